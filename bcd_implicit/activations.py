@@ -1,0 +1,227 @@
+"""Activations phi as Fenchel pairs: phi = grad g*, with g convex and 1-strongly convex.
+
+One object holds phi, its derivative, and both halves of the pair, each as a NumPy function and as a
+CVXPY expression. F(x, z) = g(x) + g*(z) - x z is never negative and is zero exactly when x = phi(z)
+(Gu, Askari, El Ghaoui, *Fenchel Lifted Networks*, arXiv 1811.08039, section 3).
+
+To add an activation, subclass :class:`Activation` and add an instance to :data:`ACTIVATIONS`.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import cvxpy as cp
+import numpy as np
+
+from bcd_implicit.errors import InvalidInputError
+
+
+class Activation:
+    """A componentwise, monotone, 1-Lipschitz map with its Fenchel pair.
+
+    Attributes
+    ----------
+    name : str
+        The name under which a person asks for it.
+    domain : tuple of float
+        Closed interval on which g is finite: the range of phi.
+    quadratic_part : float
+        The largest c for which ``cvxpy_g_rest`` can express g(x) - c/2 x^2 by DCP rules. It is 1 for the
+        piecewise-linear activations; 0 where g is only known to CVXPY as a whole.
+    positively_homogeneous : bool
+        True when phi(t z) = t phi(z) for every t > 0, which lets a model be rescaled.
+    """
+
+    name: ClassVar[str]
+    domain: ClassVar[tuple[float, float]] = (-np.inf, np.inf)
+    quadratic_part: ClassVar[float] = 1.0
+    positively_homogeneous: ClassVar[bool] = False
+
+    def __call__(self, z: np.ndarray) -> np.ndarray:
+        """phi(z)."""
+        raise NotImplementedError
+
+    def derivative(self, z: np.ndarray) -> np.ndarray:
+        """phi'(z); where phi has a kink, one element of its generalised derivative."""
+        raise NotImplementedError
+
+    def g(self, x: np.ndarray) -> np.ndarray:
+        """g(x), elementwise; ``inf`` outside the domain."""
+        raise NotImplementedError
+
+    def g_derivative(self, x: np.ndarray) -> np.ndarray:
+        """One subgradient of g inside the domain (without the normal cone at its ends)."""
+        raise NotImplementedError
+
+    def g_conjugate(self, z: np.ndarray) -> np.ndarray:
+        """g*(z), elementwise; its derivative is phi."""
+        raise NotImplementedError
+
+    def cvxpy_g_rest(self, x: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
+        """sum of g(x) - quadratic_part/2 x^2, and the constraints of g's domain."""
+        raise NotImplementedError
+
+    def cvxpy_g_conjugate(self, z: cp.Expression) -> cp.Expression:
+        """sum of g*(z)."""
+        raise NotImplementedError
+
+    def divergence(self, x: np.ndarray, z: np.ndarray) -> np.ndarray:
+        """F(x, z) = g(x) + g*(z) - x z >= 0, elementwise."""
+        return self.g(x) + self.g_conjugate(z) - x * z
+
+    def cvxpy_g(self, x: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
+        """sum of g(x), and the constraints of its domain."""
+        rest, constraints = self.cvxpy_g_rest(x)
+        return rest + 0.5 * self.quadratic_part * cp.sum_squares(x), constraints
+
+    def __repr__(self) -> str:
+        return f"<activation {self.name}>"
+
+
+def _inside(x: np.ndarray, low: float, high: float, value: np.ndarray) -> np.ndarray:
+    return np.where((x >= low) & (x <= high), value, np.inf)
+
+
+class Relu(Activation):
+    """phi(z) = max(z, 0); g(x) = x^2/2 on x >= 0; g*(z) = max(z, 0)^2/2."""
+
+    name = "relu"
+    domain = (0.0, np.inf)
+    positively_homogeneous = True
+
+    def __call__(self, z):
+        return np.maximum(z, 0.0)
+
+    def derivative(self, z):
+        return (np.asarray(z) > 0).astype(float)
+
+    def g(self, x):
+        x = np.asarray(x, dtype=float)
+        return _inside(x, *self.domain, 0.5 * x**2)
+
+    def g_derivative(self, x):
+        return np.asarray(x, dtype=float)
+
+    def g_conjugate(self, z):
+        return 0.5 * np.maximum(z, 0.0) ** 2
+
+    def cvxpy_g_rest(self, x):
+        return cp.Constant(0.0), [x >= 0]
+
+    def cvxpy_g_conjugate(self, z):
+        return 0.5 * cp.sum_squares(cp.pos(z))
+
+
+class LeakyRelu(Activation):
+    """phi(z) = z for z > 0 and slope * z below; slope in (0, 1]."""
+
+    name = "leaky_relu"
+    positively_homogeneous = True
+
+    def __init__(self, slope: float = 0.1) -> None:
+        if not 0 < slope <= 1:
+            raise InvalidInputError("slope", f"must lie in (0, 1], got {slope}")
+        self.slope = slope
+
+    def __call__(self, z):
+        return np.where(np.asarray(z) > 0, z, self.slope * np.asarray(z))
+
+    def derivative(self, z):
+        return np.where(np.asarray(z) > 0, 1.0, self.slope)
+
+    def g(self, x):
+        x = np.asarray(x, dtype=float)
+        return 0.5 * np.where(x > 0, x**2, x**2 / self.slope)
+
+    def g_derivative(self, x):
+        x = np.asarray(x, dtype=float)
+        return np.where(x > 0, x, x / self.slope)
+
+    def g_conjugate(self, z):
+        z = np.asarray(z, dtype=float)
+        return 0.5 * np.where(z > 0, z**2, self.slope * z**2)
+
+    def cvxpy_g_rest(self, x):
+        return 0.5 * (1 / self.slope - 1) * cp.sum_squares(cp.neg(x)), []
+
+    def cvxpy_g_conjugate(self, z):
+        return 0.5 * cp.sum_squares(cp.pos(z)) + 0.5 * self.slope * cp.sum_squares(cp.neg(z))
+
+
+class Clip(Activation):
+    """phi(z) = min(max(z, -1), 1); g(x) = x^2/2 on [-1, 1]; g* is the Huber function."""
+
+    name = "clip"
+    domain = (-1.0, 1.0)
+
+    def __call__(self, z):
+        return np.clip(z, -1.0, 1.0)
+
+    def derivative(self, z):
+        return (np.abs(z) < 1).astype(float)
+
+    def g(self, x):
+        x = np.asarray(x, dtype=float)
+        return _inside(x, *self.domain, 0.5 * x**2)
+
+    def g_derivative(self, x):
+        return np.asarray(x, dtype=float)
+
+    def g_conjugate(self, z):
+        size = np.abs(z)
+        return np.where(size <= 1, 0.5 * size**2, size - 0.5)
+
+    def cvxpy_g_rest(self, x):
+        return cp.Constant(0.0), [x >= -1, x <= 1]
+
+    def cvxpy_g_conjugate(self, z):
+        return 0.5 * cp.sum(cp.huber(z, 1))
+
+
+class Identity(Activation):
+    """phi(z) = z; g(x) = x^2/2; g*(z) = z^2/2: the linear model, useful as a limit."""
+
+    name = "identity"
+    positively_homogeneous = True
+
+    def __call__(self, z):
+        return np.asarray(z, dtype=float)
+
+    def derivative(self, z):
+        return np.ones_like(z, dtype=float)
+
+    def g(self, x):
+        return 0.5 * np.asarray(x, dtype=float) ** 2
+
+    def g_derivative(self, x):
+        return np.asarray(x, dtype=float)
+
+    def g_conjugate(self, z):
+        return 0.5 * np.asarray(z, dtype=float) ** 2
+
+    def cvxpy_g_rest(self, x):
+        return cp.Constant(0.0), []
+
+    def cvxpy_g_conjugate(self, z):
+        return 0.5 * cp.sum_squares(z)
+
+
+ACTIVATIONS: dict[str, Activation] = {a.name: a for a in (Relu(), LeakyRelu(), Clip(), Identity())}
+
+
+def get_activation(activation: str | Activation) -> Activation:
+    """Look an activation up by name; an :class:`Activation` passes through.
+
+    Raises
+    ------
+    InvalidInputError
+        The name is not known; the message lists those that are.
+    """
+    if isinstance(activation, Activation):
+        return activation
+    if activation not in ACTIVATIONS:
+        raise InvalidInputError(
+            "activation", f"unknown activation {activation!r}", f"Use one of {', '.join(ACTIVATIONS)}"
+        )
+    return ACTIVATIONS[activation]

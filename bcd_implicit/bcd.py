@@ -1,0 +1,259 @@
+"""The two block-coordinate descent loops.
+
+    fenchel       output -> state -> hidden on the relaxed objective (F), which never rises; at the end Picard
+                  states, and the output block once more at them.
+    prox-linear   output exactly at the equilibrium -> prox-linear block -> Picard; the step counts if the true
+                  objective (T) fell, else mu grows and the same linearisation is tried again.
+
+Each is one function below: a cycle that takes an iterate to a better one. To add a loop, write its cycle and
+add it to :data:`METHODS`.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from threadpoolctl import threadpool_limits
+
+from bcd_implicit.blocks import make_block
+from bcd_implicit.blocks.base import feasible_start, solve_prepared
+from bcd_implicit.certificates import Certificate
+from bcd_implicit.data import check_number
+from bcd_implicit.errors import BlockSolveError, ConvergenceWarning, InvalidInputError
+from bcd_implicit.problem import Iterate, TrainingProblem
+from bcd_implicit.result import BcdResult, BlockSolution, Status
+from bcd_implicit.solvers import check_solver
+
+Callback = Callable[[int, float, Iterate], Any]
+
+# Retries of one linearisation: 4^20 times the curvature moves nothing any more.
+MAX_ATTEMPTS = 20
+
+
+@dataclass
+class _Loop:
+    """What the cycles of one run share: how to solve a block, the proximal weight, the last certificates."""
+
+    problem: TrainingProblem
+    solver: str
+    block_tol: float
+    solver_options: Mapping[str, Any] | None
+    mu: float | None = None
+    attempts: int = 0
+    stalled: bool = False
+    certificates: dict[str, Certificate] = field(default_factory=dict)
+    multipliers: Mapping[str, object] = field(default_factory=dict)
+
+    def block(self, it: Iterate, name: str, **options: Any) -> Any:
+        return make_block(self.problem, it, name, **options)
+
+    def solve(self, block: Any) -> BlockSolution:
+        solution = solve_prepared(block, self.solver, self.block_tol, self.solver_options)
+        self.certificates[block.name] = solution.certificate
+        if solution.multipliers:
+            self.multipliers = solution.multipliers
+        return solution
+
+    def descend(self, it: Iterate, name: str) -> Iterate:
+        """Solve one block on (F); a solver's rounding must not raise the objective, so the better point is kept."""
+        trial = self.solve(self.block(it, name)).iterate
+        return trial if self.problem.objective(trial) <= self.problem.objective(it) else it
+
+
+def fenchel_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
+    """Output, state, hidden: each exact with the others fixed. Returns the iterate and (F)."""
+    for name in ("output", "state", "hidden"):
+        it = loop.descend(it, name)
+    return it, loop.problem.objective(it)
+
+
+def prox_linear_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
+    """Output at the equilibrium, then the first prox-linear step that lowers (T). Returns the iterate and (T)."""
+    problem = loop.problem
+    it = loop.descend(it, "output")
+    objective = problem.objective_at_states(it)
+    block = loop.block(it, "prox-linear", mu=loop.mu)
+    for loop.attempts in range(1, MAX_ATTEMPTS + 1):
+        solution = loop.solve(block)
+        trial = problem.at_equilibrium(solution.iterate)
+        value = problem.objective_at_states(trial)
+        if value < objective:
+            loop.mu = block.mu / 3
+            return trial, value
+        if solution.objective >= objective * (1 - 1e-9):  # the block itself promises nothing: stationary
+            return it, objective
+        block.mu *= 4
+    loop.stalled = True
+    return it, objective
+
+
+def fenchel_finish(loop: _Loop, it: Iterate) -> Iterate:
+    """Picard states in place of the relaxed ones, and the output block exact at them."""
+    it = loop.problem.at_equilibrium(it)
+    return loop.descend(it, "output")
+
+
+def prox_linear_finish(loop: _Loop, it: Iterate) -> Iterate:
+    """The output block exact at the last equilibrium."""
+    return loop.descend(it, "output")
+
+
+METHODS: dict[str, tuple[Callable, Callable]] = {
+    "prox-linear": (prox_linear_cycle, prox_linear_finish),
+    "fenchel": (fenchel_cycle, fenchel_finish),
+}
+
+
+def solve(
+    problem: TrainingProblem,
+    method: str = "prox-linear",
+    solver: str = "CLARABEL",
+    max_cycles: int = 50,
+    tol: float = 1e-5,
+    random_state: int | np.random.Generator | None = 0,
+    *,
+    start: Iterate | None = None,
+    callback: Callback | None = None,
+    progress: bool = False,
+    block_tol: float = 1e-6,
+    solver_options: Mapping[str, Any] | None = None,
+) -> BcdResult:
+    """Train an implicit model by block-coordinate descent.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+    method : {"prox-linear", "fenchel"}
+    solver : {"CLARABEL", "ECOS", "SCS"}
+    max_cycles : int
+        The most cycles to take.
+    tol : float
+        Stop when a cycle lowers the objective by less than this, relatively.
+    random_state : int, Generator or None
+        Seed of the start.
+    start : Iterate, optional
+        Warm start, e.g. another result's ``iterate``; takes the place of the random start.
+    callback : callable, optional
+        ``callback(cycle, objective, iterate)`` after every cycle; a true return value stops the loop.
+    progress : bool
+        Show a progress line.
+    block_tol : float
+        Relative duality gap asked of every block.
+    solver_options : mapping, optional
+        The solver's own options.
+
+    Returns
+    -------
+    BcdResult
+        Its states are at equilibrium, whatever the method.
+
+    Raises
+    ------
+    InvalidInputError
+        A bad argument, named.
+    BlockSolveError
+        A block is infeasible or unbounded.
+
+    Warns
+    -----
+    ConvergenceWarning
+        The loop ended without meeting ``tol``, or a block missed ``block_tol``; with the numbers.
+    """
+    if method not in METHODS:
+        raise InvalidInputError("method", f"unknown method {method!r}", f"Use one of {', '.join(METHODS)}")
+    solver = check_solver(solver)
+    max_cycles = check_number("max_cycles", max_cycles, 1, integer=True, remedy="Give 1 or more cycles")
+    tol = check_number("tol", tol, 0, remedy="Choose 0 or a small positive number")
+    block_tol = check_number("block_tol", block_tol, 0, boundaries="neither", remedy="Choose a number such as 1e-6")
+    it = problem.initial(random_state) if start is None else problem.check_iterate(start)
+
+    cycle_once, finish = METHODS[method]
+    loop = _Loop(problem, solver, block_tol, solver_options)
+    rows: list[dict[str, float]] = []
+    status, change, objective = Status.MAX_CYCLES, np.inf, np.inf
+    # Two BLAS threads on matrices of these sizes cost more than they bring.
+    with threadpool_limits(1, "blas"), _progress_line(progress, max_cycles) as show:
+        it = problem.at_equilibrium(feasible_start(problem, it))
+        for cycle in range(1, max_cycles + 1):
+            began, before = time.perf_counter(), objective
+            try:
+                it, objective = cycle_once(loop, it)
+            except BlockSolveError as error:
+                if error.infeasible or cycle == 1:
+                    raise
+                warnings.warn(str(error), ConvergenceWarning, stacklevel=2)
+                status = Status.SOLVER_FAILED
+                break
+            change = (before - objective) / max(abs(before), np.finfo(float).tiny) if cycle > 1 else np.inf
+            rows.append(_history_row(loop, it, cycle, objective, change, time.perf_counter() - began))
+            show(cycle, objective)
+            if callback is not None and callback(cycle, objective, it):
+                status = Status.STOPPED
+                break
+            if loop.stalled:
+                status = Status.STALLED
+                break
+            if change <= tol:
+                status = Status.CONVERGED
+                break
+        it = finish(loop, it)
+    if not status.ok:
+        warnings.warn(
+            f"{method}: {status.value} (after {len(rows)} cycles the objective is {objective:.6g}, "
+            f"last relative change {change:.1e}, tol {tol:.0e}).",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    history = pd.DataFrame(rows)
+    return BcdResult(problem, method, solver, status, it, history, loop.certificates, loop.multipliers)
+
+
+def _history_row(
+    loop: _Loop, it: Iterate, cycle: int, objective: float, change: float, seconds: float
+) -> dict[str, float]:
+    worst = max(loop.certificates.values(), key=lambda c: c.relative_gap)
+    return {
+        "cycle": cycle,
+        "objective": objective,
+        "change": change,
+        "gap": worst.relative_gap,
+        "kkt_residual": max(c.kkt_residual for c in loop.certificates.values()),
+        "violation": loop.problem.violation(it),
+        "n_selected": int(it.B.any(axis=0).sum()),
+        "mu": np.nan if loop.mu is None else loop.mu,
+        "attempts": loop.attempts,
+        "seconds": seconds,
+    }
+
+
+class _progress_line:
+    """A progress line when asked for one, else nothing; entering gives the function to call after a cycle."""
+
+    def __init__(self, wanted: bool, total: int) -> None:
+        self.bar = None
+        if wanted:
+            self.bar = Progress(
+                TextColumn("cycle {task.completed}/{task.total}"), BarColumn(), TimeElapsedColumn(),
+                TextColumn("{task.description}"),
+            )
+            self.task = self.bar.add_task("", total=total)
+
+    def __enter__(self) -> Callable[[int, float], None]:
+        if self.bar:
+            self.bar.start()
+        return self.show
+
+    def show(self, cycle: int, objective: float) -> None:
+        if self.bar:
+            self.bar.update(self.task, completed=cycle, description=f"objective {objective:.6g}")
+
+    def __exit__(self, *exception: object) -> None:
+        if self.bar:
+            self.bar.stop()

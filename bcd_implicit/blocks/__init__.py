@@ -1,0 +1,99 @@
+"""The blocks, by name, and the two ways to use one: look at it in CVXPY, or solve it.
+
+To add a block, write a subclass of :class:`~bcd_implicit.blocks.base.Block` in a file of its own and add it to
+:data:`BLOCKS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import cvxpy as cp
+
+from bcd_implicit.blocks.base import Block, solve_prepared
+from bcd_implicit.blocks.hidden import HiddenBlock
+from bcd_implicit.blocks.output import OutputBlock
+from bcd_implicit.blocks.prox_linear import ProxLinearBlock
+from bcd_implicit.blocks.state import StateBlock
+from bcd_implicit.data import check_number
+from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.problem import Iterate, TrainingProblem
+from bcd_implicit.result import BlockSolution
+from bcd_implicit.solvers import check_solver
+
+BLOCKS: dict[str, type[Block]] = {b.name: b for b in (OutputBlock, StateBlock, HiddenBlock, ProxLinearBlock)}
+
+
+def make_block(problem: TrainingProblem, it: Iterate, block: str, **block_options: Any) -> Block:
+    """A block of the problem at an iterate, before any solver.
+
+    Raises
+    ------
+    InvalidInputError
+        An unknown block (the message lists the known ones) or an iterate of other shapes.
+    """
+    if block not in BLOCKS:
+        raise InvalidInputError("block", f"unknown block {block!r}", f"Use one of {', '.join(BLOCKS)}")
+    return BLOCKS[block](problem, problem.check_iterate(it), **block_options)
+
+
+def block_problem(problem: TrainingProblem, it: Iterate, block: str, **block_options: Any) -> cp.Problem:
+    """The live CVXPY problem of one block, for a notebook.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+    it : Iterate
+        Holds the other blocks' values.
+    block : {"output", "state", "hidden", "prox-linear"}
+    **block_options
+        ``mu`` (the proximal weight) for "prox-linear".
+
+    Returns
+    -------
+    cvxpy.Problem
+        Its ``var_dict`` has the block's variables by letter, its ``param_dict`` "kappa" and "fenchel_weight"
+        where they can be changed without building the problem anew. Its value is the block's objective.
+    """
+    return make_block(problem, it, block, **block_options).cvxpy_problem()
+
+
+def solve_block(
+    problem: TrainingProblem,
+    it: Iterate,
+    block: str,
+    solver: str = "CLARABEL",
+    tol: float = 1e-6,
+    solver_options: Mapping[str, Any] | None = None,
+    **block_options: Any,
+) -> BlockSolution:
+    """Solve one block and certify the point found.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+    it : Iterate
+    block : {"output", "state", "hidden", "prox-linear"}
+    solver : {"CLARABEL", "ECOS", "SCS"}
+    tol : float
+        Relative duality gap aimed at; missing it warns with the gap reached.
+    solver_options : mapping, optional
+        Passed to the solver as they are, e.g. ``{"max_iter": 200}``.
+    **block_options
+        ``mu`` for "prox-linear".
+
+    Returns
+    -------
+    BlockSolution
+
+    Raises
+    ------
+    InvalidInputError
+        An unknown block or solver; the message lists the known ones.
+    BlockSolveError
+        The solver gave no point.
+    """
+    solver = check_solver(solver)
+    tol = check_number("tol", tol, 0, boundaries="neither", remedy="Choose a small positive number such as 1e-6")
+    return solve_prepared(make_block(problem, it, block, **block_options), solver, tol, solver_options)

@@ -1,0 +1,150 @@
+"""What every block offers, and how any of them is solved: pose, solve, make feasible, certify."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import cvxpy as cp
+import numpy as np
+
+from bcd_implicit.certificates import Certificate
+from bcd_implicit.constraints import HIDDEN_VARIABLES, OUTPUT_VARIABLES, BlockVariables, apply_constraint
+from bcd_implicit.errors import ConvergenceWarning
+from bcd_implicit.problem import Iterate, TrainingProblem
+from bcd_implicit.result import BlockSolution
+from bcd_implicit.solvers import run_solver
+
+
+class Block:
+    """One convex subproblem: the training problem in some variables, all others fixed at an iterate.
+
+    A subclass says which variables, poses them in CVXPY (:meth:`pose`), gives the same objective in NumPy
+    (:meth:`objective`), makes a solver's point feasible (:meth:`repair`) and certifies a point
+    (:meth:`certificate`).
+    """
+
+    name: ClassVar[str]
+    letters: ClassVar[tuple[str, ...]]
+
+    def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
+        self.problem = problem
+        self.it = it
+        self.named_constraints: dict[str, cp.Constraint] = {}
+        self.user_constraints: list[cp.Constraint] = []
+
+    def variables(self) -> BlockVariables:
+        """The block's CVXPY variables; what the problem fixes at zero (D, b, d) is a constant."""
+        problem = self.problem
+        fixed = {"D": not problem.pass_through, "b": not problem.fit_intercept, "d": not problem.fit_intercept}
+        return BlockVariables(
+            {
+                k: cp.Constant(np.zeros(problem.shapes[k])) if fixed.get(k) else cp.Variable(problem.shapes[k], name=k)
+                for k in self.letters
+            }
+        )
+
+    def cvxpy_problem(self) -> cp.Problem:
+        """The block as a CVXPY problem, the user's constraints included. DCP is checked."""
+        v = self.variables()
+        objective, constraints = self.pose(v)
+        self.user_constraints = [
+            c for user in self.problem.constraints for c in (apply_constraint(user, v) or [])
+        ]
+        posed = cp.Problem(cp.Minimize(objective), constraints + self.user_constraints)
+        if not posed.is_dcp():
+            raise AssertionError(f"block '{self.name}' as posed is not convex: this is a defect, please report it")
+        return posed
+
+    def pose(self, v: BlockVariables) -> tuple[cp.Expression, list[cp.Constraint]]:
+        """Objective and constraints. Constraints with dual values worth reporting go to ``named_constraints``."""
+        raise NotImplementedError
+
+    def objective(self, it: Iterate) -> float:
+        """The block's objective in NumPy: the joint objective plus the block's proximal term."""
+        raise NotImplementedError
+
+    def repair(self, it: Iterate) -> Iterate:
+        """Move a solver's point the last 1e-8 into the feasible set."""
+        return it
+
+    def certificate(self, it: Iterate) -> Certificate:
+        """Gap, residual and violation of a point, from the data."""
+        raise NotImplementedError
+
+
+def solve_prepared(
+    block: Block, solver: str, tol: float, solver_options: Mapping[str, Any] | None = None
+) -> BlockSolution:
+    """Solve a block that stands, with a known solver and a checked tolerance.
+
+    Warns
+    -----
+    ConvergenceWarning
+        The certificate misses the tolerance, or no certificate exists and the solver was unsure.
+    """
+    start = time.perf_counter()
+    posed = block.cvxpy_problem()
+    status = run_solver(posed, block.name, solver, tol, solver_options)
+    values = {k: np.array(v.value, dtype=float).reshape(block.problem.shapes[k]) for k, v in posed.var_dict.items() if k in block.letters}
+    it = block.repair(block.it.replace(**values))
+    certificate = block.certificate(it)
+    if block.user_constraints:
+        certificate = _with_user_constraints(certificate, block.user_constraints)
+    if not (certificate.holds(tol) or (not certificate.known and status == cp.OPTIMAL)):
+        warnings.warn(
+            f"block '{block.name}': {solver} ended '{status}' with relative gap {certificate.relative_gap:.1e} "
+            f"(asked for {tol:.0e}), KKT residual {certificate.kkt_residual:.1e}, violation "
+            f"{certificate.violation:.1e}. Try another solver, a looser tol, or scale the data.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    return BlockSolution(
+        block=block.name,
+        solver=solver,
+        status=status,
+        iterate=it,
+        objective=block.objective(it),
+        certificate=certificate,
+        multipliers={k: c.dual_value for k, c in block.named_constraints.items()},
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _with_user_constraints(certificate: Certificate, constraints: list[cp.Constraint]) -> Certificate:
+    """Under a user's constraint only the violation is known: the gap formulas do not cover it."""
+    worst = max(float(np.max(c.violation())) for c in constraints)
+    return Certificate(
+        gap=np.inf, scale=certificate.scale, kkt_residual=np.inf, violation=max(certificate.violation, worst)
+    )
+
+
+def feasible_start(problem: TrainingProblem, it: Iterate) -> Iterate:
+    """The nearest iterate that meets the norm bound, the group-lasso constraint and the user's constraints.
+
+    Raises
+    ------
+    BlockSolveError
+        The constraints leave no point.
+    """
+    it = it.replace(A=problem.row_ball.prox(it.A), B=problem.group_lasso.repair(it.B))
+    if not problem.pass_through:
+        it = it.replace(D=np.zeros_like(it.D))
+    if not problem.fit_intercept:
+        it = it.replace(b=np.zeros_like(it.b), d=np.zeros_like(it.d))
+    for letters in (HIDDEN_VARIABLES, OUTPUT_VARIABLES) if problem.constraints else ():
+        v = BlockVariables({k: cp.Variable(problem.shapes[k], name=k) for k in letters})
+        constraints = [c for user in problem.constraints for c in (apply_constraint(user, v) or [])]
+        if not constraints:
+            continue
+        if letters == HIDDEN_VARIABLES:
+            constraints += problem.row_ball.cvxpy(v["A"]) + problem.group_lasso.cvxpy(v["B"])[1]
+        constraints += [v[k] == 0 for k in ("b", "d") if k in v and not problem.fit_intercept]
+        constraints += [v["D"] == 0] if "D" in v and not problem.pass_through else []
+        distance = cp.sum([cp.sum_squares(v[k] - getattr(it, k)) for k in letters])
+        nearest = cp.Problem(cp.Minimize(distance), constraints)
+        run_solver(nearest, "start", "CLARABEL", 1e-6)
+        it = it.replace(**{k: np.array(v[k].value, dtype=float) for k in letters})
+    return it.replace(A=problem.row_ball.repair(it.A), B=problem.group_lasso.repair(it.B))

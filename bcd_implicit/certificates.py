@@ -1,0 +1,291 @@
+"""Certificates: how far a block's point is from optimal, recomputed from the data alone.
+
+No function here looks at what a solver said, and none shares code with the solves: gradients are formed from the
+samples, never from a Gram matrix that a solve used. Every duality gap is an upper bound on
+objective(point) - optimum of the block; the joint problem is not convex, so nothing is said about it.
+
+All gaps come from one inequality. With h the nonsmooth part (row balls, group lasso, ridge) and V a dual point
+of the data term f at T' (the point with its intercept re-solved, so that unpenalised b costs nothing),
+
+    optimum >= -f*(s V) - h*(-s G),    G = V W' the gradient,  0 <= s <= 1,
+
+where s scales V into the domain of h* when there is no ridge to make h* finite everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from bcd_implicit.activations import Activation
+from bcd_implicit.problem import Iterate, TrainingProblem
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What is known of a block's point.
+
+    Attributes
+    ----------
+    gap : float
+        Upper bound on objective - optimum of this block; ``inf`` where none is known
+        (a user's constraint acts on the block).
+    scale : float
+        The size of the objective that makes the gap relative.
+    kkt_residual : float
+        Norm of the proximal-gradient step, relative to the gradient at zero; ``inf`` where unknown.
+    violation : float
+        Largest violation of a constraint, in the constraint's own units.
+    """
+
+    gap: float
+    scale: float
+    kkt_residual: float
+    violation: float
+
+    @property
+    def relative_gap(self) -> float:
+        """gap / scale; 0 for a gap of 0."""
+        return 0.0 if self.gap <= 0 else self.gap / self.scale if self.scale > 0 else np.inf
+
+    @property
+    def known(self) -> bool:
+        """Whether a gap could be computed."""
+        return bool(np.isfinite(self.gap))
+
+    def holds(self, tol: float) -> bool:
+        """Whether the point is optimal for the block to the relative tolerance and feasible to 1e-8."""
+        return self.relative_gap <= tol and self.violation <= 1e-8
+
+    def __repr__(self) -> str:
+        return (
+            f"Certificate(relative_gap={self.relative_gap:.2e}, kkt_residual={self.kkt_residual:.2e}, "
+            f"violation={self.violation:.2e})"
+        )
+
+
+def _ratio(size: float, reference: float) -> float:
+    return size / reference if reference > 0 else (0.0 if size == 0 else np.inf)
+
+
+def output_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
+    """Certificate of (C, D, d) for fixed X: a ridge regression, so the gap is exact, 1/2 tr(G H^-1 G').
+
+    G is the gradient and H the Hessian of one output row, [X; U; 1] times its transpose over m, plus the ridge.
+    """
+    m = problem.n_samples
+    W = _regressors(it.X, problem.U if problem.pass_through else None, problem.fit_intercept, m)
+    n_penalised = len(W) - int(problem.fit_intercept)
+    ridge = problem.ridge * (np.arange(len(W)) < n_penalised)
+    theta = _regressors_coefficients(it.C, it.D if problem.pass_through else None, it.d if problem.fit_intercept else None)
+    G = problem.loss.gradient(problem.prediction(it), problem.Y) @ W.T / m + theta * ridge
+    G_zero = problem.loss.gradient(np.zeros_like(problem.Y), problem.Y) @ W.T / m
+    values, vectors = np.linalg.eigh(W @ W.T / m + np.diag(ridge))
+    kept = values > len(W) * np.finfo(float).eps * values.max(initial=0.0)
+    gap = 0.5 * float(np.sum((G @ vectors[:, kept]) ** 2 / values[kept]))
+    return Certificate(
+        gap=gap,
+        scale=problem.objective_at_states(it),
+        kkt_residual=_ratio(float(np.linalg.norm(G)), float(np.linalg.norm(G_zero))),
+        violation=0.0,
+    )
+
+
+def _regressors(X: np.ndarray, U: np.ndarray | None, intercept: bool, m: int) -> np.ndarray:
+    return np.vstack([X, *([] if U is None else [U]), *([np.ones((1, m))] if intercept else [])])
+
+
+def _regressors_coefficients(C: np.ndarray, D: np.ndarray | None, d: np.ndarray | None) -> np.ndarray:
+    return np.hstack([C, *([] if D is None else [D]), *([] if d is None else [d[:, None]])])
+
+
+def state_certificate(problem: TrainingProblem, previous: Iterate, it: Iterate, proximal: np.ndarray) -> Certificate:
+    """Certificate of X for fixed matrices, with the proximal term 1/2 (x - x_k)' proximal (x - x_k).
+
+    For a subgradient r at x, objective(x) - optimum <= <r, x - x*>, and x* is bounded: every term of the
+    objective is nonnegative and F_phi(x, z) >= 1/2 (x - phi(z))^2, so with v the sample's objective
+    |x*| <= (|phi(c)| + sqrt(2 v / lambda)) / (1 - ||A||_inf) in the maximum norm, c = Bu + b.
+    """
+    phi, weight, m = problem.activation, problem.fenchel_weight, problem.n_samples
+    X, c = it.X, it.B @ problem.U + it.b[:, None]
+    low, high = phi.domain
+    inside = np.clip(X, low, high)
+    Z = it.A @ inside + c
+    prediction = it.C @ inside + it.D @ problem.U + it.d[:, None]
+    step = inside - previous.X
+
+    def gradient(X: np.ndarray, Z: np.ndarray, prediction: np.ndarray, step: np.ndarray) -> np.ndarray:
+        fenchel = phi.g_derivative(X) - Z + it.A.T @ (phi(Z) - X)
+        return it.C.T @ problem.loss.gradient(prediction, problem.Y) + weight * fenchel + proximal @ step
+
+    r = gradient(inside, Z, prediction, step)
+    value = (
+        0.5 * np.sum((prediction - problem.Y) ** 2, axis=0)
+        + weight * np.sum(phi.divergence(inside, Z), axis=0)
+        + 0.5 * np.sum(step * (proximal @ step), axis=0)
+    )
+    contraction = float(np.abs(it.A).sum(axis=1).max())
+    radius = (np.abs(phi(c)).max(axis=0) + np.sqrt(2 * np.maximum(value, 0) / weight)) / (1 - contraction)
+    box_low, box_high = np.maximum(low, -radius), np.minimum(high, radius)
+    gap = float(np.sum(np.maximum(r * (inside - box_low), r * (inside - box_high)))) / m
+
+    curvature = np.linalg.norm(it.C, 2) ** 2 + weight * (1 + contraction) ** 2 + np.linalg.norm(proximal, 2)
+    zero = np.clip(np.zeros_like(X), low, high)
+    r_zero = gradient(zero, it.A @ zero + c, it.C @ zero + it.D @ problem.U + it.d[:, None], zero - previous.X)
+    natural = curvature * (inside - np.clip(inside - r / curvature, low, high))
+    return Certificate(
+        gap=gap,
+        scale=float(value.sum()) / m,
+        kkt_residual=_ratio(float(np.linalg.norm(natural)), float(np.linalg.norm(r_zero))),
+        violation=float(np.abs(X - inside).max()),
+    )
+
+
+def hidden_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
+    """Certificate of (A, B, b) for fixed X.
+
+    With V = lambda/m (phi(Z) - X), f*(s V) = lambda/m sum g(X + s (phi(Z) - X)): a point between X and phi(Z),
+    both in the domain of g, so it is finite for every s in [0, 1].
+    """
+    phi, weight, X, U = problem.activation, problem.fenchel_weight / problem.n_samples, it.X, problem.U
+    Z = problem.preactivation(it)
+    g_X = float(np.sum(phi.g(X)))
+
+    def smooth(Z: np.ndarray) -> float:
+        return weight * float(np.sum(phi.g_conjugate(Z) - X * Z))
+
+    primal = smooth(Z) + problem.hidden_regularization(it)
+    Z_dual = _balance(Z, X, phi) if problem.fit_intercept else Z
+    phi_Z = phi(Z_dual)
+    V = weight * (phi_Z - X)
+
+    def dual_data(s: float) -> float:
+        # A convex combination, not X + s V / weight: rounding must not push it out of the domain of g.
+        return -weight * float(np.sum(phi.g((1 - s) * X + s * phi_Z)))
+
+    gap = primal - _best_dual(problem, dual_data, -V @ X.T, -V @ U.T)
+    gradients = _data_gradient(weight * (phi(Z) - X), X, U)
+    at_zero = _data_gradient(weight * (phi(np.zeros_like(X)) - X), X, U)
+    at_zero_value = smooth(np.zeros_like(X))
+    return Certificate(
+        gap=max(gap, 0.0),
+        # What the block's own nonnegative part, lambda/m sum F + regularisation, is at A = B = b = 0.
+        scale=max(weight * g_X + at_zero_value, abs(primal + weight * g_X)),
+        kkt_residual=_prox_residual(problem, it, gradients, at_zero, weight),
+        violation=problem.violation(it),
+    )
+
+
+def prox_linear_certificate(problem: TrainingProblem, base: Iterate, it: Iterate, mu: float) -> Certificate:
+    """Certificate of (A, B, b) in the prox-linear block, linearised at the equilibrium ``base``.
+
+    The smooth part is 1/2 ||y - J dT||^2 with rows (r_k - C N_k dT w_k)/sqrt(m) and sqrt(mu/m) dT w_k, so with
+    V = J dT - y, f*(s V) = s^2/2 ||V||^2 + s <V, y>. J is applied sample by sample; no Gram matrix is formed.
+    """
+    m, U, X = problem.n_samples, problem.U, base.X
+    slopes = problem.activation.derivative(problem.preactivation(base))
+    N = np.linalg.solve(np.eye(problem.n_hidden) - slopes.T[:, :, None] * base.A, _diagonals(slopes))
+    r = problem.Y - problem.prediction(base)
+    dA, dB, db = it.A - base.A, it.B - base.B, it.b - base.b
+
+    def linear(dZ: np.ndarray) -> np.ndarray:
+        """J without its scaling: predicted change of the outputs (q, m)."""
+        return base.C @ np.einsum("kij,jk->ik", N, dZ)
+
+    def dual_point(dZ: np.ndarray) -> np.ndarray:
+        """V W' pulled back to the preactivations: gradient with respect to dZ (n, m)."""
+        return (np.einsum("kij,ik->jk", N, base.C.T @ (linear(dZ) - r)) + mu * dZ) / m
+
+    def smooth(dZ: np.ndarray) -> float:
+        return 0.5 * (float(np.sum((r - linear(dZ)) ** 2)) + mu * float(np.sum(dZ**2))) / m
+
+    dZ = dA @ X + dB @ U + db[:, None]
+    primal = smooth(dZ) + problem.hidden_regularization(it)
+    dZ_dual = dZ
+    if problem.fit_intercept:
+        # The intercept enters quadratically: one Newton step makes its gradient zero.
+        curvature = np.einsum("kai,ab,kbj->ij", N, base.C.T @ base.C, N, optimize=True) / m
+        curvature += mu * np.eye(problem.n_hidden)
+        shift = np.linalg.lstsq(curvature, -dual_point(dZ).sum(axis=1), rcond=None)[0]
+        dZ_dual = dZ + shift[:, None]
+    P = dual_point(dZ_dual)
+    value, cross = smooth(dZ_dual), float(np.sum(r * (linear(dZ_dual) - r))) / m
+    G_A, G_B = P @ X.T, P @ U.T
+    at_base = float(np.sum(G_A * base.A) + np.sum(G_B * base.B))
+
+    def dual_data(s: float) -> float:
+        return -(s**2) * value - s * cross - s * at_base
+
+    gap = primal - _best_dual(problem, dual_data, -G_A, -G_B)
+    gradients = _data_gradient(dual_point(dZ), X, U)
+    zero_shift = -(base.A @ X + base.B @ U + base.b[:, None])
+    at_zero = _data_gradient(dual_point(zero_shift), X, U)
+    curvature_norm = (np.linalg.norm(base.C, 2) ** 2 * float(np.linalg.norm(N, 2, axis=(1, 2)).max()) ** 2 + mu) / m
+    return Certificate(
+        gap=max(gap, 0.0),
+        scale=max(primal, smooth(np.zeros_like(X))),
+        kkt_residual=_prox_residual(problem, it, gradients, at_zero, curvature_norm),
+        violation=problem.violation(it),
+    )
+
+
+def _diagonals(slopes: np.ndarray) -> np.ndarray:
+    """(n, m) slopes as m diagonal matrices (m, n, n)."""
+    return slopes.T[:, :, None] * np.eye(len(slopes))
+
+
+def _best_dual(
+    problem: TrainingProblem, dual_data: Callable[[float], float], G_A: np.ndarray, G_B: np.ndarray
+) -> float:
+    """Best dual value over the two scalings worth trying: s = 1, and the s that makes B's part finite."""
+    ridge, values = problem.ridge_hidden, []
+    for s in {1.0, problem.group_lasso.dual_scale(G_B)}:
+        conjugate = problem.row_ball.conjugate(s * G_A, ridge) + problem.group_lasso.conjugate(s * G_B, ridge)
+        values.append(dual_data(s) - conjugate)
+    return max(values)
+
+
+def _balance(Z: np.ndarray, X: np.ndarray, phi: Activation) -> np.ndarray:
+    """Shift each row of Z so that the row sums of phi(Z) and X agree, by bisection: the intercept, re-solved."""
+    target = X.sum(axis=1)
+    low, high = -Z.max(axis=1), -Z.min(axis=1)
+    width = np.maximum(high - low, 1.0)
+    for _ in range(60):  # widen until the target is enclosed; relu rows that are all zero are met exactly at -max
+        too_high, too_low = phi(Z + low[:, None]).sum(axis=1) > target, phi(Z + high[:, None]).sum(axis=1) < target
+        if not (too_high.any() or too_low.any()):
+            break
+        low, high, width = low - width * too_high, high + width * too_low, 2 * width
+    for _ in range(200):
+        middle = 0.5 * (low + high)
+        above = phi(Z + middle[:, None]).sum(axis=1) > target
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+        if np.all((middle == low) | (middle == high)) and np.all(high - low <= np.spacing(np.abs(middle)) * 2):
+            break
+    return Z + low[:, None]
+
+
+def _data_gradient(P: np.ndarray, X: np.ndarray, U: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return P @ X.T, P @ U.T, P.sum(axis=1)
+
+
+def _prox_residual(
+    problem: TrainingProblem,
+    it: Iterate,
+    gradients: tuple[np.ndarray, np.ndarray, np.ndarray],
+    at_zero: tuple[np.ndarray, np.ndarray, np.ndarray],
+    curvature: float,
+) -> float:
+    """|| T - prox(T - grad/L) || L, relative to the gradient at T = 0, for h = row balls + group lasso."""
+    W = np.vstack([it.X, problem.U, np.ones((int(problem.fit_intercept), problem.n_samples))])
+    L = curvature * np.linalg.norm(W, 2) ** 2 + problem.ridge_hidden
+    if L == 0:
+        return 0.0
+    dA, dB, db = gradients
+    A = it.A - problem.row_ball.prox(it.A - (dA + problem.ridge_hidden * it.A) / L)
+    B = it.B - problem.group_lasso.prox(it.B - (dB + problem.ridge_hidden * it.B) / L, 1 / L)
+    b = db / L if problem.fit_intercept else 0.0 * db
+    size = np.sqrt(np.sum(A**2) + np.sum(B**2) + np.sum(b**2))
+    reference = np.sqrt(sum(float(np.sum(g**2)) for g in at_zero))
+    return _ratio(float(L * size), float(reference))

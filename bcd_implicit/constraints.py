@@ -1,0 +1,65 @@
+"""A user's own constraints: functions from the block's CVXPY variables to CVXPY constraints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import cvxpy as cp
+
+from bcd_implicit.errors import ConstraintError
+
+UserConstraint = Callable[[Mapping[str, cp.Variable]], Any]
+
+# The variables that share a block. X is not among them: Picard, not a constraint, decides the state.
+HIDDEN_VARIABLES, OUTPUT_VARIABLES = ("A", "B", "b"), ("C", "D", "d")
+
+
+class _Absent(Exception):
+    pass
+
+
+class BlockVariables(dict[str, cp.Variable]):
+    """The variables of one block; asking for one of another block is noticed."""
+
+    def __missing__(self, name: str) -> cp.Variable:
+        raise _Absent(name)
+
+
+def apply_constraint(constraint: UserConstraint, variables: BlockVariables) -> list[cp.Constraint] | None:
+    """The CVXPY constraints on these variables, or None when the function asks for other variables."""
+    try:
+        made = constraint(variables)
+    except _Absent:
+        return None
+    return list(made) if isinstance(made, (list, tuple)) else [made]
+
+
+def check_constraints(constraints: Sequence[UserConstraint], shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Try each function on variables of the problem's shapes.
+
+    Raises
+    ------
+    ConstraintError
+        A function that is no function, fits no block (unknown names, or variables of two blocks),
+        returns no CVXPY constraint, or returns one that is not convex.
+    """
+    if callable(constraints):
+        raise ConstraintError("constraints", "is a function", "Pass a list of functions")
+    blocks = [BlockVariables({k: cp.Variable(shapes[k], name=k) for k in names}) for names in (HIDDEN_VARIABLES, OUTPUT_VARIABLES)]
+    for i, constraint in enumerate(constraints):
+        where = f"constraints[{i}]"
+        if not callable(constraint):
+            raise ConstraintError(where, f"is a {type(constraint).__name__}", 'Pass a function such as lambda v: v["A"] >= 0')
+        made = [c for c in (apply_constraint(constraint, variables) for variables in blocks) if c is not None]
+        if not made:
+            raise ConstraintError(
+                where,
+                "asks for variables that no single block holds",
+                f"One constraint may use {', '.join(HIDDEN_VARIABLES)}, or {', '.join(OUTPUT_VARIABLES)}, not both",
+            )
+        for c in made[0]:
+            if not isinstance(c, cp.constraints.constraint.Constraint):
+                raise ConstraintError(where, f"returned {c!r}, not a CVXPY constraint", "Return a comparison of CVXPY expressions")
+            if not c.is_dcp():
+                raise ConstraintError(where, f"{c} is not convex by CVXPY's rules", "See www.cvxpy.org/tutorial/dcp")

@@ -1,0 +1,292 @@
+"""The one seam where a person's rows become the paper's columns, and where tables and numbers are checked."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.validation import check_scalar
+
+from bcd_implicit.errors import InvalidInputError
+
+
+def check_number(
+    name: str,
+    value: Any,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    integer: bool = False,
+    boundaries: str = "both",
+    remedy: str = "",
+) -> Any:
+    """Return the number if it lies in the interval, or raise an error that names it.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, used in the message.
+    value : int or float
+        The number given.
+    low, high : float, optional
+        Ends of the interval.
+    integer : bool
+        Whether only whole numbers are accepted (booleans never are).
+    boundaries : {"both", "left", "right", "neither"}
+        Which ends belong to the interval.
+    remedy : str
+        What a person should do instead.
+
+    Raises
+    ------
+    InvalidInputError
+        Wrong type, not finite, or outside the interval.
+    """
+    kinds = (int, np.integer) if integer else (int, float, np.integer, np.floating)
+    if isinstance(value, (bool, np.bool_)):
+        raise InvalidInputError(name, f"must be a number, got {value!r}", remedy)
+    try:
+        check_scalar(value, name, kinds, min_val=low, max_val=high, include_boundaries=boundaries)
+    except TypeError:
+        wanted = "a whole number" if integer else "a number"
+        raise InvalidInputError(name, f"must be {wanted}, got {value!r}", remedy) from None
+    except ValueError as error:
+        raise InvalidInputError(name, str(error).rstrip(".").replace(f"{name} ==", "got"), remedy) from None
+    if not np.isfinite(value):
+        raise InvalidInputError(name, f"must be finite, got {value!r}", remedy)
+    return int(value) if integer else float(value)
+
+
+def check_matrix(name: str, array: ArrayLike, *, min_rows: int = 1, n_columns: int | None = None) -> np.ndarray:
+    """Return a person's table as a new float array with samples as rows.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, used in messages.
+    array : array-like of shape (m, k) or (m,)
+        A vector is taken as one column.
+    min_rows : int
+        The fewest samples accepted.
+    n_columns : int, optional
+        The number of columns required.
+
+    Returns
+    -------
+    ndarray of shape (m, k)
+
+    Raises
+    ------
+    InvalidInputError
+        Text, NaN or infinity, wrong number of dimensions or columns, or too few samples.
+    """
+    if hasattr(array, "toarray"):
+        raise InvalidInputError(name, "is a sparse matrix", f"Pass {name}.toarray()")
+    if isinstance(array, pd.DataFrame):
+        _check_numeric_columns(name, array)
+    try:
+        values = np.array(array, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(name, f"is not a table of numbers ({error})", "Encode text as numbers first") from None
+    if values.ndim == 1:
+        values = values[:, None]
+    if values.ndim != 2:
+        raise InvalidInputError(
+            name, f"has {values.ndim} dimensions", "Pass a 2-D array with samples as rows and variables as columns"
+        )
+    if values.shape[1] == 0:
+        raise InvalidInputError(name, "has no columns", "Pass at least one variable")
+    if values.shape[0] < min_rows:
+        raise InvalidInputError(
+            name, f"has {values.shape[0]} sample(s), at least {min_rows} needed", "Samples are rows; pass more of them"
+        )
+    if not np.isfinite(values).all():
+        row, column = np.argwhere(~np.isfinite(values))[0]
+        label = array.columns[column] if isinstance(array, pd.DataFrame) else column
+        raise InvalidInputError(
+            name,
+            f"contains {values[row, column]} at row {row}, column {label!r} "
+            f"({int((~np.isfinite(values)).sum())} such entries in all)",
+            "Drop or impute them first",
+        )
+    if n_columns is not None and values.shape[1] != n_columns:
+        raise InvalidInputError(
+            name, f"has {values.shape[1]} columns, {n_columns} needed", "Pass the variables that the model was made with"
+        )
+    return values
+
+
+def _check_numeric_columns(name: str, table: pd.DataFrame) -> None:
+    if table.shape[1] and not table.columns.is_unique:
+        twice = table.columns[table.columns.duplicated()][0]
+        raise InvalidInputError(name, f"has two columns named {twice!r}", "Rename one of them")
+    for column in table.columns:
+        if not pd.api.types.is_numeric_dtype(table[column]):
+            bad = pd.to_numeric(table[column], errors="coerce").isna() & table[column].notna()
+            if not bad.any():
+                continue
+            row = int(np.argmax(bad.to_numpy()))
+            raise InvalidInputError(
+                name,
+                f"column {column!r} is not numeric (row {row} holds {table[column].iloc[row]!r})",
+                "Encode it as numbers or leave it out",
+            )
+
+
+def check_arrays(U: ArrayLike, Y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Turn inputs and targets with samples as rows into the paper's matrices with samples as columns.
+
+    Parameters
+    ----------
+    U : array-like of shape (m, p)
+        Inputs, one sample a row.
+    Y : array-like of shape (m, q) or (m,)
+        Targets.
+
+    Returns
+    -------
+    U : ndarray of shape (p, m)
+    Y : ndarray of shape (q, m)
+
+    Raises
+    ------
+    InvalidInputError
+        See :func:`check_matrix`; also when U and Y differ in length. At least two samples are needed.
+    """
+    inputs, targets = check_matrix("U", U, min_rows=2), check_matrix("Y", Y, min_rows=2)
+    if len(inputs) != len(targets):
+        raise InvalidInputError(
+            "Y", f"has {len(targets)} samples but U has {len(inputs)}", "Give both the same rows in the same order"
+        )
+    return np.ascontiguousarray(inputs.T), np.ascontiguousarray(targets.T)
+
+
+def check_names(argument: str, names: Sequence[str] | None, length: int, letter: str) -> list[str]:
+    """Names as text, one for each variable; ``u0, u1, ...`` when none were given."""
+    if names is None:
+        return [f"{letter}{j}" for j in range(length)]
+    if len(names) != length:
+        raise InvalidInputError(argument, f"has {len(names)} names for {length} variables", "Give one name a variable")
+    return [str(name) for name in names]
+
+
+def column_names(array: Any) -> list[str] | None:
+    """Column names of a data frame, or None for anything else."""
+    return [str(c) for c in array.columns] if isinstance(array, pd.DataFrame) else None
+
+
+def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read a CSV or Parquet file.
+
+    Raises
+    ------
+    InvalidInputError
+        No such file, no table in it, or no rows.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InvalidInputError(str(path), "is a folder" if path.is_dir() else "no such file", "Check the path")
+    try:
+        table = pd.read_parquet(path) if path.suffix.lower() in {".parquet", ".pq"} else pd.read_csv(path)
+    except (ValueError, OSError) as error:  # pandas' parser errors and pyarrow's are ValueErrors or OSErrors
+        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InvalidInputError(
+            str(path), f"cannot be read as a table ({first_line})", "Give a CSV file with a header line or a Parquet file"
+        ) from None
+    if table.empty:
+        raise InvalidInputError(str(path), f"holds {len(table)} rows and {table.shape[1]} columns", "Give a filled table")
+    table.columns = [str(c) for c in table.columns]
+    return table
+
+
+def split_targets(
+    table: pd.DataFrame, targets: Sequence[str], ignore: Sequence[str] = ()
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split a table into inputs and targets by column name.
+
+    Parameters
+    ----------
+    table : DataFrame
+    targets : sequence of str
+        The columns to predict.
+    ignore : sequence of str
+        Columns that are neither.
+
+    Raises
+    ------
+    InvalidInputError
+        A named column is missing, no input column is left, or a column holds text.
+    """
+    for argument, names in (("target", targets), ("ignore", ignore)):
+        for name in names:
+            if name not in table.columns:
+                shown = ", ".join(map(str, table.columns[:12])) + (", ..." if table.shape[1] > 12 else "")
+                raise InvalidInputError(argument, f"no column named {name!r}", f"The table has: {shown}")
+    inputs = table.drop(columns=[*targets, *ignore])
+    if inputs.shape[1] == 0:
+        raise InvalidInputError("target", "leaves no input column", "Name fewer columns as targets")
+    return inputs, table[list(targets)]
+
+
+@dataclass(frozen=True)
+class Standardization:
+    """Means and scales of inputs and targets; constant columns keep scale 1.
+
+    Attributes
+    ----------
+    input_mean, input_scale : ndarray of shape (p,)
+    target_mean, target_scale : ndarray of shape (q,)
+    """
+
+    input_mean: np.ndarray
+    input_scale: np.ndarray
+    target_mean: np.ndarray
+    target_scale: np.ndarray
+
+    @classmethod
+    def fit(cls, U: np.ndarray, Y: np.ndarray) -> Standardization:
+        """Measure means and standard deviations of U (m, p) and Y (m, q)."""
+        inputs, targets = StandardScaler().fit(U), StandardScaler().fit(Y)
+        return cls(inputs.mean_, inputs.scale_, targets.mean_, targets.scale_)
+
+    def apply(self, U: np.ndarray, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Standardise both tables."""
+        return (U - self.input_mean) / self.input_scale, (Y - self.target_mean) / self.target_scale
+
+
+def write_atomically(path: str | os.PathLike[str], write: Callable[[Any], None]) -> Path:
+    """Call ``write`` on a temporary binary file in the same folder, then move it into place.
+
+    A reader sees the old file or the whole new one, never a part: an error on the way leaves what stood.
+
+    Raises
+    ------
+    InvalidInputError
+        The folder does not exist or cannot be written to.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InvalidInputError(str(path), "is a folder", "Give the name of a file")
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise InvalidInputError(str(path), f"cannot be written ({error.strerror})", "Choose another folder") from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)  # mkstemp makes private files; give what open() would have given
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path

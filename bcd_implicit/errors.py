@@ -1,0 +1,62 @@
+"""Exceptions and warnings. Each message names the argument or block, the cause and the remedy."""
+
+from __future__ import annotations
+
+
+class BcdError(Exception):
+    """Base class of every error that this package raises on purpose."""
+
+
+class InvalidInputError(BcdError, ValueError):
+    """An argument, a table or a file cannot be used; the message says which, why and what to do.
+
+    Parameters
+    ----------
+    argument : str
+        Name of the offending argument, column or file.
+    cause : str
+        What was wrong with it, with the value met.
+    remedy : str, optional
+        What to do about it.
+    """
+
+    def __init__(self, argument: str, cause: str, remedy: str = "") -> None:
+        self.argument = argument
+        self.cause = cause
+        self.remedy = remedy
+        super().__init__(f"{argument}: {cause}." + (f" {remedy}." if remedy else ""))
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.argument, self.cause, self.remedy)
+
+
+class ConstraintError(InvalidInputError):
+    """A user's constraint is not convex, not a constraint, or couples variables of different blocks."""
+
+
+class NotWellPosedError(BcdError, ValueError):
+    """The equilibrium x = phi(Ax + Bu + b) is not certified to exist and be unique."""
+
+
+class BlockSolveError(BcdError, RuntimeError):
+    """A solver gave no usable point for a block.
+
+    Attributes
+    ----------
+    block, solver, status : str
+        Block name, solver name and the status that CVXPY reported.
+    infeasible : bool
+        True when the block has no feasible point (or is unbounded): trying again cannot help.
+    """
+
+    def __init__(self, block: str, solver: str, status: str, remedy: str) -> None:
+        self.block, self.solver, self.status, self.remedy = block, solver, status, remedy
+        self.infeasible = "infeasible" in status or "unbounded" in status
+        super().__init__(f"block '{block}': solver {solver} ended with status '{status}'. {remedy}.")
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.block, self.solver, self.status, self.remedy)
+
+
+class ConvergenceWarning(UserWarning):
+    """Something stopped short of the requested tolerance; the message gives the numbers."""

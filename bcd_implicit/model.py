@@ -1,0 +1,232 @@
+"""ImplicitModel: x = phi(Ax + Bu + b), y = Cx + Du + d."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bcd_implicit.activations import Activation, LeakyRelu, get_activation
+from bcd_implicit.data import check_matrix, check_names, write_atomically
+from bcd_implicit.errors import InvalidInputError, NotWellPosedError
+from bcd_implicit.fixed_point import FixedPoint, picard
+
+_ARRAYS = ("A", "B", "b", "C", "D", "d")
+
+
+class ImplicitModel:
+    """A trained or given implicit model.
+
+    Parameters
+    ----------
+    A : array of shape (n, n)
+    B : array of shape (n, p)
+    b : array of shape (n,) or None
+    C : array of shape (q, n)
+    D : array of shape (q, p) or None
+    d : array of shape (q,) or None
+        None stands for zeros.
+    activation : str or Activation
+    input_names, output_names : sequence of str, optional
+        Names of the p inputs and q outputs, kept with the model; ``u0, u1, ...`` and ``y0, y1, ...`` by default.
+
+    Raises
+    ------
+    InvalidInputError
+        Shapes that do not fit, NaN or infinity. A model that is not well-posed may be built and looked at;
+        only ``states`` and ``predict`` refuse it.
+    """
+
+    def __init__(
+        self,
+        A: ArrayLike,
+        B: ArrayLike,
+        b: ArrayLike | None,
+        C: ArrayLike,
+        D: ArrayLike | None = None,
+        d: ArrayLike | None = None,
+        activation: str | Activation = "relu",
+        *,
+        input_names: Sequence[str] | None = None,
+        output_names: Sequence[str] | None = None,
+    ) -> None:
+        self.A, self.B, self.C = (check_matrix(k, v) for k, v in (("A", A), ("B", B), ("C", C)))
+        n, p, q = len(self.A), self.B.shape[1], len(self.C)
+        self.D = np.zeros((q, p)) if D is None else check_matrix("D", D)
+        self.b = np.zeros(n) if b is None else check_matrix("b", b)[:, 0]
+        self.d = np.zeros(q) if d is None else check_matrix("d", d)[:, 0]
+        self.activation = get_activation(activation)
+        expected = {"A": (n, n), "B": (n, p), "b": (n,), "C": (q, n), "D": (q, p), "d": (q,)}
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                raise InvalidInputError(
+                    name,
+                    f"has shape {getattr(self, name).shape}, {shape} needed",
+                    f"The shapes must fit n={n} hidden features, p={p} inputs, q={q} outputs",
+                )
+        self.input_names = check_names("input_names", input_names, p, "u")
+        self.output_names = check_names("output_names", output_names, q, "y")
+
+    @property
+    def n_hidden(self) -> int:
+        """Number n of hidden features."""
+        return len(self.A)
+
+    def norm_inf(self) -> float:
+        """||A||_inf, the largest absolute row sum."""
+        return float(np.abs(self.A).sum(axis=1).max())
+
+    def spectral_radius(self) -> float:
+        """Perron-Frobenius eigenvalue: the spectral radius of |A|, never above ``norm_inf``."""
+        return float(np.abs(np.linalg.eigvals(np.abs(self.A))).max())
+
+    def is_well_posed(self) -> bool:
+        """Whether the spectral radius of |A| is below 1, so that every input has one equilibrium.
+
+        This is the weaker test (arXiv 1908.06315, theorem 2.2); ||A||_inf < 1 implies it.
+        """
+        return self.norm_inf() < 1 or self.spectral_radius() < 1
+
+    def _weights(self) -> np.ndarray:
+        """Positive v with |A| v < v. Ones where ||A||_inf < 1; else v = (I - |A|)^-1 1, so |A| v = v - 1."""
+        if self.norm_inf() < 1:
+            return np.ones(self.n_hidden)
+        if not self.is_well_posed():
+            raise NotWellPosedError(
+                f"A: spectral radius of |A| is {self.spectral_radius():.6g} (||A||_inf = {self.norm_inf():.6g}), "
+                "not below 1, so an equilibrium need not exist. Scale A down, or train with norm_bound < 1."
+            )
+        return np.linalg.solve(np.eye(self.n_hidden) - np.abs(self.A), np.ones(self.n_hidden))
+
+    def rescaled(self) -> ImplicitModel:
+        """Model with ||A||_inf < 1 and the same predictions, by a diagonal change of the state's units.
+
+        With V = diag(v), |A| v < v: the state x / v has matrices V^-1 A V, V^-1 B, V^-1 b, C V
+        (arXiv 1908.06315, section 2.4). It needs phi(t z) = t phi(z) for t > 0.
+
+        Raises
+        ------
+        NotWellPosedError
+            The spectral radius of |A| is 1 or more.
+        InvalidInputError
+            The activation is not positively homogeneous.
+        """
+        v = self._weights()
+        if not self.activation.positively_homogeneous:
+            raise InvalidInputError(
+                "activation",
+                f"{self.activation.name} is not positively homogeneous, so rescaling the state changes predictions",
+                "Rescaling serves relu, leaky_relu and identity",
+            )
+        return self._copy(A=self.A * v / v[:, None], B=self.B / v[:, None], b=self.b / v, C=self.C * v)
+
+    def states(self, U: ArrayLike, *, tol: float = 1e-10) -> FixedPoint:
+        """Equilibrium states for inputs U (m, p), with a bound on their error.
+
+        Returns
+        -------
+        FixedPoint
+            ``X`` of shape (m, n), ``n_iter`` and ``error_bound`` of shape (m,).
+
+        Raises
+        ------
+        NotWellPosedError
+            The spectral radius of |A| is 1 or more.
+        """
+        inputs = check_matrix("U", U, n_columns=self.B.shape[1])
+        point = picard(
+            self.A, self.B @ inputs.T + self.b[:, None], self.activation, weights=self._weights(), tol=tol
+        )
+        return replace(point, X=point.X.T)
+
+    def predict(self, U: ArrayLike) -> np.ndarray:
+        """Predictions Cx + Du + d at the equilibrium.
+
+        Parameters
+        ----------
+        U : array-like of shape (m, p)
+            Inputs, one sample a row. A data frame must have the model's columns in the model's order.
+
+        Returns
+        -------
+        ndarray of shape (m, q)
+        """
+        inputs = check_matrix("U", U, n_columns=self.B.shape[1])
+        return self.states(inputs).X @ self.C.T + inputs @ self.D.T + self.d
+
+    def unstandardized(
+        self, input_mean: np.ndarray, input_scale: np.ndarray, target_mean: np.ndarray, target_scale: np.ndarray
+    ) -> ImplicitModel:
+        """Model for raw inputs and outputs, from one trained on (u - mean) / scale. A does not change."""
+        B, D = self.B / input_scale, self.D / input_scale
+        C, D = self.C * target_scale[:, None], D * target_scale[:, None]
+        d = self.d * target_scale + target_mean - D @ input_mean
+        return self._copy(B=B, b=self.b - B @ input_mean, C=C, D=D, d=d)
+
+    def _copy(self, **changes: Any) -> ImplicitModel:
+        parts = {name: getattr(self, name) for name in _ARRAYS} | changes
+        return ImplicitModel(
+            **parts, activation=self.activation, input_names=self.input_names, output_names=self.output_names
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to an npz file without pickle; the file appears whole or not at all."""
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        slope = self.activation.slope if isinstance(self.activation, LeakyRelu) else np.nan
+        write_atomically(
+            path,
+            lambda file: np.savez_compressed(
+                file,
+                format=np.array("bcd_implicit model 1"),
+                activation=np.array(self.activation.name),
+                slope=np.array(slope),
+                input_names=np.array(self.input_names),
+                output_names=np.array(self.output_names),
+                **arrays,
+            ),
+        )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> ImplicitModel:
+        """Read a model written by :meth:`save`.
+
+        Raises
+        ------
+        InvalidInputError
+            No such file, or not a model.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                stored = dict(archive)
+        except FileNotFoundError:
+            raise InvalidInputError(str(path), "no such file", "Check the path") from None
+        except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
+            raise InvalidInputError(
+                str(path), f"is not a model file ({str(error).splitlines()[0] if str(error) else 'empty'})",
+                "Give an .npz file written by ImplicitModel.save",
+            ) from None
+        missing = {"format", "activation", "slope", "input_names", "output_names", *_ARRAYS} - stored.keys()
+        if missing:
+            raise InvalidInputError(
+                str(path), f"is not a model file (it lacks {', '.join(sorted(missing))})",
+                "Give an .npz file written by ImplicitModel.save",
+            )
+        name = str(stored["activation"])
+        return cls(
+            **{key: stored[key] for key in _ARRAYS},
+            activation=LeakyRelu(float(stored["slope"])) if name == "leaky_relu" else name,
+            input_names=[str(s) for s in stored["input_names"]],
+            output_names=[str(s) for s in stored["output_names"]],
+        )
+
+    def __repr__(self) -> str:
+        n, p, q = self.n_hidden, self.B.shape[1], len(self.C)
+        return (
+            f"ImplicitModel(n_hidden={n}, n_inputs={p}, n_outputs={q}, activation={self.activation.name!r}, "
+            f"norm_inf={self.norm_inf():.3g}, inputs used={int(self.B.any(axis=0).sum())})"
+        )

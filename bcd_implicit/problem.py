@@ -1,0 +1,310 @@
+"""The training problem and its points: THE objective, written once.
+
+    (T)  min  (1/m) L(Y, CX + DU + d) + kappa sum_j ||B e_j||_2
+              + ridge/2 (||C||_F^2 + ||D||_F^2) + ridge_hidden/2 (||A||_F^2 + ||B||_F^2)
+         s.t. X = phi(AX + BU + b),  ||A||_inf <= norm_bound
+
+    (F)  the same with the equilibrium replaced by + (fenchel_weight/m) sum F_phi(X, AX + BU + b)
+
+In the constraint form of the group lasso the kappa term becomes the constraint sum_j ||B e_j||_2 <= kappa.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bcd_implicit.activations import Activation, get_activation
+from bcd_implicit.constraints import UserConstraint, check_constraints
+from bcd_implicit.data import check_arrays, check_number, column_names
+from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.fixed_point import FixedPoint, picard
+from bcd_implicit.losses import Loss, get_loss
+from bcd_implicit.model import ImplicitModel
+from bcd_implicit.penalties import GROUP_FORMS, RowBall
+
+# Equilibria inside the loops are solved this well (relative), so that comparing objectives at 1e-9 makes sense.
+STATE_TOL = 1e-13
+
+
+@dataclass(frozen=True)
+class Iterate:
+    """One point of the training problem, in the paper's letters.
+
+    Attributes
+    ----------
+    A : ndarray of shape (n, n)
+    B : ndarray of shape (n, p)
+    b : ndarray of shape (n,)
+    C : ndarray of shape (q, n)
+    D : ndarray of shape (q, p)
+    d : ndarray of shape (q,)
+    X : ndarray of shape (n, m)
+        States, one sample a column.
+    """
+
+    A: np.ndarray
+    B: np.ndarray
+    b: np.ndarray
+    C: np.ndarray
+    D: np.ndarray
+    d: np.ndarray
+    X: np.ndarray
+
+    def replace(self, **parts: np.ndarray) -> Iterate:
+        """A copy with some parts exchanged."""
+        return replace(self, **parts)
+
+
+class TrainingProblem:
+    """Data, model size and regularisation of one training problem.
+
+    Parameters
+    ----------
+    U : array-like of shape (m, p)
+        Inputs, one sample a row.
+    Y : array-like of shape (m, q) or (m,)
+        Targets.
+    n_hidden : int
+        Number n of hidden features, at least 1.
+    activation : str or Activation
+    loss : str or Loss
+    norm_bound : float in [0, 1)
+        The bound nu on ||A||_inf. 0 means A = 0, a network with one hidden layer.
+    kappa : float >= 0
+        Group-lasso weight (penalty form) or radius (constraint form).
+    group_form : {"penalty", "constraint"}
+    fenchel_weight : float > 0
+        The weight lambda of the Fenchel term in (F); the prox-linear loop does not use it.
+    ridge, ridge_hidden : float >= 0
+        Weights on (C, D) and on (A, B). Intercepts are never penalised.
+    fit_intercept : bool
+        False fixes b = 0 and d = 0.
+    pass_through : bool
+        False fixes D = 0, so that the inputs act through B alone.
+    constraints : sequence of functions
+        Each gets the block's CVXPY variables by name and returns CVXPY constraints,
+        e.g. ``lambda v: v["A"] >= 0``.
+    input_names, output_names : sequence of str, optional
+        Taken from data frames when absent.
+
+    Attributes
+    ----------
+    U : ndarray of shape (p, m)
+        The inputs in the paper's orientation, one sample a column.
+    Y : ndarray of shape (q, m)
+
+    Raises
+    ------
+    InvalidInputError
+        Any argument out of its range, NaN or infinity, U and Y of different length, fewer than two samples.
+    ConstraintError
+        A user's constraint that is not convex or couples blocks.
+    """
+
+    def __init__(
+        self,
+        U: ArrayLike,
+        Y: ArrayLike,
+        n_hidden: int,
+        activation: str | Activation = "relu",
+        loss: str | Loss = "squared",
+        norm_bound: float = 0.5,
+        kappa: float = 0.1,
+        group_form: str = "penalty",
+        fenchel_weight: float = 1.0,
+        ridge: float = 1e-2,
+        ridge_hidden: float = 1e-4,
+        fit_intercept: bool = True,
+        pass_through: bool = True,
+        constraints: Sequence[UserConstraint] = (),
+        *,
+        input_names: Sequence[str] | None = None,
+        output_names: Sequence[str] | None = None,
+    ) -> None:
+        self.U, self.Y = check_arrays(U, Y)
+        self.n_hidden = n_hidden
+        self.activation = get_activation(activation)
+        self.loss = get_loss(loss)
+        self.norm_bound, self.kappa, self.group_form = norm_bound, kappa, group_form
+        self.fenchel_weight, self.ridge, self.ridge_hidden = fenchel_weight, ridge, ridge_hidden
+        self.fit_intercept, self.pass_through = bool(fit_intercept), bool(pass_through)
+        self.constraints = constraints
+        self.input_names = input_names if input_names is not None else column_names(U)
+        self.output_names = output_names if output_names is not None else column_names(Y)
+        self._check()
+
+    def _check(self) -> None:
+        self.n_hidden = check_number("n_hidden", self.n_hidden, 1, integer=True, remedy="Give 1 or more hidden features")
+        self.norm_bound = check_number(
+            "norm_bound", self.norm_bound, 0, 1, boundaries="left", remedy="Choose it in [0, 1): below 1 is well-posed"
+        )
+        for name in ("kappa", "ridge", "ridge_hidden"):
+            setattr(self, name, check_number(name, getattr(self, name), 0, remedy="Choose 0 or more"))
+        self.fenchel_weight = check_number(
+            "fenchel_weight", self.fenchel_weight, 0, boundaries="neither", remedy="Choose a positive weight"
+        )
+        if self.group_form not in GROUP_FORMS:
+            raise InvalidInputError(
+                "group_form", f"unknown form {self.group_form!r}", f"Use one of {', '.join(GROUP_FORMS)}"
+            )
+        self.row_ball = RowBall(self.norm_bound)
+        self.group_lasso = GROUP_FORMS[self.group_form](self.kappa)
+        check_constraints(self.constraints, self.shapes)
+        self.constraints = tuple(self.constraints)
+
+    @property
+    def n_inputs(self) -> int:
+        """Number p of inputs."""
+        return len(self.U)
+
+    @property
+    def n_outputs(self) -> int:
+        """Number q of outputs."""
+        return len(self.Y)
+
+    @property
+    def n_samples(self) -> int:
+        """Number m of samples."""
+        return self.U.shape[1]
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the unknowns by letter."""
+        n, p, q = self.n_hidden, self.n_inputs, self.n_outputs
+        return {"A": (n, n), "B": (n, p), "b": (n,), "C": (q, n), "D": (q, p), "d": (q,), "X": (n, self.n_samples)}
+
+    def replace(self, **changes: Any) -> TrainingProblem:
+        """The same data with other settings (kappa, norm_bound, ridge, ...), checked again."""
+        settings = {"n_hidden", "norm_bound", "kappa", "group_form", "fenchel_weight", "ridge", "ridge_hidden",
+                    "fit_intercept", "pass_through", "constraints"}
+        unknown = changes.keys() - settings
+        if unknown:
+            raise InvalidInputError(
+                min(unknown), "cannot be replaced", f"Use one of {', '.join(sorted(settings))}, or build a new problem"
+            )
+        other = copy.copy(self)
+        vars(other).update(changes)
+        other._check()
+        return other
+
+    def subset(self, samples: np.ndarray | None = None, inputs: np.ndarray | None = None) -> TrainingProblem:
+        """The same settings on some of the samples (indices) and some of the inputs (mask or indices)."""
+        other = copy.copy(self)
+        if inputs is not None:
+            other.U = other.U[inputs]
+            if self.input_names is not None:
+                other.input_names = list(np.array(self.input_names, dtype=object)[inputs])
+        if samples is not None:
+            other.U, other.Y = other.U[:, samples], other.Y[:, samples]
+        return other
+
+    # Parts of the objective -----------------------------------------------------------------------------------
+
+    def preactivation(self, it: Iterate) -> np.ndarray:
+        """Z = AX + BU + b, shape (n, m)."""
+        return it.A @ it.X + it.B @ self.U + it.b[:, None]
+
+    def prediction(self, it: Iterate) -> np.ndarray:
+        """CX + DU + d, shape (q, m)."""
+        return it.C @ it.X + it.D @ self.U + it.d[:, None]
+
+    def mean_loss(self, it: Iterate) -> float:
+        """(1/m) L(Y, CX + DU + d)."""
+        return self.loss.value(self.prediction(it), self.Y) / self.n_samples
+
+    def output_regularization(self, it: Iterate) -> float:
+        """The ridge on C and D."""
+        return 0.5 * self.ridge * float(np.sum(it.C**2) + np.sum(it.D**2))
+
+    def hidden_regularization(self, it: Iterate) -> float:
+        """The group lasso (penalty form) and the ridge on A and B."""
+        return self.group_lasso.value(it.B) + 0.5 * self.ridge_hidden * float(np.sum(it.A**2) + np.sum(it.B**2))
+
+    def fenchel_term(self, it: Iterate) -> float:
+        """(fenchel_weight/m) sum F_phi(X, AX + BU + b); infinite where X leaves the range of phi."""
+        return self.fenchel_weight / self.n_samples * float(np.sum(self.activation.divergence(it.X, self.preactivation(it))))
+
+    def objective_at_states(self, it: Iterate) -> float:
+        """(1/m) L + regularisation at the iterate's own X; equals (T) when X is the equilibrium."""
+        return self.mean_loss(it) + self.output_regularization(it) + self.hidden_regularization(it)
+
+    def objective(self, it: Iterate) -> float:
+        """The relaxed objective (F)."""
+        return self.objective_at_states(it) + self.fenchel_term(it)
+
+    def equilibrium_objective(self, it: Iterate) -> float:
+        """The true objective (T): states re-solved by Picard, whatever X the iterate carries."""
+        return self.objective_at_states(self.at_equilibrium(it))
+
+    def violation(self, it: Iterate) -> float:
+        """The largest violation of ||A||_inf <= norm_bound and of the group-lasso constraint."""
+        return max(self.row_ball.violation(it.A), self.group_lasso.violation(it.B))
+
+    # Points ---------------------------------------------------------------------------------------------------
+
+    def equilibrium(self, it: Iterate, tol: float = STATE_TOL) -> FixedPoint:
+        """Picard from the iterate's X."""
+        return picard(it.A, it.B @ self.U + it.b[:, None], self.activation, it.X, tol=tol)
+
+    def at_equilibrium(self, it: Iterate) -> Iterate:
+        """The same matrices with X at the equilibrium."""
+        return it.replace(X=self.equilibrium(it).X)
+
+    def initial(self, random_state: int | np.random.Generator | None = 0) -> Iterate:
+        """Start: A = 0, C = D = 0, random rows of B through the centre of the inputs, X at equilibrium.
+
+        B is scaled by the inputs' standard deviations, so that the start does not depend on their units.
+
+        Parameters
+        ----------
+        random_state : int, Generator or None
+            Seed of the random rows.
+        """
+        rng = np.random.default_rng(random_state)
+        n, p, q, m = self.n_hidden, self.n_inputs, self.n_outputs, self.n_samples
+        scale = self.U.std(axis=1)
+        scale[scale <= 1e-12 * np.abs(self.U).max(axis=1)] = np.inf  # constant inputs carry nothing
+        B = self.group_lasso.repair(rng.standard_normal((n, p)) / np.sqrt(p) / np.where(scale > 0, scale, np.inf))
+        b = -B @ self.U.mean(axis=1) if self.fit_intercept else np.zeros(n)
+        it = Iterate(np.zeros((n, n)), B, b, np.zeros((q, n)), np.zeros((q, p)), np.zeros(q), np.zeros((n, m)))
+        return self.at_equilibrium(it)
+
+    def check_iterate(self, it: Iterate) -> Iterate:
+        """Return the iterate if its shapes fit this problem.
+
+        Raises
+        ------
+        InvalidInputError
+            A part has another shape or is not finite.
+        """
+        for name, shape in self.shapes.items():
+            part = getattr(it, name)
+            if np.shape(part) != shape:
+                raise InvalidInputError(
+                    f"iterate.{name}", f"has shape {np.shape(part)}, {shape} needed", "Start from problem.initial()"
+                )
+            if not np.isfinite(part).all():
+                raise InvalidInputError(f"iterate.{name}", "contains NaN or infinity", "Start from problem.initial()")
+        return it
+
+    def model(self, it: Iterate) -> ImplicitModel:
+        """The iterate's matrices as a model."""
+        return ImplicitModel(
+            it.A, it.B, it.b, it.C, it.D, it.d, self.activation,
+            input_names=self.input_names, output_names=self.output_names,
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"TrainingProblem(n_samples={self.n_samples}, n_inputs={self.n_inputs}, n_outputs={self.n_outputs}, "
+            f"n_hidden={self.n_hidden}, activation={self.activation.name!r}, loss={self.loss.name!r}, "
+            f"norm_bound={self.norm_bound:g}, kappa={self.kappa:g} ({self.group_form}), "
+            f"fenchel_weight={self.fenchel_weight:g}, ridge={self.ridge:g}, ridge_hidden={self.ridge_hidden:g}, "
+            f"fit_intercept={self.fit_intercept}, pass_through={self.pass_through}, constraints={len(self.constraints)})"
+        )

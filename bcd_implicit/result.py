@@ -1,0 +1,117 @@
+"""What solves return: statuses that carry the advice, block solutions, the result of a loop."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from bcd_implicit.certificates import Certificate
+
+if TYPE_CHECKING:
+    from bcd_implicit.model import ImplicitModel
+    from bcd_implicit.problem import Iterate, TrainingProblem
+
+
+class Status(Enum):
+    """How a loop ended. The value is a sentence for a person, with the advice in it."""
+
+    CONVERGED = "converged: a cycle changed the objective by less than tol (blockwise stationary, not a global optimum)"
+    MAX_CYCLES = "stopped at max_cycles while the objective still fell; raise max_cycles or tol"
+    STALLED = "no step of the prox-linear block lowered the objective; use a more accurate solver or a smaller block tol"
+    SOLVER_FAILED = "a block could not be solved; the last good iterate is returned: try another solver or scale the data"
+    STOPPED = "stopped by the callback"
+
+    @property
+    def ok(self) -> bool:
+        """Whether the loop ended as asked."""
+        return self in (Status.CONVERGED, Status.STOPPED)
+
+
+@dataclass(frozen=True)
+class BlockSolution:
+    """One block, solved.
+
+    Attributes
+    ----------
+    block, solver : str
+    status : str
+        The solver's own word. What counts is the certificate.
+    iterate : Iterate
+        The point with the block's variables exchanged, feasible.
+    objective : float
+        The block's objective there, from NumPy.
+    certificate : Certificate
+        Gap, residual and violation recomputed from the data.
+    multipliers : mapping
+        Dual values by constraint: "norm_bound" (one a row of A), "group_lasso" (constraint form).
+    seconds : float
+        Building, compiling and solving.
+    """
+
+    block: str
+    solver: str
+    status: str
+    iterate: Iterate
+    objective: float
+    certificate: Certificate
+    multipliers: Mapping[str, object]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class BcdResult:
+    """The outcome of :func:`bcd_implicit.solve`.
+
+    Attributes
+    ----------
+    problem : TrainingProblem
+    method, solver : str
+    status : Status
+    iterate : Iterate
+        Matrices and equilibrium states.
+    history : DataFrame
+        A row a cycle: cycle, objective (the one the loop never raises), change, gap, violation, seconds, ...
+    certificates : mapping of str to Certificate
+        Of the last solve of every block.
+    multipliers : mapping
+        Dual values of the last block that holds (A, B, b).
+    """
+
+    problem: TrainingProblem
+    method: str
+    solver: str
+    status: Status
+    iterate: Iterate
+    history: pd.DataFrame
+    certificates: Mapping[str, Certificate]
+    multipliers: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def model(self) -> ImplicitModel:
+        """The trained model; it takes samples as rows."""
+        return self.problem.model(self.iterate)
+
+    @property
+    def objective(self) -> float:
+        """The true objective (T) at the result's states, which are at equilibrium."""
+        return self.problem.objective_at_states(self.iterate)
+
+    @property
+    def n_cycles(self) -> int:
+        """Cycles taken."""
+        return len(self.history)
+
+    @property
+    def seconds(self) -> float:
+        """Total of the cycles, in seconds."""
+        return float(self.history["seconds"].sum())
+
+    def __repr__(self) -> str:
+        return (
+            f"BcdResult(method={self.method!r}, status={self.status.name}, n_cycles={self.n_cycles}, "
+            f"objective={self.objective:.6g}, seconds={self.seconds:.3g})"
+        )
