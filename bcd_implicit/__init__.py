@@ -15,6 +15,7 @@ from bcd_implicit.errors import (
 )
 from bcd_implicit.losses import LOSSES, Loss
 from bcd_implicit.model import ImplicitModel
+from bcd_implicit.path import PathResult, Selection, kappa_path
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.result import BcdResult, BlockSolution, Status
 from bcd_implicit.solvers import SOLVERS
@@ -40,10 +41,13 @@ __all__ = [
     "Iterate",
     "Loss",
     "NotWellPosedError",
+    "PathResult",
+    "Selection",
     "Status",
     "TrainingProblem",
     "block_problem",
     "datasets",
+    "kappa_path",
     "solve",
     "solve_block",
 ]

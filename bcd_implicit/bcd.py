@@ -35,6 +35,8 @@ Callback = Callable[[int, float, Iterate], Any]
 
 # Retries of one linearisation: 4^20 times the curvature moves nothing any more.
 MAX_ATTEMPTS = 20
+# Below this share of the loss's mean curvature the proximal term only spoils the conditioning.
+MU_FLOOR = 1e-6
 
 
 @dataclass
@@ -85,7 +87,7 @@ def prox_linear_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
         trial = problem.at_equilibrium(solution.iterate)
         value = problem.objective_at_states(trial)
         if value < objective:
-            loop.mu = block.mu / 3
+            loop.mu = max(block.mu / 3, MU_FLOOR * block.mean_curvature)
             return trial, value
         if solution.objective >= objective * (1 - 1e-9):  # the block itself promises nothing: stationary
             return it, objective
@@ -105,9 +107,18 @@ def prox_linear_finish(loop: _Loop, it: Iterate) -> Iterate:
     return loop.descend(it, "output")
 
 
-METHODS: dict[str, tuple[Callable, Callable]] = {
-    "prox-linear": (prox_linear_cycle, prox_linear_finish),
-    "fenchel": (fenchel_cycle, fenchel_finish),
+@dataclass(frozen=True)
+class Method:
+    """A loop: its cycle, what it does at the end, and the block in which it moves (A, B, b)."""
+
+    cycle: Callable[[_Loop, Iterate], tuple[Iterate, float]]
+    finish: Callable[[_Loop, Iterate], Iterate]
+    matrices_block: str
+
+
+METHODS: dict[str, Method] = {
+    "prox-linear": Method(prox_linear_cycle, prox_linear_finish, "prox-linear"),
+    "fenchel": Method(fenchel_cycle, fenchel_finish, "hidden"),
 }
 
 
@@ -174,7 +185,6 @@ def solve(
     block_tol = check_number("block_tol", block_tol, 0, boundaries="neither", remedy="Choose a number such as 1e-6")
     it = problem.initial(random_state) if start is None else problem.check_iterate(start)
 
-    cycle_once, finish = METHODS[method]
     loop = _Loop(problem, solver, block_tol, solver_options)
     rows: list[dict[str, float]] = []
     status, change, objective = Status.MAX_CYCLES, np.inf, np.inf
@@ -184,7 +194,7 @@ def solve(
         for cycle in range(1, max_cycles + 1):
             began, before = time.perf_counter(), objective
             try:
-                it, objective = cycle_once(loop, it)
+                it, objective = METHODS[method].cycle(loop, it)
             except BlockSolveError as error:
                 if error.infeasible or cycle == 1:
                     raise
@@ -203,7 +213,7 @@ def solve(
             if change <= tol:
                 status = Status.CONVERGED
                 break
-        it = finish(loop, it)
+        it = METHODS[method].finish(loop, it)
     if not status.ok:
         warnings.warn(
             f"{method}: {status.value} (after {len(rows)} cycles the objective is {objective:.6g}, "

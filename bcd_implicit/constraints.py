@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import cvxpy as cp
+import numpy as np
 
 from bcd_implicit.errors import ConstraintError
 
@@ -33,6 +34,23 @@ def apply_constraint(constraint: UserConstraint, variables: BlockVariables) -> l
     except _Absent:
         return None
     return list(made) if isinstance(made, (list, tuple)) else [made]
+
+
+def on_inputs(constraint: UserConstraint, inputs: np.ndarray) -> UserConstraint:
+    """The constraint for a problem that keeps some inputs only: it still sees B and D with all p columns.
+
+    Parameters
+    ----------
+    constraint : function
+    inputs : ndarray of bool, shape (p,)
+        The inputs kept; the other columns of B and D are zero.
+    """
+    embed = np.eye(len(inputs))[inputs]
+
+    def embedded(v: Mapping[str, cp.Variable]) -> Any:
+        return constraint(BlockVariables({k: x @ embed if k in ("B", "D") else x for k, x in v.items()}))
+
+    return embedded
 
 
 def check_constraints(constraints: Sequence[UserConstraint], shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bcd_implicit.activations import Activation, get_activation
-from bcd_implicit.constraints import UserConstraint, check_constraints
-from bcd_implicit.data import check_arrays, check_number, column_names
+from bcd_implicit.constraints import UserConstraint, check_constraints, on_inputs
+from bcd_implicit.data import check_arrays, check_names, check_number, column_names
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.fixed_point import FixedPoint, picard
 from bcd_implicit.losses import Loss, get_loss
@@ -135,9 +135,13 @@ class TrainingProblem:
         self.fenchel_weight, self.ridge, self.ridge_hidden = fenchel_weight, ridge, ridge_hidden
         self.fit_intercept, self.pass_through = bool(fit_intercept), bool(pass_through)
         self.constraints = constraints
-        self.input_names = input_names if input_names is not None else column_names(U)
-        self.output_names = output_names if output_names is not None else column_names(Y)
         self._check()
+        self.input_names = check_names(
+            "input_names", input_names if input_names is not None else column_names(U), self.n_inputs, "u"
+        )
+        self.output_names = check_names(
+            "output_names", output_names if output_names is not None else column_names(Y), self.n_outputs, "y"
+        )
 
     def _check(self) -> None:
         self.n_hidden = check_number("n_hidden", self.n_hidden, 1, integer=True, remedy="Give 1 or more hidden features")
@@ -194,12 +198,12 @@ class TrainingProblem:
         return other
 
     def subset(self, samples: np.ndarray | None = None, inputs: np.ndarray | None = None) -> TrainingProblem:
-        """The same settings on some of the samples (indices) and some of the inputs (mask or indices)."""
+        """The same settings on some of the samples (indices) and some of the inputs (mask)."""
         other = copy.copy(self)
         if inputs is not None:
             other.U = other.U[inputs]
-            if self.input_names is not None:
-                other.input_names = list(np.array(self.input_names, dtype=object)[inputs])
+            other.constraints = tuple(on_inputs(c, inputs) for c in self.constraints)
+            other.input_names = [name for name, kept in zip(self.input_names, inputs, strict=True) if kept]
         if samples is not None:
             other.U, other.Y = other.U[:, samples], other.Y[:, samples]
         return other

@@ -44,7 +44,7 @@ class MatricesBlock(Block):
         if problem.kappa == 0 and problem.group_lasso.form == "penalty":
             return it
         norms, objective = column_norms(it.B), self.objective(it)
-        for threshold in (1e-2, 1e-3, 1e-4, 1e-5, 1e-6):
+        for threshold in (1.0, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6):
             small = norms <= threshold * norms.max()
             if not small.any():
                 break
@@ -55,6 +55,11 @@ class MatricesBlock(Block):
             if self.objective(sparse) <= objective + 1e-12 * abs(objective):
                 return sparse
         return it
+
+
+    def gradient_B(self, it):
+        """Gradient of the data term with respect to B, shape (n, p)."""
+        raise NotImplementedError
 
 
 class HiddenBlock(MatricesBlock):
@@ -83,6 +88,11 @@ class HiddenBlock(MatricesBlock):
     def objective(self, it):
         """(F)."""
         return self.problem.objective(it)
+
+    def gradient_B(self, it):
+        problem = self.problem
+        V = problem.activation(problem.preactivation(it)) - it.X
+        return problem.fenchel_weight / problem.n_samples * (V @ problem.U.T)
 
     def certificate(self, it):
         return hidden_certificate(self.problem, it)

@@ -50,7 +50,8 @@ class ProxLinearBlock(MatricesBlock):
         self.K = (pairs @ G.reshape(m, n * n) / m).reshape(P, P, n, n).transpose(0, 2, 1, 3).reshape(P * n, P * n)
         self.H = W @ W.T / m
         self.k = (pulled @ W.T / m).reshape(-1, order="F")
-        self.mu = float(np.trace(G.mean(axis=0)) / n) if mu is None else check_number("mu", mu, 0)
+        self.mean_curvature = float(np.trace(G.mean(axis=0)) / n)
+        self.mu = self.mean_curvature if mu is None else check_number("mu", mu, 0)
 
     def stacked(self, A, B, b):
         """The change dT (n, n + p + 1) from the base point; NumPy arrays."""
@@ -78,6 +79,12 @@ class ProxLinearBlock(MatricesBlock):
         smooth = 0.5 * t @ (self.K @ t) - self.k @ t + 0.5 * self.mu * np.sum(dT * (dT @ self.H))
         constant = 0.5 * np.sum(self.residual**2) / problem.n_samples
         return float(smooth + constant) + problem.output_regularization(it) + problem.hidden_regularization(it)
+
+    def gradient_B(self, it):
+        """Without the proximal term, which is the method's own and not the problem's."""
+        n = self.problem.n_hidden
+        t = self.stacked(it.A, it.B, it.b).reshape(-1, order="F")
+        return (self.K @ t - self.k).reshape(n, -1, order="F")[:, n : n + self.problem.n_inputs]
 
     def certificate(self, it):
         return prox_linear_certificate(self.problem, self.it, it, self.mu)
