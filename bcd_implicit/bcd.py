@@ -29,7 +29,7 @@ from bcd_implicit.data import check_number
 from bcd_implicit.errors import BlockSolveError, ConvergenceWarning, InvalidInputError
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.result import BcdResult, BlockSolution, Status
-from bcd_implicit.solvers import check_solver
+from bcd_implicit.solvers import AUTO, check_solver
 
 Callback = Callable[[int, float, Iterate], Any]
 
@@ -125,7 +125,7 @@ METHODS: dict[str, Method] = {
 def solve(
     problem: TrainingProblem,
     method: str = "prox-linear",
-    solver: str = "CLARABEL",
+    solver: str = AUTO,
     max_cycles: int = 50,
     tol: float = 1e-5,
     random_state: int | np.random.Generator | None = 0,
@@ -142,7 +142,7 @@ def solve(
     ----------
     problem : TrainingProblem
     method : {"prox-linear", "fenchel"}
-    solver : {"CLARABEL", "ECOS", "SCS"}
+    solver : {"auto", "CLARABEL", "ECOS", "SCS"}
     max_cycles : int
         The most cycles to take.
     tol : float

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import check_scalar
 
 from bcd_implicit.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from bcd_implicit.model import ImplicitModel
 
 
 def check_number(
@@ -260,6 +263,10 @@ class Standardization:
     def apply(self, U: np.ndarray, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Standardise both tables."""
         return (U - self.input_mean) / self.input_scale, (Y - self.target_mean) / self.target_scale
+
+    def raw_model(self, model: ImplicitModel) -> ImplicitModel:
+        """The model for raw inputs and targets, from one trained on the standardised ones."""
+        return model.unstandardized(self.input_mean, self.input_scale, self.target_mean, self.target_scale)
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[Any], None]) -> Path:

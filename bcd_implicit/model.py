@@ -103,6 +103,17 @@ class ImplicitModel:
             )
         return np.linalg.solve(np.eye(self.n_hidden) - np.abs(self.A), np.ones(self.n_hidden))
 
+    def contraction(self) -> float:
+        """Factor by which a Picard step shrinks the error: ||A||_inf, or after rescaling where that is 1 or more.
+
+        Raises
+        ------
+        NotWellPosedError
+            The spectral radius of |A| is 1 or more.
+        """
+        v = self._weights()
+        return float(np.max(np.abs(self.A) @ v / v))
+
     def rescaled(self) -> ImplicitModel:
         """Model with ||A||_inf < 1 and the same predictions, by a diagonal change of the state's units.
 

@@ -23,6 +23,7 @@ from bcd_implicit.model import ImplicitModel
 from bcd_implicit.penalties import column_norms
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.result import BcdResult
+from bcd_implicit.solvers import AUTO
 
 RULES = ("one-se", "min")
 
@@ -134,8 +135,9 @@ class PathResult:
         *,
         n_folds: int = 3,
         random_state: int | None = 0,
-        max_cycles: int = 30,
-        tol: float = 1e-3,
+        method: str = "prox-linear",
+        max_cycles: int = 50,
+        tol: float = 5e-3,
         on_progress: Progress = _silent,
     ) -> Selection:
         """Choose a support without knowing the truth.
@@ -153,8 +155,10 @@ class PathResult:
         n_folds : int
         random_state : int or None
             Shuffles the folds and starts the fits.
+        method : str
+            The loop of the refits. The prox-linear loop by default, whatever walked the path: it fits better.
         max_cycles, tol
-            Of each refit's loop.
+            Of each fit in cross-validation. The final refit may take six times the cycles, to a tenth of tol.
         on_progress : callable
             Gets the share done and a text.
 
@@ -171,7 +175,7 @@ class PathResult:
             raise InvalidInputError("rule", f"unknown rule {rule!r}", f"Use one of {', '.join(RULES)}")
         n_folds = check_number("n_folds", n_folds, 2, self.problem.n_samples // 2, integer=True,
                                remedy="Each fold needs 2 samples or more")
-        options = self.solve_options | {"max_cycles": max_cycles, "tol": tol}
+        options = self.solve_options | {"method": method, "max_cycles": max_cycles, "tol": tol}
         candidates = self._candidates()
         errors = self._cross_validate(candidates, n_folds, random_state, options, on_progress)
         mean = errors.mean(axis=1)
@@ -186,7 +190,7 @@ class PathResult:
         on_progress(0.95, "refitting on the chosen inputs")
         base = self.results[candidates[chosen]]
         problem = _without_group_lasso(self.problem.subset(inputs=support))
-        result = solve(problem, start=_restrict(base.iterate, support), **options | {"max_cycles": 3 * max_cycles})
+        result = solve(problem, start=_restrict(base.iterate, support), **options | {"max_cycles": 6 * max_cycles, "tol": tol / 10})
         on_progress(1.0, "chosen")
         table = pd.DataFrame(
             {
@@ -255,7 +259,7 @@ def kappa_path(
     *,
     kappas: Sequence[float] | None = None,
     method: str = "prox-linear",
-    solver: str = "CLARABEL",
+    solver: str = AUTO,
     max_cycles: int = 30,
     tol: float = 5e-3,
     block_tol: float = 1e-6,
@@ -269,7 +273,7 @@ def kappa_path(
     problem : TrainingProblem
         Its own kappa plays no part.
     n_kappas : int
-        The length of the automatic grid: geometric, from 1/300 to 3 times :func:`reference_kappa`.
+        The length of the automatic grid: geometric, from 1/100 to 3 times :func:`reference_kappa`.
         The path ends early where B = 0.
     random_state : int or None
         Seed of the first start.
@@ -341,5 +345,5 @@ def _automatic_grid(
 ) -> np.ndarray:
     if problem.group_form == "constraint":
         largest = problem.group_lasso.sum_of_norms(_two_cycles(problem, options["method"], random_state, options).B)
-        return largest * np.geomspace(1, 1 / 300, n_kappas)
-    return reference_kappa(problem, random_state=random_state, **options) * np.geomspace(1 / 300, 3, n_kappas)
+        return largest * np.geomspace(1, 1 / 100, n_kappas)
+    return reference_kappa(problem, random_state=random_state, **options) * np.geomspace(1 / 100, 3, n_kappas)

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from bcd_implicit.problem import Iterate, TrainingProblem
 
 
+# A user's own constraints cannot be repaired as ours are; conic solvers leave them violated by about this much.
+USER_VIOLATION = 1e-5
+
+
 class Status(Enum):
     """How a loop ended. The value is a sentence for a person, with the advice in it."""
 
@@ -60,6 +64,12 @@ class BlockSolution:
     certificate: Certificate
     multipliers: Mapping[str, object]
     seconds: float
+
+    def meets(self, tol: float) -> bool:
+        """Whether the certificate holds to the tolerance, or none is known and the solver reports an optimum."""
+        if self.certificate.known:
+            return self.certificate.holds(tol)
+        return self.status == "optimal" and self.certificate.violation <= USER_VIOLATION
 
 
 @dataclass(frozen=True)

@@ -22,20 +22,25 @@ SOLVERS: dict[str, Callable[[float], dict[str, Any]]] = {
     "SCS": lambda tol: {"eps_abs": 0.1 * tol, "eps_rel": 0.1 * tol, "max_iters": 50_000},
 }
 
+# Ask for this and each block takes the solver that serves it best, and another when the certificate is missed.
+AUTO = "auto"
+
 _USABLE = (cp.OPTIMAL, cp.OPTIMAL_INACCURATE, cp.USER_LIMIT)
 
 
 def check_solver(solver: str) -> str:
-    """The solver's canonical name.
+    """The solver's canonical name, or "auto".
 
     Raises
     ------
     InvalidInputError
         An unknown name; the message lists the known ones.
     """
+    if solver == AUTO:
+        return AUTO
     name = solver.upper() if isinstance(solver, str) else solver
     if name not in SOLVERS:
-        raise InvalidInputError("solver", f"unknown solver {solver!r}", f"Use one of {', '.join(SOLVERS)}")
+        raise InvalidInputError("solver", f"unknown solver {solver!r}", f"Use one of {AUTO}, {', '.join(SOLVERS)}")
     return name
 
 

@@ -20,7 +20,7 @@ from bcd_implicit.data import check_number
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.result import BlockSolution
-from bcd_implicit.solvers import check_solver
+from bcd_implicit.solvers import AUTO, check_solver
 
 BLOCKS: dict[str, type[Block]] = {b.name: b for b in (OutputBlock, StateBlock, HiddenBlock, ProxLinearBlock)}
 
@@ -63,7 +63,7 @@ def solve_block(
     problem: TrainingProblem,
     it: Iterate,
     block: str,
-    solver: str = "CLARABEL",
+    solver: str = AUTO,
     tol: float = 1e-6,
     solver_options: Mapping[str, Any] | None = None,
     **block_options: Any,
@@ -75,7 +75,8 @@ def solve_block(
     problem : TrainingProblem
     it : Iterate
     block : {"output", "state", "hidden", "prox-linear"}
-    solver : {"CLARABEL", "ECOS", "SCS"}
+    solver : {"auto", "CLARABEL", "ECOS", "SCS"}
+        "auto" takes the one that serves the block best, and others when it misses the tolerance.
     tol : float
         Relative duality gap aimed at; missing it warns with the gap reached.
     solver_options : mapping, optional

@@ -70,6 +70,7 @@ class HiddenBlock(MatricesBlock):
     """
 
     name = "hidden"
+    preferred_solvers = ("SCS", "CLARABEL", "ECOS")
 
     def pose(self, v):
         problem, it = self.problem, self.it

@@ -1,0 +1,331 @@
+"""The command line: demo, fit, predict, check, select.
+
+Exit status: 0 done, 1 the work could not be finished (or ``check`` found a model that is not well-posed),
+2 bad input, with one line that says which.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table as RichTable
+from sklearn.metrics import r2_score
+
+import bcd_implicit as bi
+from bcd_implicit.data import Standardization, check_arrays, check_matrix, read_table, split_targets, write_atomically
+from bcd_implicit.experiments import feature_selection as experiment
+from bcd_implicit.penalties import GROUP_FORMS, column_norms
+from bcd_implicit.solvers import AUTO
+
+console = Console()
+notes = Console(stderr=True)
+
+
+class _Commands(click.Group):
+    """Turns this package's errors into one line and an exit status."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", bi.ConvergenceWarning)
+                warnings.showwarning = _print_warning
+                return super().invoke(ctx)
+        except bi.InvalidInputError as error:
+            _fail(error, 2)
+        except bi.BcdError as error:
+            _fail(error, 1)
+
+
+def _fail(error: Exception, code: int) -> None:
+    click.echo(f"Error: {' '.join(str(error).split())}", err=True)
+    sys.exit(code)
+
+
+def _print_warning(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+    notes.print(f"[yellow]warning:[/yellow] {message}", highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _progress(text: str) -> Iterator[Callable[[float, str], None]]:
+    """A bar for long work on standard error; gives the function that moves it."""
+    columns = (TextColumn("{task.fields[title]}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=notes) as bar:
+        task = bar.add_task("", total=1.0, title=text)
+        yield lambda share, what: bar.update(task, completed=share, description=what)
+
+
+def _options(*options: Callable) -> Callable:
+    def wrap(function: Callable) -> Callable:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return wrap
+
+
+method_options = _options(
+    click.option("--method", type=click.Choice(list(bi.METHODS)), default="prox-linear", show_default=True, help="The loop."),
+    click.option("--solver", type=click.Choice([AUTO, *bi.SOLVERS], case_sensitive=False), default=AUTO, show_default=True, help="The solver of the blocks."),
+    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random."),
+)
+table_options = _options(
+    click.option("--target", "targets", multiple=True, required=True, metavar="COLUMN", help="A column to predict; may be repeated."),
+    click.option("--ignore", multiple=True, metavar="COLUMN", help="A column to leave out; may be repeated."),
+    click.option("--standardize/--no-standardize", default=True, show_default=True, help="Train on standardised columns; the model takes raw ones either way."),
+)
+problem_options = _options(
+    click.option("--n-hidden", type=int, default=10, show_default=True, help="Hidden features."),
+    click.option("--activation", type=click.Choice(list(bi.ACTIVATIONS)), default="relu", show_default=True),
+    click.option("--norm-bound", type=float, default=0.5, show_default=True, help="Bound on ||A||_inf, in [0, 1)."),
+    click.option("--ridge", type=float, default=1e-2, show_default=True, help="Weight on C and D."),
+    click.option("--ridge-hidden", type=float, default=1e-4, show_default=True, help="Weight on A and B."),
+    click.option("--fenchel-weight", type=float, default=1.0, show_default=True, help="lambda of the fenchel loop."),
+)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(bi.__version__)
+def main() -> None:
+    """Implicit models, x = phi(Ax + Bu + b), y = Cx + Du + d, trained by block-coordinate descent.
+
+    \b
+    Examples:
+      bcd-implicit demo
+      bcd-implicit fit data.csv --target y --model m.npz
+      bcd-implicit predict m.npz new.csv --output predictions.csv
+      bcd-implicit check m.npz
+      bcd-implicit select data.csv --target y --output selection
+    """
+
+
+@main.command()
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-output"), show_default=True, help="Folder for the figures and reports.")
+@click.option("--data", "family", type=click.Choice(list(experiment.FAMILIES)), default="column-sparse", show_default=True, help="Generated data.")
+@click.option("--noise", type=float, default=None, help="Noise in units of each output's spread.  [default: 0 for column-sparse, 0.05 for even]")
+@click.option("--n-hidden", type=int, default=experiment.N_HIDDEN_GUESS, show_default=True, help="The guess; the truth is 20.")
+@click.option("--n-kappas", type=int, default=15, show_default=True, help="Length of the path.")
+@click.option("--real-table/--no-real-table", default=True, show_default=True, help="Then the same on the diabetes table.")
+@method_options
+def demo(
+    output: Path, family: str, noise: float | None, n_hidden: int, n_kappas: int, real_table: bool,
+    method: str, solver: str, seed: int,
+) -> None:
+    """The feature-selection experiment: does the learned B show which inputs matter?
+
+    Data come from a known model with 20 hidden features whose B has few nonzero columns. A model with 10 is
+    trained along a path of growing kappa, kappa is chosen by cross-validation without the truth, and the column
+    norms are compared. Writes feature_selection.png, report.json and model.npz, and the same for a real table.
+
+    \b
+    Examples:
+      bcd-implicit demo
+      bcd-implicit demo --data even --seed 3 --output even
+      bcd-implicit demo --method fenchel
+    """
+    _writable(output)
+    with _progress(f"{family} data") as moved:
+        run = experiment.run_synthetic(
+            family, seed, method, solver, n_hidden=n_hidden, noise=noise, n_kappas=n_kappas, on_progress=moved
+        )
+    _present(run, output)
+    if real_table:
+        table = bi.datasets.load_diabetes()
+        with _progress("diabetes table") as moved:
+            run = experiment.run_table(
+                table.inputs, table.targets, "diabetes", seed=seed, method=method, solver=solver, n_hidden=5,
+                n_kappas=n_kappas, on_progress=moved,
+            )
+        console.print()
+        _present(run, output, "diabetes_")
+
+
+def _writable(directory: Path) -> None:
+    """Make the folder before the long work, not after it."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        write_atomically(directory / ".writable", lambda file: None).unlink()
+    except OSError as error:
+        raise bi.InvalidInputError("output", f"{directory} cannot be written to ({error.strerror})", "Choose another folder") from None
+
+
+def _present(run: experiment.FeatureSelection, output: Path, stem: str = "") -> None:
+    console.print(experiment.summary(run))
+    for path in experiment.write(run, output, stem):
+        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+
+
+@main.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path("selection"), show_default=True, help="Folder for the figure, the report and the model.")
+@click.option("--n-kappas", type=int, default=15, show_default=True, help="Length of the path.")
+@click.option("--test-share", type=click.FloatRange(0, 0.9, min_open=True), default=0.25, show_default=True, help="Share of the rows set aside to test the final model.")
+@table_options
+@problem_options
+@method_options
+def select(
+    data: Path, output: Path, n_kappas: int, test_share: float, targets: tuple[str, ...], ignore: tuple[str, ...],
+    standardize: bool, method: str, solver: str, seed: int, **problem: Any,
+) -> None:
+    """Choose the inputs that matter in a CSV or Parquet table DATA.
+
+    Walks the path of growing kappa, chooses kappa by cross-validation, refits on the chosen inputs and tests on
+    rows that took no part. Writes feature_selection.png, report.json and model.npz.
+
+    \b
+    Examples:
+      bcd-implicit select data.csv --target y
+      bcd-implicit select data.parquet --target y1 --target y2 --n-hidden 10 --output DIR
+    """
+    inputs, outputs = _columns(data, targets, ignore)
+    _writable(output)
+    with _progress(data.name) as moved:
+        run = experiment.run_table(
+            inputs, outputs, data.name, seed=seed, method=method, solver=solver, n_kappas=n_kappas,
+            test_share=test_share, standardize=standardize, on_progress=moved, **problem,
+        )
+    _present(run, output)
+
+
+def _columns(data: Path, targets: tuple[str, ...], ignore: tuple[str, ...]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The table's inputs and targets, checked to be numbers, with the file's name in the errors."""
+    inputs, outputs = split_targets(read_table(data), list(dict.fromkeys(targets)), ignore)
+    for part in (inputs, outputs):
+        check_matrix(data.name, part, min_rows=2)
+    return inputs, outputs
+
+
+@main.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--model", "model_path", type=click.Path(path_type=Path), required=True, help="The .npz file to write.")
+@click.option("--kappa", type=float, default=0.01, show_default=True, help="Group-lasso weight (or radius).")
+@click.option("--group-form", type=click.Choice(list(GROUP_FORMS)), default="penalty", show_default=True)
+@click.option("--pass-through/--no-pass-through", default=True, show_default=True, help="Whether inputs reach outputs directly, through D.")
+@click.option("--max-cycles", type=int, default=100, show_default=True)
+@click.option("--tol", type=float, default=1e-4, show_default=True, help="Stop when a cycle gains less, relatively.")
+@table_options
+@problem_options
+@method_options
+def fit(
+    data: Path, model_path: Path, max_cycles: int, tol: float, targets: tuple[str, ...], ignore: tuple[str, ...],
+    standardize: bool, method: str, solver: str, seed: int, **settings: Any,
+) -> None:
+    """Train a model on a CSV or Parquet table DATA.
+
+    \b
+    Examples:
+      bcd-implicit fit data.csv --target y --model m.npz
+      bcd-implicit fit data.csv --target y1 --target y2 --ignore id --n-hidden 20 --kappa 0.05 --model m.npz
+    """
+    inputs, outputs = _columns(data, targets, ignore)
+    if not model_path.parent.is_dir():
+        raise bi.InvalidInputError("model", f"folder {model_path.parent} does not exist", "Make it first")
+    U, Y = (part.T for part in check_arrays(inputs, outputs))
+    scales = Standardization.fit(U, Y)
+    problem = bi.TrainingProblem(
+        *(scales.apply(U, Y) if standardize else (U, Y)),
+        **settings, input_names=list(inputs.columns), output_names=list(outputs.columns),
+    )
+    with _progress("training") as moved:
+        result = bi.solve(
+            problem, method, solver, max_cycles, tol, seed,
+            callback=lambda cycle, value, it: moved(cycle / max_cycles, f"cycle {cycle}, objective {value:.5g}"),
+        )
+        moved(1.0, f"{result.n_cycles} cycles")
+    model = scales.raw_model(result.model) if standardize else result.model
+    model.save(model_path)
+    gap = max(c.relative_gap for c in result.certificates.values())
+    _facts(
+        f"{data.name}: {len(U)} rows, {U.shape[1]} inputs, {Y.shape[1]} targets",
+        {
+            "status": f"{result.status.name.lower()} after {result.n_cycles} cycles, {result.seconds:.1f} s",
+            "objective": f"{result.objective:.6g}",
+            "largest block gap, relative": f"{gap:.1e}" if np.isfinite(gap) else "unknown",
+            "R2 on the training rows": f"{r2_score(Y, model.predict(U), multioutput='variance_weighted'):.4f}",
+            "inputs used in B": f"{int(model.B.any(axis=0).sum())} of {U.shape[1]}",
+            "||A||_inf": f"{model.norm_inf():.4f}",
+            "wrote": str(model_path),
+        },
+    )
+
+
+@main.command()
+@click.argument("model_path", metavar="MODEL", type=click.Path(path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--output", type=click.Path(path_type=Path), required=True, help="The CSV or Parquet file to write.")
+def predict(model_path: Path, data: Path, output: Path) -> None:
+    """Predict the rows of table DATA with MODEL. Columns are matched by name; others are ignored.
+
+    \b
+    Example:
+      bcd-implicit predict m.npz new.csv --output predictions.csv
+    """
+    model = bi.ImplicitModel.load(model_path)
+    table = read_table(data)
+    missing = [name for name in model.input_names if name not in table.columns]
+    if missing:
+        raise bi.InvalidInputError(
+            data.name, f"lacks the model's input column {missing[0]!r} ({len(missing)} missing in all)",
+            f"The model needs: {', '.join(model.input_names[:12])}{', ...' if len(model.input_names) > 12 else ''}",
+        )
+    inputs = check_matrix(data.name, table[model.input_names])
+    predictions = pd.DataFrame(model.predict(inputs), columns=model.output_names)
+    parquet = output.suffix.lower() in {".parquet", ".pq"}
+    write_atomically(
+        output, lambda file: predictions.to_parquet(file) if parquet else predictions.to_csv(file, index=False)
+    )
+    console.print(f"wrote {len(predictions)} predictions of {', '.join(model.output_names)} to {output}", highlight=False, soft_wrap=True)
+
+
+@main.command()
+@click.argument("model_path", metavar="MODEL", type=click.Path(path_type=Path))
+def check(model_path: Path) -> None:
+    """Print a model's norms, margin and Picard bound; exit status 1 when it is not well-posed.
+
+    \b
+    Example:
+      bcd-implicit check m.npz
+    """
+    model = bi.ImplicitModel.load(model_path)
+    norm, radius, well_posed = model.norm_inf(), model.spectral_radius(), model.is_well_posed()
+    facts = {
+        "hidden features, inputs, outputs": f"{model.n_hidden}, {model.B.shape[1]}, {len(model.C)}",
+        "activation": model.activation.name,
+        "||A||_inf": f"{norm:.6g}",
+        "margin 1 - ||A||_inf": f"{1 - norm:.6g}",
+        "spectral radius of |A|": f"{radius:.6g}",
+    }
+    if well_posed:
+        factor = model.contraction()
+        facts["Picard: error after a step"] = f"at most {factor:.4g} of the error before" if factor else "none: A = 0"
+        facts["Picard: bound on the error"] = f"{factor / (1 - factor):.4g} x last change" if factor else "0"
+        facts["Picard: steps for 6 digits"] = str(math.ceil(math.log(1e-6) / math.log(factor))) if factor else "1"
+    used = column_norms(model.B) > 0
+    facts["inputs used in B"] = f"{int(used.sum())} of {len(used)}"
+    facts["well-posed"] = (
+        "yes: ||A||_inf < 1" if norm < 1 else "yes, by the Perron-Frobenius test only" if well_posed
+        else "NO: the spectral radius of |A| is 1 or more, so an equilibrium need not exist"
+    )
+    _facts(str(model_path), facts)
+    sys.exit(0 if well_posed else 1)
+
+
+def _facts(title: str, facts: dict[str, str]) -> None:
+    table = RichTable(title=title, title_justify="left", show_header=False)
+    for name, value in facts.items():
+        table.add_row(name, value)
+    console.print(table)
+
+
+if __name__ == "__main__":
+    main()

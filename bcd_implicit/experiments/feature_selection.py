@@ -1,0 +1,302 @@
+"""The blog's experiment: does the learned B show which inputs the generating model uses?
+
+Data come from a relu model with 20 hidden features and a column-sparse B. A model with the wrong guess of 10 is
+trained along a path of growing kappa, kappa is chosen without looking at the truth, and the column norms of the
+learned B are put beside those of the generating B. The same runs on a person's table, where no truth is known.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.table import Table as RichTable
+from sklearn.metrics import f1_score, r2_score
+from sklearn.model_selection import train_test_split
+
+from bcd_implicit import plots
+from bcd_implicit.data import Standardization, check_matrix, write_atomically
+from bcd_implicit.datasets import make_column_sparse, make_even
+from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.model import ImplicitModel
+from bcd_implicit.path import PathResult, Progress, Selection, _silent, kappa_path
+from bcd_implicit.penalties import column_norms
+from bcd_implicit.problem import TrainingProblem
+from bcd_implicit.solvers import AUTO
+
+FAMILIES: dict[str, Callable[..., Any]] = {"column-sparse": make_column_sparse, "even": make_even}
+N_HIDDEN_GUESS = 10
+N_TEST = 1000
+
+
+@dataclass(frozen=True)
+class FeatureSelection:
+    """One run of the experiment.
+
+    Attributes
+    ----------
+    title : str
+    path : PathResult
+    selection : Selection
+    model : ImplicitModel
+        The refit on the chosen inputs; takes raw inputs.
+    true_norms : ndarray of shape (p,) or None
+        Column norms of the generating B, where there is one.
+    test_r2 : float
+        R2 on samples that took no part, averaged over outputs by variance.
+    seconds : float
+    """
+
+    title: str
+    path: PathResult
+    selection: Selection
+    model: ImplicitModel
+    true_norms: np.ndarray | None
+    test_r2: float
+    seconds: float
+
+    @property
+    def learned_norms(self) -> np.ndarray:
+        """Column norms of B at the chosen kappa, before the refit."""
+        return self.path.column_norms[self.selection.index]
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What ``report.json`` holds.
+
+        ``selected`` and ``true`` are indices for generated data and names for tables (``true`` null there);
+        ``kappas`` and ``n_selected`` run along the path.
+        """
+        chosen, synthetic = self.selection, self.true_norms is not None
+        true = self.true_norms > 0 if self.true_norms is not None else None
+        return {
+            "selected": np.flatnonzero(chosen.support).tolist() if synthetic else chosen.names,
+            "true": None if true is None else np.flatnonzero(true).tolist(),
+            "exact": None if true is None else bool((chosen.support == true).all()),
+            "f1": None if true is None else float(f1_score(true, chosen.support)),
+            "kappa": chosen.kappa,
+            "kappas": self.path.kappas.tolist(),
+            "n_selected": self.path.supports.sum(axis=1).tolist(),
+            "test_r2": self.test_r2,
+            "seconds": self.seconds,
+            "status": chosen.result.status.name,
+            "column_norms_learned": self.learned_norms.tolist(),
+            "column_norms_true": None if self.true_norms is None else self.true_norms.tolist(),
+        }
+
+
+def run_synthetic(
+    family: str = "column-sparse",
+    seed: int = 0,
+    method: str = "prox-linear",
+    solver: str = AUTO,
+    *,
+    n_hidden: int = N_HIDDEN_GUESS,
+    noise: float | None = None,
+    n_kappas: int = 20,
+    on_progress: Progress = _silent,
+) -> FeatureSelection:
+    """Generate data, walk the path, choose kappa, and compare with the generating model.
+
+    Parameters
+    ----------
+    family : {"column-sparse", "even"}
+    seed : int
+        Of the data, the start and the folds.
+    method, solver : str
+        As in :func:`bcd_implicit.solve`.
+    n_hidden : int
+        The guess; the generating model has 20.
+    noise : float, optional
+        Instead of the family's own level (0 and 0.05).
+    n_kappas : int
+    on_progress : callable
+        Gets the share done and a text.
+    """
+    if family not in FAMILIES:
+        raise InvalidInputError("data", f"unknown family {family!r}", f"Use one of {', '.join(FAMILIES)}")
+    start = time.perf_counter()
+    data = FAMILIES[family](random_state=seed, **({} if noise is None else {"noise": noise}))
+    problem = TrainingProblem(data.U, data.Y, n_hidden, pass_through=False)
+    path, selection = _walk_and_choose(problem, seed, method, solver, n_kappas, on_progress)
+    U_test, Y_test = data.sample(N_TEST, [seed, 1])
+    return FeatureSelection(
+        title=f"{family} data, seed {seed}, {method}",
+        path=path,
+        selection=selection,
+        model=selection.model,
+        true_norms=column_norms(data.model.B),
+        test_r2=float(r2_score(Y_test, selection.model.predict(U_test), multioutput="variance_weighted")),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def run_table(
+    inputs: pd.DataFrame,
+    targets: pd.DataFrame,
+    name: str = "table",
+    *,
+    seed: int = 0,
+    method: str = "prox-linear",
+    solver: str = AUTO,
+    n_kappas: int = 20,
+    test_share: float = 0.25,
+    standardize: bool = True,
+    on_progress: Progress = _silent,
+    **problem_options: Any,
+) -> FeatureSelection:
+    """The same on a person's table: a share of the rows is set aside to test the final model.
+
+    Parameters
+    ----------
+    inputs, targets : DataFrame
+        Numbers only; the same rows.
+    name : str
+        For titles and messages.
+    seed : int
+        Of the split, the start and the folds.
+    test_share : float
+        Share of the rows set aside.
+    standardize : bool
+        Train on standardised columns and map the weights back, so that the model takes raw inputs.
+    **problem_options
+        Of :class:`~bcd_implicit.TrainingProblem`: n_hidden, norm_bound, ridge, ...
+    """
+    start = time.perf_counter()
+    U, Y = check_matrix(name, inputs, min_rows=8), check_matrix(name, targets, min_rows=8)
+    U_train, U_test, Y_train, Y_test = train_test_split(U, Y, test_size=test_share, random_state=seed)
+    scales = Standardization.fit(U_train, Y_train)
+    pair = scales.apply(U_train, Y_train) if standardize else (U_train, Y_train)
+    problem = TrainingProblem(
+        *pair,
+        **{"n_hidden": N_HIDDEN_GUESS, "pass_through": False} | problem_options,
+        input_names=list(inputs.columns),
+        output_names=list(targets.columns),
+    )
+    path, selection = _walk_and_choose(problem, seed, method, solver, n_kappas, on_progress)
+    model = scales.raw_model(selection.model) if standardize else selection.model
+    return FeatureSelection(
+        title=f"{name}, {method}",
+        path=path,
+        selection=selection,
+        model=model,
+        true_norms=None,
+        test_r2=float(r2_score(Y_test, model.predict(U_test), multioutput="variance_weighted")),
+        seconds=time.perf_counter() - start,
+    )
+
+
+def _walk_and_choose(
+    problem: TrainingProblem, seed: int, method: str, solver: str, n_kappas: int, on_progress: Progress
+) -> tuple[PathResult, Selection]:
+    path = kappa_path(
+        problem, n_kappas, random_state=seed, method=method, solver=solver,
+        on_progress=lambda share, text: on_progress(0.5 * share, text),
+    )
+    selection = path.select(
+        random_state=seed, on_progress=lambda share, text: on_progress(0.5 + 0.5 * share, text)
+    )
+    return path, selection
+
+
+def figure(run: FeatureSelection) -> Any:
+    """Four panels: the two vectors of column norms side by side, the path, the objective's history."""
+    from matplotlib.figure import Figure
+
+    synthetic = run.true_norms is not None
+    highlight = run.true_norms > 0 if run.true_norms is not None else run.selection.support
+    names = None if synthetic else run.selection.input_names
+    fig = Figure(figsize=(11, 7), layout="constrained")
+    axes = fig.subplots(2, 2)
+    fig.suptitle(run.title)
+    if run.true_norms is not None:
+        plots.column_norms(run.true_norms, highlight, ax=axes[0, 0]).set_title("generating B (n = 20)")
+    else:
+        refit = column_norms(run.selection.model.B)
+        plots.column_norms(refit, highlight, names, ax=axes[0, 0]).set_title("after the refit")
+    n = run.path.problem.n_hidden
+    plots.column_norms(run.learned_norms, highlight, names, ax=axes[0, 1]).set_title(
+        rf"learned B (n = {n}) at the chosen $\kappa$"
+    )
+    plots.kappa_path(run.path, run.selection.kappa, highlight, ax=axes[1, 0]).set_title("path: every column's norm")
+    plots.history(run.selection.result, ax=axes[1, 1]).set_title("objective of the refit")
+    return fig
+
+
+def write(run: FeatureSelection, directory: str | Path, stem: str = "") -> list[Path]:
+    """Write ``feature_selection.png``, ``report.json`` and ``model.npz`` into a folder; returns their paths."""
+    directory = Path(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInputError("output", f"{directory} cannot be made ({error.strerror})", "Choose another folder") from None
+    picture, report = figure(run), json.dumps(run.report, indent=1).encode()
+    written = [
+        write_atomically(directory / f"{stem}feature_selection.png", lambda f: picture.savefig(f, format="png", dpi=130)),
+        write_atomically(directory / f"{stem}report.json", lambda f: f.write(report)),
+    ]
+    run.model.save(directory / f"{stem}model.npz")
+    return [*written, directory / f"{stem}model.npz"]
+
+
+def summary(run: FeatureSelection, most: int = 25) -> RichTable:
+    """The terminal's table: the inputs with the largest norms, against the truth where it is known."""
+    norms, support = run.learned_norms, run.selection.support
+    order = np.argsort(-norms, kind="stable")
+    shown = order[: max(most, int(support.sum()))] if run.true_norms is None else _worth_showing(run, order)
+    table = RichTable(title=run.title, title_justify="left", caption=_verdict(run), caption_justify="left")
+    table.add_column("input")
+    if run.true_norms is not None:
+        table.add_column("norm, generating B", justify="right")
+    table.add_column("norm, learned B", justify="right")
+    table.add_column("leaves the path at kappa", justify="right")
+    table.add_column("selected")
+    for j in shown:
+        row = [run.selection.input_names[j]]
+        if run.true_norms is not None:
+            row.append(f"{run.true_norms[j]:.3f}")
+        row += [f"{norms[j]:.3f}", _leaves_at(run.path, j), "yes" if support[j] else "-"]
+        table.add_row(*row, style="bold" if support[j] else "dim")
+    if len(shown) < len(norms):
+        rest = np.setdiff1d(order, shown)
+        row = [f"the other {len(rest)}"] + (["0.000"] if run.true_norms is not None else [])
+        last = max((_last_kappa(run.path, j) for j in rest), default=0.0)
+        table.add_row(*row, f"at most {norms[rest].max():.3f}", f"{last:.3g} or before", "-", style="dim")
+    return table
+
+
+def _worth_showing(run: FeatureSelection, order: np.ndarray) -> np.ndarray:
+    """True and selected inputs, and the first few of the others."""
+    assert run.true_norms is not None
+    matter = (run.true_norms[order] > 0) | run.selection.support[order]
+    return np.concatenate([order[matter], order[~matter][:3]])
+
+
+def _last_kappa(path: PathResult, j: int) -> float:
+    present = np.flatnonzero(path.supports[:, j])
+    return float(path.kappas[present[-1]]) if len(present) else 0.0
+
+
+def _leaves_at(path: PathResult, j: int) -> str:
+    present = np.flatnonzero(path.supports[:, j])
+    if len(present) == 0:
+        return "never in"
+    if present[-1] + 1 == len(path.kappas):
+        return "stays"
+    return f"{path.kappas[present[-1] + 1]:.3g}"
+
+
+def _verdict(run: FeatureSelection) -> str:
+    report, p = run.report, len(run.selection.support)
+    words = [f"kappa {report['kappa']:.3g}: {len(report['selected'])} of {p} inputs selected"]
+    if report["exact"] is not None:
+        words.append("exactly the true ones" if report["exact"] else f"not the true set (F1 {report['f1']:.2f})")
+    words.append(f"test R2 {run.test_r2:.3f}")
+    words.append(f"{run.seconds:.0f} s")
+    return ", ".join(words)
