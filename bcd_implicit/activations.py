@@ -59,11 +59,11 @@ class Activation:
         raise NotImplementedError
 
     def cvxpy_g_rest(self, x: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
-        """sum of g(x) - quadratic_part/2 x^2, and the constraints of g's domain."""
+        """Sum of g(x) - quadratic_part/2 x^2, and the constraints of g's domain."""
         raise NotImplementedError
 
     def cvxpy_g_conjugate(self, z: cp.Expression) -> cp.Expression:
-        """sum of g*(z)."""
+        """Sum of g*(z)."""
         raise NotImplementedError
 
     def divergence(self, x: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -71,7 +71,7 @@ class Activation:
         return self.g(x) + self.g_conjugate(z) - x * z
 
     def cvxpy_g(self, x: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
-        """sum of g(x), and the constraints of its domain."""
+        """Sum of g(x), and the constraints of its domain."""
         rest, constraints = self.cvxpy_g_rest(x)
         return rest + 0.5 * self.quadratic_part * cp.sum_squares(x), constraints
 

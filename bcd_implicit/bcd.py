@@ -24,6 +24,8 @@ from threadpoolctl import threadpool_limits
 
 from bcd_implicit.blocks import make_block
 from bcd_implicit.blocks.base import feasible_start, solve_prepared
+from bcd_implicit.blocks.hidden import HiddenBlock, MatricesBlock
+from bcd_implicit.blocks.prox_linear import ProxLinearBlock
 from bcd_implicit.certificates import Certificate
 from bcd_implicit.data import check_number
 from bcd_implicit.errors import BlockSolveError, ConvergenceWarning, InvalidInputError
@@ -113,12 +115,12 @@ class Method:
 
     cycle: Callable[[_Loop, Iterate], tuple[Iterate, float]]
     finish: Callable[[_Loop, Iterate], Iterate]
-    matrices_block: str
+    matrices_block: type[MatricesBlock]
 
 
 METHODS: dict[str, Method] = {
-    "prox-linear": Method(prox_linear_cycle, prox_linear_finish, "prox-linear"),
-    "fenchel": Method(fenchel_cycle, fenchel_finish, "hidden"),
+    "prox-linear": Method(prox_linear_cycle, prox_linear_finish, ProxLinearBlock),
+    "fenchel": Method(fenchel_cycle, fenchel_finish, HiddenBlock),
 }
 
 
@@ -250,7 +252,9 @@ class _progress_line:
         self.bar = None
         if wanted:
             self.bar = Progress(
-                TextColumn("cycle {task.completed}/{task.total}"), BarColumn(), TimeElapsedColumn(),
+                TextColumn("cycle {task.completed}/{task.total}"),
+                BarColumn(),
+                TimeElapsedColumn(),
                 TextColumn("{task.description}"),
             )
             self.task = self.bar.add_task("", total=total)

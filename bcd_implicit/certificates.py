@@ -47,7 +47,7 @@ class Certificate:
 
     @property
     def relative_gap(self) -> float:
-        """gap / scale; 0 for a gap of 0."""
+        """Gap / scale; 0 for a gap of 0."""
         return 0.0 if self.gap <= 0 else self.gap / self.scale if self.scale > 0 else np.inf
 
     @property
@@ -79,7 +79,9 @@ def output_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
     W = _regressors(it.X, problem.U if problem.pass_through else None, problem.fit_intercept, m)
     n_penalised = len(W) - int(problem.fit_intercept)
     ridge = problem.ridge * (np.arange(len(W)) < n_penalised)
-    theta = _regressors_coefficients(it.C, it.D if problem.pass_through else None, it.d if problem.fit_intercept else None)
+    theta = _regressors_coefficients(
+        it.C, it.D if problem.pass_through else None, it.d if problem.fit_intercept else None
+    )
     G = problem.loss.gradient(problem.prediction(it), problem.Y) @ W.T / m + theta * ridge
     G_zero = problem.loss.gradient(np.zeros_like(problem.Y), problem.Y) @ W.T / m
     values, vectors = np.linalg.eigh(W @ W.T / m + np.diag(ridge))
@@ -222,7 +224,9 @@ def prox_linear_certificate(problem: TrainingProblem, base: Iterate, it: Iterate
     gradients = _data_gradient(dual_point(dZ), X, U)
     zero_shift = -(base.A @ X + base.B @ U + base.b[:, None])
     at_zero = _data_gradient(dual_point(zero_shift), X, U)
-    curvature_norm = (np.linalg.norm(base.C, 2) ** 2 * float(np.linalg.norm(N, 2, axis=(1, 2)).max()) ** 2 + mu) / m
+    curvature_norm = (
+        float(np.linalg.norm(base.C, 2)) ** 2 * float(np.linalg.norm(N, 2, axis=(1, 2)).max()) ** 2 + mu
+    ) / m
     return Certificate(
         gap=max(gap, 0.0),
         scale=max(primal, smooth(np.zeros_like(X))),
@@ -279,7 +283,7 @@ def _prox_residual(
 ) -> float:
     """|| T - prox(T - grad/L) || L, relative to the gradient at T = 0, for h = row balls + group lasso."""
     W = np.vstack([it.X, problem.U, np.ones((int(problem.fit_intercept), problem.n_samples))])
-    L = curvature * np.linalg.norm(W, 2) ** 2 + problem.ridge_hidden
+    L = curvature * float(np.linalg.norm(W, 2)) ** 2 + problem.ridge_hidden
     if L == 0:
         return 0.0
     dA, dB, db = gradients

@@ -39,7 +39,7 @@ class _Commands(click.Group):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("always", bi.ConvergenceWarning)
-                warnings.showwarning = _print_warning
+                warnings.showwarning = _print_warning  # type: ignore[assignment]
                 return super().invoke(ctx)
         except bi.InvalidInputError as error:
             _fail(error, 2)
@@ -59,7 +59,13 @@ def _print_warning(message: Warning | str, category: type[Warning], *rest: Any) 
 @contextmanager
 def _progress(text: str) -> Iterator[Callable[[float, str], None]]:
     """A bar for long work on standard error; gives the function that moves it."""
-    columns = (TextColumn("{task.fields[title]}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
+    columns = (
+        TextColumn("{task.fields[title]}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}"),
+    )
     with Progress(*columns, console=notes) as bar:
         task = bar.add_task("", total=1.0, title=text)
         yield lambda share, what: bar.update(task, completed=share, description=what)
@@ -75,14 +81,34 @@ def _options(*options: Callable) -> Callable:
 
 
 method_options = _options(
-    click.option("--method", type=click.Choice(list(bi.METHODS)), default="prox-linear", show_default=True, help="The loop."),
-    click.option("--solver", type=click.Choice([AUTO, *bi.SOLVERS], case_sensitive=False), default=AUTO, show_default=True, help="The solver of the blocks."),
+    click.option(
+        "--method", type=click.Choice(list(bi.METHODS)), default="prox-linear", show_default=True, help="The loop."
+    ),
+    click.option(
+        "--solver",
+        type=click.Choice([AUTO, *bi.SOLVERS], case_sensitive=False),
+        default=AUTO,
+        show_default=True,
+        help="The solver of the blocks.",
+    ),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random."),
 )
 table_options = _options(
-    click.option("--target", "targets", multiple=True, required=True, metavar="COLUMN", help="A column to predict; may be repeated."),
+    click.option(
+        "--target",
+        "targets",
+        multiple=True,
+        required=True,
+        metavar="COLUMN",
+        help="A column to predict; may be repeated.",
+    ),
     click.option("--ignore", multiple=True, metavar="COLUMN", help="A column to leave out; may be repeated."),
-    click.option("--standardize/--no-standardize", default=True, show_default=True, help="Train on standardised columns; the model takes raw ones either way."),
+    click.option(
+        "--standardize/--no-standardize",
+        default=True,
+        show_default=True,
+        help="Train on standardised columns; the model takes raw ones either way.",
+    ),
 )
 problem_options = _options(
     click.option("--n-hidden", type=int, default=10, show_default=True, help="Hidden features."),
@@ -97,7 +123,7 @@ problem_options = _options(
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(bi.__version__)
 def main() -> None:
-    """Implicit models, x = phi(Ax + Bu + b), y = Cx + Du + d, trained by block-coordinate descent.
+    r"""Implicit models, x = phi(Ax + Bu + b), y = Cx + Du + d, trained by block-coordinate descent.
 
     \b
     Examples:
@@ -110,18 +136,47 @@ def main() -> None:
 
 
 @main.command()
-@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path("demo-output"), show_default=True, help="Folder for the figures and reports.")
-@click.option("--data", "family", type=click.Choice(list(experiment.FAMILIES)), default="column-sparse", show_default=True, help="Generated data.")
-@click.option("--noise", type=float, default=None, help="Noise in units of each output's spread.  [default: 0 for column-sparse, 0.05 for even]")
-@click.option("--n-hidden", type=int, default=experiment.N_HIDDEN_GUESS, show_default=True, help="The guess; the truth is 20.")
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo-output"),
+    show_default=True,
+    help="Folder for the figures and reports.",
+)
+@click.option(
+    "--data",
+    "family",
+    type=click.Choice(list(experiment.FAMILIES)),
+    default="column-sparse",
+    show_default=True,
+    help="Generated data.",
+)
+@click.option(
+    "--noise",
+    type=float,
+    default=None,
+    help="Noise in units of each output's spread.  [default: 0 for column-sparse, 0.05 for even]",
+)
+@click.option(
+    "--n-hidden", type=int, default=experiment.N_HIDDEN_GUESS, show_default=True, help="The guess; the truth is 20."
+)
 @click.option("--n-kappas", type=int, default=15, show_default=True, help="Length of the path.")
-@click.option("--real-table/--no-real-table", default=True, show_default=True, help="Then the same on the diabetes table.")
+@click.option(
+    "--real-table/--no-real-table", default=True, show_default=True, help="Then the same on the diabetes table."
+)
 @method_options
 def demo(
-    output: Path, family: str, noise: float | None, n_hidden: int, n_kappas: int, real_table: bool,
-    method: str, solver: str, seed: int,
+    output: Path,
+    family: str,
+    noise: float | None,
+    n_hidden: int,
+    n_kappas: int,
+    real_table: bool,
+    method: str,
+    solver: str,
+    seed: int,
 ) -> None:
-    """The feature-selection experiment: does the learned B show which inputs matter?
+    r"""The feature-selection experiment: does the learned B show which inputs matter?
 
     Data come from a known model with 20 hidden features whose B has few nonzero columns. A model with 10 is
     trained along a path of growing kappa, kappa is chosen by cross-validation without the truth, and the column
@@ -143,8 +198,15 @@ def demo(
         table = bi.datasets.load_diabetes()
         with _progress("diabetes table") as moved:
             run = experiment.run_table(
-                table.inputs, table.targets, "diabetes", seed=seed, method=method, solver=solver, n_hidden=5,
-                n_kappas=n_kappas, on_progress=moved,
+                table.inputs,
+                table.targets,
+                "diabetes",
+                seed=seed,
+                method=method,
+                solver=solver,
+                n_hidden=5,
+                n_kappas=n_kappas,
+                on_progress=moved,
             )
         console.print()
         _present(run, output, "diabetes_")
@@ -156,7 +218,9 @@ def _writable(directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         write_atomically(directory / ".writable", lambda file: None).unlink()
     except OSError as error:
-        raise bi.InvalidInputError("output", f"{directory} cannot be written to ({error.strerror})", "Choose another folder") from None
+        raise bi.InvalidInputError(
+            "output", f"{directory} cannot be written to ({error.strerror})", "Choose another folder"
+        ) from None
 
 
 def _present(run: experiment.FeatureSelection, output: Path, stem: str = "") -> None:
@@ -167,17 +231,38 @@ def _present(run: experiment.FeatureSelection, output: Path, stem: str = "") -> 
 
 @main.command()
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--output", type=click.Path(file_okay=False, path_type=Path), default=Path("selection"), show_default=True, help="Folder for the figure, the report and the model.")
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("selection"),
+    show_default=True,
+    help="Folder for the figure, the report and the model.",
+)
 @click.option("--n-kappas", type=int, default=15, show_default=True, help="Length of the path.")
-@click.option("--test-share", type=click.FloatRange(0, 0.9, min_open=True), default=0.25, show_default=True, help="Share of the rows set aside to test the final model.")
+@click.option(
+    "--test-share",
+    type=click.FloatRange(0, 0.9, min_open=True),
+    default=0.25,
+    show_default=True,
+    help="Share of the rows set aside to test the final model.",
+)
 @table_options
 @problem_options
 @method_options
 def select(
-    data: Path, output: Path, n_kappas: int, test_share: float, targets: tuple[str, ...], ignore: tuple[str, ...],
-    standardize: bool, method: str, solver: str, seed: int, **problem: Any,
+    data: Path,
+    output: Path,
+    n_kappas: int,
+    test_share: float,
+    targets: tuple[str, ...],
+    ignore: tuple[str, ...],
+    standardize: bool,
+    method: str,
+    solver: str,
+    seed: int,
+    **problem: Any,
 ) -> None:
-    """Choose the inputs that matter in a CSV or Parquet table DATA.
+    r"""Choose the inputs that matter in a CSV or Parquet table DATA.
 
     Walks the path of growing kappa, chooses kappa by cross-validation, refits on the chosen inputs and tests on
     rows that took no part. Writes feature_selection.png, report.json and model.npz.
@@ -191,8 +276,17 @@ def select(
     _writable(output)
     with _progress(data.name) as moved:
         run = experiment.run_table(
-            inputs, outputs, data.name, seed=seed, method=method, solver=solver, n_kappas=n_kappas,
-            test_share=test_share, standardize=standardize, on_progress=moved, **problem,
+            inputs,
+            outputs,
+            data.name,
+            seed=seed,
+            method=method,
+            solver=solver,
+            n_kappas=n_kappas,
+            test_share=test_share,
+            standardize=standardize,
+            on_progress=moved,
+            **problem,
         )
     _present(run, output)
 
@@ -210,17 +304,31 @@ def _columns(data: Path, targets: tuple[str, ...], ignore: tuple[str, ...]) -> t
 @click.option("--model", "model_path", type=click.Path(path_type=Path), required=True, help="The .npz file to write.")
 @click.option("--kappa", type=float, default=0.01, show_default=True, help="Group-lasso weight (or radius).")
 @click.option("--group-form", type=click.Choice(list(GROUP_FORMS)), default="penalty", show_default=True)
-@click.option("--pass-through/--no-pass-through", default=True, show_default=True, help="Whether inputs reach outputs directly, through D.")
+@click.option(
+    "--pass-through/--no-pass-through",
+    default=True,
+    show_default=True,
+    help="Whether inputs reach outputs directly, through D.",
+)
 @click.option("--max-cycles", type=int, default=100, show_default=True)
 @click.option("--tol", type=float, default=1e-4, show_default=True, help="Stop when a cycle gains less, relatively.")
 @table_options
 @problem_options
 @method_options
 def fit(
-    data: Path, model_path: Path, max_cycles: int, tol: float, targets: tuple[str, ...], ignore: tuple[str, ...],
-    standardize: bool, method: str, solver: str, seed: int, **settings: Any,
+    data: Path,
+    model_path: Path,
+    max_cycles: int,
+    tol: float,
+    targets: tuple[str, ...],
+    ignore: tuple[str, ...],
+    standardize: bool,
+    method: str,
+    solver: str,
+    seed: int,
+    **settings: Any,
 ) -> None:
-    """Train a model on a CSV or Parquet table DATA.
+    r"""Train a model on a CSV or Parquet table DATA.
 
     \b
     Examples:
@@ -234,11 +342,18 @@ def fit(
     scales = Standardization.fit(U, Y)
     problem = bi.TrainingProblem(
         *(scales.apply(U, Y) if standardize else (U, Y)),
-        **settings, input_names=list(inputs.columns), output_names=list(outputs.columns),
+        **settings,
+        input_names=list(inputs.columns),
+        output_names=list(outputs.columns),
     )
     with _progress("training") as moved:
         result = bi.solve(
-            problem, method, solver, max_cycles, tol, seed,
+            problem,
+            method,
+            solver,
+            max_cycles,
+            tol,
+            seed,
             callback=lambda cycle, value, it: moved(cycle / max_cycles, f"cycle {cycle}, objective {value:.5g}"),
         )
         moved(1.0, f"{result.n_cycles} cycles")
@@ -264,7 +379,7 @@ def fit(
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="The CSV or Parquet file to write.")
 def predict(model_path: Path, data: Path, output: Path) -> None:
-    """Predict the rows of table DATA with MODEL. Columns are matched by name; others are ignored.
+    r"""Predict the rows of table DATA with MODEL. Columns are matched by name; others are ignored.
 
     \b
     Example:
@@ -275,7 +390,8 @@ def predict(model_path: Path, data: Path, output: Path) -> None:
     missing = [name for name in model.input_names if name not in table.columns]
     if missing:
         raise bi.InvalidInputError(
-            data.name, f"lacks the model's input column {missing[0]!r} ({len(missing)} missing in all)",
+            data.name,
+            f"lacks the model's input column {missing[0]!r} ({len(missing)} missing in all)",
             f"The model needs: {', '.join(model.input_names[:12])}{', ...' if len(model.input_names) > 12 else ''}",
         )
     inputs = check_matrix(data.name, table[model.input_names])
@@ -284,13 +400,17 @@ def predict(model_path: Path, data: Path, output: Path) -> None:
     write_atomically(
         output, lambda file: predictions.to_parquet(file) if parquet else predictions.to_csv(file, index=False)
     )
-    console.print(f"wrote {len(predictions)} predictions of {', '.join(model.output_names)} to {output}", highlight=False, soft_wrap=True)
+    console.print(
+        f"wrote {len(predictions)} predictions of {', '.join(model.output_names)} to {output}",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 @main.command()
 @click.argument("model_path", metavar="MODEL", type=click.Path(path_type=Path))
 def check(model_path: Path) -> None:
-    """Print a model's norms, margin and Picard bound; exit status 1 when it is not well-posed.
+    r"""Print a model's norms, margin and Picard bound; exit status 1 when it is not well-posed.
 
     \b
     Example:
@@ -313,7 +433,10 @@ def check(model_path: Path) -> None:
     used = column_norms(model.B) > 0
     facts["inputs used in B"] = f"{int(used.sum())} of {len(used)}"
     facts["well-posed"] = (
-        "yes: ||A||_inf < 1" if norm < 1 else "yes, by the Perron-Frobenius test only" if well_posed
+        "yes: ||A||_inf < 1"
+        if norm < 1
+        else "yes, by the Perron-Frobenius test only"
+        if well_posed
         else "NO: the spectral radius of |A| is 1 or more, so an equilibrium need not exist"
     )
     _facts(str(model_path), facts)

@@ -10,7 +10,7 @@ import numpy as np
 
 from bcd_implicit.errors import ConstraintError
 
-UserConstraint = Callable[[Mapping[str, cp.Variable]], Any]
+UserConstraint = Callable[[Mapping[str, cp.Expression]], Any]
 
 # The variables that share a block. X is not among them: Picard, not a constraint, decides the state.
 HIDDEN_VARIABLES, OUTPUT_VARIABLES = ("A", "B", "b"), ("C", "D", "d")
@@ -20,10 +20,10 @@ class _Absent(Exception):
     pass
 
 
-class BlockVariables(dict[str, cp.Variable]):
+class BlockVariables(dict[str, cp.Expression]):
     """The variables of one block; asking for one of another block is noticed."""
 
-    def __missing__(self, name: str) -> cp.Variable:
+    def __missing__(self, name: str) -> cp.Expression:
         raise _Absent(name)
 
 
@@ -47,7 +47,7 @@ def on_inputs(constraint: UserConstraint, inputs: np.ndarray) -> UserConstraint:
     """
     embed = np.eye(len(inputs))[inputs]
 
-    def embedded(v: Mapping[str, cp.Variable]) -> Any:
+    def embedded(v: Mapping[str, cp.Expression]) -> Any:
         return constraint(BlockVariables({k: x @ embed if k in ("B", "D") else x for k, x in v.items()}))
 
     return embedded
@@ -64,11 +64,16 @@ def check_constraints(constraints: Sequence[UserConstraint], shapes: Mapping[str
     """
     if callable(constraints):
         raise ConstraintError("constraints", "is a function", "Pass a list of functions")
-    blocks = [BlockVariables({k: cp.Variable(shapes[k], name=k) for k in names}) for names in (HIDDEN_VARIABLES, OUTPUT_VARIABLES)]
+    blocks = [
+        BlockVariables({k: cp.Variable(shapes[k], name=k) for k in names})
+        for names in (HIDDEN_VARIABLES, OUTPUT_VARIABLES)
+    ]
     for i, constraint in enumerate(constraints):
         where = f"constraints[{i}]"
         if not callable(constraint):
-            raise ConstraintError(where, f"is a {type(constraint).__name__}", 'Pass a function such as lambda v: v["A"] >= 0')
+            raise ConstraintError(
+                where, f"is a {type(constraint).__name__}", 'Pass a function such as lambda v: v["A"] >= 0'
+            )
         made = [c for c in (apply_constraint(constraint, variables) for variables in blocks) if c is not None]
         if not made:
             raise ConstraintError(
@@ -78,6 +83,8 @@ def check_constraints(constraints: Sequence[UserConstraint], shapes: Mapping[str
             )
         for c in made[0]:
             if not isinstance(c, cp.constraints.constraint.Constraint):
-                raise ConstraintError(where, f"returned {c!r}, not a CVXPY constraint", "Return a comparison of CVXPY expressions")
+                raise ConstraintError(
+                    where, f"returned {c!r}, not a CVXPY constraint", "Return a comparison of CVXPY expressions"
+                )
             if not c.is_dcp():
                 raise ConstraintError(where, f"{c} is not convex by CVXPY's rules", "See www.cvxpy.org/tutorial/dcp")

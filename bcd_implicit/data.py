@@ -122,7 +122,9 @@ def check_matrix(name: str, array: ArrayLike, *, min_rows: int = 1, n_columns: i
         )
     if n_columns is not None and values.shape[1] != n_columns:
         raise InvalidInputError(
-            name, f"has {values.shape[1]} columns, {n_columns} needed", "Pass the variables that the model was made with"
+            name,
+            f"has {values.shape[1]} columns, {n_columns} needed",
+            "Pass the variables that the model was made with",
         )
     return values
 
@@ -202,10 +204,14 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     except (ValueError, OSError) as error:  # pandas' parser errors and pyarrow's are ValueErrors or OSErrors
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InvalidInputError(
-            str(path), f"cannot be read as a table ({first_line})", "Give a CSV file with a header line or a Parquet file"
+            str(path),
+            f"cannot be read as a table ({first_line})",
+            "Give a CSV file with a header line or a Parquet file",
         ) from None
     if table.empty:
-        raise InvalidInputError(str(path), f"holds {len(table)} rows and {table.shape[1]} columns", "Give a filled table")
+        raise InvalidInputError(
+            str(path), f"holds {len(table)} rows and {table.shape[1]} columns", "Give a filled table"
+        )
     table.columns = [str(c) for c in table.columns]
     return table
 

@@ -48,7 +48,10 @@ def _check_sizes(
     n_samples: int, n_features: int, n_outputs: int, n_hidden: int, n_informative: int, noise: float
 ) -> None:
     for name, value in (
-        ("n_samples", n_samples), ("n_features", n_features), ("n_outputs", n_outputs), ("n_hidden", n_hidden)
+        ("n_samples", n_samples),
+        ("n_features", n_features),
+        ("n_outputs", n_outputs),
+        ("n_hidden", n_hidden),
     ):
         check_number(name, value, 2 if name == "n_samples" else 1, integer=True)
     check_number("n_informative", n_informative, 1, n_features, integer=True, remedy="At most n_features")
@@ -64,7 +67,7 @@ def _synthesize(
     spread[spread == 0] = 1.0
     model = ImplicitModel(A, B, None, C / spread[:, None], d=-raw.mean(axis=0) / spread)
     Y = model.predict(U) + noise * rng.standard_normal(raw.shape)
-    return SyntheticData(U, Y, B.any(axis=0), model, noise)
+    return SyntheticData(U, Y, np.any(B != 0, axis=0), model, noise)
 
 
 def _rows_of_norm(A: np.ndarray, norm: float) -> np.ndarray:

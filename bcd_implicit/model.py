@@ -150,9 +150,7 @@ class ImplicitModel:
             The spectral radius of |A| is 1 or more.
         """
         inputs = check_matrix("U", U, n_columns=self.B.shape[1])
-        point = picard(
-            self.A, self.B @ inputs.T + self.b[:, None], self.activation, weights=self._weights(), tol=tol
-        )
+        point = picard(self.A, self.B @ inputs.T + self.b[:, None], self.activation, weights=self._weights(), tol=tol)
         return replace(point, X=point.X.T)
 
     def predict(self, U: ArrayLike) -> np.ndarray:
@@ -218,13 +216,15 @@ class ImplicitModel:
             raise InvalidInputError(str(path), "no such file", "Check the path") from None
         except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
             raise InvalidInputError(
-                str(path), f"is not a model file ({str(error).splitlines()[0] if str(error) else 'empty'})",
+                str(path),
+                f"is not a model file ({str(error).splitlines()[0] if str(error) else 'empty'})",
                 "Give an .npz file written by ImplicitModel.save",
             ) from None
         missing = {"format", "activation", "slope", "input_names", "output_names", *_ARRAYS} - stored.keys()
         if missing:
             raise InvalidInputError(
-                str(path), f"is not a model file (it lacks {', '.join(sorted(missing))})",
+                str(path),
+                f"is not a model file (it lacks {', '.join(sorted(missing))})",
                 "Give an .npz file written by ImplicitModel.save",
             )
         name = str(stored["activation"])

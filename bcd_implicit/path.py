@@ -16,7 +16,6 @@ import pandas as pd
 from sklearn.model_selection import KFold
 
 from bcd_implicit.bcd import METHODS, solve
-from bcd_implicit.blocks import make_block
 from bcd_implicit.data import check_number
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError
 from bcd_implicit.model import ImplicitModel
@@ -75,12 +74,20 @@ class Selection:
         B, D = np.zeros((len(small.B), p)), np.zeros((len(small.D), p))
         B[:, self.support], D[:, self.support] = small.B, small.D
         return ImplicitModel(
-            small.A, B, small.b, small.C, D, small.d, self.result.problem.activation,
-            input_names=self.input_names, output_names=self.result.problem.output_names,
+            small.A,
+            B,
+            small.b,
+            small.C,
+            D,
+            small.d,
+            self.result.problem.activation,
+            input_names=self.input_names,
+            output_names=self.result.problem.output_names,
         )
 
     def __repr__(self) -> str:
-        return f"Selection(kappa={self.kappa:.4g}, selected {int(self.support.sum())} of {len(self.support)}: {self.names})"
+        size = f"{int(self.support.sum())} of {len(self.support)}"
+        return f"Selection(kappa={self.kappa:.4g}, selected {size}: {self.names})"
 
 
 @dataclass(frozen=True)
@@ -173,8 +180,9 @@ class PathResult:
         """
         if rule not in RULES:
             raise InvalidInputError("rule", f"unknown rule {rule!r}", f"Use one of {', '.join(RULES)}")
-        n_folds = check_number("n_folds", n_folds, 2, self.problem.n_samples // 2, integer=True,
-                               remedy="Each fold needs 2 samples or more")
+        n_folds = check_number(
+            "n_folds", n_folds, 2, self.problem.n_samples // 2, integer=True, remedy="Each fold needs 2 samples or more"
+        )
         options = self.solve_options | {"method": method, "max_cycles": max_cycles, "tol": tol}
         candidates = self._candidates()
         errors = self._cross_validate(candidates, n_folds, random_state, options, on_progress)
@@ -190,7 +198,9 @@ class PathResult:
         on_progress(0.95, "refitting on the chosen inputs")
         base = self.results[candidates[chosen]]
         problem = _without_group_lasso(self.problem.subset(inputs=support))
-        result = solve(problem, start=_restrict(base.iterate, support), **options | {"max_cycles": 6 * max_cycles, "tol": tol / 10})
+        result = solve(
+            problem, start=_restrict(base.iterate, support), **options | {"max_cycles": 6 * max_cycles, "tol": tol / 10}
+        )
         on_progress(1.0, "chosen")
         table = pd.DataFrame(
             {
@@ -199,11 +209,19 @@ class PathResult:
                 "error": mean,
                 "standard_error": spread,
                 "chosen": np.arange(len(candidates)) == chosen,
-                "inputs": [[n for n, kept in zip(self.problem.input_names, self.supports[c], strict=True) if kept] for c in candidates],
+                "inputs": [
+                    [n for n, kept in zip(self.problem.input_names, self.supports[c], strict=True) if kept]
+                    for c in candidates
+                ],
             }
         )
         return Selection(
-            support, float(self.kappas[candidates[chosen]]), int(candidates[chosen]), result, table, rule,
+            support,
+            float(self.kappas[candidates[chosen]]),
+            int(candidates[chosen]),
+            result,
+            table,
+            rule,
             list(self.problem.input_names),
         )
 
@@ -213,7 +231,12 @@ class PathResult:
         return first[np.lexsort((first, -self.supports[first].sum(axis=1)))]
 
     def _cross_validate(
-        self, candidates: np.ndarray, n_folds: int, random_state: int | None, options: dict[str, Any], on_progress: Progress
+        self,
+        candidates: np.ndarray,
+        n_folds: int,
+        random_state: int | None,
+        options: dict[str, Any],
+        on_progress: Progress,
     ) -> np.ndarray:
         """Squared error of every sample under every candidate, scaled by the outputs' variances: (n_candidates, m)."""
         problem = _without_group_lasso(self.problem)
@@ -222,7 +245,7 @@ class PathResult:
         errors = np.zeros((len(candidates), problem.n_samples))
         folds = KFold(n_folds, shuffle=True, random_state=random_state)
         for f, (train, test) in enumerate(folds.split(problem.U.T)):
-            it, previous = problem.subset(train).initial(random_state), None
+            it = problem.subset(train).initial(random_state)
             for i, place in enumerate(candidates):
                 on_progress((f + i / len(candidates)) / n_folds * 0.95, f"fold {f + 1} of {n_folds}")
                 support = self.supports[place]
@@ -290,7 +313,10 @@ def kappa_path(
     PathResult
     """
     options: dict[str, Any] = {
-        "method": method, "solver": solver, "block_tol": block_tol, "solver_options": solver_options
+        "method": method,
+        "solver": solver,
+        "block_tol": block_tol,
+        "solver_options": solver_options,
     }
     constraint_form = problem.group_form == "constraint"
     if kappas is None:
@@ -324,18 +350,19 @@ def reference_kappa(
     the smooth part of the method's own (A, B, b) block, which would have B = 0 from there on if nothing else moved.
     """
     it = _two_cycles(problem, method, random_state, options)
-    block = make_block(_without_group_lasso(problem), it, METHODS[method].matrices_block)
+    block = METHODS[method].matrices_block(_without_group_lasso(problem), it)
     return float(column_norms(block.gradient_B(it.replace(B=np.zeros_like(it.B)))).max())
 
 
-def _two_cycles(
-    problem: TrainingProblem, method: str, random_state: int | None, options: dict[str, Any]
-) -> Iterate:
+def _two_cycles(problem: TrainingProblem, method: str, random_state: int | None, options: dict[str, Any]) -> Iterate:
     """A quick fit without group lasso, only to see the scale of things: that it stops early is meant."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return solve(
-            _without_group_lasso(problem), max_cycles=2, tol=0.0, random_state=random_state,
+            _without_group_lasso(problem),
+            max_cycles=2,
+            tol=0.0,
+            random_state=random_state,
             **options | {"method": method},
         ).iterate
 

@@ -59,13 +59,13 @@ class RowBall:
         return A * np.where(sums > self.radius, self.radius / np.where(sums > 0, sums, 1.0), 1.0)
 
     def conjugate(self, G: np.ndarray, ridge: float = 0.0) -> float:
-        """sup over feasible A of <G, A> - ridge/2 ||A||_F^2."""
+        """Sup over feasible A of <G, A> - ridge/2 ||A||_F^2."""
         if ridge == 0:
             return self.radius * float(np.abs(G).max(axis=1).sum())
         A = project_l1_rows(G / ridge, self.radius)
         return float(np.sum(G * A) - 0.5 * ridge * np.sum(A * A))
 
-    def cvxpy(self, A: cp.Variable) -> list[cp.Constraint]:
+    def cvxpy(self, A: cp.Expression) -> list[cp.Constraint]:
         """The constraint on a CVXPY variable. (cp.norm_inf would be the largest *entry*.)"""
         return [cp.norm1(A, axis=1) <= self.radius]
 
@@ -88,7 +88,7 @@ class GroupLassoPenalty(GroupLasso):
     form = "penalty"
 
     def value(self, B: np.ndarray) -> float:
-        """kappa * sum_j ||B e_j||_2."""
+        """Kappa * sum_j ||B e_j||_2."""
         return self.kappa * self.sum_of_norms(B)
 
     def violation(self, B: np.ndarray) -> float:
@@ -121,7 +121,7 @@ class GroupLassoPenalty(GroupLasso):
         """The penalty weight itself."""
         return self.kappa
 
-    def cvxpy(self, B: cp.Variable) -> tuple[cp.Expression, list[cp.Constraint]]:
+    def cvxpy(self, B: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
         """Objective term and constraints; kappa is a cp.Parameter named "kappa"."""
         kappa = cp.Parameter(nonneg=True, name="kappa", value=self.kappa)
         return kappa * cp.sum(cp.norm(B, 2, axis=0)), []
@@ -152,7 +152,7 @@ class GroupLassoConstraint(GroupLasso):
         return B * (shrunk / np.where(norms > 0, norms, 1.0))
 
     def conjugate(self, G: np.ndarray, ridge: float = 0.0) -> float:
-        """sup over feasible B of <G, B> - ridge/2 ||B||^2."""
+        """Sup over feasible B of <G, B> - ridge/2 ||B||^2."""
         if ridge == 0:
             return self.kappa * float(column_norms(G).max())
         B = self.prox(G / ridge)
@@ -170,7 +170,7 @@ class GroupLassoConstraint(GroupLasso):
         active = self.sum_of_norms(B) >= self.kappa * (1 - 1e-6)
         return float(column_norms(G).max()) if active else 0.0
 
-    def cvxpy(self, B: cp.Variable) -> tuple[cp.Expression, list[cp.Constraint]]:
+    def cvxpy(self, B: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
         """Objective term and constraints; kappa is a cp.Parameter named "kappa"."""
         kappa = cp.Parameter(nonneg=True, name="kappa", value=self.kappa)
         return cp.Constant(0.0), [cp.sum(cp.norm(B, 2, axis=0)) <= kappa]

@@ -53,7 +53,13 @@ def column_norms(
 
 
 def kappa_path(
-    path: PathResult, chosen: float | None = None, highlight: np.ndarray | None = None, ax: Axes | None = None
+    path: PathResult,
+    chosen: float | None = None,
+    highlight: np.ndarray | None = None,
+    ax: Axes | None = None,
+    *,
+    highlighted: str = "selected",
+    others: str = "not selected",
 ) -> Axes:
     """Norm of every column of B against kappa.
 
@@ -63,19 +69,20 @@ def kappa_path(
     chosen : float, optional
         A kappa to mark.
     highlight : bool array of shape (p,), optional
-        Inputs drawn in colour: the true ones where they are known, else the chosen ones.
+        Inputs drawn in colour: the true ones where they are known, else the chosen ones; by default those that
+        are left at the end.
+    highlighted, others : str
+        What the legend calls the two groups.
     """
     ax = _axes(ax)
     norms = path.column_norms
     highlight = norms[-1] > 0 if highlight is None else np.asarray(highlight)
-    for colour, group, width in ((UNUSED, ~highlight, 0.9), (USED, highlight, 1.4)):
-        if group.any():
-            ax.plot(path.kappas, norms[:, group], color=colour, lw=width)
+    for colour, group, width, label in ((UNUSED, ~highlight, 0.9, others), (USED, highlight, 1.4, highlighted)):
+        for i, j in enumerate(np.flatnonzero(group)):
+            ax.plot(path.kappas, norms[:, j], color=colour, lw=width, label=None if i else label)
     if chosen is not None:
-        ax.axvline(chosen, color=MARK, ls="--", lw=1.2)
-        ax.annotate(
-            f" chosen: {chosen:.3g}", (chosen, 0.97), xycoords=("data", "axes fraction"), va="top", color=MARK
-        )
+        ax.axvline(chosen, color=MARK, ls="--", lw=1.2, label=rf"chosen $\kappa$ = {chosen:.3g}")
+    ax.legend(loc="upper right", fontsize="small")
     ax.set_xscale("log")
     ax.set_xlabel(r"$\kappa$")
     ax.set_ylabel(r"$\|B e_j\|_2$")

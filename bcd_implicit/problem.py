@@ -144,7 +144,9 @@ class TrainingProblem:
         )
 
     def _check(self) -> None:
-        self.n_hidden = check_number("n_hidden", self.n_hidden, 1, integer=True, remedy="Give 1 or more hidden features")
+        self.n_hidden = check_number(
+            "n_hidden", self.n_hidden, 1, integer=True, remedy="Give 1 or more hidden features"
+        )
         self.norm_bound = check_number(
             "norm_bound", self.norm_bound, 0, 1, boundaries="left", remedy="Choose it in [0, 1): below 1 is well-posed"
         )
@@ -185,8 +187,18 @@ class TrainingProblem:
 
     def replace(self, **changes: Any) -> TrainingProblem:
         """The same data with other settings (kappa, norm_bound, ridge, ...), checked again."""
-        settings = {"n_hidden", "norm_bound", "kappa", "group_form", "fenchel_weight", "ridge", "ridge_hidden",
-                    "fit_intercept", "pass_through", "constraints"}
+        settings = {
+            "n_hidden",
+            "norm_bound",
+            "kappa",
+            "group_form",
+            "fenchel_weight",
+            "ridge",
+            "ridge_hidden",
+            "fit_intercept",
+            "pass_through",
+            "constraints",
+        }
         unknown = changes.keys() - settings
         if unknown:
             raise InvalidInputError(
@@ -232,7 +244,11 @@ class TrainingProblem:
 
     def fenchel_term(self, it: Iterate) -> float:
         """(fenchel_weight/m) sum F_phi(X, AX + BU + b); infinite where X leaves the range of phi."""
-        return self.fenchel_weight / self.n_samples * float(np.sum(self.activation.divergence(it.X, self.preactivation(it))))
+        return (
+            self.fenchel_weight
+            / self.n_samples
+            * float(np.sum(self.activation.divergence(it.X, self.preactivation(it))))
+        )
 
     def objective_at_states(self, it: Iterate) -> float:
         """(1/m) L + regularisation at the iterate's own X; equals (T) when X is the equilibrium."""
@@ -300,8 +316,15 @@ class TrainingProblem:
     def model(self, it: Iterate) -> ImplicitModel:
         """The iterate's matrices as a model."""
         return ImplicitModel(
-            it.A, it.B, it.b, it.C, it.D, it.d, self.activation,
-            input_names=self.input_names, output_names=self.output_names,
+            it.A,
+            it.B,
+            it.b,
+            it.C,
+            it.D,
+            it.d,
+            self.activation,
+            input_names=self.input_names,
+            output_names=self.output_names,
         )
 
     def __repr__(self) -> str:
@@ -310,5 +333,6 @@ class TrainingProblem:
             f"n_hidden={self.n_hidden}, activation={self.activation.name!r}, loss={self.loss.name!r}, "
             f"norm_bound={self.norm_bound:g}, kappa={self.kappa:g} ({self.group_form}), "
             f"fenchel_weight={self.fenchel_weight:g}, ridge={self.ridge:g}, ridge_hidden={self.ridge_hidden:g}, "
-            f"fit_intercept={self.fit_intercept}, pass_through={self.pass_through}, constraints={len(self.constraints)})"
+            f"fit_intercept={self.fit_intercept}, pass_through={self.pass_through}, "
+            f"constraints={len(self.constraints)})"
         )

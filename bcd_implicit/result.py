@@ -25,8 +25,12 @@ class Status(Enum):
 
     CONVERGED = "converged: a cycle changed the objective by less than tol (blockwise stationary, not a global optimum)"
     MAX_CYCLES = "stopped at max_cycles while the objective still fell; raise max_cycles or tol"
-    STALLED = "no step of the prox-linear block lowered the objective; use a more accurate solver or a smaller block tol"
-    SOLVER_FAILED = "a block could not be solved; the last good iterate is returned: try another solver or scale the data"
+    STALLED = (
+        "no step of the prox-linear block lowered the objective; use a more accurate solver or a smaller block tol"
+    )
+    SOLVER_FAILED = (
+        "a block could not be solved; the last good iterate is returned: try another solver or scale the data"
+    )
     STOPPED = "stopped by the callback"
 
     @property

@@ -14,8 +14,8 @@ import cvxpy as cp
 from bcd_implicit.errors import BlockSolveError, InvalidInputError
 
 # Each solver's own measures of accuracy are not ours: asked for a hundredth of the tolerance, an interior-point
-# method meets it on our certificate at the price of two or three more iterations (ECOS wants a thousandth). SCS, of first order, pays more
-# for each digit and gets by with a tenth.
+# method meets it on our certificate at the price of two or three more iterations (ECOS wants a thousandth). SCS,
+# of first order, pays more for each digit and gets by with a tenth.
 SOLVERS: dict[str, Callable[[float], dict[str, Any]]] = {
     "CLARABEL": lambda tol: {"tol_gap_abs": 1e-2 * tol, "tol_gap_rel": 1e-2 * tol, "tol_feas": 1e-2 * tol},
     "ECOS": lambda tol: {"abstol": 1e-3 * tol, "reltol": 1e-3 * tol, "feastol": 1e-3 * tol, "max_iters": 200},
@@ -76,7 +76,9 @@ def run_solver(
     except cp.SolverError as error:
         status = f"failed: {str(error).splitlines()[0]}"
     except TypeError as error:  # CVXPY's solver interfaces let unknown options fall through to the solver
-        raise InvalidInputError("solver_options", f"{solver} refused them ({error})", "Check the option's name") from None
+        raise InvalidInputError(
+            "solver_options", f"{solver} refused them ({error})", "Check the option's name"
+        ) from None
     if status in _USABLE and all(v.value is not None for v in problem.variables()):
         return status
     if "infeasible" in status:
@@ -84,5 +86,7 @@ def run_solver(
     elif "unbounded" in status:
         remedy = "Give ridge or ridge_hidden a positive value"
     else:
-        remedy = f"Try another solver ({', '.join(s for s in SOLVERS if s != solver)}) or a looser tol, or scale the data"
+        remedy = (
+            f"Try another solver ({', '.join(s for s in SOLVERS if s != solver)}) or a looser tol, or scale the data"
+        )
     raise BlockSolveError(block, solver, status, remedy)

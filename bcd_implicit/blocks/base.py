@@ -52,9 +52,7 @@ class Block:
         """The block as a CVXPY problem, the user's constraints included. DCP is checked."""
         v = self.variables()
         objective, constraints = self.pose(v)
-        self.user_constraints = [
-            c for user in self.problem.constraints for c in (apply_constraint(user, v) or [])
-        ]
+        self.user_constraints = [c for user in self.problem.constraints for c in (apply_constraint(user, v) or [])]
         posed = cp.Problem(cp.Minimize(objective), constraints + self.user_constraints)
         if not posed.is_dcp():
             raise AssertionError(f"block '{self.name}' as posed is not convex: this is a defect, please report it")
@@ -100,7 +98,9 @@ def solve_prepared(
         try:
             solution = _solve_once(block, name, tol, solver_options)
         except BlockSolveError as error:
-            if error.infeasible or (best is None and name == (block.preferred_solvers[-1] if solver == AUTO else solver)):
+            if error.infeasible or (
+                best is None and name == (block.preferred_solvers[-1] if solver == AUTO else solver)
+            ):
                 raise
             continue
         if best is None or solution.certificate.relative_gap < best.certificate.relative_gap:

@@ -1,7 +1,7 @@
 """Hidden block: (A, B, b) for fixed states.
 
-    min  lambda/m sum [ g(X) + g*(Z) - X Z ] + kappa sum_j ||B e_j||_2 + ridge_hidden/2 (||A||_F^2 + ||B||_F^2)
-    s.t. Z = AX + BU + b,  ||A||_inf <= norm_bound        (or sum_j ||B e_j||_2 <= kappa instead of the penalty)
+min  lambda/m sum [ g(X) + g*(Z) - X Z ] + kappa sum_j ||B e_j||_2 + ridge_hidden/2 (||A||_F^2 + ||B||_F^2)
+s.t. Z = AX + BU + b,  ||A||_inf <= norm_bound        (or sum_j ||B e_j||_2 <= kappa instead of the penalty)
 """
 
 from __future__ import annotations
@@ -55,7 +55,6 @@ class MatricesBlock(Block):
             if self.objective(sparse) <= objective + 1e-12 * abs(objective):
                 return sparse
         return it
-
 
     def gradient_B(self, it):
         """Gradient of the data term with respect to B, shape (n, p)."""

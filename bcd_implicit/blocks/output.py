@@ -1,6 +1,6 @@
 """Output block: (C, D, d) for fixed states, a ridge regression on [X; U; 1].
 
-    min  (1/m) L(Y, CX + DU + d) + ridge/2 (||C||_F^2 + ||D||_F^2) + what does not depend on C, D, d
+min  (1/m) L(Y, CX + DU + d) + ridge/2 (||C||_F^2 + ||D||_F^2) + what does not depend on C, D, d
 """
 
 from __future__ import annotations

@@ -196,12 +196,14 @@ def _walk_and_choose(
     problem: TrainingProblem, seed: int, method: str, solver: str, n_kappas: int, on_progress: Progress
 ) -> tuple[PathResult, Selection]:
     path = kappa_path(
-        problem, n_kappas, random_state=seed, method=method, solver=solver,
+        problem,
+        n_kappas,
+        random_state=seed,
+        method=method,
+        solver=solver,
         on_progress=lambda share, text: on_progress(0.5 * share, text),
     )
-    selection = path.select(
-        random_state=seed, on_progress=lambda share, text: on_progress(0.5 + 0.5 * share, text)
-    )
+    selection = path.select(random_state=seed, on_progress=lambda share, text: on_progress(0.5 + 0.5 * share, text))
     return path, selection
 
 
@@ -224,7 +226,10 @@ def figure(run: FeatureSelection) -> Any:
     plots.column_norms(run.learned_norms, highlight, names, ax=axes[0, 1]).set_title(
         rf"learned B (n = {n}) at the chosen $\kappa$"
     )
-    plots.kappa_path(run.path, run.selection.kappa, highlight, ax=axes[1, 0]).set_title("path: every column's norm")
+    words = {"highlighted": "used by the generating B", "others": "not used"} if synthetic else {}
+    plots.kappa_path(run.path, run.selection.kappa, highlight, ax=axes[1, 0], **words).set_title(
+        "path: every column's norm"
+    )
     plots.history(run.selection.result, ax=axes[1, 1]).set_title("objective of the refit")
     return fig
 
@@ -235,10 +240,14 @@ def write(run: FeatureSelection, directory: str | Path, stem: str = "") -> list[
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InvalidInputError("output", f"{directory} cannot be made ({error.strerror})", "Choose another folder") from None
+        raise InvalidInputError(
+            "output", f"{directory} cannot be made ({error.strerror})", "Choose another folder"
+        ) from None
     picture, report = figure(run), json.dumps(run.report, indent=1).encode()
     written = [
-        write_atomically(directory / f"{stem}feature_selection.png", lambda f: picture.savefig(f, format="png", dpi=130)),
+        write_atomically(
+            directory / f"{stem}feature_selection.png", lambda f: picture.savefig(f, format="png", dpi=130)
+        ),
         write_atomically(directory / f"{stem}report.json", lambda f: f.write(report)),
     ]
     run.model.save(directory / f"{stem}model.npz")
