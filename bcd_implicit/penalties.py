@@ -28,7 +28,8 @@ def project_l1_rows(A: np.ndarray, radius: float) -> np.ndarray:
     excess = np.cumsum(s, axis=1) - radius
     k = np.arange(1, s.shape[1] + 1)
     # The entries kept are the largest k for which the k-th still exceeds the threshold k entries would need.
-    kept = np.sum(s * k > excess, axis=1)
+    # At least one: rounding can hide the first when the radius is tiny.
+    kept = np.maximum(np.sum(s * k > excess, axis=1), 1)
     threshold = excess[np.arange(len(kept)), kept - 1] / kept
     P[outside] = np.sign(A[outside]) * np.maximum(size[outside] - threshold[:, None], 0.0)
     return P
@@ -56,7 +57,8 @@ class RowBall:
     def repair(self, A: np.ndarray) -> np.ndarray:
         """Scale back the rows that a solver left slightly outside."""
         sums = np.abs(A).sum(axis=1, keepdims=True)
-        return A * np.where(sums > self.radius, self.radius / np.where(sums > 0, sums, 1.0), 1.0)
+        outside = sums > self.radius
+        return A * np.where(outside, self.radius / np.where(outside, sums, 1.0), 1.0)
 
     def conjugate(self, G: np.ndarray, ridge: float = 0.0) -> float:
         """Sup over feasible A of <G, A> - ridge/2 ||A||_F^2."""
