@@ -12,7 +12,7 @@ import numpy as np
 
 from bcd_implicit.certificates import Certificate
 from bcd_implicit.constraints import HIDDEN_VARIABLES, OUTPUT_VARIABLES, BlockVariables, apply_constraint
-from bcd_implicit.errors import BlockSolveError, ConvergenceWarning
+from bcd_implicit.errors import BlockSolveError, ConvergenceWarning, InvalidInputError
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.result import BlockSolution
 from bcd_implicit.solvers import AUTO, run_solver
@@ -87,27 +87,33 @@ def solve_prepared(
     ------
     BlockSolveError
         No solver gave a point.
+    InvalidInputError
+        Solver options without a solver's name.
 
     Warns
     -----
     ConvergenceWarning
         The certificate misses the tolerance, or no certificate exists and the solver was unsure.
     """
+    if solver_options and solver == AUTO:
+        raise InvalidInputError("solver_options", 'are one solver\'s own, but solver is "auto"', "Name the solver")
     best: BlockSolution | None = None
+    failure: BlockSolveError | None = None
     for name in block.preferred_solvers if solver == AUTO else (solver,):
         try:
             solution = _solve_once(block, name, tol, solver_options)
         except BlockSolveError as error:
-            if error.infeasible or (
-                best is None and name == (block.preferred_solvers[-1] if solver == AUTO else solver)
-            ):
+            if error.infeasible:
                 raise
+            failure = error
             continue
         if best is None or solution.certificate.relative_gap < best.certificate.relative_gap:
             best = solution
         if best.meets(tol):
             return best
-    assert best is not None  # the last solver either gave a point or raised
+    if best is None:
+        assert failure is not None
+        raise failure
     certificate = best.certificate
     warnings.warn(
         f"block '{block.name}': {best.solver} ended '{best.status}' with relative gap {certificate.relative_gap:.1e} "

@@ -1,0 +1,116 @@
+"""Certificates against optima found by CVXPY, at right points and at wrong ones."""
+
+import numpy as np
+import pytest
+from conftest import random_iterate, random_problem
+
+from bcd_implicit import Certificate, solve_block
+from bcd_implicit.blocks import make_block
+
+FORMS = {
+    "penalty": {"kappa": 0.1},
+    "penalty, no ridge": {"kappa": 0.1, "ridge_hidden": 0.0},
+    "constraint": {"kappa": 0.5, "group_form": "constraint"},
+    "constraint, no ridge": {"kappa": 0.5, "group_form": "constraint", "ridge_hidden": 0.0},
+    "no intercept": {"kappa": 0.1, "fit_intercept": False},
+    "no intercept, no ridge": {"kappa": 0.1, "fit_intercept": False, "ridge_hidden": 0.0},
+    "large ridge, leaky": {"kappa": 0.1, "ridge_hidden": 1.0, "activation": "leaky_relu"},
+    "clip": {"kappa": 0.02, "activation": "clip"},
+}
+
+
+def wrong_point(problem, block, it, size):
+    """A feasible point near ``it``, moved by about ``size`` in the block's variables."""
+    rng = np.random.default_rng(3)
+    moved = {k: getattr(it, k) + size * rng.standard_normal(problem.shapes[k]) for k in block.letters}
+    fixed = {"D": problem.pass_through, "b": problem.fit_intercept, "d": problem.fit_intercept}
+    moved = {k: v if fixed.get(k, True) else getattr(it, k) for k, v in moved.items()}
+    if "A" in moved:
+        moved["A"] = problem.row_ball.prox(moved["A"])
+        moved["B"] = problem.group_lasso.repair(moved["B"])
+    if "X" in moved:
+        moved["X"] = np.clip(moved["X"], *problem.activation.domain)
+    return it.replace(**moved)
+
+
+@pytest.mark.parametrize("name", ["output", "state", "hidden", "prox-linear"])
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("shape", [(3, 4, 2, 30), (1, 30, 2, 20), (5, 8, 20, 40)], ids=str)
+def test_gap_bounds_the_distance_to_the_optimum_everywhere(name, form, shape):
+    problem = random_problem(shape, **FORMS[form])
+    block = make_block(problem, random_iterate(problem, relaxed=name != "prox-linear"), name)
+    optimum = solve_block(problem, block.it, name, "CLARABEL")
+    assert optimum.certificate.relative_gap <= 1e-6
+    assert optimum.certificate.kkt_residual <= 1e-3
+    gaps = []
+    for size in (1.0, 0.1, 0.01):
+        point = wrong_point(problem, block, optimum.iterate, size)
+        certificate = block.certificate(point)
+        excess = block.objective(point) - optimum.objective
+        assert excess > -1e-7 * abs(optimum.objective)
+        assert certificate.gap >= excess - 1e-7 * abs(optimum.objective)
+        assert not certificate.holds(1e-6)
+        assert certificate.kkt_residual > 1e-6
+        gaps.append(certificate.gap)
+    assert gaps[0] > gaps[1] > gaps[2]
+
+
+def test_output_gap_is_exact():
+    problem = random_problem((3, 4, 2, 30))
+    block = make_block(problem, random_iterate(problem), "output")
+    optimum = solve_block(problem, block.it, "output", "CLARABEL")
+    point = wrong_point(problem, block, optimum.iterate, 0.5)
+    assert block.certificate(point).gap == pytest.approx(block.objective(point) - optimum.objective, rel=1e-6)
+
+
+@pytest.mark.parametrize("form", ["penalty, no ridge", "constraint, no ridge", "no intercept, no ridge"])
+def test_hidden_gap_by_the_formula_for_relu_without_ridge(form):
+    problem = random_problem((3, 4, 2, 30), **FORMS[form])
+    it = random_iterate(problem)
+    point = solve_block(problem, it, "hidden", "CLARABEL").iterate
+    X, U, kappa, nu, weight = it.X, problem.U, problem.kappa, problem.norm_bound, problem.fenchel_weight / 30
+    Z = point.A @ X + point.B @ U + point.b[:, None]
+    V = weight * (np.maximum(Z, 0) - X)
+    norms = np.linalg.norm(V @ U.T, axis=0)
+    s = 1.0 if problem.group_form == "constraint" else min(1.0, kappa / norms.max())
+    dual = -np.sum((s * V + weight * X) ** 2) / (2 * weight) - nu * s * np.abs(V @ X.T).max(axis=1).sum()
+    dual -= kappa * norms.max() if problem.group_form == "constraint" else 0.0
+    primal = weight * np.sum(0.5 * np.maximum(Z, 0) ** 2 - X * Z)
+    primal += kappa * np.linalg.norm(point.B, axis=0).sum() if problem.group_form == "penalty" else 0.0
+    gap = make_block(problem, it, "hidden").certificate(point).gap
+    # Equal up to the intercept, which the certificate re-solves so that the rows of V sum to zero.
+    assert gap == pytest.approx(primal - dual, abs=1e-6)
+    assert gap >= 0
+
+
+def test_violations_are_seen():
+    problem = random_problem((3, 4, 2, 30), kappa=0.5, group_form="constraint")
+    it = random_iterate(problem)
+    hidden, state = make_block(problem, it, "hidden"), make_block(problem, it, "state")
+    point = it
+    assert hidden.certificate(point).violation <= 1e-15
+    too_large = point.replace(A=np.full((3, 3), 0.3))
+    assert hidden.certificate(too_large).violation == pytest.approx(0.4)
+    assert not hidden.certificate(too_large).holds(np.inf)
+    assert hidden.certificate(point.replace(B=point.B * 3)).violation == pytest.approx(1.0)
+    assert state.certificate(it.replace(X=it.X - 1)).violation == pytest.approx(1 - it.X.min())
+
+
+def test_dead_hidden_features_and_zero_states():
+    problem = random_problem((3, 4, 2, 30))
+    it = random_iterate(problem)
+    it = it.replace(X=it.X * np.array([[0.0], [1.0], [1.0]]))
+    assert solve_block(problem, it, "hidden", "CLARABEL").certificate.holds(1e-6)
+    nothing = it.replace(X=np.zeros_like(it.X))
+    assert solve_block(problem, nothing, "hidden", "CLARABEL").certificate.holds(1e-6)
+
+
+def test_relative_gap_and_repr():
+    assert Certificate(0.0, 0.0, 0.0, 0.0).relative_gap == 0
+    assert Certificate(1e-3, 0.0, 0.0, 0.0).relative_gap == np.inf
+    certificate = Certificate(1e-6, 10.0, 2e-5, 0.0)
+    assert certificate.relative_gap == pytest.approx(1e-7)
+    assert certificate.holds(1e-6)
+    assert not certificate.holds(1e-8)
+    assert repr(certificate) == "Certificate(relative_gap=1.00e-07, kkt_residual=2.00e-05, violation=0.00e+00)"
+    assert not Certificate(np.inf, 1.0, np.inf, 0.0).known
