@@ -215,7 +215,11 @@ def solve(
             if change <= tol:
                 status = Status.CONVERGED
                 break
-        it = METHODS[method].finish(loop, it)
+        try:
+            it = METHODS[method].finish(loop, it) if status is not Status.SOLVER_FAILED else problem.at_equilibrium(it)
+        except BlockSolveError as error:
+            warnings.warn(str(error), ConvergenceWarning, stacklevel=2)
+            status, it = Status.SOLVER_FAILED, problem.at_equilibrium(it)
     if not status.ok:
         warnings.warn(
             f"{method}: {status.value} (after {len(rows)} cycles the objective is {objective:.6g}, "

@@ -1,3 +1,4 @@
+# ruff: noqa: D301 (click's mark for "do not wrap" is a real backspace, so these docstrings are not raw)
 """The command line: demo, fit, predict, check, select.
 
 Exit status: 0 done, 1 the work could not be finished (or ``check`` found a model that is not well-posed),
@@ -23,13 +24,22 @@ from rich.table import Table as RichTable
 from sklearn.metrics import r2_score
 
 import bcd_implicit as bi
-from bcd_implicit.data import Standardization, check_arrays, check_matrix, read_table, split_targets, write_atomically
+from bcd_implicit.data import (
+    Standardization,
+    check_arrays,
+    check_matrix,
+    read_table,
+    split_targets,
+    write_atomically,
+    write_table,
+)
 from bcd_implicit.experiments import feature_selection as experiment
 from bcd_implicit.penalties import GROUP_FORMS, column_norms
 from bcd_implicit.solvers import AUTO
 
-console = Console()
-notes = Console(stderr=True)
+# Without markup: names of files and columns may hold square brackets.
+console = Console(markup=False, highlight=False)
+notes = Console(markup=False, highlight=False, stderr=True)
 
 
 class _Commands(click.Group):
@@ -53,12 +63,27 @@ def _fail(error: Exception, code: int) -> None:
 
 
 def _print_warning(message: Warning | str, category: type[Warning], *rest: Any) -> None:
-    notes.print(f"[yellow]warning:[/yellow] {message}", highlight=False, soft_wrap=True)
+    notes.print(f"Warning: {message}", soft_wrap=True)
+
+
+@contextmanager
+def _one_warning() -> Iterator[None]:
+    """One line in place of the warnings of a path's many fits."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", bi.ConvergenceWarning)
+        yield
+    if caught:
+        what = "a fit" if len(caught) == 1 else f"{len(caught)} fits"
+        _print_warning(
+            f"{what} on the way ended short of the tolerance, so the numbers there are approximate; "
+            f"the last one said: {caught[-1].message}",
+            bi.ConvergenceWarning,
+        )
 
 
 @contextmanager
 def _progress(text: str) -> Iterator[Callable[[float, str], None]]:
-    """A bar for long work on standard error; gives the function that moves it."""
+    """A bar for long work on standard error, in a terminal only; gives the function that moves it."""
     columns = (
         TextColumn("{task.fields[title]}"),
         BarColumn(),
@@ -66,7 +91,7 @@ def _progress(text: str) -> Iterator[Callable[[float, str], None]]:
         TimeElapsedColumn(),
         TextColumn("{task.description}"),
     )
-    with Progress(*columns, console=notes) as bar:
+    with Progress(*columns, console=notes, transient=True, disable=not notes.is_terminal) as bar:
         task = bar.add_task("", total=1.0, title=text)
         yield lambda share, what: bar.update(task, completed=share, description=what)
 
@@ -82,14 +107,18 @@ def _options(*options: Callable) -> Callable:
 
 method_options = _options(
     click.option(
-        "--method", type=click.Choice(list(bi.METHODS)), default="prox-linear", show_default=True, help="The loop."
+        "--method",
+        type=click.Choice(list(bi.METHODS)),
+        default="prox-linear",
+        show_default=True,
+        help="The loop that trains.",
     ),
     click.option(
         "--solver",
         type=click.Choice([AUTO, *bi.SOLVERS], case_sensitive=False),
         default=AUTO,
         show_default=True,
-        help="The solver of the blocks.",
+        help="The solver of the convex blocks.",
     ),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random."),
 )
@@ -112,7 +141,9 @@ table_options = _options(
 )
 problem_options = _options(
     click.option("--n-hidden", type=int, default=10, show_default=True, help="Hidden features."),
-    click.option("--activation", type=click.Choice(list(bi.ACTIVATIONS)), default="relu", show_default=True),
+    click.option(
+        "--activation", type=click.Choice(list(bi.ACTIVATIONS)), default="relu", show_default=True, help="phi."
+    ),
     click.option("--norm-bound", type=float, default=0.5, show_default=True, help="Bound on ||A||_inf, in [0, 1)."),
     click.option("--ridge", type=float, default=1e-2, show_default=True, help="Weight on C and D."),
     click.option("--ridge-hidden", type=float, default=1e-4, show_default=True, help="Weight on A and B."),
@@ -123,7 +154,7 @@ problem_options = _options(
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(bi.__version__)
 def main() -> None:
-    r"""Implicit models, x = phi(Ax + Bu + b), y = Cx + Du + d, trained by block-coordinate descent.
+    """Implicit models, x = phi(Ax + Bu + b), y = Cx + Du + d, trained by block-coordinate descent.
 
     \b
     Examples:
@@ -176,7 +207,7 @@ def demo(
     solver: str,
     seed: int,
 ) -> None:
-    r"""The feature-selection experiment: does the learned B show which inputs matter?
+    """Run the feature-selection experiment. Does the learned B show which inputs matter?
 
     Data come from a known model with 20 hidden features whose B has few nonzero columns. A model with 10 is
     trained along a path of growing kappa, kappa is chosen by cross-validation without the truth, and the column
@@ -189,14 +220,14 @@ def demo(
       bcd-implicit demo --method fenchel
     """
     _writable(output)
-    with _progress(f"{family} data") as moved:
+    with _one_warning(), _progress(f"{family} data") as moved:
         run = experiment.run_synthetic(
             family, seed, method, solver, n_hidden=n_hidden, noise=noise, n_kappas=n_kappas, on_progress=moved
         )
     _present(run, output)
     if real_table:
         table = bi.datasets.load_diabetes()
-        with _progress("diabetes table") as moved:
+        with _one_warning(), _progress("diabetes table") as moved:
             run = experiment.run_table(
                 table.inputs,
                 table.targets,
@@ -224,9 +255,11 @@ def _writable(directory: Path) -> None:
 
 
 def _present(run: experiment.FeatureSelection, output: Path, stem: str = "") -> None:
+    console.print(run.title, soft_wrap=True)
     console.print(experiment.summary(run))
+    console.print(experiment.verdict(run), soft_wrap=True)
     for path in experiment.write(run, output, stem):
-        console.print(f"wrote {path}", highlight=False, soft_wrap=True)
+        console.print(f"wrote {path}", soft_wrap=True)
 
 
 @main.command()
@@ -262,7 +295,7 @@ def select(
     seed: int,
     **problem: Any,
 ) -> None:
-    r"""Choose the inputs that matter in a CSV or Parquet table DATA.
+    """Choose the inputs that matter in a CSV or Parquet table DATA.
 
     Walks the path of growing kappa, chooses kappa by cross-validation, refits on the chosen inputs and tests on
     rows that took no part. Writes feature_selection.png, report.json and model.npz.
@@ -274,7 +307,7 @@ def select(
     """
     inputs, outputs = _columns(data, targets, ignore)
     _writable(output)
-    with _progress(data.name) as moved:
+    with _one_warning(), _progress(data.name) as moved:
         run = experiment.run_table(
             inputs,
             outputs,
@@ -302,15 +335,21 @@ def _columns(data: Path, targets: tuple[str, ...], ignore: tuple[str, ...]) -> t
 @main.command()
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--model", "model_path", type=click.Path(path_type=Path), required=True, help="The .npz file to write.")
-@click.option("--kappa", type=float, default=0.01, show_default=True, help="Group-lasso weight (or radius).")
-@click.option("--group-form", type=click.Choice(list(GROUP_FORMS)), default="penalty", show_default=True)
+@click.option("--kappa", type=float, default=0.01, show_default=True, help="Weight (or bound) of the group lasso.")
+@click.option(
+    "--group-form",
+    type=click.Choice(list(GROUP_FORMS)),
+    default="penalty",
+    show_default=True,
+    help="Whether kappa weighs the column norms of B or bounds their sum.",
+)
 @click.option(
     "--pass-through/--no-pass-through",
     default=True,
     show_default=True,
     help="Whether inputs reach outputs directly, through D.",
 )
-@click.option("--max-cycles", type=int, default=100, show_default=True)
+@click.option("--max-cycles", type=int, default=100, show_default=True, help="The most cycles to take.")
 @click.option("--tol", type=float, default=1e-4, show_default=True, help="Stop when a cycle gains less, relatively.")
 @table_options
 @problem_options
@@ -328,7 +367,7 @@ def fit(
     seed: int,
     **settings: Any,
 ) -> None:
-    r"""Train a model on a CSV or Parquet table DATA.
+    """Train a model on a CSV or Parquet table DATA.
 
     \b
     Examples:
@@ -338,6 +377,9 @@ def fit(
     inputs, outputs = _columns(data, targets, ignore)
     if not model_path.parent.is_dir():
         raise bi.InvalidInputError("model", f"folder {model_path.parent} does not exist", "Make it first")
+    if model_path.is_dir():
+        raise bi.InvalidInputError("model", f"{model_path} is a folder", "Give the name of a file")
+    _writable(model_path.parent)
     U, Y = (part.T for part in check_arrays(inputs, outputs))
     scales = Standardization.fit(U, Y)
     problem = bi.TrainingProblem(
@@ -361,17 +403,17 @@ def fit(
     model.save(model_path)
     gap = max(c.relative_gap for c in result.certificates.values())
     _facts(
-        f"{data.name}: {len(U)} rows, {U.shape[1]} inputs, {Y.shape[1]} targets",
+        f"{data.name}: {len(U)} rows, {_count(U.shape[1], 'input')}, {_count(Y.shape[1], 'target')}",
         {
-            "status": f"{result.status.name.lower()} after {result.n_cycles} cycles, {result.seconds:.1f} s",
+            "status": f"{_ENDINGS[result.status]} after {_count(result.n_cycles, 'cycle')}, {result.seconds:.1f} s",
             "objective": f"{result.objective:.6g}",
             "largest block gap, relative": f"{gap:.1e}" if np.isfinite(gap) else "unknown",
             "R2 on the training rows": f"{r2_score(Y, model.predict(U), multioutput='variance_weighted'):.4f}",
             "inputs used in B": f"{int(model.B.any(axis=0).sum())} of {U.shape[1]}",
             "||A||_inf": f"{model.norm_inf():.4f}",
-            "wrote": str(model_path),
         },
     )
+    console.print(f"wrote {model_path}", soft_wrap=True)
 
 
 @main.command()
@@ -379,7 +421,7 @@ def fit(
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--output", type=click.Path(path_type=Path), required=True, help="The CSV or Parquet file to write.")
 def predict(model_path: Path, data: Path, output: Path) -> None:
-    r"""Predict the rows of table DATA with MODEL. Columns are matched by name; others are ignored.
+    """Predict the rows of table DATA with MODEL. Columns are matched by name; others are ignored.
 
     \b
     Example:
@@ -396,13 +438,9 @@ def predict(model_path: Path, data: Path, output: Path) -> None:
         )
     inputs = check_matrix(data.name, table[model.input_names])
     predictions = pd.DataFrame(model.predict(inputs), columns=model.output_names)
-    parquet = output.suffix.lower() in {".parquet", ".pq"}
-    write_atomically(
-        output, lambda file: predictions.to_parquet(file) if parquet else predictions.to_csv(file, index=False)
-    )
+    write_table(predictions, output)
     console.print(
-        f"wrote {len(predictions)} predictions of {', '.join(model.output_names)} to {output}",
-        highlight=False,
+        f"wrote {_count(len(predictions), 'prediction')} of {', '.join(model.output_names)} to {output}",
         soft_wrap=True,
     )
 
@@ -410,7 +448,7 @@ def predict(model_path: Path, data: Path, output: Path) -> None:
 @main.command()
 @click.argument("model_path", metavar="MODEL", type=click.Path(path_type=Path))
 def check(model_path: Path) -> None:
-    r"""Print a model's norms, margin and Picard bound; exit status 1 when it is not well-posed.
+    """Print a model's norms, margin and Picard bound. The exit status is 1 when it is not well-posed.
 
     \b
     Example:
@@ -443,8 +481,22 @@ def check(model_path: Path) -> None:
     sys.exit(0 if well_posed else 1)
 
 
+_ENDINGS = {
+    bi.Status.CONVERGED: "converged",
+    bi.Status.MAX_CYCLES: "not converged: stopped",
+    bi.Status.STALLED: "not converged: stalled",
+    bi.Status.SOLVER_FAILED: "not converged: a solver failed",
+    bi.Status.STOPPED: "stopped",
+}
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
 def _facts(title: str, facts: dict[str, str]) -> None:
-    table = RichTable(title=title, title_justify="left", show_header=False)
+    console.print(title, soft_wrap=True)
+    table = RichTable(show_header=False)
     for name, value in facts.items():
         table.add_row(name, value)
     console.print(table)

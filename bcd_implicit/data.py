@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from bcd_implicit.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from bcd_implicit.model import ImplicitModel
+
+_PARQUET = {".parquet", ".pq"}
 
 
 def check_number(
@@ -95,7 +98,12 @@ def check_matrix(name: str, array: ArrayLike, *, min_rows: int = 1, n_columns: i
         raise InvalidInputError(name, "is a sparse matrix", f"Pass {name}.toarray()")
     if isinstance(array, pd.DataFrame):
         _check_numeric_columns(name, array)
+    if np.ma.isMaskedArray(array):
+        array = np.ma.filled(np.ma.asarray(array, dtype=float), np.nan)  # a bare conversion would drop the mask
     try:
+        kind = np.asarray(array).dtype.kind
+        if kind in "cmM":  # NumPy would drop imaginary parts, and count days or nanoseconds
+            raise TypeError({"c": "complex", "m": "durations", "M": "dates"}[kind])
         values = np.array(array, dtype=float)
     except (TypeError, ValueError) as error:
         raise InvalidInputError(name, f"is not a table of numbers ({error})", "Encode text as numbers first") from None
@@ -113,7 +121,7 @@ def check_matrix(name: str, array: ArrayLike, *, min_rows: int = 1, n_columns: i
         )
     if not np.isfinite(values).all():
         row, column = np.argwhere(~np.isfinite(values))[0]
-        label = array.columns[column] if isinstance(array, pd.DataFrame) else column
+        label = array.columns[column] if isinstance(array, pd.DataFrame) else int(column)
         raise InvalidInputError(
             name,
             f"contains {values[row, column]} at row {row}, column {label!r} "
@@ -134,7 +142,12 @@ def _check_numeric_columns(name: str, table: pd.DataFrame) -> None:
         twice = table.columns[table.columns.duplicated()][0]
         raise InvalidInputError(name, f"has two columns named {twice!r}", "Rename one of them")
     for column in table.columns:
-        if not pd.api.types.is_numeric_dtype(table[column]):
+        dtype = table[column].dtype
+        if dtype.kind in "cmM":
+            raise InvalidInputError(
+                name, f"column {column!r} holds {dtype} values", "Encode it as numbers or leave it out"
+            )
+        if not pd.api.types.is_numeric_dtype(dtype):
             bad = pd.to_numeric(table[column], errors="coerce").isna() & table[column].notna()
             if not bad.any():
                 continue
@@ -194,13 +207,13 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     Raises
     ------
     InvalidInputError
-        No such file, no table in it, or no rows.
+        No such file, no table in it, rows longer than the header line, or no rows.
     """
     path = Path(path)
     if not path.is_file():
         raise InvalidInputError(str(path), "is a folder" if path.is_dir() else "no such file", "Check the path")
     try:
-        table = pd.read_parquet(path) if path.suffix.lower() in {".parquet", ".pq"} else pd.read_csv(path)
+        table = pd.read_parquet(path) if path.suffix.lower() in _PARQUET else _read_csv(path)
     except (ValueError, OSError) as error:  # pandas' parser errors and pyarrow's are ValueErrors or OSErrors
         first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InvalidInputError(
@@ -214,6 +227,23 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
         )
     table.columns = [str(c) for c in table.columns]
     return table
+
+
+def _read_csv(path: Path) -> pd.DataFrame:
+    # By default pandas takes surplus fields for row labels, and every column holds its neighbour's values.
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            return pd.read_csv(path, index_col=False)
+        except pd.errors.ParserWarning:
+            raise ValueError("rows are longer than the header line") from None
+
+
+def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
+    """Write a CSV or Parquet file, by the ending of its name; see :func:`write_atomically`."""
+    if Path(path).suffix.lower() in _PARQUET:
+        return write_atomically(path, lambda file: table.to_parquet(file, index=False))
+    return write_atomically(path, lambda file: table.to_csv(file, index=False))
 
 
 def split_targets(
@@ -283,7 +313,7 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Any], None])
     Raises
     ------
     InvalidInputError
-        The folder does not exist or cannot be written to.
+        The folder does not exist or cannot be written to, or the disk is full.
     """
     path = Path(path)
     if path.is_dir():
@@ -291,7 +321,9 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Any], None])
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
-        raise InvalidInputError(str(path), f"cannot be written ({error.strerror})", "Choose another folder") from None
+        raise InvalidInputError(
+            str(path), f"cannot be written ({error.strerror or error})", "Choose another folder"
+        ) from None
     try:
         with os.fdopen(handle, "wb") as file:
             write(file)
@@ -299,6 +331,11 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Any], None])
         os.umask(mask)
         os.chmod(temporary, 0o666 & ~mask)  # mkstemp makes private files; give what open() would have given
         os.replace(temporary, path)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise InvalidInputError(
+            str(path), f"cannot be written ({error.strerror or error})", "Choose another folder"
+        ) from None
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise

@@ -40,6 +40,7 @@ class SyntheticData:
 
     def sample(self, n_samples: int, random_state: int | np.random.Generator | None) -> tuple[np.ndarray, np.ndarray]:
         """Fresh noise-free inputs and outputs of the same model, e.g. to test on."""
+        n_samples = check_number("n_samples", n_samples, 1, integer=True)
         U = np.random.default_rng(random_state).standard_normal((n_samples, len(self.support)))
         return U, self.model.predict(U)
 
@@ -188,9 +189,10 @@ def load_digits(classes: Sequence[int] = tuple(range(10))) -> Table:
         The digits to keep.
     """
     bunch = sklearn.datasets.load_digits(as_frame=True)
+    known = bunch.target.unique()
+    if not len(classes) or not np.isin(classes, known).all():
+        raise InvalidInputError("classes", f"{list(classes)} are not all digits", "Name digits from 0 to 9")
     kept = bunch.target.isin(list(classes))
-    if not kept.any():
-        raise InvalidInputError("classes", f"no digit among {list(classes)}", "Name digits from 0 to 9")
     targets = pd.get_dummies(bunch.target[kept], prefix="digit", dtype=float)
     return Table(bunch.data[kept].reset_index(drop=True), targets.reset_index(drop=True), "digits")
 

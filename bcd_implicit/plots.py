@@ -44,7 +44,7 @@ def column_norms(
     ax.bar(places, norms, color=np.where(highlight, USED, UNUSED), width=0.8)
     ax.set_xlim(-0.8, len(norms) - 0.2)
     if names is not None and len(names) <= 30:
-        ax.set_xticks(places, names, rotation=60, ha="right", fontsize="small")
+        ax.set_xticks(places, names, rotation=60, ha="right", fontsize="small", parse_math=False)
     else:
         ax.set_xlabel("input $j$")
     ax.set_ylabel(r"$\|B e_j\|_2$")

@@ -72,7 +72,6 @@ class TestFenchelPair:
         assert phi.cvxpy_g_conjugate(z).is_convex()
 
 
-
 @pytest.mark.parametrize(("name", "outside"), [("relu", -0.5), ("clip", -1.5), ("clip", 1.01)])
 def test_cvxpy_domain_refuses_what_g_refuses(name, outside):
     phi = get_activation(name)

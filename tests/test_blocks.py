@@ -76,7 +76,9 @@ def test_solvers_agree_and_the_certificate_holds(block, form, size):
 
 
 @pytest.mark.parametrize("block", ["hidden", "prox-linear"])
-@pytest.mark.parametrize("edge", ["norm_bound 0", "kappa 0", "huge kappa", "radius 0", "constant inputs", "zero targets"])
+@pytest.mark.parametrize(
+    "edge", ["norm_bound 0", "kappa 0", "huge kappa", "radius 0", "constant inputs", "zero targets"]
+)
 def test_edges(block, edge):
     options = {
         "norm_bound 0": {"norm_bound": 0.0}, "kappa 0": {"kappa": 0.0}, "huge kappa": {"kappa": 1e4},
@@ -260,11 +262,11 @@ def test_auto_falls_back_until_the_certificate_holds(monkeypatch):
 def test_unknown_names_list_the_known():
     problem = random_problem((3, 4, 2, 30))
     it = random_iterate(problem)
-    with pytest.raises(InvalidInputError, match="solver: unknown solver 'gurobi'. Use one of auto, CLARABEL, ECOS, SCS"):
+    with pytest.raises(InvalidInputError, match="unknown solver 'gurobi'. Use one of auto, CLARABEL, ECOS, SCS"):
         solve_block(problem, it, "hidden", "gurobi")
     with pytest.raises(InvalidInputError, match='solver_options: are one solver.s own, but solver is "auto"'):
         solve_block(problem, it, "hidden", solver_options={"max_iters": 3})
-    with pytest.raises(InvalidInputError, match="block: unknown block 'X'. Use one of output, state, hidden, prox-linear"):
+    with pytest.raises(InvalidInputError, match="unknown block 'X'. Use one of output, state, hidden, prox-linear"):
         block_problem(problem, it, "X")
     with pytest.raises(InvalidInputError, match="tol: got 0"):
         solve_block(problem, it, "hidden", tol=0)
@@ -299,7 +301,8 @@ class TestUserConstraints:
         assert solve_block(problem, it, "hidden").certificate.known
 
     def test_convexity_by_a_constraint_makes_the_proximal_term_vanish(self):
-        problem = random_problem((3, 4, 2, 30), norm_bound=0.9, constraints=[lambda v: cp.lambda_max(v["A"] + v["A"].T) <= 1])
+        convex = [lambda v: cp.lambda_max(v["A"] + v["A"].T) <= 1]
+        problem = random_problem((3, 4, 2, 30), norm_bound=0.9, constraints=convex)
         it = solve_block(problem, random_iterate(problem), "hidden", "CLARABEL").iterate
         assert np.linalg.norm(make_block(problem, it, "state").proximal, 2) <= 1e-6
 

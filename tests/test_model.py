@@ -19,9 +19,7 @@ def perron_frobenius_model(seed=0):
     """||A||_inf > 1 but spectral radius of |A| below 1."""
     model = make_model(0.6, n=5, seed=seed)
     v = np.array([1.0, 10.0, 0.1, 3.0, 0.5])
-    return ImplicitModel(
-        model.A * v[:, None] / v, model.B * v[:, None], model.b * v, model.C / v, model.D, model.d
-    )
+    return ImplicitModel(model.A * v[:, None] / v, model.B * v[:, None], model.b * v, model.C / v, model.D, model.d)
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "clip", "identity"])

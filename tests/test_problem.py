@@ -12,8 +12,14 @@ def test_objective_recomputed_by_hand(size):
     problem = random_problem(size, kappa=0.3, ridge=0.02, ridge_hidden=0.05, fenchel_weight=2.5)
     it = random_iterate(problem)
     m, U, Y = problem.n_samples, problem.U, problem.Y
-    total = sum(0.5 * (Y[i, k] - it.C[i] @ it.X[:, k] - it.D[i] @ U[:, k] - it.d[i]) ** 2
-                for i in range(problem.n_outputs) for k in range(m)) / m
+    total = (
+        sum(
+            0.5 * (Y[i, k] - it.C[i] @ it.X[:, k] - it.D[i] @ U[:, k] - it.d[i]) ** 2
+            for i in range(problem.n_outputs)
+            for k in range(m)
+        )
+        / m
+    )
     total += 0.3 * sum(np.linalg.norm(it.B[:, j]) for j in range(problem.n_inputs))
     total += 0.01 * (np.sum(it.C**2) + np.sum(it.D**2)) + 0.025 * (np.sum(it.A**2) + np.sum(it.B**2))
     assert problem.objective_at_states(it) == pytest.approx(total)

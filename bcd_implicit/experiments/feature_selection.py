@@ -8,7 +8,9 @@ learned B are put beside those of the generating B. The same runs on a person's 
 from __future__ import annotations
 
 import json
+import math
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +19,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from rich.table import Table as RichTable
+from rich.text import Text
 from sklearn.metrics import f1_score, r2_score
 from sklearn.model_selection import train_test_split
 
 from bcd_implicit import plots
-from bcd_implicit.data import Standardization, check_matrix, write_atomically
+from bcd_implicit.data import Standardization, check_matrix, check_number, write_atomically
 from bcd_implicit.datasets import make_column_sparse, make_even
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model import ImplicitModel
@@ -33,6 +36,7 @@ from bcd_implicit.solvers import AUTO
 FAMILIES: dict[str, Callable[..., Any]] = {"column-sparse": make_column_sparse, "even": make_even}
 N_HIDDEN_GUESS = 10
 N_TEST = 1000
+MIN_TRAIN = 6  # three folds of two rows
 
 
 @dataclass(frozen=True)
@@ -170,7 +174,15 @@ def run_table(
     """
     start = time.perf_counter()
     U, Y = check_matrix(name, inputs, min_rows=8), check_matrix(name, targets, min_rows=8)
-    U_train, U_test, Y_train, Y_test = train_test_split(U, Y, test_size=test_share, random_state=seed)
+    test_share = check_number("test_share", test_share, 0, 1, boundaries="neither", remedy="A share of the rows")
+    n_test = math.ceil(test_share * len(U))
+    if n_test < 2 or len(U) - n_test < MIN_TRAIN:
+        raise InvalidInputError(
+            "test_share",
+            f"{test_share:g} of {len(U)} rows leaves {len(U) - n_test} to train on and {n_test} to test on",
+            f"At least {MIN_TRAIN} and 2 are needed",
+        )
+    U_train, U_test, Y_train, Y_test = train_test_split(U, Y, test_size=n_test, random_state=seed)
     scales = Standardization.fit(U_train, Y_train)
     pair = scales.apply(U_train, Y_train) if standardize else (U_train, Y_train)
     problem = TrainingProblem(
@@ -216,7 +228,7 @@ def figure(run: FeatureSelection) -> Any:
     names = None if synthetic else run.selection.input_names
     fig = Figure(figsize=(11, 7), layout="constrained")
     axes = fig.subplots(2, 2)
-    fig.suptitle(run.title)
+    fig.suptitle(run.title, parse_math=False)
     if run.true_norms is not None:
         plots.column_norms(run.true_norms, highlight, ax=axes[0, 0]).set_title("generating B (n = 20)")
     else:
@@ -244,10 +256,15 @@ def write(run: FeatureSelection, directory: str | Path, stem: str = "") -> list[
             "output", f"{directory} cannot be made ({error.strerror})", "Choose another folder"
         ) from None
     picture, report = figure(run), json.dumps(run.report, indent=1).encode()
+
+    def draw(file: Any) -> None:
+        with warnings.catch_warnings():
+            # Names in a script that the font lacks are drawn as boxes; one warning a letter helps nobody.
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+            picture.savefig(file, format="png", dpi=130)
+
     written = [
-        write_atomically(
-            directory / f"{stem}feature_selection.png", lambda f: picture.savefig(f, format="png", dpi=130)
-        ),
+        write_atomically(directory / f"{stem}feature_selection.png", draw),
         write_atomically(directory / f"{stem}report.json", lambda f: f.write(report)),
     ]
     run.model.save(directory / f"{stem}model.npz")
@@ -255,11 +272,14 @@ def write(run: FeatureSelection, directory: str | Path, stem: str = "") -> list[
 
 
 def summary(run: FeatureSelection, most: int = 25) -> RichTable:
-    """The terminal's table: the inputs with the largest norms, against the truth where it is known."""
+    """The terminal's table: the inputs with the largest norms, against the truth where it is known.
+
+    Its title is ``run.title`` and its conclusion :func:`verdict`; as parts of the table they would wrap at its width.
+    """
     norms, support = run.learned_norms, run.selection.support
     order = np.argsort(-norms, kind="stable")
     shown = order[: max(most, int(support.sum()))] if run.true_norms is None else _worth_showing(run, order)
-    table = RichTable(title=run.title, title_justify="left", caption=_verdict(run), caption_justify="left")
+    table = RichTable()
     table.add_column("input")
     if run.true_norms is not None:
         table.add_column("norm, generating B", justify="right")
@@ -267,14 +287,14 @@ def summary(run: FeatureSelection, most: int = 25) -> RichTable:
     table.add_column("leaves the path at kappa", justify="right")
     table.add_column("selected")
     for j in shown:
-        row = [run.selection.input_names[j]]
+        row: list[str | Text] = [Text(run.selection.input_names[j])]  # plain: "length [cm]" is no markup
         if run.true_norms is not None:
             row.append(f"{run.true_norms[j]:.3f}")
         row += [f"{norms[j]:.3f}", _leaves_at(run.path, j), "yes" if support[j] else "-"]
         table.add_row(*row, style="bold" if support[j] else "dim")
     if len(shown) < len(norms):
         rest = np.setdiff1d(order, shown)
-        row = [f"the other {len(rest)}"] + (["0.000"] if run.true_norms is not None else [])
+        row = [f"the other {len(rest)}", *(["0.000"] if run.true_norms is not None else [])]
         last = max((_last_kappa(run.path, j) for j in rest), default=0.0)
         table.add_row(*row, f"at most {norms[rest].max():.3f}", f"{last:.3g} or before", "-", style="dim")
     return table
@@ -301,7 +321,8 @@ def _leaves_at(path: PathResult, j: int) -> str:
     return f"{path.kappas[present[-1] + 1]:.3g}"
 
 
-def _verdict(run: FeatureSelection) -> str:
+def verdict(run: FeatureSelection) -> str:
+    """One line: kappa, how many inputs, whether they are the true ones, and the test R2."""
     report, p = run.report, len(run.selection.support)
     words = [f"kappa {report['kappa']:.3g}: {len(report['selected'])} of {p} inputs selected"]
     if report["exact"] is not None:

@@ -1,0 +1,160 @@
+import numpy as np
+import pytest
+from conftest import random_problem
+
+import bcd_implicit as bi
+from bcd_implicit import InvalidInputError, kappa_path
+from bcd_implicit.path import reference_kappa
+
+
+@pytest.fixture(scope="module")
+def data():
+    return bi.datasets.make_column_sparse(
+        n_samples=120, n_features=8, n_outputs=6, n_hidden=4, n_informative=2, noise=0.1, random_state=0
+    )
+
+
+@pytest.fixture(scope="module")
+def problem(data):
+    return bi.TrainingProblem(data.U, data.Y, 3, pass_through=False)
+
+
+@pytest.fixture(scope="module")
+def path(problem):
+    return kappa_path(problem, 8, random_state=0)
+
+
+def test_path_goes_up_and_thins_out(path, problem):
+    assert np.all(np.diff(path.kappas) > 0)
+    sizes = path.supports.sum(axis=1)
+    assert sizes[0] == 8
+    assert sizes[-1] <= 2
+    assert path.column_norms.shape == (len(path.kappas), 8)
+    np.testing.assert_array_equal(path.column_norms > 0, path.supports)
+    assert path.table["n_selected"].tolist() == sizes.tolist()
+    assert (path.table["status"] == "CONVERGED").all()
+    for result in path.results:
+        assert result.objective == pytest.approx(result.problem.equilibrium_objective(result.iterate))
+        assert result.model.norm_inf() <= problem.norm_bound + 1e-8
+
+
+def test_warm_starts_avoid_the_collapse_of_a_cold_start(path, problem):
+    # At a kappa where the path still has its inputs, starting cold ends at B = 0 or at a worse point.
+    i = int(np.flatnonzero(path.supports.sum(axis=1) == 2)[-1])
+    warm = path.results[i]
+    cold = bi.solve(warm.problem, max_cycles=60, tol=5e-3)
+    assert warm.objective <= cold.objective * (1 + 5e-3)
+
+
+def test_selection_finds_the_true_inputs_and_refits(path, data, problem):
+    chosen = path.select(random_state=0)
+    np.testing.assert_array_equal(chosen.support, data.support)
+    assert chosen.names == [f"u{j}" for j in np.flatnonzero(data.support)]
+    assert chosen.kappa == path.kappas[chosen.index]
+    np.testing.assert_array_equal(path.supports[chosen.index], chosen.support)
+    assert not chosen.model.B[:, ~data.support].any()
+    assert not chosen.model.D.any()
+    U, Y = data.sample(500, 1)
+    refit = np.mean((chosen.model.predict(U) - Y) ** 2)
+    penalised = np.mean((path.results[chosen.index].model.predict(U) - Y) ** 2)
+    assert refit < penalised < 1
+    table = chosen.table
+    assert table["chosen"].sum() == 1
+    assert table.loc[table["chosen"], "n_selected"].item() == 2
+    best = table["error"].idxmin()
+    limit = table["error"][best] + table["standard_error"][best]
+    assert table.loc[table["chosen"], "error"].item() <= limit
+    assert "Selection(kappa=" in repr(chosen)
+
+
+def test_the_rule_min_takes_the_smallest_error(path):
+    chosen = path.select("min", random_state=0)
+    assert chosen.table["error"].idxmin() == chosen.table["chosen"].idxmax()
+
+
+def test_the_empty_model_is_judged_by_the_mean(problem):
+    empty = kappa_path(problem, kappas=[1e4])
+    assert not empty.supports.any()
+    chosen = empty.select()
+    assert chosen.table["error"].item() == pytest.approx(1.0, abs=0.1)
+    assert not chosen.support.any()
+    assert not chosen.model.B.any()
+    predictions = chosen.model.predict(problem.U.T)
+    np.testing.assert_allclose(predictions, np.broadcast_to(problem.Y.mean(axis=1), predictions.shape), atol=1e-3)
+
+
+def test_no_parameter_sees_the_samples_it_is_judged_on(path, problem, monkeypatch):
+    # Wreck the targets of one sample: the errors of the other folds' samples must not see its fold's fits.
+    import bcd_implicit.path as module
+
+    trained_on = []
+    real = module.solve
+
+    def spy(problem, *args, **options):
+        trained_on.append(problem.n_samples)
+        return real(problem, *args, **options)
+
+    monkeypatch.setattr(module, "solve", spy)
+    path.select(n_folds=4)
+    assert set(trained_on[:-1]) == {90}
+    assert trained_on[-1] == 120
+
+
+def test_path_is_deterministic(path, problem):
+    again = kappa_path(problem, 8, random_state=0)
+    np.testing.assert_array_equal(again.column_norms, path.column_norms)
+
+
+def test_reference_kappa_follows_the_units_of_the_targets():
+    base = random_problem((3, 4, 2, 30), ridge=0.0, ridge_hidden=0.0)
+    scaled = bi.TrainingProblem(base.U.T, 10 * base.Y.T, 3, ridge=0.0, ridge_hidden=0.0)
+    # With C free to grow by 10, the loss and with it the kappa that empties B grow by 100.
+    assert reference_kappa(scaled) == pytest.approx(100 * reference_kappa(base), rel=1e-2)
+
+
+def test_constraint_form_shrinks_the_radius(data):
+    problem = bi.TrainingProblem(data.U, data.Y, 3, pass_through=False, group_form="constraint")
+    path = kappa_path(problem, 6)
+    assert np.all(np.diff(path.kappas) < 0)
+    for radius, norms in zip(path.kappas, path.column_norms, strict=True):
+        assert norms.sum() <= radius + 1e-8
+    assert path.supports.sum(axis=1)[-1] < 8
+
+
+def test_fenchel_path_selects_the_same_inputs(problem, data):
+    chosen = kappa_path(problem, 8, method="fenchel").select()
+    np.testing.assert_array_equal(chosen.support, data.support)
+
+
+def test_user_constraints_stay_in_force_through_the_refit(data):
+    problem = bi.TrainingProblem(
+        data.U, data.Y, 3, pass_through=False, constraints=[lambda v: v["B"] >= -0.2 * np.ones((3, 8))]
+    )
+    chosen = kappa_path(problem, 4).select(n_folds=2)
+    assert chosen.model.B.min() >= -0.2 - 1e-6
+
+
+def test_progress_is_told(problem):
+    told = []
+    path = kappa_path(problem, kappas=[0.1, 1.0], on_progress=lambda share, text: told.append(share))
+    path.select(n_folds=2, on_progress=lambda share, text: told.append(1 + share))
+    assert told == sorted(told)
+    assert told[-1] == 2
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda p: kappa_path(p, 1), "n_kappas: got 1"),
+        (lambda p: kappa_path(p, kappas=[]), "kappas: is empty"),
+        (lambda p: kappa_path(p, kappas=[0.1, -1]), "kappas: got -1"),
+        (lambda p: kappa_path(p, 2, method="adam"), "method: unknown method 'adam'"),
+        (lambda p: kappa_path(p, 2, solver="x"), "solver: unknown solver 'x'"),
+        (lambda p: kappa_path(p, kappas=[0.1]).select("aic"), "rule: unknown rule 'aic'. Use one of one-se, min"),
+        (lambda p: kappa_path(p, kappas=[0.1]).select(n_folds=1), "n_folds: got 1"),
+        (lambda p: kappa_path(p, kappas=[0.1]).select(n_folds=100), "n_folds: got 100"),
+    ],
+)
+def test_bad_arguments_are_named(problem, call, message):
+    with pytest.raises(InvalidInputError, match=message):
+        call(problem)
