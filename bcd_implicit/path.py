@@ -47,7 +47,7 @@ class Selection:
     index : int
         Its place on the path.
     result : BcdResult
-        The refit on the support alone, without group lasso, on all samples.
+        The refit on the support alone, without group lasso, on all samples; for an empty support the path's own.
     table : DataFrame
         A row a candidate: kappa, n_selected, cross-validated error with its standard error, chosen, inputs.
     rule : str
@@ -70,16 +70,16 @@ class Selection:
     @property
     def model(self) -> ImplicitModel:
         """The refitted model. It takes all p inputs; the columns of B and D outside the support are zero."""
-        small, p = self.result.iterate, len(self.support)
-        B, D = np.zeros((len(small.B), p)), np.zeros((len(small.D), p))
-        B[:, self.support], D[:, self.support] = small.B, small.D
+        it = self.result.iterate
+        if it.B.shape[1] < len(self.support):
+            it = _extend(it, self.support)
         return ImplicitModel(
-            small.A,
-            B,
-            small.b,
-            small.C,
-            D,
-            small.d,
+            it.A,
+            it.B,
+            it.b,
+            it.C,
+            it.D,
+            it.d,
             self.result.problem.activation,
             input_names=self.input_names,
             output_names=self.result.problem.output_names,
@@ -143,8 +143,8 @@ class PathResult:
         n_folds: int = 3,
         random_state: int | None = 0,
         method: str = "prox-linear",
-        max_cycles: int = 50,
-        tol: float = 5e-3,
+        max_cycles: int = 100,
+        tol: float = 1e-2,
         on_progress: Progress = _silent,
     ) -> Selection:
         """Choose a support without knowing the truth.
@@ -197,10 +197,11 @@ class PathResult:
 
         on_progress(0.95, "refitting on the chosen inputs")
         base = self.results[candidates[chosen]]
-        problem = _without_group_lasso(self.problem.subset(inputs=support))
-        result = solve(
-            problem, start=_restrict(base.iterate, support), **options | {"max_cycles": 6 * max_cycles, "tol": tol / 10}
-        )
+        result = base
+        if support.any():
+            problem = _without_group_lasso(self.problem.subset(inputs=support))
+            options |= {"max_cycles": 6 * max_cycles, "tol": tol / 10}
+            result = solve(problem, start=_restrict(base.iterate, support), **options)
         on_progress(1.0, "chosen")
         table = pd.DataFrame(
             {

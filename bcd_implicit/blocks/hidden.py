@@ -64,7 +64,8 @@ class MatricesBlock(Block):
 class HiddenBlock(MatricesBlock):
     """The matrices A, B and the intercept b, drawn to phi(AX + BU + b) = X by the Fenchel term.
 
-    Data are constants: with X a ``cp.Parameter`` compiling took 18 times as long at (n, p, m) = (10, 50, 400).
+    Data are constants: with X and U as ``cp.Parameter`` compiling takes about 100 times as long at
+    (n, p, m) = (10, 50, 400) (``benchmarks/blocks.py``).
     kappa and fenchel_weight are parameters.
     """
 

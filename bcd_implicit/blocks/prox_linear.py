@@ -35,6 +35,7 @@ class ProxLinearBlock(MatricesBlock):
     """
 
     name = "prox-linear"
+    preferred_solvers = ("SCS", "CLARABEL", "ECOS")
 
     def __init__(self, problem, it, mu=None):
         super().__init__(problem, problem.at_equilibrium(it))

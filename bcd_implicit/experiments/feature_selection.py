@@ -282,21 +282,22 @@ def summary(run: FeatureSelection, most: int = 25) -> RichTable:
     table = RichTable()
     table.add_column("input")
     if run.true_norms is not None:
-        table.add_column("norm, generating B", justify="right")
-    table.add_column("norm, learned B", justify="right")
-    table.add_column("leaves the path at kappa", justify="right")
+        table.add_column("generating norm", justify="right")
+    table.add_column("learned norm", justify="right")
+    table.add_column("leaves at kappa", justify="right")
     table.add_column("selected")
     for j in shown:
         row: list[str | Text] = [Text(run.selection.input_names[j])]  # plain: "length [cm]" is no markup
         if run.true_norms is not None:
             row.append(f"{run.true_norms[j]:.3f}")
-        row += [f"{norms[j]:.3f}", _leaves_at(run.path, j), "yes" if support[j] else "-"]
+        row += [f"{norms[j]:.3f}", _leaves_at(run.path, _end(run.path, j)), "yes" if support[j] else "-"]
         table.add_row(*row, style="bold" if support[j] else "dim")
     if len(shown) < len(norms):
         rest = np.setdiff1d(order, shown)
         row = [f"the other {len(rest)}", *(["0.000"] if run.true_norms is not None else [])]
-        last = max((_last_kappa(run.path, j) for j in rest), default=0.0)
-        table.add_row(*row, f"at most {norms[rest].max():.3f}", f"{last:.3g} or before", "-", style="dim")
+        last = max(_end(run.path, j) for j in rest)
+        leaves = _leaves_at(run.path, last) + (" or before" if 0 < last < len(run.path.kappas) else "")
+        table.add_row(*row, f"at most {norms[rest].max():.3f}", leaves, "-", style="dim")
     return table
 
 
@@ -307,18 +308,16 @@ def _worth_showing(run: FeatureSelection, order: np.ndarray) -> np.ndarray:
     return np.concatenate([order[matter], order[~matter][:3]])
 
 
-def _last_kappa(path: PathResult, j: int) -> float:
+def _end(path: PathResult, j: int) -> int:
+    """The place on the path from which input j is out for good."""
     present = np.flatnonzero(path.supports[:, j])
-    return float(path.kappas[present[-1]]) if len(present) else 0.0
+    return int(present[-1]) + 1 if len(present) else 0
 
 
-def _leaves_at(path: PathResult, j: int) -> str:
-    present = np.flatnonzero(path.supports[:, j])
-    if len(present) == 0:
+def _leaves_at(path: PathResult, end: int) -> str:
+    if end == 0:
         return "never in"
-    if present[-1] + 1 == len(path.kappas):
-        return "stays"
-    return f"{path.kappas[present[-1] + 1]:.3g}"
+    return "stays" if end == len(path.kappas) else f"{path.kappas[end]:.3g}"
 
 
 def verdict(run: FeatureSelection) -> str:
