@@ -187,6 +187,22 @@ def check_arrays(U: ArrayLike, Y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(inputs.T), np.ascontiguousarray(targets.T)
 
 
+def random_generator(random_state: Any) -> np.random.Generator:
+    """A generator from a seed, None (fresh randomness) or a generator, which passes through.
+
+    Raises
+    ------
+    InvalidInputError
+        Anything else, or a negative seed.
+    """
+    try:
+        return np.random.default_rng(random_state)
+    except (TypeError, ValueError) as error:
+        raise InvalidInputError(
+            "random_state", f"got {random_state!r} ({error})", "Give a whole number of 0 or more, a Generator or None"
+        ) from None
+
+
 def check_names(argument: str, names: Sequence[str] | None, length: int, letter: str) -> list[str]:
     """Names as text, one for each variable; ``u0, u1, ...`` when none were given."""
     if names is None:

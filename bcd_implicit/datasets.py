@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import sklearn.datasets
 
-from bcd_implicit.data import check_number
+from bcd_implicit.data import check_number, random_generator
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model import ImplicitModel
 
@@ -41,7 +41,7 @@ class SyntheticData:
     def sample(self, n_samples: int, random_state: int | np.random.Generator | None) -> tuple[np.ndarray, np.ndarray]:
         """Fresh noise-free inputs and outputs of the same model, e.g. to test on."""
         n_samples = check_number("n_samples", n_samples, 1, integer=True)
-        U = np.random.default_rng(random_state).standard_normal((n_samples, len(self.support)))
+        U = random_generator(random_state).standard_normal((n_samples, len(self.support)))
         return U, self.model.predict(U)
 
 
@@ -103,7 +103,7 @@ def make_column_sparse(
     SyntheticData
     """
     _check_sizes(n_samples, n_features, n_outputs, n_hidden, n_informative, noise)
-    rng = np.random.default_rng(random_state)
+    rng = random_generator(random_state)
     B = np.zeros((n_hidden, n_features))
     chosen = rng.choice(n_features, n_informative, replace=False)
     B[:, chosen] = rng.standard_normal((n_hidden, n_informative)) / np.sqrt(n_informative)
@@ -140,7 +140,7 @@ def make_even(
     _check_sizes(n_samples, n_features, n_outputs, n_hidden, n_informative, noise)
     if n_hidden % 2:
         raise InvalidInputError("n_hidden", f"must be even, got {n_hidden}", "Hidden units come in pairs here")
-    rng = np.random.default_rng(random_state)
+    rng = random_generator(random_state)
     half = n_hidden // 2
     W = np.zeros((half, n_features))
     chosen = rng.choice(n_features, n_informative, replace=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -16,6 +17,8 @@ from bcd_implicit.data import check_matrix, check_names, write_atomically
 from bcd_implicit.errors import InvalidInputError, NotWellPosedError
 from bcd_implicit.fixed_point import FixedPoint, picard
 
+_FORMAT = "bcd_implicit model 1"
+_ZIP_START = b"PK\x03\x04"
 _ARRAYS = ("A", "B", "b", "C", "D", "d")
 
 
@@ -191,7 +194,7 @@ class ImplicitModel:
             path,
             lambda file: np.savez_compressed(
                 file,
-                format=np.array("bcd_implicit model 1"),
+                format=np.array(_FORMAT),
                 activation=np.array(self.activation.name),
                 slope=np.array(slope),
                 input_names=np.array(self.input_names),
@@ -209,23 +212,26 @@ class ImplicitModel:
         InvalidInputError
             No such file, or not a model.
         """
+        advice = "Give an .npz file written by ImplicitModel.save"
         try:
-            with np.load(path, allow_pickle=False) as archive:
-                stored = dict(archive)
+            with open(path, "rb") as file:
+                if file.read(4) != _ZIP_START:
+                    raise InvalidInputError(str(path), "is not a model file", advice)
+                file.seek(0)
+                with np.load(file, allow_pickle=False) as archive:
+                    stored = dict(archive)
         except FileNotFoundError:
             raise InvalidInputError(str(path), "no such file", "Check the path") from None
-        except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
-            raise InvalidInputError(
-                str(path),
-                f"is not a model file ({str(error).splitlines()[0] if str(error) else 'empty'})",
-                "Give an .npz file written by ImplicitModel.save",
-            ) from None
+        except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+            if isinstance(error, InvalidInputError):
+                raise
+            raise InvalidInputError(str(path), f"is damaged or not a model file ({error})", advice) from None
         missing = {"format", "activation", "slope", "input_names", "output_names", *_ARRAYS} - stored.keys()
         if missing:
+            raise InvalidInputError(str(path), f"is not a model file (it lacks {', '.join(sorted(missing))})", advice)
+        if str(stored["format"]) != _FORMAT:
             raise InvalidInputError(
-                str(path),
-                f"is not a model file (it lacks {', '.join(sorted(missing))})",
-                "Give an .npz file written by ImplicitModel.save",
+                str(path), f"has format {str(stored['format'])!r}, {_FORMAT!r} needed", "Use the version that wrote it"
             )
         name = str(stored["activation"])
         return cls(

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike
 
 from bcd_implicit.activations import Activation, get_activation
 from bcd_implicit.constraints import UserConstraint, check_constraints, on_inputs
-from bcd_implicit.data import check_arrays, check_names, check_number, column_names
+from bcd_implicit.data import check_arrays, check_names, check_number, column_names, random_generator
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.fixed_point import FixedPoint, picard
 from bcd_implicit.losses import Loss, get_loss
@@ -286,7 +286,7 @@ class TrainingProblem:
         random_state : int, Generator or None
             Seed of the random rows.
         """
-        rng = np.random.default_rng(random_state)
+        rng = random_generator(random_state)
         n, p, q, m = self.n_hidden, self.n_inputs, self.n_outputs, self.n_samples
         scale = self.U.std(axis=1)
         scale[scale <= 1e-12 * np.abs(self.U).max(axis=1)] = np.inf  # constant inputs carry nothing

@@ -103,19 +103,19 @@ def test_load_refuses_what_is_no_model(tmp_path):
     with pytest.raises(InvalidInputError, match="no such file"):
         ImplicitModel.load(tmp_path / "absent.npz")
     (tmp_path / "text.npz").write_text("u,y\n1,2\n")
-    with pytest.raises(InvalidInputError, match="is not a model file"):
+    with pytest.raises(InvalidInputError, match="not a model file"):
         ImplicitModel.load(tmp_path / "text.npz")
     (tmp_path / "empty.npz").touch()
-    with pytest.raises(InvalidInputError, match="is not a model file"):
+    with pytest.raises(InvalidInputError, match="not a model file"):
         ImplicitModel.load(tmp_path / "empty.npz")
     np.savez(tmp_path / "other.npz", A=np.eye(2))
     with pytest.raises(InvalidInputError, match=r"it lacks B, C, D, activation"):
         ImplicitModel.load(tmp_path / "other.npz")
     np.save(tmp_path / "array.npy", np.eye(2))
-    with pytest.raises(InvalidInputError, match="is not a model file"):
+    with pytest.raises(InvalidInputError, match="not a model file"):
         ImplicitModel.load(tmp_path / "array.npy")
     np.savez(tmp_path / "pickle.npz", A=np.array([{}], dtype=object))
-    with pytest.raises(InvalidInputError, match="is not a model file"):
+    with pytest.raises(InvalidInputError, match="not a model file"):
         ImplicitModel.load(tmp_path / "pickle.npz")
 
 

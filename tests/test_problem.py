@@ -151,3 +151,9 @@ def test_iterates_of_other_shapes_are_refused():
 def test_repr_names_the_settings():
     assert "n_hidden=2" in repr(TrainingProblem(U4, Y4, 2))
     assert "kappa=0.1 (penalty)" in repr(TrainingProblem(U4, Y4, 2))
+
+
+@pytest.mark.parametrize("seed", ["x", -1, 1.5])
+def test_bad_seeds_are_named(seed):
+    with pytest.raises(InvalidInputError, match="random_state: got"):
+        TrainingProblem(U4, Y4, 2).initial(seed)
