@@ -30,7 +30,7 @@ def fit_ridge(U, y, seed):
 
 
 def fit_mlp(U, y, seed):
-    network = MLPRegressor((20,), alpha=1e-2, max_iter=5000, random_state=seed).fit(U, y)
+    network = MLPRegressor(hidden_layer_sizes=(20,), alpha=1e-2, max_iter=5000, random_state=seed).fit(U, y)
     return network.predict, f"{network.n_iter_} epochs"
 
 
