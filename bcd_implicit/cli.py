@@ -72,18 +72,36 @@ def _one_warning() -> Iterator[None]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", bi.ConvergenceWarning)
         yield
-    if caught:
-        what = "a fit" if len(caught) == 1 else f"{len(caught)} fits"
+    stops = [w for w in caught if issubclass(w.category, bi.ConvergenceWarning)]
+    for other in caught:
+        if other not in stops:
+            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+    if stops:
+        what = "a fit" if len(stops) == 1 else f"{len(stops)} fits"
         _print_warning(
             f"{what} on the way ended short of the tolerance, so the numbers there are approximate; "
-            f"the last one said: {caught[-1].message}",
+            f"the last one said: {stops[-1].message}",
             bi.ConvergenceWarning,
         )
 
 
 @contextmanager
 def _progress(text: str) -> Iterator[Callable[[float, str], None]]:
-    """A bar for long work on standard error, in a terminal only; gives the function that moves it."""
+    """Progress of long work on standard error; gives the function that moves it.
+
+    A bar in a terminal; elsewhere (a log, say) a line whenever another tenth is done.
+    """
+    if not notes.is_terminal:
+        tenths = 0
+
+        def tell(share: float, what: str) -> None:
+            nonlocal tenths
+            if int(10 * share) > tenths:
+                tenths = int(10 * share)
+                notes.print(f"{text}: {tenths}0 %, {what}", soft_wrap=True)
+
+        yield tell
+        return
     columns = (
         TextColumn("{task.fields[title]}"),
         BarColumn(),
@@ -91,7 +109,7 @@ def _progress(text: str) -> Iterator[Callable[[float, str], None]]:
         TimeElapsedColumn(),
         TextColumn("{task.description}"),
     )
-    with Progress(*columns, console=notes, transient=True, disable=not notes.is_terminal) as bar:
+    with Progress(*columns, console=notes, transient=True) as bar:
         task = bar.add_task("", total=1.0, title=text)
         yield lambda share, what: bar.update(task, completed=share, description=what)
 
