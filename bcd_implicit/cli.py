@@ -28,6 +28,7 @@ from bcd_implicit.data import (
     Standardization,
     check_arrays,
     check_matrix,
+    pick_columns,
     read_table,
     split_targets,
     write_atomically,
@@ -446,15 +447,7 @@ def predict(model_path: Path, data: Path, output: Path) -> None:
       bcd-implicit predict m.npz new.csv --output predictions.csv
     """
     model = bi.ImplicitModel.load(model_path)
-    table = read_table(data)
-    missing = [name for name in model.input_names if name not in table.columns]
-    if missing:
-        raise bi.InvalidInputError(
-            data.name,
-            f"lacks the model's input column {missing[0]!r} ({len(missing)} missing in all)",
-            f"The model needs: {', '.join(model.input_names[:12])}{', ...' if len(model.input_names) > 12 else ''}",
-        )
-    inputs = check_matrix(data.name, table[model.input_names])
+    inputs = check_matrix(data.name, pick_columns(data.name, read_table(data), model.input_names))
     predictions = pd.DataFrame(model.predict(inputs), columns=model.output_names)
     write_table(predictions, output)
     console.print(

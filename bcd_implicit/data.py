@@ -217,6 +217,30 @@ def column_names(array: Any) -> list[str] | None:
     return [str(c) for c in array.columns] if isinstance(array, pd.DataFrame) else None
 
 
+def pick_columns(name: str, table: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
+    """The wanted columns of a table, in that order.
+
+    Parameters
+    ----------
+    name : str
+        What messages call the table.
+
+    Raises
+    ------
+    InvalidInputError
+        A wanted column is missing.
+    """
+    table = table.set_axis([str(c) for c in table.columns], axis=1)
+    missing = [column for column in wanted if column not in table.columns]
+    if missing:
+        raise InvalidInputError(
+            name,
+            f"lacks the model's input column {missing[0]!r} ({len(missing)} missing in all)",
+            f"The model needs: {', '.join(wanted[:12])}{', ...' if len(wanted) > 12 else ''}",
+        )
+    return table[list(wanted)]
+
+
 def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
     """Read a CSV or Parquet file.
 

@@ -10,10 +10,11 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from bcd_implicit.activations import Activation, LeakyRelu, get_activation
-from bcd_implicit.data import check_matrix, check_names, write_atomically
+from bcd_implicit.data import check_matrix, check_names, pick_columns, write_atomically
 from bcd_implicit.errors import InvalidInputError, NotWellPosedError
 from bcd_implicit.fixed_point import FixedPoint, picard
 
@@ -152,9 +153,16 @@ class ImplicitModel:
         NotWellPosedError
             The spectral radius of |A| is 1 or more.
         """
-        inputs = check_matrix("U", U, n_columns=self.B.shape[1])
+        inputs = self._inputs(U)
         point = picard(self.A, self.B @ inputs.T + self.b[:, None], self.activation, weights=self._weights(), tol=tol)
         return replace(point, X=point.X.T)
+
+    def _inputs(self, U: ArrayLike) -> np.ndarray:
+        """The inputs as an array (m, p); a data frame's columns are matched by name where the model has names."""
+        unnamed = self.input_names == check_names("input_names", None, self.B.shape[1], "u")
+        if isinstance(U, pd.DataFrame) and not unnamed:
+            U = pick_columns("U", U, self.input_names)
+        return check_matrix("U", U, n_columns=self.B.shape[1])
 
     def predict(self, U: ArrayLike) -> np.ndarray:
         """Predictions Cx + Du + d at the equilibrium.
@@ -162,13 +170,14 @@ class ImplicitModel:
         Parameters
         ----------
         U : array-like of shape (m, p)
-            Inputs, one sample a row. A data frame must have the model's columns in the model's order.
+            Inputs, one sample a row. A data frame's columns are matched by name, if the model was trained with
+            names; others are ignored.
 
         Returns
         -------
         ndarray of shape (m, q)
         """
-        inputs = check_matrix("U", U, n_columns=self.B.shape[1])
+        inputs = self._inputs(U)
         return self.states(inputs).X @ self.C.T + inputs @ self.D.T + self.d
 
     def unstandardized(

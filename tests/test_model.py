@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from bcd_implicit import ImplicitModel, InvalidInputError, NotWellPosedError
@@ -164,3 +165,21 @@ def test_picard_tolerance_is_relative_to_the_states():
         drive = scale * (model.B @ U.T + model.b[:, None])
         X = picard(model.A, drive, model.activation, tol=1e-10).X
         assert np.abs(X - model.activation(model.A @ X + drive)).max() <= 1e-9 * np.abs(X).max()
+
+
+def test_data_frames_are_matched_by_name():
+    model = make_model()
+    U = np.random.default_rng(0).standard_normal((5, 3))
+    expected = model.predict(U)
+    model.input_names = ["a", "b", "c"]
+    table = pd.DataFrame(U, columns=["a", "b", "c"])
+    np.testing.assert_array_equal(model.predict(table.assign(other=1.0)[["c", "other", "a", "b"]]), expected)
+    np.testing.assert_array_equal(model.states(table[["b", "c", "a"]]).X, model.states(U).X)
+    with pytest.raises(InvalidInputError, match="U: lacks the model's input column 'b'.*needs: a, b, c"):
+        model.predict(table[["a", "c"]])
+
+
+def test_a_model_without_names_takes_columns_in_order():
+    model = make_model()
+    U = np.random.default_rng(0).standard_normal((5, 3))
+    np.testing.assert_array_equal(model.predict(pd.DataFrame(U, columns=["x", "y", "z"])), model.predict(U))
