@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow lint bench clean
+.PHONY: demo test test-slow lint bench notebooks clean
 
 demo: $(VENV)/.installed
 	$(BIN)/bcd-implicit demo --output demo-output
@@ -22,6 +22,9 @@ lint: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/blocks.py
 
+notebooks: $(VENV)/.installed-notebooks
+	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
+
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or later is needed, $(PYTHON) is older: try make PYTHON=python3.12"; exit 1; }
@@ -31,6 +34,10 @@ $(VENV)/.installed: pyproject.toml
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/pip install --disable-pip-version-check --quiet -e '.[test,lint]'
+	touch $@
+
+$(VENV)/.installed-notebooks: $(VENV)/.installed
+	$(BIN)/pip install --disable-pip-version-check --quiet -e '.[notebooks]'
 	touch $@
 
 clean:

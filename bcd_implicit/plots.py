@@ -95,7 +95,7 @@ def history(result: BcdResult, ax: Axes | None = None) -> Axes:
     ax = _axes(ax)
     table = result.history
     ax.plot(table["cycle"], table["objective"], color=MARK, marker=".", lw=1.2)
-    if table["objective"].max() > 3 * table["objective"].min() > 0:
+    if table["objective"].max() > 30 * table["objective"].min() > 0:
         ax.set_yscale("log")
     ax.set_xlabel("cycle")
     ax.set_ylabel("objective (F)" if result.method == "fenchel" else "objective (T)")
