@@ -37,6 +37,8 @@ Callback = Callable[[int, float, Iterate], Any]
 
 # Retries of one linearisation: 4^20 times the curvature moves nothing any more.
 MAX_ATTEMPTS = 20
+# An objective this far below the start's is zero but for rounding (all-zero targets, for instance).
+NOTHING_LEFT = 1e-12
 # Below this share of the loss's mean curvature the proximal term only spoils the conditioning.
 MU_FLOOR = 1e-6
 
@@ -189,10 +191,11 @@ def solve(
 
     loop = _Loop(problem, solver, block_tol, solver_options)
     rows: list[dict[str, float]] = []
-    status, change, objective = Status.MAX_CYCLES, np.inf, np.inf
+    status, change = Status.MAX_CYCLES, np.inf
     # Two BLAS threads on matrices of these sizes cost more than they bring.
     with threadpool_limits(1, "blas"), _progress_line(progress, max_cycles) as show:
         it = problem.at_equilibrium(feasible_start(problem, it))
+        first = objective = problem.objective(it)
         for cycle in range(1, max_cycles + 1):
             began, before = time.perf_counter(), objective
             try:
@@ -203,7 +206,7 @@ def solve(
                 warnings.warn(str(error), ConvergenceWarning, stacklevel=2)
                 status = Status.SOLVER_FAILED
                 break
-            change = (before - objective) / max(abs(before), np.finfo(float).tiny) if cycle > 1 else np.inf
+            change = (before - objective) / max(abs(before), np.finfo(float).tiny)
             rows.append(_history_row(loop, it, cycle, objective, change, time.perf_counter() - began))
             show(cycle, objective)
             if callback is not None and callback(cycle, objective, it):
@@ -212,7 +215,7 @@ def solve(
             if loop.stalled:
                 status = Status.STALLED
                 break
-            if change <= tol:
+            if change <= tol or objective <= NOTHING_LEFT * first:
                 status = Status.CONVERGED
                 break
         try:

@@ -30,8 +30,8 @@ class Certificate:
     Attributes
     ----------
     gap : float
-        Upper bound on objective - optimum of this block; ``inf`` where none is known
-        (a user's constraint acts on the block).
+        Upper bound on objective - optimum of this block; ``inf`` where none is known: a user's constraint acts on
+        the block, or B is free of every penalty and constraint (kappa = 0 and ridge_hidden = 0).
     scale : float
         The size of the objective that makes the gap relative.
     kkt_residual : float
@@ -64,6 +64,15 @@ class Certificate:
             f"Certificate(relative_gap={self.relative_gap:.2e}, kkt_residual={self.kkt_residual:.2e}, "
             f"violation={self.violation:.2e})"
         )
+
+
+def _nothing(problem: TrainingProblem, it: Iterate) -> float:
+    """A floor for scales: a thousandth of the joint objective.
+
+    Where a block's own part is below that, the gap is measured by it: a block that has nothing to do (X = 0, say)
+    would have no scale otherwise.
+    """
+    return 1e-3 * problem.objective(it)
 
 
 def _ratio(size: float, reference: float) -> float:
@@ -139,7 +148,7 @@ def state_certificate(problem: TrainingProblem, previous: Iterate, it: Iterate, 
     natural = curvature * (inside - np.clip(inside - r / curvature, low, high))
     return Certificate(
         gap=gap,
-        scale=float(value.sum()) / m,
+        scale=max(float(value.sum()) / m, _nothing(problem, it)),
         kkt_residual=_ratio(float(np.linalg.norm(natural)), float(np.linalg.norm(r_zero))),
         violation=float(np.abs(X - inside).max()),
     )
@@ -173,9 +182,8 @@ def hidden_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
     at_zero_value = smooth(np.zeros_like(X))
     return Certificate(
         gap=max(gap, 0.0),
-        # The block's own nonnegative part, lambda/m sum F + regularisation, here and at A = B = b = 0. Where both
-        # vanish (X = 0), a millionth of the joint objective's thousandth is as good as nothing.
-        scale=max(weight * g_X + at_zero_value, weight * g_X + primal, 1e-3 * problem.objective(it)),
+        # The block's own nonnegative part, lambda/m sum F + regularisation, here and at A = B = b = 0.
+        scale=max(weight * g_X + at_zero_value, weight * g_X + primal, _nothing(problem, it)),
         kkt_residual=_prox_residual(problem, it, gradients, at_zero, weight),
         violation=problem.violation(it),
     )
@@ -246,6 +254,8 @@ def _best_dual(
 ) -> float:
     """Best dual value over the two scalings worth trying: s = 1, and the s that makes B's part finite."""
     ridge, values = problem.ridge_hidden, []
+    if ridge == 0 and problem.group_lasso.dual_scale(np.ones_like(G_B)) == 0:
+        return -np.inf  # every dual point near this one is infeasible, and s = 0 says nothing
     for s in {1.0, problem.group_lasso.dual_scale(G_B)}:
         conjugate = problem.row_ball.conjugate(s * G_A, ridge) + problem.group_lasso.conjugate(s * G_B, ridge)
         values.append(dual_data(s) - conjugate)

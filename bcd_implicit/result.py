@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 USER_VIOLATION = 1e-5
 
 
+# Without a gap the residual must do; it is relative to the gradient at zero and falls with the gap's square root.
+FAIR_RESIDUAL = 1e-3
+
+
 class Status(Enum):
     """How a loop ended. The value is a sentence for a person, with the advice in it."""
 
@@ -73,7 +77,12 @@ class BlockSolution:
         """Whether the certificate holds to the tolerance, or none is known and the solver reports an optimum."""
         if self.certificate.known:
             return self.certificate.holds(tol)
-        return self.status == "optimal" and self.certificate.violation <= USER_VIOLATION
+        residual = self.certificate.kkt_residual
+        return (
+            self.status == "optimal"
+            and self.certificate.violation <= USER_VIOLATION
+            and (residual <= FAIR_RESIDUAL or residual == float("inf"))
+        )
 
 
 @dataclass(frozen=True)

@@ -108,6 +108,24 @@ def test_an_exact_fit_is_a_convergence_and_not_a_stall():
     assert np.abs(result.model.predict(U)).max() < 1e-6
 
 
+@pytest.mark.filterwarnings("ignore:block 'state'")  # at an objective of 1e-6 no conic solver has digits left
+def test_fenchel_ends_when_nothing_is_left():
+    U = np.linspace(-1, 1, 20)[:, None]
+    result = solve(bi.TrainingProblem(U, 0 * U, 2), "fenchel", max_cycles=50)
+    assert result.status is Status.CONVERGED
+    assert result.n_cycles < 10
+    assert np.abs(result.model.predict(U)).max() < 1e-6
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_without_any_penalty_on_B_the_gap_is_unknown_and_the_residual_judges(method):
+    problem = random_problem((3, 4, 2, 60), kappa=0.0, ridge_hidden=0.0)
+    result = quiet(problem, method, max_cycles=3)  # and no other warning
+    certificate = result.certificates["prox-linear" if method == "prox-linear" else "hidden"]
+    assert not certificate.known
+    assert certificate.kkt_residual < 1e-3
+
+
 def test_stopping_short_warns_with_numbers_and_advice():
     problem = random_problem((3, 4, 2, 30))
     with pytest.warns(ConvergenceWarning, match=r"raise max_cycles or tol \(after 2 cycles.*tol 1e-12"):

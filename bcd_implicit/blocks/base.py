@@ -103,9 +103,7 @@ def solve_prepared(
         try:
             solution = _solve_once(block, name, tol, solver_options)
         except BlockSolveError as error:
-            if error.infeasible:
-                raise
-            failure = error
+            failure = failure or error
             continue
         if best is None or solution.certificate.relative_gap < best.certificate.relative_gap:
             best = solution
