@@ -14,7 +14,7 @@ from typing import ClassVar
 import cvxpy as cp
 import numpy as np
 
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.errors import InvalidInputError, check_choice
 
 
 class Activation:
@@ -220,8 +220,4 @@ def get_activation(activation: str | Activation) -> Activation:
     """
     if isinstance(activation, Activation):
         return activation
-    if activation not in ACTIVATIONS:
-        raise InvalidInputError(
-            "activation", f"unknown activation {activation!r}", f"Use one of {', '.join(ACTIVATIONS)}"
-        )
-    return ACTIVATIONS[activation]
+    return ACTIVATIONS[check_choice("activation", activation, ACTIVATIONS)]

@@ -53,13 +53,15 @@ def on_inputs(constraint: UserConstraint, inputs: np.ndarray) -> UserConstraint:
     return embedded
 
 
-def check_constraints(constraints: Sequence[UserConstraint], shapes: Mapping[str, tuple[int, ...]]) -> None:
-    """Try each function on variables of the problem's shapes.
+def check_constraints(
+    constraints: Sequence[UserConstraint] | None, shapes: Mapping[str, tuple[int, ...]]
+) -> tuple[UserConstraint, ...]:
+    """Try each function on variables of the problem's shapes; returns them as a tuple.
 
     Raises
     ------
     ConstraintError
-        A function that is no function, fits no block (unknown names, or variables of two blocks),
+        A function that is no function, fails, fits no block (unknown names, or variables of two blocks),
         returns no CVXPY constraint, or returns one that is not convex.
     """
     if callable(constraints):
@@ -68,23 +70,32 @@ def check_constraints(constraints: Sequence[UserConstraint], shapes: Mapping[str
         BlockVariables({k: cp.Variable(shapes[k], name=k) for k in names})
         for names in (HIDDEN_VARIABLES, OUTPUT_VARIABLES)
     ]
-    for i, constraint in enumerate(constraints):
-        where = f"constraints[{i}]"
-        if not callable(constraint):
-            raise ConstraintError(
-                where, f"is a {type(constraint).__name__}", 'Pass a function such as lambda v: v["A"] >= 0'
-            )
+    checked = tuple(constraints or ())
+    for i, constraint in enumerate(checked):
+        _check_constraint(f"constraints[{i}]", constraint, blocks)
+    return checked
+
+
+def _check_constraint(where: str, constraint: UserConstraint, blocks: list[BlockVariables]) -> None:
+    if not callable(constraint):
+        kind = type(constraint).__name__
+        raise ConstraintError(where, f"is a {kind}", 'Pass a function such as lambda v: v["A"] >= 0')
+    try:
         made = [c for c in (apply_constraint(constraint, variables) for variables in blocks) if c is not None]
-        if not made:
+    except Exception as error:  # whatever a person's own function may raise
+        raise ConstraintError(
+            where, f"failed: {type(error).__name__}: {error}", "It gets the block's CVXPY variables by name"
+        ) from error
+    if not made:
+        raise ConstraintError(
+            where,
+            "asks for variables that no single block holds",
+            f"One constraint may use {', '.join(HIDDEN_VARIABLES)}, or {', '.join(OUTPUT_VARIABLES)}, not both",
+        )
+    for c in (c for listed in made for c in listed):
+        if not isinstance(c, cp.constraints.constraint.Constraint):
             raise ConstraintError(
-                where,
-                "asks for variables that no single block holds",
-                f"One constraint may use {', '.join(HIDDEN_VARIABLES)}, or {', '.join(OUTPUT_VARIABLES)}, not both",
+                where, f"returned {c!r}, not a CVXPY constraint", "Return a comparison of CVXPY expressions"
             )
-        for c in made[0]:
-            if not isinstance(c, cp.constraints.constraint.Constraint):
-                raise ConstraintError(
-                    where, f"returned {c!r}, not a CVXPY constraint", "Return a comparison of CVXPY expressions"
-                )
-            if not c.is_dcp():
-                raise ConstraintError(where, f"{c} is not convex by CVXPY's rules", "See www.cvxpy.org/tutorial/dcp")
+        if not c.is_dcp():
+            raise ConstraintError(where, f"{c} is not convex by CVXPY's rules", "See www.cvxpy.org/tutorial/dcp")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class BcdError(Exception):
     """Base class of every error that this package raises on purpose."""
@@ -28,6 +30,20 @@ class InvalidInputError(BcdError, ValueError):
 
     def __reduce__(self) -> tuple:
         return type(self), (self.argument, self.cause, self.remedy)
+
+
+def check_choice(argument: str, value: object, choices: Iterable[str], what: str = "") -> str:
+    """Return the value if it is one of the names, or raise an error that lists them.
+
+    Raises
+    ------
+    InvalidInputError
+        Another name, or no text at all.
+    """
+    names = list(choices)
+    if not isinstance(value, str) or value not in names:
+        raise InvalidInputError(argument, f"unknown {what or argument} {value!r}", f"Use one of {', '.join(names)}")
+    return value
 
 
 class ConstraintError(InvalidInputError):

@@ -11,7 +11,7 @@ from typing import ClassVar
 import cvxpy as cp
 import numpy as np
 
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.errors import check_choice
 
 
 class Loss:
@@ -63,6 +63,4 @@ def get_loss(loss: str | Loss) -> Loss:
     """
     if isinstance(loss, Loss):
         return loss
-    if loss not in LOSSES:
-        raise InvalidInputError("loss", f"unknown loss {loss!r}", f"Use one of {', '.join(LOSSES)}")
-    return LOSSES[loss]
+    return LOSSES[check_choice("loss", loss, LOSSES)]

@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from bcd_implicit.activations import Activation, get_activation
 from bcd_implicit.constraints import UserConstraint, check_constraints, on_inputs
 from bcd_implicit.data import check_arrays, check_names, check_number, column_names, random_generator
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.fixed_point import FixedPoint, picard
 from bcd_implicit.losses import Loss, get_loss
 from bcd_implicit.model import ImplicitModel
@@ -32,7 +32,7 @@ from bcd_implicit.penalties import GROUP_FORMS, RowBall
 STATE_TOL = 1e-13
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Iterate:
     """One point of the training problem, in the paper's letters.
 
@@ -59,6 +59,10 @@ class Iterate:
     def replace(self, **parts: np.ndarray) -> Iterate:
         """A copy with some parts exchanged."""
         return replace(self, **parts)
+
+    def __repr__(self) -> str:
+        (n, p), (q, m) = self.B.shape, (len(self.C), self.X.shape[1])
+        return f"Iterate(n_hidden={n}, n_inputs={p}, n_outputs={q}, n_samples={m})"
 
 
 class TrainingProblem:
@@ -155,14 +159,10 @@ class TrainingProblem:
         self.fenchel_weight = check_number(
             "fenchel_weight", self.fenchel_weight, 0, boundaries="neither", remedy="Choose a positive weight"
         )
-        if self.group_form not in GROUP_FORMS:
-            raise InvalidInputError(
-                "group_form", f"unknown form {self.group_form!r}", f"Use one of {', '.join(GROUP_FORMS)}"
-            )
+        check_choice("group_form", self.group_form, GROUP_FORMS, "form")
         self.row_ball = RowBall(self.norm_bound)
         self.group_lasso = GROUP_FORMS[self.group_form](self.kappa)
-        check_constraints(self.constraints, self.shapes)
-        self.constraints = tuple(self.constraints)
+        self.constraints = check_constraints(self.constraints, self.shapes)
 
     @property
     def n_inputs(self) -> int:
@@ -296,13 +296,15 @@ class TrainingProblem:
         return self.at_equilibrium(it)
 
     def check_iterate(self, it: Iterate) -> Iterate:
-        """Return the iterate if its shapes fit this problem.
+        """Return the iterate if it fits this problem.
 
         Raises
         ------
         InvalidInputError
-            A part has another shape or is not finite.
+            It is no Iterate, a part has another shape or is not finite, or X leaves the range of phi.
         """
+        if not isinstance(it, Iterate):
+            raise InvalidInputError("iterate", f"is a {type(it).__name__}", "Pass an Iterate, such as result.iterate")
         for name, shape in self.shapes.items():
             part = getattr(it, name)
             if np.shape(part) != shape:
@@ -311,6 +313,13 @@ class TrainingProblem:
                 )
             if not np.isfinite(part).all():
                 raise InvalidInputError(f"iterate.{name}", "contains NaN or infinity", "Start from problem.initial()")
+        low, high = self.activation.domain
+        if it.X.min() < low or it.X.max() > high:
+            raise InvalidInputError(
+                "iterate.X",
+                f"has values from {it.X.min():.3g} to {it.X.max():.3g}, outside the range of {self.activation.name}",
+                "Start from problem.at_equilibrium(iterate)",
+            )
         return it
 
     def model(self, it: Iterate) -> ImplicitModel:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import cvxpy as cp
+import numpy as np
 
 from bcd_implicit.errors import BlockSolveError, InvalidInputError
 
@@ -71,10 +72,12 @@ def run_solver(
         with warnings.catch_warnings():
             # "Solution may be inaccurate": our certificate says how inaccurate, so the warning is given there.
             warnings.filterwarnings("ignore", message="Solution may be inaccurate")
+            warnings.filterwarnings("ignore", message="Forming a nonconvex expression")
             problem.solve(solver=solver, **options)
         status = str(problem.status)
-    except cp.SolverError as error:
-        status = f"failed: {str(error).splitlines()[0]}"
+    except (cp.SolverError, ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
+        # CVXPY's own errors, and those of its factorisations where the numbers are beyond them.
+        status = f"failed: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
     except TypeError as error:  # CVXPY's solver interfaces let unknown options fall through to the solver
         raise InvalidInputError(
             "solver_options", f"{solver} refused them ({error})", "Check the option's name"

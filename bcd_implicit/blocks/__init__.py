@@ -17,7 +17,7 @@ from bcd_implicit.blocks.output import OutputBlock
 from bcd_implicit.blocks.prox_linear import ProxLinearBlock
 from bcd_implicit.blocks.state import StateBlock
 from bcd_implicit.data import check_number
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.result import BlockSolution
 from bcd_implicit.solvers import AUTO, check_solver
@@ -33,9 +33,14 @@ def make_block(problem: TrainingProblem, it: Iterate, block: str, **block_option
     InvalidInputError
         An unknown block (the message lists the known ones) or an iterate of other shapes.
     """
-    if block not in BLOCKS:
-        raise InvalidInputError("block", f"unknown block {block!r}", f"Use one of {', '.join(BLOCKS)}")
-    return BLOCKS[block](problem, problem.check_iterate(it), **block_options)
+    if not isinstance(problem, TrainingProblem):
+        raise InvalidInputError("problem", f"is a {type(problem).__name__}", "Pass a TrainingProblem")
+    kind = BLOCKS[check_choice("block", block, BLOCKS)]
+    for option in block_options:
+        if option not in kind.options:
+            known = f"Its options are: {', '.join(kind.options)}" if kind.options else "It has no options"
+            raise InvalidInputError(option, f"is no option of block '{block}'", known)
+    return kind(problem, problem.check_iterate(it), **block_options)
 
 
 def block_problem(problem: TrainingProblem, it: Iterate, block: str, **block_options: Any) -> cp.Problem:

@@ -28,6 +28,8 @@ class Block:
 
     name: ClassVar[str]
     letters: ClassVar[tuple[str, ...]]
+    # Keyword arguments beyond the problem and the iterate.
+    options: ClassVar[tuple[str, ...]] = ()
     # The order in which "auto" tries the solvers: by measured speed on (n, p, m) = (10, 50, 400), then by accuracy.
     preferred_solvers: ClassVar[tuple[str, ...]] = ("CLARABEL", "SCS", "ECOS")
 
@@ -36,6 +38,7 @@ class Block:
         self.it = it
         self.named_constraints: dict[str, cp.Constraint] = {}
         self.user_constraints: list[cp.Constraint] = []
+        self.posed_variables = BlockVariables()
 
     def variables(self) -> BlockVariables:
         """The block's CVXPY variables; what the problem fixes at zero (D, b, d) is a constant."""
@@ -50,13 +53,22 @@ class Block:
 
     def cvxpy_problem(self) -> cp.Problem:
         """The block as a CVXPY problem, the user's constraints included. DCP is checked."""
-        v = self.variables()
+        v = self.posed_variables = self.variables()
         objective, constraints = self.pose(v)
         self.user_constraints = [c for user in self.problem.constraints for c in (apply_constraint(user, v) or [])]
         posed = cp.Problem(cp.Minimize(objective), constraints + self.user_constraints)
         if not posed.is_dcp():
             raise AssertionError(f"block '{self.name}' as posed is not convex: this is a defect, please report it")
         return posed
+
+    def user_violation(self, it: Iterate) -> float:
+        """The largest violation of the user's constraints on the block as posed; 0 without any."""
+        if not self.user_constraints:
+            return 0.0
+        for letter, variable in self.posed_variables.items():
+            if isinstance(variable, cp.Variable):
+                variable.value = getattr(it, letter)
+        return max(float(np.max(c.violation())) for c in self.user_constraints)
 
     def pose(self, v: BlockVariables) -> tuple[cp.Expression, list[cp.Constraint]]:
         """Objective and constraints. Constraints with dual values worth reporting go to ``named_constraints``."""
@@ -131,7 +143,7 @@ def _solve_once(block: Block, solver: str, tol: float, solver_options: Mapping[s
     it = block.repair(block.it.replace(**values))
     certificate = block.certificate(it)
     if block.user_constraints:
-        certificate = _with_user_constraints(certificate, block.user_constraints)
+        certificate = _with_user_constraints(certificate, block.user_violation(it))
     return BlockSolution(
         block=block.name,
         solver=solver,
@@ -144,9 +156,8 @@ def _solve_once(block: Block, solver: str, tol: float, solver_options: Mapping[s
     )
 
 
-def _with_user_constraints(certificate: Certificate, constraints: list[cp.Constraint]) -> Certificate:
+def _with_user_constraints(certificate: Certificate, worst: float) -> Certificate:
     """Under a user's constraint only the violation is known: the gap formulas do not cover it."""
-    worst = max(float(np.max(c.violation())) for c in constraints)
     return Certificate(
         gap=np.inf, scale=certificate.scale, kkt_residual=np.inf, violation=max(certificate.violation, worst)
     )
@@ -176,6 +187,6 @@ def feasible_start(problem: TrainingProblem, it: Iterate) -> Iterate:
         constraints += [v["D"] == 0] if "D" in v and not problem.pass_through else []
         distance = cp.sum([cp.sum_squares(v[k] - getattr(it, k)) for k in letters])
         nearest = cp.Problem(cp.Minimize(distance), constraints)
-        run_solver(nearest, "start", "CLARABEL", 1e-6)
+        run_solver(nearest, "constraints on " + ", ".join(letters), "CLARABEL", 1e-6)
         it = it.replace(**{k: np.array(v[k].value, dtype=float) for k in letters})
     return it.replace(A=problem.row_ball.repair(it.A), B=problem.group_lasso.repair(it.B))

@@ -37,13 +37,13 @@ class MatricesBlock(Block):
         """Scale back rows that overshoot, and set to zero the columns of B that a solver only brought near it.
 
         A conic solver's zero is about 1e-6. The columns below a threshold become exact zeros if the block's
-        objective does not rise by that, so a small but useful column stays.
+        objective does not rise by that and the user's constraints allow it, so a small but useful column stays.
         """
         problem = self.problem
         it = it.replace(A=problem.row_ball.repair(it.A), B=problem.group_lasso.repair(it.B))
         if problem.kappa == 0 and problem.group_lasso.form == "penalty":
             return it
-        norms, objective = column_norms(it.B), self.objective(it)
+        norms, objective, violation = column_norms(it.B), self.objective(it), self.user_violation(it)
         for threshold in (1.0, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6):
             small = norms <= threshold * norms.max()
             if not small.any():
@@ -52,7 +52,8 @@ class MatricesBlock(Block):
             # In constraint form the freed budget goes to the columns that stay.
             growth = norms.sum() / kept if problem.group_lasso.form == "constraint" and kept > 0 else 1.0
             sparse = it.replace(B=problem.group_lasso.repair(np.where(small, 0.0, it.B * growth)))
-            if self.objective(sparse) <= objective + 1e-12 * abs(objective):
+            lower = self.objective(sparse) <= objective + 1e-12 * abs(objective)
+            if lower and self.user_violation(sparse) <= max(violation, 1e-9):
                 return sparse
         return it
 

@@ -36,6 +36,7 @@ class ProxLinearBlock(MatricesBlock):
 
     name = "prox-linear"
     preferred_solvers = ("SCS", "CLARABEL", "ECOS")
+    options = ("mu",)
 
     def __init__(self, problem, it, mu=None):
         super().__init__(problem, problem.at_equilibrium(it))
@@ -67,7 +68,9 @@ class ProxLinearBlock(MatricesBlock):
         t = cp.vec(cp.hstack(parts), order="F")
         # A quadratic form reaches CLARABEL and SCS as it is; a factor of K would add as many rows as variables.
         K = self.K + self.mu * np.kron(self.H, np.eye(n))
-        smooth = 0.5 * cp.quad_form(t, cp.psd_wrap(0.5 * (K + K.T))) - self.k @ t
+        # Rounding leaves eigenvalues of -1e-16 ||K||, which CVXPY's factorisation for ECOS refuses: lift them.
+        K = 0.5 * (K + K.T) + 100 * np.finfo(float).eps * np.linalg.norm(K) * np.eye(len(K))
+        smooth = 0.5 * cp.quad_form(t, cp.psd_wrap(K)) - self.k @ t
         regularization, constraints = self.pose_regularization(v)
         constant = 0.5 * np.sum(self.residual**2) / problem.n_samples + problem.output_regularization(it)
         return smooth + regularization + constant, constraints
