@@ -28,7 +28,7 @@ from bcd_implicit.blocks.hidden import HiddenBlock, MatricesBlock
 from bcd_implicit.blocks.prox_linear import ProxLinearBlock
 from bcd_implicit.certificates import Certificate
 from bcd_implicit.data import check_number
-from bcd_implicit.errors import BlockSolveError, ConvergenceWarning, InvalidInputError
+from bcd_implicit.errors import BlockSolveError, ConvergenceWarning, InvalidInputError, check_choice
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.result import BcdResult, BlockSolution, Status
 from bcd_implicit.solvers import AUTO, check_solver
@@ -93,8 +93,8 @@ def prox_linear_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
         if value < objective:
             loop.mu = max(block.mu / 3, MU_FLOOR * block.mean_curvature)
             return trial, value
-        if solution.objective >= objective * (1 - 1e-9):  # the block itself promises nothing: stationary
-            return it, objective
+        if solution.objective >= objective * (1 - 1e-9) and solution.meets(loop.block_tol):
+            return it, objective  # the block, certified, promises nothing: stationary
         block.mu *= 4
     loop.stalled = True
     return it, objective
@@ -134,7 +134,7 @@ def solve(
     tol: float = 1e-5,
     random_state: int | np.random.Generator | None = 0,
     *,
-    start: Iterate | None = None,
+    start: Iterate | BcdResult | None = None,
     callback: Callback | None = None,
     progress: bool = False,
     block_tol: float = 1e-6,
@@ -153,8 +153,8 @@ def solve(
         Stop when a cycle lowers the objective by less than this, relatively.
     random_state : int, Generator or None
         Seed of the start.
-    start : Iterate, optional
-        Warm start, e.g. another result's ``iterate``; takes the place of the random start.
+    start : Iterate or BcdResult, optional
+        Warm start, e.g. another run's result; takes the place of the random start.
     callback : callable, optional
         ``callback(cycle, objective, iterate)`` after every cycle; a true return value stops the loop.
     progress : bool
@@ -181,12 +181,14 @@ def solve(
     ConvergenceWarning
         The loop ended without meeting ``tol``, or a block missed ``block_tol``; with the numbers.
     """
-    if method not in METHODS:
-        raise InvalidInputError("method", f"unknown method {method!r}", f"Use one of {', '.join(METHODS)}")
+    if not isinstance(problem, TrainingProblem):
+        raise InvalidInputError("problem", f"is a {type(problem).__name__}", "Pass a TrainingProblem")
+    check_choice("method", method, METHODS)
     solver = check_solver(solver)
     max_cycles = check_number("max_cycles", max_cycles, 1, integer=True, remedy="Give 1 or more cycles")
     tol = check_number("tol", tol, 0, remedy="Choose 0 or a small positive number")
     block_tol = check_number("block_tol", block_tol, 0, boundaries="neither", remedy="Choose a number such as 1e-6")
+    start = start.iterate if isinstance(start, BcdResult) else start
     it = problem.initial(random_state) if start is None else problem.check_iterate(start)
 
     loop = _Loop(problem, solver, block_tol, solver_options)
@@ -215,8 +217,13 @@ def solve(
             if loop.stalled:
                 status = Status.STALLED
                 break
-            if change <= tol or objective <= NOTHING_LEFT * first:
+            if objective <= NOTHING_LEFT * first:
                 status = Status.CONVERGED
+                break
+            if change <= tol:
+                # A gap below tol hides no progress above it; a larger one might.
+                solved = all(c.relative_gap <= max(tol, block_tol) or not c.known for c in loop.certificates.values())
+                status = Status.CONVERGED if solved else Status.STALLED
                 break
         try:
             it = METHODS[method].finish(loop, it) if status is not Status.SOLVER_FAILED else problem.at_equilibrium(it)
@@ -244,7 +251,7 @@ def _history_row(
         "change": change,
         "gap": worst.relative_gap,
         "kkt_residual": max(c.kkt_residual for c in loop.certificates.values()),
-        "violation": loop.problem.violation(it),
+        "violation": max(loop.problem.violation(it), *(c.violation for c in loop.certificates.values())),
         "n_selected": int(it.B.any(axis=0).sum()),
         "mu": np.nan if loop.mu is None else loop.mu,
         "attempts": loop.attempts,

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bcd_implicit.activations import Activation
+from bcd_implicit.errors import NotWellPosedError
 from bcd_implicit.problem import Iterate, TrainingProblem
 
 
@@ -67,12 +68,16 @@ class Certificate:
 
 
 def _nothing(problem: TrainingProblem, it: Iterate) -> float:
-    """A floor for scales: a thousandth of the joint objective.
+    """A floor for scales: a thousandth of the joint objective, or of the loss of predicting zero.
 
-    Where a block's own part is below that, the gap is measured by it: a block that has nothing to do (X = 0, say)
-    would have no scale otherwise.
+    Where a block's own part is below that, the gap is measured by it: a block that has nothing to do (X = 0, or
+    targets met exactly) would have no scale otherwise.
     """
-    return 1e-3 * problem.objective(it)
+    return 1e-3 * max(problem.objective(it), _loss_of_zero(problem))
+
+
+def _loss_of_zero(problem: TrainingProblem) -> float:
+    return problem.loss.value(np.zeros_like(problem.Y), problem.Y) / problem.n_samples
 
 
 def _ratio(size: float, reference: float) -> float:
@@ -93,12 +98,14 @@ def output_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
     )
     G = problem.loss.gradient(problem.prediction(it), problem.Y) @ W.T / m + theta * ridge
     G_zero = problem.loss.gradient(np.zeros_like(problem.Y), problem.Y) @ W.T / m
-    values, vectors = np.linalg.eigh(W @ W.T / m + np.diag(ridge))
+    H = W @ W.T / m + np.diag(ridge)
+    unit = np.sqrt(np.where(np.diag(H) > 0, np.diag(H), 1.0))  # so that a small column does not pass for a zero one
+    values, vectors = np.linalg.eigh(H / unit / unit[:, None])
     kept = values > len(W) * np.finfo(float).eps * values.max(initial=0.0)
-    gap = 0.5 * float(np.sum((G @ vectors[:, kept]) ** 2 / values[kept]))
+    gap = 0.5 * float(np.sum((G / unit @ vectors[:, kept]) ** 2 / values[kept]))
     return Certificate(
         gap=gap,
-        scale=problem.objective_at_states(it),
+        scale=max(problem.objective_at_states(it), _loss_of_zero(problem)),
         kkt_residual=_ratio(float(np.linalg.norm(G)), float(np.linalg.norm(G_zero))),
         violation=0.0,
     )
@@ -138,6 +145,8 @@ def state_certificate(problem: TrainingProblem, previous: Iterate, it: Iterate, 
         + 0.5 * np.sum(step * (proximal @ step), axis=0)
     )
     contraction = float(np.abs(it.A).sum(axis=1).max())
+    if contraction >= 1:
+        raise NotWellPosedError(f"A: ||A||_inf = {contraction:.6g} is not below 1. Scale its rows to norm_bound.")
     radius = (np.abs(phi(c)).max(axis=0) + np.sqrt(2 * np.maximum(value, 0) / weight)) / (1 - contraction)
     box_low, box_high = np.maximum(low, -radius), np.minimum(high, radius)
     gap = float(np.sum(np.maximum(r * (inside - box_low), r * (inside - box_high)))) / m
@@ -238,7 +247,7 @@ def prox_linear_certificate(problem: TrainingProblem, base: Iterate, it: Iterate
     ) / m
     return Certificate(
         gap=max(gap, 0.0),
-        scale=max(primal, smooth(np.zeros_like(X))),
+        scale=max(primal, smooth(np.zeros_like(X)), _nothing(problem, base)),
         kkt_residual=_prox_residual(problem, it, gradients, at_zero, curvature_norm),
         violation=problem.violation(it),
     )

@@ -69,7 +69,7 @@ def _print_warning(message: Warning | str, category: type[Warning], *rest: Any) 
 
 @contextmanager
 def _one_warning() -> Iterator[None]:
-    """One line in place of the warnings of a path's many fits."""
+    """One line in place of the many warnings of a long run."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", bi.ConvergenceWarning)
         yield
@@ -77,13 +77,14 @@ def _one_warning() -> Iterator[None]:
     for other in caught:
         if other not in stops:
             warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
-    if stops:
-        what = "a fit" if len(stops) == 1 else f"{len(stops)} fits"
+    if len(stops) > 1:
         _print_warning(
-            f"{what} on the way ended short of the tolerance, so the numbers there are approximate; "
-            f"the last one said: {stops[-1].message}",
+            f"{len(stops)} warnings that something ended short of its tolerance, so its numbers are approximate; "
+            f"the last: {stops[-1].message}",
             bi.ConvergenceWarning,
         )
+    elif stops:
+        _print_warning(stops[0].message, bi.ConvergenceWarning)
 
 
 @contextmanager
@@ -407,7 +408,7 @@ def fit(
         input_names=list(inputs.columns),
         output_names=list(outputs.columns),
     )
-    with _progress("training") as moved:
+    with _one_warning(), _progress("training") as moved:
         result = bi.solve(
             problem,
             method,

@@ -21,6 +21,9 @@ from bcd_implicit.errors import InvalidInputError
 if TYPE_CHECKING:
     from bcd_implicit.model import ImplicitModel
 
+# Squares of larger numbers, summed, come near the end of floating point.
+LARGEST = 1e100
+
 _PARQUET = {".parquet", ".pq"}
 
 
@@ -180,6 +183,10 @@ def check_arrays(U: ArrayLike, Y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         See :func:`check_matrix`; also when U and Y differ in length. At least two samples are needed.
     """
     inputs, targets = check_matrix("U", U, min_rows=2), check_matrix("Y", Y, min_rows=2)
+    for name, values in (("U", inputs), ("Y", targets)):
+        largest = np.abs(values).max()
+        if largest > LARGEST:
+            raise InvalidInputError(name, f"has entries as large as {largest:.1e}", "Scale its columns to about 1")
     if len(inputs) != len(targets):
         raise InvalidInputError(
             "Y", f"has {len(targets)} samples but U has {len(inputs)}", "Give both the same rows in the same order"
@@ -209,11 +216,17 @@ def check_names(argument: str, names: Sequence[str] | None, length: int, letter:
         return [f"{letter}{j}" for j in range(length)]
     if len(names) != length:
         raise InvalidInputError(argument, f"has {len(names)} names for {length} variables", "Give one name a variable")
-    return [str(name) for name in names]
+    names = [str(name) for name in names]
+    if len(set(names)) < length:
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidInputError(argument, f"has {twice!r} twice", "Give every variable a name of its own")
+    return names
 
 
 def column_names(array: Any) -> list[str] | None:
-    """Column names of a data frame, or None for anything else."""
+    """Column names of a data frame, or the name of a series; None for anything without."""
+    if isinstance(array, pd.Series) and array.name is not None:
+        return [str(array.name)]
     return [str(c) for c in array.columns] if isinstance(array, pd.DataFrame) else None
 
 
@@ -266,6 +279,8 @@ def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
             str(path), f"holds {len(table)} rows and {table.shape[1]} columns", "Give a filled table"
         )
     table.columns = [str(c) for c in table.columns]
+    if table.shape[1] == 1 and any(mark in table.columns[0] for mark in ";\t"):
+        raise InvalidInputError(str(path), f"has the single column {table.columns[0]!r}", "Separate columns by commas")
     return table
 
 
@@ -309,6 +324,9 @@ def split_targets(
             if name not in table.columns:
                 shown = ", ".join(map(str, table.columns[:12])) + (", ..." if table.shape[1] > 12 else "")
                 raise InvalidInputError(argument, f"no column named {name!r}", f"The table has: {shown}")
+    both = set(targets) & set(ignore)
+    if both:
+        raise InvalidInputError("ignore", f"names the target {min(both)!r}", "Name a column once")
     inputs = table.drop(columns=[*targets, *ignore])
     if inputs.shape[1] == 0:
         raise InvalidInputError("target", "leaves no input column", "Name fewer columns as targets")

@@ -62,8 +62,8 @@ class ImplicitModel:
         self.A, self.B, self.C = (check_matrix(k, v) for k, v in (("A", A), ("B", B), ("C", C)))
         n, p, q = len(self.A), self.B.shape[1], len(self.C)
         self.D = np.zeros((q, p)) if D is None else check_matrix("D", D)
-        self.b = np.zeros(n) if b is None else check_matrix("b", b)[:, 0]
-        self.d = np.zeros(q) if d is None else check_matrix("d", d)[:, 0]
+        self.b = np.zeros(n) if b is None else check_matrix("b", b, n_columns=1)[:, 0]
+        self.d = np.zeros(q) if d is None else check_matrix("d", d, n_columns=1)[:, 0]
         self.activation = get_activation(activation)
         expected = {"A": (n, n), "B": (n, p), "b": (n,), "C": (q, n), "D": (q, p), "d": (q,)}
         for name, shape in expected.items():

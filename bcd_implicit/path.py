@@ -16,8 +16,8 @@ import pandas as pd
 from sklearn.model_selection import KFold
 
 from bcd_implicit.bcd import METHODS, solve
-from bcd_implicit.data import check_number
-from bcd_implicit.errors import ConvergenceWarning, InvalidInputError
+from bcd_implicit.data import check_number, random_generator
+from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice
 from bcd_implicit.model import ImplicitModel
 from bcd_implicit.penalties import column_norms
 from bcd_implicit.problem import Iterate, TrainingProblem
@@ -107,6 +107,13 @@ class PathResult:
     results: tuple[BcdResult, ...]
     solve_options: dict[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        sizes = self.supports.sum(axis=1)
+        return (
+            f"PathResult(n_kappas={len(self.results)}, kappa {self.kappas[0]:.3g} to {self.kappas[-1]:.3g}, "
+            f"{sizes[0]} to {sizes[-1]} of {self.problem.n_inputs} inputs)"
+        )
+
     @property
     def kappas(self) -> np.ndarray:
         """Shape (n_kappas,), increasing (decreasing radii in constraint form)."""
@@ -178,8 +185,10 @@ class PathResult:
         InvalidInputError
             An unknown rule, or fewer samples than folds need.
         """
-        if rule not in RULES:
-            raise InvalidInputError("rule", f"unknown rule {rule!r}", f"Use one of {', '.join(RULES)}")
+        check_choice("rule", rule, RULES)
+        generator = random_generator(random_state)
+        if isinstance(random_state, np.random.Generator):
+            random_state = int(generator.integers(2**31))  # scikit-learn's folds take a seed
         n_folds = check_number(
             "n_folds", n_folds, 2, self.problem.n_samples // 2, integer=True, remedy="Each fold needs 2 samples or more"
         )
@@ -325,6 +334,8 @@ def kappa_path(
         on_progress(0.0, "looking for the scale of kappa")
         grid = _automatic_grid(problem, n_kappas, random_state, options)
     else:
+        if np.ndim(kappas) != 1:
+            raise InvalidInputError("kappas", f"must be a list of numbers, got {kappas!r}", "Pass [kappa] for one")
         grid = np.array(sorted((check_number("kappas", k, 0) for k in kappas), reverse=constraint_form))
         if len(grid) == 0:
             raise InvalidInputError("kappas", "is empty", "Give at least one value")
@@ -374,4 +385,6 @@ def _automatic_grid(
     if problem.group_form == "constraint":
         largest = problem.group_lasso.sum_of_norms(_two_cycles(problem, options["method"], random_state, options).B)
         return largest * np.geomspace(1, 1 / 100, n_kappas)
-    return reference_kappa(problem, random_state=random_state, **options) * np.geomspace(1 / 100, 3, n_kappas)
+    # Targets without variation give no scale: any positive kappa empties B.
+    reference = reference_kappa(problem, random_state=random_state, **options) or 1.0
+    return reference * np.geomspace(1 / 100, 3, n_kappas)

@@ -82,7 +82,7 @@ def kappa_path(
             ax.plot(path.kappas, norms[:, j], color=colour, lw=width, label=None if i else label)
     if chosen is not None:
         ax.axvline(chosen, color=MARK, ls="--", lw=1.2, label=rf"chosen $\kappa$ = {chosen:.3g}")
-    ax.legend(loc="upper right", fontsize="small")
+    ax.legend(loc="best", fontsize="small")
     ax.set_xscale("log")
     ax.set_xlabel(r"$\kappa$")
     ax.set_ylabel(r"$\|B e_j\|_2$")

@@ -29,9 +29,7 @@ class Status(Enum):
 
     CONVERGED = "converged: a cycle changed the objective by less than tol (blockwise stationary, not a global optimum)"
     MAX_CYCLES = "stopped at max_cycles while the objective still fell; raise max_cycles or tol"
-    STALLED = (
-        "no step of the prox-linear block lowered the objective; use a more accurate solver or a smaller block tol"
-    )
+    STALLED = "stopped without progress while a block missed its tolerance; scale the data or use another solver"
     SOLVER_FAILED = (
         "a block could not be solved; the last good iterate is returned: try another solver or scale the data"
     )
@@ -72,6 +70,12 @@ class BlockSolution:
     certificate: Certificate
     multipliers: Mapping[str, object]
     seconds: float
+
+    def __repr__(self) -> str:
+        return (
+            f"BlockSolution(block={self.block!r}, solver={self.solver!r}, status={self.status!r}, "
+            f"objective={self.objective:.6g}, certificate={self.certificate}, seconds={self.seconds:.3g})"
+        )
 
     def meets(self, tol: float) -> bool:
         """Whether the certificate holds to the tolerance, or none is known and the solver reports an optimum."""

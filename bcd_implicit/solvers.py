@@ -29,6 +29,12 @@ AUTO = "auto"
 _USABLE = (cp.OPTIMAL, cp.OPTIMAL_INACCURATE, cp.USER_LIMIT)
 
 
+def _interrupted(raw: Any) -> bool:
+    """Whether the solver ended on Ctrl-C: ECOS and SCS catch the signal themselves and only report it."""
+    info = raw.get("info", {}) if isinstance(raw, dict) else {}
+    return info.get("exitFlag") == -4 or info.get("status_val") == -5
+
+
 def check_solver(solver: str) -> str:
     """The solver's canonical name, or "auto".
 
@@ -73,7 +79,11 @@ def run_solver(
             # "Solution may be inaccurate": our certificate says how inaccurate, so the warning is given there.
             warnings.filterwarnings("ignore", message="Solution may be inaccurate")
             warnings.filterwarnings("ignore", message="Forming a nonconvex expression")
-            problem.solve(solver=solver, **options)
+            data, chain, inverse = problem.get_problem_data(solver, solver_opts=options)
+            raw = chain.solve_via_data(problem, data, solver_opts=options)
+            if _interrupted(raw):
+                raise KeyboardInterrupt
+            problem.unpack_results(raw, chain, inverse)
         status = str(problem.status)
     except (cp.SolverError, ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
         # CVXPY's own errors, and those of its factorisations where the numbers are beyond them.

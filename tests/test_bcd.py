@@ -235,6 +235,28 @@ def test_bad_arguments_are_named(options, message):
         solve(random_problem((3, 4, 2, 30)), **options)
 
 
+@pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
+def test_convergence_is_not_claimed_while_a_block_is_unsolved():
+    # Inputs far from zero relative to their spread: no conic solver gets the block right, and it must show.
+    rng = np.random.default_rng(0)
+    U = rng.standard_normal((60, 5))
+    Y = np.stack([np.sin(U[:, 0]) + np.abs(U[:, 1]), U[:, 2] * U[:, 0]], 1)
+    result = solve(bi.TrainingProblem(U + 1e6, Y, 3), max_cycles=40, tol=1e-3)
+    assert result.certificates["prox-linear"].relative_gap > 1e-3
+    assert result.status is Status.STALLED
+
+
+def test_a_start_may_be_a_result_and_must_be_an_iterate():
+    problem = random_problem((3, 4, 2, 30))
+    first = quiet(problem, max_cycles=2)
+    by_result, by_iterate = (quiet(problem, max_cycles=1, start=s) for s in (first, first.iterate))
+    assert by_result.objective == by_iterate.objective
+    with pytest.raises(InvalidInputError, match="iterate: is a dict. Pass an Iterate, such as result.iterate"):
+        solve(problem, start={})
+    with pytest.raises(InvalidInputError, match="problem: is a ndarray"):
+        solve(problem.U)
+
+
 def test_a_start_of_another_shape_is_named():
     problem = random_problem((3, 4, 2, 30))
     with pytest.raises(InvalidInputError, match="iterate.A"):

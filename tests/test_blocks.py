@@ -15,6 +15,7 @@ from bcd_implicit import (
     InvalidInputError,
     TrainingProblem,
     block_problem,
+    solve,
     solve_block,
 )
 from bcd_implicit.blocks import make_block
@@ -295,6 +296,29 @@ class TestUserConstraints:
         assert bound.certificate.violation <= 1e-6
         assert not bound.certificate.known
 
+    @pytest.mark.parametrize("method", ["prox-linear", "fenchel"])
+    def test_the_cleaning_of_small_columns_respects_them(self, method):
+        # With this kappa a zero column would be better, and is what the constraints forbid.
+        rng = np.random.default_rng(0)
+        U = rng.standard_normal((60, 4))
+        wanted = [lambda v: v["B"][0, 0] >= 0.5, lambda v: v["B"][:, 1] == 0.01]
+        problem = TrainingProblem(U, np.sin(U[:, :2]), 3, kappa=0.5, constraints=wanted)
+        block = "hidden" if method == "fenchel" else method
+        solution = solve_block(problem, problem.initial(), block, "CLARABEL")
+        assert solution.iterate.B[0, 0] == pytest.approx(0.5, abs=1e-5)
+        np.testing.assert_allclose(solution.iterate.B[:, 1], 0.01, atol=1e-6)
+        assert not solution.iterate.B[:, 2:].any()  # free columns still become exact zeros
+        result = solve(problem, method, max_cycles=30, tol=1e-2)
+        assert result.iterate.B[0, 0] >= 0.5 - 1e-5
+        assert result.history["violation"].max() <= 1e-5
+
+    def test_the_violation_is_that_of_the_returned_point(self):
+        problem = random_problem((3, 4, 2, 30), constraints=[lambda v: v["B"][0, 0] >= 0.5])
+        block = make_block(problem, random_iterate(problem), "hidden")
+        block.cvxpy_problem()
+        it = block.it.replace(B=np.zeros((3, 4)))
+        assert block.user_violation(it) == pytest.approx(0.5)
+
     def test_other_blocks_keep_their_certificate(self):
         problem = random_problem((3, 4, 2, 30), constraints=[lambda v: v["C"] >= 0])
         it = random_iterate(problem)
@@ -320,3 +344,44 @@ def test_columns_near_zero_become_zero_and_useful_ones_stay():
     assert np.all(norms[2:] < 1e-4)
     sparse = solve_block(problem.replace(kappa=0.01), it, "hidden", "CLARABEL").iterate.B
     assert np.all(sparse[:, 2:] == 0)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_wide_tables_leave_the_gram_matrix_singular_and_every_solver_copes(seed):
+    rng = np.random.default_rng(seed)
+    U = rng.standard_normal((20, 40))
+    problem = TrainingProblem(U, U[:, :1] + np.abs(U[:, 1:2]), 5, kappa=0.01, ridge_hidden=0.0, pass_through=False)
+    it = random_iterate(problem, relaxed=False)
+    objectives = []
+    for solver in SOLVERS:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            objectives.append(solve_block(problem, it, "prox-linear", solver).objective)
+    assert max(objectives) <= min(objectives) * (1 + 1e-4)
+
+
+def test_options_of_blocks_are_checked():
+    problem = random_problem((3, 4, 2, 30))
+    it = random_iterate(problem)
+    with pytest.raises(InvalidInputError, match="mu: is no option of block 'hidden'. It has no options"):
+        solve_block(problem, it, "hidden", mu=1.0)
+    with pytest.raises(InvalidInputError, match="sover: is no option of block 'prox-linear'. Its options are: mu"):
+        solve_block(problem, it, "prox-linear", sover="SCS")
+    with pytest.raises(InvalidInputError, match="iterate.X: has values from -1 .*outside the range of relu"):
+        solve_block(problem, it.replace(X=it.X * 0 - 1), "hidden")
+    with pytest.raises(InvalidInputError, match="block: unknown block"):
+        solve_block(problem, it, ["hidden"])
+    with pytest.raises(InvalidInputError, match="problem: is a ndarray"):
+        solve_block(problem.U, it, "hidden")
+    assert repr(solve_block(problem, it, "output")).startswith("BlockSolution(block='output', solver='CLARABEL'")
+
+
+@pytest.mark.parametrize("raw", [{"info": {"exitFlag": -4}}, {"info": {"status_val": -5}}], ids=["ECOS", "SCS"])
+def test_an_interrupted_solver_is_an_interrupt_and_not_a_failure(raw, monkeypatch):
+    from cvxpy.reductions.solvers.solving_chain import SolvingChain
+
+    problem = random_problem((3, 4, 2, 30))
+    it = random_iterate(problem)
+    monkeypatch.setattr(SolvingChain, "solve_via_data", lambda *args, **options: raw)
+    with pytest.raises(KeyboardInterrupt):
+        solve_block(problem, it, "hidden")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from conftest import random_iterate, random_problem
 
-from bcd_implicit import Certificate, solve_block
+from bcd_implicit import Certificate, NotWellPosedError, solve_block
 from bcd_implicit.blocks import make_block
 
 FORMS = {
@@ -114,3 +114,24 @@ def test_relative_gap_and_repr():
     assert not certificate.holds(1e-8)
     assert repr(certificate) == "Certificate(relative_gap=1.00e-07, kkt_residual=2.00e-05, violation=0.00e+00)"
     assert not Certificate(np.inf, 1.0, np.inf, 0.0).known
+
+
+def test_output_gap_sees_a_column_in_tiny_units():
+    problem = random_problem((3, 4, 2, 30), ridge=0.0)
+    problem.U[0] *= 1e-8
+    block = make_block(problem, random_iterate(problem), "output")
+    optimum = solve_block(problem, block.it, "output", "CLARABEL").iterate
+    D = optimum.D.copy()
+    D[:, 0] += 1e8
+    moved = optimum.replace(D=D)
+    excess = block.objective(moved) - block.objective(optimum)
+    assert excess > 0.1
+    assert block.certificate(moved).gap >= excess * (1 - 1e-6)
+
+
+def test_no_state_certificate_without_well_posedness():
+    problem = random_problem((3, 4, 2, 30))
+    it = random_iterate(problem)
+    block = make_block(problem, it.replace(A=2 * np.eye(3)), "state")
+    with pytest.raises(NotWellPosedError, match="is not below 1"):
+        block.certificate(block.it)

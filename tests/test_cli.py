@@ -265,8 +265,8 @@ def test_warnings_of_a_path_become_one_line(here, monkeypatch):
     make_table().to_csv("data.csv", index=False)
     outcome = succeed("select", "data.csv", "--target", "y")
     assert outcome.stderr.splitlines() == [
-        "Warning: 3 fits on the way ended short of the tolerance, so the numbers there are approximate; "
-        "the last one said: fit 2 fell short."
+        "Warning: 3 warnings that something ended short of its tolerance, so its numbers are approximate; "
+        "the last: fit 2 fell short."
     ]
 
 

@@ -140,6 +140,8 @@ def test_progress_is_told(problem):
     [
         (lambda p: kappa_path(p, 1), "n_kappas: got 1"),
         (lambda p: kappa_path(p, kappas=[]), "kappas: is empty"),
+        (lambda p: kappa_path(p, kappas=1.0), "kappas: must be a list of numbers, got 1.0"),
+        (lambda p: kappa_path(p, kappas=[0.1]).select(random_state=-1), "random_state: got -1"),
         (lambda p: kappa_path(p, kappas=[0.1, -1]), "kappas: got -1"),
         (lambda p: kappa_path(p, 2, method="adam"), "method: unknown method 'adam'"),
         (lambda p: kappa_path(p, 2, solver="x"), "solver: unknown solver 'x'"),
@@ -151,3 +153,13 @@ def test_progress_is_told(problem):
 def test_bad_arguments_are_named(problem, call, message):
     with pytest.raises(InvalidInputError, match=message):
         call(problem)
+
+
+def test_targets_without_variation_select_nothing():
+    rng = np.random.default_rng(0)
+    path = kappa_path(bi.TrainingProblem(rng.standard_normal((30, 4)), np.full(30, 7.0), 2, pass_through=False), 4)
+    assert np.all(path.kappas > 0)
+    chosen = path.select()
+    assert not chosen.support.any()
+    np.testing.assert_allclose(chosen.model.predict(np.ones((1, 4))), 7.0, atol=1e-4)
+    assert repr(path).startswith("PathResult(n_kappas=1, ")

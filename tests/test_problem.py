@@ -106,6 +106,10 @@ def test_rows_of_a_person_become_columns_and_names_are_kept():
         ({"constraints": [lambda v: v["X"] >= 0]}, "no single block holds"),
         ({"constraints": [lambda v: True]}, "returned True, not a CVXPY constraint"),
         ({"constraints": [lambda v: v["A"] @ v["A"] <= 1]}, "not convex"),
+        ({"constraints": [lambda v: 1 / 0]}, r"constraints\[0\]: failed: ZeroDivisionError"),
+        ({"constraints": [lambda v: v["A"] >= 0 if "A" in v else None]}, "returned None, not a CVXPY constraint"),
+        ({"activation": ["relu"]}, "activation: unknown activation"),
+        ({"input_names": ["a", "a"]}, "input_names: has 'a' twice"),
         ({"input_names": ["a"]}, "input_names: has 1 names for 2 variables"),
     ],
 )  # fmt: skip
@@ -157,3 +161,12 @@ def test_repr_names_the_settings():
 def test_bad_seeds_are_named(seed):
     with pytest.raises(InvalidInputError, match="random_state: got"):
         TrainingProblem(U4, Y4, 2).initial(seed)
+
+
+def test_numbers_beyond_floating_point_are_refused():
+    with pytest.raises(InvalidInputError, match="Y: has entries as large as 3.0e.200. Scale its columns"):
+        TrainingProblem(U4, Y4 * 1e200, 2)
+
+
+def test_the_name_of_a_series_is_kept():
+    assert TrainingProblem(U4, pd.Series(Y4, name="t"), 2).output_names == ["t"]

@@ -26,7 +26,7 @@ from sklearn.model_selection import train_test_split
 from bcd_implicit import plots
 from bcd_implicit.data import Standardization, check_matrix, check_number, write_atomically
 from bcd_implicit.datasets import make_column_sparse, make_even
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.model import ImplicitModel
 from bcd_implicit.path import PathResult, Progress, Selection, _silent, kappa_path
 from bcd_implicit.penalties import column_norms
@@ -123,8 +123,7 @@ def run_synthetic(
     on_progress : callable
         Gets the share done and a text.
     """
-    if family not in FAMILIES:
-        raise InvalidInputError("data", f"unknown family {family!r}", f"Use one of {', '.join(FAMILIES)}")
+    check_choice("data", family, FAMILIES, "family")
     start = time.perf_counter()
     data = FAMILIES[family](random_state=seed, **({} if noise is None else {"noise": noise}))
     problem = TrainingProblem(data.U, data.Y, n_hidden, pass_through=False)
