@@ -220,7 +220,8 @@ def solve(
             if objective <= NOTHING_LEFT * first:
                 status = Status.CONVERGED
                 break
-            if change <= tol:
+            # The first cycle of the prox-linear loop takes a cautious step: a small one says nothing yet.
+            if cycle > 1 and change <= tol:
                 # A gap below tol hides no progress above it; a larger one might.
                 solved = all(c.relative_gap <= max(tol, block_tol) or not c.known for c in loop.certificates.values())
                 status = Status.CONVERGED if solved else Status.STALLED
