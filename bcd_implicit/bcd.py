@@ -1,9 +1,10 @@
 """The two block-coordinate descent loops.
 
-    fenchel       output -> state -> hidden on the relaxed objective (F), which never rises; at the end Picard
-                  states, and the output block once more at them.
+    fenchel       output -> state -> hidden on the relaxed objective (F), which never rises.
     prox-linear   output exactly at the equilibrium -> prox-linear block -> Picard; the step counts if the true
                   objective (T) fell, else mu grows and the same linearisation is tried again.
+
+Both end with Picard states and the output block exact at them.
 
 Each is one function below: a cycle that takes an iterate to a better one. To add a loop, write its cycle and
 add it to :data:`METHODS`.
@@ -100,29 +101,17 @@ def prox_linear_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
     return it, objective
 
 
-def fenchel_finish(loop: _Loop, it: Iterate) -> Iterate:
-    """Picard states in place of the relaxed ones, and the output block exact at them."""
-    it = loop.problem.at_equilibrium(it)
-    return loop.descend(it, "output")
-
-
-def prox_linear_finish(loop: _Loop, it: Iterate) -> Iterate:
-    """The output block exact at the last equilibrium."""
-    return loop.descend(it, "output")
-
-
 @dataclass(frozen=True)
 class Method:
-    """A loop: its cycle, what it does at the end, and the block in which it moves (A, B, b)."""
+    """A loop: its cycle, and the block in which it moves (A, B, b)."""
 
     cycle: Callable[[_Loop, Iterate], tuple[Iterate, float]]
-    finish: Callable[[_Loop, Iterate], Iterate]
     matrices_block: type[MatricesBlock]
 
 
 METHODS: dict[str, Method] = {
-    "prox-linear": Method(prox_linear_cycle, prox_linear_finish, ProxLinearBlock),
-    "fenchel": Method(fenchel_cycle, fenchel_finish, HiddenBlock),
+    "prox-linear": Method(prox_linear_cycle, ProxLinearBlock),
+    "fenchel": Method(fenchel_cycle, HiddenBlock),
 }
 
 
@@ -226,11 +215,14 @@ def solve(
                 solved = all(c.relative_gap <= max(tol, block_tol) or not c.known for c in loop.certificates.values())
                 status = Status.CONVERGED if solved else Status.STALLED
                 break
-        try:
-            it = METHODS[method].finish(loop, it) if status is not Status.SOLVER_FAILED else problem.at_equilibrium(it)
-        except BlockSolveError as error:
-            warnings.warn(str(error), ConvergenceWarning, stacklevel=2)
-            status, it = Status.SOLVER_FAILED, problem.at_equilibrium(it)
+        # Every method ends alike: Picard states, and the output block exact at them.
+        it = problem.at_equilibrium(it)
+        if status is not Status.SOLVER_FAILED:
+            try:
+                it = loop.descend(it, "output")
+            except BlockSolveError as error:
+                warnings.warn(str(error), ConvergenceWarning, stacklevel=2)
+                status = Status.SOLVER_FAILED
     if not status.ok:
         warnings.warn(
             f"{method}: {status.value} (after {len(rows)} cycles the objective is {objective:.6g}, "
