@@ -117,10 +117,10 @@ def solve_prepared(
         except BlockSolveError as error:
             failure = failure or error
             continue
+        if solution.meets(tol):
+            return solution
         if best is None or solution.certificate.relative_gap < best.certificate.relative_gap:
             best = solution
-        if best.meets(tol):
-            return best
     if best is None:
         assert failure is not None
         raise failure
