@@ -54,6 +54,10 @@ class Activation:
         """One subgradient of g inside the domain (without the normal cone at its ends)."""
         raise NotImplementedError
 
+    def g_curvature(self, x: np.ndarray) -> np.ndarray:
+        """g''(x) inside the domain; where g' has a kink, the value on one side."""
+        raise NotImplementedError
+
     def g_conjugate(self, z: np.ndarray) -> np.ndarray:
         """g*(z), elementwise; its derivative is phi."""
         raise NotImplementedError
@@ -103,6 +107,9 @@ class Relu(Activation):
     def g_derivative(self, x):
         return np.asarray(x, dtype=float)
 
+    def g_curvature(self, x):
+        return np.ones_like(x, dtype=float)
+
     def g_conjugate(self, z):
         return 0.5 * np.maximum(z, 0.0) ** 2
 
@@ -138,6 +145,9 @@ class LeakyRelu(Activation):
         x = np.asarray(x, dtype=float)
         return np.where(x > 0, x, x / self.slope)
 
+    def g_curvature(self, x):
+        return np.where(np.asarray(x) > 0, 1.0, 1 / self.slope)
+
     def g_conjugate(self, z):
         z = np.asarray(z, dtype=float)
         return 0.5 * np.where(z > 0, z**2, self.slope * z**2)
@@ -168,6 +178,9 @@ class Clip(Activation):
     def g_derivative(self, x):
         return np.asarray(x, dtype=float)
 
+    def g_curvature(self, x):
+        return np.ones_like(x, dtype=float)
+
     def g_conjugate(self, z):
         size = np.abs(z)
         return np.where(size <= 1, 0.5 * size**2, size - 0.5)
@@ -196,6 +209,9 @@ class Identity(Activation):
 
     def g_derivative(self, x):
         return np.asarray(x, dtype=float)
+
+    def g_curvature(self, x):
+        return np.ones_like(x, dtype=float)
 
     def g_conjugate(self, z):
         return 0.5 * np.asarray(z, dtype=float) ** 2

@@ -272,7 +272,10 @@ def _best_dual(
 
 
 def _balance(Z: np.ndarray, X: np.ndarray, phi: Activation) -> np.ndarray:
-    """Shift each row of Z so that the row sums of phi(Z) and X agree, by bisection: the intercept, re-solved."""
+    """Shift each row of Z so that the row sums of phi(Z) and X agree: the intercept, re-solved.
+
+    Newton's method on a monotone function of one variable a row, with bisection where a step leaves the bracket.
+    """
     target = X.sum(axis=1)
     low, high = -Z.max(axis=1), -Z.min(axis=1)
     width = np.maximum(high - low, 1.0)
@@ -281,13 +284,18 @@ def _balance(Z: np.ndarray, X: np.ndarray, phi: Activation) -> np.ndarray:
         if not (too_high.any() or too_low.any()):
             break
         low, high, width = low - width * too_high, high + width * too_low, 2 * width
+    shift, rounding = np.clip(0.0, low, high), 4 * np.spacing(np.abs(Z).max(axis=1))
     for _ in range(200):
-        middle = 0.5 * (low + high)
-        above = phi(Z + middle[:, None]).sum(axis=1) > target
-        low, high = np.where(above, low, middle), np.where(above, middle, high)
-        if np.all((middle == low) | (middle == high)) and np.all(high - low <= np.spacing(np.abs(middle)) * 2):
+        shifted = Z + shift[:, None]
+        excess = phi(shifted).sum(axis=1) - target
+        low, high = np.where(excess > 0, low, shift), np.where(excess > 0, shift, high)
+        slope = phi.derivative(shifted).sum(axis=1)
+        newton = shift - excess / np.where(slope > 0, slope, np.inf)
+        if np.all((excess == 0) | (np.abs(newton - shift) <= rounding) & (slope > 0)):
             break
-    return Z + low[:, None]
+        inside = (low < newton) & (newton < high) & (slope > 0)
+        shift = np.where(excess == 0, shift, np.where(inside, newton, 0.5 * (low + high)))
+    return Z + shift[:, None]
 
 
 def _data_gradient(P: np.ndarray, X: np.ndarray, U: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -303,7 +311,7 @@ def _prox_residual(
 ) -> float:
     """|| T - prox(T - grad/L) || L, relative to the gradient at T = 0, for h = row balls + group lasso."""
     W = np.vstack([it.X, problem.U, np.ones((int(problem.fit_intercept), problem.n_samples))])
-    L = curvature * float(np.linalg.norm(W, 2)) ** 2 + problem.ridge_hidden
+    L = curvature * float(np.linalg.eigvalsh(W @ W.T)[-1]) + problem.ridge_hidden
     if L == 0:
         return 0.0
     dA, dB, db = gradients

@@ -27,6 +27,16 @@ LARGEST = 1e100
 _PARQUET = {".parquet", ".pq"}
 
 
+# Work on many samples is cut into parts of about this many numbers, so that a part stays in the cache (2 MB).
+PART = 250_000
+
+
+def parts(n_samples: int, per_sample: int) -> list[slice]:
+    """Consecutive slices of the samples such that a part with ``per_sample`` numbers each has about :data:`PART`."""
+    width = max(1, PART // max(per_sample, 1))
+    return [slice(k, min(k + width, n_samples)) for k in range(0, n_samples, width)]
+
+
 def check_number(
     name: str,
     value: Any,

@@ -14,8 +14,17 @@ import cvxpy as cp
 import numpy as np
 
 
-def project_l1_rows(A: np.ndarray, radius: float) -> np.ndarray:
-    """Project every row of A (n, k) on the l1 ball of the given radius (Held, Wolfe, Crowder 1974)."""
+def project_l1_rows(A: np.ndarray, radius: float, steps: np.ndarray | None = None) -> np.ndarray:
+    """Project every row of A (n, k) on the l1 ball of the given radius (Held, Wolfe, Crowder 1974).
+
+    Parameters
+    ----------
+    A : ndarray of shape (n, k)
+    radius : float
+    steps : ndarray of shape (k,), optional
+        Positive. Distances are then measured by sum_j (a_j - b_j)^2 / steps_j, and entry j shrinks by
+        ``steps_j`` times the row's multiplier.
+    """
     size = np.abs(A)
     outside = size.sum(axis=1) > radius
     if not outside.any():
@@ -24,14 +33,16 @@ def project_l1_rows(A: np.ndarray, radius: float) -> np.ndarray:
     if radius == 0:
         P[outside] = 0.0
         return P
-    s = -np.sort(-size[outside], axis=1)
-    excess = np.cumsum(s, axis=1) - radius
-    k = np.arange(1, s.shape[1] + 1)
-    # The entries kept are the largest k for which the k-th still exceeds the threshold k entries would need.
+    size, steps = size[outside], np.ones(A.shape[1]) if steps is None else steps
+    # Entry j is zero from the multiplier size_j / steps_j on: take the entries in that order.
+    leaves = size / steps
+    order = np.argsort(-leaves, axis=1)
+    candidates = (np.cumsum(np.take_along_axis(size, order, axis=1), axis=1) - radius) / np.cumsum(steps[order], axis=1)
+    # The entries kept are as many as still exceed the multiplier that they would need among themselves.
     # At least one: rounding can hide the first when the radius is tiny.
-    kept = np.maximum(np.sum(s * k > excess, axis=1), 1)
-    threshold = excess[np.arange(len(kept)), kept - 1] / kept
-    P[outside] = np.sign(A[outside]) * np.maximum(size[outside] - threshold[:, None], 0.0)
+    kept = np.maximum(np.sum(np.take_along_axis(leaves, order, axis=1) > candidates, axis=1), 1)
+    multiplier = candidates[np.arange(len(kept)), kept - 1]
+    P[outside] = np.sign(A[outside]) * np.maximum(size - multiplier[:, None] * steps, 0.0)
     return P
 
 
@@ -50,15 +61,21 @@ class RowBall:
         """How far the largest absolute row sum exceeds the radius; 0 when feasible."""
         return max(0.0, float(np.abs(A).sum(axis=1).max()) - self.radius)
 
-    def prox(self, A: np.ndarray, step: float = 1.0) -> np.ndarray:
-        """Projection; the step plays no part."""
-        return project_l1_rows(A, self.radius)
+    def prox(self, A: np.ndarray, step: float | np.ndarray = 1.0) -> np.ndarray:
+        """Projection, in the metric of the steps where they differ by column."""
+        return project_l1_rows(A, self.radius, step if np.ndim(step) else None)  # type: ignore[arg-type]
 
-    def repair(self, A: np.ndarray) -> np.ndarray:
-        """Scale back the rows that a solver left slightly outside."""
-        sums = np.abs(A).sum(axis=1, keepdims=True)
-        outside = sums > self.radius
-        return A * np.where(outside, self.radius / np.where(outside, sums, 1.0), 1.0)
+    def binding(self, A: np.ndarray) -> np.ndarray:
+        """Which rows are on the boundary, to rounding; bool, shape (n,)."""
+        return np.abs(A).sum(axis=1) >= self.radius * (1 - 1e-12)
+
+    def repair(self, A: np.ndarray, onto: np.ndarray | None = None) -> np.ndarray:
+        """Scale back the rows that a solver left slightly outside; scale those of ``onto`` to the boundary."""
+        sums = np.abs(A).sum(axis=1)
+        scaled = sums > self.radius
+        if onto is not None:
+            scaled[onto] = sums[onto] > 0
+        return A * np.where(scaled, self.radius / np.where(scaled, sums, 1.0), 1.0)[:, None]
 
     def conjugate(self, G: np.ndarray, ridge: float = 0.0) -> float:
         """Sup over feasible A of <G, A> - ridge/2 ||A||_F^2."""
@@ -97,12 +114,12 @@ class GroupLassoPenalty(GroupLasso):
         """A penalty cannot be violated: 0."""
         return 0.0
 
-    def repair(self, B: np.ndarray) -> np.ndarray:
+    def repair(self, B: np.ndarray, onto: bool = False) -> np.ndarray:
         """Nothing to repair."""
         return B
 
-    def prox(self, B: np.ndarray, step: float) -> np.ndarray:
-        """Group soft thresholding."""
+    def prox(self, B: np.ndarray, step: float | np.ndarray) -> np.ndarray:
+        """Group soft thresholding; one step, or one a column."""
         norms = column_norms(B)
         safe = np.where(norms > 0, norms, 1.0)
         return B * np.maximum(1.0 - step * self.kappa / safe, 0.0)
@@ -123,6 +140,10 @@ class GroupLassoPenalty(GroupLasso):
         """The penalty weight itself."""
         return self.kappa
 
+    def binds(self, B: np.ndarray) -> bool:
+        """A penalty is no constraint."""
+        return False
+
     def cvxpy(self, B: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
         """Objective term and constraints; kappa is a cp.Parameter named "kappa"."""
         kappa = cp.Parameter(nonneg=True, name="kappa", value=self.kappa)
@@ -142,15 +163,15 @@ class GroupLassoConstraint(GroupLasso):
         """How far the sum of norms exceeds kappa."""
         return max(0.0, self.sum_of_norms(B) - self.kappa)
 
-    def repair(self, B: np.ndarray) -> np.ndarray:
-        """Scale B back when a solver left it slightly outside."""
+    def repair(self, B: np.ndarray, onto: bool = False) -> np.ndarray:
+        """Scale B back when a solver left it slightly outside; with ``onto``, to the boundary in any case."""
         total = self.sum_of_norms(B)
-        return B * (self.kappa / total) if total > self.kappa else B
+        return B * (self.kappa / total) if total > self.kappa or (onto and total > 0) else B
 
-    def prox(self, B: np.ndarray, step: float = 1.0) -> np.ndarray:
+    def prox(self, B: np.ndarray, step: float | np.ndarray = 1.0) -> np.ndarray:
         """Projection: the column norms are projected on the l1 ball, the directions stay."""
         norms = column_norms(B)
-        shrunk = project_l1_rows(norms[None, :], self.kappa)[0]
+        shrunk = project_l1_rows(norms[None, :], self.kappa, step if np.ndim(step) else None)[0]  # type: ignore[arg-type]
         return B * (shrunk / np.where(norms > 0, norms, 1.0))
 
     def conjugate(self, G: np.ndarray, ridge: float = 0.0) -> float:
@@ -169,8 +190,11 @@ class GroupLassoConstraint(GroupLasso):
 
         Zero while the constraint is not active.
         """
-        active = self.sum_of_norms(B) >= self.kappa * (1 - 1e-6)
-        return float(column_norms(G).max()) if active else 0.0
+        return float(column_norms(G).max()) if self.binds(B, 1e-6) else 0.0
+
+    def binds(self, B: np.ndarray, tol: float = 1e-12) -> bool:
+        """Whether B lies on the boundary, to the relative tolerance."""
+        return self.sum_of_norms(B) >= self.kappa * (1 - tol)
 
     def cvxpy(self, B: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
         """Objective term and constraints; kappa is a cp.Parameter named "kappa"."""

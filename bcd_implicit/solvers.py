@@ -23,7 +23,10 @@ SOLVERS: dict[str, Callable[[float], dict[str, Any]]] = {
     "SCS": lambda tol: {"eps_abs": 0.1 * tol, "eps_rel": 0.1 * tol, "max_iters": 50_000},
 }
 
-# Ask for this and each block takes the solver that serves it best, and another when the certificate is missed.
+# The blocks' own solvers, in their files. They know nothing of a user's constraints.
+NATIVE = "native"
+# Ask for this and each block takes the native solver, or where a user's constraint acts the conic solver that serves
+# it best, and another when the certificate is missed.
 AUTO = "auto"
 
 _USABLE = (cp.OPTIMAL, cp.OPTIMAL_INACCURATE, cp.USER_LIMIT)
@@ -36,18 +39,18 @@ def _interrupted(raw: Any) -> bool:
 
 
 def check_solver(solver: str) -> str:
-    """The solver's canonical name, or "auto".
+    """The solver's canonical name, "native" or "auto".
 
     Raises
     ------
     InvalidInputError
         An unknown name; the message lists the known ones.
     """
-    if solver == AUTO:
-        return AUTO
+    if solver in (AUTO, NATIVE):
+        return solver
     name = solver.upper() if isinstance(solver, str) else solver
     if name not in SOLVERS:
-        raise InvalidInputError("solver", f"unknown solver {solver!r}", f"Use one of {AUTO}, {', '.join(SOLVERS)}")
+        raise InvalidInputError("solver", f"unknown solver {solver!r}", f"Use one of {AUTO}, {NATIVE}, {', '.join(SOLVERS)}")
     return name
 
 

@@ -6,6 +6,7 @@ To add a block, write a subclass of :class:`~bcd_implicit.blocks.base.Block` in 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -40,7 +41,10 @@ def make_block(problem: TrainingProblem, it: Iterate, block: str, **block_option
         if option not in kind.options:
             known = f"Its options are: {', '.join(kind.options)}" if kind.options else "It has no options"
             raise InvalidInputError(option, f"is no option of block '{block}'", known)
-    return kind(problem, problem.check_iterate(it), **block_options)
+    start = time.perf_counter()
+    built = kind(problem, problem.check_iterate(it), **block_options)
+    built.build_seconds = time.perf_counter() - start
+    return built
 
 
 def block_problem(problem: TrainingProblem, it: Iterate, block: str, **block_options: Any) -> cp.Problem:
@@ -80,8 +84,9 @@ def solve_block(
     problem : TrainingProblem
     it : Iterate
     block : {"output", "state", "hidden", "prox-linear"}
-    solver : {"auto", "CLARABEL", "ECOS", "SCS"}
-        "auto" takes the one that serves the block best, and others when it misses the tolerance.
+    solver : {"auto", "native", "CLARABEL", "ECOS", "SCS"}
+        "auto" and "native" take the block's own solver. A block on which a user's constraint acts goes through
+        CVXPY all the same, to the solver that serves it best, and to others when that misses the tolerance.
     tol : float
         Relative duality gap aimed at; missing it warns with the gap reached.
     solver_options : mapping, optional

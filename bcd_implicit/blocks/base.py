@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, ClassVar
 
 import cvxpy as cp
@@ -15,22 +16,23 @@ from bcd_implicit.constraints import HIDDEN_VARIABLES, OUTPUT_VARIABLES, BlockVa
 from bcd_implicit.errors import BlockSolveError, ConvergenceWarning, InvalidInputError
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.result import BlockSolution
-from bcd_implicit.solvers import AUTO, run_solver
+from bcd_implicit.solvers import AUTO, NATIVE, run_solver
 
 
 class Block:
     """One convex subproblem: the training problem in some variables, all others fixed at an iterate.
 
     A subclass says which variables, poses them in CVXPY (:meth:`pose`), gives the same objective in NumPy
-    (:meth:`objective`), makes a solver's point feasible (:meth:`repair`) and certifies a point
-    (:meth:`certificate`).
+    (:meth:`objective`), makes a solver's point feasible (:meth:`repair`), certifies a point
+    (:meth:`certificate`) and may solve itself without CVXPY (:meth:`solve_native`).
     """
 
     name: ClassVar[str]
     letters: ClassVar[tuple[str, ...]]
     # Keyword arguments beyond the problem and the iterate.
     options: ClassVar[tuple[str, ...]] = ()
-    # The order in which "auto" tries the solvers: by measured speed on (n, p, m) = (10, 50, 400), then by accuracy.
+    # The order in which the conic solvers are tried where a user's constraint acts: by measured speed on
+    # (n, p, m) = (10, 50, 400), then by accuracy.
     preferred_solvers: ClassVar[tuple[str, ...]] = ("CLARABEL", "SCS", "ECOS")
 
     def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
@@ -39,6 +41,7 @@ class Block:
         self.named_constraints: dict[str, cp.Constraint] = {}
         self.user_constraints: list[cp.Constraint] = []
         self.posed_variables = BlockVariables()
+        self.build_seconds = 0.0
 
     def variables(self) -> BlockVariables:
         """The block's CVXPY variables; what the problem fixes at zero (D, b, d) is a constant."""
@@ -61,6 +64,12 @@ class Block:
             raise AssertionError(f"block '{self.name}' as posed is not convex: this is a defect, please report it")
         return posed
 
+    @cached_property
+    def constrained(self) -> bool:
+        """Whether a user's constraint acts on this block."""
+        users = self.problem.constraints
+        return bool(users) and any(apply_constraint(user, self.variables()) for user in users)
+
     def user_violation(self, it: Iterate) -> float:
         """The largest violation of the user's constraints on the block as posed; 0 without any."""
         if not self.user_constraints:
@@ -82,6 +91,26 @@ class Block:
         """Move a solver's point the last 1e-8 into the feasible set."""
         return it
 
+    def solve_native(
+        self, aim: float, met: Callable[[Iterate], bool]
+    ) -> tuple[Iterate, bool, Mapping[str, object]]:
+        """Solve without CVXPY, ignoring the user's constraints.
+
+        Parameters
+        ----------
+        aim : float
+            A first guess at how near the optimum is near enough, in units of the objective.
+        met : callable
+            Whether a point's certificate holds. What is returned should have passed it.
+
+        Returns
+        -------
+        iterate : Iterate
+        met : bool
+        multipliers : mapping
+        """
+        raise NotImplementedError
+
     def certificate(self, it: Iterate) -> Certificate:
         """Gap, residual and violation of a point, from the data."""
         raise NotImplementedError
@@ -92,28 +121,33 @@ def solve_prepared(
 ) -> BlockSolution:
     """Solve a block that stands, with a known solver and a checked tolerance.
 
-    With "auto" the block's own preferred solvers are tried in turn until one meets the tolerance; the best
-    certificate wins.
+    "auto" and "native" are the block's own solver, except where a user's constraint acts: there the block's
+    preferred conic solvers are tried in turn until one meets the tolerance, and the best certificate wins.
 
     Raises
     ------
     BlockSolveError
         No solver gave a point.
     InvalidInputError
-        Solver options without a solver's name.
+        Solver options without a conic solver's name.
 
     Warns
     -----
     ConvergenceWarning
         The certificate misses the tolerance, or no certificate exists and the solver was unsure.
     """
-    if solver_options and solver == AUTO:
-        raise InvalidInputError("solver_options", 'are one solver\'s own, but solver is "auto"', "Name the solver")
+    if solver_options and solver in (AUTO, NATIVE):
+        raise InvalidInputError(
+            "solver_options", f'are one conic solver\'s own, but solver is "{solver}"', "Name the solver"
+        )
+    candidates = (solver,)
+    if solver in (AUTO, NATIVE):
+        candidates = block.preferred_solvers if block.constrained else (NATIVE,)
     best: BlockSolution | None = None
     failure: BlockSolveError | None = None
-    for name in block.preferred_solvers if solver == AUTO else (solver,):
+    for name in candidates:
         try:
-            solution = _solve_once(block, name, tol, solver_options)
+            solution = _solve_natively(block, tol) if name == NATIVE else _solve_conic(block, name, tol, solver_options)
         except BlockSolveError as error:
             failure = failure or error
             continue
@@ -135,7 +169,31 @@ def solve_prepared(
     return best
 
 
-def _solve_once(block: Block, solver: str, tol: float, solver_options: Mapping[str, Any] | None) -> BlockSolution:
+def _solve_natively(block: Block, tol: float) -> BlockSolution:
+    start = time.perf_counter()
+    seen: list[tuple[Iterate, Certificate]] = []
+
+    def met(it: Iterate) -> bool:
+        certificate = block.certificate(it)
+        seen[:] = [(it, certificate)]
+        # Where no gap is known, the residual must do; it falls with the gap's square root.
+        return certificate.holds(tol) if certificate.known else certificate.kkt_residual <= np.sqrt(1e-2 * tol)
+
+    it, optimal, multipliers = block.solve_native(1e-2 * tol * block.problem.objective(block.it), met)
+    certificate = seen[0][1] if seen and seen[0][0] is it else block.certificate(it)
+    return BlockSolution(
+        block=block.name,
+        solver=NATIVE,
+        status="optimal" if optimal else "no further progress",
+        iterate=it,
+        objective=block.objective(it),
+        certificate=certificate,
+        multipliers=multipliers,
+        seconds=block.build_seconds + time.perf_counter() - start,
+    )
+
+
+def _solve_conic(block: Block, solver: str, tol: float, solver_options: Mapping[str, Any] | None) -> BlockSolution:
     start = time.perf_counter()
     posed = block.cvxpy_problem()
     status = run_solver(posed, block.name, solver, tol, solver_options)
@@ -152,7 +210,7 @@ def _solve_once(block: Block, solver: str, tol: float, solver_options: Mapping[s
         objective=block.objective(it),
         certificate=certificate,
         multipliers={k: c.dual_value for k, c in block.named_constraints.items()},
-        seconds=time.perf_counter() - start,
+        seconds=block.build_seconds + time.perf_counter() - start,
     )
 
 

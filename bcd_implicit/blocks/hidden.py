@@ -9,57 +9,69 @@ from __future__ import annotations
 import cvxpy as cp
 import numpy as np
 
-from bcd_implicit.blocks.base import Block
+from bcd_implicit.blocks.matrices import MatricesBlock, centred_regressors
+from bcd_implicit.blocks.proximal_newton import LIFT
 from bcd_implicit.certificates import hidden_certificate
-from bcd_implicit.penalties import column_norms
+from bcd_implicit.data import parts
+from bcd_implicit.problem import TrainingProblem
 
 
-class MatricesBlock(Block):
-    """What the two blocks in (A, B, b) share: the row balls, the group lasso and the ridge."""
+class _FenchelFit:
+    """The smooth part lambda/m sum [g*(Z) - X Z], Z = T W, in the inputs [X; U] less their means and the intercept.
 
-    letters = ("A", "B", "b")
+    With an intercept the centring changes b alone, and it makes large offsets harmless. The Hessian has a block a
+    row of T, lambda/m W diag(phi'(z_i)) W', of which only the part on the row's free entries is ever formed.
+    """
 
-    def pose_regularization(self, v):
-        """Ridge and group-lasso terms, and the constraints, of (A, B)."""
-        problem = self.problem
-        group, group_constraints = problem.group_lasso.cvxpy(v["B"])
-        # A radius of 0 leaves conic solvers no interior point: say what it means instead.
-        row_constraints = problem.row_ball.cvxpy(v["A"]) if problem.norm_bound > 0 else [v["A"] == 0]
-        if group_constraints and problem.kappa == 0:
-            group_constraints = [v["B"] == 0]
-        self.named_constraints = {"norm_bound": row_constraints[0]}
-        if group_constraints:
-            self.named_constraints["group_lasso"] = group_constraints[0]
-        ridge = 0.5 * problem.ridge_hidden * (cp.sum_squares(v["A"]) + cp.sum_squares(v["B"]))
-        return group + ridge, row_constraints + group_constraints
+    def __init__(self, problem: TrainingProblem, X: np.ndarray) -> None:
+        self.activation, self.weight = problem.activation, problem.fenchel_weight / problem.n_samples
+        self.W = centred_regressors(problem, X)
+        self.inner = self.weight * (X @ self.W.T)
+        self.curvature = self.weight * np.einsum("ij,ij->i", self.W, self.W)
 
-    def repair(self, it):
-        """Scale back rows that overshoot, and set to zero the columns of B that a solver only brought near it.
+    def value_and_gradient(self, T: np.ndarray) -> tuple[float, np.ndarray]:
+        Z = T @ self.W
+        value = self.weight * float(np.sum(self.activation.g_conjugate(Z))) - float(np.sum(self.inner * T))
+        return value, self.weight * (self.activation(Z) @ self.W.T) - self.inner
 
-        A conic solver's zero is about 1e-6. The columns below a threshold become exact zeros if the block's
-        objective does not rise by that and the user's constraints allow it, so a small but useful column stays.
-        """
-        problem = self.problem
-        it = it.replace(A=problem.row_ball.repair(it.A), B=problem.group_lasso.repair(it.B))
-        if problem.kappa == 0 and problem.group_lasso.form == "penalty":
-            return it
-        norms, objective, violation = column_norms(it.B), self.objective(it), self.user_violation(it)
-        for threshold in (1.0, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6):
-            small = norms <= threshold * norms.max()
-            if not small.any():
-                break
-            kept = norms[~small].sum()
-            # In constraint form the freed budget goes to the columns that stay.
-            growth = norms.sum() / kept if problem.group_lasso.form == "constraint" and kept > 0 else 1.0
-            sparse = it.replace(B=problem.group_lasso.repair(np.where(small, 0.0, it.B * growth)))
-            lower = self.objective(sparse) <= objective + 1e-12 * abs(objective)
-            if lower and self.user_violation(sparse) <= max(violation, 1e-9):
-                return sparse
-        return it
+    def hessian(self, T: np.ndarray) -> _RowBlocks:
+        slopes = self.weight * self.activation.derivative(T @ self.W)
+        return _RowBlocks(self.W, slopes)
 
-    def gradient_B(self, it):
-        """Gradient of the data term with respect to B, shape (n, p)."""
-        raise NotImplementedError
+
+class _RowBlocks:
+    """A block for each row of T: W diag(slopes_i) W'."""
+
+    def __init__(self, W: np.ndarray, slopes: np.ndarray) -> None:
+        self.W, self.slopes = W, slopes
+
+    def product(self, V: np.ndarray) -> np.ndarray:
+        return (self.slopes * (V @ self.W)) @ self.W.T
+
+    def storage(self, free: np.ndarray) -> int:
+        return len(free) * int(free.sum(axis=1).max()) ** 2
+
+    def solve(self, free: np.ndarray, diagonal: np.ndarray, sides: np.ndarray) -> np.ndarray:
+        n, size = len(free), int(free.sum(axis=1).max())
+        # Each row's free columns first, the rows with fewer of them padded.
+        columns = np.argsort(~free, axis=1, kind="stable")[:, :size]
+        rows = np.arange(n)[:, None]
+        used = free[rows, columns]
+        H = np.zeros((n, size, size))
+        for part in parts(self.W.shape[1], n * size):
+            active = np.sqrt(self.slopes[:, None, part]) * self.W[:, part][columns]
+            H += active @ active.transpose(0, 2, 1)
+        i = np.arange(size)
+        H[:, i, i] += diagonal[rows, columns]
+        # Scaled to unit diagonal and lifted a little: units play no part, and collinear inputs do no harm.
+        unit = np.sqrt(np.where(used & (H[:, i, i] > 0), H[:, i, i], 1.0))
+        H /= unit[:, :, None] * unit[:, None, :]
+        H *= used[:, :, None] & used[:, None, :]
+        H[:, i, i] = np.where(used, H[:, i, i], 1.0) + LIFT
+        R = np.where(used[..., None], sides[:, rows, columns].transpose(1, 2, 0), 0.0) / unit[:, :, None]
+        solved = np.zeros_like(sides)
+        solved[:, rows, columns] = np.where(used[..., None], np.linalg.solve(H, R) / unit[:, :, None], 0.0).transpose(2, 0, 1)
+        return solved
 
 
 class HiddenBlock(MatricesBlock):
@@ -95,6 +107,9 @@ class HiddenBlock(MatricesBlock):
         problem = self.problem
         V = problem.activation(problem.preactivation(it)) - it.X
         return problem.fenchel_weight / problem.n_samples * (V @ problem.U.T)
+
+    def smooth(self):
+        return _FenchelFit(self.problem, self.it.X)
 
     def certificate(self, it):
         return hidden_certificate(self.problem, it)

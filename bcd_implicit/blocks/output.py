@@ -5,11 +5,20 @@ min  (1/m) L(Y, CX + DU + d) + ridge/2 (||C||_F^2 + ||D||_F^2) + what does not d
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import cvxpy as cp
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 
 from bcd_implicit.blocks.base import Block
 from bcd_implicit.certificates import output_certificate
+
+
+# Collinear regressors leave the scaled Gram matrix singular: this much is added to its unit diagonal. What that and
+# rounding leave of the error, the next refinement takes.
+LIFT = 1e-13
+REFINEMENTS = 5
 
 
 class OutputBlock(Block):
@@ -39,6 +48,39 @@ class OutputBlock(Block):
     def objective(self, it):
         """(F); at an equilibrium its Fenchel term is zero and this is (T)."""
         return self.problem.objective(it)
+
+    @cached_property
+    def _inverse_hessian(self):
+        """The centred regressors W and a function R -> R (WW'/m + ridge)^-1, the factor computed once."""
+        problem, m = self.problem, self.problem.n_samples
+        W = np.vstack([self.it.X, problem.U]) if problem.pass_through else self.it.X
+        if problem.fit_intercept:
+            W = W - W.mean(axis=1, keepdims=True)
+        H = W @ W.T / m
+        H[np.diag_indices_from(H)] += problem.ridge
+        # To unit diagonal, so that inputs of any scale are alike; regressors that are zero stay out.
+        unit = np.sqrt(np.where(np.diag(H) > 0, np.diag(H), 1.0))
+        H /= unit * unit[:, None]
+        H[np.diag_indices_from(H)] += LIFT
+        factor = cho_factor(H, lower=True, overwrite_a=True, check_finite=False)
+        return W, lambda R: cho_solve(factor, (R / unit).T, check_finite=False).T / unit
+
+    def solve_native(self, aim, met):
+        """Newton steps: one for an exact solution, more only refine what rounding left."""
+        problem, it, n = self.problem, self.it, self.problem.n_hidden
+        W, inverse = self._inverse_hessian
+        CD = np.hstack([it.C, it.D]) if problem.pass_through else it.C
+        for _ in range(REFINEMENTS):
+            residual = problem.prediction(it) - problem.Y
+            if problem.fit_intercept:
+                residual -= residual.mean(axis=1, keepdims=True)
+            CD = CD - inverse(residual @ W.T / problem.n_samples + problem.ridge * CD)
+            it = it.replace(C=CD[:, :n], D=CD[:, n:] if problem.pass_through else np.zeros_like(it.D))
+            if problem.fit_intercept:
+                it = it.replace(d=it.d + (problem.Y - problem.prediction(it)).mean(axis=1))
+            if met(it):
+                return it, True, {}
+        return it, False, {}
 
     def certificate(self, it):
         return output_certificate(self.problem, it)

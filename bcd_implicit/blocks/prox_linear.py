@@ -7,18 +7,149 @@ residuals r_k = y_k - C x_k - D u_k - d,
                                  + kappa sum_j ||B_j + dB_j||_2 + ridge_hidden/2 (||A + dA||^2 + ||B + dB||^2)
     s.t.  ||A + dA||_inf <= norm_bound,                H = W W'/m
 
-With t = vec(dT), column by column, the smooth part is 1/2 t'Kt - k't + r'r/(2m),
-K = 1/m sum_k (w_k w_k') kron (N_k'C'C N_k) + mu H kron I: the number of samples and outputs is gone.
+The native solve works with the products dT -> gradient, of cost O(m n (n + p)); where these converge slowly, and in
+CVXPY, the number of samples and outputs is eliminated: with t = vec(dT), column by column, the smooth part is
+1/2 t'Kt - k't + r'r/(2m),  K = 1/m sum_k (w_k w_k') kron (N_k'C'C N_k) + mu H kron I.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import cvxpy as cp
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 
-from bcd_implicit.blocks.hidden import MatricesBlock
+from bcd_implicit.blocks.matrices import MatricesBlock, centred_regressors
+from bcd_implicit.blocks.proximal_newton import LIFT
 from bcd_implicit.certificates import prox_linear_certificate
-from bcd_implicit.data import check_number
+from bcd_implicit.data import check_number, parts
+from bcd_implicit.problem import Iterate, TrainingProblem
+
+# More numbers than this (512 MB) are computed anew for every product instead of kept.
+LARGEST_KEPT = 64_000_000
+
+
+class Linearisation:
+    """The outputs' first-order response to a change dT of (A | B | b), and the quadratic that comes of it.
+
+    The inputs are centred as in the hidden block. C = QR reduces the outputs to at most n: only
+    J_k = R N_k, shape (min(q, n), n), is ever formed, for as many samples at a time as fit into the cache.
+
+    Attributes
+    ----------
+    W : ndarray of shape (P, m)
+    H : ndarray of shape (P, P)
+        W W'/m.
+    residual : ndarray of shape (min(q, n), m)
+        Q'(y - prediction).
+    k : ndarray of shape (n, P)
+        Minus the gradient at dT = 0.
+    constant : float
+        The loss at dT = 0.
+    mean_curvature : float
+        Mean eigenvalue of N_k'C'C N_k over samples.
+    """
+
+    def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
+        self.A, self.n_samples = it.A, problem.n_samples
+        self.slopes = problem.activation.derivative(problem.preactivation(it))
+        Q, self.R = np.linalg.qr(it.C)
+        residual = problem.Y - problem.prediction(it)
+        self.residual, self.constant = Q.T @ residual, 0.5 * float(np.sum(residual**2)) / self.n_samples
+        self.W = centred_regressors(problem, it.X)
+        self.H = self.W @ self.W.T / self.n_samples
+        self._parts = parts(self.n_samples, len(self.A) ** 2)
+        self._kept: list[np.ndarray] | None = None
+        self._columns, self._gram = np.zeros(0, dtype=int), np.zeros((0, 0, len(self.A), len(self.A)))
+        if self.R.size * self.n_samples <= LARGEST_KEPT:
+            self._kept = [self._sensitivities(part) for part in self._parts]
+        pulled, square = np.empty_like(self.slopes), 0.0
+        for part, J in self._sensitivity_parts():
+            pulled[:, part] = (self.residual.T[part, None, :] @ J)[:, 0].T
+            square += float(np.sum(J**2))
+        self.k = pulled @ self.W.T / self.n_samples
+        self.mean_curvature = square / self.n_samples / len(self.A)
+
+    def _sensitivities(self, part: slice) -> np.ndarray:
+        """J_k = R (I - D_k A)^-1 D_k for some samples: shape (samples, min(q, n), n)."""
+        slopes = self.slopes.T[part]
+        transposed = np.eye(len(self.A)) - self.A.T * slopes[:, None, :]  # (I - D_k A)' = I - A' D_k
+        solved = np.linalg.solve(transposed, np.broadcast_to(self.R.T, (len(slopes), *self.R.T.shape)))
+        return solved.transpose(0, 2, 1) * slopes[:, None, :]
+
+    def _sensitivity_parts(self) -> Iterator[tuple[slice, np.ndarray]]:
+        for i, part in enumerate(self._parts):
+            yield part, self._sensitivities(part) if self._kept is None else self._kept[i]
+
+    def product(self, V: np.ndarray, mu: float) -> np.ndarray:
+        """The quadratic's Hessian times V, both of shape (n, P)."""
+        dZ = V @ self.W
+        for part, J in self._sensitivity_parts():
+            change = J @ dZ.T[part, :, None]
+            dZ[:, part] = (change.transpose(0, 2, 1) @ J)[:, 0].T
+        return dZ @ self.W.T / self.n_samples + mu * (V @ self.H)
+
+    def gram(self, columns: np.ndarray, mu: float) -> np.ndarray:
+        """K on some columns of dT: shape (columns, n, columns, n). The last one is kept, and serves fewer columns."""
+        if not np.isin(columns, self._columns).all():
+            self._columns, self._gram = columns, self._form_gram(columns)
+        place = np.searchsorted(self._columns, columns)
+        K = self._gram[np.ix_(place, place)]
+        i = np.arange(len(self.A))
+        K[:, :, i, i] += mu * self.H[np.ix_(columns, columns)][..., None]
+        return K.transpose(0, 2, 1, 3)
+
+    def _form_gram(self, columns: np.ndarray) -> np.ndarray:
+        """1/m sum_k (w_k w_k') kron (J_k'J_k), shape (columns, columns, n, n)."""
+        n, W = len(self.A), self.W[columns]
+        first, second = np.triu_indices(len(W))
+        half = np.zeros((len(first), n * n))
+        for whole, J in self._sensitivity_parts():
+            G = (J.transpose(0, 2, 1) @ J).reshape(-1, n * n)
+            for part in parts(len(G), len(first)):
+                samples = slice(whole.start + part.start, whole.start + part.stop)
+                half += (W[first, samples] * W[second, samples]) @ G[part]
+        K = np.empty((len(W), len(W), n, n))
+        K[first, second] = K[second, first] = half.reshape(-1, n, n) / self.n_samples
+        return K
+
+
+class _LinearisedFit:
+    """The smooth part as a function of T = base + dT."""
+
+    def __init__(self, linearisation: Linearisation, base: np.ndarray, mu: float) -> None:
+        self.linearisation, self.base, self.mu = linearisation, base, mu
+        self.curvature = (linearisation.mean_curvature + mu) * np.diag(linearisation.H)
+
+    def value_and_gradient(self, T: np.ndarray) -> tuple[float, np.ndarray]:
+        dT = T - self.base
+        image = self.product(dT)
+        return float(np.sum(dT * (0.5 * image - self.linearisation.k))), image - self.linearisation.k
+
+    def hessian(self, T: np.ndarray) -> _LinearisedFit:
+        return self  # quadratic: the same everywhere
+
+    def product(self, V: np.ndarray) -> np.ndarray:
+        return self.linearisation.product(V, self.mu)
+
+    def storage(self, free: np.ndarray) -> int:
+        return 2 * (len(free) * int(free.any(axis=0).sum())) ** 2
+
+    def solve(self, free: np.ndarray, diagonal: np.ndarray, sides: np.ndarray) -> np.ndarray:
+        columns = np.flatnonzero(free.any(axis=0))
+        used = np.flatnonzero(free[:, columns].T)
+        K = self.linearisation.gram(columns, self.mu).reshape(len(columns) * len(free), -1)[np.ix_(used, used)]
+        K[np.diag_indices_from(K)] += diagonal[:, columns].T.ravel()[used]
+        unit = np.sqrt(np.where(np.diag(K) > 0, np.diag(K), 1.0))
+        K /= unit * unit[:, None]
+        K[np.diag_indices_from(K)] += LIFT
+        R = sides[:, :, columns].transpose(0, 2, 1).reshape(len(sides), -1)[:, used] / unit
+        solved = np.zeros((len(sides), len(columns) * len(free)))
+        solved[:, used] = cho_solve(cho_factor(K, lower=True), R.T).T / unit
+        result = np.zeros_like(sides)
+        result[:, :, columns] = solved.reshape(len(sides), len(columns), len(free)).transpose(0, 2, 1)
+        return result
 
 
 class ProxLinearBlock(MatricesBlock):
@@ -40,55 +171,41 @@ class ProxLinearBlock(MatricesBlock):
 
     def __init__(self, problem, it, mu=None):
         super().__init__(problem, problem.at_equilibrium(it))
-        it, n, m = self.it, problem.n_hidden, problem.n_samples
-        slopes = problem.activation.derivative(problem.preactivation(it)).T[:, :, None]  # (m, n, 1)
-        N = np.linalg.solve(np.eye(n) - slopes * it.A, slopes * np.eye(n))
-        G = np.swapaxes(N, 1, 2) @ (it.C.T @ it.C) @ N  # (m, n, n)
-        W = np.vstack([it.X, problem.U, np.ones((int(problem.fit_intercept), m))])
-        self.residual = problem.Y - problem.prediction(it)
-        pulled = np.einsum("kij,ik->jk", N, it.C.T @ self.residual)  # N_k' C' r_k
-        P = len(W)
-        pairs = (W[:, None, :] * W[None, :, :]).reshape(P * P, m)
-        self.K = (pairs @ G.reshape(m, n * n) / m).reshape(P, P, n, n).transpose(0, 2, 1, 3).reshape(P * n, P * n)
-        self.H = W @ W.T / m
-        self.k = (pulled @ W.T / m).reshape(-1, order="F")
-        self.mean_curvature = float(np.trace(G.mean(axis=0)) / n)
+        self.linearisation = Linearisation(problem, self.it)
+        self.mean_curvature = self.linearisation.mean_curvature
         self.mu = self.mean_curvature if mu is None else check_number("mu", mu, 0)
-
-    def stacked(self, A, B, b):
-        """The change dT (n, n + p + 1) from the base point; NumPy arrays."""
-        parts = [A - self.it.A, B - self.it.B]
-        return np.hstack([*parts, (b - self.it.b)[:, None]] if self.problem.fit_intercept else parts)
 
     def pose(self, v):
         problem, it, n = self.problem, self.it, self.problem.n_hidden
-        parts = [v["A"] - it.A, v["B"] - it.B]
-        if problem.fit_intercept:
-            parts.append(cp.reshape(v["b"] - it.b, (n, 1), order="F"))
-        t = cp.vec(cp.hstack(parts), order="F")
+        dAB = cp.hstack([v["A"] - it.A, v["B"] - it.B])
+        db = cp.reshape(v["b"] - it.b + dAB @ self.means, (n, 1), order="F")
+        t = cp.vec(cp.hstack([dAB, db]) if problem.fit_intercept else dAB, order="F")
         # A quadratic form reaches CLARABEL and SCS as it is; a factor of K would add as many rows as variables.
-        K = self.K + self.mu * np.kron(self.H, np.eye(n))
+        linearised = self.linearisation
+        K = linearised.gram(np.arange(len(linearised.W)), self.mu).reshape(t.size, t.size)
         # Rounding leaves eigenvalues of -1e-16 ||K||, which CVXPY's factorisation for ECOS refuses: lift them.
         K = 0.5 * (K + K.T) + 100 * np.finfo(float).eps * np.linalg.norm(K) * np.eye(len(K))
-        smooth = 0.5 * cp.quad_form(t, cp.psd_wrap(K)) - self.k @ t
+        smooth = 0.5 * cp.quad_form(t, cp.psd_wrap(K)) - linearised.k.reshape(-1, order="F") @ t
         regularization, constraints = self.pose_regularization(v)
-        constant = 0.5 * np.sum(self.residual**2) / problem.n_samples + problem.output_regularization(it)
-        return smooth + regularization + constant, constraints
+        return smooth + regularization + linearised.constant + problem.output_regularization(it), constraints
 
     def objective(self, it):
         """(T) with the equilibrium linearised, plus the proximal term."""
-        problem = self.problem
-        dT = self.stacked(it.A, it.B, it.b)
-        t = dT.reshape(-1, order="F")
-        smooth = 0.5 * t @ (self.K @ t) - self.k @ t + 0.5 * self.mu * np.sum(dT * (dT @ self.H))
-        constant = 0.5 * np.sum(self.residual**2) / problem.n_samples
-        return float(smooth + constant) + problem.output_regularization(it) + problem.hidden_regularization(it)
+        problem, linearised = self.problem, self.linearisation
+        dT = self.stacked(it.A, it.B, it.b) - self.stacked(self.it.A, self.it.B, self.it.b)
+        smooth = float(np.sum(dT * (0.5 * linearised.product(dT, self.mu) - linearised.k)))
+        regularization = problem.output_regularization(it) + problem.hidden_regularization(it)
+        return smooth + linearised.constant + regularization
 
     def gradient_B(self, it):
         """Without the proximal term, which is the method's own and not the problem's."""
-        n = self.problem.n_hidden
-        t = self.stacked(it.A, it.B, it.b).reshape(-1, order="F")
-        return (self.K @ t - self.k).reshape(n, -1, order="F")[:, n : n + self.problem.n_inputs]
+        n, linearised = self.problem.n_hidden, self.linearisation
+        dT = self.stacked(it.A, it.B, it.b) - self.stacked(self.it.A, self.it.B, self.it.b)
+        return (linearised.product(dT, 0.0) - linearised.k)[:, n : n + self.problem.n_inputs]
+
+    def smooth(self):
+        base = self.stacked(self.it.A, self.it.B, self.it.b)
+        return _LinearisedFit(self.linearisation, base, self.mu)
 
     def certificate(self, it):
         return prox_linear_certificate(self.problem, self.it, it, self.mu)

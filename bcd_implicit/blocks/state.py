@@ -8,11 +8,73 @@ The term -x'Ax is not convex. With M = lambda (t I - A - A') + C'C the quadratic
 
 from __future__ import annotations
 
+import copy
+
 import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.blocks.base import Block
 from bcd_implicit.certificates import state_certificate
+from bcd_implicit.data import parts
+
+
+# Newton steps of a sample, halvings of a step, and how often the aim is lowered when the certificate asks for more.
+MAX_STEPS, HALVINGS, MAX_AIMS = 100, 12, 4
+ARMIJO = 1e-4
+# Added to the Hessian, relative to its mean diagonal: the proximal term leaves M singular where A + A' is large.
+LIFT = 1e-12
+
+
+class _Samples:
+    """The block's objective for some samples: Q the convex quadratic, ``linear`` and ``c`` one column a sample."""
+
+    def __init__(self, block: StateBlock, part: slice) -> None:
+        problem, it, self.weight = block.problem, block.it, block.problem.fenchel_weight
+        self.phi, self.A, self.bounds = problem.activation, it.A, problem.activation.domain
+        self.Q = block.convex_root.T @ block.convex_root
+        U, previous = problem.U[:, part], it.X[:, part]
+        residual = problem.Y[:, part] - it.D @ U - it.d[:, None]
+        pull = block.proximal @ previous
+        self.c = it.B @ U + it.b[:, None]
+        self.linear = it.C.T @ residual + self.weight * self.c + pull
+        self.constant = 0.5 * (np.sum(residual**2, axis=0) + np.sum(previous * pull, axis=0))
+        contraction = float(np.abs(it.A).sum(axis=1).max())
+        self.reach = 2 / (1 - contraction)
+        self.curvature_bound = np.linalg.norm(self.Q, 2) + self.weight * (float(self.phi.g_curvature(np.zeros(1))[0]) + contraction**2)
+
+    def subset(self, kept: np.ndarray) -> _Samples:
+        """The same for fewer samples."""
+        other = copy.copy(self)
+        other.c, other.linear, other.constant = self.c[:, kept], self.linear[:, kept], self.constant[kept]
+        return other
+
+    def value(self, X: np.ndarray) -> np.ndarray:
+        """The objective of every sample; m and the constant regularisation left out."""
+        rest = self.phi.g(X) - 0.5 * self.phi.quadratic_part * X**2 + self.phi.g_conjugate(self.A @ X + self.c)
+        return np.sum(X * (0.5 * (self.Q @ X) - self.linear) + self.weight * rest, axis=0) + self.constant
+
+    def gradient(self, X: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The gradient, zero where it pushes against a bound, and a bound on each sample's distance to its optimum.
+
+        The latter as in :func:`~bcd_implicit.certificates.state_certificate`, a little coarser.
+        """
+        rest = self.phi.g_derivative(X) - self.phi.quadratic_part * X + self.A.T @ self.phi(self.A @ X + self.c)
+        r = self.Q @ X - self.linear + self.weight * rest
+        r[(X <= self.bounds[0]) & (r > 0) | (X >= self.bounds[1]) & (r < 0)] = 0.0
+        furthest = np.abs(self.phi(self.c)).max(axis=0) + np.sqrt(2 * np.maximum(value, 0.0) / self.weight)
+        return r, self.reach * furthest * np.abs(r).sum(axis=0)
+
+    def direction(self, X: np.ndarray, r: np.ndarray) -> np.ndarray:
+        """Newton's direction in the coordinates in which the gradient is not zero."""
+        slopes = self.weight * self.phi.derivative(self.A @ X + self.c).T
+        H = self.Q + (self.A.T * slopes[:, None, :]) @ self.A  # (samples, n, n)
+        diagonal = np.einsum("kii->ki", H)
+        diagonal += self.weight * (self.phi.g_curvature(X) - self.phi.quadratic_part).T
+        diagonal += LIFT * (np.trace(self.Q) / len(X) + self.weight)
+        free = (r != 0).T
+        H *= free[:, :, None] & free[:, None, :]
+        diagonal[~free] = 1.0
+        return -np.linalg.solve(H, r.T[:, :, None])[:, :, 0].T
 
 
 class StateBlock(Block):
@@ -55,6 +117,48 @@ class StateBlock(Block):
 
     def repair(self, it):
         return it.replace(X=np.clip(it.X, *self.problem.activation.domain))
+
+    def solve_native(self, aim, met):
+        """Projected Newton, many samples at once; the aim is lowered until the certificate holds."""
+        it, m = self.it, self.problem.n_samples
+        for _ in range(MAX_AIMS):
+            X = np.empty_like(it.X)
+            for part in parts(m, self.problem.n_hidden**2):
+                X[:, part] = self._newton(it.X[:, part], _Samples(self, part), aim)
+            it = it.replace(X=X)
+            if met(it):
+                return it, True, {}
+            aim *= 1e-3
+        return it, False, {}
+
+    def _newton(self, X: np.ndarray, samples: _Samples, aim: float) -> np.ndarray:
+        """Bring every sample within ``aim`` of its optimum, from X: Newton steps in the coordinates off their bounds.
+
+        Each sample has its own step length along its own projected arc, and leaves once it is done.
+        """
+        X = np.clip(X, *samples.bounds)
+        value, todo = samples.value(X), np.arange(X.shape[1])
+        for _ in range(MAX_STEPS):
+            r, error = samples.gradient(X[:, todo], value[todo])
+            still = error > aim
+            if not still.any():
+                break
+            r, todo, samples = r[:, still], todo[still], samples.subset(still)
+            x, v = X[:, todo], value[todo]
+            direction, step, waiting = samples.direction(x, r), np.ones(len(todo)), np.ones(len(todo), dtype=bool)
+            for halving in range(HALVINGS + 1):
+                if halving == HALVINGS:  # a gradient step short enough to descend in any case
+                    direction[:, waiting], step[waiting] = -r[:, waiting], 1 / samples.curvature_bound
+                trial = np.clip(x + step * direction, *samples.bounds)
+                trial_value = samples.value(trial)
+                enough = v + ARMIJO * np.sum(r * (trial - x), axis=0) + 1e-15 * np.abs(v)
+                taken = waiting & ((trial_value <= enough) | (halving == HALVINGS))
+                X[:, todo[taken]], value[todo[taken]] = trial[:, taken], trial_value[taken]
+                waiting &= ~taken
+                if not waiting.any():
+                    break
+                step[waiting] /= 2
+        return X
 
     def certificate(self, it):
         return state_certificate(self.problem, self.it, it, self.proximal)
