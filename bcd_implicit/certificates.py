@@ -14,12 +14,14 @@ where s scales V into the domain of h* when there is no ridge to make h* finite 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from bcd_implicit.activations import Activation
+from bcd_implicit.data import parts
 from bcd_implicit.errors import NotWellPosedError
 from bcd_implicit.problem import Iterate, TrainingProblem
 
@@ -98,17 +100,29 @@ def output_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
     )
     G = problem.loss.gradient(problem.prediction(it), problem.Y) @ W.T / m + theta * ridge
     G_zero = problem.loss.gradient(np.zeros_like(problem.Y), problem.Y) @ W.T / m
-    H = W @ W.T / m + np.diag(ridge)
-    unit = np.sqrt(np.where(np.diag(H) > 0, np.diag(H), 1.0))  # so that a small column does not pass for a zero one
-    values, vectors = np.linalg.eigh(H / unit / unit[:, None])
-    kept = values > len(W) * np.finfo(float).eps * values.max(initial=0.0)
-    gap = 0.5 * float(np.sum((G / unit @ vectors[:, kept]) ** 2 / values[kept]))
+    gap = 0.5 * float(np.sum(G * _divided(G, W @ W.T / m + np.diag(ridge))))
     return Certificate(
         gap=gap,
         scale=max(problem.objective_at_states(it), _loss_of_zero(problem)),
         kkt_residual=_ratio(float(np.linalg.norm(G)), float(np.linalg.norm(G_zero))),
         violation=0.0,
     )
+
+
+def _divided(G: np.ndarray, H: np.ndarray) -> np.ndarray:
+    """G H^+ for positive semidefinite H, by eigenvalues where H is not safely positive definite."""
+    unit = np.sqrt(np.where(np.diag(H) > 0, np.diag(H), 1.0))  # so that a small column does not pass for a zero one
+    scaled, floor = H / unit / unit[:, None], len(H) * np.finfo(float).eps
+    try:
+        factor = np.linalg.cholesky(scaled)
+        if np.diag(factor).min() ** 2 > 1e3 * floor:
+            half = solve_triangular(factor, (G / unit).T, lower=True, check_finite=False)
+            return solve_triangular(factor, half, lower=True, trans=1, check_finite=False).T / unit
+    except np.linalg.LinAlgError:
+        pass
+    values, vectors = np.linalg.eigh(scaled)
+    kept = values > floor * values.max(initial=0.0)
+    return (G / unit @ vectors[:, kept] / values[kept]) @ vectors[:, kept].T / unit
 
 
 def _regressors(X: np.ndarray, U: np.ndarray | None, intercept: bool, m: int) -> np.ndarray:
@@ -205,33 +219,41 @@ def prox_linear_certificate(problem: TrainingProblem, base: Iterate, it: Iterate
     V = J dT - y, f*(s V) = s^2/2 ||V||^2 + s <V, y>. J is applied sample by sample; no Gram matrix is formed.
     """
     m, U, X = problem.n_samples, problem.U, base.X
-    slopes = problem.activation.derivative(problem.preactivation(base))
-    N = np.linalg.solve(np.eye(problem.n_hidden) - slopes.T[:, :, None] * base.A, _diagonals(slopes))
     r = problem.Y - problem.prediction(base)
-    dA, dB, db = it.A - base.A, it.B - base.B, it.b - base.b
+    # C = QR: outputs outside the range of C do not answer, and are a constant.
+    Q, R = np.linalg.qr(base.C)
+    r_inside = Q.T @ r
+    r_outside = float(np.sum(r**2) - np.sum(r_inside**2))
+    responses = _responses(problem, base, R)
 
     def linear(dZ: np.ndarray) -> np.ndarray:
-        """J without its scaling: predicted change of the outputs (q, m)."""
-        return base.C @ np.einsum("kij,jk->ik", N, dZ)
+        """J without its scaling: predicted change of the outputs, in the basis Q."""
+        return np.hstack([np.einsum("krj,jk->rk", J, dZ[:, part]) for part, J in responses()])
 
-    def dual_point(dZ: np.ndarray) -> np.ndarray:
-        """V W' pulled back to the preactivations: gradient with respect to dZ (n, m)."""
-        return (np.einsum("kij,ik->jk", N, base.C.T @ (linear(dZ) - r)) + mu * dZ) / m
+    def dual_point(dZ: np.ndarray, miss: np.ndarray) -> np.ndarray:
+        """V W' pulled back to the preactivations: gradient with respect to dZ (n, m); miss = linear(dZ) - r."""
+        pulled = [np.einsum("krj,rk->jk", J, miss[:, part]) for part, J in responses()]
+        return (np.hstack(pulled) + mu * dZ) / m
 
-    def smooth(dZ: np.ndarray) -> float:
-        return 0.5 * (float(np.sum((r - linear(dZ)) ** 2)) + mu * float(np.sum(dZ**2))) / m
+    def smooth(dZ: np.ndarray, miss: np.ndarray) -> float:
+        return 0.5 * (float(np.sum(miss**2)) + r_outside + mu * float(np.sum(dZ**2))) / m
 
-    dZ = dA @ X + dB @ U + db[:, None]
-    primal = smooth(dZ) + problem.hidden_regularization(it)
-    dZ_dual = dZ
+    dZ = (it.A - base.A) @ X + (it.B - base.B) @ U + (it.b - base.b)[:, None]
+    miss = linear(dZ) - r_inside
+    primal = smooth(dZ, miss) + problem.hidden_regularization(it)
+    P = dual_point(dZ, miss)
+    gradients = _data_gradient(P, X, U)
     if problem.fit_intercept:
         # The intercept enters quadratically: one Newton step makes its gradient zero.
-        curvature = np.einsum("kai,ab,kbj->ij", N, base.C.T @ base.C, N, optimize=True) / m
-        curvature += mu * np.eye(problem.n_hidden)
-        shift = np.linalg.lstsq(curvature, -dual_point(dZ).sum(axis=1), rcond=None)[0]
-        dZ_dual = dZ + shift[:, None]
-    P = dual_point(dZ_dual)
-    value, cross = smooth(dZ_dual), float(np.sum(r * (linear(dZ_dual) - r))) / m
+        curvature = mu * np.eye(problem.n_hidden)
+        for _, J in responses():
+            flat = J.reshape(-1, problem.n_hidden)
+            curvature += flat.T @ flat / m
+        shift = np.linalg.lstsq(curvature, -gradients[2], rcond=None)[0]
+        dZ = dZ + shift[:, None]
+        miss = linear(dZ) - r_inside
+        P = dual_point(dZ, miss)
+    value, cross = smooth(dZ, miss), (float(np.sum(r_inside * miss)) - r_outside) / m
     G_A, G_B = P @ X.T, P @ U.T
     at_base = float(np.sum(G_A * base.A) + np.sum(G_B * base.B))
 
@@ -239,23 +261,38 @@ def prox_linear_certificate(problem: TrainingProblem, base: Iterate, it: Iterate
         return -(s**2) * value - s * cross - s * at_base
 
     gap = primal - _best_dual(problem, dual_data, -G_A, -G_B)
-    gradients = _data_gradient(dual_point(dZ), X, U)
     zero_shift = -(base.A @ X + base.B @ U + base.b[:, None])
-    at_zero = _data_gradient(dual_point(zero_shift), X, U)
-    curvature_norm = (
-        float(np.linalg.norm(base.C, 2)) ** 2 * float(np.linalg.norm(N, 2, axis=(1, 2)).max()) ** 2 + mu
-    ) / m
+    at_zero = _data_gradient(dual_point(zero_shift, linear(zero_shift) - r_inside), X, U)
+    largest = max(float(np.einsum("krj,krj->k", J, J).max()) for _, J in responses())
     return Certificate(
         gap=max(gap, 0.0),
-        scale=max(primal, smooth(np.zeros_like(X)), _nothing(problem, base)),
-        kkt_residual=_prox_residual(problem, it, gradients, at_zero, curvature_norm),
+        scale=max(primal, smooth(np.zeros_like(X), -r_inside), _nothing(problem, base)),
+        kkt_residual=_prox_residual(problem, it, gradients, at_zero, (largest + mu) / m),
         violation=problem.violation(it),
     )
 
 
-def _diagonals(slopes: np.ndarray) -> np.ndarray:
-    """(n, m) slopes as m diagonal matrices (m, n, n)."""
-    return slopes.T[:, :, None] * np.eye(len(slopes))
+def _responses(
+    problem: TrainingProblem, base: Iterate, R: np.ndarray
+) -> Callable[[], Iterable[tuple[slice, np.ndarray]]]:
+    """A function that runs through R N_k = R (I - D_k A)^-1 D_k, as (samples, len(R), n), a part of the samples a time.
+
+    They are kept while they fit into memory (512 MB), and computed anew each time otherwise.
+    """
+    n, m = problem.n_hidden, problem.n_samples
+    slopes = problem.activation.derivative(problem.preactivation(base)).T
+
+    def part_of(part: slice) -> np.ndarray:
+        # Transposed: (R (I - DA)^-1 D)' = D S with (I - A'D) S = R'.
+        backward = np.eye(n) - base.A.T * slopes[part, None, :]
+        S = np.linalg.solve(backward, np.broadcast_to(R.T, (len(backward), n, len(R))))
+        return np.swapaxes(slopes[part, :, None] * S, 1, 2)
+
+    slices = parts(m, n * n)
+    if m * R.size > 64_000_000:
+        return lambda: ((part, part_of(part)) for part in slices)
+    kept = [(part, part_of(part)) for part in slices]
+    return lambda: kept
 
 
 def _best_dual(

@@ -44,6 +44,7 @@ class _RowBlocks:
 
     def __init__(self, W: np.ndarray, slopes: np.ndarray) -> None:
         self.W, self.slopes = W, slopes
+        self.rows, self.columns = np.diag(slopes.sum(axis=1)), np.einsum("ij,ij->i", W, W) / W.shape[1]
 
     def product(self, V: np.ndarray) -> np.ndarray:
         return (self.slopes * (V @ self.W)) @ self.W.T

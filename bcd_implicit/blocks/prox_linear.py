@@ -47,8 +47,8 @@ class Linearisation:
         Minus the gradient at dT = 0.
     constant : float
         The loss at dT = 0.
-    mean_curvature : float
-        Mean eigenvalue of N_k'C'C N_k over samples.
+    rows : ndarray of shape (n, n)
+        Mean of N_k'C'C N_k over samples, and ``mean_curvature`` its mean eigenvalue.
     """
 
     def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
@@ -64,19 +64,20 @@ class Linearisation:
         self._columns, self._gram = np.zeros(0, dtype=int), np.zeros((0, 0, len(self.A), len(self.A)))
         if self.R.size * self.n_samples <= LARGEST_KEPT:
             self._kept = [self._sensitivities(part) for part in self._parts]
-        pulled, square = np.empty_like(self.slopes), 0.0
+        pulled, self.rows = np.empty_like(self.slopes), np.zeros_like(self.A)
         for part, J in self._sensitivity_parts():
-            pulled[:, part] = (self.residual.T[part, None, :] @ J)[:, 0].T
-            square += float(np.sum(J**2))
+            pulled[:, part] = np.einsum("rnk,rk->nk", J, self.residual[:, part])
+            flat = J.transpose(1, 0, 2).reshape(len(self.A), -1)
+            self.rows += flat @ flat.T / self.n_samples
         self.k = pulled @ self.W.T / self.n_samples
-        self.mean_curvature = square / self.n_samples / len(self.A)
+        self.mean_curvature = float(np.trace(self.rows)) / len(self.A)
 
     def _sensitivities(self, part: slice) -> np.ndarray:
-        """J_k = R (I - D_k A)^-1 D_k for some samples: shape (samples, min(q, n), n)."""
+        """J_k = R (I - D_k A)^-1 D_k for some samples: shape (min(q, n), n, samples)."""
         slopes = self.slopes.T[part]
         transposed = np.eye(len(self.A)) - self.A.T * slopes[:, None, :]  # (I - D_k A)' = I - A' D_k
         solved = np.linalg.solve(transposed, np.broadcast_to(self.R.T, (len(slopes), *self.R.T.shape)))
-        return solved.transpose(0, 2, 1) * slopes[:, None, :]
+        return np.ascontiguousarray((solved * slopes[:, :, None]).transpose(2, 1, 0))
 
     def _sensitivity_parts(self) -> Iterator[tuple[slice, np.ndarray]]:
         for i, part in enumerate(self._parts):
@@ -86,8 +87,7 @@ class Linearisation:
         """The quadratic's Hessian times V, both of shape (n, P)."""
         dZ = V @ self.W
         for part, J in self._sensitivity_parts():
-            change = J @ dZ.T[part, :, None]
-            dZ[:, part] = (change.transpose(0, 2, 1) @ J)[:, 0].T
+            dZ[:, part] = np.einsum("rnk,rk->nk", J, np.einsum("rnk,nk->rk", J, dZ[:, part]))
         return dZ @ self.W.T / self.n_samples + mu * (V @ self.H)
 
     def gram(self, columns: np.ndarray, mu: float) -> np.ndarray:
@@ -106,7 +106,7 @@ class Linearisation:
         first, second = np.triu_indices(len(W))
         half = np.zeros((len(first), n * n))
         for whole, J in self._sensitivity_parts():
-            G = (J.transpose(0, 2, 1) @ J).reshape(-1, n * n)
+            G = (J.transpose(2, 1, 0) @ J.transpose(2, 0, 1)).reshape(-1, n * n)
             for part in parts(len(G), len(first)):
                 samples = slice(whole.start + part.start, whole.start + part.stop)
                 half += (W[first, samples] * W[second, samples]) @ G[part]
@@ -120,7 +120,9 @@ class _LinearisedFit:
 
     def __init__(self, linearisation: Linearisation, base: np.ndarray, mu: float) -> None:
         self.linearisation, self.base, self.mu = linearisation, base, mu
-        self.curvature = (linearisation.mean_curvature + mu) * np.diag(linearisation.H)
+        self.columns = np.diag(linearisation.H)
+        self.rows = linearisation.rows + mu * np.eye(len(base))
+        self.curvature = (linearisation.mean_curvature + mu) * self.columns
 
     def value_and_gradient(self, T: np.ndarray) -> tuple[float, np.ndarray]:
         dT = T - self.base

@@ -29,15 +29,29 @@ from bcd_implicit.problem import TrainingProblem
 MAX_ITERATIONS = 200
 ARMIJO = 1e-4
 HALVINGS = 12
+FIRST_STEPS, MOST_STEPS = 4, 32
 # The Newton matrix, scaled to unit diagonal, is lifted by this much: collinear inputs make it singular.
 LIFT = 1e-12
 # Systems that need more numbers than this (160 MB) are not factorised.
 LARGEST_SYSTEM = 20_000_000
 CG_STEPS, CG_TOL = 50, 0.1
+# The least curvature that the preconditioner takes a row for, relative to the largest.
+FLOOR, TINY = 1e-6, np.finfo(float).tiny
 
 
 class Hessian(Protocol):
-    """The second derivative of f at one point."""
+    """The second derivative of f at one point.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (n, n)
+        Its part between rows, averaged over samples: the Hessian is near rows kron diag(columns).
+    columns : ndarray of shape (P,)
+        Mean squares of the regressors.
+    """
+
+    rows: np.ndarray
+    columns: np.ndarray
 
     def product(self, V: np.ndarray) -> np.ndarray:
         """Its product with V, shape (n, P)."""
@@ -190,10 +204,10 @@ def minimise(
     """
     terms = Terms(problem)
     value, G = smooth.value_and_gradient(T)
-    objective, stretch, last_decrease = value + terms.value(T), 1.0, np.inf
+    objective, stretch, last_decrease, n_steps = value + terms.value(T), 1.0, np.inf, FIRST_STEPS
     for _ in range(MAX_ITERATIONS):
         start = objective
-        T, value, G, stretch = _proximal_step(smooth, terms, T, value, G, stretch)
+        T, value, G, stretch = _proximal_steps(smooth, terms, T, value, G, stretch, n_steps)
         objective = value + terms.value(T)
         face, gradient = terms.face(T, G)
         direction = newton_direction(smooth, T, terms, face, gradient)
@@ -210,6 +224,7 @@ def minimise(
         # Convergence is quadratic at the end: the next decrease is to this one at most as this one to the last.
         promised = decrease * min(1.0, decrease / last_decrease) if step == 1.0 else decrease
         last_decrease = decrease
+        n_steps = 1 if step == 1.0 else min(2 * n_steps, MOST_STEPS)
         stuck = start - objective <= 1e-15 * abs(start)
         if promised <= aim or stuck:
             if met(T):
@@ -220,23 +235,39 @@ def minimise(
     return T, met(T)
 
 
-def _proximal_step(
-    smooth: Smooth, terms: Terms, T: np.ndarray, value: float, G: np.ndarray, stretch: float
+def _proximal_steps(
+    smooth: Smooth, terms: Terms, T: np.ndarray, value: float, G: np.ndarray, stretch: float, n_steps: int
 ) -> tuple[np.ndarray, float, np.ndarray, float]:
-    """One step in the metric stretch * curvature, the stretch doubled until the quadratic bound holds.
+    """Accelerated proximal-gradient steps (Beck, Teboulle 2009) in the metric stretch * curvature.
 
-    A diagonal times its dimension bounds any positive semidefinite matrix, so the doubling ends.
+    The stretch is doubled until the quadratic bound holds; a diagonal times its dimension bounds any positive
+    semidefinite matrix, so that ends. The momentum starts anew where it would raise the objective.
     """
-    gradient = G + terms.ridge * T
-    while True:
-        metric = stretch * smooth.curvature + terms.ridge
-        trial = terms.prox(T - gradient / metric, 1 / metric)
-        change = trial - T
-        trial_value, trial_G = smooth.value_and_gradient(trial)
-        bound = value + float(np.sum(G * change)) + 0.5 * stretch * float(smooth.curvature @ np.sum(change**2, axis=0))
-        if trial_value <= bound + 1e-14 * abs(value) or stretch > len(smooth.curvature):
-            return trial, trial_value, trial_G, max(0.7 * stretch, 0.1)
-        stretch *= 2
+    objective, momentum, base = value + terms.value(T), 1.0, T
+    for k in range(n_steps):
+        gradient = G + terms.ridge * base
+        while True:
+            metric = stretch * smooth.curvature + terms.ridge
+            trial = terms.prox(base - gradient / metric, 1 / metric)
+            change = trial - base
+            trial_value, trial_G = smooth.value_and_gradient(trial)
+            bound = value + float(np.sum(G * change)) + 0.5 * stretch * float(smooth.curvature @ np.sum(change**2, axis=0))
+            if trial_value <= bound + 1e-14 * abs(value) or stretch > len(smooth.curvature):
+                break
+            stretch *= 2
+        trial_objective = trial_value + terms.value(trial)
+        if base is not T and trial_objective > objective:
+            momentum, base = 1.0, T
+            value, G = smooth.value_and_gradient(T)
+            continue
+        last, T, objective, T_value, T_G = T, trial, trial_objective, trial_value, trial_G
+        value, G, base = T_value, T_G, T
+        if k < n_steps - 1:
+            next_momentum = 0.5 * (1 + np.sqrt(1 + 4 * momentum**2))
+            base = T + (momentum - 1) / next_momentum * (T - last)
+            momentum = next_momentum
+            value, G = smooth.value_and_gradient(base)
+    return T, T_value, T_G, max(0.7 * stretch, 0.1)
 
 
 def newton_direction(smooth: Smooth, T: np.ndarray, terms: Terms, face: Face, gradient: np.ndarray) -> np.ndarray:
@@ -250,7 +281,7 @@ def newton_direction(smooth: Smooth, T: np.ndarray, terms: Terms, face: Face, gr
     hessian = smooth.hessian(T)
     diagonal = np.broadcast_to(terms.ridge, gradient.shape).copy()
     terms.B(diagonal)[:] += face.weights
-    direction, done = _by_conjugate_gradients(hessian, terms, face, diagonal, smooth.curvature, gradient)
+    direction, done = _by_conjugate_gradients(hessian, terms, face, diagonal, gradient)
     n_sides = 1 + np.count_nonzero(face.weights) + len(face.rows) + int(face.group_binds)
     if done or hessian.storage(face.free) + n_sides * gradient.size > LARGEST_SYSTEM:
         return direction
@@ -284,27 +315,47 @@ def _by_factorisation(
 
 
 def _by_conjugate_gradients(
-    hessian: Hessian, terms: Terms, face: Face, diagonal: np.ndarray, curvature: np.ndarray, gradient: np.ndarray
+    hessian: Hessian, terms: Terms, face: Face, diagonal: np.ndarray, gradient: np.ndarray
 ) -> tuple[np.ndarray, bool]:
-    """Inexactly and without a matrix, by steps that never leave the face; and whether that met the tolerance."""
-    scaling = np.where(face.free, 1 / (curvature + diagonal), 0.0)  # the preconditioner: the diagonal
-    row_lengths = np.einsum("ij,ij->i", terms.A(scaling)[face.rows], np.abs(face.signs))
-    group_length = float(np.sum(terms.B(scaling) * face.units**2))
+    """Inexactly and without a matrix, by steps that never leave the face; and whether that met the tolerance.
+
+    Preconditioned by rows kron diag(columns) + diagonal: exactly on the columns of B and b, which are free as a
+    whole, and by its diagonal on A, of which only some entries are.
+    """
+    values, vectors = np.linalg.eigh(hessian.rows)
+    values = np.maximum(values, FLOOR * values[-1])
+    B_scaling = 1 / (values[:, None] * hessian.columns[terms.n :] + diagonal[:1, terms.n :])
+    A_scaling = terms.A(hessian.columns) * np.maximum(np.diag(hessian.rows), FLOOR * values[-1])[:, None]
+    A_scaling = np.where(terms.A(face.free), 1 / (A_scaling + terms.A(diagonal)), 0.0)
+
+    def scaled(R: np.ndarray) -> np.ndarray:
+        B = vectors @ (B_scaling * (vectors.T @ R[:, terms.n :]))
+        return np.hstack([A_scaling * terms.A(R), np.where(face.free[:, terms.n :], B, 0.0)])
+
+    lengths = np.maximum(np.einsum("ij,ij->i", A_scaling[face.rows], np.abs(face.signs)), TINY)
+    group_normal = np.zeros_like(gradient)
+    if face.group_binds:
+        terms.B(group_normal)[:] = face.units
+    group_across = scaled(group_normal)
+    group_length = max(float(np.sum(group_across * group_normal)), TINY)
 
     def precondition(R: np.ndarray) -> np.ndarray:
-        Z = scaling * R
-        along = np.einsum("ij,ij->i", terms.A(Z)[face.rows], face.signs) / row_lengths
-        terms.A(Z)[face.rows] -= along[:, None] * face.signs * terms.A(scaling)[face.rows]
+        """The preconditioned residual within the face; from R itself, what the boundaries bear is taken in place.
+
+        Else it stays in R while the rest shrinks, and its rounding pushes the search off the face.
+        """
+        bearing = np.einsum("ij,ij->i", A_scaling[face.rows] * terms.A(R)[face.rows], face.signs) / lengths
+        terms.A(R)[face.rows] -= bearing[:, None] * face.signs
         if face.group_binds:
-            terms.B(Z)[:] -= float(np.sum(terms.B(Z) * face.units)) / group_length * face.units * terms.B(scaling)
-        return Z
+            R -= float(np.sum(group_across * R)) / group_length * group_normal
+        return scaled(R)
 
     def product(V: np.ndarray) -> np.ndarray:
         out = hessian.product(V) + diagonal * V
         terms.B(out)[:] -= face.weights * np.einsum("ij,ij->j", terms.B(V), face.units) * face.units
         return np.where(face.free, out, 0.0)
 
-    solution, residual = np.zeros_like(gradient), -gradient
+    solution, residual = np.zeros_like(gradient), np.where(face.free, -gradient, 0.0)
     Z = precondition(residual)
     search, size = Z, float(np.sum(residual * Z))
     first = size
