@@ -212,19 +212,26 @@ def hidden_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
     )
 
 
-def prox_linear_certificate(problem: TrainingProblem, base: Iterate, it: Iterate, mu: float) -> Certificate:
+# R N_k for all samples, as (samples, R N_k of shape (len(R), n)), some samples at a time.
+Responses = Callable[[], Iterable[tuple[slice, np.ndarray]]]
+
+
+def prox_linear_certificate(
+    problem: TrainingProblem, base: Iterate, it: Iterate, mu: float, responses: Responses | None = None
+) -> Certificate:
     """Certificate of (A, B, b) in the prox-linear block, linearised at the equilibrium ``base``.
 
     The smooth part is 1/2 ||y - J dT||^2 with rows (r_k - C N_k dT w_k)/sqrt(m) and sqrt(mu/m) dT w_k, so with
     V = J dT - y, f*(s V) = s^2/2 ||V||^2 + s <V, y>. J is applied sample by sample; no Gram matrix is formed.
+    ``responses`` are :func:`equilibrium_responses` at the base, for who certifies several points.
     """
     m, U, X = problem.n_samples, problem.U, base.X
     r = problem.Y - problem.prediction(base)
     # C = QR: outputs outside the range of C do not answer, and are a constant.
-    Q, R = np.linalg.qr(base.C)
+    Q, _ = np.linalg.qr(base.C)
     r_inside = Q.T @ r
     r_outside = float(np.sum(r**2) - np.sum(r_inside**2))
-    responses = _responses(problem, base, R)
+    responses = responses or equilibrium_responses(problem, base)
 
     def linear(dZ: np.ndarray) -> np.ndarray:
         """J without its scaling: predicted change of the outputs, in the basis Q."""
@@ -272,14 +279,13 @@ def prox_linear_certificate(problem: TrainingProblem, base: Iterate, it: Iterate
     )
 
 
-def _responses(
-    problem: TrainingProblem, base: Iterate, R: np.ndarray
-) -> Callable[[], Iterable[tuple[slice, np.ndarray]]]:
-    """A function that runs through R N_k = R (I - D_k A)^-1 D_k, as (samples, len(R), n), a part of the samples a time.
+def equilibrium_responses(problem: TrainingProblem, base: Iterate) -> Responses:
+    """How the outputs respond to the preactivations at an equilibrium: R N_k = R (I - D_k A)^-1 D_k with C = QR.
 
     They are kept while they fit into memory (512 MB), and computed anew each time otherwise.
     """
     n, m = problem.n_hidden, problem.n_samples
+    R = np.linalg.qr(base.C)[1]
     slopes = problem.activation.derivative(problem.preactivation(base)).T
 
     def part_of(part: slice) -> np.ndarray:

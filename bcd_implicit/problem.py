@@ -228,7 +228,11 @@ class TrainingProblem:
 
     def prediction(self, it: Iterate) -> np.ndarray:
         """CX + DU + d, shape (q, m)."""
-        return it.C @ it.X + it.D @ self.U + it.d[:, None]
+        prediction = it.C @ it.X
+        if self.pass_through:
+            prediction += it.D @ self.U
+        prediction += it.d[:, None]
+        return prediction
 
     def mean_loss(self, it: Iterate) -> float:
         """(1/m) L(Y, CX + DU + d)."""

@@ -31,7 +31,7 @@ class _FenchelFit:
 
     def value_and_gradient(self, T: np.ndarray) -> tuple[float, np.ndarray]:
         Z = T @ self.W
-        value = self.weight * float(np.sum(self.activation.g_conjugate(Z))) - float(np.sum(self.inner * T))
+        value = self.weight * float(np.sum(self.activation.g_conjugate(Z))) - float(np.vdot(self.inner, T))
         return value, self.weight * (self.activation(Z) @ self.W.T) - self.inner
 
     def hessian(self, T: np.ndarray) -> _RowBlocks:
@@ -48,6 +48,10 @@ class _RowBlocks:
 
     def product(self, V: np.ndarray) -> np.ndarray:
         return (self.slopes * (V @ self.W)) @ self.W.T
+
+    def cost(self, free: np.ndarray) -> tuple[float, float]:
+        (P, m), size = self.W.shape, float(free.sum(axis=1).max())
+        return 3 * len(free) * size**2 * (m + size), 4.0 * len(free) * P * m
 
     def storage(self, free: np.ndarray) -> int:
         return len(free) * int(free.sum(axis=1).max()) ** 2

@@ -15,6 +15,7 @@ CVXPY, the number of samples and outputs is eliminated: with t = vec(dT), column
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import cvxpy as cp
 import numpy as np
@@ -22,7 +23,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from bcd_implicit.blocks.matrices import MatricesBlock, centred_regressors
 from bcd_implicit.blocks.proximal_newton import LIFT
-from bcd_implicit.certificates import prox_linear_certificate
+from bcd_implicit.certificates import equilibrium_responses, prox_linear_certificate
 from bcd_implicit.data import check_number, parts
 from bcd_implicit.problem import Iterate, TrainingProblem
 
@@ -49,6 +50,8 @@ class Linearisation:
         The loss at dT = 0.
     rows : ndarray of shape (n, n)
         Mean of N_k'C'C N_k over samples, and ``mean_curvature`` its mean eigenvalue.
+    curvature : ndarray of shape (P,)
+        The diagonal of K, averaged over rows.
     """
 
     def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
@@ -61,16 +64,18 @@ class Linearisation:
         self.H = self.W @ self.W.T / self.n_samples
         self._parts = parts(self.n_samples, len(self.A) ** 2)
         self._kept: list[np.ndarray] | None = None
-        self._columns, self._gram = np.zeros(0, dtype=int), np.zeros((0, 0, len(self.A), len(self.A)))
+        self._columns, self._gram = np.zeros(0, dtype=int), np.zeros((0, len(self.A), 0, len(self.A)))
         if self.R.size * self.n_samples <= LARGEST_KEPT:
             self._kept = [self._sensitivities(part) for part in self._parts]
-        pulled, self.rows = np.empty_like(self.slopes), np.zeros_like(self.A)
+        pulled, traces, self.rows = np.empty_like(self.slopes), np.empty(self.n_samples), np.zeros_like(self.A)
         for part, J in self._sensitivity_parts():
             pulled[:, part] = np.einsum("rnk,rk->nk", J, self.residual[:, part])
+            traces[part] = np.einsum("rnk,rnk->k", J, J)
             flat = J.transpose(1, 0, 2).reshape(len(self.A), -1)
             self.rows += flat @ flat.T / self.n_samples
         self.k = pulled @ self.W.T / self.n_samples
-        self.mean_curvature = float(np.trace(self.rows)) / len(self.A)
+        self.mean_curvature = float(traces.mean()) / len(self.A)
+        self.curvature = self.W**2 @ traces / traces.size / len(self.A)
 
     def _sensitivities(self, part: slice) -> np.ndarray:
         """J_k = R (I - D_k A)^-1 D_k for some samples: shape (min(q, n), n, samples)."""
@@ -85,6 +90,9 @@ class Linearisation:
 
     def product(self, V: np.ndarray, mu: float) -> np.ndarray:
         """The quadratic's Hessian times V, both of shape (n, P)."""
+        if len(self._columns) == len(self.W):  # the Gram matrix is there, and small, or it would not be
+            image = self._gram.reshape(V.size, V.size) @ V.ravel(order="F")
+            return image.reshape(V.shape, order="F") + mu * (V @ self.H)
         dZ = V @ self.W
         for part, J in self._sensitivity_parts():
             dZ[:, part] = np.einsum("rnk,rk->nk", J, np.einsum("rnk,nk->rk", J, dZ[:, part]))
@@ -92,16 +100,19 @@ class Linearisation:
 
     def gram(self, columns: np.ndarray, mu: float) -> np.ndarray:
         """K on some columns of dT: shape (columns, n, columns, n). The last one is kept, and serves fewer columns."""
-        if not np.isin(columns, self._columns).all():
+        if not self.has_gram(columns):
             self._columns, self._gram = columns, self._form_gram(columns)
-        place = np.searchsorted(self._columns, columns)
-        K = self._gram[np.ix_(place, place)]
-        i = np.arange(len(self.A))
-        K[:, :, i, i] += mu * self.H[np.ix_(columns, columns)][..., None]
-        return K.transpose(0, 2, 1, 3)
+        place, i = np.searchsorted(self._columns, columns), np.arange(len(self.A))
+        K = self._gram[place][:, :, place]
+        K[:, i, :, i] += mu * self.H[np.ix_(columns, columns)]
+        return K
+
+    def has_gram(self, columns: np.ndarray) -> bool:
+        """Whether K on these columns is at hand."""
+        return bool(np.isin(columns, self._columns).all())
 
     def _form_gram(self, columns: np.ndarray) -> np.ndarray:
-        """1/m sum_k (w_k w_k') kron (J_k'J_k), shape (columns, columns, n, n)."""
+        """1/m sum_k (w_k w_k') kron (J_k'J_k), shape (columns, n, columns, n)."""
         n, W = len(self.A), self.W[columns]
         first, second = np.triu_indices(len(W))
         half = np.zeros((len(first), n * n))
@@ -112,7 +123,7 @@ class Linearisation:
                 half += (W[first, samples] * W[second, samples]) @ G[part]
         K = np.empty((len(W), len(W), n, n))
         K[first, second] = K[second, first] = half.reshape(-1, n, n) / self.n_samples
-        return K
+        return np.ascontiguousarray(K.transpose(0, 2, 1, 3))
 
 
 class _LinearisedFit:
@@ -122,18 +133,24 @@ class _LinearisedFit:
         self.linearisation, self.base, self.mu = linearisation, base, mu
         self.columns = np.diag(linearisation.H)
         self.rows = linearisation.rows + mu * np.eye(len(base))
-        self.curvature = (linearisation.mean_curvature + mu) * self.columns
+        self.curvature = linearisation.curvature + mu * self.columns
 
     def value_and_gradient(self, T: np.ndarray) -> tuple[float, np.ndarray]:
         dT = T - self.base
         image = self.product(dT)
-        return float(np.sum(dT * (0.5 * image - self.linearisation.k))), image - self.linearisation.k
+        return float(np.vdot(dT, 0.5 * image - self.linearisation.k)), image - self.linearisation.k
 
     def hessian(self, T: np.ndarray) -> _LinearisedFit:
         return self  # quadratic: the same everywhere
 
     def product(self, V: np.ndarray) -> np.ndarray:
         return self.linearisation.product(V, self.mu)
+
+    def cost(self, free: np.ndarray) -> tuple[float, float]:
+        columns, (n, P), lin = np.flatnonzero(free.any(axis=0)), free.shape, self.linearisation
+        gram = 0.0 if lin.has_gram(columns) else lin.n_samples * (n * len(columns)) ** 2
+        product = 2.0 * (n * P) ** 2 if lin.has_gram(np.arange(P)) else 4.0 * lin.n_samples * n * (P + len(lin.R))
+        return gram + np.count_nonzero(free) ** 3 / 3, product
 
     def storage(self, free: np.ndarray) -> int:
         return 2 * (len(free) * int(free.any(axis=0).sum())) ** 2
@@ -210,4 +227,9 @@ class ProxLinearBlock(MatricesBlock):
         return _LinearisedFit(self.linearisation, base, self.mu)
 
     def certificate(self, it):
-        return prox_linear_certificate(self.problem, self.it, it, self.mu)
+        return prox_linear_certificate(self.problem, self.it, it, self.mu, self._responses)
+
+    @cached_property
+    def _responses(self):
+        """The certificate's own view of the linearisation: it does not trust the solver's."""
+        return equilibrium_responses(self.problem, self.it)

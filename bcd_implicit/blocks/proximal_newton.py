@@ -29,14 +29,15 @@ from bcd_implicit.problem import TrainingProblem
 MAX_ITERATIONS = 200
 ARMIJO = 1e-4
 HALVINGS = 12
-FIRST_STEPS, MOST_STEPS = 4, 32
 # The Newton matrix, scaled to unit diagonal, is lifted by this much: collinear inputs make it singular.
 LIFT = 1e-12
 # Systems that need more numbers than this (160 MB) are not factorised.
 LARGEST_SYSTEM = 20_000_000
-CG_STEPS, CG_TOL = 50, 0.1
+# Conjugate gradients: the reduction asked for, the fewest steps worth starting, the most to take, and the calls of
+# one step in units of floating-point operations.
+CG_TOL, LEAST_CG_STEPS, MOST_CG_STEPS, STEP_OVERHEAD = 0.1, 4, 200, 1e6
 # The least curvature that the preconditioner takes a row for, relative to the largest.
-FLOOR, TINY = 1e-6, np.finfo(float).tiny
+FLOOR, TINY = 1e-6, 1e-100
 
 
 class Hessian(Protocol):
@@ -57,6 +58,10 @@ class Hessian(Protocol):
         """Its product with V, shape (n, P)."""
         ...
 
+    def cost(self, free: np.ndarray) -> tuple[float, float]:
+        """Floating-point operations of :meth:`solve` and of :meth:`product`."""
+        ...
+
     def storage(self, free: np.ndarray) -> int:
         """How many numbers :meth:`solve` holds at once."""
         ...
@@ -72,7 +77,7 @@ class Smooth(Protocol):
     Attributes
     ----------
     curvature : ndarray of shape (P,)
-        The diagonal of a bound on the Hessian, one number a column of T.
+        The diagonal of a bound on the Hessian, averaged over the rows of T.
     """
 
     curvature: np.ndarray
@@ -204,14 +209,14 @@ def minimise(
     """
     terms = Terms(problem)
     value, G = smooth.value_and_gradient(T)
-    objective, stretch, last_decrease, n_steps = value + terms.value(T), 1.0, np.inf, FIRST_STEPS
+    objective, stretch, last_decrease = value + terms.value(T), 1.0, np.inf
     for _ in range(MAX_ITERATIONS):
         start = objective
-        T, value, G, stretch = _proximal_steps(smooth, terms, T, value, G, stretch, n_steps)
+        T, value, G, stretch = _proximal_step(smooth, terms, T, value, G, stretch)
         objective = value + terms.value(T)
         face, gradient = terms.face(T, G)
         direction = newton_direction(smooth, T, terms, face, gradient)
-        decrease = -float(np.sum(gradient * direction))
+        decrease = -float(np.vdot(gradient, direction))
         step = 1.0
         for _ in range(HALVINGS):
             trial = terms.move(T, step * direction, face)
@@ -224,7 +229,6 @@ def minimise(
         # Convergence is quadratic at the end: the next decrease is to this one at most as this one to the last.
         promised = decrease * min(1.0, decrease / last_decrease) if step == 1.0 else decrease
         last_decrease = decrease
-        n_steps = 1 if step == 1.0 else min(2 * n_steps, MOST_STEPS)
         stuck = start - objective <= 1e-15 * abs(start)
         if promised <= aim or stuck:
             if met(T):
@@ -235,56 +239,46 @@ def minimise(
     return T, met(T)
 
 
-def _proximal_steps(
-    smooth: Smooth, terms: Terms, T: np.ndarray, value: float, G: np.ndarray, stretch: float, n_steps: int
+def _proximal_step(
+    smooth: Smooth, terms: Terms, T: np.ndarray, value: float, G: np.ndarray, stretch: float
 ) -> tuple[np.ndarray, float, np.ndarray, float]:
-    """Accelerated proximal-gradient steps (Beck, Teboulle 2009) in the metric stretch * curvature.
+    """One step in the metric stretch * curvature, the stretch doubled until the quadratic bound holds.
 
-    The stretch is doubled until the quadratic bound holds; a diagonal times its dimension bounds any positive
-    semidefinite matrix, so that ends. The momentum starts anew where it would raise the objective.
+    The trace bounds any positive semidefinite matrix, so the doubling ends.
     """
-    objective, momentum, base = value + terms.value(T), 1.0, T
-    for k in range(n_steps):
-        gradient = G + terms.ridge * base
-        while True:
-            metric = stretch * smooth.curvature + terms.ridge
-            trial = terms.prox(base - gradient / metric, 1 / metric)
-            change = trial - base
-            trial_value, trial_G = smooth.value_and_gradient(trial)
-            bound = value + float(np.sum(G * change)) + 0.5 * stretch * float(smooth.curvature @ np.sum(change**2, axis=0))
-            if trial_value <= bound + 1e-14 * abs(value) or stretch > len(smooth.curvature):
-                break
-            stretch *= 2
-        trial_objective = trial_value + terms.value(trial)
-        if base is not T and trial_objective > objective:
-            momentum, base = 1.0, T
-            value, G = smooth.value_and_gradient(T)
-            continue
-        last, T, objective, T_value, T_G = T, trial, trial_objective, trial_value, trial_G
-        value, G, base = T_value, T_G, T
-        if k < n_steps - 1:
-            next_momentum = 0.5 * (1 + np.sqrt(1 + 4 * momentum**2))
-            base = T + (momentum - 1) / next_momentum * (T - last)
-            momentum = next_momentum
-            value, G = smooth.value_and_gradient(base)
-    return T, T_value, T_G, max(0.7 * stretch, 0.1)
+    gradient = G + terms.ridge * T
+    while True:
+        metric = np.maximum(stretch * smooth.curvature + terms.ridge, TINY)
+        trial = terms.prox(T - gradient / metric, 1 / metric)
+        change = trial - T
+        trial_value, trial_G = smooth.value_and_gradient(trial)
+        bound = value + float(np.vdot(G, change) + 0.5 * stretch * np.vdot(smooth.curvature * change, change))
+        if trial_value <= bound + 1e-14 * abs(value) or stretch > T.size:
+            return trial, trial_value, trial_G, max(0.7 * stretch, 0.1)
+        stretch *= 2
 
 
 def newton_direction(smooth: Smooth, T: np.ndarray, terms: Terms, face: Face, gradient: np.ndarray) -> np.ndarray:
     """Minimise the quadratic model of the objective over the face: shape (n, P).
 
     By conjugate gradients, to a tenth of the gradient: more would be wasted while the face still changes, and at
-    the end the steps add up. Badly conditioned systems are factorised instead, if they are not too large.
+    the end the steps add up. By a factorisation, if it fits into memory, where that costs only a few such steps or
+    where as many steps as it costs were not enough.
     """
     if not face.free.any():
         return np.zeros_like(gradient)
     hessian = smooth.hessian(T)
     diagonal = np.broadcast_to(terms.ridge, gradient.shape).copy()
     terms.B(diagonal)[:] += face.weights
-    direction, done = _by_conjugate_gradients(hessian, terms, face, diagonal, gradient)
     n_sides = 1 + np.count_nonzero(face.weights) + len(face.rows) + int(face.group_binds)
-    if done or hessian.storage(face.free) + n_sides * gradient.size > LARGEST_SYSTEM:
-        return direction
+    steps = MOST_CG_STEPS
+    if factorises := hessian.storage(face.free) + n_sides * gradient.size <= LARGEST_SYSTEM:
+        factorisation, product = hessian.cost(face.free)
+        steps = min(int(factorisation / (product + STEP_OVERHEAD)), MOST_CG_STEPS)
+    if steps >= LEAST_CG_STEPS:
+        direction, done = _by_conjugate_gradients(hessian, terms, face, diagonal, gradient, steps)
+        if done or not factorises:
+            return direction
     return _by_factorisation(hessian, terms, face, diagonal, gradient)
 
 
@@ -315,60 +309,74 @@ def _by_factorisation(
 
 
 def _by_conjugate_gradients(
-    hessian: Hessian, terms: Terms, face: Face, diagonal: np.ndarray, gradient: np.ndarray
+    hessian: Hessian, terms: Terms, face: Face, diagonal: np.ndarray, gradient: np.ndarray, steps: int
 ) -> tuple[np.ndarray, bool]:
     """Inexactly and without a matrix, by steps that never leave the face; and whether that met the tolerance.
 
     Preconditioned by rows kron diag(columns) + diagonal: exactly on the columns of B and b, which are free as a
     whole, and by its diagonal on A, of which only some entries are.
     """
+    free = face.free.astype(float)
     values, vectors = np.linalg.eigh(hessian.rows)
     values = np.maximum(values, FLOOR * values[-1])
-    B_scaling = 1 / (values[:, None] * hessian.columns[terms.n :] + diagonal[:1, terms.n :])
-    A_scaling = terms.A(hessian.columns) * np.maximum(np.diag(hessian.rows), FLOOR * values[-1])[:, None]
-    A_scaling = np.where(terms.A(face.free), 1 / (A_scaling + terms.A(diagonal)), 0.0)
+    B_scaling = _inverse(values[:, None] * hessian.columns[terms.n :] + diagonal[:1, terms.n :])
+    on_diagonal = np.maximum(np.diag(hessian.rows), values[0])
+    A_scaling = _inverse(on_diagonal[:, None] * terms.A(hessian.columns) + terms.A(diagonal)) * terms.A(free)
 
     def scaled(R: np.ndarray) -> np.ndarray:
-        B = vectors @ (B_scaling * (vectors.T @ R[:, terms.n :]))
-        return np.hstack([A_scaling * terms.A(R), np.where(face.free[:, terms.n :], B, 0.0)])
+        Z = np.empty_like(R)
+        np.multiply(A_scaling, R[:, : terms.n], out=Z[:, : terms.n])
+        np.multiply(vectors @ (B_scaling * (vectors.T @ R[:, terms.n :])), free[:, terms.n :], out=Z[:, terms.n :])
+        return Z
 
-    lengths = np.maximum(np.einsum("ij,ij->i", A_scaling[face.rows], np.abs(face.signs)), TINY)
+    lengths = np.maximum(np.einsum("ij,ij->i", A_scaling[face.rows], np.abs(face.signs)), TINY)[:, None]
+    normals = A_scaling[face.rows] * face.signs / lengths
     group_normal = np.zeros_like(gradient)
     if face.group_binds:
         terms.B(group_normal)[:] = face.units
     group_across = scaled(group_normal)
-    group_length = max(float(np.sum(group_across * group_normal)), TINY)
+    group_across /= max(float(np.vdot(group_across, group_normal)), TINY)
 
     def precondition(R: np.ndarray) -> np.ndarray:
         """The preconditioned residual within the face; from R itself, what the boundaries bear is taken in place.
 
         Else it stays in R while the rest shrinks, and its rounding pushes the search off the face.
         """
-        bearing = np.einsum("ij,ij->i", A_scaling[face.rows] * terms.A(R)[face.rows], face.signs) / lengths
-        terms.A(R)[face.rows] -= bearing[:, None] * face.signs
+        if len(face.rows):
+            bearing = np.einsum("ij,ij->i", normals, R[face.rows, : terms.n])
+            R[face.rows, : terms.n] -= bearing[:, None] * face.signs
         if face.group_binds:
-            R -= float(np.sum(group_across * R)) / group_length * group_normal
+            R -= float(np.vdot(group_across, R)) * group_normal
         return scaled(R)
 
     def product(V: np.ndarray) -> np.ndarray:
-        out = hessian.product(V) + diagonal * V
-        terms.B(out)[:] -= face.weights * np.einsum("ij,ij->j", terms.B(V), face.units) * face.units
-        return np.where(face.free, out, 0.0)
+        image = hessian.product(V)
+        image += diagonal * V
+        if face.weights.any():
+            along = face.weights * np.einsum("ij,ij->j", terms.B(V), face.units)
+            image[:, terms.n : terms.last] -= along * face.units
+        image *= free
+        return image
 
-    solution, residual = np.zeros_like(gradient), np.where(face.free, -gradient, 0.0)
+    solution, residual = np.zeros_like(gradient), -free * gradient
     Z = precondition(residual)
-    search, size = Z, float(np.sum(residual * Z))
+    search, size = Z, float(np.vdot(residual, Z))
     first = size
-    for _ in range(CG_STEPS):
+    for _ in range(steps):
         if size <= CG_TOL**2 * first:
             return solution, True
         image = product(search)
-        curvature_along = float(np.sum(search * image))
-        if curvature_along <= 0:  # rounding: nothing left in this direction
+        bend = float(np.vdot(search, image))
+        if bend <= 0:  # rounding: nothing left in this direction
             break
-        solution = solution + size / curvature_along * search
-        residual = residual - size / curvature_along * image
+        solution += (size / bend) * search
+        residual -= (size / bend) * image
         Z = precondition(residual)
-        last, size = size, float(np.sum(residual * Z))
-        search = Z + size / last * search
+        last, size = size, float(np.vdot(residual, Z))
+        search = Z + (size / last) * search
     return solution, False
+
+
+def _inverse(x: np.ndarray) -> np.ndarray:
+    """1/x, and 0 where x is 0: what has no curvature does not move."""
+    return np.divide(1.0, x, out=np.zeros_like(x), where=x > 0)
