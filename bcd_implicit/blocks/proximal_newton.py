@@ -28,7 +28,7 @@ from bcd_implicit.problem import TrainingProblem
 
 MAX_ITERATIONS = 200
 ARMIJO = 1e-4
-HALVINGS = 12
+HALVINGS, SHRINKINGS = 12, 5
 # The Newton matrix, scaled to unit diagonal, is lifted by this much: collinear inputs make it singular.
 LIFT = 1e-12
 # Systems that need more numbers than this (160 MB) are not factorised.
@@ -214,18 +214,8 @@ def minimise(
         start = objective
         T, value, G, stretch = _proximal_step(smooth, terms, T, value, G, stretch)
         objective = value + terms.value(T)
-        face, gradient = terms.face(T, G)
-        direction = newton_direction(smooth, T, terms, face, gradient)
-        decrease = -float(np.vdot(gradient, direction))
-        step = 1.0
-        for _ in range(HALVINGS):
-            trial = terms.move(T, step * direction, face)
-            trial_value, trial_G = smooth.value_and_gradient(trial)
-            trial_objective = trial_value + terms.value(trial)
-            if trial_objective <= objective - ARMIJO * step * decrease:
-                T, value, G, objective = trial, trial_value, trial_G, trial_objective
-                break
-            step /= 2
+        T, value, G, step, decrease = _newton_step(smooth, terms, T, value, G)
+        objective = value + terms.value(T)
         # Convergence is quadratic at the end: the next decrease is to this one at most as this one to the last.
         promised = decrease * min(1.0, decrease / last_decrease) if step == 1.0 else decrease
         last_decrease = decrease
@@ -256,6 +246,39 @@ def _proximal_step(
         if trial_value <= bound + 1e-14 * abs(value) or stretch > T.size:
             return trial, trial_value, trial_G, max(0.7 * stretch, 0.1)
         stretch *= 2
+
+
+def _newton_step(
+    smooth: Smooth, terms: Terms, T: np.ndarray, value: float, G: np.ndarray
+) -> tuple[np.ndarray, float, np.ndarray, float, float]:
+    """Newton in the face of T; also the step length, and the decrease that the quadratic model promised.
+
+    Where entries turned round and the objective rose, the face was too large: Newton goes on from there, in the face
+    without them, and only if that ends no lower either the first step is shortened.
+    """
+    objective = value + terms.value(T)
+    point, point_G, promised, first = T, G, 0.0, None
+    for _ in range(SHRINKINGS):
+        face, gradient = terms.face(point, point_G)
+        direction = newton_direction(smooth, point, terms, face, gradient)
+        if first is None:
+            first, promised = (face, direction), -float(np.vdot(gradient, direction))
+        trial = terms.move(point, direction, face)
+        trial_value, trial_G = smooth.value_and_gradient(trial)
+        if trial_value + terms.value(trial) <= objective - ARMIJO * promised:
+            return trial, trial_value, trial_G, 1.0, promised
+        if np.array_equal(trial != 0, face.free):
+            break
+        point, point_G = trial, trial_G
+    face, direction = first
+    step = 0.5
+    for _ in range(HALVINGS):
+        trial = terms.move(T, step * direction, face)
+        trial_value, trial_G = smooth.value_and_gradient(trial)
+        if trial_value + terms.value(trial) <= objective - ARMIJO * step * promised:
+            return trial, trial_value, trial_G, step, promised
+        step /= 2
+    return T, value, G, 0.0, promised
 
 
 def newton_direction(smooth: Smooth, T: np.ndarray, terms: Terms, face: Face, gradient: np.ndarray) -> np.ndarray:
