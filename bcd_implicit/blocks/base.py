@@ -179,7 +179,7 @@ def _solve_natively(block: Block, tol: float) -> BlockSolution:
         # Where no gap is known, the residual must do; it falls with the gap's square root.
         return certificate.holds(tol) if certificate.known else certificate.kkt_residual <= np.sqrt(1e-2 * tol)
 
-    it, optimal, multipliers = block.solve_native(1e-4 * tol * block.problem.objective(block.it), met)
+    it, optimal, multipliers = block.solve_native(1e-2 * tol * block.problem.objective(block.it), met)
     certificate = seen[0][1] if seen and seen[0][0] is it else block.certificate(it)
     return BlockSolution(
         block=block.name,

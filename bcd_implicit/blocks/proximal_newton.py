@@ -199,7 +199,7 @@ def minimise(
     aim : float
         ``met`` is asked once the next step promises to lower the objective by no more than this.
     met : callable
-        The certificate: whether a point will do. Where it will not, the aim is lowered a thousandfold.
+        The certificate: whether a point will do. Where it will not, the aim is lowered a hundredfold.
 
     Returns
     -------
@@ -225,7 +225,7 @@ def minimise(
                 return T, True
             if stuck:
                 return T, False
-            aim *= 1e-3
+            aim *= 1e-2
     return T, met(T)
 
 
