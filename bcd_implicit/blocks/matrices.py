@@ -40,6 +40,8 @@ class MatricesBlock(Block):
     """The part common to both blocks: regularisation, its exact zeros, and the native solve."""
 
     letters = ("A", "B", "b")
+    # Where the next native solve of the same block starts: kappa or mu may have changed since.
+    last_solution: Iterate | None = None
 
     def pose_regularization(self, v):
         """Ridge and group-lasso terms, and the constraints, of (A, B)."""
@@ -99,7 +101,8 @@ class MatricesBlock(Block):
 
     def solve_native(self, aim, met):
         problem, it, n = self.problem, self.it, self.problem.n_hidden
-        start = self.stacked(problem.row_ball.repair(it.A), problem.group_lasso.repair(it.B), it.b)
+        warm = self.last_solution or it
+        start = self.stacked(problem.row_ball.repair(warm.A), problem.group_lasso.repair(warm.B), warm.b)
 
         def accept(T: np.ndarray) -> bool:
             nonlocal it
@@ -110,6 +113,7 @@ class MatricesBlock(Block):
 
         smooth = self.smooth()
         T, optimal = minimise(smooth, problem, start, aim, accept)
+        self.last_solution = it
         force = -smooth.value_and_gradient(T)[1][:, : n + problem.n_inputs] - problem.ridge_hidden * np.hstack([it.A, it.B])
         multipliers = {"norm_bound": np.where(problem.row_ball.binding(it.A), np.abs(force[:, :n]).max(axis=1), 0.0)}
         if problem.group_form == "constraint":

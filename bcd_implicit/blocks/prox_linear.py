@@ -22,7 +22,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from bcd_implicit.blocks.matrices import MatricesBlock, centred_regressors
-from bcd_implicit.blocks.proximal_newton import LIFT
+from bcd_implicit.blocks.proximal_newton import LIFT, STEP_OVERHEAD
 from bcd_implicit.certificates import equilibrium_responses, prox_linear_certificate
 from bcd_implicit.data import check_number, parts
 from bcd_implicit.problem import Iterate, TrainingProblem
@@ -64,6 +64,7 @@ class Linearisation:
         self.H = self.W @ self.W.T / self.n_samples
         self._parts = parts(self.n_samples, len(self.A) ** 2)
         self._kept: list[np.ndarray] | None = None
+        self.n_products = 0
         self._columns, self._gram = np.zeros(0, dtype=int), np.zeros((0, len(self.A), 0, len(self.A)))
         if self.R.size * self.n_samples <= LARGEST_KEPT:
             self._kept = [self._sensitivities(part) for part in self._parts]
@@ -93,6 +94,7 @@ class Linearisation:
         if len(self._columns) == len(self.W):  # the Gram matrix is there, and small, or it would not be
             image = self._gram.reshape(V.size, V.size) @ V.ravel(order="F")
             return image.reshape(V.shape, order="F") + mu * (V @ self.H)
+        self.n_products += 1
         dZ = V @ self.W
         for part, J in self._sensitivity_parts():
             dZ[:, part] = np.einsum("rnk,rk->nk", J, np.einsum("rnk,nk->rk", J, dZ[:, part]))
@@ -114,15 +116,19 @@ class Linearisation:
     def _form_gram(self, columns: np.ndarray) -> np.ndarray:
         """1/m sum_k (w_k w_k') kron (J_k'J_k), shape (columns, n, columns, n)."""
         n, W = len(self.A), self.W[columns]
+        # Both factors are symmetric: a quarter of the products will do.
         first, second = np.triu_indices(len(W))
-        half = np.zeros((len(first), n * n))
+        above = np.triu_indices(n)
+        quarter = np.zeros((len(first), len(above[0])))
         for whole, J in self._sensitivity_parts():
-            G = (J.transpose(2, 1, 0) @ J.transpose(2, 0, 1)).reshape(-1, n * n)
+            G = (J.transpose(2, 1, 0) @ J.transpose(2, 0, 1))[:, above[0], above[1]]
             for part in parts(len(G), len(first)):
                 samples = slice(whole.start + part.start, whole.start + part.stop)
-                half += (W[first, samples] * W[second, samples]) @ G[part]
+                quarter += (W[first, samples] * W[second, samples]) @ G[part]
+        half = np.empty((len(first), n, n))
+        half[:, above[0], above[1]] = half[:, above[1], above[0]] = quarter / self.n_samples
         K = np.empty((len(W), len(W), n, n))
-        K[first, second] = K[second, first] = half.reshape(-1, n, n) / self.n_samples
+        K[first, second] = K[second, first] = half
         return np.ascontiguousarray(K.transpose(0, 2, 1, 3))
 
 
@@ -148,9 +154,12 @@ class _LinearisedFit:
 
     def cost(self, free: np.ndarray) -> tuple[float, float]:
         columns, (n, P), lin = np.flatnonzero(free.any(axis=0)), free.shape, self.linearisation
-        gram = 0.0 if lin.has_gram(columns) else lin.n_samples * (n * len(columns)) ** 2
         product = 2.0 * (n * P) ** 2 if lin.has_gram(np.arange(P)) else 4.0 * lin.n_samples * n * (P + len(lin.R))
-        return gram + np.count_nonzero(free) ** 3 / 3, product
+        # The Gram matrix is dear, and serves all solves of this linearisation: it is formed once the products made
+        # so far have cost as much, so that no more than twice the better choice is ever paid.
+        gram = 0.0 if lin.has_gram(columns) else lin.n_samples * (n * len(columns)) ** 2 / 6
+        gram = max(gram - lin.n_products * (product + STEP_OVERHEAD), 0.0)
+        return gram + np.count_nonzero(free) ** 3, product
 
     def storage(self, free: np.ndarray) -> int:
         return 2 * (len(free) * int(free.any(axis=0).sum())) ** 2
