@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-from threadpoolctl import threadpool_limits
 
 from bcd_implicit.blocks import make_block
 from bcd_implicit.blocks.base import feasible_start, solve_prepared
@@ -33,6 +32,7 @@ from bcd_implicit.errors import BlockSolveError, ConvergenceWarning, InvalidInpu
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.result import BcdResult, BlockSolution, Status
 from bcd_implicit.solvers import AUTO, check_solver
+from bcd_implicit.threads import one_blas_thread
 
 Callback = Callable[[int, float, Iterate], Any]
 
@@ -135,7 +135,8 @@ def solve(
     ----------
     problem : TrainingProblem
     method : {"prox-linear", "fenchel"}
-    solver : {"auto", "CLARABEL", "ECOS", "SCS"}
+    solver : {"auto", "native", "CLARABEL", "ECOS", "SCS"}
+        As in :func:`~bcd_implicit.solve_block`.
     max_cycles : int
         The most cycles to take.
     tol : float
@@ -183,8 +184,7 @@ def solve(
     loop = _Loop(problem, solver, block_tol, solver_options)
     rows: list[dict[str, float]] = []
     status, change = Status.MAX_CYCLES, np.inf
-    # Two BLAS threads on matrices of these sizes cost more than they bring.
-    with threadpool_limits(1, "blas"), _progress_line(progress, max_cycles) as show:
+    with one_blas_thread(), _progress_line(progress, max_cycles) as show:
         it = problem.at_equilibrium(feasible_start(problem, it))
         first = objective = problem.objective(it)
         for cycle in range(1, max_cycles + 1):

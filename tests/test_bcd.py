@@ -1,6 +1,8 @@
 """The loops: objectives never rise, states are at equilibrium, statuses tell the truth."""
 
 import cvxpy as cp
+import warnings
+
 import numpy as np
 import pytest
 from conftest import random_iterate, random_problem
@@ -79,7 +81,10 @@ def test_deterministic_for_a_random_state(method):
 def test_warm_start_goes_on_where_it_stopped(method):
     problem = random_problem((3, 4, 2, 30))
     first = quiet(problem, method, max_cycles=4)
-    second = quiet(problem, method, max_cycles=2, start=first.iterate)
+    with warnings.catch_warnings():
+        # Equilibrium states are a stationary point of the relaxed objective: fenchel may have converged.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        second = solve(problem, method, max_cycles=2, tol=0.0, start=first.iterate)
     value = first.objective
     assert second.history["objective"][0] <= value * (1 + 1e-9) or method == "fenchel"
     assert second.objective <= value * (1 + 1e-9) or method == "fenchel"
@@ -237,13 +242,18 @@ def test_bad_arguments_are_named(options, message):
 
 @pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
 def test_convergence_is_not_claimed_while_a_block_is_unsolved():
-    # Inputs far from zero relative to their spread: no conic solver gets the block right, and it must show.
+    # Inputs far from zero relative to their spread: conic solvers do not get the block right, and it must show.
     rng = np.random.default_rng(0)
     U = rng.standard_normal((60, 5))
     Y = np.stack([np.sin(U[:, 0]) + np.abs(U[:, 1]), U[:, 2] * U[:, 0]], 1)
-    result = solve(bi.TrainingProblem(U + 1e6, Y, 3), max_cycles=40, tol=1e-3)
-    assert result.certificates["prox-linear"].relative_gap > 1e-3
+    problem = bi.TrainingProblem(U + 1e6, Y, 3)
+    result = solve(problem, "fenchel", solver="SCS", max_cycles=40, tol=1e-3)
+    assert result.certificates["hidden"].relative_gap > 1e-3
     assert result.status is Status.STALLED
+    # The native solvers centre the inputs, so for them it is the problem without the offset.
+    native, centred = (solve(p, max_cycles=40, tol=1e-3) for p in (problem, bi.TrainingProblem(U, Y, 3)))
+    assert native.status is Status.CONVERGED
+    assert native.objective == pytest.approx(centred.objective, rel=1e-3)
 
 
 def test_a_start_may_be_a_result_and_must_be_an_iterate():

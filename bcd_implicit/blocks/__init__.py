@@ -22,6 +22,7 @@ from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.result import BlockSolution
 from bcd_implicit.solvers import AUTO, check_solver
+from bcd_implicit.threads import one_blas_thread
 
 BLOCKS: dict[str, type[Block]] = {b.name: b for b in (OutputBlock, StateBlock, HiddenBlock, ProxLinearBlock)}
 
@@ -107,4 +108,5 @@ def solve_block(
     """
     solver = check_solver(solver)
     tol = check_number("tol", tol, 0, boundaries="neither", remedy="Choose a small positive number such as 1e-6")
-    return solve_prepared(make_block(problem, it, block, **block_options), solver, tol, solver_options)
+    with one_blas_thread():
+        return solve_prepared(make_block(problem, it, block, **block_options), solver, tol, solver_options)

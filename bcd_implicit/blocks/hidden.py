@@ -108,11 +108,6 @@ class HiddenBlock(MatricesBlock):
         """(F)."""
         return self.problem.objective(it)
 
-    def gradient_B(self, it):
-        problem = self.problem
-        V = problem.activation(problem.preactivation(it)) - it.X
-        return problem.fenchel_weight / problem.n_samples * (V @ problem.U.T)
-
     def smooth(self):
         return _FenchelFit(self.problem, self.it.X)
 

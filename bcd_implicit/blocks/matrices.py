@@ -81,9 +81,10 @@ class MatricesBlock(Block):
                 return sparse
         return it
 
-    def gradient_B(self, it):
-        """Gradient of the data term with respect to B, shape (n, p)."""
-        raise NotImplementedError
+    def gradient_B(self, it: Iterate) -> np.ndarray:
+        """Gradient of the data term with respect to B, shape (n, p), for the centred inputs."""
+        T = self.stacked(it.A, it.B, it.b)
+        return self.smooth().value_and_gradient(T)[1][:, self.problem.n_hidden :][:, : self.problem.n_inputs]
 
     def smooth(self) -> Smooth:
         """The smooth part in (A | B | b), the inputs centred as by :func:`centred_regressors`."""

@@ -227,9 +227,9 @@ class ProxLinearBlock(MatricesBlock):
 
     def gradient_B(self, it):
         """Without the proximal term, which is the method's own and not the problem's."""
-        n, linearised = self.problem.n_hidden, self.linearisation
         dT = self.stacked(it.A, it.B, it.b) - self.stacked(self.it.A, self.it.B, self.it.b)
-        return (linearised.product(dT, 0.0) - linearised.k)[:, n : n + self.problem.n_inputs]
+        gradient = self.linearisation.product(dT, 0.0) - self.linearisation.k
+        return gradient[:, self.problem.n_hidden :][:, : self.problem.n_inputs]
 
     def smooth(self):
         base = self.stacked(self.it.A, self.it.B, self.it.b)

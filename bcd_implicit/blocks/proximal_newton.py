@@ -26,9 +26,11 @@ import numpy as np
 from bcd_implicit.penalties import column_norms
 from bcd_implicit.problem import TrainingProblem
 
-MAX_ITERATIONS = 200
+MAX_ITERATIONS = 1000
 ARMIJO = 1e-4
 HALVINGS, SHRINKINGS = 12, 5
+# The least damping of Newton's model, relative to the curvature bound; with less there is none.
+LEAST_DAMPING = 1e-6
 # The Newton matrix, scaled to unit diagonal, is lifted by this much: collinear inputs make it singular.
 LIFT = 1e-12
 # Systems that need more numbers than this (160 MB) are not factorised.
@@ -209,15 +211,20 @@ def minimise(
     """
     terms = Terms(problem)
     value, G = smooth.value_and_gradient(T)
-    objective, stretch, last_decrease = value + terms.value(T), 1.0, np.inf
+    objective, stretch, damping, last_decrease = value + terms.value(T), 1.0, 0.0, np.inf
     for _ in range(MAX_ITERATIONS):
         start = objective
         T, value, G, stretch = _proximal_step(smooth, terms, T, value, G, stretch)
+        before = value + terms.value(T)
+        T, value, G, step, decrease = _newton_step(smooth, terms, T, value, G, damping)
         objective = value + terms.value(T)
-        T, value, G, step, decrease = _newton_step(smooth, terms, T, value, G)
-        objective = value + terms.value(T)
+        # Levenberg and Marquardt: trust the quadratic model as far as it told the truth.
+        if before - objective < 0.1 * decrease:
+            damping = max((10 if step > 0.1 else 100) * damping, LEAST_DAMPING)
+        elif before - objective > 0.4 * decrease:
+            damping = 0.1 * damping if damping > LEAST_DAMPING else 0.0
         # Convergence is quadratic at the end: the next decrease is to this one at most as this one to the last.
-        promised = decrease * min(1.0, decrease / last_decrease) if step == 1.0 else decrease
+        promised = decrease * min(1.0, decrease / max(last_decrease, TINY)) if step == 1.0 else decrease
         last_decrease = decrease
         stuck = start - objective <= 1e-15 * abs(start)
         if promised <= aim or stuck:
@@ -249,7 +256,7 @@ def _proximal_step(
 
 
 def _newton_step(
-    smooth: Smooth, terms: Terms, T: np.ndarray, value: float, G: np.ndarray
+    smooth: Smooth, terms: Terms, T: np.ndarray, value: float, G: np.ndarray, damping: float
 ) -> tuple[np.ndarray, float, np.ndarray, float, float]:
     """Newton in the face of T; also the step length, and the decrease that the quadratic model promised.
 
@@ -260,7 +267,7 @@ def _newton_step(
     point, point_G, promised, first = T, G, 0.0, None
     for _ in range(SHRINKINGS):
         face, gradient = terms.face(point, point_G)
-        direction = newton_direction(smooth, point, terms, face, gradient)
+        direction = newton_direction(smooth, point, terms, face, gradient, damping)
         if first is None:
             first, promised = (face, direction), -float(np.vdot(gradient, direction))
         trial = terms.move(point, direction, face)
@@ -281,8 +288,10 @@ def _newton_step(
     return T, value, G, 0.0, promised
 
 
-def newton_direction(smooth: Smooth, T: np.ndarray, terms: Terms, face: Face, gradient: np.ndarray) -> np.ndarray:
-    """Minimise the quadratic model of the objective over the face: shape (n, P).
+def newton_direction(
+    smooth: Smooth, T: np.ndarray, terms: Terms, face: Face, gradient: np.ndarray, damping: float
+) -> np.ndarray:
+    """Minimise the quadratic model of the objective, with damping * curvature added, over the face: shape (n, P).
 
     By conjugate gradients, to a tenth of the gradient: more would be wasted while the face still changes, and at
     the end the steps add up. By a factorisation, if it fits into memory, where that costs only a few such steps or
@@ -291,7 +300,7 @@ def newton_direction(smooth: Smooth, T: np.ndarray, terms: Terms, face: Face, gr
     if not face.free.any():
         return np.zeros_like(gradient)
     hessian = smooth.hessian(T)
-    diagonal = np.broadcast_to(terms.ridge, gradient.shape).copy()
+    diagonal = np.broadcast_to(terms.ridge + damping * smooth.curvature, gradient.shape).copy()
     terms.B(diagonal)[:] += face.weights
     n_sides = 1 + np.count_nonzero(face.weights) + len(face.rows) + int(face.group_binds)
     steps = MOST_CG_STEPS

@@ -1,0 +1,25 @@
+"""One BLAS thread while solving: on matrices of these sizes a second one costs more than it brings.
+
+Measured by ``benchmarks/growth.py --threads``: up to m = 100,000 samples two threads never won and often lost by much.
+Whole runs (seeds, folds) are what to spread over cores.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from functools import cache
+
+from threadpoolctl import ThreadpoolController
+
+
+@cache
+def _controller() -> ThreadpoolController:
+    # Looking for the libraries takes 0.6 ms, setting their threads 0.01 ms.
+    import scipy.linalg  # noqa: F401 - it has a BLAS of its own
+
+    return ThreadpoolController()
+
+
+def one_blas_thread() -> AbstractContextManager[object]:
+    """A context in which NumPy's and SciPy's BLAS use one thread; the setting before comes back after it."""
+    return _controller().limit(limits=1, user_api="blas")
