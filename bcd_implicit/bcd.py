@@ -135,7 +135,7 @@ def solve(
     ----------
     problem : TrainingProblem
     method : {"prox-linear", "fenchel"}
-    solver : {"auto", "native", "CLARABEL", "ECOS", "SCS"}
+    solver : {"auto", "native", "cvxpy", "CLARABEL", "ECOS", "SCS"}
         As in :func:`~bcd_implicit.solve_block`.
     max_cycles : int
         The most cycles to take.

@@ -26,6 +26,10 @@ from bcd_implicit.errors import NotWellPosedError
 from bcd_implicit.problem import Iterate, TrainingProblem
 
 
+# An objective below this is zero: its gap is measured by it.
+SMALLEST = 1e-100
+
+
 @dataclass(frozen=True)
 class Certificate:
     """What is known of a block's point.
@@ -51,7 +55,7 @@ class Certificate:
     @property
     def relative_gap(self) -> float:
         """Gap / scale; 0 for a gap of 0."""
-        return 0.0 if self.gap <= 0 else self.gap / self.scale if self.scale > 0 else np.inf
+        return 0.0 if self.gap <= 0 else self.gap / max(self.scale, SMALLEST) if self.scale > 0 else np.inf
 
     @property
     def known(self) -> bool:
@@ -70,12 +74,13 @@ class Certificate:
 
 
 def _nothing(problem: TrainingProblem, it: Iterate) -> float:
-    """A floor for scales: a thousandth of the joint objective, or of the loss of predicting zero.
+    """A floor for scales: a thousandth of the loss with its ridge, or of the loss of predicting zero.
 
     Where a block's own part is below that, the gap is measured by it: a block that has nothing to do (X = 0, or
-    targets met exactly) would have no scale otherwise.
+    targets met exactly) would have no scale otherwise. The regularisation of (A, B) plays no part: at the point that
+    a block starts from it may be large beyond all measure.
     """
-    return 1e-3 * max(problem.objective(it), _loss_of_zero(problem))
+    return max(1e-3 * problem.mean_loss(it) + 1e-3 * problem.output_regularization(it), 1e-3 * _loss_of_zero(problem))
 
 
 def _loss_of_zero(problem: TrainingProblem) -> float:
@@ -100,7 +105,7 @@ def output_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
     )
     G = problem.loss.gradient(problem.prediction(it), problem.Y) @ W.T / m + theta * ridge
     G_zero = problem.loss.gradient(np.zeros_like(problem.Y), problem.Y) @ W.T / m
-    gap = 0.5 * float(np.sum(G * _divided(G, W @ W.T / m + np.diag(ridge))))
+    gap = 0.5 * float(np.sum(G * _divided(G, W @ W.T / m, ridge)))
     return Certificate(
         gap=gap,
         scale=max(problem.objective_at_states(it), _loss_of_zero(problem)),
@@ -109,10 +114,15 @@ def output_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
     )
 
 
-def _divided(G: np.ndarray, H: np.ndarray) -> np.ndarray:
-    """G H^+ for positive semidefinite H, by eigenvalues where H is not safely positive definite."""
-    unit = np.sqrt(np.where(np.diag(H) > 0, np.diag(H), 1.0))  # so that a small column does not pass for a zero one
-    scaled, floor = H / unit / unit[:, None], len(H) * np.finfo(float).eps
+def _divided(G: np.ndarray, H: np.ndarray, ridge: np.ndarray) -> np.ndarray:
+    """G (H + diag(ridge))^+ for positive semidefinite H, by eigenvalues where that is not safely positive definite.
+
+    Rounding hides eigenvalues below n eps. With a ridge they are taken for the least that the ridge leaves them, so
+    that the quadratic form G (..)^+ G' is never too small; without, they are the directions that leave the loss alone.
+    """
+    diagonal = np.diag(H) + ridge
+    unit = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))  # so that a small column does not pass for a zero one
+    scaled, floor = (H + np.diag(ridge)) / unit / unit[:, None], len(H) * np.finfo(float).eps
     try:
         factor = np.linalg.cholesky(scaled)
         if np.diag(factor).min() ** 2 > 1e3 * floor:
@@ -121,7 +131,9 @@ def _divided(G: np.ndarray, H: np.ndarray) -> np.ndarray:
     except np.linalg.LinAlgError:
         pass
     values, vectors = np.linalg.eigh(scaled)
-    kept = values > floor * values.max(initial=0.0)
+    least = float((ridge / unit**2)[ridge > 0].min(initial=np.inf)) if ridge.any() else 0.0
+    kept = np.full(len(values), True) if least > 0 else values > floor * values.max(initial=0.0)
+    values = np.where(values > 2 * floor * values.max(initial=0.0), values, max(least, np.finfo(float).tiny))
     return (G / unit @ vectors[:, kept] / values[kept]) @ vectors[:, kept].T / unit
 
 

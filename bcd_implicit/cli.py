@@ -36,7 +36,7 @@ from bcd_implicit.data import (
 )
 from bcd_implicit.experiments import feature_selection as experiment
 from bcd_implicit.penalties import GROUP_FORMS, column_norms
-from bcd_implicit.solvers import AUTO
+from bcd_implicit.solvers import AUTO, CHOICES
 
 # Without markup: names of files and columns may hold square brackets.
 console = Console(markup=False, highlight=False)
@@ -135,7 +135,7 @@ method_options = _options(
     ),
     click.option(
         "--solver",
-        type=click.Choice([AUTO, *bi.SOLVERS], case_sensitive=False),
+        type=click.Choice([*CHOICES, *bi.SOLVERS], case_sensitive=False),
         default=AUTO,
         show_default=True,
         help="The solver of the convex blocks.",

@@ -72,7 +72,8 @@ def picard(
         raise NotWellPosedError(f"A: contraction factor {factor:.6g} is not below 1, so Picard need not converge.")
     X = activation(drive) if X is None else X
     gain = factor / (1 - factor) * float(v.max())
-    tol = max(tol, 8 * np.finfo(float).eps * gain)  # rounding alone moves the states by this much
+    # Rounding alone moves the states by this much: a difference that shrinks by less than its last digit stays.
+    tol = max(tol, 2 * np.finfo(float).eps * gain * (4 + 1 / (1 - factor)))
     v_column = v[:, None]
     for n_iter in range(1, max_iter + 1):
         new = activation(A @ X + drive)

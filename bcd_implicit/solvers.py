@@ -25,9 +25,11 @@ SOLVERS: dict[str, Callable[[float], dict[str, Any]]] = {
 
 # The blocks' own solvers, in their files. They know nothing of a user's constraints.
 NATIVE = "native"
-# Ask for this and each block takes the native solver, or where a user's constraint acts the conic solver that serves
-# it best, and another when the certificate is missed.
+# Through CVXPY, to the conic solver that serves the block best, and to another when the certificate is missed.
+CVXPY = "cvxpy"
+# Native, but through CVXPY where a user's constraint acts.
 AUTO = "auto"
+CHOICES = (AUTO, NATIVE, CVXPY)
 
 _USABLE = (cp.OPTIMAL, cp.OPTIMAL_INACCURATE, cp.USER_LIMIT)
 
@@ -39,18 +41,18 @@ def _interrupted(raw: Any) -> bool:
 
 
 def check_solver(solver: str) -> str:
-    """The solver's canonical name, "native" or "auto".
+    """The solver's canonical name, or one of :data:`CHOICES`.
 
     Raises
     ------
     InvalidInputError
         An unknown name; the message lists the known ones.
     """
-    if solver in (AUTO, NATIVE):
+    if solver in CHOICES:
         return solver
     name = solver.upper() if isinstance(solver, str) else solver
     if name not in SOLVERS:
-        raise InvalidInputError("solver", f"unknown solver {solver!r}", f"Use one of {AUTO}, {NATIVE}, {', '.join(SOLVERS)}")
+        raise InvalidInputError("solver", f"unknown solver {solver!r}", f"Use one of {', '.join((*CHOICES, *SOLVERS))}")
     return name
 
 

@@ -1,6 +1,6 @@
 """One BLAS thread while solving: on matrices of these sizes a second one costs more than it brings.
 
-Measured by ``benchmarks/growth.py --threads``: up to m = 100,000 samples two threads never won and often lost by much.
+Measured by ``benchmarks/blocks.py --threads``: up to m = 100,000 samples two threads never won and often lost by much.
 Whole runs (seeds, folds) are what to spread over cores.
 """
 

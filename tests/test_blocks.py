@@ -273,6 +273,7 @@ def test_auto_falls_back_until_the_certificate_holds(monkeypatch):
     assert solve_block(constrained, it, "hidden", "auto").solver == "SCS"
     assert solve_block(constrained, it, "hidden", "native").solver == "SCS"
     assert solve_block(constrained, it, "output", "auto").solver == "native"
+    assert solve_block(problem, it, "hidden", "cvxpy").solver == "SCS"
     monkeypatch.setitem(SOLVERS, "SCS", lambda tol: {"max_iters": 3})
     solution = solve_block(constrained, it, "hidden", "auto")
     assert solution.solver == "CLARABEL"
@@ -282,7 +283,7 @@ def test_auto_falls_back_until_the_certificate_holds(monkeypatch):
 def test_unknown_names_list_the_known():
     problem = random_problem((3, 4, 2, 30))
     it = random_iterate(problem)
-    with pytest.raises(InvalidInputError, match="unknown solver 'gurobi'. Use one of auto, native, CLARABEL, ECOS, SCS"):
+    with pytest.raises(InvalidInputError, match="unknown solver 'gurobi'. Use one of auto, native, cvxpy, CLARABEL, ECOS, SCS"):
         solve_block(problem, it, "hidden", "gurobi")
     with pytest.raises(InvalidInputError, match='solver_options: are one conic solver.s own, but solver is "auto"'):
         solve_block(problem, it, "hidden", solver_options={"max_iters": 3})

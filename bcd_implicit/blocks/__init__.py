@@ -85,9 +85,10 @@ def solve_block(
     problem : TrainingProblem
     it : Iterate
     block : {"output", "state", "hidden", "prox-linear"}
-    solver : {"auto", "native", "CLARABEL", "ECOS", "SCS"}
-        "auto" and "native" take the block's own solver. A block on which a user's constraint acts goes through
-        CVXPY all the same, to the solver that serves it best, and to others when that misses the tolerance.
+    solver : {"auto", "native", "cvxpy", "CLARABEL", "ECOS", "SCS"}
+        "auto" and "native" take the block's own solver; a block on which a user's constraint acts goes through
+        CVXPY all the same. "cvxpy" takes the conic solver that serves the block best, and others when that misses
+        the tolerance.
     tol : float
         Relative duality gap aimed at; missing it warns with the gap reached.
     solver_options : mapping, optional

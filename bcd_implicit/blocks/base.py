@@ -16,7 +16,7 @@ from bcd_implicit.constraints import HIDDEN_VARIABLES, OUTPUT_VARIABLES, BlockVa
 from bcd_implicit.errors import BlockSolveError, ConvergenceWarning, InvalidInputError
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.result import BlockSolution
-from bcd_implicit.solvers import AUTO, NATIVE, run_solver
+from bcd_implicit.solvers import CHOICES, CVXPY, NATIVE, run_solver
 
 
 class Block:
@@ -31,8 +31,8 @@ class Block:
     letters: ClassVar[tuple[str, ...]]
     # Keyword arguments beyond the problem and the iterate.
     options: ClassVar[tuple[str, ...]] = ()
-    # The order in which the conic solvers are tried where a user's constraint acts: by measured speed on
-    # (n, p, m) = (10, 50, 400), then by accuracy.
+    # The order in which "cvxpy" tries the conic solvers: by measured speed on (n, p, m) = (10, 50, 400), then by
+    # accuracy.
     preferred_solvers: ClassVar[tuple[str, ...]] = ("CLARABEL", "SCS", "ECOS")
 
     def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
@@ -121,8 +121,9 @@ def solve_prepared(
 ) -> BlockSolution:
     """Solve a block that stands, with a known solver and a checked tolerance.
 
-    "auto" and "native" are the block's own solver, except where a user's constraint acts: there the block's
-    preferred conic solvers are tried in turn until one meets the tolerance, and the best certificate wins.
+    "auto" and "native" are the block's own solver, except where a user's constraint acts: there, and with "cvxpy",
+    the block's preferred conic solvers are tried in turn until one meets the tolerance, and the best certificate
+    wins.
 
     Raises
     ------
@@ -136,13 +137,13 @@ def solve_prepared(
     ConvergenceWarning
         The certificate misses the tolerance, or no certificate exists and the solver was unsure.
     """
-    if solver_options and solver in (AUTO, NATIVE):
+    if solver_options and solver in CHOICES:
         raise InvalidInputError(
             "solver_options", f'are one conic solver\'s own, but solver is "{solver}"', "Name the solver"
         )
     candidates = (solver,)
-    if solver in (AUTO, NATIVE):
-        candidates = block.preferred_solvers if block.constrained else (NATIVE,)
+    if solver in CHOICES:
+        candidates = block.preferred_solvers if solver == CVXPY or block.constrained else (NATIVE,)
     best: BlockSolution | None = None
     failure: BlockSolveError | None = None
     for name in candidates:
@@ -179,7 +180,9 @@ def _solve_natively(block: Block, tol: float) -> BlockSolution:
         # Where no gap is known, the residual must do; it falls with the gap's square root.
         return certificate.holds(tol) if certificate.known else certificate.kkt_residual <= np.sqrt(1e-2 * tol)
 
-    it, optimal, multipliers = block.solve_native(1e-2 * tol * block.problem.objective(block.it), met)
+    problem = block.problem
+    size = problem.mean_loss(block.it) + problem.output_regularization(block.it)
+    it, optimal, multipliers = block.solve_native(1e-2 * tol * size, met)
     certificate = seen[0][1] if seen and seen[0][0] is it else block.certificate(it)
     return BlockSolution(
         block=block.name,

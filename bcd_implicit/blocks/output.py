@@ -9,14 +9,14 @@ from functools import cached_property
 
 import cvxpy as cp
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import solve_triangular
 
 from bcd_implicit.blocks.base import Block
 from bcd_implicit.certificates import output_certificate
 
 
-# Collinear regressors leave the scaled Gram matrix singular: this much is added to its unit diagonal. What that and
-# rounding leave of the error, the next refinement takes.
+# Without a ridge collinear regressors leave the scaled Gram matrix singular: this much is added to its unit diagonal.
+# What that and rounding leave of the error, the next refinement takes.
 LIFT = 1e-13
 REFINEMENTS = 5
 
@@ -51,19 +51,31 @@ class OutputBlock(Block):
 
     @cached_property
     def _inverse_hessian(self):
-        """The centred regressors W and a function R -> R (WW'/m + ridge)^-1, the factor computed once."""
+        """The centred regressors W and a function R -> R (WW'/m + ridge)^-1: its Cholesky factor, computed once."""
         problem, m = self.problem, self.problem.n_samples
         W = np.vstack([self.it.X, problem.U]) if problem.pass_through else self.it.X
         if problem.fit_intercept:
             W = W - W.mean(axis=1, keepdims=True)
-        H = W @ W.T / m
-        H[np.diag_indices_from(H)] += problem.ridge
         # To unit diagonal, so that inputs of any scale are alike; regressors that are zero stay out.
-        unit = np.sqrt(np.where(np.diag(H) > 0, np.diag(H), 1.0))
-        H /= unit * unit[:, None]
-        H[np.diag_indices_from(H)] += LIFT
-        factor = cho_factor(H, lower=True, overwrite_a=True, check_finite=False)
-        return W, lambda R: cho_solve(factor, (R / unit).T, check_finite=False).T / unit
+        unit = np.sqrt(np.einsum("ij,ij->i", W, W) / m + problem.ridge)
+        unit[unit == 0] = 1.0
+        W_unit, ridge = W / unit[:, None], problem.ridge / unit**2
+        H = W_unit @ W_unit.T / m + np.diag(ridge)
+        try:
+            factor = np.linalg.cholesky(H)
+            if np.diag(factor).min() < 1e-5:
+                raise np.linalg.LinAlgError
+        except np.linalg.LinAlgError:
+            # Squared, half the digits are gone: the factor must come from the data. What the loss does not see and
+            # nothing penalises is lifted a little.
+            lift = np.sqrt(ridge if problem.ridge > 0 else np.full(len(ridge), LIFT))
+            factor = np.linalg.qr(np.vstack([W_unit.T / np.sqrt(m), np.diag(lift)]), mode="r").T
+
+        def divided(R: np.ndarray) -> np.ndarray:
+            half = solve_triangular(factor, (R / unit).T, lower=True, check_finite=False)
+            return solve_triangular(factor, half, lower=True, trans=1, check_finite=False).T / unit
+
+        return W, divided
 
     def solve_native(self, aim, met):
         """Newton steps: one for an exact solution, more only refine what rounding left."""

@@ -28,7 +28,7 @@ from bcd_implicit.problem import TrainingProblem
 
 MAX_ITERATIONS = 1000
 ARMIJO = 1e-4
-HALVINGS, SHRINKINGS = 12, 5
+HALVINGS, SHRINKINGS, POLISHINGS = 12, 5, 10
 # The least damping of Newton's model, relative to the curvature bound; with less there is none.
 LEAST_DAMPING = 1e-6
 # The Newton matrix, scaled to unit diagonal, is lifted by this much: collinear inputs make it singular.
@@ -231,7 +231,8 @@ def minimise(
             if met(T):
                 return T, True
             if stuck:
-                return T, False
+                T = _polish(smooth, terms, T, G, stretch)
+                return T, met(T)
             aim *= 1e-2
     return T, met(T)
 
@@ -272,6 +273,8 @@ def _newton_step(
             first, promised = (face, direction), -float(np.vdot(gradient, direction))
         trial = terms.move(point, direction, face)
         trial_value, trial_G = smooth.value_and_gradient(trial)
+        if promised <= 0:  # rounding, or a direction that never converged
+            return T, value, G, 0.0, 0.0
         if trial_value + terms.value(trial) <= objective - ARMIJO * promised:
             return trial, trial_value, trial_G, 1.0, promised
         if np.array_equal(trial != 0, face.free):
@@ -286,6 +289,30 @@ def _newton_step(
             return trial, trial_value, trial_G, step, promised
         step /= 2
     return T, value, G, 0.0, promised
+
+
+def _polish(smooth: Smooth, terms: Terms, T: np.ndarray, G: np.ndarray, stretch: float) -> np.ndarray:
+    """Newton steps by what they do to the gradient, where the objective has no digits left to tell them apart.
+
+    Gradients vanish like the square root of the objective's error, and the duality gap needs them.
+    """
+    metric = np.maximum(stretch * smooth.curvature + terms.ridge, TINY)
+
+    def residual(T: np.ndarray, G: np.ndarray) -> float:
+        change = terms.prox(T - (G + terms.ridge * T) / metric, 1 / metric) - T
+        return float(np.vdot(metric * change, change))
+
+    size, damping = residual(T, G), 0.0
+    for _ in range(POLISHINGS):
+        face, gradient = terms.face(T, G)
+        trial = terms.move(T, newton_direction(smooth, T, terms, face, gradient, damping), face)
+        _, trial_G = smooth.value_and_gradient(trial)
+        trial_size = residual(trial, trial_G)
+        if trial_size < 0.5 * size:
+            T, G, size = trial, trial_G, trial_size
+        else:
+            damping = max(10 * damping, LEAST_DAMPING)
+    return T
 
 
 def newton_direction(
