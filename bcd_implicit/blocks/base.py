@@ -91,15 +91,17 @@ class Block:
         """Move a solver's point the last 1e-8 into the feasible set."""
         return it
 
-    def solve_native(
-        self, aim: float, met: Callable[[Iterate], bool]
-    ) -> tuple[Iterate, bool, Mapping[str, object]]:
+    def size(self) -> float:
+        """What a tolerance is relative to before a certificate is known: the loss and its ridge at the start."""
+        return self.problem.mean_loss(self.it) + self.problem.output_regularization(self.it)
+
+    def solve_native(self, tol: float, met: Callable[[Iterate], bool]) -> tuple[Iterate, bool, Mapping[str, object]]:
         """Solve without CVXPY, ignoring the user's constraints.
 
         Parameters
         ----------
-        aim : float
-            A first guess at how near the optimum is near enough, in units of the objective.
+        tol : float
+            The relative gap asked for: a first guess at what ``met`` will accept.
         met : callable
             Whether a point's certificate holds. What is returned should have passed it.
 
@@ -180,9 +182,7 @@ def _solve_natively(block: Block, tol: float) -> BlockSolution:
         # Where no gap is known, the residual must do; it falls with the gap's square root.
         return certificate.holds(tol) if certificate.known else certificate.kkt_residual <= np.sqrt(1e-2 * tol)
 
-    problem = block.problem
-    size = problem.mean_loss(block.it) + problem.output_regularization(block.it)
-    it, optimal, multipliers = block.solve_native(1e-2 * tol * size, met)
+    it, optimal, multipliers = block.solve_native(tol, met)
     certificate = seen[0][1] if seen and seen[0][0] is it else block.certificate(it)
     return BlockSolution(
         block=block.name,

@@ -100,7 +100,7 @@ class MatricesBlock(Block):
         AB = np.hstack([A, B])
         return np.hstack([AB, (b + AB @ self.means)[:, None]]) if self.problem.fit_intercept else AB
 
-    def solve_native(self, aim, met):
+    def solve_native(self, tol, met):
         problem, it, n = self.problem, self.it, self.problem.n_hidden
         warm = self.last_solution or it
         start = self.stacked(problem.row_ball.repair(warm.A), problem.group_lasso.repair(warm.B), warm.b)
@@ -113,7 +113,8 @@ class MatricesBlock(Block):
             return met(it)
 
         smooth = self.smooth()
-        T, optimal = minimise(smooth, problem, start, aim, accept)
+        # The gap is of the order of the gradient, and the objective's distance to its optimum of that squared.
+        T, optimal = minimise(smooth, problem, start, 100 * tol**2 * self.size(), accept)
         self.last_solution = it
         force = -smooth.value_and_gradient(T)[1][:, : n + problem.n_inputs] - problem.ridge_hidden * np.hstack([it.A, it.B])
         multipliers = {"norm_bound": np.where(problem.row_ball.binding(it.A), np.abs(force[:, :n]).max(axis=1), 0.0)}

@@ -77,7 +77,7 @@ class OutputBlock(Block):
 
         return W, divided
 
-    def solve_native(self, aim, met):
+    def solve_native(self, tol, met):
         """Newton steps: one for an exact solution, more only refine what rounding left."""
         problem, it, n = self.problem, self.it, self.problem.n_hidden
         W, inverse = self._inverse_hessian

@@ -23,6 +23,7 @@ MAX_STEPS, HALVINGS, MAX_AIMS = 100, 12, 4
 ARMIJO = 1e-4
 # Added to the Hessian, relative to its mean diagonal: the proximal term leaves M singular where A + A' is large.
 LIFT = 1e-12
+FIRST_DAMPING = 1e-2
 
 
 class _Samples:
@@ -64,13 +65,16 @@ class _Samples:
         furthest = np.abs(self.phi(self.c)).max(axis=0) + np.sqrt(2 * np.maximum(value, 0.0) / self.weight)
         return r, self.reach * furthest * np.abs(r).sum(axis=0)
 
-    def direction(self, X: np.ndarray, r: np.ndarray) -> np.ndarray:
-        """Newton's direction in the coordinates in which the gradient is not zero."""
+    def direction(self, X: np.ndarray, r: np.ndarray, damping: np.ndarray) -> np.ndarray:
+        """Newton's direction in the coordinates in which the gradient is not zero.
+
+        Where A + A' is large and z negative, coordinates may have no curvature at all: hence the damping.
+        """
         slopes = self.weight * self.phi.derivative(self.A @ X + self.c).T
         H = self.Q + (self.A.T * slopes[:, None, :]) @ self.A  # (samples, n, n)
         diagonal = np.einsum("kii->ki", H)
         diagonal += self.weight * (self.phi.g_curvature(X) - self.phi.quadratic_part).T
-        diagonal += LIFT * (np.trace(self.Q) / len(X) + self.weight)
+        diagonal += (LIFT + damping[:, None]) * (np.trace(self.Q) / len(X) + self.weight)
         free = (r != 0).T
         H *= free[:, :, None] & free[:, None, :]
         diagonal[~free] = 1.0
@@ -118,9 +122,9 @@ class StateBlock(Block):
     def repair(self, it):
         return it.replace(X=np.clip(it.X, *self.problem.activation.domain))
 
-    def solve_native(self, aim, met):
+    def solve_native(self, tol, met):
         """Projected Newton, many samples at once; the aim is lowered until the certificate holds."""
-        it, m = self.it, self.problem.n_samples
+        it, m, aim = self.it, self.problem.n_samples, 0.1 * tol * self.size()
         for _ in range(MAX_AIMS):
             X = np.empty_like(it.X)
             for part in parts(m, self.problem.n_hidden**2):
@@ -137,7 +141,7 @@ class StateBlock(Block):
         Each sample has its own step length along its own projected arc, and leaves once it is done.
         """
         X = np.clip(X, *samples.bounds)
-        value, todo = samples.value(X), np.arange(X.shape[1])
+        value, todo, damping = samples.value(X), np.arange(X.shape[1]), np.zeros(X.shape[1])
         for _ in range(MAX_STEPS):
             r, error = samples.gradient(X[:, todo], value[todo])
             still = error > aim
@@ -145,19 +149,24 @@ class StateBlock(Block):
                 break
             r, todo, samples = r[:, still], todo[still], samples.subset(still)
             x, v = X[:, todo], value[todo]
-            direction, step, waiting = samples.direction(x, r), np.ones(len(todo)), np.ones(len(todo), dtype=bool)
+            direction = samples.direction(x, r, damping[todo])
+            step, waiting = np.ones(len(todo)), np.ones(len(todo), dtype=bool)
             for halving in range(HALVINGS + 1):
                 if halving == HALVINGS:  # a gradient step short enough to descend in any case
                     direction[:, waiting], step[waiting] = -r[:, waiting], 1 / samples.curvature_bound
                 trial = np.clip(x + step * direction, *samples.bounds)
                 trial_value = samples.value(trial)
-                enough = v + ARMIJO * np.sum(r * (trial - x), axis=0) + 1e-15 * np.abs(v)
+                enough = v + ARMIJO * np.sum(r * (trial - x), axis=0) + 1e-13 * np.abs(v)
                 taken = waiting & ((trial_value <= enough) | (halving == HALVINGS))
                 X[:, todo[taken]], value[todo[taken]] = trial[:, taken], trial_value[taken]
                 waiting &= ~taken
                 if not waiting.any():
                     break
                 step[waiting] /= 2
+            # Levenberg and Marquardt: where the quadratic model held, trust it more.
+            grown = np.maximum(10 * damping[todo], FIRST_DAMPING)
+            shrunk = np.where(damping[todo] > 1e-3 * FIRST_DAMPING, 0.1 * damping[todo], 0.0)
+            damping[todo] = np.where(step == 1, shrunk, grown)
         return X
 
     def certificate(self, it):
