@@ -25,7 +25,6 @@ from bcd_implicit.data import parts
 from bcd_implicit.errors import NotWellPosedError
 from bcd_implicit.problem import Iterate, TrainingProblem
 
-
 # An objective below this is zero: its gap is measured by it.
 SMALLEST = 1e-100
 

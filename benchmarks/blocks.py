@@ -74,7 +74,7 @@ def measure(size: Size, block: str) -> list[dict]:
     for solver in ("native", *bi.SOLVERS):
         row = {"size": size, "block": block, "solver": solver}
         dense = block == "prox-linear" and n * (n + p + 1) > DENSE_LIMIT
-        if solver != "native" and dense or solver == "ECOS" and n * m > ECOS_LIMIT:
+        if (solver != "native" and dense) or (solver == "ECOS" and n * m > ECOS_LIMIT):
             rows.append(row | {"status": "left out: too large for it"})
             continue
         options = {TIME_OPTION[solver]: TIME_LIMIT} if solver in TIME_OPTION else None

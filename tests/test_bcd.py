@@ -1,8 +1,8 @@
 """The loops: objectives never rise, states are at equilibrium, statuses tell the truth."""
 
-import cvxpy as cp
 import warnings
 
+import cvxpy as cp
 import numpy as np
 import pytest
 from conftest import random_iterate, random_problem

@@ -410,7 +410,10 @@ def test_too_few_rows_to_select_from(here):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--solver", "mosek"], "Error: Invalid value for '--solver': 'mosek' is not one of 'auto', 'native', 'cvxpy', 'clarabel'"),
+        (
+            ["--solver", "mosek"],
+            "Invalid value for '--solver': 'mosek' is not one of 'auto', 'native', 'cvxpy', 'clarabel'",
+        ),
         (["--method", "adam"], "Error: Invalid value for '--method': 'adam' is not one of 'prox-linear', 'fenchel'."),
         (["--activation", "gelu"], "Error: Invalid value for '--activation'"),
         (["--n-hidden", "two"], "Error: Invalid value for '--n-hidden': 'two' is not a valid integer."),

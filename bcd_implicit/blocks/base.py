@@ -143,7 +143,7 @@ def solve_prepared(
         raise InvalidInputError(
             "solver_options", f'are one conic solver\'s own, but solver is "{solver}"', "Name the solver"
         )
-    candidates = (solver,)
+    candidates: tuple[str, ...] = (solver,)
     if solver in CHOICES:
         candidates = block.preferred_solvers if solver == CVXPY or block.constrained else (NATIVE,)
     best: BlockSolution | None = None

@@ -75,7 +75,9 @@ class _RowBlocks:
         H[:, i, i] = np.where(used, H[:, i, i], 1.0) + LIFT
         R = np.where(used[..., None], sides[:, rows, columns].transpose(1, 2, 0), 0.0) / unit[:, :, None]
         solved = np.zeros_like(sides)
-        solved[:, rows, columns] = np.where(used[..., None], np.linalg.solve(H, R) / unit[:, :, None], 0.0).transpose(2, 0, 1)
+        solved[:, rows, columns] = np.where(used[..., None], np.linalg.solve(H, R) / unit[:, :, None], 0.0).transpose(
+            2, 0, 1
+        )
         return solved
 
 

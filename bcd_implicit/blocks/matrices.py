@@ -116,8 +116,11 @@ class MatricesBlock(Block):
         # The gap is of the order of the gradient, and the objective's distance to its optimum of that squared.
         T, optimal = minimise(smooth, problem, start, 100 * tol**2 * self.size(), accept)
         self.last_solution = it
-        force = -smooth.value_and_gradient(T)[1][:, : n + problem.n_inputs] - problem.ridge_hidden * np.hstack([it.A, it.B])
-        multipliers = {"norm_bound": np.where(problem.row_ball.binding(it.A), np.abs(force[:, :n]).max(axis=1), 0.0)}
+        # What presses against the constraints: minus the gradient of all that is smooth.
+        force = -smooth.value_and_gradient(T)[1][:, : n + problem.n_inputs]
+        force -= problem.ridge_hidden * np.hstack([it.A, it.B])
+        binding = problem.row_ball.binding(it.A)
+        multipliers: dict[str, object] = {"norm_bound": np.where(binding, np.abs(force[:, :n]).max(axis=1), 0.0)}
         if problem.group_form == "constraint":
             multipliers["group_lasso"] = problem.group_lasso.multiplier(force[:, n:], it.B)
         return it, optimal, multipliers

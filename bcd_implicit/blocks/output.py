@@ -14,7 +14,6 @@ from scipy.linalg import solve_triangular
 from bcd_implicit.blocks.base import Block
 from bcd_implicit.certificates import output_certificate
 
-
 # Without a ridge collinear regressors leave the scaled Gram matrix singular: this much is added to its unit diagonal.
 # What that and rounding leave of the error, the next refinement takes.
 LIFT = 1e-13
@@ -69,7 +68,7 @@ class OutputBlock(Block):
             # Squared, half the digits are gone: the factor must come from the data. What the loss does not see and
             # nothing penalises is lifted a little.
             lift = np.sqrt(ridge if problem.ridge > 0 else np.full(len(ridge), LIFT))
-            factor = np.linalg.qr(np.vstack([W_unit.T / np.sqrt(m), np.diag(lift)]), mode="r").T
+            factor = np.transpose(np.linalg.qr(np.vstack([W_unit.T / np.sqrt(m), np.diag(lift)]), mode="r"))
 
         def divided(R: np.ndarray) -> np.ndarray:
             half = solve_triangular(factor, (R / unit).T, lower=True, check_finite=False)

@@ -210,109 +210,116 @@ def minimise(
         Whether ``met`` said so; else nothing more can be gained in floating point.
     """
     terms = Terms(problem)
-    value, G = smooth.value_and_gradient(T)
-    objective, stretch, damping, last_decrease = value + terms.value(T), 1.0, 0.0, np.inf
+    here = _at(smooth, terms, T)
+    stretch, damping, last_promise = 1.0, 0.0, np.inf
     for _ in range(MAX_ITERATIONS):
-        start = objective
-        T, value, G, stretch = _proximal_step(smooth, terms, T, value, G, stretch)
-        before = value + terms.value(T)
-        T, value, G, step, decrease = _newton_step(smooth, terms, T, value, G, damping)
-        objective = value + terms.value(T)
+        begin = here.objective
+        middle, stretch = _proximal_step(smooth, terms, here, stretch)
+        here, step, promise = _newton_step(smooth, terms, middle, damping)
         # Levenberg and Marquardt: trust the quadratic model as far as it told the truth.
-        if before - objective < 0.1 * decrease:
+        decrease = middle.objective - here.objective
+        if decrease < 0.1 * promise:
             damping = max((10 if step > 0.1 else 100) * damping, LEAST_DAMPING)
-        elif before - objective > 0.4 * decrease:
+        elif decrease > 0.4 * promise:
             damping = 0.1 * damping if damping > LEAST_DAMPING else 0.0
-        # Convergence is quadratic at the end: the next decrease is to this one at most as this one to the last.
-        promised = decrease * min(1.0, decrease / max(last_decrease, TINY)) if step == 1.0 else decrease
-        last_decrease = decrease
-        stuck = start - objective <= 1e-15 * abs(start)
-        if promised <= aim or stuck:
-            if met(T):
-                return T, True
+        # Convergence is quadratic at the end: the next promise is to this one at most as this one to the last.
+        next_promise = promise * min(1.0, promise / max(last_promise, TINY)) if step == 1.0 else promise
+        last_promise = promise
+        stuck = begin - here.objective <= 1e-15 * abs(begin)
+        if next_promise <= aim or stuck:
+            if met(here.T):
+                return here.T, True
             if stuck:
-                T = _polish(smooth, terms, T, G, stretch)
+                T = _polish(smooth, terms, here, stretch)
                 return T, met(T)
             aim *= 1e-2
-    return T, met(T)
+    return here.T, met(here.T)
 
 
-def _proximal_step(
-    smooth: Smooth, terms: Terms, T: np.ndarray, value: float, G: np.ndarray, stretch: float
-) -> tuple[np.ndarray, float, np.ndarray, float]:
+@dataclass(frozen=True)
+class _Point:
+    """T with f(T), its gradient, and the objective."""
+
+    T: np.ndarray
+    value: float
+    gradient: np.ndarray
+    objective: float
+
+
+def _at(smooth: Smooth, terms: Terms, T: np.ndarray) -> _Point:
+    value, gradient = smooth.value_and_gradient(T)
+    return _Point(T, value, gradient, value + terms.value(T))
+
+
+def _proximal_step(smooth: Smooth, terms: Terms, start: _Point, stretch: float) -> tuple[_Point, float]:
     """One step in the metric stretch * curvature, the stretch doubled until the quadratic bound holds.
 
     The trace bounds any positive semidefinite matrix, so the doubling ends.
     """
-    gradient = G + terms.ridge * T
+    gradient = start.gradient + terms.ridge * start.T
     while True:
         metric = np.maximum(stretch * smooth.curvature + terms.ridge, TINY)
-        trial = terms.prox(T - gradient / metric, 1 / metric)
-        change = trial - T
-        trial_value, trial_G = smooth.value_and_gradient(trial)
-        bound = value + float(np.vdot(G, change) + 0.5 * stretch * np.vdot(smooth.curvature * change, change))
-        if trial_value <= bound + 1e-14 * abs(value) or stretch > T.size:
-            return trial, trial_value, trial_G, max(0.7 * stretch, 0.1)
+        trial = _at(smooth, terms, terms.prox(start.T - gradient / metric, 1 / metric))
+        change = trial.T - start.T
+        bound = np.vdot(start.gradient, change) + 0.5 * stretch * np.vdot(smooth.curvature * change, change)
+        if trial.value - start.value <= bound + 1e-14 * abs(start.value) or stretch > trial.T.size:
+            return trial, max(0.7 * stretch, 0.1)
         stretch *= 2
 
 
-def _newton_step(
-    smooth: Smooth, terms: Terms, T: np.ndarray, value: float, G: np.ndarray, damping: float
-) -> tuple[np.ndarray, float, np.ndarray, float, float]:
-    """Newton in the face of T; also the step length, and the decrease that the quadratic model promised.
+def _newton_step(smooth: Smooth, terms: Terms, start: _Point, damping: float) -> tuple[_Point, float, float]:
+    """Newton in the face of a point; also the step's length, and the decrease that the quadratic model promised.
 
     Where entries turned round and the objective rose, the face was too large: Newton goes on from there, in the face
     without them, and only if that ends no lower either the first step is shortened.
     """
-    objective = value + terms.value(T)
-    point, point_G, promised, first = T, G, 0.0, None
+    face, gradient = terms.face(start.T, start.gradient)
+    direction = newton_direction(smooth, start.T, terms, face, gradient, damping)
+    promise = -float(np.vdot(gradient, direction))
+    if promise <= 0:  # rounding, or a direction that did not converge
+        return start, 0.0, 0.0
+    point, way, smaller = start, direction, face
     for _ in range(SHRINKINGS):
-        face, gradient = terms.face(point, point_G)
-        direction = newton_direction(smooth, point, terms, face, gradient, damping)
-        if first is None:
-            first, promised = (face, direction), -float(np.vdot(gradient, direction))
-        trial = terms.move(point, direction, face)
-        trial_value, trial_G = smooth.value_and_gradient(trial)
-        if promised <= 0:  # rounding, or a direction that never converged
-            return T, value, G, 0.0, 0.0
-        if trial_value + terms.value(trial) <= objective - ARMIJO * promised:
-            return trial, trial_value, trial_G, 1.0, promised
-        if np.array_equal(trial != 0, face.free):
+        trial = _at(smooth, terms, terms.move(point.T, way, smaller))
+        if trial.objective <= start.objective - ARMIJO * promise:
+            return trial, 1.0, promise
+        if np.array_equal(trial.T != 0, smaller.free):
             break
-        point, point_G = trial, trial_G
-    face, direction = first
+        point = trial
+        smaller, gradient = terms.face(point.T, point.gradient)
+        way = newton_direction(smooth, point.T, terms, smaller, gradient, damping)
     step = 0.5
     for _ in range(HALVINGS):
-        trial = terms.move(T, step * direction, face)
-        trial_value, trial_G = smooth.value_and_gradient(trial)
-        if trial_value + terms.value(trial) <= objective - ARMIJO * step * promised:
-            return trial, trial_value, trial_G, step, promised
+        trial = _at(smooth, terms, terms.move(start.T, step * direction, face))
+        if trial.objective <= start.objective - ARMIJO * step * promise:
+            return trial, step, promise
         step /= 2
-    return T, value, G, 0.0, promised
+    return start, 0.0, promise
 
 
-def _polish(smooth: Smooth, terms: Terms, T: np.ndarray, G: np.ndarray, stretch: float) -> np.ndarray:
+def _polish(smooth: Smooth, terms: Terms, point: _Point, stretch: float) -> np.ndarray:
     """Newton steps by what they do to the gradient, where the objective has no digits left to tell them apart.
 
     Gradients vanish like the square root of the objective's error, and the duality gap needs them.
     """
     metric = np.maximum(stretch * smooth.curvature + terms.ridge, TINY)
 
-    def residual(T: np.ndarray, G: np.ndarray) -> float:
-        change = terms.prox(T - (G + terms.ridge * T) / metric, 1 / metric) - T
+    def residual(at: _Point) -> float:
+        gradient = at.gradient + terms.ridge * at.T
+        change = terms.prox(at.T - gradient / metric, 1 / metric) - at.T
         return float(np.vdot(metric * change, change))
 
-    size, damping = residual(T, G), 0.0
+    size, damping = residual(point), 0.0
     for _ in range(POLISHINGS):
-        face, gradient = terms.face(T, G)
-        trial = terms.move(T, newton_direction(smooth, T, terms, face, gradient, damping), face)
-        _, trial_G = smooth.value_and_gradient(trial)
-        trial_size = residual(trial, trial_G)
+        face, gradient = terms.face(point.T, point.gradient)
+        direction = newton_direction(smooth, point.T, terms, face, gradient, damping)
+        trial = _at(smooth, terms, terms.move(point.T, direction, face))
+        trial_size = residual(trial)
         if trial_size < 0.5 * size:
-            T, G, size = trial, trial_G, trial_size
+            point, size = trial, trial_size
         else:
             damping = max(10 * damping, LEAST_DAMPING)
-    return T
+    return point.T
 
 
 def newton_direction(

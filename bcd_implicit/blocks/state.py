@@ -17,7 +17,6 @@ from bcd_implicit.blocks.base import Block
 from bcd_implicit.certificates import state_certificate
 from bcd_implicit.data import parts
 
-
 # Newton steps of a sample, halvings of a step, and how often the aim is lowered when the certificate asks for more.
 MAX_STEPS, HALVINGS, MAX_AIMS = 100, 12, 4
 ARMIJO = 1e-4
@@ -41,7 +40,9 @@ class _Samples:
         self.constant = 0.5 * (np.sum(residual**2, axis=0) + np.sum(previous * pull, axis=0))
         contraction = float(np.abs(it.A).sum(axis=1).max())
         self.reach = 2 / (1 - contraction)
-        self.curvature_bound = np.linalg.norm(self.Q, 2) + self.weight * (float(self.phi.g_curvature(np.zeros(1))[0]) + contraction**2)
+        # g is most curved at or below 0 for every activation here, and ||A||_2^2 <= n ||A||_inf^2.
+        g_curvature = float(self.phi.g_curvature(np.zeros(1))[0])
+        self.curvature_bound = np.linalg.norm(self.Q, 2) + self.weight * (g_curvature + len(it.A) * contraction**2)
 
     def subset(self, kept: np.ndarray) -> _Samples:
         """The same for fewer samples."""
@@ -61,7 +62,7 @@ class _Samples:
         """
         rest = self.phi.g_derivative(X) - self.phi.quadratic_part * X + self.A.T @ self.phi(self.A @ X + self.c)
         r = self.Q @ X - self.linear + self.weight * rest
-        r[(X <= self.bounds[0]) & (r > 0) | (X >= self.bounds[1]) & (r < 0)] = 0.0
+        r[(self.bounds[0] >= X) & (r > 0) | (self.bounds[1] <= X) & (r < 0)] = 0.0
         furthest = np.abs(self.phi(self.c)).max(axis=0) + np.sqrt(2 * np.maximum(value, 0.0) / self.weight)
         return r, self.reach * furthest * np.abs(r).sum(axis=0)
 
