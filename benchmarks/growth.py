@@ -77,17 +77,18 @@ def show(results: dict[str, list[dict]]) -> list[Table]:
         kept = ", ".join(f"{k} = {v:,}" for k, v in RANGES[by][1].items())
         table = Table(by, "method", "seconds a cycle", "longest", "attempts", "MB", "worst gap", title=kept)
         for row in rows:
-            cells = [f"{row['seconds']:.3f}", f"{row['longest']:.3f}", str(row["attempts"])]
+            cells = [
+                f"{row['seconds']:.3f}",
+                f"{row['longest']:.3f}",
+                str(row["attempts"]) if any(row["attempts"]) else "",
+            ]
             table.add_row(f"{row[by]:,}", row["method"], *cells, f"{row['megabytes']:.0f}", f"{row['worst_gap']:.0e}")
         for method in METHODS:
             own = [r for r in rows if r["method"] == method]
-            table.add_row("exponent", method, f"{exponent(own, by, 'seconds'):.2f}", "", "", memory(own, by), "")
+            exponents = [f"{exponent(own, by, what):.2f}" for what in ("seconds", "megabytes")]
+            table.add_row("exponent", method, exponents[0], "", "", exponents[1], "")
         tables.append(table)
     return tables
-
-
-def memory(rows: list[dict], by: str) -> str:
-    return f"{exponent(rows, by, 'megabytes'):.2f}"
 
 
 def plot(results: dict[str, list[dict]], file: str) -> None:
