@@ -1,12 +1,14 @@
 """Every block, native against the conic solvers through CVXPY, in one run: ``make bench``.
 
-    python benchmarks/blocks.py [--sizes 10,50,100,400 ...] [--blocks hidden ...] [--json FILE] [--threads]
+    python benchmarks/blocks.py [--sizes 10,50,100,400 ...] [--blocks hidden ...] [--json FILE]
+    python benchmarks/blocks.py --threads | --compile
 
 A size is n,p,q,m. Times are of whole calls of ``solve_block``: building, compiling, solving and certifying. A ratio is
 the conic solver's time over the native one's. "gradients" is the native time in units of two matrix products of the
 block's size, (n, P) x (P, m) and (n, m) x (m, P) with P = n + p + 1: what one gradient costs at the least.
 
-``--threads`` compares one BLAS thread with all of them instead.
+``--threads`` compares one BLAS thread with all of them instead, ``--compile`` the compilation of the hidden block with
+its data as constants and as ``cp.Parameter``, the reason for the former.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import warnings
 from collections.abc import Callable
 from unittest import mock
 
+import cvxpy as cp
 import numpy as np
 from rich.console import Console
 from rich.table import Table
@@ -138,18 +141,40 @@ def threads(sizes: list[Size]) -> Table:
     return table
 
 
+def compile_seconds(parameters: bool, n: int = 10, p: int = 50, m: int = 400) -> float:
+    """What CVXPY takes to compile the hidden block for SCS."""
+    rng = np.random.default_rng(0)
+    X, U = np.abs(rng.standard_normal((n, m))), rng.standard_normal((p, m))
+    data = [cp.Parameter(x.shape, value=x) for x in (X, U)] if parameters else [X, U]
+    A, B, b = cp.Variable((n, n)), cp.Variable((n, p)), cp.Variable((n, 1))
+    Z = A @ data[0] + B @ data[1] + b @ np.ones((1, m))
+    fit = 0.5 * cp.sum_squares(cp.pos(Z)) - cp.sum(cp.multiply(X, Z))
+    posed = cp.Problem(cp.Minimize(fit / m + 0.1 * cp.sum(cp.norm(B, 2, axis=0))), [cp.norm1(A, axis=1) <= 0.5])
+    start = time.perf_counter()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # CVXPY's word on too many parameters is what is measured here
+        posed.get_problem_data("SCS")
+    return time.perf_counter() - start
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", nargs="+", default=SIZES, metavar="n,p,q,m")
     parser.add_argument("--blocks", nargs="+", default=list(bi.BLOCKS), choices=list(bi.BLOCKS))
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--threads", action="store_true")
+    parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
     sizes: list[Size] = [tuple(int(k) for k in text.split(",")) for text in options.sizes]
     console = Console(width=120)
     warnings.simplefilter("ignore", bi.ConvergenceWarning)  # three cycles are what is wanted, and the table shows gaps
     if options.threads:
         console.print(threads(sizes))
+        return
+    if options.compile:
+        compile_seconds(False)  # CVXPY's own first steps
+        constants, parameters = compile_seconds(False), compile_seconds(True)
+        console.print(f"constants {constants:.3f} s, parameters {parameters:.3f} s, ratio {parameters / constants:.0f}")
         return
     rows = [row for size in sizes for block in options.blocks for row in measure(size, block)]
     console.print(show(rows))

@@ -91,7 +91,7 @@ class Linearisation:
 
     def product(self, V: np.ndarray, mu: float) -> np.ndarray:
         """The quadratic's Hessian times V, both of shape (n, P)."""
-        if len(self._columns) == len(self.W):  # the Gram matrix is there, and small, or it would not be
+        if self.multiplies_by_gram:
             image = self._gram.reshape(V.size, V.size) @ V.ravel(order="F")
             return image.reshape(V.shape, order="F") + mu * (V @ self.H)
         self.n_products += 1
@@ -99,6 +99,11 @@ class Linearisation:
         for part, J in self._sensitivity_parts():
             dZ[:, part] = np.einsum("rnk,rk->nk", J, np.einsum("rnk,nk->rk", J, dZ[:, part]))
         return dZ @ self.W.T / self.n_samples + mu * (V @ self.H)
+
+    @property
+    def multiplies_by_gram(self) -> bool:
+        """Whether the Gram matrix is at hand as a whole, and the shorter way."""
+        return len(self._columns) == len(self.W) and self.k.size <= 2 * self.n_samples
 
     def gram(self, columns: np.ndarray, mu: float) -> np.ndarray:
         """K on some columns of dT: shape (columns, n, columns, n). The last one is kept, and serves fewer columns."""
@@ -154,9 +159,10 @@ class _LinearisedFit:
 
     def cost(self, free: np.ndarray) -> tuple[float, float]:
         columns, (n, P), lin = np.flatnonzero(free.any(axis=0)), free.shape, self.linearisation
-        product = 2.0 * (n * P) ** 2 if lin.has_gram(np.arange(P)) else 4.0 * lin.n_samples * n * (P + len(lin.R))
+        product = 2.0 * (n * P) ** 2 if lin.multiplies_by_gram else 4.0 * lin.n_samples * n * (P + len(lin.R))
         # The Gram matrix is dear, and serves all solves of this linearisation: it is formed once the products made
-        # so far have cost as much, so that no more than twice the better choice is ever paid.
+        # so far have cost as much, so that no more than twice the better choice is ever paid. It is one large matrix
+        # product, three times as fast as the others, and a Cholesky factorisation of some hundred rows as slow.
         gram = 0.0 if lin.has_gram(columns) else lin.n_samples * (n * len(columns)) ** 2 / 6
         gram = max(gram - lin.n_products * (product + STEP_OVERHEAD), 0.0)
         return gram + np.count_nonzero(free) ** 3, product
