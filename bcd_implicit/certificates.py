@@ -21,7 +21,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from bcd_implicit.activations import Activation
-from bcd_implicit.data import parts
+from bcd_implicit.data import LARGEST_KEPT, parts
 from bcd_implicit.errors import NotWellPosedError
 from bcd_implicit.problem import Iterate, TrainingProblem
 
@@ -293,7 +293,7 @@ def prox_linear_certificate(
 def equilibrium_responses(problem: TrainingProblem, base: Iterate) -> Responses:
     """How the outputs respond to the preactivations at an equilibrium: R N_k = R (I - D_k A)^-1 D_k with C = QR.
 
-    They are kept while they fit into memory (512 MB), and computed anew each time otherwise.
+    They are kept while they fit into memory, and computed anew each time otherwise.
     """
     n, m = problem.n_hidden, problem.n_samples
     R = np.linalg.qr(base.C)[1]
@@ -306,7 +306,7 @@ def equilibrium_responses(problem: TrainingProblem, base: Iterate) -> Responses:
         return np.swapaxes(slopes[part, :, None] * S, 1, 2)
 
     slices = parts(m, n * n)
-    if m * R.size > 64_000_000:
+    if m * R.size > LARGEST_KEPT:
         return lambda: ((part, part_of(part)) for part in slices)
     kept = [(part, part_of(part)) for part in slices]
     return lambda: kept

@@ -286,3 +286,11 @@ def test_friedman1(seed):
     r2 = 1 - np.mean((prediction - y[1050:]) ** 2) / np.var(y[1050:])
     assert result.status is Status.CONVERGED
     assert r2 >= 0.94
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_native_and_conic_solvers_walk_the_same_way(method):
+    problem = random_problem((3, 6, 2, 40), kappa=0.1)
+    native, conic = (quiet(problem, method, solver=s, max_cycles=5) for s in ("native", "cvxpy"))
+    np.testing.assert_allclose(native.history["objective"], conic.history["objective"], rtol=1e-4)
+    np.testing.assert_array_equal(native.iterate.B.any(axis=0), conic.iterate.B.any(axis=0))

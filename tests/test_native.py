@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from test_blocks import OPTIONS
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from bcd_implicit import (
     BLOCKS,
@@ -21,6 +21,7 @@ from bcd_implicit import (
     solve_block,
 )
 from bcd_implicit.blocks import make_block
+from bcd_implicit.certificates import output_certificate
 from bcd_implicit.penalties import GroupLassoConstraint, project_l1_rows
 
 TOL = 1e-6
@@ -506,3 +507,52 @@ def test_projections_in_a_metric_against_cvxpy(A, steps, radius):
     np.testing.assert_allclose(project_l1_rows(A, radius, steps), Q.value, atol=1e-5)
     cp.Problem(cp.Minimize(distance), [cp.sum(cp.norm(Q, 2, axis=0)) <= radius]).solve("CLARABEL", **options)
     np.testing.assert_allclose(GroupLassoConstraint(radius).prox(A, steps), Q.value, atol=1e-5)
+
+
+# How it is done ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", ["hidden", "prox-linear"])
+@pytest.mark.parametrize("form", ["penalty", "constraint", "plain"])
+def test_conjugate_gradients_and_factorisations_find_the_same(block, form, size, monkeypatch):
+    problem = random_problem(size, **OPTIONS[form])
+    it = at(problem, block)
+    module = "bcd_implicit.blocks.proximal_newton"
+    monkeypatch.setattr(f"{module}.LEAST_CG_STEPS", 10**9)  # never worth starting
+    factorised = solve_block(problem, it, block, "native")
+    monkeypatch.setattr(f"{module}.LEAST_CG_STEPS", 0)
+    monkeypatch.setattr(f"{module}.LARGEST_SYSTEM", 0)  # nothing fits
+    matrix_free = solve_block(problem, it, block, "native")
+    for solution in (factorised, matrix_free):
+        assert solution.certificate.holds(TOL)
+    assert matrix_free.objective == pytest.approx(factorised.objective, rel=TOL)
+
+
+def test_what_does_not_fit_into_memory_is_computed_anew(monkeypatch):
+    problem = random_problem((5, 8, 20, 40))
+    it = at(problem, "prox-linear")
+    kept = solve_block(problem, it, "prox-linear", "native")
+    for module in ("certificates", "blocks.prox_linear"):
+        monkeypatch.setattr(f"bcd_implicit.{module}.LARGEST_KEPT", 0)
+    monkeypatch.setattr("bcd_implicit.data.PART", 7 * 25)  # seven samples at a time
+    anew = solve_block(problem, it, "prox-linear", "native")
+    assert anew.objective == pytest.approx(kept.objective, rel=1e-9)
+    assert anew.certificate.holds(TOL)
+
+
+def test_one_blas_thread_while_solving_and_the_old_number_after(monkeypatch):
+    problem = random_problem((3, 4, 2, 30))
+    it = at(problem, "output")
+    during = []
+
+    def certificate(*arguments):
+        during.extend(library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas")
+        return output_certificate(*arguments)
+
+    monkeypatch.setattr("bcd_implicit.blocks.output.output_certificate", certificate)
+    with threadpool_limits(2, "blas"):
+        before = threadpool_info()
+        solve_block(problem, it, "output")
+        assert threadpool_info() == before
+    assert during
+    assert set(during) == {1}

@@ -84,7 +84,7 @@ class _RowBlocks:
 class HiddenBlock(MatricesBlock):
     """The matrices A, B and the intercept b, drawn to phi(AX + BU + b) = X by the Fenchel term.
 
-    Data are constants: with X and U as ``cp.Parameter`` compiling takes about 100 times as long at
+    Data are constants: with X and U as ``cp.Parameter`` compiling takes about 70 times as long at
     (n, p, m) = (10, 50, 400) (``benchmarks/blocks.py --compile``).
     kappa and fenchel_weight are parameters.
     """

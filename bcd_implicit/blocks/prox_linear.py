@@ -24,11 +24,8 @@ from scipy.linalg import cho_factor, cho_solve
 from bcd_implicit.blocks.matrices import MatricesBlock, centred_regressors
 from bcd_implicit.blocks.proximal_newton import LIFT, STEP_OVERHEAD
 from bcd_implicit.certificates import equilibrium_responses, prox_linear_certificate
-from bcd_implicit.data import check_number, parts
+from bcd_implicit.data import LARGEST_KEPT, check_number, parts
 from bcd_implicit.problem import Iterate, TrainingProblem
-
-# More numbers than this (512 MB) are computed anew for every product instead of kept.
-LARGEST_KEPT = 64_000_000
 
 
 class Linearisation:
