@@ -30,9 +30,13 @@ class _FenchelFit:
         self.curvature = self.weight * np.einsum("ij,ij->i", self.W, self.W)
 
     def value_and_gradient(self, T: np.ndarray) -> tuple[float, np.ndarray]:
-        Z = T @ self.W
-        value = self.weight * float(np.sum(self.activation.g_conjugate(Z))) - float(np.vdot(self.inner, T))
-        return value, self.weight * (self.activation(Z) @ self.W.T) - self.inner
+        value, gradient = 0.0, np.zeros_like(T)
+        for part in parts(self.W.shape[1], len(T)):
+            W = self.W[:, part]
+            Z = T @ W
+            value += float(np.sum(self.activation.g_conjugate(Z)))
+            gradient += self.activation(Z) @ W.T
+        return self.weight * value - float(np.vdot(self.inner, T)), self.weight * gradient - self.inner
 
     def hessian(self, T: np.ndarray) -> _RowBlocks:
         slopes = self.weight * self.activation.derivative(T @ self.W)
@@ -47,7 +51,11 @@ class _RowBlocks:
         self.rows, self.columns = np.diag(slopes.sum(axis=1)), np.einsum("ij,ij->i", W, W) / W.shape[1]
 
     def product(self, V: np.ndarray) -> np.ndarray:
-        return (self.slopes * (V @ self.W)) @ self.W.T
+        image = np.zeros_like(V)
+        for part in parts(self.W.shape[1], len(V)):
+            W = self.W[:, part]
+            image += (self.slopes[:, part] * (V @ W)) @ W.T
+        return image
 
     def cost(self, free: np.ndarray) -> tuple[float, float]:
         (P, m), size = self.W.shape, float(free.sum(axis=1).max())

@@ -59,12 +59,14 @@ class Linearisation:
         self.residual, self.constant = Q.T @ residual, 0.5 * float(np.sum(residual**2)) / self.n_samples
         self.W = centred_regressors(problem, it.X)
         self.H = self.W @ self.W.T / self.n_samples
-        self._parts = parts(self.n_samples, len(self.A) ** 2)
-        self._kept: list[np.ndarray] | None = None
+        self._kept: np.ndarray | None = None
         self.n_products = 0
         self._columns, self._gram = np.zeros(0, dtype=int), np.zeros((0, len(self.A), 0, len(self.A)))
         if self.R.size * self.n_samples <= LARGEST_KEPT:
-            self._kept = [self._sensitivities(part) for part in self._parts]
+            kept = np.empty((*self.R.shape, self.n_samples))
+            for part, J in self._sensitivity_parts():
+                kept[:, :, part] = J
+            self._kept = kept
         pulled, traces, self.rows = np.empty_like(self.slopes), np.empty(self.n_samples), np.zeros_like(self.A)
         for part, J in self._sensitivity_parts():
             pulled[:, part] = np.einsum("rnk,rk->nk", J, self.residual[:, part])
@@ -80,11 +82,12 @@ class Linearisation:
         slopes = self.slopes.T[part]
         transposed = np.eye(len(self.A)) - self.A.T * slopes[:, None, :]  # (I - D_k A)' = I - A' D_k
         solved = np.linalg.solve(transposed, np.broadcast_to(self.R.T, (len(slopes), *self.R.T.shape)))
-        return np.ascontiguousarray((solved * slopes[:, :, None]).transpose(2, 1, 0))
+        return (solved * slopes[:, :, None]).transpose(2, 1, 0)
 
     def _sensitivity_parts(self) -> Iterator[tuple[slice, np.ndarray]]:
-        for i, part in enumerate(self._parts):
-            yield part, self._sensitivities(part) if self._kept is None else self._kept[i]
+        n = len(self.A)
+        for part in parts(self.n_samples, n**2 if self._kept is None else n + self.R.size):
+            yield part, self._sensitivities(part) if self._kept is None else self._kept[:, :, part]
 
     def product(self, V: np.ndarray, mu: float) -> np.ndarray:
         """The quadratic's Hessian times V, both of shape (n, P)."""
@@ -92,10 +95,12 @@ class Linearisation:
             image = self._gram.reshape(V.size, V.size) @ V.ravel(order="F")
             return image.reshape(V.shape, order="F") + mu * (V @ self.H)
         self.n_products += 1
-        dZ = V @ self.W
+        image = np.zeros_like(V)
         for part, J in self._sensitivity_parts():
-            dZ[:, part] = np.einsum("rnk,rk->nk", J, np.einsum("rnk,nk->rk", J, dZ[:, part]))
-        return dZ @ self.W.T / self.n_samples + mu * (V @ self.H)
+            W = self.W[:, part]
+            change = np.einsum("rnk,nk->rk", J, V @ W)
+            image += np.einsum("rnk,rk->nk", J, change) @ W.T
+        return image / self.n_samples + mu * (V @ self.H)
 
     @property
     def multiplies_by_gram(self) -> bool:
