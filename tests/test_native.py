@@ -517,10 +517,10 @@ def test_projections_in_a_metric_against_cvxpy(A, steps, radius):
 def test_conjugate_gradients_and_factorisations_find_the_same(block, form, size, monkeypatch):
     problem = random_problem(size, **OPTIONS[form])
     it = at(problem, block)
-    module = "bcd_implicit.blocks.proximal_newton"
-    monkeypatch.setattr(f"{module}.LEAST_CG_STEPS", 10**9)  # never worth starting
+    module = "bcd_implicit.blocks.newton_direction"
+    monkeypatch.setattr(f"{module}.LEAST_STEPS", 10**9)  # never worth starting
     factorised = solve_block(problem, it, block, "native")
-    monkeypatch.setattr(f"{module}.LEAST_CG_STEPS", 0)
+    monkeypatch.setattr(f"{module}.LEAST_STEPS", 0)
     monkeypatch.setattr(f"{module}.LARGEST_SYSTEM", 0)  # nothing fits
     matrix_free = solve_block(problem, it, block, "native")
     for solution in (factorised, matrix_free):

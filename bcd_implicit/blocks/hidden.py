@@ -10,7 +10,7 @@ import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.blocks.matrices import MatricesBlock, centred_regressors
-from bcd_implicit.blocks.proximal_newton import LIFT
+from bcd_implicit.blocks.newton_direction import Solve, row_layout, solve_by_rows
 from bcd_implicit.certificates import hidden_certificate
 from bcd_implicit.data import parts
 from bcd_implicit.problem import TrainingProblem
@@ -47,8 +47,14 @@ class _RowBlocks:
     """A block for each row of T: W diag(slopes_i) W'."""
 
     def __init__(self, W: np.ndarray, slopes: np.ndarray) -> None:
-        self.W, self.slopes = W, slopes
-        self.rows, self.columns = np.diag(slopes.sum(axis=1)), np.einsum("ij,ij->i", W, W) / W.shape[1]
+        self.W, self.slopes, self.row_weights = W, slopes, slopes.sum(axis=1)
+
+    def gram_matrix(self, columns: np.ndarray) -> np.ndarray:
+        W = self.W[columns]
+        return W @ W.T / W.shape[1]
+
+    def squares(self) -> np.ndarray:
+        return np.einsum("ij,ij->i", self.W, self.W) / self.W.shape[1]
 
     def product(self, V: np.ndarray) -> np.ndarray:
         image = np.zeros_like(V)
@@ -65,28 +71,13 @@ class _RowBlocks:
     def storage(self, free: np.ndarray) -> int:
         return len(free) * int(free.sum(axis=1).max()) ** 2
 
-    def solve(self, free: np.ndarray, diagonal: np.ndarray, sides: np.ndarray) -> np.ndarray:
-        n, size = len(free), int(free.sum(axis=1).max())
-        # Each row's free columns first, the rows with fewer of them padded.
-        columns = np.argsort(~free, axis=1, kind="stable")[:, :size]
-        rows = np.arange(n)[:, None]
-        used = free[rows, columns]
-        H = np.zeros((n, size, size))
-        for part in parts(self.W.shape[1], n * size):
+    def factorise(self, free: np.ndarray, diagonal: np.ndarray) -> Solve:
+        columns, used = row_layout(free)
+        blocks = np.zeros((*columns.shape, columns.shape[1]))
+        for part in parts(self.W.shape[1], columns.size):
             active = np.sqrt(self.slopes[:, None, part]) * self.W[:, part][columns]
-            H += active @ active.transpose(0, 2, 1)
-        i = np.arange(size)
-        H[:, i, i] += diagonal[rows, columns]
-        # Scaled to unit diagonal and lifted a little: units play no part, and collinear inputs do no harm.
-        unit = np.sqrt(np.where(used & (H[:, i, i] > 0), H[:, i, i], 1.0))
-        H /= unit[:, :, None] * unit[:, None, :]
-        H *= used[:, :, None] & used[:, None, :]
-        H[:, i, i] = np.where(used, H[:, i, i], 1.0) + LIFT
-        scale = np.where(used, 1 / unit, 0.0)[:, :, None]
-        solution = scale * np.linalg.solve(H, scale * sides[:, rows, columns].transpose(1, 2, 0))
-        solved = np.zeros_like(sides)
-        solved[:, rows, columns] = solution.transpose(2, 0, 1)
-        return solved
+            blocks += active @ active.transpose(0, 2, 1)
+        return solve_by_rows(blocks, columns, used, diagonal)
 
 
 class HiddenBlock(MatricesBlock):

@@ -22,7 +22,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
 from bcd_implicit.blocks.matrices import MatricesBlock, centred_regressors
-from bcd_implicit.blocks.proximal_newton import LIFT, STEP_OVERHEAD
+from bcd_implicit.blocks.newton_direction import LIFT, STEP_OVERHEAD, Solve
 from bcd_implicit.certificates import equilibrium_responses, prox_linear_certificate
 from bcd_implicit.data import LARGEST_KEPT, check_number, parts
 from bcd_implicit.problem import Iterate, TrainingProblem
@@ -45,8 +45,8 @@ class Linearisation:
         Minus the gradient at dT = 0.
     constant : float
         The loss at dT = 0.
-    rows : ndarray of shape (n, n)
-        Mean of N_k'C'C N_k over samples, and ``mean_curvature`` its mean eigenvalue.
+    row_curvature : ndarray of shape (n,)
+        Diagonal of the mean of N_k'C'C N_k over samples, and ``mean_curvature`` its mean.
     curvature : ndarray of shape (P,)
         The diagonal of K, averaged over rows.
     """
@@ -67,15 +67,14 @@ class Linearisation:
             for part, J in self._sensitivity_parts():
                 kept[:, :, part] = J
             self._kept = kept
-        pulled, traces, self.rows = np.empty_like(self.slopes), np.empty(self.n_samples), np.zeros_like(self.A)
+        pulled, squares = np.empty_like(self.slopes), np.empty_like(self.slopes)
         for part, J in self._sensitivity_parts():
             pulled[:, part] = np.einsum("rnk,rk->nk", J, self.residual[:, part])
-            traces[part] = np.einsum("rnk,rnk->k", J, J)
-            flat = J.transpose(1, 0, 2).reshape(len(self.A), -1)
-            self.rows += flat @ flat.T / self.n_samples
+            squares[:, part] = np.einsum("rnk,rnk->nk", J, J)
         self.k = pulled @ self.W.T / self.n_samples
-        self.mean_curvature = float(traces.mean()) / len(self.A)
-        self.curvature = self.W**2 @ traces / traces.size / len(self.A)
+        self.row_curvature = squares.mean(axis=1)
+        self.mean_curvature = float(self.row_curvature.mean())
+        self.curvature = self.W**2 @ squares.mean(axis=0) / self.n_samples
 
     def _sensitivities(self, part: slice) -> np.ndarray:
         """J_k = R (I - D_k A)^-1 D_k for some samples: shape (min(q, n), n, samples)."""
@@ -144,9 +143,8 @@ class _LinearisedFit:
 
     def __init__(self, linearisation: Linearisation, base: np.ndarray, mu: float) -> None:
         self.linearisation, self.base, self.mu = linearisation, base, mu
-        self.columns = np.diag(linearisation.H)
-        self.rows = linearisation.rows + mu * np.eye(len(base))
-        self.curvature = linearisation.curvature + mu * self.columns
+        self.row_weights = linearisation.row_curvature + mu
+        self.curvature = linearisation.curvature + mu * self.squares()
 
     def value_and_gradient(self, T: np.ndarray) -> tuple[float, np.ndarray]:
         dT = T - self.base
@@ -158,6 +156,12 @@ class _LinearisedFit:
 
     def product(self, V: np.ndarray) -> np.ndarray:
         return self.linearisation.product(V, self.mu)
+
+    def gram_matrix(self, columns: np.ndarray) -> np.ndarray:
+        return self.linearisation.H[np.ix_(columns, columns)]
+
+    def squares(self) -> np.ndarray:
+        return np.diag(self.linearisation.H)
 
     def cost(self, free: np.ndarray) -> tuple[float, float]:
         columns, (n, P), lin = np.flatnonzero(free.any(axis=0)), free.shape, self.linearisation
@@ -172,7 +176,7 @@ class _LinearisedFit:
     def storage(self, free: np.ndarray) -> int:
         return 2 * (len(free) * int(free.any(axis=0).sum())) ** 2
 
-    def solve(self, free: np.ndarray, diagonal: np.ndarray, sides: np.ndarray) -> np.ndarray:
+    def factorise(self, free: np.ndarray, diagonal: np.ndarray) -> Solve:
         columns = np.flatnonzero(free.any(axis=0))
         used = np.flatnonzero(free[:, columns].T)
         K = self.linearisation.gram(columns, self.mu).reshape(len(columns) * len(free), -1)[np.ix_(used, used)]
@@ -180,12 +184,17 @@ class _LinearisedFit:
         unit = np.sqrt(np.where(np.diag(K) > 0, np.diag(K), 1.0))
         K /= unit * unit[:, None]
         K[np.diag_indices_from(K)] += LIFT
-        R = sides[:, :, columns].transpose(0, 2, 1).reshape(len(sides), -1)[:, used] / unit
-        solved = np.zeros((len(sides), len(columns) * len(free)))
-        solved[:, used] = cho_solve(cho_factor(K, lower=True), R.T).T / unit
-        result = np.zeros_like(sides)
-        result[:, :, columns] = solved.reshape(len(sides), len(columns), len(free)).transpose(0, 2, 1)
-        return result
+        factor = cho_factor(K, lower=True, overwrite_a=True, check_finite=False)
+
+        def solve(sides: np.ndarray) -> np.ndarray:
+            R = sides[:, :, columns].transpose(0, 2, 1).reshape(len(sides), -1)[:, used] / unit
+            solved = np.zeros((len(sides), len(columns) * len(free)))
+            solved[:, used] = cho_solve(factor, R.T, check_finite=False).T / unit
+            result = np.zeros_like(sides)
+            result[:, :, columns] = solved.reshape(len(sides), len(columns), len(free)).transpose(0, 2, 1)
+            return result
+
+        return solve
 
 
 class ProxLinearBlock(MatricesBlock):

@@ -23,7 +23,8 @@ from typing import Protocol
 
 import numpy as np
 
-from bcd_implicit.penalties import column_norms
+from bcd_implicit.blocks.face import Terms
+from bcd_implicit.blocks.newton_direction import Hessian, newton_direction
 from bcd_implicit.problem import TrainingProblem
 
 MAX_ITERATIONS = 1000
@@ -31,46 +32,7 @@ ARMIJO = 1e-4
 HALVINGS, SHRINKINGS, POLISHINGS = 12, 5, 10
 # The least damping of Newton's model, relative to the curvature bound; with less there is none.
 LEAST_DAMPING = 1e-6
-# The Newton matrix, scaled to unit diagonal, is lifted by this much: collinear inputs make it singular.
-LIFT = 1e-12
-# Systems that need more numbers than this (160 MB) are not factorised.
-LARGEST_SYSTEM = 20_000_000
-# Conjugate gradients: the reduction asked for, the fewest steps worth starting, the most to take, and the calls of
-# one step in units of floating-point operations.
-CG_TOL, LEAST_CG_STEPS, MOST_CG_STEPS, STEP_OVERHEAD = 0.1, 4, 200, 1e6
-# The least curvature that the preconditioner takes a row for, relative to the largest.
-FLOOR, TINY = 1e-6, 1e-100
-
-
-class Hessian(Protocol):
-    """The second derivative of f at one point.
-
-    Attributes
-    ----------
-    rows : ndarray of shape (n, n)
-        Its part between rows, averaged over samples: the Hessian is near rows kron diag(columns).
-    columns : ndarray of shape (P,)
-        Mean squares of the regressors.
-    """
-
-    rows: np.ndarray
-    columns: np.ndarray
-
-    def product(self, V: np.ndarray) -> np.ndarray:
-        """Its product with V, shape (n, P)."""
-        ...
-
-    def cost(self, free: np.ndarray) -> tuple[float, float]:
-        """Floating-point operations of :meth:`solve` and of :meth:`product`."""
-        ...
-
-    def storage(self, free: np.ndarray) -> int:
-        """How many numbers :meth:`solve` holds at once."""
-        ...
-
-    def solve(self, free: np.ndarray, diagonal: np.ndarray, R: np.ndarray) -> np.ndarray:
-        """Solve (H + diagonal) X = R on the free entries for every right-hand side; R and X are (k, n, P)."""
-        ...
+TINY = 1e-100
 
 
 class Smooth(Protocol):
@@ -91,95 +53,6 @@ class Smooth(Protocol):
     def hessian(self, T: np.ndarray) -> Hessian:
         """The second derivative at T, or one element of the generalised one."""
         ...
-
-
-@dataclass(frozen=True)
-class Face:
-    """The smooth piece of the objective on which a point lies.
-
-    Attributes
-    ----------
-    free : ndarray of bool, shape (n, P)
-        Entries that may move.
-    rows : ndarray of int, shape (n_rows,)
-        Rows of A on the boundary of their ball.
-    signs : ndarray of shape (n_rows, n)
-        The signs of these rows: the normals of the boundary.
-    units : ndarray of shape (n, p)
-        Columns of B over their norms, zero for zero columns: the normals of the group lasso.
-    weights : ndarray of shape (p,)
-        Curvature of the group lasso, its multiplier over the norm; zero for zero columns.
-    group_binds : bool
-        B is on the boundary of the group-lasso constraint.
-    """
-
-    free: np.ndarray
-    rows: np.ndarray
-    signs: np.ndarray
-    units: np.ndarray
-    weights: np.ndarray
-    group_binds: bool
-
-
-class Terms:
-    """Everything but f, for T = (A | B | b) of shape (n, P): balls, group lasso and ridge."""
-
-    def __init__(self, problem: TrainingProblem) -> None:
-        self.row_ball, self.group_lasso = problem.row_ball, problem.group_lasso
-        self.n, self.last = problem.n_hidden, problem.n_hidden + problem.n_inputs
-        self.ridge = np.zeros(self.last + int(problem.fit_intercept))
-        self.ridge[: self.last] = problem.ridge_hidden
-
-    def A(self, T: np.ndarray) -> np.ndarray:
-        """The columns of T that belong to A; a view."""
-        return T[..., : self.n]
-
-    def B(self, T: np.ndarray) -> np.ndarray:
-        """The columns of T that belong to B; a view."""
-        return T[..., self.n : self.last]
-
-    def value(self, T: np.ndarray) -> float:
-        """Ridge and group-lasso penalty."""
-        return 0.5 * float(self.ridge @ np.einsum("ij,ij->j", T, T)) + self.group_lasso.value(self.B(T))
-
-    def prox(self, T: np.ndarray, steps: np.ndarray) -> np.ndarray:
-        """Proximal map of balls and group lasso, with one step a column of T."""
-        T = T.copy()
-        self.A(T)[:] = self.row_ball.prox(self.A(T), self.A(steps))
-        self.B(T)[:] = self.group_lasso.prox(self.B(T), self.B(steps))
-        return T
-
-    def face(self, T: np.ndarray, G: np.ndarray) -> tuple[Face, np.ndarray]:
-        """The face of T and the objective's gradient in it; G is the gradient of f."""
-        A, B = self.A(T), self.B(T)
-        norms = column_norms(B)
-        kept = norms > 0
-        safe = np.where(kept, norms, 1.0)
-        units = B / safe
-        free = np.ones(T.shape, dtype=bool)
-        self.A(free)[:] = A != 0
-        self.B(free)[:] = kept
-        rows = np.flatnonzero(self.row_ball.binding(A) & A.any(axis=1))
-        binds = self.group_lasso.binds(B) and bool(kept.any())
-        gradient = G + self.ridge * T
-        if self.group_lasso.form == "penalty":
-            multiplier = self.group_lasso.kappa
-            self.B(gradient)[:] += multiplier * units
-        else:  # the force with which the columns press against the constraint
-            pressure = -np.einsum("ij,ij->j", self.B(gradient), units)
-            multiplier = max(float(pressure[kept].mean()), 0.0) if binds else 0.0
-        weights = np.where(kept, multiplier / safe, 0.0)
-        return Face(free, rows, np.sign(A[rows]), units, weights, binds), np.where(free, gradient, 0.0)
-
-    def move(self, T: np.ndarray, step: np.ndarray, face: Face) -> np.ndarray:
-        """T + step; entries of A and columns of B that turned round are zero, and boundaries stay boundaries."""
-        Y = T + step
-        A, B = self.A(Y), self.B(Y)
-        A[A * self.A(T) <= 0] = 0.0
-        B[:, np.einsum("ij,ij->j", B, self.B(T)) <= 0] = 0.0
-        A[:] = self.row_ball.repair(A, face.rows)
-        B[:] = self.group_lasso.repair(B, face.group_binds)
-        return Y
 
 
 def minimise(
@@ -274,7 +147,7 @@ def _newton_step(smooth: Smooth, terms: Terms, start: _Point, damping: float) ->
     without them, and only if that ends no lower either the first step is shortened.
     """
     face, gradient = terms.face(start.T, start.gradient)
-    direction = newton_direction(smooth, start.T, terms, face, gradient, damping)
+    direction = newton_direction(smooth.hessian(start.T), terms, face, gradient, damping * smooth.curvature)
     promise = -float(np.vdot(gradient, direction))
     if promise <= 0:  # rounding, or a direction that did not converge
         return start, 0.0, 0.0
@@ -287,7 +160,7 @@ def _newton_step(smooth: Smooth, terms: Terms, start: _Point, damping: float) ->
             break
         point = trial
         smaller, gradient = terms.face(point.T, point.gradient)
-        way = newton_direction(smooth, point.T, terms, smaller, gradient, damping)
+        way = newton_direction(smooth.hessian(point.T), terms, smaller, gradient, damping * smooth.curvature)
     step = 0.5
     for _ in range(HALVINGS):
         trial = _at(smooth, terms, terms.move(start.T, step * direction, face))
@@ -312,7 +185,7 @@ def _polish(smooth: Smooth, terms: Terms, point: _Point, stretch: float) -> np.n
     size, damping = residual(point), 0.0
     for _ in range(POLISHINGS):
         face, gradient = terms.face(point.T, point.gradient)
-        direction = newton_direction(smooth, point.T, terms, face, gradient, damping)
+        direction = newton_direction(smooth.hessian(point.T), terms, face, gradient, damping * smooth.curvature)
         trial = _at(smooth, terms, terms.move(point.T, direction, face))
         trial_size = residual(trial)
         if trial_size < 0.5 * size:
@@ -320,129 +193,3 @@ def _polish(smooth: Smooth, terms: Terms, point: _Point, stretch: float) -> np.n
         else:
             damping = max(10 * damping, LEAST_DAMPING)
     return point.T
-
-
-def newton_direction(
-    smooth: Smooth, T: np.ndarray, terms: Terms, face: Face, gradient: np.ndarray, damping: float
-) -> np.ndarray:
-    """Minimise the quadratic model of the objective, with damping * curvature added, over the face: shape (n, P).
-
-    By conjugate gradients, to a tenth of the gradient: more would be wasted while the face still changes, and at
-    the end the steps add up. By a factorisation, if it fits into memory, where that costs only a few such steps or
-    where as many steps as it costs were not enough.
-    """
-    if not face.free.any():
-        return np.zeros_like(gradient)
-    hessian = smooth.hessian(T)
-    diagonal = np.broadcast_to(terms.ridge + damping * smooth.curvature, gradient.shape).copy()
-    terms.B(diagonal)[:] += face.weights
-    n_sides = 1 + np.count_nonzero(face.weights) + len(face.rows) + int(face.group_binds)
-    steps = MOST_CG_STEPS
-    if factorises := hessian.storage(face.free) + n_sides * gradient.size <= LARGEST_SYSTEM:
-        factorisation, product = hessian.cost(face.free)
-        steps = min(int(factorisation / (product + STEP_OVERHEAD)), MOST_CG_STEPS)
-    if steps >= LEAST_CG_STEPS:
-        direction, done = _by_conjugate_gradients(hessian, terms, face, diagonal, gradient, steps)
-        if done or not factorises:
-            return direction
-    return _by_factorisation(hessian, terms, face, diagonal, gradient)
-
-
-def _by_factorisation(
-    hessian: Hessian, terms: Terms, face: Face, diagonal: np.ndarray, gradient: np.ndarray
-) -> np.ndarray:
-    """Exactly. With the group lasso's curvature weights_j (I - u_j u_j') = diagonal - V'V, one row of V a column,
-
-    (H + diagonal - V'V) d + E'y = -gradient,  E d = 0,  the rows of E being the normals of boundaries,
-
-    and H + diagonal is what the block can factorise.
-    """
-    columns, n_rows = np.flatnonzero(face.weights), len(face.rows)
-    n_columns = len(columns)
-    sides = np.zeros((1 + n_columns + n_rows + int(face.group_binds), *gradient.shape))
-    sides[0] = gradient
-    V, E = sides[1 : 1 + n_columns], sides[1 + n_columns :]
-    V[np.arange(n_columns), :, terms.n + columns] = (np.sqrt(face.weights[columns]) * face.units[:, columns]).T
-    terms.A(E)[np.arange(n_rows), face.rows] = -face.signs
-    if face.group_binds:
-        terms.B(E)[-1] = -face.units
-    solved = hessian.solve(face.free, diagonal, sides).reshape(len(sides), -1)
-    border = sides[1:].reshape(len(sides) - 1, gradient.size)
-    small = border @ solved[1:].T
-    small[np.arange(n_columns), np.arange(n_columns)] -= 1
-    multipliers = np.linalg.lstsq(small, border @ solved[0], rcond=None)[0]
-    return (multipliers @ solved[1:] - solved[0]).reshape(gradient.shape)
-
-
-def _by_conjugate_gradients(
-    hessian: Hessian, terms: Terms, face: Face, diagonal: np.ndarray, gradient: np.ndarray, steps: int
-) -> tuple[np.ndarray, bool]:
-    """Inexactly and without a matrix, by steps that never leave the face; and whether that met the tolerance.
-
-    Preconditioned by rows kron diag(columns) + diagonal: exactly on the columns of B and b, which are free as a
-    whole, and by its diagonal on A, of which only some entries are.
-    """
-    free = face.free.astype(float)
-    values, vectors = np.linalg.eigh(hessian.rows)
-    values = np.maximum(values, FLOOR * values[-1])
-    B_scaling = _inverse(values[:, None] * hessian.columns[terms.n :] + diagonal[:1, terms.n :])
-    on_diagonal = np.maximum(np.diag(hessian.rows), values[0])
-    A_scaling = _inverse(on_diagonal[:, None] * terms.A(hessian.columns) + terms.A(diagonal)) * terms.A(free)
-
-    def scaled(R: np.ndarray) -> np.ndarray:
-        Z = np.empty_like(R)
-        np.multiply(A_scaling, R[:, : terms.n], out=Z[:, : terms.n])
-        np.multiply(vectors @ (B_scaling * (vectors.T @ R[:, terms.n :])), free[:, terms.n :], out=Z[:, terms.n :])
-        return Z
-
-    lengths = np.maximum(np.einsum("ij,ij->i", A_scaling[face.rows], np.abs(face.signs)), TINY)[:, None]
-    normals = A_scaling[face.rows] * face.signs / lengths
-    group_normal = np.zeros_like(gradient)
-    if face.group_binds:
-        terms.B(group_normal)[:] = face.units
-    group_across = scaled(group_normal)
-    group_across /= max(float(np.vdot(group_across, group_normal)), TINY)
-
-    def precondition(R: np.ndarray) -> np.ndarray:
-        """The preconditioned residual within the face; from R itself, what the boundaries bear is taken in place.
-
-        Else it stays in R while the rest shrinks, and its rounding pushes the search off the face.
-        """
-        if len(face.rows):
-            bearing = np.einsum("ij,ij->i", normals, R[face.rows, : terms.n])
-            R[face.rows, : terms.n] -= bearing[:, None] * face.signs
-        if face.group_binds:
-            R -= float(np.vdot(group_across, R)) * group_normal
-        return scaled(R)
-
-    def product(V: np.ndarray) -> np.ndarray:
-        image = hessian.product(V)
-        image += diagonal * V
-        if face.weights.any():
-            along = face.weights * np.einsum("ij,ij->j", terms.B(V), face.units)
-            image[:, terms.n : terms.last] -= along * face.units
-        image *= free
-        return image
-
-    solution, residual = np.zeros_like(gradient), -free * gradient
-    Z = precondition(residual)
-    search, size = Z, float(np.vdot(residual, Z))
-    first = size
-    for _ in range(steps):
-        if size <= CG_TOL**2 * first:
-            return solution, True
-        image = product(search)
-        bend = float(np.vdot(search, image))
-        if bend <= 0:  # rounding: nothing left in this direction
-            break
-        solution += (size / bend) * search
-        residual -= (size / bend) * image
-        Z = precondition(residual)
-        last, size = size, float(np.vdot(residual, Z))
-        search = Z + (size / last) * search
-    return solution, False
-
-
-def _inverse(x: np.ndarray) -> np.ndarray:
-    """1/x, and 0 where x is 0: what has no curvature does not move."""
-    return np.divide(1.0, x, out=np.zeros_like(x), where=x > 0)
