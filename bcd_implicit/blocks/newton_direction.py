@@ -25,7 +25,7 @@ FLOOR = 1e-6
 # Systems that need more numbers than this (160 MB) are not factorised.
 LARGEST_SYSTEM = 20_000_000
 # How far conjugate gradients reduce the gradient, the fewest steps worth starting, the most to take.
-ACCURACY, LEAST_STEPS, MOST_STEPS = 0.1, 4, 200
+ACCURACY, LEAST_STEPS, MOST_STEPS = 0.03, 4, 200
 # The calls of one step, in floating-point operations; and how many steps the preconditioner may cost at most.
 STEP_OVERHEAD, DEAREST_PRECONDITIONER = 1e6, 20
 
@@ -74,7 +74,7 @@ def newton_direction(
 ) -> np.ndarray:
     """Minimise the quadratic model of the objective over the face: shape (n, P).
 
-    By conjugate gradients, to a tenth of the gradient: more would be wasted while the face still changes, and at
+    By conjugate gradients, to a small part of the gradient: more would be wasted while the face still changes, and at
     the end the steps add up. By a factorisation, if it fits into memory, where that costs only a few such steps or
     where as many steps as it costs were not enough. ``damping``, shape (P,), is added to the Hessian's diagonal.
     """
