@@ -24,7 +24,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bcd_implicit.blocks import make_block
 from bcd_implicit.blocks.base import feasible_start, solve_prepared
-from bcd_implicit.blocks.hidden import HiddenBlock, MatricesBlock
+from bcd_implicit.blocks.hidden import HiddenBlock
+from bcd_implicit.blocks.matrices import MatricesBlock
 from bcd_implicit.blocks.prox_linear import ProxLinearBlock
 from bcd_implicit.certificates import Certificate
 from bcd_implicit.data import check_number
@@ -38,6 +39,8 @@ Callback = Callable[[int, float, Iterate], Any]
 
 # Retries of one linearisation: 4^20 times the curvature moves nothing any more.
 MAX_ATTEMPTS = 20
+# Attempts with a block that the solver could not solve: more of them would miss as well.
+MAX_MISSES = 3
 # An objective this far below the start's is zero but for rounding (all-zero targets, for instance).
 NOTHING_LEFT = 1e-12
 # Below this share of the loss's mean curvature the proximal term only spoils the conditioning.
@@ -86,7 +89,7 @@ def prox_linear_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
     problem = loop.problem
     it = loop.descend(it, "output")
     objective = problem.objective_at_states(it)
-    block = loop.block(it, "prox-linear", mu=loop.mu)
+    block, missed = loop.block(it, "prox-linear", mu=loop.mu), 0
     for loop.attempts in range(1, MAX_ATTEMPTS + 1):
         solution = loop.solve(block)
         trial = problem.at_equilibrium(solution.iterate)
@@ -96,6 +99,9 @@ def prox_linear_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
             return trial, value
         if solution.objective >= objective * (1 - 1e-9) and solution.meets(loop.block_tol):
             return it, objective  # the block, certified, promises nothing: stationary
+        missed += not solution.meets(loop.block_tol)
+        if missed == MAX_MISSES:
+            break
         block.mu *= 4
     loop.stalled = True
     return it, objective
@@ -136,7 +142,8 @@ def solve(
     problem : TrainingProblem
     method : {"prox-linear", "fenchel"}
     solver : {"auto", "native", "cvxpy", "CLARABEL", "ECOS", "SCS"}
-        As in :func:`~bcd_implicit.solve_block`.
+        As in :func:`~bcd_implicit.solve_block`: a block on which a user's constraint acts goes through CVXPY in any
+        case.
     max_cycles : int
         The most cycles to take.
     tol : float
@@ -177,7 +184,7 @@ def solve(
     solver = check_solver(solver)
     max_cycles = check_number("max_cycles", max_cycles, 1, integer=True, remedy="Give 1 or more cycles")
     tol = check_number("tol", tol, 0, remedy="Choose 0 or a small positive number")
-    block_tol = check_number("block_tol", block_tol, 0, boundaries="neither", remedy="Choose a number such as 1e-6")
+    block_tol = check_number("block_tol", block_tol, 0, 1, boundaries="neither", remedy="Choose a number such as 1e-6")
     start = start.iterate if isinstance(start, BcdResult) else start
     it = problem.initial(random_state) if start is None else problem.check_iterate(start)
 
@@ -212,7 +219,7 @@ def solve(
             # The first cycle of the prox-linear loop takes a cautious step: a small one says nothing yet.
             if cycle > 1 and change <= tol:
                 # A gap below tol hides no progress above it; a larger one might.
-                solved = all(c.relative_gap <= max(tol, block_tol) or not c.known for c in loop.certificates.values())
+                solved = all(c.holds(max(tol, block_tol)) or not c.known for c in loop.certificates.values())
                 status = Status.CONVERGED if solved else Status.STALLED
                 break
         # Every method ends alike: Picard states, and the output block exact at them.

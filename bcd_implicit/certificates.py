@@ -130,9 +130,11 @@ def _divided(G: np.ndarray, H: np.ndarray, ridge: np.ndarray) -> np.ndarray:
     except np.linalg.LinAlgError:
         pass
     values, vectors = np.linalg.eigh(scaled)
-    least = float((ridge / unit**2)[ridge > 0].min(initial=np.inf)) if ridge.any() else 0.0
-    kept = np.full(len(values), True) if least > 0 else values > floor * values.max(initial=0.0)
-    values = np.where(values > 2 * floor * values.max(initial=0.0), values, max(least, np.finfo(float).tiny))
+    hidden = values <= 2 * floor * values.max(initial=0.0)
+    if ridge.any():
+        least = float((ridge / unit**2)[ridge > 0].min())
+        values, hidden = np.where(hidden, least, values), np.zeros_like(hidden)
+    kept = ~hidden
     return (G / unit @ vectors[:, kept] / values[kept]) @ vectors[:, kept].T / unit
 
 
@@ -212,8 +214,8 @@ def hidden_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
 
     gap = primal - _best_dual(problem, dual_data, -V @ X.T, -V @ U.T)
     gradients = _data_gradient(weight * (phi(Z) - X), X, U)
-    at_zero = _data_gradient(weight * (phi(np.zeros_like(X)) - X), X, U)
     at_zero_value = smooth(np.zeros_like(X))
+    at_zero = _data_gradient(weight * (phi(np.zeros_like(X)) - X), X, U)
     return Certificate(
         gap=max(gap, 0.0),
         # The block's own nonnegative part, lambda/m sum F + regularisation, here and at A = B = b = 0.

@@ -48,9 +48,11 @@ def check_solver(solver: str) -> str:
     InvalidInputError
         An unknown name; the message lists the known ones.
     """
-    if solver in CHOICES:
-        return solver
-    name = solver.upper() if isinstance(solver, str) else solver
+    if not isinstance(solver, str):
+        raise InvalidInputError("solver", f"is a {type(solver).__name__}", "Give a name such as 'auto'")
+    if solver.lower() in CHOICES:
+        return solver.lower()
+    name = solver.upper()
     if name not in SOLVERS:
         raise InvalidInputError("solver", f"unknown solver {solver!r}", f"Use one of {', '.join((*CHOICES, *SOLVERS))}")
     return name

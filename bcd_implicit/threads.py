@@ -14,7 +14,7 @@ from threadpoolctl import ThreadpoolController
 
 @cache
 def _controller() -> ThreadpoolController:
-    # Looking for the libraries takes 0.6 ms, setting their threads 0.01 ms.
+    # Looking for the libraries takes 0.6 ms, setting their threads 0.01 ms. One loaded later is not limited.
     import scipy.linalg  # noqa: F401 - it has a BLAS of its own
 
     return ThreadpoolController()

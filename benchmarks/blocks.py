@@ -31,13 +31,24 @@ import bcd_implicit as bi
 from bcd_implicit.path import reference_kappa
 
 Size = tuple[int, int, int, int]
-SIZES = ["5,20,10,200", "10,50,100,400", "20,50,100,400", "50,50,100,1000"]
+SIZES: list[Size] = [(5, 20, 10, 200), (10, 50, 100, 400), (20, 50, 100, 400), (50, 50, 100, 1000)]
 # Conic solvers get this long where they have such an option.
 TIME_LIMIT = 300
 TIME_OPTION = {"CLARABEL": "time_limit", "SCS": "time_limit_secs"}
 # ECOS has none: it is left out from this many numbers n m on. And a dense K of the prox-linear block from this many
 # unknowns n P on is beyond all three (its factor takes gigabytes and many minutes).
 ECOS_LIMIT, DENSE_LIMIT = 20_000, 2_500
+
+
+def parse_size(text: str) -> Size:
+    """n,p,q,m as four whole numbers."""
+    try:
+        n, p, q, m = (int(k) for k in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not n,p,q,m, such as 10,50,100,400") from None
+    if min(n, p, q) < 1 or m < 2:
+        raise argparse.ArgumentTypeError(f"{text!r}: every number must be at least 1, and m at least 2")
+    return n, p, q, m
 
 
 def problem_at(size: Size, method: str) -> tuple[bi.TrainingProblem, bi.Iterate]:
@@ -159,13 +170,13 @@ def compile_seconds(parameters: bool, n: int = 10, p: int = 50, m: int = 400) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", nargs="+", default=SIZES, metavar="n,p,q,m")
+    parser.add_argument("--sizes", nargs="+", type=parse_size, default=SIZES, metavar="n,p,q,m")
     parser.add_argument("--blocks", nargs="+", default=list(bi.BLOCKS), choices=list(bi.BLOCKS))
     parser.add_argument("--json", metavar="FILE")
     parser.add_argument("--threads", action="store_true")
     parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
-    sizes: list[Size] = [tuple(int(k) for k in text.split(",")) for text in options.sizes]
+    sizes: list[Size] = options.sizes
     console = Console(width=120)
     warnings.simplefilter("ignore", bi.ConvergenceWarning)  # three cycles are what is wanted, and the table shows gaps
     if options.threads:

@@ -86,9 +86,9 @@ def solve_block(
     it : Iterate
     block : {"output", "state", "hidden", "prox-linear"}
     solver : {"auto", "native", "cvxpy", "CLARABEL", "ECOS", "SCS"}
-        "auto" and "native" take the block's own solver; a block on which a user's constraint acts goes through
-        CVXPY all the same. "cvxpy" takes the conic solver that serves the block best, and others when that misses
-        the tolerance.
+        "native" takes the block's own solver; a block on which a user's constraint acts goes through CVXPY all the
+        same. "cvxpy" takes the conic solver that serves the block best, and others when that misses the tolerance.
+        "auto" is "native", then "cvxpy" where that misses the tolerance.
     tol : float
         Relative duality gap aimed at; missing it warns with the gap reached.
     solver_options : mapping, optional
@@ -108,6 +108,6 @@ def solve_block(
         The solver gave no point.
     """
     solver = check_solver(solver)
-    tol = check_number("tol", tol, 0, boundaries="neither", remedy="Choose a small positive number such as 1e-6")
+    tol = check_number("tol", tol, 0, 1, boundaries="neither", remedy="Choose a small positive number such as 1e-6")
     with one_blas_thread():
         return solve_prepared(make_block(problem, it, block, **block_options), solver, tol, solver_options)

@@ -123,9 +123,9 @@ def solve_prepared(
 ) -> BlockSolution:
     """Solve a block that stands, with a known solver and a checked tolerance.
 
-    "auto" and "native" are the block's own solver, except where a user's constraint acts: there, and with "cvxpy",
-    the block's preferred conic solvers are tried in turn until one meets the tolerance, and the best certificate
-    wins.
+    "native" is the block's own solver. Where a user's constraint acts or a block has none, with "cvxpy", and with
+    "auto" where the native solver misses the tolerance, the block's preferred conic solvers are tried in turn until
+    one meets it; the best certificate wins.
 
     Raises
     ------
@@ -139,13 +139,19 @@ def solve_prepared(
     ConvergenceWarning
         The certificate misses the tolerance, or no certificate exists and the solver was unsure.
     """
+    if solver_options is not None and not isinstance(solver_options, Mapping):
+        raise InvalidInputError(
+            "solver_options", f"is a {type(solver_options).__name__}", "Pass a dict such as {'max_iters': 1000}"
+        )
     if solver_options and solver in CHOICES:
         raise InvalidInputError(
             "solver_options", f'are one conic solver\'s own, but solver is "{solver}"', "Name the solver"
         )
     candidates: tuple[str, ...] = (solver,)
     if solver in CHOICES:
-        candidates = block.preferred_solvers if solver == CVXPY or block.constrained else (NATIVE,)
+        has_native = type(block).solve_native is not Block.solve_native and not block.constrained
+        conic = block.preferred_solvers if solver != NATIVE or not has_native else ()
+        candidates = (NATIVE, *conic) if has_native and solver != CVXPY else conic
     best: BlockSolution | None = None
     failure: BlockSolveError | None = None
     for name in candidates:
@@ -180,7 +186,10 @@ def _solve_natively(block: Block, tol: float) -> BlockSolution:
         certificate = block.certificate(it)
         seen[:] = [(it, certificate)]
         # Where no gap is known, the residual must do; it falls with the gap's square root.
-        return certificate.holds(tol) if certificate.known else certificate.kkt_residual <= np.sqrt(1e-2 * tol)
+        if not certificate.known:
+            return certificate.kkt_residual <= np.sqrt(1e-2 * tol)
+        # Relative to the objective itself, not only to the certificate's scale: it costs a step or none.
+        return certificate.holds(tol) and certificate.gap <= tol * abs(block.objective(it))
 
     it, optimal, multipliers = block.solve_native(tol, met)
     certificate = seen[0][1] if seen and seen[0][0] is it else block.certificate(it)

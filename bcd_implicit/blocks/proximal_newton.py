@@ -28,6 +28,8 @@ from bcd_implicit.blocks.newton_direction import Hessian, newton_direction
 from bcd_implicit.problem import TrainingProblem
 
 MAX_ITERATIONS = 1000
+# No further progress: so many iterations have gained less than this of the objective.
+PATIENCE, PROGRESS = 50, 1e-9
 ARMIJO = 1e-4
 HALVINGS, SHRINKINGS, POLISHINGS = 12, 5, 10
 # The least damping of Newton's model, relative to the curvature bound; with less there is none.
@@ -84,7 +86,7 @@ def minimise(
     """
     terms = Terms(problem)
     here = _at(smooth, terms, T)
-    stretch, damping, last_promise = 1.0, 0.0, np.inf
+    stretch, damping, last_promise, objectives = 1.0, 0.0, np.inf, [here.objective]
     for _ in range(MAX_ITERATIONS):
         begin = here.objective
         middle, stretch = _proximal_step(smooth, terms, here, stretch)
@@ -98,7 +100,9 @@ def minimise(
         # Convergence is quadratic at the end: the next promise is to this one at most as this one to the last.
         next_promise = promise * min(1.0, promise / max(last_promise, TINY)) if step == 1.0 else promise
         last_promise = promise
-        stuck = begin - here.objective <= 1e-15 * abs(begin)
+        objectives.append(here.objective)
+        slow = len(objectives) > PATIENCE and objectives[-PATIENCE - 1] - begin <= PROGRESS * abs(begin)
+        stuck = slow or begin - here.objective <= 1e-15 * abs(begin)
         if next_promise <= aim or stuck:
             if met(here.T):
                 return here.T, True
