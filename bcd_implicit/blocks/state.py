@@ -22,7 +22,7 @@ MAX_STEPS, HALVINGS, MAX_AIMS = 100, 12, 4
 ARMIJO = 1e-4
 # Added to the Hessian, relative to its mean diagonal: the proximal term leaves M singular where A + A' is large.
 LIFT = 1e-12
-FIRST_DAMPING = 1e-2
+FIRST_DAMPING = 1e-1
 
 
 class _Samples:
@@ -75,7 +75,7 @@ class _Samples:
         H = self.Q + (self.A.T * slopes[:, None, :]) @ self.A  # (samples, n, n)
         diagonal = np.einsum("kii->ki", H)
         diagonal += self.weight * (self.phi.g_curvature(X) - self.phi.quadratic_part).T
-        diagonal += (LIFT + damping[:, None]) * (np.trace(self.Q) / len(X) + self.weight)
+        diagonal += LIFT * (np.trace(self.Q) / len(X) + self.weight) + self.weight * damping[:, None]
         free = (r != 0).T
         H *= free[:, :, None] & free[:, None, :]
         diagonal[~free] = 1.0
