@@ -19,6 +19,9 @@ from bcd_implicit import (
     solve_block,
 )
 from bcd_implicit.blocks import make_block
+from bcd_implicit.blocks.base import Block
+from bcd_implicit.blocks.hidden import HiddenBlock
+from bcd_implicit.blocks.state import StateBlock
 from bcd_implicit.solvers import run_solver
 
 # What each solver's answer may differ by, relative to the objective.
@@ -291,6 +294,30 @@ def test_unknown_names_list_the_known():
         block_problem(problem, it, "X")
     with pytest.raises(InvalidInputError, match="tol: got 0"):
         solve_block(problem, it, "hidden", tol=0)
+    with pytest.raises(InvalidInputError, match="tol: got 1e"):
+        solve_block(problem, it, "hidden", tol=1e300)
+    with pytest.raises(InvalidInputError, match="solver: is a list"):
+        solve_block(problem, it, "hidden", ["native"])
+    with pytest.raises(InvalidInputError, match="solver_options: is a list. Pass a dict"):
+        solve_block(problem, it, "hidden", "SCS", solver_options=[1])
+    assert solve_block(problem, it, "hidden", "Native").solver == "native"
+
+
+def test_auto_turns_to_the_conic_solvers_where_the_native_one_misses(monkeypatch):
+    problem = random_problem((3, 4, 2, 30))
+    it = random_iterate(problem)
+    # A native solver that gives up where it starts.
+    monkeypatch.setattr(HiddenBlock, "solve_native", lambda self, tol, met: (self.it, met(self.it), {}))
+    assert solve_block(problem, it, "hidden", "auto").solver == "SCS"
+    with pytest.warns(ConvergenceWarning, match="block 'hidden': native ended 'no further progress'"):
+        assert solve_block(problem, it, "hidden", "native").solver == "native"
+
+
+def test_a_block_without_a_native_solver_goes_through_cvxpy(monkeypatch):
+    problem = random_problem((3, 4, 2, 30))
+    monkeypatch.setattr(StateBlock, "solve_native", Block.solve_native)
+    for solver in ("auto", "native"):
+        assert solve_block(problem, random_iterate(problem), "state", solver).solver == "CLARABEL"
 
 
 def test_an_infeasible_block_is_an_error_with_the_remedy():
