@@ -1,7 +1,8 @@
-"""One BLAS thread while solving: on matrices of these sizes a second one costs more than it brings.
+"""One BLAS thread while solving.
 
-Measured by ``benchmarks/blocks.py --threads``: up to m = 100,000 samples two threads never won and often lost by much.
-Whole runs (seeds, folds) are what to spread over cores.
+On matrices of these sizes a second thread brings a fifth at most on an idle machine, and costs many times the whole on
+a busy one, where threads wait for each other (``benchmarks/blocks.py --threads``). Whole runs are what to spread over
+cores.
 """
 
 from __future__ import annotations
