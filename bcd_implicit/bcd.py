@@ -218,7 +218,7 @@ def solve(
                 break
             # The first cycle of the prox-linear loop takes a cautious step: a small one says nothing yet.
             if cycle > 1 and change <= tol:
-                # A gap below tol hides no progress above it; a larger one might.
+                # While a block misses its certificate, a small change may be the solver's standstill.
                 solved = all(c.holds(max(tol, block_tol)) or not c.known for c in loop.certificates.values())
                 status = Status.CONVERGED if solved else Status.STALLED
                 break

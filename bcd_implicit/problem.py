@@ -229,7 +229,7 @@ class TrainingProblem:
     def prediction(self, it: Iterate) -> np.ndarray:
         """CX + DU + d, shape (q, m)."""
         prediction = it.C @ it.X
-        if self.pass_through:
+        if it.D.any():  # without pass-through this would be most of the work
             prediction += it.D @ self.U
         prediction += it.d[:, None]
         return prediction

@@ -23,11 +23,11 @@ SOLVERS: dict[str, Callable[[float], dict[str, Any]]] = {
     "SCS": lambda tol: {"eps_abs": 0.1 * tol, "eps_rel": 0.1 * tol, "max_iters": 50_000},
 }
 
-# The blocks' own solvers, in their files. They know nothing of a user's constraints.
+# The blocks' own solvers, in their files. They know nothing of a user's constraints: where one acts, CVXPY it is.
 NATIVE = "native"
 # Through CVXPY, to the conic solver that serves the block best, and to another when the certificate is missed.
 CVXPY = "cvxpy"
-# Native, but through CVXPY where a user's constraint acts.
+# Native, then through CVXPY where that misses the tolerance.
 AUTO = "auto"
 CHOICES = (AUTO, NATIVE, CVXPY)
 

@@ -150,8 +150,9 @@ def solve_prepared(
     candidates: tuple[str, ...] = (solver,)
     if solver in CHOICES:
         has_native = type(block).solve_native is not Block.solve_native and not block.constrained
-        conic = block.preferred_solvers if solver != NATIVE or not has_native else ()
-        candidates = (NATIVE, *conic) if has_native and solver != CVXPY else conic
+        candidates = block.preferred_solvers
+        if has_native and solver != CVXPY:
+            candidates = (NATIVE,) if solver == NATIVE else (NATIVE, *candidates)
     best: BlockSolution | None = None
     failure: BlockSolveError | None = None
     for name in candidates:
