@@ -49,6 +49,8 @@ class Linearisation:
         Diagonal of the mean of N_k'C'C N_k over samples, and ``mean_curvature`` its mean.
     curvature : ndarray of shape (P,)
         The diagonal of K, averaged over rows.
+    kept : ndarray of shape (min(q, n), n, m) or None
+        J_k for all samples, where memory holds them.
     """
 
     def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
@@ -59,14 +61,14 @@ class Linearisation:
         self.residual, self.constant = Q.T @ residual, 0.5 * float(np.sum(residual**2)) / self.n_samples
         self.W = centred_regressors(problem, it.X)
         self.H = self.W @ self.W.T / self.n_samples
-        self._kept: np.ndarray | None = None
+        self.kept: np.ndarray | None = None
         self.n_products = 0
         self._columns, self._gram = np.zeros(0, dtype=int), np.zeros((0, len(self.A), 0, len(self.A)))
         if self.R.size * self.n_samples <= LARGEST_KEPT:
             kept = np.empty((*self.R.shape, self.n_samples))
             for part, J in self._sensitivity_parts():
                 kept[:, :, part] = J
-            self._kept = kept
+            self.kept = kept
         pulled, squares = np.empty_like(self.slopes), np.empty_like(self.slopes)
         for part, J in self._sensitivity_parts():
             pulled[:, part] = np.einsum("rnk,rk->nk", J, self.residual[:, part])
@@ -85,8 +87,8 @@ class Linearisation:
 
     def _sensitivity_parts(self) -> Iterator[tuple[slice, np.ndarray]]:
         n = len(self.A)
-        for part in parts(self.n_samples, n**2 if self._kept is None else n + self.R.size):
-            yield part, self._sensitivities(part) if self._kept is None else self._kept[:, :, part]
+        for part in parts(self.n_samples, n**2 if self.kept is None else n + self.R.size):
+            yield part, self._sensitivities(part) if self.kept is None else self.kept[:, :, part]
 
     def product(self, V: np.ndarray, mu: float) -> np.ndarray:
         """The quadratic's Hessian times V, both of shape (n, P)."""
@@ -257,5 +259,5 @@ class ProxLinearBlock(MatricesBlock):
 
     @cached_property
     def _responses(self):
-        """The certificate's own view of the linearisation: it does not trust the solver's."""
-        return equilibrium_responses(self.problem, self.it)
+        """The certificate's own view of the linearisation: it checks the solver's before it uses it."""
+        return equilibrium_responses(self.problem, self.it, self.linearisation.kept)

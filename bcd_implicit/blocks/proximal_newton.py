@@ -6,8 +6,8 @@ f is smooth and convex. At the optimum some entries of A and some columns of B a
 the boundary of their ball. Among the points that share these zeros, signs and boundaries, a *face*, the
 objective is smooth. One iteration is
 
-    1. a proximal-gradient step in a diagonal metric, which finds the face: a zero column whose gradient is longer
-       than kappa enters, whatever the step;
+    1. a proximal-gradient step in a diagonal metric, three at the start, which finds the face: a zero column whose
+       gradient is longer than kappa enters, whatever the step;
     2. a Newton step inside the face, with a line search along the arc that sets to zero what would change its sign.
 
 On the right face Newton's method converges quadratically, so the last digits cost next to nothing (Bareilles,
@@ -28,6 +28,8 @@ from bcd_implicit.blocks.newton_direction import Hessian, newton_direction
 from bcd_implicit.problem import TrainingProblem
 
 MAX_ITERATIONS = 1000
+# Proximal steps before the first Newton step: they are cheap, and a Newton step in a wrong face gains little.
+FIRST_STEPS = 3
 # No further progress: so many iterations have gained less than this of the objective.
 PATIENCE, PROGRESS = 50, 1e-9
 ARMIJO = 1e-4
@@ -86,10 +88,11 @@ def minimise(
     """
     terms = Terms(problem)
     here = _at(smooth, terms, T)
-    stretch, damping, last_promise, objectives = 1.0, 0.0, np.inf, [here.objective]
-    for _ in range(MAX_ITERATIONS):
-        begin = here.objective
-        middle, stretch = _proximal_step(smooth, terms, here, stretch)
+    stretch, damping, last_promise, objectives = 1.0, 0.0, 0.0, [here.objective]
+    for iteration in range(MAX_ITERATIONS):
+        begin, middle = here.objective, here
+        for _ in range(FIRST_STEPS if iteration == 0 else 1):
+            middle, stretch = _proximal_step(smooth, terms, middle, stretch)
         here, step, promise = _newton_step(smooth, terms, middle, damping)
         # Levenberg and Marquardt: trust the quadratic model as far as it told the truth.
         decrease = middle.objective - here.objective
