@@ -6,7 +6,7 @@ from conftest import random_iterate, random_problem
 
 from bcd_implicit import Certificate, NotWellPosedError, solve_block
 from bcd_implicit.blocks import make_block
-from bcd_implicit.certificates import _divided
+from bcd_implicit.certificates import _divided, equilibrium_responses
 
 FORMS = {
     "penalty": {"kappa": 0.1},
@@ -147,3 +147,29 @@ def test_eigenvalues_near_rounding_are_kept_or_left_out_and_nothing_between(mult
     g, ridge = np.array([[1e-8, -1e-8, 0.0]]), 1e-15
     true = float(np.sum(g**2)) / (multiple * np.finfo(float).eps + ridge)
     assert float(np.sum(g * _divided(g, H, np.full(3, ridge)))) >= 0.9 * true
+
+
+def test_responses_are_believed_only_if_they_meet_their_equation():
+    problem = random_problem((4, 6, 9, 30), activation="leaky_relu")
+    base = random_iterate(problem, relaxed=False)
+    slopes = problem.activation.derivative(problem.preactivation(base))
+    R = np.linalg.qr(base.C)[1]
+    by_hand = np.stack(
+        [R @ np.linalg.inv(np.eye(4) - slopes[:, k, None] * base.A) @ np.diag(slopes[:, k]) for k in range(30)], axis=2
+    )
+    for claim in (None, by_hand, by_hand * (1 + 1e-8), np.zeros_like(by_hand)):
+        parts = list(equilibrium_responses(problem, base, claim)())
+        found = np.concatenate([J for _, J in parts], axis=2)
+        np.testing.assert_allclose(found, by_hand, rtol=1e-10, atol=1e-12)
+        assert any(J is claim for _, J in parts) == (claim is by_hand)
+
+
+def test_a_wrong_linearisation_does_not_fool_the_certificate():
+    problem = random_problem((4, 6, 9, 30))
+    base = random_iterate(problem, relaxed=False)
+    block = make_block(problem, base, "prox-linear")
+    wrong = solve_block(problem, base, "prox-linear").iterate
+    honest = block.certificate(wrong)
+    spoilt = make_block(problem, base, "prox-linear")
+    spoilt.linearisation.kept[0] *= 1.5
+    assert spoilt.certificate(wrong).gap == pytest.approx(honest.gap, rel=1e-6, abs=1e-12)
