@@ -21,15 +21,17 @@ class SyntheticData:
     Attributes
     ----------
     U : ndarray of shape (m, p)
-        Inputs, standard normal.
+        Inputs, each standard normal; u_i and u_j have correlation ``correlation ** |i - j|``.
     Y : ndarray of shape (m, q)
         Outputs of ``model``, each of about unit variance, plus noise.
     support : ndarray of bool, shape (p,)
-        The inputs that the model uses: the nonzero columns of its B.
+        The inputs that the model uses: the nonzero columns of its B, and of its D where it has one.
     model : ImplicitModel
         The generating model.
     noise : float
         Standard deviation of the noise in units of each output's own.
+    correlation : float
+        Of neighbouring inputs.
     """
 
     U: np.ndarray
@@ -37,12 +39,21 @@ class SyntheticData:
     support: np.ndarray
     model: ImplicitModel
     noise: float
+    correlation: float = 0.0
 
     def sample(self, n_samples: int, random_state: int | np.random.Generator | None) -> tuple[np.ndarray, np.ndarray]:
         """Fresh noise-free inputs and outputs of the same model, e.g. to test on."""
         n_samples = check_number("n_samples", n_samples, 1, integer=True)
-        U = random_generator(random_state).standard_normal((n_samples, len(self.support)))
+        U = _draw_inputs(random_generator(random_state), n_samples, len(self.support), self.correlation)
         return U, self.model.predict(U)
+
+
+def _draw_inputs(rng: np.random.Generator, n_samples: int, n_features: int, correlation: float) -> np.ndarray:
+    U = rng.standard_normal((n_samples, n_features))
+    if correlation == 0:
+        return U
+    covariance = correlation ** np.abs(np.subtract.outer(np.arange(n_features), np.arange(n_features)))
+    return U @ np.linalg.cholesky(covariance).T
 
 
 def _check_sizes(
@@ -60,15 +71,28 @@ def _check_sizes(
 
 
 def _synthesize(
-    rng: np.random.Generator, A: np.ndarray, B: np.ndarray, C: np.ndarray, n_samples: int, noise: float
+    rng: np.random.Generator,
+    A: np.ndarray,
+    B: np.ndarray,
+    C: np.ndarray,
+    n_samples: int,
+    noise: float,
+    correlation: float = 0.0,
+    pass_through: bool = False,
 ) -> SyntheticData:
-    U = rng.standard_normal((n_samples, B.shape[1]))
+    U = _draw_inputs(rng, n_samples, B.shape[1], correlation)
     raw = ImplicitModel(A, B, None, C).predict(U)
+    D = np.zeros((len(C), B.shape[1]))
+    if pass_through:
+        D = rng.standard_normal(D.shape) * B.any(axis=0)
+        through = U @ D.T
+        share = np.sqrt(raw.var(axis=0).mean() / through.var(axis=0).mean())
+        D, raw = share * D, raw + share * through
     spread = raw.std(axis=0)
     spread[spread == 0] = 1.0
-    model = ImplicitModel(A, B, None, C / spread[:, None], d=-raw.mean(axis=0) / spread)
+    model = ImplicitModel(A, B, None, C / spread[:, None], D / spread[:, None], -raw.mean(axis=0) / spread)
     Y = model.predict(U) + noise * rng.standard_normal(raw.shape)
-    return SyntheticData(U, Y, np.any(B != 0, axis=0), model, noise)
+    return SyntheticData(U, Y, np.any(B != 0, axis=0), model, noise, correlation)
 
 
 def _rows_of_norm(A: np.ndarray, norm: float) -> np.ndarray:
@@ -83,10 +107,13 @@ def make_column_sparse(
     n_informative: int = 10,
     noise: float = 0.0,
     random_state: int | None = None,
+    *,
+    correlation: float = 0.0,
+    pass_through: bool = False,
 ) -> SyntheticData:
     """The blog's experiment: a given relu model whose B has few nonzero columns.
 
-    ||A||_inf = 0.5 and D = 0, so the inputs act through B alone.
+    ||A||_inf = 0.5. D = 0, so the inputs act through B alone, unless ``pass_through``.
 
     Parameters
     ----------
@@ -97,18 +124,24 @@ def make_column_sparse(
     noise : float
         Standard deviation of added noise, in units of each output's.
     random_state : int or None
+    correlation : float
+        Of neighbouring inputs, in (-1, 1): the inputs are an AR(1) sequence.
+    pass_through : bool
+        Give D nonzero columns too, the same as B's, and as much of the outputs' variance as CX has.
 
     Returns
     -------
     SyntheticData
     """
     _check_sizes(n_samples, n_features, n_outputs, n_hidden, n_informative, noise)
+    correlation = check_number("correlation", correlation, -1, 1, boundaries="neither", remedy="Choose it in (-1, 1)")
     rng = random_generator(random_state)
     B = np.zeros((n_hidden, n_features))
     chosen = rng.choice(n_features, n_informative, replace=False)
     B[:, chosen] = rng.standard_normal((n_hidden, n_informative)) / np.sqrt(n_informative)
     A = _rows_of_norm(rng.uniform(-1, 1, (n_hidden, n_hidden)), 0.5)
-    return _synthesize(rng, A, B, rng.standard_normal((n_outputs, n_hidden)), n_samples, noise)
+    C = rng.standard_normal((n_outputs, n_hidden))
+    return _synthesize(rng, A, B, C, n_samples, noise, correlation, pass_through)
 
 
 def make_even(

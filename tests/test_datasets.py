@@ -166,3 +166,25 @@ def test_some_digits():
 def test_unknown_digits(classes):
     with pytest.raises(InvalidInputError, match=r"^classes: \[.*\] are not all digits\. Name digits from 0 to 9"):
         datasets.load_digits(classes)
+
+
+def test_correlated_inputs_have_the_correlation_asked_for_also_in_fresh_samples():
+    data = datasets.make_column_sparse(20_000, 6, 3, 4, 2, correlation=0.8, random_state=0)
+    fresh, _ = data.sample(20_000, 1)
+    expected = 0.8 ** np.abs(np.subtract.outer(np.arange(6), np.arange(6)))
+    for U in (data.U, fresh):
+        np.testing.assert_allclose(np.corrcoef(U.T), expected, atol=0.03)
+        np.testing.assert_allclose(U.std(axis=0), 1.0, atol=0.03)
+    with pytest.raises(InvalidInputError, match="correlation"):
+        datasets.make_column_sparse(correlation=1.0)
+
+
+def test_pass_through_uses_the_same_inputs_and_half_the_variance():
+    data = datasets.make_column_sparse(5_000, 8, 6, 10, 3, pass_through=True, random_state=0)
+    assert (data.model.D.any(axis=0) == data.support).all()
+    assert (data.model.B.any(axis=0) == data.support).all()
+    through = data.U @ data.model.D.T
+    rest = data.Y - through
+    assert through.var(axis=0).sum() == pytest.approx(rest.var(axis=0).sum(), rel=0.5)
+    np.testing.assert_allclose(data.Y.std(axis=0), 1.0, rtol=1e-10)
+    assert not datasets.make_column_sparse(50, 8, 6, 10, 3, random_state=0).model.D.any()
