@@ -98,11 +98,11 @@ def output_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
     G is the gradient and H the Hessian of one output row, [X; U; 1] times its transpose over m, plus the ridge.
     """
     m = problem.n_samples
-    W = _regressors(it.X, problem.U if problem.pass_through else None, problem.fit_intercept, m)
+    W = _regressors(it.X, problem.U if problem.D_is_output else None, problem.fit_intercept, m)
     n_penalised = len(W) - int(problem.fit_intercept)
     ridge = problem.ridge * (np.arange(len(W)) < n_penalised)
     theta = _regressors_coefficients(
-        it.C, it.D if problem.pass_through else None, it.d if problem.fit_intercept else None
+        it.C, it.D if problem.D_is_output else None, it.d if problem.fit_intercept else None
     )
     G = problem.loss.gradient(problem.prediction(it), problem.Y) @ W.T / m + theta * ridge
     G_zero = problem.loss.gradient(np.zeros_like(problem.Y), problem.Y) @ W.T / m
@@ -193,38 +193,58 @@ def state_certificate(problem: TrainingProblem, previous: Iterate, it: Iterate, 
 
 
 def hidden_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
-    """Certificate of (A, B, b) for fixed X.
+    """Certificate of (A, B, b) for fixed X, and of D and d where the groups are columns of (B; D).
 
     With V = lambda/m (phi(Z) - X), f*(s V) = lambda/m sum g(X + s (phi(Z) - X)): a point between X and phi(Z),
-    both in the domain of g, so it is finite for every s in [0, 1].
+    both in the domain of g, so it is finite for every s in [0, 1]. The loss of D and d, 1/(2m) ||O - R||^2 with
+    O = DU + d and R = Y - CX, adds V = (O - R)/m with f*(s V) = s^2 m/2 ||V||^2 + s <V, R>.
     """
-    phi, weight, X, U = problem.activation, problem.fenchel_weight / problem.n_samples, it.X, problem.U
+    phi, m, X = problem.activation, problem.n_samples, it.X
+    weight = problem.fenchel_weight / m
     Z = problem.preactivation(it)
     g_X = float(np.sum(phi.g(X)))
+    R, through = _through(problem, it)
 
-    def smooth(Z: np.ndarray) -> float:
-        return weight * float(np.sum(phi.g_conjugate(Z) - X * Z))
+    def smooth(Z: np.ndarray, through: np.ndarray) -> float:
+        return weight * float(np.sum(phi.g_conjugate(Z) - X * Z)) + 0.5 / m * float(np.sum((through - R) ** 2))
 
-    primal = smooth(Z) + problem.hidden_regularization(it)
+    def gradients(Z: np.ndarray, through: np.ndarray) -> Gradients:
+        return _data_gradient(problem, weight * (phi(Z) - X), (through - R) / m, X)
+
+    primal = smooth(Z, through) + problem.hidden_regularization(it) + _ridge_of_D(problem, it)
     Z_dual = _balance(Z, X, phi) if problem.fit_intercept else Z
-    phi_Z = phi(Z_dual)
-    V = weight * (phi_Z - X)
+    through_dual = through - (through - R).mean(axis=1, keepdims=True) if problem.fit_intercept else through
+    phi_Z, V_through = phi(Z_dual), (through_dual - R) / m
 
     def dual_data(s: float) -> float:
         # A convex combination, not X + s V / weight: rounding must not push it out of the domain of g.
-        return -weight * float(np.sum(phi.g((1 - s) * X + s * phi_Z)))
+        hidden = -weight * float(np.sum(phi.g((1 - s) * X + s * phi_Z)))
+        return hidden - 0.5 * m * s**2 * float(np.sum(V_through**2)) - s * float(np.sum(V_through * R))
 
-    gap = primal - _best_dual(problem, dual_data, -V @ X.T, -V @ U.T)
-    gradients = _data_gradient(weight * (phi(Z) - X), X, U)
-    at_zero_value = smooth(np.zeros_like(X))
-    at_zero = _data_gradient(weight * (phi(np.zeros_like(X)) - X), X, U)
+    at_dual, at_zero = gradients(Z_dual, through_dual), gradients(np.zeros_like(X), np.zeros_like(R))
+    gap = primal - _best_dual(problem, dual_data, -at_dual.A, -at_dual.groups)
     return Certificate(
         gap=max(gap, 0.0),
         # The block's own nonnegative part, lambda/m sum F + regularisation, here and at A = B = b = 0.
-        scale=max(weight * g_X + at_zero_value, weight * g_X + primal, _nothing(problem, it)),
-        kkt_residual=_prox_residual(problem, it, gradients, at_zero, weight),
+        scale=max(
+            weight * g_X + smooth(np.zeros_like(X), np.zeros_like(R)), weight * g_X + primal, _nothing(problem, it)
+        ),
+        kkt_residual=_prox_residual(
+            problem, it, gradients(Z, through), at_zero, max(weight, 1 / m) if problem.stacked else weight
+        ),
         violation=problem.violation(it),
     )
+
+
+def _through(problem: TrainingProblem, it: Iterate) -> tuple[np.ndarray, np.ndarray]:
+    """Y - CX and DU + d, where D and d are variables of the block; else nothing, of shape (0, m)."""
+    if not problem.stacked:
+        return np.zeros((0, problem.n_samples)), np.zeros((0, problem.n_samples))
+    return problem.Y - it.C @ it.X, it.D @ problem.U + it.d[:, None]
+
+
+def _ridge_of_D(problem: TrainingProblem, it: Iterate) -> float:
+    return 0.5 * problem.ridge * float(np.sum(it.D**2)) if problem.stacked else 0.0
 
 
 # R N_k for all samples, as (samples, array of shape (len(R), n, samples)), some samples at a time.
@@ -238,57 +258,67 @@ def prox_linear_certificate(
 
     The smooth part is 1/2 ||y - J dT||^2 with rows (r_k - C N_k dT w_k)/sqrt(m) and sqrt(mu/m) dT w_k, so with
     V = J dT - y, f*(s V) = s^2/2 ||V||^2 + s <V, y>. J is applied sample by sample; no Gram matrix is formed.
+    Where the groups are columns of (B; D), dO = dD u_k + dd is added to the outputs.
     ``responses`` are :func:`equilibrium_responses` at the base, for who certifies several points.
     """
-    m, U, X = problem.n_samples, problem.U, base.X
+    m, n, U, X, stacked = problem.n_samples, problem.n_hidden, problem.U, base.X, problem.stacked
     r = problem.Y - problem.prediction(base)
-    # C = QR: outputs outside the range of C do not answer, and are a constant.
+    # C = QR: without D, outputs outside the range of C do not answer, and are a constant.
     Q, _ = np.linalg.qr(base.C)
-    r_inside = Q.T @ r
-    r_outside = float(np.sum(r**2) - np.sum(r_inside**2))
+    target = r if stacked else Q.T @ r
+    constant = 0.0 if stacked else float(np.sum(r**2) - np.sum(target**2))
     responses = responses or equilibrium_responses(problem, base)
 
-    def linear(dZ: np.ndarray) -> np.ndarray:
-        """J without its scaling: predicted change of the outputs, in the basis Q."""
-        return np.hstack([np.einsum("rjk,jk->rk", J, dZ[:, part]) for part, J in responses()])
+    def linear(dZ: np.ndarray, dO: np.ndarray) -> np.ndarray:
+        """J without its scaling: predicted change of the outputs, in the basis Q where D does not move."""
+        change = np.hstack([np.einsum("rjk,jk->rk", J, dZ[:, part]) for part, J in responses()])
+        return Q @ change + dO if stacked else change
 
     def dual_point(dZ: np.ndarray, miss: np.ndarray) -> np.ndarray:
-        """V W' pulled back to the preactivations: gradient with respect to dZ (n, m); miss = linear(dZ) - r."""
-        pulled = [np.einsum("rjk,rk->jk", J, miss[:, part]) for part, J in responses()]
+        """V W' pulled back to the preactivations: gradient with respect to dZ (n, m); miss = linear(..) - target."""
+        inside = Q.T @ miss if stacked else miss
+        pulled = [np.einsum("rjk,rk->jk", J, inside[:, part]) for part, J in responses()]
         return (np.hstack(pulled) + mu * dZ) / m
 
-    def smooth(dZ: np.ndarray, miss: np.ndarray) -> float:
-        return 0.5 * (float(np.sum(miss**2)) + r_outside + mu * float(np.sum(dZ**2))) / m
+    def gradients(dZ: np.ndarray, miss: np.ndarray) -> Gradients:
+        return _data_gradient(problem, dual_point(dZ, miss), miss / m if stacked else miss[:0], X)
 
-    dZ = (it.A - base.A) @ X + (it.B - base.B) @ U + (it.b - base.b)[:, None]
-    miss = linear(dZ) - r_inside
-    primal = smooth(dZ, miss) + problem.hidden_regularization(it)
-    P = dual_point(dZ, miss)
-    gradients = _data_gradient(P, X, U)
+    def smooth(dZ: np.ndarray, miss: np.ndarray) -> float:
+        return 0.5 * (float(np.sum(miss**2)) + constant + mu * float(np.sum(dZ**2))) / m
+
+    def moved(A: np.ndarray, B: np.ndarray, b: np.ndarray, D: np.ndarray, d: np.ndarray) -> tuple:
+        """DZ and linear(..) - target after a change of the matrices."""
+        dZ = A @ X + B @ U + b[:, None]
+        return dZ, linear(dZ, D @ U + d[:, None] if stacked else target) - target
+
+    dZ, miss = moved(it.A - base.A, it.B - base.B, it.b - base.b, it.D - base.D, it.d - base.d)
+    primal = smooth(dZ, miss) + problem.hidden_regularization(it) + _ridge_of_D(problem, it)
+    here = at_dual = gradients(dZ, miss)
     if problem.fit_intercept:
-        # The intercept enters quadratically: one Newton step makes its gradient zero.
-        curvature = mu * np.eye(problem.n_hidden)
+        # The intercepts enter quadratically: one Newton step makes their gradient zero.
+        curvature = mu * np.eye(n)
         for _, J in responses():
             curvature += (J @ J.swapaxes(1, 2)).sum(axis=0) / m
-        shift = np.linalg.lstsq(curvature, -gradients[2], rcond=None)[0]
-        dZ = dZ + shift[:, None]
-        miss = linear(dZ) - r_inside
-        P = dual_point(dZ, miss)
-    value, cross = smooth(dZ, miss), (float(np.sum(r_inside * miss)) - r_outside) / m
-    G_A, G_B = P @ X.T, P @ U.T
-    at_base = float(np.sum(G_A * base.A) + np.sum(G_B * base.B))
+        if stacked:
+            mean = sum(J.sum(axis=2) for _, J in responses()) / m
+            curvature = np.block([[curvature, mean.T @ Q.T], [Q @ mean, np.eye(len(r))]])
+        shift = np.linalg.lstsq(curvature, -here.intercepts, rcond=None)[0]
+        dZ = dZ + shift[:n, None]
+        miss = linear(dZ, (it.D - base.D) @ U + (it.d - base.d + shift[n:])[:, None] if stacked else target) - target
+        at_dual = gradients(dZ, miss)
+    value, cross = smooth(dZ, miss), (float(np.sum(target * miss)) - constant) / m
+    at_base = float(np.sum(at_dual.A * base.A) + np.sum(at_dual.groups * problem.grouped(base)))
 
     def dual_data(s: float) -> float:
         return -(s**2) * value - s * cross - s * at_base
 
-    gap = primal - _best_dual(problem, dual_data, -G_A, -G_B)
-    zero_shift = -(base.A @ X + base.B @ U + base.b[:, None])
-    at_zero = _data_gradient(dual_point(zero_shift, linear(zero_shift) - r_inside), X, U)
-    largest = max(float(np.einsum("rjk,rjk->k", J, J).max()) for _, J in responses())
+    gap = primal - _best_dual(problem, dual_data, -at_dual.A, -at_dual.groups)
+    at_zero = gradients(*moved(-base.A, -base.B, -base.b, -base.D, -base.d))
+    largest = max(float(np.einsum("rjk,rjk->k", J, J).max()) for _, J in responses()) + float(stacked)
     return Certificate(
         gap=max(gap, 0.0),
-        scale=max(primal, smooth(np.zeros_like(X), -r_inside), _nothing(problem, base)),
-        kkt_residual=_prox_residual(problem, it, gradients, at_zero, (largest + mu) / m),
+        scale=max(primal, smooth(np.zeros_like(X), -target), _nothing(problem, base)),
+        kkt_residual=_prox_residual(problem, it, here, at_zero, (largest + mu) / m),
         violation=problem.violation(it),
     )
 
@@ -321,17 +351,24 @@ def equilibrium_responses(problem: TrainingProblem, base: Iterate, claimed: np.n
     return lambda: kept
 
 
-def _best_dual(
-    problem: TrainingProblem, dual_data: Callable[[float], float], G_A: np.ndarray, G_B: np.ndarray
-) -> float:
-    """Best dual value over the two scalings worth trying: s = 1, and the s that makes B's part finite."""
-    ridge, values = problem.ridge_hidden, []
-    if ridge == 0 and problem.group_lasso.dual_scale(np.ones_like(G_B)) == 0:
+def _best_dual(problem: TrainingProblem, dual_data: Callable[[float], float], G_A: np.ndarray, G: np.ndarray) -> float:
+    """Best dual value over the scalings worth trying: s = 1, and those that make the groups' part finite."""
+    ridge, lasso, ridges = problem.ridge_hidden, problem.group_lasso, _ridges(problem)
+    # Rows with a ridge are finite anyway.
+    free = G[ridges == 0]
+    if len(free) and lasso.dual_scale(np.ones_like(free)) == 0:
         return -np.inf  # every dual point near this one is infeasible, and s = 0 says nothing
-    for s in {1.0, problem.group_lasso.dual_scale(G_B)}:
-        conjugate = problem.row_ball.conjugate(s * G_A, ridge) + problem.group_lasso.conjugate(s * G_B, ridge)
+    values = []
+    for s in {1.0, lasso.dual_scale(G), lasso.dual_scale(free) if len(free) else 1.0}:
+        conjugate = problem.row_ball.conjugate(s * G_A, ridge) + lasso.conjugate(s * G, ridges)
         values.append(dual_data(s) - conjugate)
     return max(values)
+
+
+def _ridges(problem: TrainingProblem) -> np.ndarray:
+    """The ridge on each row of what the group lasso sees."""
+    of_D = [problem.ridge] * problem.n_outputs if problem.stacked else []
+    return np.array([problem.ridge_hidden] * problem.n_hidden + of_D)
 
 
 def _balance(Z: np.ndarray, X: np.ndarray, phi: Activation) -> np.ndarray:
@@ -361,26 +398,33 @@ def _balance(Z: np.ndarray, X: np.ndarray, phi: Activation) -> np.ndarray:
     return Z + shift[:, None]
 
 
-def _data_gradient(P: np.ndarray, X: np.ndarray, U: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return P @ X.T, P @ U.T, P.sum(axis=1)
+@dataclass(frozen=True)
+class Gradients:
+    """Of the smooth part: with respect to A, to what the group lasso sees, and to the intercepts."""
+
+    A: np.ndarray
+    groups: np.ndarray
+    intercepts: np.ndarray
+
+
+def _data_gradient(problem: TrainingProblem, P: np.ndarray, P_outputs: np.ndarray, X: np.ndarray) -> Gradients:
+    """From those with respect to the preactivations, and to DU + d where that is a variable: (n, m) and (q, m)."""
+    both = np.vstack([P, P_outputs])
+    return Gradients(P @ X.T, both @ problem.U.T, both.sum(axis=1))
 
 
 def _prox_residual(
-    problem: TrainingProblem,
-    it: Iterate,
-    gradients: tuple[np.ndarray, np.ndarray, np.ndarray],
-    at_zero: tuple[np.ndarray, np.ndarray, np.ndarray],
-    curvature: float,
+    problem: TrainingProblem, it: Iterate, gradients: Gradients, at_zero: Gradients, curvature: float
 ) -> float:
     """|| T - prox(T - grad/L) || L, relative to the gradient at T = 0, for h = row balls + group lasso."""
     W = np.vstack([it.X, problem.U, np.ones((int(problem.fit_intercept), problem.n_samples))])
-    L = curvature * float(np.linalg.eigvalsh(W @ W.T)[-1]) + problem.ridge_hidden
+    ridges, G = _ridges(problem), problem.grouped(it)
+    L = curvature * float(np.linalg.eigvalsh(W @ W.T)[-1]) + ridges.max()
     if L == 0:
         return 0.0
-    dA, dB, db = gradients
-    A = it.A - problem.row_ball.prox(it.A - (dA + problem.ridge_hidden * it.A) / L)
-    B = it.B - problem.group_lasso.prox(it.B - (dB + problem.ridge_hidden * it.B) / L, 1 / L)
-    b = db / L if problem.fit_intercept else 0.0 * db
+    A = it.A - problem.row_ball.prox(it.A - (gradients.A + problem.ridge_hidden * it.A) / L)
+    B = G - problem.group_lasso.prox(G - (gradients.groups + ridges[:, None] * G) / L, 1 / L)
+    b = gradients.intercepts / L if problem.fit_intercept else np.zeros(0)
     size = np.sqrt(np.sum(A**2) + np.sum(B**2) + np.sum(b**2))
-    reference = np.sqrt(sum(float(np.sum(g**2)) for g in at_zero)) + problem.kappa
-    return _ratio(float(L * size), float(reference))
+    squares = sum(float(np.sum(g**2)) for g in (at_zero.A, at_zero.groups, at_zero.intercepts))
+    return _ratio(float(L * size), float(np.sqrt(squares)) + problem.kappa)

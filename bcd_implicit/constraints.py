@@ -12,9 +12,6 @@ from bcd_implicit.errors import ConstraintError
 
 UserConstraint = Callable[[Mapping[str, cp.Expression]], Any]
 
-# The variables that share a block. X is not among them: Picard, not a constraint, decides the state.
-HIDDEN_VARIABLES, OUTPUT_VARIABLES = ("A", "B", "b"), ("C", "D", "d")
-
 
 class _Absent(Exception):
     pass
@@ -54,9 +51,13 @@ def on_inputs(constraint: UserConstraint, inputs: np.ndarray) -> UserConstraint:
 
 
 def check_constraints(
-    constraints: Sequence[UserConstraint] | None, shapes: Mapping[str, tuple[int, ...]]
+    constraints: Sequence[UserConstraint] | None,
+    shapes: Mapping[str, tuple[int, ...]],
+    block_letters: Sequence[tuple[str, ...]],
 ) -> tuple[UserConstraint, ...]:
     """Try each function on variables of the problem's shapes; returns them as a tuple.
+
+    ``block_letters`` are the variables that share a block. X is in none: Picard, not a constraint, decides the state.
 
     Raises
     ------
@@ -66,10 +67,7 @@ def check_constraints(
     """
     if callable(constraints):
         raise ConstraintError("constraints", "is a function", "Pass a list of functions")
-    blocks = [
-        BlockVariables({k: cp.Variable(shapes[k], name=k) for k in names})
-        for names in (HIDDEN_VARIABLES, OUTPUT_VARIABLES)
-    ]
+    blocks = [BlockVariables({k: cp.Variable(shapes[k], name=k) for k in names}) for names in block_letters]
     checked = tuple(constraints or ())
     for i, constraint in enumerate(checked):
         _check_constraint(f"constraints[{i}]", constraint, blocks)
@@ -90,7 +88,7 @@ def _check_constraint(where: str, constraint: UserConstraint, blocks: list[Block
         raise ConstraintError(
             where,
             "asks for variables that no single block holds",
-            f"One constraint may use {', '.join(HIDDEN_VARIABLES)}, or {', '.join(OUTPUT_VARIABLES)}, not both",
+            "One constraint may use " + ", or ".join(", ".join(block) for block in blocks) + ", not both",
         )
     for c in (c for listed in made for c in listed):
         if not isinstance(c, cp.constraints.constraint.Constraint):

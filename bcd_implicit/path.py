@@ -363,7 +363,10 @@ def reference_kappa(
     """
     it = _two_cycles(problem, method, random_state, options)
     block = METHODS[method].matrices_block(_without_group_lasso(problem), it)
-    return float(column_norms(block.gradient_B(it.replace(B=np.zeros_like(it.B)))).max())
+    gradient = block.gradient_of_groups(problem.with_grouped(it, np.zeros_like(problem.grouped(it))))
+    groups = problem.group_lasso.groups
+    weighted = groups.weights > 0
+    return float((problem.group_lasso.norm.dual(gradient, groups)[weighted] / groups.weights[weighted]).max())
 
 
 def _two_cycles(problem: TrainingProblem, method: str, random_state: int | None, options: dict[str, Any]) -> Iterate:

@@ -1,4 +1,4 @@
-"""The convex terms on A and B: row l1 balls and the group lasso over the columns of B.
+"""The convex terms on A and B: row l1 balls and the group lasso over the columns of B, or of (B; D).
 
 Each has a value, a violation, a proximal map (or projection), a repair that makes a nearly feasible point
 feasible, a conjugate (for duality gaps) and its CVXPY form. With a ridge term r/2 ||.||^2 added,
@@ -7,43 +7,16 @@ the conjugate at G is  sup_T <G, T> - h(T) - r/2 ||T||^2.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
 import cvxpy as cp
 import numpy as np
+from scipy.optimize import brentq, minimize_scalar
 
-
-def project_l1_rows(A: np.ndarray, radius: float, steps: np.ndarray | None = None) -> np.ndarray:
-    """Project every row of A (n, k) on the l1 ball of the given radius (Held, Wolfe, Crowder 1974).
-
-    Parameters
-    ----------
-    A : ndarray of shape (n, k)
-    radius : float
-    steps : ndarray of shape (k,), optional
-        Positive. Distances are then measured by sum_j (a_j - b_j)^2 / steps_j, and entry j shrinks by
-        ``steps_j`` times the row's multiplier.
-    """
-    size = np.abs(A)
-    outside = size.sum(axis=1) > radius
-    if not outside.any():
-        return A.copy()
-    P = A.copy()
-    if radius == 0:
-        P[outside] = 0.0
-        return P
-    size, steps = size[outside], np.ones(A.shape[1]) if steps is None else steps
-    # Entry j is zero from the multiplier size_j / steps_j on: take the entries in that order.
-    leaves = size / steps
-    order = np.argsort(-leaves, axis=1)
-    candidates = (np.cumsum(np.take_along_axis(size, order, axis=1), axis=1) - radius) / np.cumsum(steps[order], axis=1)
-    # The entries kept are as many as still exceed the multiplier that they would need among themselves.
-    # At least one: rounding can hide the first when the radius is tiny.
-    kept = np.maximum(np.sum(np.take_along_axis(leaves, order, axis=1) > candidates, axis=1), 1)
-    multiplier = candidates[np.arange(len(kept)), kept - 1]
-    P[outside] = np.sign(A[outside]) * np.maximum(size - multiplier[:, None] * steps, 0.0)
-    return P
+from bcd_implicit.groups import GROUP_NORMS, Facet, GroupNorm, Groups
+from bcd_implicit.projections import project_l1_rows
 
 
 def column_norms(B: np.ndarray) -> np.ndarray:
@@ -91,23 +64,40 @@ class RowBall:
 
 @dataclass(frozen=True)
 class GroupLasso:
-    """sum_j ||B e_j||_2, weighted or bounded by kappa. The groups are the columns of B (n, p)."""
+    """The weighted sum of the groups' norms, times kappa or bounded by kappa.
+
+    Parameters
+    ----------
+    kappa : float
+    groups : Groups
+    norm : GroupNorm
+    """
 
     kappa: float
+    groups: Groups
+    norm: GroupNorm = GROUP_NORMS["2"]
     form: ClassVar[str]
 
     def sum_of_norms(self, B: np.ndarray) -> float:
-        """sum_j ||B e_j||_2."""
-        return float(column_norms(B).sum())
+        """The weighted sum of the groups' norms."""
+        return float(self.groups.weights @ self.norm.of(B, self.groups))
+
+    def facet(self, B: np.ndarray) -> Facet:
+        """Where the sum of norms is smooth, at B."""
+        return self.norm.facet(B, self.groups)
+
+    def settle(self, B: np.ndarray, start: np.ndarray, facet: Facet) -> np.ndarray:
+        """B after a step inside the facet of ``start``."""
+        return self.norm.settle(B, start, self.groups, facet)
 
 
 class GroupLassoPenalty(GroupLasso):
-    """The term kappa * sum_j ||B e_j||_2 in the objective."""
+    """The term kappa * sum_g weight_g ||B_g|| in the objective."""
 
     form = "penalty"
 
     def value(self, B: np.ndarray) -> float:
-        """Kappa * sum_j ||B e_j||_2."""
+        """Kappa times the weighted sum of norms."""
         return self.kappa * self.sum_of_norms(B)
 
     def violation(self, B: np.ndarray) -> float:
@@ -119,22 +109,25 @@ class GroupLassoPenalty(GroupLasso):
         return B
 
     def prox(self, B: np.ndarray, step: float | np.ndarray) -> np.ndarray:
-        """Group soft thresholding; one step, or one a column."""
-        norms = column_norms(B)
-        safe = np.where(norms > 0, norms, 1.0)
-        return B * np.maximum(1.0 - step * self.kappa / safe, 0.0)
+        """Group soft thresholding; one step, or one a column, equal inside a group."""
+        groups = self.groups
+        return self.norm.shrink(B, groups, self.kappa * groups.weights * _of_groups(step, groups))
 
-    def conjugate(self, G: np.ndarray, ridge: float = 0.0) -> float:
-        """sup_B <G, B> - kappa sum ||B_j|| - ridge/2 ||B||^2; infinite without ridge outside the dual ball."""
-        excess = np.maximum(column_norms(G) - self.kappa, 0.0)
-        if ridge > 0:
-            return 0.5 * float(excess @ excess) / ridge
-        return 0.0 if excess.max() <= 1e-12 * self.kappa else np.inf
+    def conjugate(self, G: np.ndarray, ridge: float | np.ndarray = 0.0) -> float:
+        """sup_B <G, B> - kappa sum_g weight_g ||B_g|| - 1/2 sum_i ridge_i ||row i of B||^2.
+
+        Infinite without ridge outside the dual ball.
+        """
+        groups = self.groups
+        ridge = np.broadcast_to(np.asarray(ridge, dtype=float), len(G))
+        return float(self.norm.conjugate(G, groups, self.kappa * groups.weights, ridge).sum())
 
     def dual_scale(self, G: np.ndarray) -> float:
-        """Largest s <= 1 for which s G lies in the dual ball {max_j ||G_j|| <= kappa}."""
-        largest = float(column_norms(G).max())
-        return 1.0 if largest <= self.kappa else self.kappa / largest
+        """Largest s <= 1 for which s G lies in the dual ball, ||G_g||* <= kappa weight_g for all groups."""
+        groups = self.groups
+        limits, norms = self.kappa * groups.weights, self.norm.dual(G, groups)
+        beyond = norms > limits
+        return float((limits[beyond] / norms[beyond]).min(initial=1.0))
 
     def multiplier(self, G: np.ndarray, B: np.ndarray) -> float:
         """The penalty weight itself."""
@@ -146,12 +139,12 @@ class GroupLassoPenalty(GroupLasso):
 
     def cvxpy(self, B: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
         """Objective term and constraints; kappa is a cp.Parameter named "kappa"."""
-        kappa = cp.Parameter(nonneg=True, name="kappa", value=self.kappa)
-        return kappa * cp.sum(cp.norm(B, 2, axis=0)), []
+        kappa, groups = cp.Parameter(nonneg=True, name="kappa", value=self.kappa), self.groups
+        return kappa * (groups.weights @ self.norm.cvxpy(B, groups)), []
 
 
 class GroupLassoConstraint(GroupLasso):
-    """The constraint sum_j ||B e_j||_2 <= kappa."""
+    """The constraint sum_g weight_g ||B_g|| <= kappa."""
 
     form = "constraint"
 
@@ -160,7 +153,7 @@ class GroupLassoConstraint(GroupLasso):
         return 0.0
 
     def violation(self, B: np.ndarray) -> float:
-        """How far the sum of norms exceeds kappa."""
+        """How far the weighted sum of norms exceeds kappa."""
         return max(0.0, self.sum_of_norms(B) - self.kappa)
 
     def repair(self, B: np.ndarray, onto: bool = False) -> np.ndarray:
@@ -169,28 +162,62 @@ class GroupLassoConstraint(GroupLasso):
         return B * (self.kappa / total) if total > self.kappa or (onto and total > 0) else B
 
     def prox(self, B: np.ndarray, step: float | np.ndarray = 1.0) -> np.ndarray:
-        """Projection: the column norms are projected on the l1 ball, the directions stay."""
-        norms = column_norms(B)
-        shrunk = project_l1_rows(norms[None, :], self.kappa, step if np.ndim(step) else None)[0]  # type: ignore[arg-type]
-        return B * (shrunk / np.where(norms > 0, norms, 1.0))
+        """Projection, in the metric of the steps where they differ by group."""
+        groups = self.groups
+        steps = _of_groups(step, groups) * np.ones(len(groups.weights))
+        weights, norms = groups.weights, self.norm.of(B, groups)
+        if weights @ norms <= self.kappa:
+            return B.copy()
+        if self.norm.name == "2":
+            # The norms are projected, the directions stay. What has no weight is not bounded.
+            w = np.where(weights > 0, weights, 1.0)
+            shrunk = project_l1_rows((weights * norms)[None, :], self.kappa, w**2 * steps)[0] / w
+            factors = np.where(weights > 0, shrunk / np.where(norms > 0, norms, 1.0), 1.0)
+            return B * groups.spread(factors)
 
-    def conjugate(self, G: np.ndarray, ridge: float = 0.0) -> float:
-        """Sup over feasible B of <G, B> - ridge/2 ||B||^2."""
-        if ridge == 0:
-            return self.kappa * float(column_norms(G).max())
-        B = self.prox(G / ridge)
-        return float(np.sum(G * B) - 0.5 * ridge * np.sum(B * B))
+        def excess(multiplier: float) -> float:
+            return self.sum_of_norms(self.norm.shrink(B, groups, multiplier * weights * steps)) - self.kappa
+
+        zero = self.norm.dual(B, groups)[weights > 0] / (weights * steps)[weights > 0]
+        multiplier = brentq(excess, 0.0, float(zero.max()), xtol=1e-300, rtol=1e-15, maxiter=500)
+        return self.repair(self.norm.shrink(B, groups, multiplier * weights * steps))
+
+    def conjugate(self, G: np.ndarray, ridge: float | np.ndarray = 0.0) -> float:
+        """Sup over feasible B of <G, B> - 1/2 sum_i ridge_i ||row i of B||^2."""
+        ridge = np.broadcast_to(np.asarray(ridge, dtype=float), len(G))
+        groups = self.groups
+        norms = self.norm.dual(G, groups)
+        if np.any(norms[groups.weights == 0] > 0) and not (ridge > 0).all():
+            return np.inf
+        weighted = groups.weights > 0
+        steepest = float((norms[weighted] / groups.weights[weighted]).max())
+        if (ridge == 0).all():
+            return self.kappa * steepest
+
+        # By duality in the radius: the least of kappa * t plus the penalty's conjugate at weight t, convex in t.
+        def bound(multiplier: float) -> float:
+            return self.kappa * multiplier + float(
+                self.norm.conjugate(G, groups, multiplier * groups.weights, ridge).sum()
+            )
+
+        if (ridge == ridge[0]).all():
+            B = self.prox(G / ridge[0])
+            return float(np.sum(G * B) - 0.5 * ridge[0] * np.sum(B * B))
+        return _least(bound, steepest)
 
     def dual_scale(self, G: np.ndarray) -> float:
         """The conjugate is finite everywhere: no scaling is needed."""
         return 1.0
 
     def multiplier(self, G: np.ndarray, B: np.ndarray) -> float:
-        """Equivalent penalty weight: the largest column norm of G, minus the gradient of the smooth terms.
+        """Equivalent penalty weight: the largest dual norm over weight of G, minus the gradient of the smooth terms.
 
         Zero while the constraint is not active.
         """
-        return float(column_norms(G).max()) if self.binds(B, 1e-6) else 0.0
+        groups = self.groups
+        weighted = groups.weights > 0
+        steepest = self.norm.dual(G, groups)[weighted] / groups.weights[weighted]
+        return float(steepest.max()) if self.binds(B, 1e-6) else 0.0
 
     def binds(self, B: np.ndarray, tol: float = 1e-12) -> bool:
         """Whether B lies on the boundary, to the relative tolerance."""
@@ -198,8 +225,21 @@ class GroupLassoConstraint(GroupLasso):
 
     def cvxpy(self, B: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
         """Objective term and constraints; kappa is a cp.Parameter named "kappa"."""
-        kappa = cp.Parameter(nonneg=True, name="kappa", value=self.kappa)
-        return cp.Constant(0.0), [cp.sum(cp.norm(B, 2, axis=0)) <= kappa]
+        kappa, groups = cp.Parameter(nonneg=True, name="kappa", value=self.kappa), self.groups
+        return cp.Constant(0.0), [groups.weights @ self.norm.cvxpy(B, groups) <= kappa]
+
+
+def _of_groups(step: float | np.ndarray, groups: Groups) -> float | np.ndarray:
+    """Steps of columns, equal inside a group, as steps of groups."""
+    if np.ndim(step) == 0 or groups.alone:
+        return step
+    return np.asarray(step)[[m[0] for m in groups.members]]
+
+
+def _least(convex: Callable[[float], float], high: float) -> float:
+    """The least value on [0, high]; any value found is an upper bound of it."""
+    found = minimize_scalar(convex, bounds=(0.0, high), method="bounded", options={"xatol": 1e-12 * high})
+    return min(float(found.fun), convex(high))
 
 
 GROUP_FORMS: dict[str, type[GroupLassoPenalty] | type[GroupLassoConstraint]] = {

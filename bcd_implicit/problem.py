@@ -4,6 +4,9 @@
               + ridge/2 (||C||_F^2 + ||D||_F^2) + ridge_hidden/2 (||A||_F^2 + ||B||_F^2)
          s.t. X = phi(AX + BU + b),  ||A||_inf <= norm_bound
 
+    The groups of the lasso are the columns of B, and may be several columns each, weighted, measured by another norm,
+    or taken from (B; D) stacked.
+
     (F)  the same with the equilibrium replaced by + (fenchel_weight/m) sum F_phi(X, AX + BU + b)
 
 In the constraint form of the group lasso the kappa term becomes the constraint sum_j ||B e_j||_2 <= kappa.
@@ -12,7 +15,7 @@ In the constraint form of the group lasso the kappa term becomes the constraint 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +27,7 @@ from bcd_implicit.constraints import UserConstraint, check_constraints, on_input
 from bcd_implicit.data import check_arrays, check_names, check_number, column_names, random_generator
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.fixed_point import FixedPoint, picard
+from bcd_implicit.groups import GROUP_NORMS, Groups
 from bcd_implicit.losses import Loss, get_loss
 from bcd_implicit.model import ImplicitModel
 from bcd_implicit.penalties import GROUP_FORMS, RowBall
@@ -96,6 +100,18 @@ class TrainingProblem:
         e.g. ``lambda v: v["A"] >= 0``.
     input_names, output_names : sequence of str, optional
         Taken from data frames when absent.
+    groups : sequence of p labels, or mapping from names to lists of input names, optional
+        Inputs that stay or leave together, such as the one-hot columns of one variable: equal labels, or the inputs
+        that a mapping lists. By default each input by itself.
+    group_weights : sequence, one a group in the order of first appearance, or mapping from groups to numbers
+        Multiply the groups' norms; by default the square root of a group's size. An input of weight 0 is not
+        penalised and always stays.
+    group_norm : {2, "inf"}
+        The norm of a group's entries: Euclidean, or the largest.
+    group_over : {"B", "BD"}
+        What a group's entries are: those of its columns of B, or of (B; D) stacked, so that an input that only passes
+        through D is selected too, and one that leaves is gone from both. In prox-linear and hidden blocks D and d are
+        then variables beside A, B and b.
 
     Attributes
     ----------
@@ -130,6 +146,10 @@ class TrainingProblem:
         *,
         input_names: Sequence[str] | None = None,
         output_names: Sequence[str] | None = None,
+        groups: Sequence[Any] | Mapping[str, Sequence[str]] | None = None,
+        group_weights: Sequence[float] | Mapping[str, float] | None = None,
+        group_norm: str | float = 2,
+        group_over: str = "B",
     ) -> None:
         self.U, self.Y = check_arrays(U, Y)
         self.n_hidden = n_hidden
@@ -139,13 +159,16 @@ class TrainingProblem:
         self.fenchel_weight, self.ridge, self.ridge_hidden = fenchel_weight, ridge, ridge_hidden
         self.fit_intercept, self.pass_through = bool(fit_intercept), bool(pass_through)
         self.constraints = constraints
-        self._check()
+        self.groups: Any = groups
+        self.group_weights: Any = group_weights
+        self.group_norm, self.group_over = group_norm, group_over
         self.input_names = check_names(
             "input_names", input_names if input_names is not None else column_names(U), self.n_inputs, "u"
         )
         self.output_names = check_names(
             "output_names", output_names if output_names is not None else column_names(Y), self.n_outputs, "y"
         )
+        self._check()
 
     def _check(self) -> None:
         self.n_hidden = check_number(
@@ -161,8 +184,30 @@ class TrainingProblem:
         )
         check_choice("group_form", self.group_form, GROUP_FORMS, "form")
         self.row_ball = RowBall(self.norm_bound)
-        self.group_lasso = GROUP_FORMS[self.group_form](self.kappa)
-        self.constraints = check_constraints(self.constraints, self.shapes)
+        # 2 and "2", inf and "inf"
+        norm = f"{self.group_norm:g}" if isinstance(self.group_norm, (int, float)) else self.group_norm
+        self.group_norm = check_choice("group_norm", norm, GROUP_NORMS, "norm")
+        check_choice("group_over", self.group_over, ("B", "BD"), "choice")
+        if self.stacked and not self.pass_through:
+            raise InvalidInputError("group_over", '"BD" groups columns of D, but pass_through is False', 'Choose "B"')
+        parsed = Groups.parse(self.groups, self.group_weights, self.input_names)
+        self.groups, self.group_weights = [parsed.names[g] for g in parsed.labels], parsed.weights
+        self.group_lasso = GROUP_FORMS[self.group_form](self.kappa, parsed, GROUP_NORMS[self.group_norm])
+        self.constraints = check_constraints(self.constraints, self.shapes, self.block_letters)
+
+    @property
+    def stacked(self) -> bool:
+        """Whether the groups are columns of (B; D)."""
+        return self.group_over == "BD"
+
+    @property
+    def block_letters(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The variables that a constraint may use together: each of them moves in one block only.
+
+        Those of the hidden and the prox-linear block, and those of the output block. With stacked groups d moves in
+        both.
+        """
+        return (("A", "B", "b", "D"), ("C",)) if self.stacked else (("A", "B", "b"), ("C", "D", "d"))
 
     @property
     def n_inputs(self) -> int:
@@ -198,6 +243,10 @@ class TrainingProblem:
             "fit_intercept",
             "pass_through",
             "constraints",
+            "groups",
+            "group_weights",
+            "group_norm",
+            "group_over",
         }
         unknown = changes.keys() - settings
         if unknown:
@@ -205,6 +254,8 @@ class TrainingProblem:
                 min(unknown), "cannot be replaced", f"Use one of {', '.join(sorted(settings))}, or build a new problem"
             )
         other = copy.copy(self)
+        if "groups" in changes:
+            other.group_weights = None  # they were of the old groups
         vars(other).update(changes)
         other._check()
         return other
@@ -216,9 +267,30 @@ class TrainingProblem:
             other.U = other.U[inputs]
             other.constraints = tuple(on_inputs(c, inputs) for c in self.constraints)
             other.input_names = [name for name, kept in zip(self.input_names, inputs, strict=True) if kept]
+            weights = dict(zip(self.group_lasso.groups.names, self.group_weights, strict=True))
+            other.groups = [group for group, kept in zip(self.groups, inputs, strict=True) if kept]
+            other.group_weights = {group: weights[group] for group in other.groups}
+            other._check()
         if samples is not None:
             other.U, other.Y = other.U[:, samples], other.Y[:, samples]
         return other
+
+    @property
+    def D_is_output(self) -> bool:
+        """Whether D is a variable of the output block: neither fixed at zero nor beside B in a group."""
+        return self.pass_through and not self.stacked
+
+    def grouped(self, it: Iterate) -> np.ndarray:
+        """The matrix whose columns the group lasso sees: B, or (B; D)."""
+        return np.vstack([it.B, it.D]) if self.stacked else it.B
+
+    def with_grouped(self, it: Iterate, G: np.ndarray) -> Iterate:
+        """The iterate with :meth:`grouped` exchanged."""
+        return it.replace(B=G[: self.n_hidden], D=G[self.n_hidden :]) if self.stacked else it.replace(B=G)
+
+    def selected(self, it: Iterate) -> np.ndarray:
+        """The inputs that the group lasso left in: bool, shape (p,)."""
+        return np.asarray(self.grouped(it).any(axis=0))
 
     # Parts of the objective -----------------------------------------------------------------------------------
 
@@ -244,7 +316,9 @@ class TrainingProblem:
 
     def hidden_regularization(self, it: Iterate) -> float:
         """The group lasso (penalty form) and the ridge on A and B."""
-        return self.group_lasso.value(it.B) + 0.5 * self.ridge_hidden * float(np.sum(it.A**2) + np.sum(it.B**2))
+        return self.group_lasso.value(self.grouped(it)) + 0.5 * self.ridge_hidden * float(
+            np.sum(it.A**2) + np.sum(it.B**2)
+        )
 
     def fenchel_term(self, it: Iterate) -> float:
         """(fenchel_weight/m) sum F_phi(X, AX + BU + b); infinite where X leaves the range of phi."""
@@ -268,7 +342,7 @@ class TrainingProblem:
 
     def violation(self, it: Iterate) -> float:
         """The largest violation of ||A||_inf <= norm_bound and of the group-lasso constraint."""
-        return max(self.row_ball.violation(it.A), self.group_lasso.violation(it.B))
+        return max(self.row_ball.violation(it.A), self.group_lasso.violation(self.grouped(it)))
 
     # Points ---------------------------------------------------------------------------------------------------
 
@@ -294,10 +368,13 @@ class TrainingProblem:
         n, p, q, m = self.n_hidden, self.n_inputs, self.n_outputs, self.n_samples
         scale = self.U.std(axis=1)
         scale[scale <= 1e-12 * np.abs(self.U).max(axis=1)] = np.inf  # constant inputs carry nothing
-        B = self.group_lasso.repair(rng.standard_normal((n, p)) / np.sqrt(p) / np.where(scale > 0, scale, np.inf))
+        B = rng.standard_normal((n, p)) / np.sqrt(p) / np.where(scale > 0, scale, np.inf)
+        it = Iterate(
+            np.zeros((n, n)), B, np.zeros(n), np.zeros((q, n)), np.zeros((q, p)), np.zeros(q), np.zeros((n, m))
+        )
+        B = self.group_lasso.repair(self.grouped(it))[:n]
         b = -B @ self.U.mean(axis=1) if self.fit_intercept else np.zeros(n)
-        it = Iterate(np.zeros((n, n)), B, b, np.zeros((q, n)), np.zeros((q, p)), np.zeros(q), np.zeros((n, m)))
-        return self.at_equilibrium(it)
+        return self.at_equilibrium(it.replace(B=B, b=b))
 
     def check_iterate(self, it: Iterate) -> Iterate:
         """Return the iterate if it fits this problem.

@@ -119,7 +119,7 @@ def test_constraint_form_and_its_multiplier_as_penalty_give_the_same_B(block):
         assert base.group_lasso.sum_of_norms(by_weight.iterate.B) == pytest.approx(radius, rel=1e-4)
         # The multiplier from the data alone says the same.
         prepared = make_block(constrained, it, block, **options)
-        G = -(prepared.gradient_B(by_radius.iterate) + base.ridge_hidden * by_radius.iterate.B)
+        G = -(prepared.gradient_of_groups(by_radius.iterate) + base.ridge_hidden * by_radius.iterate.B)
         if block == "prox-linear":
             found, start = by_radius.iterate, prepared.it
             dZ = base.preactivation(start.replace(A=found.A, B=found.B, b=found.b)) - base.preactivation(start)

@@ -22,6 +22,7 @@ from bcd_implicit import (
 )
 from bcd_implicit.blocks import make_block
 from bcd_implicit.certificates import output_certificate
+from bcd_implicit.groups import Groups
 from bcd_implicit.penalties import GroupLassoConstraint, project_l1_rows
 
 TOL = 1e-6
@@ -485,7 +486,7 @@ def test_row_projection_in_a_metric_is_the_nearest_feasible_point(A, other, step
 
 @given(B=matrices, other=matrices, steps=step_sizes, kappa=radii)
 def test_group_projection_in_a_metric_is_the_nearest_feasible_point(B, other, steps, kappa):
-    term = GroupLassoConstraint(kappa)
+    term = GroupLassoConstraint(kappa, Groups.singles(3))
     P, Q = term.prox(B, steps), term.prox(other)
     assert term.violation(P) <= 1e-12 * (1 + kappa)
     weighted = (B - P) / steps
@@ -506,7 +507,7 @@ def test_projections_in_a_metric_against_cvxpy(A, steps, radius):
     cp.Problem(cp.Minimize(distance), [cp.norm1(Q, axis=1) <= radius]).solve("CLARABEL", **options)
     np.testing.assert_allclose(project_l1_rows(A, radius, steps), Q.value, atol=1e-5)
     cp.Problem(cp.Minimize(distance), [cp.sum(cp.norm(Q, 2, axis=0)) <= radius]).solve("CLARABEL", **options)
-    np.testing.assert_allclose(GroupLassoConstraint(radius).prox(A, steps), Q.value, atol=1e-5)
+    np.testing.assert_allclose(GroupLassoConstraint(radius, Groups.singles(3)).prox(A, steps), Q.value, atol=1e-5)
 
 
 # How it is done ------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.certificates import Certificate
-from bcd_implicit.constraints import HIDDEN_VARIABLES, OUTPUT_VARIABLES, BlockVariables, apply_constraint
+from bcd_implicit.constraints import BlockVariables, apply_constraint
 from bcd_implicit.errors import BlockSolveError, ConvergenceWarning, InvalidInputError
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.result import BlockSolution
@@ -28,7 +28,8 @@ class Block:
     """
 
     name: ClassVar[str]
-    letters: ClassVar[tuple[str, ...]]
+    # Its variables; a block in which they depend on the problem sets them itself.
+    letters: tuple[str, ...]
     # Keyword arguments beyond the problem and the iterate.
     options: ClassVar[tuple[str, ...]] = ()
     # The order in which "cvxpy" tries the conic solvers: by measured speed on (n, p, m) = (10, 50, 400), then by
@@ -242,22 +243,29 @@ def feasible_start(problem: TrainingProblem, it: Iterate) -> Iterate:
     BlockSolveError
         The constraints leave no point.
     """
-    it = it.replace(A=problem.row_ball.prox(it.A), B=problem.group_lasso.repair(it.B))
+    it = problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it)))
+    it = it.replace(A=problem.row_ball.prox(it.A))
     if not problem.pass_through:
         it = it.replace(D=np.zeros_like(it.D))
     if not problem.fit_intercept:
         it = it.replace(b=np.zeros_like(it.b), d=np.zeros_like(it.d))
-    for letters in (HIDDEN_VARIABLES, OUTPUT_VARIABLES) if problem.constraints else ():
+    for letters in problem.block_letters if problem.constraints else ():
         v = BlockVariables({k: cp.Variable(problem.shapes[k], name=k) for k in letters})
         constraints = [c for user in problem.constraints for c in (apply_constraint(user, v) or [])]
         if not constraints:
             continue
-        if letters == HIDDEN_VARIABLES:
-            constraints += problem.row_ball.cvxpy(v["A"]) + problem.group_lasso.cvxpy(v["B"])[1]
+        if "A" in letters:
+            constraints += problem.row_ball.cvxpy(v["A"]) + problem.group_lasso.cvxpy(grouped_variable(problem, v))[1]
         constraints += [v[k] == 0 for k in ("b", "d") if k in v and not problem.fit_intercept]
         constraints += [v["D"] == 0] if "D" in v and not problem.pass_through else []
         distance = cp.sum([cp.sum_squares(v[k] - getattr(it, k)) for k in letters])
         nearest = cp.Problem(cp.Minimize(distance), constraints)
         run_solver(nearest, "constraints on " + ", ".join(letters), "CLARABEL", 1e-6)
         it = it.replace(**{k: np.array(v[k].value, dtype=float) for k in letters})
-    return it.replace(A=problem.row_ball.repair(it.A), B=problem.group_lasso.repair(it.B))
+    it = problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it)))
+    return it.replace(A=problem.row_ball.repair(it.A))
+
+
+def grouped_variable(problem: TrainingProblem, v: BlockVariables) -> cp.Expression:
+    """The CVXPY matrix whose columns the group lasso sees."""
+    return cp.vstack([v["B"], v["D"]]) if problem.stacked else v["B"]

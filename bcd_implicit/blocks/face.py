@@ -1,6 +1,7 @@
 """The terms of the (A, B, b) blocks beside their smooth part, and the faces on which these terms are smooth.
 
-T = (A | B | b) is one matrix of shape (n, P), P = n + p + 1, or n + p without an intercept.
+T = (A | B | b) is one matrix of shape (n, P), P = n + p + 1, or n + p without an intercept. Where the groups are
+columns of (B; D) it goes on below with the rows (0 | D | d).
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bcd_implicit.penalties import column_norms
+from bcd_implicit.groups import Facet
 from bcd_implicit.problem import TrainingProblem
 
 
@@ -25,10 +26,10 @@ class Face:
         Rows of A on the boundary of their ball.
     signs : ndarray of shape (n_rows, n)
         The signs of these rows: the normals of the boundary.
-    units : ndarray of shape (n, p)
-        Columns of B over their norms, zero for zero columns: the normals of the group lasso.
+    facet : Facet
+        The group lasso's part.
     weights : ndarray of shape (p,)
-        Curvature of the group lasso, its multiplier over the norm; zero for zero columns.
+        Curvature of the group lasso, its multiplier times the facet's.
     group_binds : bool
         B is on the boundary of the group-lasso constraint.
     """
@@ -36,67 +37,83 @@ class Face:
     free: np.ndarray
     rows: np.ndarray
     signs: np.ndarray
-    units: np.ndarray
+    facet: Facet
     weights: np.ndarray
     group_binds: bool
 
+    @property
+    def n_normals(self) -> int:
+        """The number of linear conditions that hold on the face."""
+        return len(self.rows) + int(self.group_binds) + len(self.facet.ties)
+
 
 class Terms:
-    """Everything but f, for T = (A | B | b) of shape (n, P): balls, group lasso and ridge."""
+    """Everything but f, for T of shape (n, P) or, stacked, (n + q, P): balls, group lasso and ridge."""
 
     def __init__(self, problem: TrainingProblem) -> None:
         self.row_ball, self.group_lasso = problem.row_ball, problem.group_lasso
+        self.groups = self.group_lasso.groups
         self.n, self.last = problem.n_hidden, problem.n_hidden + problem.n_inputs
-        self.ridge = np.zeros(self.last + int(problem.fit_intercept))
-        self.ridge[: self.last] = problem.ridge_hidden
+        self.n_rows = self.n + (problem.n_outputs if problem.stacked else 0)
+        self.ridge = np.zeros((self.n_rows, self.last + int(problem.fit_intercept)))
+        self.ridge[: self.n, : self.last] = problem.ridge_hidden
+        self.ridge[self.n :, self.n : self.last] = problem.ridge
+        self.column_ridge = self.ridge.max(axis=0)
 
     def A(self, T: np.ndarray) -> np.ndarray:
-        """The columns of T that belong to A; a view."""
-        return T[..., : self.n]
+        """The part of T that is A; a view."""
+        return T[..., : self.n, : self.n]
 
     def B(self, T: np.ndarray) -> np.ndarray:
-        """The columns of T that belong to B; a view."""
-        return T[..., self.n : self.last]
+        """The part of T that is B, or (B; D); a view."""
+        return T[..., :, self.n : self.last]
 
     def value(self, T: np.ndarray) -> float:
         """Ridge and group-lasso penalty."""
-        return 0.5 * float(self.ridge @ np.einsum("ij,ij->j", T, T)) + self.group_lasso.value(self.B(T))
+        return 0.5 * float(np.einsum("ij,ij,ij->", self.ridge, T, T)) + self.group_lasso.value(self.B(T))
+
+    def metric(self, curvature: np.ndarray) -> np.ndarray:
+        """A diagonal bound of the Hessian, shape (P,): the columns of a group share the largest."""
+        metric = curvature + self.column_ridge
+        if not self.groups.alone:
+            largest = np.zeros(len(self.groups.weights))
+            np.maximum.at(largest, self.groups.labels, metric[self.n : self.last])
+            metric[self.n : self.last] = self.groups.spread(largest)
+        return metric
 
     def prox(self, T: np.ndarray, steps: np.ndarray) -> np.ndarray:
-        """Proximal map of balls and group lasso, with one step a column of T."""
+        """Proximal map of balls and group lasso, with one step a column of T, equal inside a group."""
         T = T.copy()
-        self.A(T)[:] = self.row_ball.prox(self.A(T), self.A(steps))
-        self.B(T)[:] = self.group_lasso.prox(self.B(T), self.B(steps))
+        self.A(T)[:] = self.row_ball.prox(self.A(T), steps[: self.n])
+        self.B(T)[:] = self.group_lasso.prox(self.B(T), steps[self.n : self.last])
         return T
 
     def face(self, T: np.ndarray, G: np.ndarray) -> tuple[Face, np.ndarray]:
         """The face of T and the objective's gradient in it; G is the gradient of f."""
         A, B = self.A(T), self.B(T)
-        norms = column_norms(B)
-        kept = norms > 0
-        safe = np.where(kept, norms, 1.0)
-        units = B / safe
+        facet = self.group_lasso.facet(B)
         free = np.ones(T.shape, dtype=bool)
+        free[self.n :, : self.n] = False
         self.A(free)[:] = A != 0
-        self.B(free)[:] = kept
+        self.B(free)[:] = facet.kept
         rows = np.flatnonzero(self.row_ball.binding(A) & A.any(axis=1))
-        binds = self.group_lasso.binds(B) and bool(kept.any())
+        slope = facet.slope
+        binds = self.group_lasso.binds(B) and bool(slope.any())
         gradient = G + self.ridge * T
         if self.group_lasso.form == "penalty":
             multiplier = self.group_lasso.kappa
-            self.B(gradient)[:] += multiplier * units
+            self.B(gradient)[:] += multiplier * slope
         else:  # the force with which the columns press against the constraint
-            pressure = -np.einsum("ij,ij->j", self.B(gradient), units)
-            multiplier = max(float(pressure[kept].mean()), 0.0) if binds else 0.0
-        weights = np.where(kept, multiplier / safe, 0.0)
-        return Face(free, rows, np.sign(A[rows]), units, weights, binds), np.where(free, gradient, 0.0)
+            pressure = -float(np.vdot(self.B(gradient), slope)) if binds else 0.0
+            multiplier = max(pressure / float(np.vdot(slope, slope)), 0.0) if binds else 0.0
+        face = Face(free, rows, np.sign(A[rows]), facet, multiplier * facet.bend, binds)
+        return face, np.where(free, gradient, 0.0)
 
     def move(self, T: np.ndarray, step: np.ndarray, face: Face) -> np.ndarray:
-        """T + step; entries of A and columns of B that turned round are zero, and boundaries stay boundaries."""
+        """T + step; entries of A and groups of B that turned round are zero, and boundaries stay boundaries."""
         Y = T + step
         A, B = self.A(Y), self.B(Y)
         A[A * self.A(T) <= 0] = 0.0
-        B[:, np.einsum("ij,ij->j", B, self.B(T)) <= 0] = 0.0
         A[:] = self.row_ball.repair(A, face.rows)
-        B[:] = self.group_lasso.repair(B, face.group_binds)
+        B[:] = self.group_lasso.repair(self.group_lasso.settle(B, self.B(T), face.facet), face.group_binds)
         return Y

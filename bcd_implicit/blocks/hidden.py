@@ -2,6 +2,9 @@
 
 min  lambda/m sum [ g(X) + g*(Z) - X Z ] + kappa sum_j ||B e_j||_2 + ridge_hidden/2 (||A||_F^2 + ||B||_F^2)
 s.t. Z = AX + BU + b,  ||A||_inf <= norm_bound        (or sum_j ||B e_j||_2 <= kappa instead of the penalty)
+
+Where the groups are columns of (B; D), D and d are variables too, with the loss: to them it is what the Fenchel term
+would be for q more rows of identity activation, whose states are Y - CX.
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from bcd_implicit.blocks.matrices import MatricesBlock, centred_regressors
 from bcd_implicit.blocks.newton_direction import Solve, row_layout, solve_by_rows
 from bcd_implicit.certificates import hidden_certificate
 from bcd_implicit.data import parts
-from bcd_implicit.problem import TrainingProblem
+from bcd_implicit.problem import Iterate, TrainingProblem
 
 
 class _FenchelFit:
@@ -23,24 +26,34 @@ class _FenchelFit:
     row of T, lambda/m W diag(phi'(z_i)) W', of which only the part on the row's free entries is ever formed.
     """
 
-    def __init__(self, problem: TrainingProblem, X: np.ndarray) -> None:
-        self.activation, self.weight = problem.activation, problem.fenchel_weight / problem.n_samples
-        self.W = centred_regressors(problem, X)
-        self.inner = self.weight * (X @ self.W.T)
-        self.curvature = self.weight * np.einsum("ij,ij->i", self.W, self.W)
+    def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
+        m, self.n, self.activation = problem.n_samples, problem.n_hidden, problem.activation
+        self.W = centred_regressors(problem, it.X)
+        self.weights = np.full((self.n, 1), problem.fenchel_weight / m)
+        states = it.X
+        if problem.stacked:
+            self.weights = np.vstack([self.weights, np.full((problem.n_outputs, 1), 1 / m)])
+            states = np.vstack([it.X, problem.Y - it.C @ it.X])
+        self.inner = self.weights * (states @ self.W.T)
+        self.curvature = self.weights.max() * np.einsum("ij,ij->i", self.W, self.W)
 
     def value_and_gradient(self, T: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = 0.0, np.zeros_like(T)
         for part in parts(self.W.shape[1], len(T)):
             W = self.W[:, part]
             Z = T @ W
-            value += float(np.sum(self.activation.g_conjugate(Z)))
-            gradient += self.activation(Z) @ W.T
-        return self.weight * value - float(np.vdot(self.inner, T)), self.weight * gradient - self.inner
+            hidden, outputs = Z[: self.n], Z[self.n :]
+            value += float(self.weights[0, 0] * np.sum(self.activation.g_conjugate(hidden)))
+            if len(outputs):
+                value += 0.5 * float(self.weights[-1, 0] * np.vdot(outputs, outputs))
+            Z[: self.n] = self.activation(hidden)
+            gradient += Z @ W.T
+        return value - float(np.vdot(self.inner, T)), self.weights * gradient - self.inner
 
     def hessian(self, T: np.ndarray) -> _RowBlocks:
-        slopes = self.weight * self.activation.derivative(T @ self.W)
-        return _RowBlocks(self.W, slopes)
+        slopes = np.ones((len(T), self.W.shape[1]))
+        slopes[: self.n] = self.activation.derivative(T[: self.n] @ self.W)
+        return _RowBlocks(self.W, self.weights * slopes)
 
 
 class _RowBlocks:
@@ -100,17 +113,20 @@ class HiddenBlock(MatricesBlock):
         inner = cp.sum(cp.multiply(it.X @ it.X.T, v["A"])) + cp.sum(cp.multiply(it.X @ problem.U.T, v["B"]))
         inner = inner + it.X.sum(axis=1) @ v["b"]
         divergence = problem.activation.cvxpy_g_conjugate(Z) - inner + g_X
+        loss: cp.Expression | float = problem.mean_loss(it)
+        if problem.stacked:
+            prediction = it.C @ it.X + v["D"] @ problem.U + cp.reshape(v["d"], (problem.n_outputs, 1), order="F") @ ones
+            loss = problem.loss.cvxpy(prediction, problem.Y) / problem.n_samples
         weight = cp.Parameter(pos=True, name="fenchel_weight", value=problem.fenchel_weight)
         regularization, constraints = self.pose_regularization(v)
-        constant = problem.mean_loss(it) + problem.output_regularization(it)
-        return weight * (divergence / problem.n_samples) + regularization + constant, constraints
+        return weight * (divergence / problem.n_samples) + regularization + loss, constraints
 
     def objective(self, it):
         """(F)."""
         return self.problem.objective(it)
 
     def smooth(self):
-        return _FenchelFit(self.problem, self.it.X)
+        return _FenchelFit(self.problem, self.it)
 
     def certificate(self, it):
         return hidden_certificate(self.problem, it)

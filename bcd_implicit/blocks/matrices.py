@@ -1,4 +1,7 @@
-"""What the two blocks in (A, B, b) share: the row balls, the group lasso, the ridge, and the native solve."""
+"""What the two blocks in (A, B, b) share: the row balls, the group lasso, the ridge, and the native solve.
+
+Where the groups are columns of (B; D), both blocks hold D and d too: the prediction is affine in them.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ from functools import cached_property
 import cvxpy as cp
 import numpy as np
 
-from bcd_implicit.blocks.base import Block
+from bcd_implicit.blocks.base import Block, grouped_variable
+from bcd_implicit.blocks.face import Terms
 from bcd_implicit.blocks.proximal_newton import Smooth, minimise
-from bcd_implicit.penalties import column_norms
 from bcd_implicit.problem import Iterate, TrainingProblem
 
 
@@ -39,22 +42,27 @@ def centred_regressors(problem: TrainingProblem, X: np.ndarray) -> np.ndarray:
 class MatricesBlock(Block):
     """The part common to both blocks: regularisation, its exact zeros, and the native solve."""
 
-    letters = ("A", "B", "b")
     # Where the next native solve of the same block starts: kappa or mu may have changed since.
     last_solution: Iterate | None = None
 
+    def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
+        super().__init__(problem, it)
+        self.letters = ("A", "B", "b", "D", "d") if problem.stacked else ("A", "B", "b")
+
     def pose_regularization(self, v):
-        """Ridge and group-lasso terms, and the constraints, of (A, B)."""
+        """Ridge and group-lasso terms, and the constraints, of all but C."""
         problem = self.problem
-        group, group_constraints = problem.group_lasso.cvxpy(v["B"])
+        group, group_constraints = problem.group_lasso.cvxpy(grouped_variable(problem, v))
         # A radius of 0 leaves conic solvers no interior point: say what it means instead.
         row_constraints = problem.row_ball.cvxpy(v["A"]) if problem.norm_bound > 0 else [v["A"] == 0]
         if group_constraints and problem.kappa == 0:
-            group_constraints = [v["B"] == 0]
+            group_constraints = [grouped_variable(problem, v) == 0]
         self.named_constraints = {"norm_bound": row_constraints[0]}
         if group_constraints:
             self.named_constraints["group_lasso"] = group_constraints[0]
         ridge = 0.5 * problem.ridge_hidden * (cp.sum_squares(v["A"]) + cp.sum_squares(v["B"]))
+        D = v["D"] if problem.stacked else self.it.D
+        ridge = ridge + 0.5 * problem.ridge * (cp.sum_squares(D) + np.sum(self.it.C**2))
         return group + ridge, row_constraints + group_constraints
 
     def repair(self, it):
@@ -63,64 +71,84 @@ class MatricesBlock(Block):
         A conic solver's zero is about 1e-6. The columns below a threshold become exact zeros if the block's
         objective does not rise by that and the user's constraints allow it, so a small but useful column stays.
         """
-        problem = self.problem
-        it = it.replace(A=problem.row_ball.repair(it.A), B=problem.group_lasso.repair(it.B))
-        if problem.kappa == 0 and problem.group_lasso.form == "penalty":
+        problem, lasso = self.problem, self.problem.group_lasso
+        it = self.repaired(it)
+        if problem.kappa == 0 and lasso.form == "penalty":
             return it
-        norms, objective, violation = column_norms(it.B), self.objective(it), self.user_violation(it)
+        B, objective, violation = problem.grouped(it), self.objective(it), self.user_violation(it)
+        groups = lasso.groups
+        # What is not penalised stays, however small.
+        norms = np.where(groups.weights > 0, lasso.norm.of(B, groups), np.inf)
+        largest = norms[groups.weights > 0].max()
         for threshold in (1.0, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6):
-            small = norms <= threshold * norms.max()
+            small = norms <= threshold * largest
             if not small.any():
                 break
-            kept = norms[~small].sum()
+            cleaned = np.where(groups.spread(small), 0.0, B)
             # In constraint form the freed budget goes to the columns that stay.
-            growth = norms.sum() / kept if problem.group_lasso.form == "constraint" and kept > 0 else 1.0
-            sparse = it.replace(B=problem.group_lasso.repair(np.where(small, 0.0, it.B * growth)))
+            kept = lasso.sum_of_norms(cleaned)
+            growth = lasso.sum_of_norms(B) / kept if lasso.form == "constraint" and kept > 0 else 1.0
+            sparse = problem.with_grouped(it, lasso.repair(cleaned * growth))
             lower = self.objective(sparse) <= objective + 1e-12 * abs(objective)
             if lower and self.user_violation(sparse) <= max(violation, 1e-9):
                 return sparse
         return it
 
-    def gradient_B(self, it: Iterate) -> np.ndarray:
-        """Gradient of the data term with respect to B, shape (n, p), for the centred inputs."""
-        T = self.stacked(it.A, it.B, it.b)
-        return self.smooth().value_and_gradient(T)[1][:, self.problem.n_hidden :][:, : self.problem.n_inputs]
+    def repaired(self, it: Iterate) -> Iterate:
+        """The nearest point, by scaling, that meets the norm bound and the group-lasso constraint."""
+        problem = self.problem
+        it = problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it)))
+        return it.replace(A=problem.row_ball.repair(it.A))
+
+    def gradient_of_groups(self, it: Iterate) -> np.ndarray:
+        """Gradient of the data term with respect to what the group lasso sees, for the centred inputs."""
+        return self.terms.B(self.smooth().value_and_gradient(self.joined(it))[1])
 
     def smooth(self) -> Smooth:
-        """The smooth part in (A | B | b), the inputs centred as by :func:`centred_regressors`."""
+        """The smooth part in T, the inputs centred as by :func:`centred_regressors`."""
         raise NotImplementedError
+
+    @cached_property
+    def terms(self) -> Terms:
+        """The other parts."""
+        return Terms(self.problem)
 
     @cached_property
     def means(self) -> np.ndarray:
         """What centring subtracts from [X; U], shape (n + p,)."""
         return _means(self.problem, self.it.X)
 
-    def stacked(self, A: np.ndarray, B: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """(A | B | b) as one matrix T (n, P) that acts on the centred regressors."""
-        AB = np.hstack([A, B])
-        return np.hstack([AB, (b + AB @ self.means)[:, None]]) if self.problem.fit_intercept else AB
+    def joined(self, it: Iterate) -> np.ndarray:
+        """The block's matrices as one T, as in :mod:`~bcd_implicit.blocks.face`, that acts on centred regressors."""
+        T, b = np.hstack([it.A, it.B]), it.b
+        if self.problem.stacked:
+            T, b = np.vstack([T, np.hstack([np.zeros_like(it.C), it.D])]), np.concatenate([b, it.d])
+        return np.hstack([T, (b + T @ self.means)[:, None]]) if self.problem.fit_intercept else T
+
+    def parted(self, T: np.ndarray) -> Iterate:
+        """The iterate whose matrices are those of T: the inverse of :meth:`joined`."""
+        problem, n = self.problem, self.problem.n_hidden
+        it = problem.with_grouped(self.it, self.terms.B(T).copy()).replace(A=self.terms.A(T).copy())
+        b = T[:, -1] - T[:, :-1] @ self.means if problem.fit_intercept else np.zeros(len(T))
+        return it.replace(b=b[:n], d=b[n:]) if problem.stacked else it.replace(b=b)
 
     def solve_native(self, tol, met):
-        problem, it, n = self.problem, self.it, self.problem.n_hidden
-        warm = self.last_solution or it
-        start = self.stacked(problem.row_ball.repair(warm.A), problem.group_lasso.repair(warm.B), warm.b)
+        problem, it = self.problem, self.it
+        start = self.joined(self.repaired(self.last_solution or it))
 
         def accept(T: np.ndarray) -> bool:
             nonlocal it
-            A, B = T[:, :n], T[:, n : n + problem.n_inputs]
-            b = T[:, -1] - T[:, :-1] @ self.means if problem.fit_intercept else np.zeros(n)
-            it = it.replace(A=problem.row_ball.repair(A), B=problem.group_lasso.repair(B), b=b)
+            it = self.repaired(self.parted(T))
             return met(it)
 
         smooth = self.smooth()
         # The gap is of the order of the gradient, and the objective's distance to its optimum of that squared.
-        T, optimal = minimise(smooth, problem, start, 100 * tol**2 * self.size(), accept)
+        T, optimal = minimise(smooth, self.terms, start, 100 * tol**2 * self.size(), accept)
         self.last_solution = it
         # What presses against the constraints: minus the gradient of all that is smooth.
-        force = -smooth.value_and_gradient(T)[1][:, : n + problem.n_inputs]
-        force -= problem.ridge_hidden * np.hstack([it.A, it.B])
+        force = -(smooth.value_and_gradient(T)[1] + self.terms.ridge * T)
         binding = problem.row_ball.binding(it.A)
-        multipliers: dict[str, object] = {"norm_bound": np.where(binding, np.abs(force[:, :n]).max(axis=1), 0.0)}
+        multipliers: dict[str, object] = {"norm_bound": np.where(binding, np.abs(self.terms.A(force)).max(axis=1), 0.0)}
         if problem.group_form == "constraint":
-            multipliers["group_lasso"] = problem.group_lasso.multiplier(force[:, n:], it.B)
+            multipliers["group_lasso"] = problem.group_lasso.multiplier(self.terms.B(force), problem.grouped(it))
         return it, optimal, multipliers

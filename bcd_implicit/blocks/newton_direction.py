@@ -1,6 +1,6 @@
 """Newton's direction inside a face: linear algebra for :mod:`~bcd_implicit.blocks.proximal_newton`.
 
-With the group lasso's curvature weights_j (I - u_j u_j') = a diagonal - V'V, one row of V a column of B, it solves
+With the group lasso's curvature weights_g (I - u_g u_g') = a diagonal - V'V, one row of V a group, it solves
 
     (H + diagonal - V'V) d + E'y = -gradient,   E d = 0,
 
@@ -60,7 +60,7 @@ class Hessian(Protocol):
         """Floating-point operations of :meth:`factorise` and of :meth:`product`."""
         ...
 
-    def storage(self, free: np.ndarray) -> int:
+    def storage(self, free: np.ndarray) -> float:
         """How many numbers :meth:`factorise` holds at once."""
         ...
 
@@ -80,11 +80,11 @@ def newton_direction(
     """
     if not face.free.any():
         return np.zeros_like(gradient)
-    diagonal = np.broadcast_to(terms.ridge + damping, gradient.shape).copy()
+    diagonal = terms.ridge + damping
     terms.B(diagonal)[:] += face.weights
     factorisation, product = hessian.cost(face.free)
     step = product + STEP_OVERHEAD
-    n_sides = np.count_nonzero(face.weights) + len(face.rows) + int(face.group_binds)
+    n_sides = np.count_nonzero(face.weights) + face.n_normals
     fits = hessian.storage(face.free) + 2 * n_sides * gradient.size <= LARGEST_SYSTEM
     steps = min(int(factorisation / step), MOST_STEPS) if fits else MOST_STEPS
     if steps >= LEAST_STEPS:
@@ -108,25 +108,27 @@ def _bordered(solve: Solve, terms: Terms, face: Face, curved: bool) -> Callable[
     would stay while the rest shrinks, and its rounding push the search off the face.
     """
     columns = np.flatnonzero(face.weights) if curved else np.zeros(0, dtype=int)
-    n_columns, n_rows = len(columns), len(face.rows)
-    sides = np.zeros((n_columns + n_rows + int(face.group_binds), *face.free.shape))
+    curved_groups, row_of = np.unique(terms.groups.labels[columns], return_inverse=True)
+    n_groups, n_rows = len(curved_groups), len(face.rows)
+    sides = np.zeros((n_groups + face.n_normals, *face.free.shape))
     if not len(sides):
         return lambda R: solve(R[None])[0]
-    V, E = sides[:n_columns], sides[n_columns:]
-    V[np.arange(n_columns), :, terms.n + columns] = (np.sqrt(face.weights[columns]) * face.units[:, columns]).T
+    V, E = sides[:n_groups], sides[n_groups:]
+    V[row_of, :, terms.n + columns] = (np.sqrt(face.weights[columns]) * face.facet.units[:, columns]).T
     terms.A(E)[np.arange(n_rows), face.rows] = face.signs
+    terms.B(E)[n_rows : n_rows + len(face.facet.ties)] = face.facet.ties
     if face.group_binds:
-        terms.B(E)[-1] = face.units
+        terms.B(E)[-1] = face.facet.slope
     solved = solve(sides).reshape(len(sides), -1)
     border = sides.reshape(len(sides), -1)
     inner = border @ solved.T
-    inner[np.arange(n_columns), np.arange(n_columns)] -= 1
+    inner[np.arange(n_groups), np.arange(n_groups)] -= 1
     inverse = _inverse(inner)
 
     def whole(R: np.ndarray) -> np.ndarray:
         Z = solve(R[None])[0]
         multipliers = inverse @ (border @ Z.ravel())
-        R -= (multipliers[n_columns:] @ border[n_columns:]).reshape(R.shape)
+        R -= (multipliers[n_groups:] @ border[n_groups:]).reshape(R.shape)
         return Z - (multipliers @ solved).reshape(R.shape)
 
     return whole
@@ -208,8 +210,9 @@ def _conjugate_gradients(
         image = hessian.product(V)
         image += diagonal * V
         if face.weights.any():
-            along = face.weights * np.einsum("ij,ij->j", terms.B(V), face.units)
-            image[:, terms.n : terms.last] -= along * face.units
+            units, groups = face.facet.units, terms.groups
+            along = face.weights * groups.spread(groups.sums(np.einsum("ij,ij->j", terms.B(V), units)))
+            terms.B(image)[:] -= along * units
         image *= free
         return image
 

@@ -1,6 +1,8 @@
 """Output block: (C, D, d) for fixed states, a ridge regression on [X; U; 1].
 
 min  (1/m) L(Y, CX + DU + d) + ridge/2 (||C||_F^2 + ||D||_F^2) + what does not depend on C, D, d
+
+Where the groups are columns of (B; D), D belongs to the blocks in (A, B, b) and is fixed here.
 """
 
 from __future__ import annotations
@@ -24,7 +26,10 @@ class OutputBlock(Block):
     """The matrices C, D and the intercept d."""
 
     name = "output"
-    letters = ("C", "D", "d")
+
+    def __init__(self, problem, it):
+        super().__init__(problem, it)
+        self.letters = ("C", "d") if problem.stacked else ("C", "D", "d")
 
     def pose(self, v):
         problem, it, m = self.problem, self.it, self.problem.n_samples
@@ -36,11 +41,12 @@ class OutputBlock(Block):
         Y = problem.Y @ Q
         rest = 0.5 * (np.sum(problem.Y**2) - np.sum(Y**2))
         prediction = v["C"] @ X
+        D = cp.Constant(it.D) if problem.stacked else v["D"]
         if problem.pass_through:
-            prediction = prediction + v["D"] @ U
+            prediction = prediction + D @ U
         if problem.fit_intercept:
             prediction = prediction + cp.reshape(v["d"], (problem.n_outputs, 1), order="F") @ ones
-        ridge = 0.5 * problem.ridge * (cp.sum_squares(v["C"]) + cp.sum_squares(v["D"]))
+        ridge = 0.5 * problem.ridge * (cp.sum_squares(v["C"]) + cp.sum_squares(D))
         constant = rest / m + problem.hidden_regularization(it) + problem.fenchel_term(it)
         return problem.loss.cvxpy(prediction, Y) / m + ridge + constant, []
 
@@ -52,7 +58,7 @@ class OutputBlock(Block):
     def _inverse_hessian(self):
         """The centred regressors W and a function R -> R (WW'/m + ridge)^-1: its Cholesky factor, computed once."""
         problem, m = self.problem, self.problem.n_samples
-        W = np.vstack([self.it.X, problem.U]) if problem.pass_through else self.it.X
+        W = np.vstack([self.it.X, problem.U]) if problem.D_is_output else self.it.X
         if problem.fit_intercept:
             W = W - W.mean(axis=1, keepdims=True)
         # To unit diagonal, so that inputs of any scale are alike; regressors that are zero stay out.
@@ -80,13 +86,15 @@ class OutputBlock(Block):
         """Newton steps: one for an exact solution, more only refine what rounding left."""
         problem, it, n = self.problem, self.it, self.problem.n_hidden
         W, inverse = self._inverse_hessian
-        CD = np.hstack([it.C, it.D]) if problem.pass_through else it.C
+        CD = np.hstack([it.C, it.D]) if problem.D_is_output else it.C
         for _ in range(REFINEMENTS):
             residual = problem.prediction(it) - problem.Y
             if problem.fit_intercept:
                 residual -= residual.mean(axis=1, keepdims=True)
             CD = CD - inverse(residual @ W.T / problem.n_samples + problem.ridge * CD)
-            it = it.replace(C=CD[:, :n], D=CD[:, n:] if problem.pass_through else np.zeros_like(it.D))
+            it = it.replace(C=CD[:, :n])
+            if not problem.stacked:
+                it = it.replace(D=CD[:, n:] if problem.pass_through else np.zeros_like(it.D))
             if problem.fit_intercept:
                 it = it.replace(d=it.d + (problem.Y - problem.prediction(it)).mean(axis=1))
             if met(it):

@@ -10,6 +10,9 @@ residuals r_k = y_k - C x_k - D u_k - d,
 The native solve works with the products dT -> gradient, of cost O(m n (n + p)); where these converge slowly, and in
 CVXPY, the number of samples and outputs is eliminated: with t = vec(dT), column by column, the smooth part is
 1/2 t'Kt - k't + r'r/(2m),  K = 1/m sum_k (w_k w_k') kron (N_k'C'C N_k) + mu H kron I.
+
+Where the groups are columns of (B; D), dD and dd are variables too: the outputs move by C N_k dT w_k + dD u_k + dd.
+T then has the rows (0 | D | d) below the others, J_k the columns of Q', C = QR, and there is no Gram matrix.
 """
 
 from __future__ import annotations
@@ -54,11 +57,11 @@ class Linearisation:
     """
 
     def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
-        self.A, self.n_samples = it.A, problem.n_samples
+        self.A, self.n_samples, self.stacked = it.A, problem.n_samples, problem.stacked
         self.slopes = problem.activation.derivative(problem.preactivation(it))
-        Q, self.R = np.linalg.qr(it.C)
+        self.Q, self.R = np.linalg.qr(it.C)
         residual = problem.Y - problem.prediction(it)
-        self.residual, self.constant = Q.T @ residual, 0.5 * float(np.sum(residual**2)) / self.n_samples
+        self.residual, self.constant = self.Q.T @ residual, 0.5 * float(np.sum(residual**2)) / self.n_samples
         self.W = centred_regressors(problem, it.X)
         self.H = self.W @ self.W.T / self.n_samples
         self.kept: np.ndarray | None = None
@@ -73,10 +76,14 @@ class Linearisation:
         for part, J in self._sensitivity_parts():
             pulled[:, part] = np.einsum("rnk,rk->nk", J, self.residual[:, part])
             squares[:, part] = np.einsum("rnk,rnk->nk", J, J)
-        self.k = pulled @ self.W.T / self.n_samples
         self.row_curvature = squares.mean(axis=1)
         self.mean_curvature = float(self.row_curvature.mean())
         self.curvature = self.W**2 @ squares.mean(axis=0) / self.n_samples
+        if self.stacked:
+            pulled = np.vstack([pulled, residual])
+            self.row_curvature = np.concatenate([self.row_curvature, np.ones(problem.n_outputs)])
+            self.curvature = np.maximum(self.curvature, np.diag(self.H))
+        self.k = pulled @ self.W.T / self.n_samples
 
     def _sensitivities(self, part: slice) -> np.ndarray:
         """J_k = R (I - D_k A)^-1 D_k for some samples: shape (min(q, n), n, samples)."""
@@ -92,16 +99,22 @@ class Linearisation:
 
     def product(self, V: np.ndarray, mu: float) -> np.ndarray:
         """The quadratic's Hessian times V, both of shape (n, P)."""
-        if self.multiplies_by_gram:
+        if self.multiplies_by_gram:  # never when stacked
             image = self._gram.reshape(V.size, V.size) @ V.ravel(order="F")
             return image.reshape(V.shape, order="F") + mu * (V @ self.H)
         self.n_products += 1
-        image = np.zeros_like(V)
+        image, n = np.zeros_like(V), len(self.A)
         for part, J in self._sensitivity_parts():
             W = self.W[:, part]
-            change = np.einsum("rnk,nk->rk", J, V @ W)
-            image += np.einsum("rnk,rk->nk", J, change) @ W.T
-        return image / self.n_samples + mu * (V @ self.H)
+            Z = V @ W
+            change, outputs = np.einsum("rnk,nk->rk", J, Z[:n]), Z[n:]
+            if self.stacked:  # the outputs change by Q change + outputs
+                image[n:] += (self.Q @ change + outputs) @ W.T
+                change += self.Q.T @ outputs
+            image[:n] += np.einsum("rnk,rk->nk", J, change) @ W.T
+        image /= self.n_samples
+        image[:n] += mu * (V[:n] @ self.H)
+        return image
 
     @property
     def multiplies_by_gram(self) -> bool:
@@ -145,7 +158,8 @@ class _LinearisedFit:
 
     def __init__(self, linearisation: Linearisation, base: np.ndarray, mu: float) -> None:
         self.linearisation, self.base, self.mu = linearisation, base, mu
-        self.row_weights = linearisation.row_curvature + mu
+        self.row_weights = linearisation.row_curvature.copy()
+        self.row_weights[: len(linearisation.A)] += mu
         self.curvature = linearisation.curvature + mu * self.squares()
 
     def value_and_gradient(self, T: np.ndarray) -> tuple[float, np.ndarray]:
@@ -172,11 +186,11 @@ class _LinearisedFit:
         # so far have cost as much, so that no more than twice the better choice is ever paid. It is one large matrix
         # product, three times as fast as the others, and a Cholesky factorisation of some hundred rows as slow.
         gram = 0.0 if lin.has_gram(columns) else lin.n_samples * (n * len(columns)) ** 2 / 6
-        gram = max(gram - lin.n_products * (product + STEP_OVERHEAD), 0.0)
+        gram = max(gram - lin.n_products * (product + STEP_OVERHEAD), 0.0) if not lin.stacked else np.inf
         return gram + np.count_nonzero(free) ** 3, product
 
-    def storage(self, free: np.ndarray) -> int:
-        return 2 * (len(free) * int(free.any(axis=0).sum())) ** 2
+    def storage(self, free: np.ndarray) -> float:
+        return np.inf if self.linearisation.stacked else 2 * (len(free) * int(free.any(axis=0).sum())) ** 2
 
     def factorise(self, free: np.ndarray, diagonal: np.ndarray) -> Solve:
         columns = np.flatnonzero(free.any(axis=0))
@@ -226,33 +240,47 @@ class ProxLinearBlock(MatricesBlock):
         problem, it, n = self.problem, self.it, self.problem.n_hidden
         dAB = cp.hstack([v["A"] - it.A, v["B"] - it.B])
         db = cp.reshape(v["b"] - it.b + dAB @ self.means, (n, 1), order="F")
-        t = cp.vec(cp.hstack([dAB, db]) if problem.fit_intercept else dAB, order="F")
-        # A quadratic form reaches CLARABEL and SCS as it is; a factor of K would add as many rows as variables.
+        dT = cp.hstack([dAB, db]) if problem.fit_intercept else dAB
+        regularization, constraints = self.pose_regularization(v)
+        smooth = self._pose_stacked(v, dT) if problem.stacked else self._pose_gram(cp.vec(dT, order="F"))
+        return smooth + regularization, constraints
+
+    def _pose_gram(self, t: cp.Expression) -> cp.Expression:
+        """By K: a quadratic form reaches CLARABEL and SCS as it is, a factor would add as many rows as variables."""
         linearised = self.linearisation
         K = linearised.gram(np.arange(len(linearised.W)), self.mu).reshape(t.size, t.size)
         # Rounding leaves eigenvalues of -1e-16 ||K||, which CVXPY's factorisation for ECOS refuses: lift them.
         K = 0.5 * (K + K.T) + 100 * np.finfo(float).eps * np.linalg.norm(K) * np.eye(len(K))
-        smooth = 0.5 * cp.quad_form(t, cp.psd_wrap(K)) - linearised.k.reshape(-1, order="F") @ t
-        regularization, constraints = self.pose_regularization(v)
-        return smooth + regularization + linearised.constant + problem.output_regularization(it), constraints
+        return 0.5 * cp.quad_form(t, cp.psd_wrap(K)) - linearised.k.reshape(-1, order="F") @ t + linearised.constant
+
+    def _pose_stacked(self, v: cp.Expression, dT: cp.Expression) -> cp.Expression:
+        """By the residuals of all samples and outputs: the plain form, for small problems."""
+        problem, it, m = self.problem, self.it, self.problem.n_samples
+        moved = dT @ self.linearisation.W
+        responses = np.concatenate([J for _, J in self._responses()], axis=2)
+        changes = [self.linearisation.Q @ (responses[:, :, k] @ moved[:, k]) for k in range(m)]
+        through = (v["D"] - it.D) @ problem.U
+        if problem.fit_intercept:
+            through = through + cp.reshape(v["d"] - it.d, (problem.n_outputs, 1), order="F") @ np.ones((1, m))
+        miss = problem.Y - problem.prediction(it) - cp.vstack(changes).T - through
+        return (cp.sum_squares(miss) + self.mu * cp.sum_squares(moved)) / (2 * m)
 
     def objective(self, it):
         """(T) with the equilibrium linearised, plus the proximal term."""
         problem, linearised = self.problem, self.linearisation
-        dT = self.stacked(it.A, it.B, it.b) - self.stacked(self.it.A, self.it.B, self.it.b)
+        dT = self.joined(it) - self.joined(self.it)
         smooth = float(np.sum(dT * (0.5 * linearised.product(dT, self.mu) - linearised.k)))
         regularization = problem.output_regularization(it) + problem.hidden_regularization(it)
         return smooth + linearised.constant + regularization
 
-    def gradient_B(self, it):
+    def gradient_of_groups(self, it):
         """Without the proximal term, which is the method's own and not the problem's."""
-        dT = self.stacked(it.A, it.B, it.b) - self.stacked(self.it.A, self.it.B, self.it.b)
+        dT = self.joined(it) - self.joined(self.it)
         gradient = self.linearisation.product(dT, 0.0) - self.linearisation.k
-        return gradient[:, self.problem.n_hidden :][:, : self.problem.n_inputs]
+        return self.terms.B(gradient)
 
     def smooth(self):
-        base = self.stacked(self.it.A, self.it.B, self.it.b)
-        return _LinearisedFit(self.linearisation, base, self.mu)
+        return _LinearisedFit(self.linearisation, self.joined(self.it), self.mu)
 
     def certificate(self, it):
         return prox_linear_certificate(self.problem, self.it, it, self.mu, self._responses)

@@ -25,7 +25,6 @@ import numpy as np
 
 from bcd_implicit.blocks.face import Terms
 from bcd_implicit.blocks.newton_direction import Hessian, newton_direction
-from bcd_implicit.problem import TrainingProblem
 
 MAX_ITERATIONS = 1000
 # Proximal steps before the first Newton step: they are cheap, and a Newton step in a wrong face gains little.
@@ -61,7 +60,7 @@ class Smooth(Protocol):
 
 def minimise(
     smooth: Smooth,
-    problem: TrainingProblem,
+    terms: Terms,
     T: np.ndarray,
     aim: float,
     met: Callable[[np.ndarray], bool],
@@ -71,8 +70,7 @@ def minimise(
     Parameters
     ----------
     smooth : Smooth
-    problem : TrainingProblem
-        Gives the terms.
+    terms : Terms
     T : ndarray of shape (n, P)
         Feasible start.
     aim : float
@@ -86,7 +84,6 @@ def minimise(
     optimal : bool
         Whether ``met`` said so; else nothing more can be gained in floating point.
     """
-    terms = Terms(problem)
     here = _at(smooth, terms, T)
     stretch, damping, last_promise, objectives = 1.0, 0.0, 0.0, [here.objective]
     for iteration in range(MAX_ITERATIONS):
@@ -138,7 +135,7 @@ def _proximal_step(smooth: Smooth, terms: Terms, start: _Point, stretch: float) 
     """
     gradient = start.gradient + terms.ridge * start.T
     while True:
-        metric = np.maximum(stretch * smooth.curvature + terms.ridge, TINY)
+        metric = np.maximum(terms.metric(stretch * smooth.curvature), TINY)
         trial = _at(smooth, terms, terms.prox(start.T - gradient / metric, 1 / metric))
         change = trial.T - start.T
         bound = np.vdot(start.gradient, change) + 0.5 * stretch * np.vdot(smooth.curvature * change, change)
@@ -182,7 +179,7 @@ def _polish(smooth: Smooth, terms: Terms, point: _Point, stretch: float) -> np.n
 
     Gradients vanish like the square root of the objective's error, and the duality gap needs them.
     """
-    metric = np.maximum(stretch * smooth.curvature + terms.ridge, TINY)
+    metric = np.maximum(terms.metric(stretch * smooth.curvature), TINY)
 
     def residual(at: _Point) -> float:
         gradient = at.gradient + terms.ridge * at.T

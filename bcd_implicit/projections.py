@@ -1,0 +1,40 @@
+"""Projections on convex sets, for many rows at once."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def project_l1_rows(A: np.ndarray, radius: float | np.ndarray, steps: np.ndarray | None = None) -> np.ndarray:
+    """Project every row of A (n, k) on the l1 ball of a radius (Held, Wolfe, Crowder 1974).
+
+    Parameters
+    ----------
+    A : ndarray of shape (n, k)
+    radius : float, or ndarray of shape (n,)
+        One for all rows, or one each.
+    steps : ndarray of shape (k,), optional
+        Positive. Distances are then measured by sum_j (a_j - b_j)^2 / steps_j, and entry j shrinks by
+        ``steps_j`` times the row's multiplier.
+    """
+    size = np.abs(A)
+    outside = size.sum(axis=1) > radius
+    if not outside.any():
+        return A.copy()
+    P = A.copy()
+    if np.ndim(radius):
+        radius = np.asarray(radius)[outside, None]
+    elif radius == 0:
+        P[outside] = 0.0
+        return P
+    size, steps = size[outside], np.ones(A.shape[1]) if steps is None else steps
+    # Entry j is zero from the multiplier size_j / steps_j on: take the entries in that order.
+    leaves = size / steps
+    order = np.argsort(-leaves, axis=1)
+    candidates = (np.cumsum(np.take_along_axis(size, order, axis=1), axis=1) - radius) / np.cumsum(steps[order], axis=1)
+    # The entries kept are as many as still exceed the multiplier that they would need among themselves.
+    # At least one: rounding can hide the first when the radius is tiny.
+    kept = np.maximum(np.sum(np.take_along_axis(leaves, order, axis=1) > candidates, axis=1), 1)
+    multiplier = candidates[np.arange(len(kept)), kept - 1]
+    P[outside] = np.sign(A[outside]) * np.maximum(size - multiplier[:, None] * steps, 0.0)
+    return P
