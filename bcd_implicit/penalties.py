@@ -7,7 +7,6 @@ the conjugate at G is  sup_T <G, T> - h(T) - r/2 ||T||^2.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -185,25 +184,29 @@ class GroupLassoConstraint(GroupLasso):
     def conjugate(self, G: np.ndarray, ridge: float | np.ndarray = 0.0) -> float:
         """Sup over feasible B of <G, B> - 1/2 sum_i ridge_i ||row i of B||^2."""
         ridge = np.broadcast_to(np.asarray(ridge, dtype=float), len(G))
-        groups = self.groups
-        norms = self.norm.dual(G, groups)
-        if np.any(norms[groups.weights == 0] > 0) and not (ridge > 0).all():
-            return np.inf
-        weighted = groups.weights > 0
-        steepest = float((norms[weighted] / groups.weights[weighted]).max())
-        if (ridge == 0).all():
-            return self.kappa * steepest
-
-        # By duality in the radius: the least of kappa * t plus the penalty's conjugate at weight t, convex in t.
-        def bound(multiplier: float) -> float:
-            return self.kappa * multiplier + float(
-                self.norm.conjugate(G, groups, multiplier * groups.weights, ridge).sum()
-            )
-
-        if (ridge == ridge[0]).all():
+        groups, least = self.groups, self._steepest(G[ridge == 0])
+        if np.any(G[ridge == 0][:, groups.spread(groups.weights == 0)]):
+            return np.inf  # not bounded
+        if (ridge == ridge[0]).all() and ridge[0] > 0:
             B = self.prox(G / ridge[0])
             return float(np.sum(G * B) - 0.5 * ridge[0] * np.sum(B * B))
-        return _least(bound, steepest)
+        most = self._steepest(G)
+        if (ridge == 0).all():
+            return self.kappa * most
+
+        # By duality in the radius: the least over t of kappa t plus the penalty's conjugate at weight t. Any t will do
+        # for an upper bound.
+        def bound(multiplier: float) -> float:
+            values = self.norm.conjugate(G, groups, multiplier * groups.weights, ridge)
+            return self.kappa * multiplier + float(values.sum())
+
+        found = minimize_scalar(bound, bounds=(least, most), method="bounded", options={"xatol": 1e-12 * most})
+        return min(float(found.fun), bound(least), bound(most))
+
+    def _steepest(self, G: np.ndarray) -> float:
+        """The largest dual norm over weight, of the groups that have a weight."""
+        weighted = self.groups.weights > 0
+        return float((self.norm.dual(G, self.groups)[weighted] / self.groups.weights[weighted]).max())
 
     def dual_scale(self, G: np.ndarray) -> float:
         """The conjugate is finite everywhere: no scaling is needed."""
@@ -214,10 +217,7 @@ class GroupLassoConstraint(GroupLasso):
 
         Zero while the constraint is not active.
         """
-        groups = self.groups
-        weighted = groups.weights > 0
-        steepest = self.norm.dual(G, groups)[weighted] / groups.weights[weighted]
-        return float(steepest.max()) if self.binds(B, 1e-6) else 0.0
+        return self._steepest(G) if self.binds(B, 1e-6) else 0.0
 
     def binds(self, B: np.ndarray, tol: float = 1e-12) -> bool:
         """Whether B lies on the boundary, to the relative tolerance."""
@@ -234,12 +234,6 @@ def _of_groups(step: float | np.ndarray, groups: Groups) -> float | np.ndarray:
     if np.ndim(step) == 0 or groups.alone:
         return step
     return np.asarray(step)[[m[0] for m in groups.members]]
-
-
-def _least(convex: Callable[[float], float], high: float) -> float:
-    """The least value on [0, high]; any value found is an upper bound of it."""
-    found = minimize_scalar(convex, bounds=(0.0, high), method="bounded", options={"xatol": 1e-12 * high})
-    return min(float(found.fun), convex(high))
 
 
 GROUP_FORMS: dict[str, type[GroupLassoPenalty] | type[GroupLassoConstraint]] = {

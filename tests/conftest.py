@@ -12,7 +12,10 @@ SIZES = [(1, 1, 1, 5), (1, 30, 2, 20), (3, 4, 2, 30), (5, 8, 20, 40), (12, 6, 3,
 
 
 def random_problem(size: tuple[int, int, int, int], seed: int = 0, **options) -> TrainingProblem:
+    """With ``groups="pairs"`` neighbouring inputs are grouped."""
     n, p, q, m = size
+    if options.get("groups") == "pairs":
+        options["groups"] = [f"pair {j // 2}" for j in range(p)]
     rng = np.random.default_rng([seed, *size])
     U = rng.standard_normal((m, p))
     W, C = rng.standard_normal((p, 5)) / np.sqrt(p), rng.standard_normal((5, q))
@@ -31,7 +34,7 @@ def random_iterate(problem: TrainingProblem, seed: int = 0, relaxed: bool = True
         D=0.3 * rng.standard_normal(shapes["D"]) * problem.pass_through,
         d=rng.standard_normal(shapes["d"]) * problem.fit_intercept,
     )
-    it = problem.at_equilibrium(it)
+    it = problem.at_equilibrium(problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it))))
     if relaxed:
         noise = 0.3 * rng.standard_normal(shapes["X"])
         it = it.replace(X=np.clip(it.X + noise, *problem.activation.domain))

@@ -84,6 +84,7 @@ class Terms:
     def prox(self, T: np.ndarray, steps: np.ndarray) -> np.ndarray:
         """Proximal map of balls and group lasso, with one step a column of T, equal inside a group."""
         T = T.copy()
+        T[self.n :, : self.n] = 0.0
         self.A(T)[:] = self.row_ball.prox(self.A(T), steps[: self.n])
         self.B(T)[:] = self.group_lasso.prox(self.B(T), steps[self.n : self.last])
         return T

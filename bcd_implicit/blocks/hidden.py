@@ -115,8 +115,12 @@ class HiddenBlock(MatricesBlock):
         divergence = problem.activation.cvxpy_g_conjugate(Z) - inner + g_X
         loss: cp.Expression | float = problem.mean_loss(it)
         if problem.stacked:
-            prediction = it.C @ it.X + v["D"] @ problem.U + cp.reshape(v["d"], (problem.n_outputs, 1), order="F") @ ones
-            loss = problem.loss.cvxpy(prediction, problem.Y) / problem.n_samples
+            # As in the output block: with [U; 1]' = Q R the m samples become at most p + 1.
+            Q, R = np.linalg.qr(np.vstack([problem.U, ones]).T)
+            target = problem.Y - it.C @ it.X
+            rest = 0.5 * (np.sum(target**2) - np.sum((target @ Q) ** 2))
+            prediction = v["D"] @ R.T[:-1] + cp.reshape(v["d"], (problem.n_outputs, 1), order="F") @ R.T[-1:]
+            loss = (problem.loss.cvxpy(prediction, target @ Q) + rest) / problem.n_samples
         weight = cp.Parameter(pos=True, name="fenchel_weight", value=problem.fenchel_weight)
         regularization, constraints = self.pose_regularization(v)
         return weight * (divergence / problem.n_samples) + regularization + loss, constraints
