@@ -15,9 +15,10 @@ from bcd_implicit.errors import (
 )
 from bcd_implicit.losses import LOSSES, Loss
 from bcd_implicit.model import ImplicitModel
-from bcd_implicit.path import PathResult, Selection, kappa_path
+from bcd_implicit.path import PathResult, kappa_path
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.result import BcdResult, BlockSolution, Status
+from bcd_implicit.selection import Selection
 from bcd_implicit.solvers import SOLVERS
 
 __version__ = "0.1.0"

@@ -252,7 +252,7 @@ def _history_row(
         "gap": worst.relative_gap,
         "kkt_residual": max(c.kkt_residual for c in loop.certificates.values()),
         "violation": max(loop.problem.violation(it), *(c.violation for c in loop.certificates.values())),
-        "n_selected": int(it.B.any(axis=0).sum()),
+        "n_selected": int(loop.problem.selected(it).sum()),
         "mu": np.nan if loop.mu is None else loop.mu,
         "attempts": loop.attempts,
         "seconds": seconds,

@@ -1,4 +1,4 @@
-"""The kappa path, from small to large with warm starts, and the choice of a support from it.
+"""The kappa path, from small to large with warm starts.
 
 The direction matters: from a cold start a large kappa collapses to B = 0, X = 0, which is stationary. Going up,
 each problem starts from a model that fits.
@@ -7,87 +7,32 @@ each problem starts from a model that fits.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.model_selection import KFold
 
 from bcd_implicit.bcd import METHODS, solve
 from bcd_implicit.data import check_number, random_generator
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice
-from bcd_implicit.model import ImplicitModel
 from bcd_implicit.penalties import column_norms
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.result import BcdResult
+from bcd_implicit.selection import (
+    RULES,
+    Choice,
+    Evidence,
+    Progress,
+    Selection,
+    Settings,
+    in_parallel,
+    refit,
+    silent,
+    without_group_lasso,
+)
 from bcd_implicit.solvers import AUTO
-
-RULES = ("one-se", "min")
-
-# Called with the share of the work done (0 to 1) and a word about what goes on.
-Progress = Callable[[float, str], None]
-
-
-def _silent(share: float, text: str) -> None:
-    pass
-
-
-@dataclass(frozen=True)
-class Selection:
-    """The support chosen from a path.
-
-    Attributes
-    ----------
-    support : ndarray of bool, shape (p,)
-        The inputs kept.
-    kappa : float
-        The smallest kappa of the path that has this support.
-    index : int
-        Its place on the path.
-    result : BcdResult
-        The refit on the support alone, without group lasso, on all samples; for an empty support the path's own.
-    table : DataFrame
-        A row a candidate: kappa, n_selected, cross-validated error with its standard error, chosen, inputs.
-    rule : str
-    input_names : list of str
-    """
-
-    support: np.ndarray
-    kappa: float
-    index: int
-    result: BcdResult
-    table: pd.DataFrame
-    rule: str
-    input_names: list[str]
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the inputs kept."""
-        return [name for name, kept in zip(self.input_names, self.support, strict=True) if kept]
-
-    @property
-    def model(self) -> ImplicitModel:
-        """The refitted model. It takes all p inputs; the columns of B and D outside the support are zero."""
-        it = self.result.iterate
-        if it.B.shape[1] < len(self.support):
-            it = _extend(it, self.support)
-        return ImplicitModel(
-            it.A,
-            it.B,
-            it.b,
-            it.C,
-            it.D,
-            it.d,
-            self.result.problem.activation,
-            input_names=self.input_names,
-            output_names=self.result.problem.output_names,
-        )
-
-    def __repr__(self) -> str:
-        size = f"{int(self.support.sum())} of {len(self.support)}"
-        return f"Selection(kappa={self.kappa:.4g}, selected {size}: {self.names})"
 
 
 @dataclass(frozen=True)
@@ -121,13 +66,107 @@ class PathResult:
 
     @property
     def column_norms(self) -> np.ndarray:
-        """||B e_j||_2 along the path, shape (n_kappas, p)."""
-        return np.array([column_norms(r.iterate.B) for r in self.results])
+        """||B e_j||_2 along the path, or that of (B; D) e_j where these are grouped; shape (n_kappas, p)."""
+        return np.array([column_norms(r.problem.grouped(r.iterate)) for r in self.results])
 
     @property
     def supports(self) -> np.ndarray:
-        """Nonzero columns of B along the path, bool, shape (n_kappas, p)."""
-        return np.array([r.iterate.B.any(axis=0) for r in self.results])
+        """Nonzero columns of B, or of (B; D), along the path: bool, shape (n_kappas, p)."""
+        return np.array([r.problem.selected(r.iterate) for r in self.results])
+
+    @property
+    def leaves_at(self) -> np.ndarray:
+        """The kappa of the path from which on an input stays out; ``inf`` where it is in to the end. Shape (p,)."""
+        supports, kappas = self.supports, self.kappas
+        last = len(kappas) - 1 - supports[::-1].argmax(axis=0)
+        end = np.where(supports.any(axis=0), last + 1, 0)
+        return np.append(kappas, np.inf)[end]
+
+    def ranking(
+        self,
+        n_subsamples: int = 0,
+        random_state: int | None = 0,
+        *,
+        kappa: float | None = None,
+        n_jobs: int | None = None,
+        on_progress: Progress = silent,
+    ) -> pd.DataFrame:
+        """The inputs, the most important first.
+
+        Parameters
+        ----------
+        n_subsamples : int
+            With subsamples, the table has their frequencies too; each walks the path again on half of the samples.
+        random_state : int or None
+            Of the subsamples and their starts.
+        kappa : float, optional
+            Where frequencies are taken: the path's nearest kappa. By default the one at which half of the inputs
+            that are ever in have left.
+        n_jobs : int, optional
+            As in joblib: processes for the subsamples.
+
+        Returns
+        -------
+        DataFrame
+            A row an input: input (its name), leaves_at (the kappa from which on it stays out, ``inf`` where it is in
+            to the end of the path), norm (of its column at the last kappa before that, which decides between inputs
+            that leave together) and, with subsamples, frequency (the share of them in which it is in).
+        """
+        order, norms = self._order()
+        table = pd.DataFrame(
+            {"input": [self.problem.input_names[j] for j in order], "leaves_at": self.leaves_at[order],
+             "norm": norms[order]}
+        )  # fmt: skip
+        if n_subsamples:
+            frequencies = self.frequencies(n_subsamples, random_state, n_jobs=n_jobs, on_progress=on_progress)
+            sizes = self.supports.sum(axis=1)
+            place = int(np.abs(sizes - sizes.max() / 2).argmin())
+            if kappa is not None:
+                kappa = check_number("kappa", kappa, 0)
+                place = int(np.abs(self.kappas - kappa).argmin())
+            table["frequency"] = frequencies[place][order]
+        return table
+
+    def _order(self) -> tuple[np.ndarray, np.ndarray]:
+        """The inputs, those that stay longest first, and their norms at the last kappa at which they are in."""
+        supports, norms = self.supports, self.column_norms
+        last = len(supports) - 1 - supports[::-1].argmax(axis=0)
+        last_norms = norms[last, np.arange(norms.shape[1])]
+        never = ~supports.any(axis=0)
+        return np.lexsort((-last_norms, -np.where(never, -1, last))), last_norms
+
+    def frequencies(
+        self,
+        n_subsamples: int = 20,
+        random_state: int | None = 0,
+        *,
+        n_jobs: int | None = None,
+        on_progress: Progress = silent,
+    ) -> np.ndarray:
+        """In which share of random halves of the samples an input is in, at each kappa of the path.
+
+        The halves come in complementary pairs (Shah and Samworth 2013), each with a start of its own.
+
+        Returns
+        -------
+        ndarray of shape (n_kappas, p)
+        """
+        n_subsamples = check_number("n_subsamples", n_subsamples, 2, integer=True, remedy="Give 2 or more")
+        m = self.problem.n_samples
+        if m < 4:
+            raise InvalidInputError("n_subsamples", f"{m} samples cannot be halved", "At least 4 are needed")
+        rng = random_generator(random_state)
+        halves: list[np.ndarray] = []
+        while len(halves) < n_subsamples:
+            order = rng.permutation(m)
+            halves += [np.sort(order[: m // 2]), np.sort(order[m // 2 : 2 * (m // 2)])]
+        seeds = rng.integers(2**31, size=n_subsamples)
+        jobs = [
+            (self.problem, half, self.kappas, int(seed), self.solve_options)
+            for half, seed in zip(halves[:n_subsamples], seeds, strict=True)
+        ]
+        told: Progress = lambda share, text: on_progress(0.9 * share, f"subsample {text}")  # noqa: E731
+        return np.mean(list(in_parallel(_supports_on, jobs, n_jobs, told)), axis=0)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -145,34 +184,46 @@ class PathResult:
 
     def select(
         self,
-        rule: str = "one-se",
+        rule: str = "paired-one-se",
+        n_features: int | None = None,
         *,
         n_folds: int = 3,
+        n_subsamples: int = 20,
         random_state: int | None = 0,
         method: str = "prox-linear",
         max_cycles: int = 100,
         tol: float = 1e-2,
-        on_progress: Progress = _silent,
+        n_jobs: int | None = None,
+        on_progress: Progress = silent,
     ) -> Selection:
-        """Choose a support without knowing the truth.
+        """Choose a support without knowing the truth, and refit on it.
 
-        Every distinct support of the path is refitted without group lasso in cross-validation: in each fold
-        the models are trained afresh on the other folds, from the largest support down with warm starts, so
-        no parameter has seen the samples that it is judged on. (The candidate supports have: they come from
-        the path on all samples.)
+        The candidates are the supports of the path. (They have seen all samples; what is fitted to judge them in
+        cross-validation has not seen the samples that it is judged on.)
 
         Parameters
         ----------
-        rule : {"one-se", "min"}
-            "one-se" takes the sparsest support whose error is within one standard error of the smallest,
-            "min" the support with the smallest error.
+        rule : str
+            "paired-one-se": the sparsest support whose error in cross-validation, after a refit without group lasso,
+            exceeds the smallest one by less than one standard error of their difference.
+            "one-se", "min": the same with the standard error of the smallest error itself; the smallest error.
+            "bic", "ebic": information criteria of refits on all samples. "plateau": the support that stays longest.
+            "gap": the widest gap between the kappas at which inputs leave. "stability": what most subsamples keep.
+            ``docs/selection.md`` compares them.
+        n_features : int, optional
+            So many inputs instead, by :meth:`ranking`: those that stay longest. Groups stay whole, so that it may be
+            fewer.
         n_folds : int
+        n_subsamples : int
+            Of the rule "stability".
         random_state : int or None
             Shuffles the folds and starts the fits.
         method : str
             The loop of the refits. The prox-linear loop by default, whatever walked the path: it fits better.
         max_cycles, tol
             Of each fit in cross-validation. The final refit may take six times the cycles, to a tenth of tol.
+        n_jobs : int, optional
+            As in joblib: processes for folds, refits and subsamples. The answer does not depend on it.
         on_progress : callable
             Gets the share done and a text.
 
@@ -183,7 +234,7 @@ class PathResult:
         Raises
         ------
         InvalidInputError
-            An unknown rule, or fewer samples than folds need.
+            An unknown rule, fewer samples than folds need, or more features than inputs.
         """
         check_choice("rule", rule, RULES)
         generator = random_generator(random_state)
@@ -193,96 +244,52 @@ class PathResult:
             "n_folds", n_folds, 2, self.problem.n_samples // 2, integer=True, remedy="Each fold needs 2 samples or more"
         )
         options = self.solve_options | {"method": method, "max_cycles": max_cycles, "tol": tol}
-        candidates = self._candidates()
-        errors = self._cross_validate(candidates, n_folds, random_state, options, on_progress)
-        mean = errors.mean(axis=1)
-        spread = errors.std(axis=1, ddof=1) / np.sqrt(errors.shape[1])
-        best = int(mean.argmin())
-        sizes = self.supports[candidates].sum(axis=1)
-        limit = mean[best] + (spread[best] if rule == "one-se" else 0.0)
-        allowed = np.flatnonzero(mean <= limit)
-        chosen = int(allowed[np.lexsort((mean[allowed], sizes[allowed]))[0]])
-        support = self.supports[candidates[chosen]]
+        settings = Settings(n_folds, n_subsamples, random_state, n_jobs, options, on_progress)
+        evidence = Evidence(self, settings)
+        if n_features is not None:
+            rule, choice = "n_features", Choice(self._longest(n_features))
+        else:
+            choice = RULES[rule](evidence)
+        support = choice.support
+        # The path's place with this support, or with the one nearest to it.
+        index = int((self.supports != support).sum(axis=1).argmin())
 
         on_progress(0.95, "refitting on the chosen inputs")
-        base = self.results[candidates[chosen]]
-        result = base
-        if support.any():
-            problem = _without_group_lasso(self.problem.subset(inputs=support))
-            options |= {"max_cycles": 6 * max_cycles, "tol": tol / 10}
-            result = solve(problem, start=_restrict(base.iterate, support), **options)
+        final = options | {"max_cycles": 6 * max_cycles, "tol": tol / 10}
+        start = self.results[index].iterate
+        result = refit(without_group_lasso(self.problem), support, start, final) or self.results[index]
         on_progress(1.0, "chosen")
+        names = np.array(self.problem.input_names, dtype=object)
         table = pd.DataFrame(
-            {
-                "kappa": self.kappas[candidates],
-                "n_selected": sizes,
-                "error": mean,
-                "standard_error": spread,
-                "chosen": np.arange(len(candidates)) == chosen,
-                "inputs": [
-                    [n for n, kept in zip(self.problem.input_names, self.supports[c], strict=True) if kept]
-                    for c in candidates
-                ],
+            {"kappa": self.kappas[evidence.candidates], "n_selected": evidence.sizes}
+            | choice.columns
+            | {
+                "chosen": (evidence.supports == support).all(axis=1),
+                "inputs": [list(names[s]) for s in evidence.supports],
             }
         )
-        return Selection(
-            support,
-            float(self.kappas[candidates[chosen]]),
-            int(candidates[chosen]),
-            result,
-            table,
-            rule,
-            list(self.problem.input_names),
-        )
+        return Selection(support, float(self.kappas[index]), index, result, table, rule, list(self.problem.input_names))
 
-    def _candidates(self) -> np.ndarray:
-        """Places on the path of the first of every distinct support, the largest supports first."""
-        _, first = np.unique(self.supports, axis=0, return_index=True)
-        return first[np.lexsort((first, -self.supports[first].sum(axis=1)))]
-
-    def _cross_validate(
-        self,
-        candidates: np.ndarray,
-        n_folds: int,
-        random_state: int | None,
-        options: dict[str, Any],
-        on_progress: Progress,
-    ) -> np.ndarray:
-        """Squared error of every sample under every candidate, scaled by the outputs' variances: (n_candidates, m)."""
-        problem = _without_group_lasso(self.problem)
-        variance = problem.Y.var(axis=1)
-        weights = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0) / problem.n_outputs
-        errors = np.zeros((len(candidates), problem.n_samples))
-        folds = KFold(n_folds, shuffle=True, random_state=random_state)
-        for f, (train, test) in enumerate(folds.split(problem.U.T)):
-            it = problem.subset(train).initial(random_state)
-            for i, place in enumerate(candidates):
-                on_progress((f + i / len(candidates)) / n_folds * 0.95, f"fold {f + 1} of {n_folds}")
-                support = self.supports[place]
-                if support.any():
-                    small = problem.subset(train, support)
-                    start = _restrict(it, support)
-                    result = solve(small, start=start, random_state=random_state, **options)
-                    it = _extend(result.iterate, support)
-                    prediction = result.model.predict(problem.U[support][:, test].T).T
-                else:
-                    prediction = problem.Y[:, train].mean(axis=1, keepdims=True)
-                errors[i, test] = weights @ (prediction - problem.Y[:, test]) ** 2
-        return errors
+    def _longest(self, n_features: int) -> np.ndarray:
+        """The inputs that stay longest, at most so many, groups whole."""
+        p, groups = self.problem.n_inputs, self.problem.group_lasso.groups
+        n_features = check_number("n_features", n_features, 1, p, integer=True, remedy="Between 1 and all inputs")
+        support = np.zeros(p, dtype=bool)
+        for j in self._order()[0]:
+            members = groups.members[groups.labels[j]]
+            if not support[j] and support.sum() + len(members) <= n_features:
+                support[members] = True
+        return support
 
 
-def _without_group_lasso(problem: TrainingProblem) -> TrainingProblem:
-    return problem.replace(group_form="penalty", kappa=0.0)
-
-
-def _restrict(it: Iterate, support: np.ndarray) -> Iterate:
-    return it.replace(B=it.B[:, support], D=it.D[:, support])
-
-
-def _extend(it: Iterate, support: np.ndarray) -> Iterate:
-    B, D = np.zeros((len(it.B), len(support))), np.zeros((len(it.D), len(support)))
-    B[:, support], D[:, support] = it.B, it.D
-    return it.replace(B=B, D=D)
+def _supports_on(
+    problem: TrainingProblem, samples: np.ndarray, kappas: np.ndarray, seed: int, options: dict[str, Any]
+) -> np.ndarray:
+    """The supports of the path on some samples: bool, (n_kappas, p)."""
+    path = kappa_path(problem.subset(samples), random_state=seed, kappas=list(kappas), **options)
+    supports = np.zeros((len(kappas), problem.n_inputs), dtype=bool)
+    supports[: len(path.results)] = path.supports
+    return supports
 
 
 def kappa_path(
@@ -297,7 +304,7 @@ def kappa_path(
     tol: float = 5e-3,
     block_tol: float = 1e-6,
     solver_options: dict[str, Any] | None = None,
-    on_progress: Progress = _silent,
+    on_progress: Progress = silent,
 ) -> PathResult:
     """Solve the problem for a growing kappa, each from the solution before.
 
@@ -346,7 +353,7 @@ def kappa_path(
         result = solve(at_kappa, start=it, max_cycles=max_cycles if i else 2 * max_cycles, tol=tol, **options)
         results.append(result)
         it = result.iterate
-        n_selected = int(it.B.any(axis=0).sum())
+        n_selected = int(at_kappa.selected(it).sum())
         on_progress((i + 1) / len(grid), f"kappa {kappa:.3g}: {n_selected} of {problem.n_inputs} inputs")
         if n_selected == 0:
             break
@@ -362,7 +369,7 @@ def reference_kappa(
     the smooth part of the method's own (A, B, b) block, which would have B = 0 from there on if nothing else moved.
     """
     it = _two_cycles(problem, method, random_state, options)
-    block = METHODS[method].matrices_block(_without_group_lasso(problem), it)
+    block = METHODS[method].matrices_block(without_group_lasso(problem), it)
     gradient = block.gradient_of_groups(problem.with_grouped(it, np.zeros_like(problem.grouped(it))))
     groups = problem.group_lasso.groups
     weighted = groups.weights > 0
@@ -374,7 +381,7 @@ def _two_cycles(problem: TrainingProblem, method: str, random_state: int | None,
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return solve(
-            _without_group_lasso(problem),
+            without_group_lasso(problem),
             max_cycles=2,
             tol=0.0,
             random_state=random_state,
@@ -386,7 +393,9 @@ def _automatic_grid(
     problem: TrainingProblem, n_kappas: int, random_state: int | None, options: dict[str, Any]
 ) -> np.ndarray:
     if problem.group_form == "constraint":
-        largest = problem.group_lasso.sum_of_norms(_two_cycles(problem, options["method"], random_state, options).B)
+        largest = problem.group_lasso.sum_of_norms(
+            problem.grouped(_two_cycles(problem, options["method"], random_state, options))
+        )
         return largest * np.geomspace(1, 1 / 100, n_kappas)
     # Targets without variation give no scale: any positive kappa empties B.
     reference = reference_kappa(problem, random_state=random_state, **options) or 1.0

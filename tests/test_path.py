@@ -77,7 +77,7 @@ def test_the_empty_model_is_judged_by_the_mean(problem):
 
 def test_no_parameter_sees_the_samples_it_is_judged_on(path, problem, monkeypatch):
     # Wreck the targets of one sample: the errors of the other folds' samples must not see its fold's fits.
-    import bcd_implicit.path as module
+    import bcd_implicit.selection as module
 
     trained_on = []
     real = module.solve
@@ -145,7 +145,10 @@ def test_progress_is_told(problem):
         (lambda p: kappa_path(p, kappas=[0.1, -1]), "kappas: got -1"),
         (lambda p: kappa_path(p, 2, method="adam"), "method: unknown method 'adam'"),
         (lambda p: kappa_path(p, 2, solver="x"), "solver: unknown solver 'x'"),
-        (lambda p: kappa_path(p, kappas=[0.1]).select("aic"), "rule: unknown rule 'aic'. Use one of one-se, min"),
+        (
+            lambda p: kappa_path(p, kappas=[0.1]).select("aic"),
+            "rule: unknown rule 'aic'. Use one of paired-one-se, one-se, min",
+        ),
         (lambda p: kappa_path(p, kappas=[0.1]).select(n_folds=1), "n_folds: got 1"),
         (lambda p: kappa_path(p, kappas=[0.1]).select(n_folds=100), "n_folds: got 100"),
     ],

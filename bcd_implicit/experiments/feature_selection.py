@@ -28,9 +28,10 @@ from bcd_implicit.data import Standardization, check_matrix, check_number, write
 from bcd_implicit.datasets import make_column_sparse, make_even
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.model import ImplicitModel
-from bcd_implicit.path import PathResult, Progress, Selection, _silent, kappa_path
+from bcd_implicit.path import PathResult, kappa_path
 from bcd_implicit.penalties import column_norms
 from bcd_implicit.problem import TrainingProblem
+from bcd_implicit.selection import Progress, Selection, silent
 from bcd_implicit.solvers import AUTO
 
 FAMILIES: dict[str, Callable[..., Any]] = {"column-sparse": make_column_sparse, "even": make_even}
@@ -104,7 +105,7 @@ def run_synthetic(
     n_hidden: int = N_HIDDEN_GUESS,
     noise: float | None = None,
     n_kappas: int = 20,
-    on_progress: Progress = _silent,
+    on_progress: Progress = silent,
 ) -> FeatureSelection:
     """Generate data, walk the path, choose kappa, and compare with the generating model.
 
@@ -151,7 +152,7 @@ def run_table(
     n_kappas: int = 20,
     test_share: float = 0.25,
     standardize: bool = True,
-    on_progress: Progress = _silent,
+    on_progress: Progress = silent,
     **problem_options: Any,
 ) -> FeatureSelection:
     """The same on a person's table: a share of the rows is set aside to test the final model.

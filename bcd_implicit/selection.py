@@ -1,0 +1,374 @@
+"""The choice of a support from a path of growing kappa, from data alone.
+
+A rule looks at the path, at refits of its supports in cross-validation or on all samples, or at paths on subsamples,
+and names one of the path's supports. To add a rule, write a function of :class:`Evidence` and add it to
+:data:`RULES`.
+
+What a rule asks for is computed when it is first looked at, in parallel where ``n_jobs`` says so (through joblib, so
+that a joblib back end spreads it over machines). The answer is the same for every number of jobs.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import joblib
+import numpy as np
+import pandas as pd
+from scipy.special import gammaln
+from sklearn.model_selection import KFold
+
+from bcd_implicit.bcd import solve
+from bcd_implicit.errors import ConvergenceWarning
+from bcd_implicit.model import ImplicitModel
+from bcd_implicit.problem import Iterate, TrainingProblem
+from bcd_implicit.result import BcdResult
+
+if TYPE_CHECKING:
+    from bcd_implicit.path import PathResult
+
+# Called with the share of the work done (0 to 1) and a word about what goes on.
+Progress = Callable[[float, str], None]
+
+
+def silent(share: float, text: str) -> None:
+    """No progress shown."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The support chosen from a path.
+
+    Attributes
+    ----------
+    support : ndarray of bool, shape (p,)
+        The inputs kept.
+    kappa : float
+        The smallest kappa of the path that has this support, or the support nearest to it where none has.
+    index : int
+        Its place on the path.
+    result : BcdResult
+        The refit on the support alone, without group lasso, on all samples; for an empty support the path's own.
+    table : DataFrame
+        A row a candidate: kappa, n_selected, what the rule looked at, chosen, inputs. The rules by cross-validation
+        show error with its standard error, and by how much it is above the best one's, with the standard error of that.
+    rule : str
+        Or "n_features" where their number was given.
+    input_names : list of str
+    """
+
+    support: np.ndarray
+    kappa: float
+    index: int
+    result: BcdResult
+    table: pd.DataFrame
+    rule: str
+    input_names: list[str]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the inputs kept."""
+        return [name for name, kept in zip(self.input_names, self.support, strict=True) if kept]
+
+    @property
+    def model(self) -> ImplicitModel:
+        """The refitted model. It takes all p inputs; the columns of B and D outside the support are zero."""
+        it = self.result.iterate
+        if it.B.shape[1] < len(self.support):
+            it = extend(it, self.support)
+        return ImplicitModel(
+            it.A,
+            it.B,
+            it.b,
+            it.C,
+            it.D,
+            it.d,
+            self.result.problem.activation,
+            input_names=self.input_names,
+            output_names=self.result.problem.output_names,
+        )
+
+    def __repr__(self) -> str:
+        size = f"{int(self.support.sum())} of {len(self.support)}"
+        return f"Selection(kappa={self.kappa:.4g}, selected {size}: {self.names})"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How evidence is gathered; the arguments of :meth:`PathResult.select`."""
+
+    n_folds: int
+    n_subsamples: int
+    random_state: int | None
+    n_jobs: int | None
+    options: dict[str, Any]
+    on_progress: Progress = silent
+
+
+class Evidence:
+    """What a rule may look at. The dear parts are computed when first asked for.
+
+    Attributes
+    ----------
+    path : PathResult
+    candidates : ndarray of int, shape (n_candidates,)
+        Places on the path of the first of every distinct support, the largest supports first.
+    supports : ndarray of bool, shape (n_candidates, p)
+    sizes : ndarray of int, shape (n_candidates,)
+    """
+
+    def __init__(self, path: PathResult, settings: Settings) -> None:
+        self.path, self.settings = path, settings
+        _, first = np.unique(path.supports, axis=0, return_index=True)
+        self.candidates = first[np.lexsort((first, -path.supports[first].sum(axis=1)))]
+        self.supports = path.supports[self.candidates]
+        self.sizes = self.supports.sum(axis=1)
+
+    @cached_property
+    def errors(self) -> np.ndarray:
+        """Squared error of every sample under every candidate's refit, in cross-validation: (n_candidates, m).
+
+        In each fold the models are trained afresh on the other folds, from the largest support down with warm starts,
+        so that no parameter has seen the samples that it is judged on. Outputs are scaled to unit variance.
+        """
+        problem, s = without_group_lasso(self.path.problem), self.settings
+        folds = list(KFold(s.n_folds, shuffle=True, random_state=s.random_state).split(problem.U.T))
+        jobs = [(problem, self.supports, train, test, s.random_state, s.options) for train, test in folds]
+        errors = np.zeros((len(self.candidates), problem.n_samples))
+        for (_, test), part in zip(
+            folds, in_parallel(_fold_errors, jobs, s.n_jobs, self._progress("fold")), strict=True
+        ):
+            errors[:, test] = part
+        return errors
+
+    @cached_property
+    def refits(self) -> list[BcdResult | None]:
+        """Each candidate's refit on all samples, from the path's own iterate; none for the empty support."""
+        problem, s = without_group_lasso(self.path.problem), self.settings
+        starts = [self.path.results[c].iterate for c in self.candidates]
+        jobs = [(problem, *pair, s.options) for pair in zip(self.supports, starts, strict=True)]
+        return list(in_parallel(refit, jobs, s.n_jobs, self._progress("refit")))
+
+    @cached_property
+    def frequencies(self) -> np.ndarray:
+        """How often subsamples of half the size keep an input, at every kappa of the path: (n_kappas, p)."""
+        s = self.settings
+        return self.path.frequencies(s.n_subsamples, s.random_state, n_jobs=s.n_jobs, on_progress=s.on_progress)
+
+    def _progress(self, noun: str) -> Progress:
+        return lambda share, text: self.settings.on_progress(0.9 * share, f"{noun} {text}")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a rule answers: a support (p,), and columns that say why, one value a candidate, for the table."""
+
+    support: np.ndarray
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+Rule = Callable[[Evidence], Choice]
+
+
+def _by_errors(evidence: Evidence, limit: Callable[[np.ndarray, int], np.ndarray]) -> Choice:
+    """The sparsest candidate whose mean error exceeds the least by no more than a limit; among equals, the better."""
+    errors = evidence.errors
+    mean, root = errors.mean(axis=1), np.sqrt(errors.shape[1])
+    best = int(mean.argmin())
+    allowed = np.flatnonzero(mean - mean[best] <= limit(errors, best))
+    chosen = int(allowed[np.lexsort((mean[allowed], evidence.sizes[allowed]))[0]])
+    columns = {
+        "error": mean,
+        "standard_error": errors.std(axis=1, ddof=1) / root,
+        "above_best": mean - mean[best],
+        "standard_error_above": (errors - errors[best]).std(axis=1, ddof=1) / root,
+    }
+    return Choice(evidence.supports[chosen], columns)
+
+
+def paired_one_se(evidence: Evidence) -> Choice:
+    """The sparsest support whose error, sample by sample, exceeds the best one's by less than one standard error.
+
+    The standard error is that of the differences: all candidates are judged on the same samples, most of whose error
+    is noise common to all, so it is several times smaller than that of an error by itself.
+    """
+    return _by_errors(evidence, lambda e, best: (e - e[best]).std(axis=1, ddof=1) / np.sqrt(e.shape[1]))
+
+
+def one_se(evidence: Evidence) -> Choice:
+    """The sparsest support whose error is within one standard error of the smallest error (Breiman et al. 1984)."""
+    return _by_errors(evidence, lambda e, best: e[best].std(ddof=1) / np.sqrt(e.shape[1]) * np.ones(len(e)))
+
+
+def least_error(evidence: Evidence) -> Choice:
+    """The support with the smallest error in cross-validation."""
+    return _by_errors(evidence, lambda e, best: np.zeros(len(e)))
+
+
+def _by_criterion(evidence: Evidence, gamma: float) -> Choice:
+    problem = evidence.path.problem
+    m, q, p = problem.n_samples, problem.n_outputs, problem.n_inputs
+    variance = np.maximum(problem.Y.var(axis=1), np.finfo(float).tiny)
+    losses = []
+    for result in evidence.refits:
+        miss = problem.Y - (
+            result.problem.prediction(result.iterate) if result else problem.Y.mean(axis=1, keepdims=True)
+        )
+        losses.append(float(np.mean(miss**2 / variance[:, None])))
+    degrees = problem.n_hidden * evidence.sizes
+    choices = gammaln(p + 1) - gammaln(evidence.sizes + 1) - gammaln(p - evidence.sizes + 1)
+    floor = np.finfo(float).tiny
+    criterion = m * q * np.log(np.maximum(losses, floor)) + degrees * math.log(m * q) + 2 * gamma * choices
+    return Choice(evidence.supports[int(criterion.argmin())], {"criterion": criterion})
+
+
+def bic(evidence: Evidence) -> Choice:
+    """The least Bayesian information criterion of the refits on all samples (Schwarz 1978).
+
+    Of independent errors of one variance, with n degrees of freedom an input.
+    """
+    return _by_criterion(evidence, 0.0)
+
+
+def ebic(evidence: Evidence) -> Choice:
+    """The same with twice the log of the number of supports of that size added (Chen and Chen 2008, gamma = 1)."""
+    return _by_criterion(evidence, 1.0)
+
+
+def plateau(evidence: Evidence) -> Choice:
+    """The support that stays over the longest stretch of log kappa; neither all inputs nor none."""
+    supports, p = evidence.path.supports, evidence.path.problem.n_inputs
+    steps = np.abs(np.diff(np.log(np.maximum(evidence.path.kappas, 1e-300))))
+    best, longest, start = np.zeros(p, dtype=bool), -1.0, 0
+    for end in range(1, len(supports) + 1):
+        if end < len(supports) and (supports[end] == supports[start]).all():
+            continue
+        length = float(steps[start : end - 1].sum())
+        if 0 < supports[start].sum() < p and length > longest:
+            best, longest = supports[start], length
+        start = end
+    return Choice(best)
+
+
+def gap(evidence: Evidence) -> Choice:
+    """The inputs that leave after the largest ratio between the kappas at which two inputs leave in turn."""
+    path = evidence.path
+    step = path.kappas[-1] ** 2 / path.kappas[-2] if len(path.kappas) > 1 else path.kappas[-1]
+    leaves = np.where(np.isfinite(path.leaves_at), path.leaves_at, step)
+    leaves = np.maximum(leaves, 1e-300)
+    distinct = np.unique(np.log(leaves))
+    if len(distinct) < 2:
+        return Choice(evidence.supports[0])
+    widest = int(np.diff(distinct).argmax())
+    later = np.log(leaves) > distinct[widest] + 1e-12
+    return Choice(later if path.kappas[-1] > path.kappas[0] else ~later)
+
+
+def stability(evidence: Evidence) -> Choice:
+    """The inputs that most subsamples keep, at the kappa where the subsamples agree best.
+
+    Disagreement is the mean over inputs of 2 f (1 - f), f the share of subsamples that keep an input (Liu, Roeder,
+    Wasserman, *StARS*, 2010); of kappas that agree alike the smallest, and none where all inputs or none are kept.
+    """
+    f = evidence.frequencies
+    kept = f > 0.5
+    disagreement = np.mean(2 * f * (1 - f), axis=1)
+    disagreement[kept.all(axis=1) | ~kept.any(axis=1)] = np.inf
+    columns = {"disagreement": disagreement[evidence.candidates]}
+    return Choice(kept[int(disagreement.argmin())], columns)
+
+
+RULES: dict[str, Rule] = {
+    "paired-one-se": paired_one_se,
+    "one-se": one_se,
+    "min": least_error,
+    "bic": bic,
+    "ebic": ebic,
+    "plateau": plateau,
+    "gap": gap,
+    "stability": stability,
+}
+
+
+# What evidence is made of -----------------------------------------------------------------------------------------
+
+
+def without_group_lasso(problem: TrainingProblem) -> TrainingProblem:
+    """The problem with kappa = 0, its groups over B alone."""
+    return problem.replace(group_form="penalty", kappa=0.0, group_over="B")
+
+
+def restrict(it: Iterate, support: np.ndarray) -> Iterate:
+    """The iterate on some of the inputs (mask)."""
+    return it.replace(B=it.B[:, support], D=it.D[:, support])
+
+
+def extend(it: Iterate, support: np.ndarray) -> Iterate:
+    """The inverse of :func:`restrict`, with zeros."""
+    B, D = np.zeros((len(it.B), len(support))), np.zeros((len(it.D), len(support)))
+    B[:, support], D[:, support] = it.B, it.D
+    return it.replace(B=B, D=D)
+
+
+def refit(problem: TrainingProblem, support: np.ndarray, start: Iterate, options: dict[str, Any]) -> BcdResult | None:
+    """The problem solved on a support alone, from an iterate on all inputs; None for an empty support."""
+    if not support.any():
+        return None
+    return solve(problem.subset(inputs=support), start=restrict(start, support), **options)
+
+
+def _fold_errors(
+    problem: TrainingProblem,
+    supports: np.ndarray,
+    train: np.ndarray,
+    test: np.ndarray,
+    random_state: int | None,
+    options: dict[str, Any],
+) -> np.ndarray:
+    """Squared error of the test samples under every support: (n_supports, n_test)."""
+    variance = problem.Y.var(axis=1)
+    weights = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0) / problem.n_outputs
+    errors = np.zeros((len(supports), len(test)))
+    training = problem.subset(train)
+    it = training.initial(random_state)
+    for i, support in enumerate(supports):
+        result = refit(training, support, it, options)
+        if result is not None:
+            it = extend(result.iterate, support)
+            prediction = result.model.predict(problem.U[support][:, test].T).T
+        else:
+            prediction = training.Y.mean(axis=1, keepdims=True)
+        errors[i] = weights @ (prediction - problem.Y[:, test]) ** 2
+    return errors
+
+
+def in_parallel(
+    function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], n_jobs: int | None, on_progress: Progress = silent
+) -> Iterator[Any]:
+    """The results of function(*job), in order, from as many processes as joblib's ``n_jobs`` says.
+
+    Warnings of the jobs are given again here, wherever they ran.
+    """
+    parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
+    results = parallel(joblib.delayed(_with_warnings)(function, job) for job in jobs)
+    for i, (result, messages) in enumerate(results):
+        for message in messages:
+            warnings.warn(message, ConvergenceWarning, stacklevel=2)
+        on_progress((i + 1) / len(jobs), f"{i + 1} of {len(jobs)}")
+        yield result
+
+
+def _with_warnings(function: Callable[..., Any], job: tuple[Any, ...]) -> tuple[Any, list[str]]:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = function(*job)
+    messages = [str(w.message) for w in caught if issubclass(w.category, ConvergenceWarning)]
+    for w in caught:
+        if not issubclass(w.category, ConvergenceWarning):
+            warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
+    return result, messages
