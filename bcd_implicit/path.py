@@ -34,6 +34,9 @@ from bcd_implicit.selection import (
 )
 from bcd_implicit.solvers import AUTO
 
+# The ridges of a refit, in units of the problem's own.
+RIDGE_FACTORS = (1, 30, 1000)
+
 
 @dataclass(frozen=True)
 class PathResult:
@@ -193,6 +196,7 @@ class PathResult:
         method: str = "prox-linear",
         max_cycles: int = 100,
         tol: float = 1e-2,
+        ridges: Sequence[float] | None = None,
         n_jobs: int | None = None,
         on_progress: Progress = silent,
     ) -> Selection:
@@ -222,6 +226,9 @@ class PathResult:
             The loop of the refits. The prox-linear loop by default, whatever walked the path: it fits better.
         max_cycles, tol
             Of each fit in cross-validation. The final refit may take six times the cycles, to a tenth of tol.
+        ridges : sequence of float, optional
+            Values of ``ridge_hidden`` for the refits, of which cross-validation chooses one: noisy data want more
+            than the path needs. By default the problem's own, and 30 and 1000 times that.
         n_jobs : int, optional
             As in joblib: processes for folds, refits and subsamples. The answer does not depend on it.
         on_progress : callable
@@ -244,7 +251,11 @@ class PathResult:
             "n_folds", n_folds, 2, self.problem.n_samples // 2, integer=True, remedy="Each fold needs 2 samples or more"
         )
         options = self.solve_options | {"method": method, "max_cycles": max_cycles, "tol": tol}
-        settings = Settings(n_folds, n_subsamples, random_state, n_jobs, options, on_progress)
+        if ridges is None:
+            own = self.problem.ridge_hidden
+            ridges = [factor * own for factor in RIDGE_FACTORS] if own > 0 else [0.0]
+        ridges = [check_number("ridges", ridge, 0) for ridge in ridges]
+        settings = Settings(n_folds, n_subsamples, random_state, n_jobs, options, ridges, on_progress)
         evidence = Evidence(self, settings)
         if n_features is not None:
             rule, choice = "n_features", Choice(self._longest(n_features))
@@ -257,7 +268,7 @@ class PathResult:
         on_progress(0.95, "refitting on the chosen inputs")
         final = options | {"max_cycles": 6 * max_cycles, "tol": tol / 10}
         start = self.results[index].iterate
-        result = refit(without_group_lasso(self.problem), support, start, final) or self.results[index]
+        result = refit(evidence.problem, support, start, final) or self.results[index]
         on_progress(1.0, "chosen")
         names = np.array(self.problem.input_names, dtype=object)
         table = pd.DataFrame(

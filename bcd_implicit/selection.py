@@ -107,6 +107,7 @@ class Settings:
     random_state: int | None
     n_jobs: int | None
     options: dict[str, Any]
+    ridges: Sequence[float] = ()
     on_progress: Progress = silent
 
 
@@ -130,29 +131,51 @@ class Evidence:
         self.sizes = self.supports.sum(axis=1)
 
     @cached_property
+    def problem(self) -> TrainingProblem:
+        """What is refitted: the path's problem without group lasso, its ``ridge_hidden`` chosen by cross-validation.
+
+        Of the ridges given, the one with the least error on the support that stays longest on the path; the best
+        ridge hardly depends on the support. Larger ones are tried first, as they are the quicker ones, and the search
+        ends where the error grows.
+        """
+        problem, s = without_group_lasso(self.path.problem), self.settings
+        if len(s.ridges) < 2:
+            return problem.replace(ridge_hidden=s.ridges[0]) if s.ridges else problem
+        stays = plateau(self).support
+        support = stays if stays.any() else self.supports[0]
+        best, least = problem, np.inf
+        for ridge in sorted(s.ridges, reverse=True):
+            trial = problem.replace(ridge_hidden=ridge)
+            error = float(self._cross_validate(trial, support[None], f"ridge {ridge:.2g}, fold").mean())
+            if error > least:
+                break
+            best, least = trial, error
+        return best
+
+    @cached_property
     def errors(self) -> np.ndarray:
         """Squared error of every sample under every candidate's refit, in cross-validation: (n_candidates, m).
 
         In each fold the models are trained afresh on the other folds, from the largest support down with warm starts,
         so that no parameter has seen the samples that it is judged on. Outputs are scaled to unit variance.
         """
-        problem, s = without_group_lasso(self.path.problem), self.settings
-        folds = list(KFold(s.n_folds, shuffle=True, random_state=s.random_state).split(problem.U.T))
-        jobs = [(problem, self.supports, train, test, s.random_state, s.options) for train, test in folds]
-        errors = np.zeros((len(self.candidates), problem.n_samples))
-        for (_, test), part in zip(
-            folds, in_parallel(_fold_errors, jobs, s.n_jobs, self._progress("fold")), strict=True
-        ):
-            errors[:, test] = part
-        return errors
+        return self._cross_validate(self.problem, self.supports, "fold")
 
     @cached_property
     def refits(self) -> list[BcdResult | None]:
         """Each candidate's refit on all samples, from the path's own iterate; none for the empty support."""
-        problem, s = without_group_lasso(self.path.problem), self.settings
         starts = [self.path.results[c].iterate for c in self.candidates]
-        jobs = [(problem, *pair, s.options) for pair in zip(self.supports, starts, strict=True)]
-        return list(in_parallel(refit, jobs, s.n_jobs, self._progress("refit")))
+        jobs = [(self.problem, *pair, self.settings.options) for pair in zip(self.supports, starts, strict=True)]
+        return list(in_parallel(refit, jobs, self.settings.n_jobs, self._progress("refit")))
+
+    def _cross_validate(self, problem: TrainingProblem, supports: np.ndarray, noun: str) -> np.ndarray:
+        s = self.settings
+        folds = list(KFold(s.n_folds, shuffle=True, random_state=s.random_state).split(problem.U.T))
+        jobs = [(problem, supports, train, test, s.random_state, s.options) for train, test in folds]
+        errors = np.zeros((len(supports), problem.n_samples))
+        for (_, test), part in zip(folds, in_parallel(_fold_errors, jobs, s.n_jobs, self._progress(noun)), strict=True):
+            errors[:, test] = part
+        return errors
 
     @cached_property
     def frequencies(self) -> np.ndarray:
