@@ -36,6 +36,7 @@ from bcd_implicit.data import (
 )
 from bcd_implicit.experiments import feature_selection as experiment
 from bcd_implicit.penalties import GROUP_FORMS, column_norms
+from bcd_implicit.selection import DEFAULT_RULE, RULES
 from bcd_implicit.solvers import AUTO, CHOICES
 
 # Without markup: names of files and columns may hold square brackets.
@@ -142,6 +143,13 @@ method_options = _options(
     ),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random."),
 )
+jobs_option = click.option(
+    "--n-jobs",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Processes; -1 takes all cores. The answer does not depend on it.",
+)
 table_options = _options(
     click.option(
         "--target",
@@ -215,6 +223,14 @@ def main() -> None:
 @click.option(
     "--real-table/--no-real-table", default=True, show_default=True, help="Then the same on the diabetes table."
 )
+@click.option(
+    "--n-seeds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="More than 1: runs so many seeds from --seed on, without figures, and prints a table of them.",
+)
+@jobs_option
 @method_options
 def demo(
     output: Path,
@@ -223,6 +239,8 @@ def demo(
     n_hidden: int,
     n_kappas: int,
     real_table: bool,
+    n_seeds: int,
+    n_jobs: int,
     method: str,
     solver: str,
     seed: int,
@@ -238,12 +256,25 @@ def demo(
       bcd-implicit demo
       bcd-implicit demo --data even --seed 3 --output even
       bcd-implicit demo --method fenchel
+      bcd-implicit demo --noise 1 --n-seeds 20 --n-jobs -1
     """
+    if n_seeds > 1:
+        seeds = range(seed, seed + n_seeds)
+        with _one_warning(), _progress(f"{family} data") as moved:
+            runs = experiment.run_seeds(
+                family, seeds, method, solver, n_hidden=n_hidden, noise=noise, n_kappas=n_kappas, n_jobs=n_jobs,
+                on_progress=moved,
+            )  # fmt: skip
+        console.print(f"{family} data, {n_seeds} seeds, {method}", soft_wrap=True)
+        console.print(experiment.seeds_table(runs))
+        console.print(experiment.seeds_verdict(runs), soft_wrap=True)
+        return
     _writable(output)
     with _one_warning(), _progress(f"{family} data") as moved:
         run = experiment.run_synthetic(
-            family, seed, method, solver, n_hidden=n_hidden, noise=noise, n_kappas=n_kappas, on_progress=moved
-        )
+            family, seed, method, solver, n_hidden=n_hidden, noise=noise, n_kappas=n_kappas, n_jobs=n_jobs,
+            on_progress=moved,
+        )  # fmt: skip
     _present(run, output)
     if real_table:
         table = bi.datasets.load_diabetes()
@@ -257,6 +288,7 @@ def demo(
                 solver=solver,
                 n_hidden=5,
                 n_kappas=n_kappas,
+                n_jobs=n_jobs,
                 on_progress=moved,
             )
         console.print()
@@ -299,6 +331,15 @@ def _present(run: experiment.FeatureSelection, output: Path, stem: str = "") -> 
     show_default=True,
     help="Share of the rows set aside to test the final model.",
 )
+@click.option(
+    "--rule",
+    type=click.Choice(list(RULES)),
+    default=DEFAULT_RULE,
+    show_default=True,
+    help="How kappa is chosen.",
+)
+@click.option("--n-features", type=int, default=None, help="Choose so many inputs, by the path's ranking.")
+@jobs_option
 @table_options
 @problem_options
 @method_options
@@ -306,6 +347,9 @@ def select(
     data: Path,
     output: Path,
     n_kappas: int,
+    rule: str,
+    n_features: int | None,
+    n_jobs: int,
     test_share: float,
     targets: tuple[str, ...],
     ignore: tuple[str, ...],
@@ -324,6 +368,7 @@ def select(
     Examples:
       bcd-implicit select data.csv --target y
       bcd-implicit select data.parquet --target y1 --target y2 --n-hidden 10 --output DIR
+      bcd-implicit select data.csv --target y --n-features 5
     """
     inputs, outputs = _columns(data, targets, ignore)
     _writable(output)
@@ -336,6 +381,9 @@ def select(
             method=method,
             solver=solver,
             n_kappas=n_kappas,
+            rule=rule,
+            n_features=n_features,
+            n_jobs=n_jobs,
             test_share=test_share,
             standardize=standardize,
             on_progress=moved,

@@ -21,6 +21,7 @@ from bcd_implicit.penalties import column_norms
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.result import BcdResult
 from bcd_implicit.selection import (
+    DEFAULT_RULE,
     RULES,
     Choice,
     Evidence,
@@ -28,6 +29,7 @@ from bcd_implicit.selection import (
     Selection,
     Settings,
     in_parallel,
+    mean_model,
     refit,
     silent,
     without_group_lasso,
@@ -187,7 +189,7 @@ class PathResult:
 
     def select(
         self,
-        rule: str = "paired-one-se",
+        rule: str = DEFAULT_RULE,
         n_features: int | None = None,
         *,
         n_folds: int = 3,
@@ -268,11 +270,12 @@ class PathResult:
         on_progress(0.95, "refitting on the chosen inputs")
         final = options | {"max_cycles": 6 * max_cycles, "tol": tol / 10}
         start = self.results[index].iterate
-        result = refit(evidence.problem, support, start, final) or self.results[index]
+        result = refit(evidence.problem, support, start, final) or mean_model(self.results[index])
         on_progress(1.0, "chosen")
+        beyond = np.inf if self.problem.group_form == "penalty" else 0.0
         names = np.array(self.problem.input_names, dtype=object)
         table = pd.DataFrame(
-            {"kappa": self.kappas[evidence.candidates], "n_selected": evidence.sizes}
+            {"kappa": np.append(self.kappas, beyond)[evidence.candidates], "n_selected": evidence.sizes}
             | choice.columns
             | {
                 "chosen": (evidence.supports == support).all(axis=1),

@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 Progress = Callable[[float, str], None]
 
 
+# The share of the progress that the choice of a ridge is given.
+RIDGE_SHARE = 0.3
+
+
 def silent(share: float, text: str) -> None:
     """No progress shown."""
 
@@ -53,7 +57,7 @@ class Selection:
     index : int
         Its place on the path.
     result : BcdResult
-        The refit on the support alone, without group lasso, on all samples; for an empty support the path's own.
+        The refit on the support alone, without group lasso, on all samples; for an empty support the targets' means.
     table : DataFrame
         A row a candidate: kappa, n_selected, what the rule looked at, chosen, inputs. The rules by cross-validation
         show error with its standard error, and by how much it is above the best one's, with the standard error of that.
@@ -118,16 +122,18 @@ class Evidence:
     ----------
     path : PathResult
     candidates : ndarray of int, shape (n_candidates,)
-        Places on the path of the first of every distinct support, the largest supports first.
+        Places on the path of the first of every distinct support, the largest supports first. The empty support is
+        always among them, beyond the end of the path if it is not on it.
     supports : ndarray of bool, shape (n_candidates, p)
     sizes : ndarray of int, shape (n_candidates,)
     """
 
     def __init__(self, path: PathResult, settings: Settings) -> None:
         self.path, self.settings = path, settings
-        _, first = np.unique(path.supports, axis=0, return_index=True)
-        self.candidates = first[np.lexsort((first, -path.supports[first].sum(axis=1)))]
-        self.supports = path.supports[self.candidates]
+        supports = np.vstack([path.supports, np.zeros((1, path.problem.n_inputs), dtype=bool)])
+        _, first = np.unique(supports, axis=0, return_index=True)
+        self.candidates = first[np.lexsort((first, -supports[first].sum(axis=1)))]
+        self.supports = supports[self.candidates]
         self.sizes = self.supports.sum(axis=1)
 
     @cached_property
@@ -144,9 +150,11 @@ class Evidence:
         stays = plateau(self).support
         support = stays if stays.any() else self.supports[0]
         best, least = problem, np.inf
-        for ridge in sorted(s.ridges, reverse=True):
+        for i, ridge in enumerate(sorted(s.ridges, reverse=True)):
             trial = problem.replace(ridge_hidden=ridge)
-            error = float(self._cross_validate(trial, support[None], f"ridge {ridge:.2g}, fold").mean())
+            low, high = (RIDGE_SHARE * k / len(s.ridges) for k in (i, i + 1))
+            told = self._progress(f"ridge {ridge:.2g}, fold", low, high)
+            error = float(self._cross_validate(trial, support[None], told).mean())
             if error > least:
                 break
             best, least = trial, error
@@ -159,21 +167,21 @@ class Evidence:
         In each fold the models are trained afresh on the other folds, from the largest support down with warm starts,
         so that no parameter has seen the samples that it is judged on. Outputs are scaled to unit variance.
         """
-        return self._cross_validate(self.problem, self.supports, "fold")
+        return self._cross_validate(self.problem, self.supports, self._progress("fold"))
 
     @cached_property
     def refits(self) -> list[BcdResult | None]:
         """Each candidate's refit on all samples, from the path's own iterate; none for the empty support."""
-        starts = [self.path.results[c].iterate for c in self.candidates]
+        starts = [self.path.results[min(c, len(self.path.results) - 1)].iterate for c in self.candidates]
         jobs = [(self.problem, *pair, self.settings.options) for pair in zip(self.supports, starts, strict=True)]
         return list(in_parallel(refit, jobs, self.settings.n_jobs, self._progress("refit")))
 
-    def _cross_validate(self, problem: TrainingProblem, supports: np.ndarray, noun: str) -> np.ndarray:
+    def _cross_validate(self, problem: TrainingProblem, supports: np.ndarray, told: Progress) -> np.ndarray:
         s = self.settings
         folds = list(KFold(s.n_folds, shuffle=True, random_state=s.random_state).split(problem.U.T))
         jobs = [(problem, supports, train, test, s.random_state, s.options) for train, test in folds]
         errors = np.zeros((len(supports), problem.n_samples))
-        for (_, test), part in zip(folds, in_parallel(_fold_errors, jobs, s.n_jobs, self._progress(noun)), strict=True):
+        for (_, test), part in zip(folds, in_parallel(_fold_errors, jobs, s.n_jobs, told), strict=True):
             errors[:, test] = part
         return errors
 
@@ -183,8 +191,8 @@ class Evidence:
         s = self.settings
         return self.path.frequencies(s.n_subsamples, s.random_state, n_jobs=s.n_jobs, on_progress=s.on_progress)
 
-    def _progress(self, noun: str) -> Progress:
-        return lambda share, text: self.settings.on_progress(0.9 * share, f"{noun} {text}")
+    def _progress(self, noun: str, low: float = RIDGE_SHARE, high: float = 0.95) -> Progress:
+        return lambda share, text: self.settings.on_progress(low + (high - low) * share, f"{noun} {text}")
 
 
 @dataclass(frozen=True)
@@ -302,7 +310,7 @@ def stability(evidence: Evidence) -> Choice:
     kept = f > 0.5
     disagreement = np.mean(2 * f * (1 - f), axis=1)
     disagreement[kept.all(axis=1) | ~kept.any(axis=1)] = np.inf
-    columns = {"disagreement": disagreement[evidence.candidates]}
+    columns = {"disagreement": np.append(disagreement, np.inf)[evidence.candidates]}
     return Choice(kept[int(disagreement.argmin())], columns)
 
 
@@ -316,6 +324,7 @@ RULES: dict[str, Rule] = {
     "gap": gap,
     "stability": stability,
 }
+DEFAULT_RULE = "paired-one-se"
 
 
 # What evidence is made of -----------------------------------------------------------------------------------------
@@ -345,6 +354,15 @@ def refit(problem: TrainingProblem, support: np.ndarray, start: Iterate, options
     return solve(problem.subset(inputs=support), start=restrict(start, support), **options)
 
 
+def mean_model(result: BcdResult) -> BcdResult:
+    """A result whose model predicts the targets' means: the refit on no input."""
+    problem = result.problem
+    zeros = {letter: np.zeros(shape) for letter, shape in problem.shapes.items()}
+    if problem.fit_intercept:
+        zeros["d"] = problem.Y.mean(axis=1)
+    return replace(result, iterate=problem.at_equilibrium(Iterate(**zeros)))
+
+
 def _fold_errors(
     problem: TrainingProblem,
     supports: np.ndarray,
@@ -365,7 +383,7 @@ def _fold_errors(
             it = extend(result.iterate, support)
             prediction = result.model.predict(problem.U[support][:, test].T).T
         else:
-            prediction = training.Y.mean(axis=1, keepdims=True)
+            prediction = training.Y.mean(axis=1, keepdims=True) * problem.fit_intercept
         errors[i] = weights @ (prediction - problem.Y[:, test]) ** 2
     return errors
 

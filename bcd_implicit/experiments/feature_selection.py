@@ -11,7 +11,7 @@ import json
 import math
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from bcd_implicit.model import ImplicitModel
 from bcd_implicit.path import PathResult, kappa_path
 from bcd_implicit.penalties import column_norms
 from bcd_implicit.problem import TrainingProblem
-from bcd_implicit.selection import Progress, Selection, silent
+from bcd_implicit.selection import DEFAULT_RULE, Progress, Selection, in_parallel, silent
 from bcd_implicit.solvers import AUTO
 
 FAMILIES: dict[str, Callable[..., Any]] = {"column-sparse": make_column_sparse, "even": make_even}
@@ -105,6 +105,7 @@ def run_synthetic(
     n_hidden: int = N_HIDDEN_GUESS,
     noise: float | None = None,
     n_kappas: int = 20,
+    n_jobs: int | None = None,
     on_progress: Progress = silent,
 ) -> FeatureSelection:
     """Generate data, walk the path, choose kappa, and compare with the generating model.
@@ -121,6 +122,8 @@ def run_synthetic(
     noise : float, optional
         Instead of the family's own level (0 and 0.05).
     n_kappas : int
+    n_jobs : int, optional
+        As in joblib.
     on_progress : callable
         Gets the share done and a text.
     """
@@ -128,7 +131,7 @@ def run_synthetic(
     start = time.perf_counter()
     data = FAMILIES[family](random_state=seed, **({} if noise is None else {"noise": noise}))
     problem = TrainingProblem(data.U, data.Y, n_hidden, pass_through=False)
-    path, selection = _walk_and_choose(problem, seed, method, solver, n_kappas, on_progress)
+    path, selection = _walk_and_choose(problem, seed, method, solver, n_kappas, on_progress, n_jobs=n_jobs)
     U_test, Y_test = data.sample(N_TEST, [seed, 1])
     return FeatureSelection(
         title=f"{family} data, seed {seed}, {method}",
@@ -141,6 +144,59 @@ def run_synthetic(
     )
 
 
+def run_seeds(
+    family: str,
+    seeds: Iterable[int],
+    method: str = "prox-linear",
+    solver: str = AUTO,
+    *,
+    n_jobs: int | None = None,
+    on_progress: Progress = silent,
+    **options: Any,
+) -> pd.DataFrame:
+    """The experiment for several seeds: a row each of seed, exact, f1, missed, false, test_r2, kappa and seconds.
+
+    Parameters
+    ----------
+    family, method, solver : str
+    seeds : iterable of int
+    n_jobs : int, optional
+        As in joblib: processes, a seed each.
+    on_progress : callable
+        Gets the share done and a text.
+    **options
+        Of :func:`run_synthetic`.
+    """
+    jobs = [(family, seed, method, solver, options) for seed in seeds]
+    return pd.DataFrame(list(in_parallel(_run_seed, jobs, n_jobs, on_progress)))
+
+
+def _run_seed(family: str, seed: int, method: str, solver: str, options: dict[str, Any]) -> dict[str, Any]:
+    report = run_synthetic(family, seed, method, solver, **options).report
+    selected, true = set(report["selected"]), set(report["true"])
+    counts = {"missed": len(true - selected), "false": len(selected - true)}
+    return {"seed": seed, "exact": report["exact"], "f1": report["f1"], **counts} | {
+        name: report[name] for name in ("test_r2", "kappa", "seconds")
+    }
+
+
+def seeds_table(table: pd.DataFrame) -> RichTable:
+    """The terminal's table of :func:`run_seeds`."""
+    shown = RichTable()
+    for name in table.columns:
+        shown.add_column(name.replace("_", " "), justify="right")
+    for row in table.itertuples(index=False):
+        cells = [str(row.seed), "yes" if row.exact else "no", f"{row.f1:.2f}", str(row.missed), str(row.false)]
+        shown.add_row(*cells, f"{row.test_r2:.3f}", f"{row.kappa:.3g}", f"{row.seconds:.1f}")
+    return shown
+
+
+def seeds_verdict(table: pd.DataFrame) -> str:
+    """One line: how often exact, and the means."""
+    exact, seconds = f"exactly the true inputs in {table.exact.sum()} of {len(table)}", table.seconds.median()
+    return f"{exact}, mean F1 {table.f1.mean():.3f}, mean test R2 {table.test_r2.mean():.3f}, median {seconds:.1f} s"
+
+
 def run_table(
     inputs: pd.DataFrame,
     targets: pd.DataFrame,
@@ -150,6 +206,9 @@ def run_table(
     method: str = "prox-linear",
     solver: str = AUTO,
     n_kappas: int = 20,
+    rule: str = DEFAULT_RULE,
+    n_features: int | None = None,
+    n_jobs: int | None = None,
     test_share: float = 0.25,
     standardize: bool = True,
     on_progress: Progress = silent,
@@ -165,6 +224,8 @@ def run_table(
         For titles and messages.
     seed : int
         Of the split, the start and the folds.
+    rule, n_features, n_jobs
+        As in :meth:`~bcd_implicit.PathResult.select`.
     test_share : float
         Share of the rows set aside.
     standardize : bool
@@ -191,7 +252,9 @@ def run_table(
         input_names=list(inputs.columns),
         output_names=list(targets.columns),
     )
-    path, selection = _walk_and_choose(problem, seed, method, solver, n_kappas, on_progress)
+    path, selection = _walk_and_choose(
+        problem, seed, method, solver, n_kappas, on_progress, rule=rule, n_features=n_features, n_jobs=n_jobs
+    )
     model = scales.raw_model(selection.model) if standardize else selection.model
     return FeatureSelection(
         title=f"{name}, {method}",
@@ -205,7 +268,13 @@ def run_table(
 
 
 def _walk_and_choose(
-    problem: TrainingProblem, seed: int, method: str, solver: str, n_kappas: int, on_progress: Progress
+    problem: TrainingProblem,
+    seed: int,
+    method: str,
+    solver: str,
+    n_kappas: int,
+    on_progress: Progress,
+    **choice: Any,
 ) -> tuple[PathResult, Selection]:
     path = kappa_path(
         problem,
@@ -215,7 +284,9 @@ def _walk_and_choose(
         solver=solver,
         on_progress=lambda share, text: on_progress(0.5 * share, text),
     )
-    selection = path.select(random_state=seed, on_progress=lambda share, text: on_progress(0.5 + 0.5 * share, text))
+    selection = path.select(
+        random_state=seed, on_progress=lambda share, text: on_progress(0.5 + 0.5 * share, text), **choice
+    )
     return path, selection
 
 
