@@ -11,6 +11,7 @@ that a joblib back end spreads it over machines). The answer is the same for eve
 from __future__ import annotations
 
 import math
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -393,7 +394,7 @@ def in_parallel(
 ) -> Iterator[Any]:
     """The results of function(*job), in order, from as many processes as joblib's ``n_jobs`` says.
 
-    Warnings of the jobs are given again here, wherever they ran.
+    Warnings of jobs in other processes are given again here.
     """
     parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
     results = parallel(joblib.delayed(_with_warnings)(function, job) for job in jobs)
@@ -405,6 +406,8 @@ def in_parallel(
 
 
 def _with_warnings(function: Callable[..., Any], job: tuple[Any, ...]) -> tuple[Any, list[str]]:
+    if threading.current_thread() is not threading.main_thread():
+        return function(*job), []  # what is caught is caught for all threads
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = function(*job)

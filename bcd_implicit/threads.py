@@ -7,10 +7,18 @@ cores.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from typing import Any
 
 from threadpoolctl import ThreadpoolController
+
+# The setting belongs to the process: the first solve to begin makes it, the last to end takes it back.
+_lock = threading.Lock()
+_solves = 0
+_limit: Any = None
 
 
 @cache
@@ -21,6 +29,18 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def one_blas_thread() -> AbstractContextManager[object]:
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
     """A context in which NumPy's and SciPy's BLAS use one thread; the setting before comes back after it."""
-    return _controller().limit(limits=1, user_api="blas")
+    global _solves, _limit
+    with _lock:
+        if _solves == 0:
+            _limit = _controller().limit(limits=1, user_api="blas")
+        _solves += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _solves -= 1
+            if _solves == 0:
+                _limit.restore_original_limits()
