@@ -7,18 +7,10 @@ cores.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import cache
-from typing import Any
 
 from threadpoolctl import ThreadpoolController
-
-# The setting belongs to the process: the first solve to begin makes it, the last to end takes it back.
-_lock = threading.Lock()
-_solves = 0
-_limit: Any = None
 
 
 @cache
@@ -29,18 +21,6 @@ def _controller() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
+def one_blas_thread() -> AbstractContextManager[object]:
     """A context in which NumPy's and SciPy's BLAS use one thread; the setting before comes back after it."""
-    global _solves, _limit
-    with _lock:
-        if _solves == 0:
-            _limit = _controller().limit(limits=1, user_api="blas")
-        _solves += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _solves -= 1
-            if _solves == 0:
-                _limit.restore_original_limits()
+    return _controller().limit(limits=1, user_api="blas")

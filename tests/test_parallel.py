@@ -7,12 +7,10 @@ import warnings
 import joblib
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_info
 
 import bcd_implicit as bi
 from bcd_implicit.experiments.feature_selection import run_seeds
 from bcd_implicit.selection import in_parallel
-from bcd_implicit.threads import one_blas_thread
 
 
 @pytest.fixture(scope="module")
@@ -73,23 +71,6 @@ def test_seeds_in_parallel():
 def _process(seconds):
     time.sleep(seconds)
     return os.getpid()
-
-
-def _blas_threads():
-    return [library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"]
-
-
-def _solves(seconds):
-    with one_blas_thread():
-        time.sleep(seconds)
-        return max(_blas_threads())
-
-
-def test_solves_in_several_threads_leave_the_setting_as_it_was():
-    before = _blas_threads()
-    with joblib.parallel_config("threading", n_jobs=3):
-        assert set(in_parallel(_solves, [(0.01 * k,) for k in (1, 5, 2, 4, 3, 1)], None)) == {1}
-    assert _blas_threads() == before
 
 
 def _warns(number):
