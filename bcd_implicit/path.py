@@ -193,6 +193,8 @@ class PathResult:
         n_features: int | None = None,
         *,
         n_folds: int = 3,
+        max_features: int | None = None,
+        prune: bool = True,
         n_subsamples: int = 20,
         random_state: int | None = 0,
         method: str = "prox-linear",
@@ -220,6 +222,12 @@ class PathResult:
             So many inputs instead, by :meth:`ranking`: those that stay longest. Groups stay whole, so that it may be
             fewer.
         n_folds : int
+        max_features : int, optional
+            Larger supports are no candidates. By default half of the samples that a fold trains on, but at least 10:
+            a refit on more inputs costs much and says little.
+        prune : bool
+            Then try the chosen support without its weakest inputs, up to five: where there are few outputs the path may
+            have no support without false inputs. Not with ``n_features``.
         n_subsamples : int
             Of the rule "stability".
         random_state : int or None
@@ -257,13 +265,18 @@ class PathResult:
             own = self.problem.ridge_hidden
             ridges = [factor * own for factor in RIDGE_FACTORS] if own > 0 else [0.0]
         ridges = [check_number("ridges", ridge, 0) for ridge in ridges]
-        settings = Settings(n_folds, n_subsamples, random_state, n_jobs, options, ridges, on_progress)
+        if max_features is None:
+            max_features = max(10, self.problem.n_samples * (n_folds - 1) // n_folds // 2)
+        max_features = check_number("max_features", max_features, 1, integer=True)
+        settings = Settings(n_folds, max_features, n_subsamples, random_state, n_jobs, options, ridges, on_progress)
         evidence = Evidence(self, settings)
         if n_features is not None:
             rule, choice = "n_features", Choice(self._longest(n_features))
         else:
             choice = RULES[rule](evidence)
         support = choice.support
+        if prune and n_features is None:
+            support = evidence.without_weakest(support, options)
         # The path's place with this support, or with the one nearest to it.
         index = int((self.supports != support).sum(axis=1).argmin())
 
@@ -278,7 +291,7 @@ class PathResult:
             {"kappa": np.append(self.kappas, beyond)[evidence.candidates], "n_selected": evidence.sizes}
             | choice.columns
             | {
-                "chosen": (evidence.supports == support).all(axis=1),
+                "chosen": (evidence.supports == choice.support).all(axis=1),
                 "inputs": [list(names[s]) for s in evidence.supports],
             }
         )
@@ -327,7 +340,8 @@ def kappa_path(
     problem : TrainingProblem
         Its own kappa plays no part.
     n_kappas : int
-        The length of the automatic grid: geometric, from 1/100 to 3 times :func:`reference_kappa`.
+        The length of the automatic grid: geometric, from 1/100 to 3 times :func:`reference_kappa`,
+        or from 1/10 with more inputs than half the samples.
         The path ends early where B = 0.
     random_state : int or None
         Seed of the first start.
@@ -413,4 +427,6 @@ def _automatic_grid(
         return largest * np.geomspace(1, 1 / 100, n_kappas)
     # Targets without variation give no scale: any positive kappa empties B.
     reference = reference_kappa(problem, random_state=random_state, **options) or 1.0
-    return reference * np.geomspace(1 / 100, 3, n_kappas)
+    # Small kappas keep most inputs: with many of them that takes long, and no rule considers such supports.
+    start = 1 / 100 if problem.n_inputs <= problem.n_samples / 2 else 1 / 10
+    return reference * np.geomspace(start, 3, n_kappas)

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 Progress = Callable[[float, str], None]
 
 
+# How many of the weakest groups are tried without.
+MOST_REMOVED = 5
 # The share of the progress that the choice of a ridge is given.
 RIDGE_SHARE = 0.3
 
@@ -60,7 +62,8 @@ class Selection:
     result : BcdResult
         The refit on the support alone, without group lasso, on all samples; for an empty support the targets' means.
     table : DataFrame
-        A row a candidate: kappa, n_selected, what the rule looked at, chosen, inputs. The rules by cross-validation
+        A row a candidate: kappa, n_selected, what the rule looked at, chosen (before any of the weakest inputs went),
+        inputs. The rules by cross-validation
         show error with its standard error, and by how much it is above the best one's, with the standard error of that.
     rule : str
         Or "n_features" where their number was given.
@@ -108,6 +111,7 @@ class Settings:
     """How evidence is gathered; the arguments of :meth:`PathResult.select`."""
 
     n_folds: int
+    max_features: int
     n_subsamples: int
     random_state: int | None
     n_jobs: int | None
@@ -123,8 +127,8 @@ class Evidence:
     ----------
     path : PathResult
     candidates : ndarray of int, shape (n_candidates,)
-        Places on the path of the first of every distinct support, the largest supports first. The empty support is
-        always among them, beyond the end of the path if it is not on it.
+        Places on the path of the first of every distinct support of at most ``max_features`` inputs, the largest
+        supports first. The empty support is always among them, beyond the end of the path if it is not on it.
     supports : ndarray of bool, shape (n_candidates, p)
     sizes : ndarray of int, shape (n_candidates,)
     """
@@ -133,6 +137,7 @@ class Evidence:
         self.path, self.settings = path, settings
         supports = np.vstack([path.supports, np.zeros((1, path.problem.n_inputs), dtype=bool)])
         _, first = np.unique(supports, axis=0, return_index=True)
+        first = first[supports[first].sum(axis=1) <= settings.max_features]
         self.candidates = first[np.lexsort((first, -supports[first].sum(axis=1)))]
         self.supports = supports[self.candidates]
         self.sizes = self.supports.sum(axis=1)
@@ -149,7 +154,7 @@ class Evidence:
         if len(s.ridges) < 2:
             return problem.replace(ridge_hidden=s.ridges[0]) if s.ridges else problem
         stays = plateau(self).support
-        support = stays if stays.any() else self.supports[0]
+        support = stays if 0 < stays.sum() <= s.max_features else self.supports[0]
         best, least = problem, np.inf
         for i, ridge in enumerate(sorted(s.ridges, reverse=True)):
             trial = problem.replace(ridge_hidden=ridge)
@@ -168,14 +173,43 @@ class Evidence:
         In each fold the models are trained afresh on the other folds, from the largest support down with warm starts,
         so that no parameter has seen the samples that it is judged on. Outputs are scaled to unit variance.
         """
-        return self._cross_validate(self.problem, self.supports, self._progress("fold"))
+        return self._cross_validate(self.problem, self.supports, self._progress("fold", RIDGE_SHARE, 0.7))
 
     @cached_property
     def refits(self) -> list[BcdResult | None]:
         """Each candidate's refit on all samples, from the path's own iterate; none for the empty support."""
         starts = [self.path.results[min(c, len(self.path.results) - 1)].iterate for c in self.candidates]
         jobs = [(self.problem, *pair, self.settings.options) for pair in zip(self.supports, starts, strict=True)]
-        return list(in_parallel(refit, jobs, self.settings.n_jobs, self._progress("refit")))
+        return list(in_parallel(refit, jobs, self.settings.n_jobs, self._progress("refit", RIDGE_SHARE, 0.7)))
+
+    def without_weakest(self, support: np.ndarray, options: dict[str, Any]) -> np.ndarray:
+        """The support without those of its weakest inputs that cross-validation does better without.
+
+        The path is crude where few outputs tell of an input: its supports may hold false inputs all along. A refit on
+        all samples ranks the inputs by the norm of their columns of B times their spread, and cross-validation
+        compares the support with those without the 1, 2, ... weakest groups. The least error counts, not the paired
+        rule: neighbours differ by so little that a true input would be lost.
+        """
+        groups = self.path.problem.group_lasso.groups
+        index = int((self.path.supports != support).sum(axis=1).argmin())
+        result = refit(self.problem, support, self.path.results[index].iterate, options)
+        if result is None:
+            return support
+        strength = np.zeros(len(support))
+        strength[support] = np.linalg.norm(result.iterate.B, axis=0) * result.problem.U.std(axis=1)
+        of_groups = np.sqrt(groups.sums(strength**2))
+        removable = np.flatnonzero((groups.sums(support.astype(float)) > 0) & (groups.weights > 0))
+        weakest = removable[np.argsort(of_groups[removable], kind="stable")][: min(MOST_REMOVED, len(removable) - 1)]
+        supports = [support]
+        for g in weakest:
+            smaller = supports[-1].copy()
+            smaller[groups.members[g]] = False
+            supports.append(smaller)
+        if len(supports) == 1:
+            return support
+        errors = self._cross_validate(self.problem, np.array(supports), self._progress("without the weakest, fold"))
+        mean = errors.mean(axis=1)
+        return supports[int(np.flatnonzero(mean == mean.min())[-1])]
 
     def _cross_validate(self, problem: TrainingProblem, supports: np.ndarray, told: Progress) -> np.ndarray:
         s = self.settings
@@ -192,7 +226,7 @@ class Evidence:
         s = self.settings
         return self.path.frequencies(s.n_subsamples, s.random_state, n_jobs=s.n_jobs, on_progress=s.on_progress)
 
-    def _progress(self, noun: str, low: float = RIDGE_SHARE, high: float = 0.95) -> Progress:
+    def _progress(self, noun: str, low: float = 0.7, high: float = 0.95) -> Progress:
         return lambda share, text: self.settings.on_progress(low + (high - low) * share, f"{noun} {text}")
 
 
