@@ -17,22 +17,20 @@ import pandas as pd
 from bcd_implicit.bcd import METHODS, solve
 from bcd_implicit.data import check_number, random_generator
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice
+from bcd_implicit.parallel import Progress, in_parallel, silent
 from bcd_implicit.penalties import column_norms
 from bcd_implicit.problem import Iterate, TrainingProblem
+from bcd_implicit.refits import mean_model, run_refit, without_group_lasso
 from bcd_implicit.result import BcdResult
 from bcd_implicit.selection import (
     DEFAULT_RULE,
     RULES,
     Choice,
     Evidence,
-    Progress,
     Selection,
     Settings,
-    in_parallel,
-    mean_model,
-    refit,
-    silent,
-    without_group_lasso,
+    grow,
+    prune,
 )
 from bcd_implicit.solvers import AUTO
 
@@ -194,7 +192,8 @@ class PathResult:
         *,
         n_folds: int = 3,
         max_features: int | None = None,
-        prune: bool = True,
+        drop_weakest: bool = True,
+        grow_hidden: bool = True,
         n_subsamples: int = 20,
         random_state: int | None = 0,
         method: str = "prox-linear",
@@ -225,9 +224,11 @@ class PathResult:
         max_features : int, optional
             Larger supports are no candidates. By default half of the samples that a fold trains on, but at least 10:
             a refit on more inputs costs much and says little.
-        prune : bool
+        drop_weakest : bool
             Then try the chosen support without its weakest inputs, up to five: where there are few outputs the path may
             have no support without false inputs. Not with ``n_features``.
+        grow_hidden : bool
+            Let the final refit have twice, four or eight times the hidden features if cross-validation favours that.
         n_subsamples : int
             Of the rule "stability".
         random_state : int or None
@@ -268,22 +269,22 @@ class PathResult:
         if max_features is None:
             max_features = max(10, self.problem.n_samples * (n_folds - 1) // n_folds // 2)
         max_features = check_number("max_features", max_features, 1, integer=True)
-        settings = Settings(n_folds, max_features, n_subsamples, random_state, n_jobs, options, ridges, on_progress)
+        settings = Settings(n_folds, max_features, n_subsamples, random_state, n_jobs, ridges, options, on_progress)
         evidence = Evidence(self, settings)
         if n_features is not None:
             rule, choice = "n_features", Choice(self._longest(n_features))
         else:
             choice = RULES[rule](evidence)
         support = choice.support
-        if prune and n_features is None:
-            support = evidence.without_weakest(support, options)
-        # The path's place with this support, or with the one nearest to it.
-        index = int((self.supports != support).sum(axis=1).argmin())
+        if drop_weakest and n_features is None:
+            support = prune(evidence, support)
+        final = grow(evidence, support) if grow_hidden else evidence.refit_on(support)
 
-        on_progress(0.95, "refitting on the chosen inputs")
-        final = options | {"max_cycles": 6 * max_cycles, "tol": tol / 10}
+        on_progress(0.9, "refitting on the chosen inputs")
+        index = self.nearest(support)
+        options |= {"max_cycles": 6 * max_cycles, "tol": tol / 10}
         start = self.results[index].iterate
-        result = refit(evidence.problem, support, start, final) or mean_model(self.results[index])
+        result = run_refit(self.problem, final, start, random_state, options) or mean_model(self.results[index])
         on_progress(1.0, "chosen")
         beyond = np.inf if self.problem.group_form == "penalty" else 0.0
         names = np.array(self.problem.input_names, dtype=object)
@@ -296,6 +297,10 @@ class PathResult:
             }
         )
         return Selection(support, float(self.kappas[index]), index, result, table, rule, list(self.problem.input_names))
+
+    def nearest(self, support: np.ndarray) -> int:
+        """The place on the path with this support, or with the one that differs least from it."""
+        return int((self.supports != support).sum(axis=1).argmin())
 
     def _longest(self, n_features: int) -> np.ndarray:
         """The inputs that stay longest, at most so many, groups whole."""

@@ -11,40 +11,26 @@ that a joblib back end spreads it over machines). The answer is the same for eve
 from __future__ import annotations
 
 import math
-import threading
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import joblib
 import numpy as np
 import pandas as pd
 from scipy.special import gammaln
-from sklearn.model_selection import KFold
 
-from bcd_implicit.bcd import solve
-from bcd_implicit.errors import ConvergenceWarning
 from bcd_implicit.model import ImplicitModel
-from bcd_implicit.problem import Iterate, TrainingProblem
+from bcd_implicit.parallel import Progress, in_parallel, silent
+from bcd_implicit.refits import Refit, cross_validate, extend, run_refit
 from bcd_implicit.result import BcdResult
 
 if TYPE_CHECKING:
     from bcd_implicit.path import PathResult
 
-# Called with the share of the work done (0 to 1) and a word about what goes on.
-Progress = Callable[[float, str], None]
-
-
-# How many of the weakest groups are tried without.
-MOST_REMOVED = 5
-# The share of the progress that the choice of a ridge is given.
-RIDGE_SHARE = 0.3
-
-
-def silent(share: float, text: str) -> None:
-    """No progress shown."""
+# How many of the weakest groups are tried without; how often hidden features are doubled, and what share of the
+# targets' variance a doubling must explain.
+MOST_REMOVED, MOST_DOUBLINGS, LEAST_GAIN = 5, 3, 0.01
 
 
 @dataclass(frozen=True)
@@ -115,8 +101,8 @@ class Settings:
     n_subsamples: int
     random_state: int | None
     n_jobs: int | None
+    ridges: Sequence[float]
     options: dict[str, Any]
-    ridges: Sequence[float] = ()
     on_progress: Progress = silent
 
 
@@ -143,91 +129,117 @@ class Evidence:
         self.sizes = self.supports.sum(axis=1)
 
     @cached_property
-    def problem(self) -> TrainingProblem:
-        """What is refitted: the path's problem without group lasso, its ``ridge_hidden`` chosen by cross-validation.
+    def ridge(self) -> float:
+        """The ``ridge_hidden`` of the refits, of those given.
 
-        Of the ridges given, the one with the least error on the support that stays longest on the path; the best
-        ridge hardly depends on the support. Larger ones are tried first, as they are the quicker ones, and the search
-        ends where the error grows.
+        The one with the least error in cross-validation on the support that stays longest on the path; the best ridge
+        hardly depends on the support.
         """
-        problem, s = without_group_lasso(self.path.problem), self.settings
-        if len(s.ridges) < 2:
-            return problem.replace(ridge_hidden=s.ridges[0]) if s.ridges else problem
+        ridges = sorted(self.settings.ridges, reverse=True)  # larger ones are quicker to fit
+        if len(ridges) == 1:
+            return ridges[0]
         stays = plateau(self).support
-        support = stays if 0 < stays.sum() <= s.max_features else self.supports[0]
-        best, least = problem, np.inf
-        for i, ridge in enumerate(sorted(s.ridges, reverse=True)):
-            trial = problem.replace(ridge_hidden=ridge)
-            low, high = (RIDGE_SHARE * k / len(s.ridges) for k in (i, i + 1))
-            told = self._progress(f"ridge {ridge:.2g}, fold", low, high)
-            error = float(self._cross_validate(trial, support[None], told).mean())
-            if error > least:
-                break
-            best, least = trial, error
-        return best
+        support = stays if 0 < stays.sum() <= self.settings.max_features else self.supports[0]
+        chain = [self.refit_on(support, ridge_hidden=ridge) for ridge in ridges]
+        return ridges[int(self.cross_validate(chain, "ridges, fold", 0.0, 0.2).mean(axis=1).argmin())]
 
     @cached_property
     def errors(self) -> np.ndarray:
         """Squared error of every sample under every candidate's refit, in cross-validation: (n_candidates, m).
 
-        In each fold the models are trained afresh on the other folds, from the largest support down with warm starts,
-        so that no parameter has seen the samples that it is judged on. Outputs are scaled to unit variance.
+        From the largest support down.
         """
-        return self._cross_validate(self.problem, self.supports, self._progress("fold", RIDGE_SHARE, 0.7))
+        return self.cross_validate([self.refit_on(s) for s in self.supports], "supports, fold", 0.2, 0.5)
 
     @cached_property
     def refits(self) -> list[BcdResult | None]:
         """Each candidate's refit on all samples, from the path's own iterate; none for the empty support."""
         starts = [self.path.results[min(c, len(self.path.results) - 1)].iterate for c in self.candidates]
-        jobs = [(self.problem, *pair, self.settings.options) for pair in zip(self.supports, starts, strict=True)]
-        return list(in_parallel(refit, jobs, self.settings.n_jobs, self._progress("refit", RIDGE_SHARE, 0.7)))
-
-    def without_weakest(self, support: np.ndarray, options: dict[str, Any]) -> np.ndarray:
-        """The support without those of its weakest inputs that cross-validation does better without.
-
-        The path is crude where few outputs tell of an input: its supports may hold false inputs all along. A refit on
-        all samples ranks the inputs by the norm of their columns of B times their spread, and cross-validation
-        compares the support with those without the 1, 2, ... weakest groups. The least error counts, not the paired
-        rule: neighbours differ by so little that a true input would be lost.
-        """
-        groups = self.path.problem.group_lasso.groups
-        index = int((self.path.supports != support).sum(axis=1).argmin())
-        result = refit(self.problem, support, self.path.results[index].iterate, options)
-        if result is None:
-            return support
-        strength = np.zeros(len(support))
-        strength[support] = np.linalg.norm(result.iterate.B, axis=0) * result.problem.U.std(axis=1)
-        of_groups = np.sqrt(groups.sums(strength**2))
-        removable = np.flatnonzero((groups.sums(support.astype(float)) > 0) & (groups.weights > 0))
-        weakest = removable[np.argsort(of_groups[removable], kind="stable")][: min(MOST_REMOVED, len(removable) - 1)]
-        supports = [support]
-        for g in weakest:
-            smaller = supports[-1].copy()
-            smaller[groups.members[g]] = False
-            supports.append(smaller)
-        if len(supports) == 1:
-            return support
-        errors = self._cross_validate(self.problem, np.array(supports), self._progress("without the weakest, fold"))
-        mean = errors.mean(axis=1)
-        return supports[int(np.flatnonzero(mean == mean.min())[-1])]
-
-    def _cross_validate(self, problem: TrainingProblem, supports: np.ndarray, told: Progress) -> np.ndarray:
         s = self.settings
-        folds = list(KFold(s.n_folds, shuffle=True, random_state=s.random_state).split(problem.U.T))
-        jobs = [(problem, supports, train, test, s.random_state, s.options) for train, test in folds]
-        errors = np.zeros((len(supports), problem.n_samples))
-        for (_, test), part in zip(folds, in_parallel(_fold_errors, jobs, s.n_jobs, told), strict=True):
-            errors[:, test] = part
-        return errors
+        jobs = [
+            (self.path.problem, self.refit_on(support), start, s.random_state, s.options)
+            for support, start in zip(self.supports, starts, strict=True)
+        ]
+        return list(in_parallel(run_refit, jobs, s.n_jobs, self._progress("refit", 0.2, 0.5)))
 
     @cached_property
     def frequencies(self) -> np.ndarray:
         """How often subsamples of half the size keep an input, at every kappa of the path: (n_kappas, p)."""
         s = self.settings
-        return self.path.frequencies(s.n_subsamples, s.random_state, n_jobs=s.n_jobs, on_progress=s.on_progress)
+        told = self._progress("", 0.0, 0.5)
+        return self.path.frequencies(s.n_subsamples, s.random_state, n_jobs=s.n_jobs, on_progress=told)
 
-    def _progress(self, noun: str, low: float = 0.7, high: float = 0.95) -> Progress:
+    def refit_on(self, support: np.ndarray, n_hidden: int | None = None, ridge_hidden: float | None = None) -> Refit:
+        """A refit with the path's number of hidden features and the chosen ridge, unless given."""
+        ridge = self.ridge if ridge_hidden is None else ridge_hidden
+        return Refit(support, n_hidden or self.path.problem.n_hidden, ridge)
+
+    def cross_validate(
+        self, chain: Sequence[Refit], noun: str, low: float, high: float, first: int | None = None
+    ) -> np.ndarray:
+        """Errors of refits, each from the one before; progress goes from ``low`` to ``high``."""
+        s, told = self.settings, self._progress(noun, low, high)
+        return cross_validate(self.path.problem, chain, s.n_folds, s.random_state, s.options, s.n_jobs, told, first)
+
+    def _progress(self, noun: str, low: float, high: float) -> Progress:
         return lambda share, text: self.settings.on_progress(low + (high - low) * share, f"{noun} {text}")
+
+
+def prune(evidence: Evidence, support: np.ndarray) -> np.ndarray:
+    """The support without those of its weakest inputs that cross-validation does better without.
+
+    The path is crude where few outputs tell of an input: its supports may hold false inputs all along. A refit on
+    all samples ranks the inputs by the norms of their columns of B times their spread, and cross-validation compares
+    the support with those without the 1, 2, ... weakest groups. The least error counts, not the paired rule: neighbours
+    differ by so little that a true input would be lost.
+    """
+    path, s = evidence.path, evidence.settings
+    groups = path.problem.group_lasso.groups
+    start = path.results[path.nearest(support)].iterate
+    result = run_refit(path.problem, evidence.refit_on(support), start, s.random_state, s.options)
+    if result is None:
+        return support
+    strength = np.zeros(len(support))
+    strength[support] = np.linalg.norm(result.iterate.B, axis=0) * result.problem.U.std(axis=1)
+    of_groups = np.sqrt(groups.sums(strength**2))
+    removable = np.flatnonzero((groups.sums(support.astype(float)) > 0) & (groups.weights > 0))
+    weakest = removable[np.argsort(of_groups[removable], kind="stable")][: min(MOST_REMOVED, len(removable) - 1)]
+    supports = [support]
+    for g in weakest:
+        smaller = supports[-1].copy()
+        smaller[groups.members[g]] = False
+        supports.append(smaller)
+    if len(supports) == 1:
+        return support
+    chain = [evidence.refit_on(smaller) for smaller in supports]
+    mean = evidence.cross_validate(chain, "without the weakest, fold", 0.5, 0.6).mean(axis=1)
+    return supports[int(np.flatnonzero(mean == mean.min())[-1])]
+
+
+def grow(evidence: Evidence, support: np.ndarray) -> Refit:
+    """The refit on a support with as many hidden features as the samples favour.
+
+    They are doubled while that takes a hundredth of the targets' variance off the error on the first fold's samples,
+    and more than a standard error of the difference. One fold will do: these gains are large, and the fits dear.
+    A user's constraints may not fit another number of features: then it stays.
+    """
+    best = evidence.refit_on(support)
+    if not support.any() or evidence.path.problem.constraints:
+        return best
+    for step in range(MOST_DOUBLINGS):
+        n = 2 * best.n_hidden
+        if n > evidence.path.problem.n_samples // 4:
+            break
+        larger = evidence.refit_on(support, n)
+        low, high = (0.6 + 0.3 * k / MOST_DOUBLINGS for k in (step, step + 1))
+        errors = evidence.cross_validate([best, larger], f"{n} hidden features, fold", low, high, first=1)
+        gain = errors[0] - errors[1]
+        if gain.mean() <= max(LEAST_GAIN, gain.std(ddof=1) / np.sqrt(len(gain))):
+            break
+        best = larger
+        if errors[1].mean() <= LEAST_GAIN:
+            break
+    return best
 
 
 @dataclass(frozen=True)
@@ -360,93 +372,3 @@ RULES: dict[str, Rule] = {
     "stability": stability,
 }
 DEFAULT_RULE = "paired-one-se"
-
-
-# What evidence is made of -----------------------------------------------------------------------------------------
-
-
-def without_group_lasso(problem: TrainingProblem) -> TrainingProblem:
-    """The problem with kappa = 0, its groups over B alone."""
-    return problem.replace(group_form="penalty", kappa=0.0, group_over="B")
-
-
-def restrict(it: Iterate, support: np.ndarray) -> Iterate:
-    """The iterate on some of the inputs (mask)."""
-    return it.replace(B=it.B[:, support], D=it.D[:, support])
-
-
-def extend(it: Iterate, support: np.ndarray) -> Iterate:
-    """The inverse of :func:`restrict`, with zeros."""
-    B, D = np.zeros((len(it.B), len(support))), np.zeros((len(it.D), len(support)))
-    B[:, support], D[:, support] = it.B, it.D
-    return it.replace(B=B, D=D)
-
-
-def refit(problem: TrainingProblem, support: np.ndarray, start: Iterate, options: dict[str, Any]) -> BcdResult | None:
-    """The problem solved on a support alone, from an iterate on all inputs; None for an empty support."""
-    if not support.any():
-        return None
-    return solve(problem.subset(inputs=support), start=restrict(start, support), **options)
-
-
-def mean_model(result: BcdResult) -> BcdResult:
-    """A result whose model predicts the targets' means: the refit on no input."""
-    problem = result.problem
-    zeros = {letter: np.zeros(shape) for letter, shape in problem.shapes.items()}
-    if problem.fit_intercept:
-        zeros["d"] = problem.Y.mean(axis=1)
-    return replace(result, iterate=problem.at_equilibrium(Iterate(**zeros)))
-
-
-def _fold_errors(
-    problem: TrainingProblem,
-    supports: np.ndarray,
-    train: np.ndarray,
-    test: np.ndarray,
-    random_state: int | None,
-    options: dict[str, Any],
-) -> np.ndarray:
-    """Squared error of the test samples under every support: (n_supports, n_test)."""
-    variance = problem.Y.var(axis=1)
-    weights = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0) / problem.n_outputs
-    errors = np.zeros((len(supports), len(test)))
-    training = problem.subset(train)
-    it = training.initial(random_state)
-    for i, support in enumerate(supports):
-        result = refit(training, support, it, options)
-        if result is not None:
-            it = extend(result.iterate, support)
-            prediction = result.model.predict(problem.U[support][:, test].T).T
-        else:
-            prediction = training.Y.mean(axis=1, keepdims=True) * problem.fit_intercept
-        errors[i] = weights @ (prediction - problem.Y[:, test]) ** 2
-    return errors
-
-
-def in_parallel(
-    function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], n_jobs: int | None, on_progress: Progress = silent
-) -> Iterator[Any]:
-    """The results of function(*job), in order, from as many processes as joblib's ``n_jobs`` says.
-
-    Warnings of jobs in other processes are given again here.
-    """
-    parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
-    results = parallel(joblib.delayed(_with_warnings)(function, job) for job in jobs)
-    for i, (result, messages) in enumerate(results):
-        for message in messages:
-            warnings.warn(message, ConvergenceWarning, stacklevel=2)
-        on_progress((i + 1) / len(jobs), f"{i + 1} of {len(jobs)}")
-        yield result
-
-
-def _with_warnings(function: Callable[..., Any], job: tuple[Any, ...]) -> tuple[Any, list[str]]:
-    if threading.current_thread() is not threading.main_thread():
-        return function(*job), []  # what is caught is caught for all threads
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        result = function(*job)
-    messages = [str(w.message) for w in caught if issubclass(w.category, ConvergenceWarning)]
-    for w in caught:
-        if not issubclass(w.category, ConvergenceWarning):
-            warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
-    return result, messages

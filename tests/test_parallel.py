@@ -10,7 +10,7 @@ import pytest
 
 import bcd_implicit as bi
 from bcd_implicit.experiments.feature_selection import run_seeds
-from bcd_implicit.selection import in_parallel
+from bcd_implicit.parallel import in_parallel
 
 
 @pytest.fixture(scope="module")

@@ -77,7 +77,7 @@ def test_the_empty_model_is_judged_by_the_mean(problem):
 
 def test_no_parameter_sees_the_samples_it_is_judged_on(path, problem, monkeypatch):
     # Wreck the targets of one sample: the errors of the other folds' samples must not see its fold's fits.
-    import bcd_implicit.selection as module
+    import bcd_implicit.refits as module
 
     trained_on = []
     real = module.solve

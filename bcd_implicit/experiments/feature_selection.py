@@ -28,10 +28,11 @@ from bcd_implicit.data import Standardization, check_matrix, check_number, write
 from bcd_implicit.datasets import make_column_sparse, make_even
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.model import ImplicitModel
+from bcd_implicit.parallel import Progress, in_parallel, silent
 from bcd_implicit.path import PathResult, kappa_path
 from bcd_implicit.penalties import column_norms
 from bcd_implicit.problem import TrainingProblem
-from bcd_implicit.selection import DEFAULT_RULE, Progress, Selection, in_parallel, silent
+from bcd_implicit.selection import DEFAULT_RULE, Selection
 from bcd_implicit.solvers import AUTO
 
 FAMILIES: dict[str, Callable[..., Any]] = {"column-sparse": make_column_sparse, "even": make_even}

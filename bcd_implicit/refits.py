@@ -1,0 +1,141 @@
+"""Refits without group lasso, and their cross-validation.
+
+A refit is on some of the inputs, and may have another ridge and more hidden features than the path's problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import KFold
+
+from bcd_implicit.bcd import Callback, solve
+from bcd_implicit.parallel import Progress, in_parallel, silent
+from bcd_implicit.problem import Iterate, TrainingProblem
+from bcd_implicit.result import BcdResult
+
+# Once a cycle lowers the objective by less than this share of the targets' variance, times the tolerance, a refit has
+# settled: where the loss comes near zero, a relative change of it says little.
+NEGLIGIBLE = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class Refit:
+    """What to fit: the inputs (mask), the number of hidden features, the ridge on (A, B)."""
+
+    support: np.ndarray
+    n_hidden: int
+    ridge_hidden: float
+
+    def problem(self, problem: TrainingProblem) -> TrainingProblem:
+        """The training problem of the refit."""
+        problem = problem.replace(
+            group_form="penalty", kappa=0.0, group_over="B", n_hidden=self.n_hidden, ridge_hidden=self.ridge_hidden
+        )
+        return problem.subset(inputs=self.support)
+
+
+def without_group_lasso(problem: TrainingProblem) -> TrainingProblem:
+    """The problem with kappa = 0."""
+    return problem.replace(group_form="penalty", kappa=0.0)
+
+
+def extend(it: Iterate, support: np.ndarray) -> Iterate:
+    """The iterate on all inputs, from one on some of them (mask), with zeros."""
+    B, D = np.zeros((len(it.B), len(support))), np.zeros((len(it.D), len(support)))
+    B[:, support], D[:, support] = it.B, it.D
+    return it.replace(B=B, D=D)
+
+
+def run_refit(
+    problem: TrainingProblem, what: Refit, start: Iterate, random_state: int | None, options: dict[str, Any]
+) -> BcdResult | None:
+    """Solve it, from an iterate on all inputs; None for an empty support.
+
+    Hidden features that the start does not have begin with random rows of B and do not reach the output.
+    """
+    if not what.support.any():
+        return None
+    smaller = what.problem(problem)
+    it = start.replace(B=start.B[:, what.support], D=start.D[:, what.support])
+    n = len(start.A)
+    if n != what.n_hidden:
+        fresh = smaller.initial(random_state)
+        A, C = fresh.A.copy(), fresh.C.copy()
+        A[:n, :n], C[:, :n] = it.A, it.C
+        it = it.replace(A=A, B=np.vstack([it.B, fresh.B[n:]]), b=np.concatenate([it.b, fresh.b[n:]]), C=C, X=fresh.X)
+        it = smaller.at_equilibrium(it)
+    variance = 0.5 * float(smaller.Y.var(axis=1).sum())
+    settled = _settled(options["tol"] * NEGLIGIBLE * variance)
+    return solve(smaller, start=it, random_state=random_state, callback=settled, **options)
+
+
+def _settled(least: float) -> Callback:
+    last = np.inf
+
+    def callback(cycle: int, objective: float, it: Iterate) -> bool:
+        nonlocal last
+        decrease, last = last - objective, objective
+        return cycle > 2 and decrease <= least  # the first step is a cautious one
+
+    return callback
+
+
+def mean_model(result: BcdResult) -> BcdResult:
+    """A result whose model predicts the targets' means: the refit on no input."""
+    problem = result.problem
+    zeros = {letter: np.zeros(shape) for letter, shape in problem.shapes.items()}
+    if problem.fit_intercept:
+        zeros["d"] = problem.Y.mean(axis=1)
+    return replace(result, iterate=problem.at_equilibrium(Iterate(**zeros)))
+
+
+def cross_validate(
+    problem: TrainingProblem,
+    chain: Sequence[Refit],
+    n_folds: int,
+    random_state: int | None,
+    options: dict[str, Any],
+    n_jobs: int | None = None,
+    on_progress: Progress = silent,
+    first: int | None = None,
+) -> np.ndarray:
+    """Squared error of every sample under every refit: shape (n_refits, m), or fewer samples of the ``first`` folds.
+
+    In each fold the models are trained afresh on the other folds, one after the other along the chain, each from the
+    one before, so that no parameter has seen the samples that it is judged on. Outputs are scaled to unit variance.
+    """
+    folds = list(KFold(n_folds, shuffle=True, random_state=random_state).split(problem.U.T))[:first]
+    jobs = [(problem, chain, train, test, random_state, options) for train, test in folds]
+    errors = np.zeros((len(chain), problem.n_samples))
+    for (_, test), part in zip(folds, in_parallel(_fold_errors, jobs, n_jobs, on_progress), strict=True):
+        errors[:, test] = part
+    return errors[:, np.sort(np.concatenate([test for _, test in folds]))]
+
+
+def _fold_errors(
+    problem: TrainingProblem,
+    chain: Sequence[Refit],
+    train: np.ndarray,
+    test: np.ndarray,
+    random_state: int | None,
+    options: dict[str, Any],
+) -> np.ndarray:
+    """Squared error of the test samples under every refit: (n_refits, n_test)."""
+    variance = problem.Y.var(axis=1)
+    weights = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0) / problem.n_outputs
+    errors = np.zeros((len(chain), len(test)))
+    training = problem.subset(train)
+    it = training.replace(n_hidden=chain[0].n_hidden).initial(random_state)
+    for i, what in enumerate(chain):
+        result = run_refit(training, what, it, random_state, options)
+        if result is not None:
+            it = extend(result.iterate, what.support)
+            prediction = result.model.predict(problem.U[what.support][:, test].T).T
+        else:
+            prediction = training.Y.mean(axis=1, keepdims=True) * problem.fit_intercept
+        errors[i] = weights @ (prediction - problem.Y[:, test]) ** 2
+    return errors
