@@ -236,7 +236,7 @@ class PathResult:
         method : str
             The loop of the refits. The prox-linear loop by default, whatever walked the path: it fits better.
         max_cycles, tol
-            Of each fit in cross-validation. The final refit may take six times the cycles, to a tenth of tol.
+            Of each fit in cross-validation. The final refit may take six times the cycles, to a fifth of tol.
         ridges : sequence of float, optional
             Values of ``ridge_hidden`` for the refits, of which cross-validation chooses one: noisy data want more
             than the path needs. By default the problem's own, and 30 and 1000 times that.
@@ -282,7 +282,7 @@ class PathResult:
 
         on_progress(0.9, "refitting on the chosen inputs")
         index = self.nearest(support)
-        options |= {"max_cycles": 6 * max_cycles, "tol": tol / 10}
+        options |= {"max_cycles": 6 * max_cycles, "tol": tol / 5}
         start = self.results[index].iterate
         result = run_refit(self.problem, final, start, random_state, options) or mean_model(self.results[index])
         on_progress(1.0, "chosen")

@@ -177,7 +177,10 @@ class Evidence:
     def cross_validate(
         self, chain: Sequence[Refit], noun: str, low: float, high: float, first: int | None = None
     ) -> np.ndarray:
-        """Errors of refits, each from the one before; progress goes from ``low`` to ``high``."""
+        """Errors of refits, each from the one before; progress goes from ``low`` to ``high``.
+
+        With ``first``, of so many folds only.
+        """
         s, told = self.settings, self._progress(noun, low, high)
         return cross_validate(self.path.problem, chain, s.n_folds, s.random_state, s.options, s.n_jobs, told, first)
 
