@@ -30,7 +30,7 @@ from bcd_implicit.selection import (
     Selection,
     Settings,
     grow,
-    prune,
+    polish,
 )
 from bcd_implicit.solvers import AUTO
 
@@ -192,7 +192,7 @@ class PathResult:
         *,
         n_folds: int = 3,
         max_features: int | None = None,
-        drop_weakest: bool = True,
+        level: float | None = 0.05,
         grow_hidden: bool = True,
         n_subsamples: int = 20,
         random_state: int | None = 0,
@@ -211,9 +211,9 @@ class PathResult:
         Parameters
         ----------
         rule : str
-            "paired-one-se": the sparsest support whose error in cross-validation, after a refit without group lasso,
-            exceeds the smallest one by less than one standard error of their difference.
-            "one-se", "min": the same with the standard error of the smallest error itself; the smallest error.
+            "min": the support with the smallest error in cross-validation, after a refit without group lasso.
+            "paired-one-se": the sparsest one whose error exceeds that by less than one standard error of their
+            difference; "one-se": by less than one standard error of the smallest error itself.
             "bic", "ebic": information criteria of refits on all samples. "plateau": the support that stays longest.
             "gap": the widest gap between the kappas at which inputs leave. "stability": what most subsamples keep.
             ``docs/selection.md`` compares them.
@@ -224,9 +224,9 @@ class PathResult:
         max_features : int, optional
             Larger supports are no candidates. By default half of the samples that a fold trains on, but at least 10:
             a refit on more inputs costs much and says little.
-        drop_weakest : bool
-            Then try the chosen support without its weakest inputs, up to five: where there are few outputs the path may
-            have no support without false inputs. Not with ``n_features``.
+        level : float or None
+            The level of a score test, for all inputs together, by which inputs then enter and leave; None for none.
+            Not with ``n_features``.
         grow_hidden : bool
             Let the final refit have twice, four or eight times the hidden features if cross-validation favours that.
         n_subsamples : int
@@ -255,6 +255,8 @@ class PathResult:
             An unknown rule, fewer samples than folds need, or more features than inputs.
         """
         check_choice("rule", rule, RULES)
+        if level is not None:
+            level = check_number("level", level, 0, 1, boundaries="neither", remedy="Choose a level such as 0.05")
         generator = random_generator(random_state)
         if isinstance(random_state, np.random.Generator):
             random_state = int(generator.integers(2**31))  # scikit-learn's folds take a seed
@@ -276,8 +278,8 @@ class PathResult:
         else:
             choice = RULES[rule](evidence)
         support = choice.support
-        if drop_weakest and n_features is None:
-            support = prune(evidence, support)
+        if level is not None and n_features is None:
+            support = polish(evidence, support, level)
         final = grow(evidence, support) if grow_hidden else evidence.refit_on(support)
 
         on_progress(0.9, "refitting on the chosen inputs")

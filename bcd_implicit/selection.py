@@ -22,15 +22,17 @@ from scipy.special import gammaln
 
 from bcd_implicit.model import ImplicitModel
 from bcd_implicit.parallel import Progress, in_parallel, silent
+from bcd_implicit.problem import Iterate
 from bcd_implicit.refits import Refit, cross_validate, extend, run_refit
 from bcd_implicit.result import BcdResult
+from bcd_implicit.significance import entry_p_values
 
 if TYPE_CHECKING:
     from bcd_implicit.path import PathResult
 
-# How many of the weakest groups are tried without; how often hidden features are doubled, and what share of the
-# targets' variance a doubling must explain.
-MOST_REMOVED, MOST_DOUBLINGS, LEAST_GAIN = 5, 3, 0.01
+# Inputs that may enter or leave after the choice; how often hidden features are doubled, and what share of the targets'
+# variance a doubling must explain.
+MOST_STEPS, MOST_DOUBLINGS, LEAST_GAIN = 100, 3, 0.01
 
 
 @dataclass(frozen=True)
@@ -188,35 +190,49 @@ class Evidence:
         return lambda share, text: self.settings.on_progress(low + (high - low) * share, f"{noun} {text}")
 
 
-def prune(evidence: Evidence, support: np.ndarray) -> np.ndarray:
-    """The support without those of its weakest inputs that cross-validation does better without.
+def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
+    """The support with the inputs that a score test says are missing, and without those that it says are not needed.
 
-    The path is crude where few outputs tell of an input: its supports may hold false inputs all along. A refit on
-    all samples ranks the inputs by the norms of their columns of B times their spread, and cross-validation compares
-    the support with those without the 1, 2, ... weakest groups. The least error counts, not the paired rule: neighbours
-    differ by so little that a true input would be lost.
+    The path is crude where there are few outputs: its supports may hold false inputs all along, and cross-validation
+    is blind to that, for the path has seen all samples. In turn, an input whose p-value next to the support is below a
+    fifth of level/p enters; else the weakest of the support (by the norm of its columns of B times their spread) leaves
+    if its p-value next to the others, refitted, is above level/p; else that is the answer. Groups enter and leave
+    whole, by their members' smallest p-value.
     """
     path, s = evidence.path, evidence.settings
-    groups = path.problem.group_lasso.groups
-    start = path.results[path.nearest(support)].iterate
-    result = run_refit(path.problem, evidence.refit_on(support), start, s.random_state, s.options)
-    if result is None:
+    problem, groups = path.problem, path.problem.group_lasso.groups
+    level /= problem.n_inputs
+
+    def fit(support: np.ndarray, start: Iterate) -> BcdResult:
+        result = run_refit(problem, evidence.refit_on(support), start, s.random_state, s.options)
+        assert result is not None  # the support is not empty
+        return result
+
+    def with_group(j: int) -> np.ndarray:
+        return groups.labels == groups.labels[j]
+
+    if not support.any():
         return support
-    strength = np.zeros(len(support))
-    strength[support] = np.linalg.norm(result.iterate.B, axis=0) * result.problem.U.std(axis=1)
-    of_groups = np.sqrt(groups.sums(strength**2))
-    removable = np.flatnonzero((groups.sums(support.astype(float)) > 0) & (groups.weights > 0))
-    weakest = removable[np.argsort(of_groups[removable], kind="stable")][: min(MOST_REMOVED, len(removable) - 1)]
-    supports = [support]
-    for g in weakest:
-        smaller = supports[-1].copy()
-        smaller[groups.members[g]] = False
-        supports.append(smaller)
-    if len(supports) == 1:
-        return support
-    chain = [evidence.refit_on(smaller) for smaller in supports]
-    mean = evidence.cross_validate(chain, "without the weakest, fold", 0.5, 0.6).mean(axis=1)
-    return supports[int(np.flatnonzero(mean == mean.min())[-1])]
+    result = fit(support, path.results[path.nearest(support)].iterate)
+    for step in range(MOST_STEPS):
+        s.on_progress(0.5 + 0.1 * step / MOST_STEPS, f"score tests, {int(support.sum())} inputs")
+        it = extend(result.iterate, support)
+        p_values = entry_p_values(problem, result, support)
+        best = int(p_values.argmin())
+        larger = support | with_group(best)
+        if p_values[best] < level / 5 and larger.sum() <= s.max_features:
+            support, result = larger, fit(larger, it)
+            continue
+        strength = np.sqrt(groups.sums(np.einsum("ij,ij->j", it.B, it.B) * problem.U.var(axis=1)))
+        strength[(groups.sums(support.astype(float)) == 0) | (groups.weights == 0)] = np.inf
+        smaller = support & (groups.labels != strength.argmin())
+        if not smaller.any() or not np.isfinite(strength.min()):
+            break
+        without = fit(smaller, it)
+        if entry_p_values(problem, without, smaller)[support & ~smaller].min() < level:
+            break
+        support, result = smaller, without
+    return support
 
 
 def grow(evidence: Evidence, support: np.ndarray) -> Refit:
@@ -365,13 +381,13 @@ def stability(evidence: Evidence) -> Choice:
 
 
 RULES: dict[str, Rule] = {
+    "min": least_error,
     "paired-one-se": paired_one_se,
     "one-se": one_se,
-    "min": least_error,
     "bic": bic,
     "ebic": ebic,
     "plateau": plateau,
     "gap": gap,
     "stability": stability,
 }
-DEFAULT_RULE = "paired-one-se"
+DEFAULT_RULE = "min"
