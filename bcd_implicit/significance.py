@@ -78,7 +78,7 @@ def _pulled_residuals(result: BcdResult) -> np.ndarray:
 def weighted_chi_squared_tail(value: float, weights: np.ndarray) -> float:
     """P(sum_i weights_i chi_i^2 > value) for independent squares of standard normal variables.
 
-    By the Lugannani-Rice saddlepoint approximation (Kuonen, Biometrika 1999), good to a few per cent far into the tail.
+    By the Lugannani-Rice saddlepoint approximation (Kuonen, Biometrika 1999), good to a tenth far into the tail.
     Values up to the mean have a p-value of 1: they are of no interest here, and the formula is singular there.
     """
     weights = weights[weights > 1e-12 * weights.max(initial=0.0)]

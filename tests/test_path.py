@@ -5,6 +5,7 @@ from conftest import random_problem
 import bcd_implicit as bi
 from bcd_implicit import InvalidInputError, kappa_path
 from bcd_implicit.path import reference_kappa
+from bcd_implicit.selection import RULES
 
 
 @pytest.fixture(scope="module")
@@ -53,15 +54,77 @@ def test_selection_finds_the_true_inputs_and_refits(path, data, problem):
     table = chosen.table
     assert table["chosen"].sum() == 1
     assert table.loc[table["chosen"], "n_selected"].item() == 2
-    best = table["error"].idxmin()
-    limit = table["error"][best] + table["standard_error"][best]
-    assert table.loc[table["chosen"], "error"].item() <= limit
+    assert table.loc[table["chosen"], "error"].item() == table["error"].min()
+    assert table["n_selected"].iloc[-1] == 0
     assert "Selection(kappa=" in repr(chosen)
 
 
-def test_the_rule_min_takes_the_smallest_error(path):
-    chosen = path.select("min", random_state=0)
-    assert chosen.table["error"].idxmin() == chosen.table["chosen"].idxmax()
+@pytest.mark.parametrize(("rule", "spread"), [("one-se", "standard_error"), ("paired-one-se", "standard_error_above")])
+def test_rules_with_a_standard_error_take_the_sparsest_support_within_it(path, rule, spread):
+    table = path.select(rule, random_state=0).table
+    best = table["error"].idxmin()
+    limits = table[spread] if rule == "paired-one-se" else table[spread][best]
+    allowed = table[table["above_best"] <= limits]
+    assert table.loc[table["chosen"], "n_selected"].item() == allowed["n_selected"].min()
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_every_rule_finds_the_inputs_of_an_easy_problem(path, data, rule):
+    chosen = path.select(rule, n_subsamples=6, level=None, grow_hidden=False)
+    assert chosen.rule == rule
+    if rule in ("bic", "ebic"):  # they keep too much where the model is wrong
+        assert chosen.support[data.support].all()
+    else:
+        np.testing.assert_array_equal(chosen.support, data.support)
+
+
+def test_ranking_says_who_stays_longest_and_how_often(path, data):
+    table = path.ranking(6)
+    assert set(table["input"][:2]) == {f"u{j}" for j in np.flatnonzero(data.support)}
+    assert (np.diff(table["leaves_at"].replace(np.inf, 1e9)) <= 0).all()
+    for name, leaves in zip(table["input"], table["leaves_at"], strict=True):
+        column = path.supports[:, int(name[1:])]
+        assert not column[path.kappas >= leaves].any()
+        assert leaves == path.kappas[0] or column[path.kappas < leaves][-1]
+    assert (table["frequency"][:2] == 1).all()
+    assert table["frequency"].between(0, 1).all()
+
+
+@pytest.mark.parametrize("n_features", [1, 2, 5, 8])
+def test_a_number_of_features_is_taken_by_the_ranking(path, n_features):
+    chosen = path.select(n_features=n_features, grow_hidden=False)
+    assert chosen.names == sorted(path.ranking()["input"][:n_features])
+    assert chosen.rule == "n_features"
+    assert chosen.model.B.any(axis=0).sum() == n_features
+
+
+def test_the_refit_grows_where_more_hidden_features_explain_more(data):
+    path = kappa_path(bi.TrainingProblem(data.U, data.Y, 1, pass_through=False), 6)
+    small, grown = path.select(grow_hidden=False), path.select()
+    assert small.model.n_hidden == 1
+    assert grown.model.n_hidden in (2, 4, 8)
+    U, Y = data.sample(500, 1)
+    errors = [np.mean((chosen.model.predict(U) - Y) ** 2) for chosen in (small, grown)]
+    assert errors[1] < 0.7 * errors[0]
+
+
+def test_inputs_without_a_part_are_not_selected_even_if_all_candidates_hold_them(path, data, problem):
+    crowded = path.supports.copy()
+    extra = int(np.flatnonzero(~data.support)[0])
+    crowded[:, extra] |= crowded[:, data.support].any(axis=1)
+    from bcd_implicit.selection import Evidence, Settings, polish
+
+    evidence = Evidence(path, Settings(3, 8, 2, 0, None, [1e-4], path.solve_options | {"max_cycles": 50, "tol": 1e-2}))
+    np.testing.assert_array_equal(polish(evidence, crowded[path.nearest(data.support)], 0.05), data.support)
+    missing = data.support.copy()
+    missing[np.flatnonzero(data.support)[0]] = False
+    np.testing.assert_array_equal(polish(evidence, missing, 0.05), data.support)
+
+
+def test_data_without_any_signal_select_nothing():
+    rng = np.random.default_rng(0)
+    problem = bi.TrainingProblem(rng.standard_normal((100, 6)), rng.standard_normal((100, 2)), 2, pass_through=False)
+    assert not kappa_path(problem, 6).select().support.any()
 
 
 def test_the_empty_model_is_judged_by_the_mean(problem):
@@ -87,7 +150,7 @@ def test_no_parameter_sees_the_samples_it_is_judged_on(path, problem, monkeypatc
         return real(problem, *args, **options)
 
     monkeypatch.setattr(module, "solve", spy)
-    path.select(n_folds=4)
+    path.select(n_folds=4, level=None)  # the score test's fits are on all samples, and are not judged on any
     assert set(trained_on[:-1]) == {90}
     assert trained_on[-1] == 120
 
@@ -147,9 +210,13 @@ def test_progress_is_told(problem):
         (lambda p: kappa_path(p, 2, solver="x"), "solver: unknown solver 'x'"),
         (
             lambda p: kappa_path(p, kappas=[0.1]).select("aic"),
-            "rule: unknown rule 'aic'. Use one of paired-one-se, one-se, min",
+            "rule: unknown rule 'aic'. Use one of min, ",
         ),
         (lambda p: kappa_path(p, kappas=[0.1]).select(n_folds=1), "n_folds: got 1"),
+        (lambda p: kappa_path(p, kappas=[0.1]).select(n_features=9), "n_features: got 9"),
+        (lambda p: kappa_path(p, kappas=[0.1]).select(level=1.5), "level: got 1.5"),
+        (lambda p: kappa_path(p, kappas=[0.1]).select(ridges=[-1]), "ridges: got -1"),
+        (lambda p: kappa_path(p, kappas=[0.1]).frequencies(1), "n_subsamples: got 1"),
         (lambda p: kappa_path(p, kappas=[0.1]).select(n_folds=100), "n_folds: got 100"),
     ],
 )
