@@ -377,6 +377,8 @@ def stability(evidence: Evidence) -> Choice:
     disagreement = np.mean(2 * f * (1 - f), axis=1)
     disagreement[kept.all(axis=1) | ~kept.any(axis=1)] = np.inf
     columns = {"disagreement": np.append(disagreement, np.inf)[evidence.candidates]}
+    if not np.isfinite(disagreement).any():
+        return Choice(np.zeros(f.shape[1], dtype=bool), columns)
     return Choice(kept[int(disagreement.argmin())], columns)
 
 
