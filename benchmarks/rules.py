@@ -65,7 +65,7 @@ def judge(family: str, seed: int) -> dict[str, Any]:
     seconds = {"path": time.perf_counter() - start}
     ridges = [factor * problem.ridge_hidden for factor in RIDGE_FACTORS]
     options = path.solve_options | {"method": "prox-linear", "max_cycles": 100, "tol": 1e-2}
-    evidence = Evidence(path, Settings(3, max(10, len(U) // 3), 20, seed, None, ridges, options))
+    evidence = Evidence(path, Settings(3, max(10, len(U) // 3), 10, seed, None, ridges, options))
     row: dict[str, Any] = {"family": family, "seed": seed, "on_path": bool((path.supports == true).all(axis=1).any())}
     for name, rule in RULES.items():
         start = time.perf_counter()
