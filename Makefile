@@ -9,7 +9,7 @@ demo: $(VENV)/.installed
 	$(BIN)/bcd-implicit demo --output demo-output
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow -n 2

@@ -58,10 +58,11 @@ def kappa_path(
     highlight: np.ndarray | None = None,
     ax: Axes | None = None,
     *,
+    names: Sequence[str] | None = None,
     highlighted: str = "selected",
     others: str = "not selected",
 ) -> Axes:
-    """Norm of every column of B against kappa.
+    """Norm of every column of B, or of (B; D) where these are grouped, against kappa.
 
     Parameters
     ----------
@@ -71,6 +72,8 @@ def kappa_path(
     highlight : bool array of shape (p,), optional
         Inputs drawn in colour: the true ones where they are known, else the chosen ones; by default those that
         are left at the end.
+    names : sequence of str, optional
+        Names of the inputs; the highlighted lines are labelled with them at their left ends.
     highlighted, others : str
         What the legend calls the two groups.
     """
@@ -82,12 +85,28 @@ def kappa_path(
             ax.plot(path.kappas, norms[:, j], color=colour, lw=width, label=None if i else label)
     if chosen is not None:
         ax.axvline(chosen, color=MARK, ls="--", lw=1.2, label=rf"chosen $\kappa$ = {chosen:.3g}")
+    if names is not None:
+        _label_lines(ax, path.kappas, {names[int(j)]: norms[0, j] for j in np.flatnonzero(highlight)})
     ax.legend(loc="best", fontsize="small")
     ax.set_xscale("log")
     ax.set_xlabel(r"$\kappa$")
     ax.set_ylabel(r"$\|B e_j\|_2$")
     ax.grid(alpha=0.3)
     return ax
+
+
+def _label_lines(ax: Axes, kappas: np.ndarray, heights: dict[str, float]) -> None:
+    """Names beside the left ends of lines, moved apart where they would overlap; none where there are too many."""
+    if not heights or len(heights) > 20:
+        return
+    # Room for the longest name, on the logarithmic axis.
+    x, room = float(kappas[0]), 0.02 * (1 + max(len(name) for name in heights))
+    if 0 < x != kappas[-1]:
+        ax.set_xlim(x * (x / kappas[-1]) ** room)
+    gap, place = 0.045 * max(heights.values()), -np.inf
+    for name, height in sorted(heights.items(), key=lambda item: item[1]):
+        place = max(height, place + gap)
+        ax.text(x, place, name + " ", ha="right", va="center", fontsize="x-small", color=USED, parse_math=False)
 
 
 def history(result: BcdResult, ax: Axes | None = None) -> Axes:

@@ -106,3 +106,12 @@ def test_importing_the_package_leaves_matplotlib_alone():
     code = "import sys, bcd_implicit, bcd_implicit.plots; print([m for m in sys.modules if m.startswith('matplotlib')])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_lines_of_the_path_carry_names_without_overlap(ax, path):
+    names = ["a", "b_$x$", "c", "d"]
+    plots.kappa_path(path, highlight=np.array([True, True, False, True]), names=names, ax=ax)
+    heights = {text.get_text().strip(): text.get_position()[1] for text in ax.texts}
+    assert set(heights) == {"a", "b_$x$", "d"}
+    assert np.all(np.diff(sorted(heights.values())) > 0.04 * path.column_norms[0].max())
+    assert ax.get_xlim()[0] < path.kappas[0]

@@ -311,7 +311,7 @@ def figure(run: FeatureSelection) -> Any:
         rf"learned B (n = {n}) at the chosen $\kappa$"
     )
     words = {"highlighted": "used by the generating B", "others": "not used"} if synthetic else {}
-    plots.kappa_path(run.path, run.selection.kappa, highlight, ax=axes[1, 0], **words).set_title(
+    plots.kappa_path(run.path, run.selection.kappa, highlight, ax=axes[1, 0], names=names, **words).set_title(
         "path: every column's norm"
     )
     plots.history(run.selection.result, ax=axes[1, 1]).set_title("objective of the refit")
