@@ -39,7 +39,8 @@ class Certificate:
     ----------
     gap : float
         Upper bound on objective - optimum of this block; ``inf`` where none is known: a user's constraint acts on
-        the block, or B is free of every penalty and constraint (kappa = 0 and ridge_hidden = 0).
+        the block, or an input is free of every penalty and constraint (kappa or its group's weight is 0, and so is a
+        ridge on its column).
     scale : float
         The size of the objective that makes the gap relative.
     kkt_residual : float
@@ -359,7 +360,9 @@ def _best_dual(problem: TrainingProblem, dual_data: Callable[[float], float], G_
     if len(free) and lasso.dual_scale(np.ones_like(free)) == 0:
         return -np.inf  # every dual point near this one is infeasible, and s = 0 says nothing
     values = []
-    for s in {1.0, lasso.dual_scale(G), lasso.dual_scale(free) if len(free) else 1.0}:
+    # Where only some rows have a ridge, a little inside: on the boundary the conjugate is all rounding.
+    inside = 1 - 1e-9 if 0 < len(free) < len(G) else 1.0
+    for s in {1.0, lasso.dual_scale(G), inside * lasso.dual_scale(free) if len(free) else 1.0}:
         conjugate = problem.row_ball.conjugate(s * G_A, ridge) + lasso.conjugate(s * G, ridges)
         values.append(dual_data(s) - conjugate)
     return max(values)

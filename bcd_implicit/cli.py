@@ -336,9 +336,14 @@ def _present(run: experiment.FeatureSelection, output: Path, stem: str = "") -> 
     type=click.Choice(list(RULES)),
     default=DEFAULT_RULE,
     show_default=True,
-    help="How kappa is chosen.",
+    help="How a support is chosen from the path; score tests follow.",
 )
-@click.option("--n-features", type=int, default=None, help="Choose so many inputs, by the path's ranking.")
+@click.option(
+    "--n-features",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Choose so many inputs, by the path's ranking, instead of a rule.",
+)
 @jobs_option
 @table_options
 @problem_options
@@ -361,7 +366,7 @@ def select(
 ) -> None:
     """Choose the inputs that matter in a CSV or Parquet table DATA.
 
-    Walks the path of growing kappa, chooses kappa by cross-validation, refits on the chosen inputs and tests on
+    Walks the path of growing kappa, chooses inputs by cross-validation and score tests, refits on them and tests on
     rows that took no part. Writes feature_selection.png, report.json and model.npz.
 
     \b

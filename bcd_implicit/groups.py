@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import cvxpy as cp
 import numpy as np
+import pandas as pd
 
 from bcd_implicit.data import check_number
 from bcd_implicit.errors import InvalidInputError
@@ -117,9 +118,13 @@ class Groups:
             if isinstance(given, (str, bytes)) or np.ndim(given) != 1 or len(given) != p:
                 size = f"{len(given)} labels" if np.ndim(given) == 1 else f"a {type(groups).__name__}"
                 raise InvalidInputError("groups", f"has {size} for {p} inputs", "Give one label for each input")
-            listed = [str(label) for label in given]
-            names = list(dict.fromkeys(listed))
-            place = {name: g for g, name in enumerate(names)}
+            listed = list(given)
+            if any(label is None or label != label for label in listed):
+                raise InvalidInputError("groups", "has an empty label", "Give one label for each input")
+            place = {label: g for g, label in enumerate(dict.fromkeys(listed))}
+            names = [str(label) for label in place]
+            if len(set(names)) < len(names):
+                raise InvalidInputError("groups", "has labels that read alike, such as 1 and '1'", "Use one kind")
             labels = np.array([place[label] for label in listed])
         return Groups(labels, _weights_of(weights, names, np.bincount(labels)), names)
 
@@ -127,6 +132,10 @@ class Groups:
 def _labels_of(groups: Mapping[str, Sequence[str]], input_names: Sequence[str]) -> list[str]:
     labels: dict[str, str] = {}
     for group, members in groups.items():
+        if not isinstance(members, (str, Sequence, np.ndarray, pd.Index, pd.Series)):
+            raise InvalidInputError(
+                "groups", f"group {group!r} is a {type(members).__name__}", "List its inputs' names"
+            )
         for name in [members] if isinstance(members, str) else members:
             if name not in input_names:
                 raise InvalidInputError(
@@ -139,7 +148,7 @@ def _labels_of(groups: Mapping[str, Sequence[str]], input_names: Sequence[str]) 
                 )
             labels[name] = str(group)
     for name in input_names:
-        if name not in labels and name in groups:
+        if name not in labels and name in map(str, groups):
             raise InvalidInputError(
                 "groups", f"{name!r} is a group and an input outside of it", "Give the group another name"
             )
@@ -152,6 +161,8 @@ def _weights_of(
     checked = np.sqrt(sizes)
     if weights is None:
         return checked
+    if isinstance(weights, pd.Series):
+        weights = weights.to_dict()
     if isinstance(weights, Mapping):
         place = {name: g for g, name in enumerate(names)}
         for name, weight in weights.items():

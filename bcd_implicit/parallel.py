@@ -9,7 +9,7 @@ from typing import Any
 
 import joblib
 
-from bcd_implicit.errors import ConvergenceWarning
+from bcd_implicit.errors import ConvergenceWarning, InvalidInputError
 
 # Called with the share of the work done (0 to 1) and a word about what goes on.
 Progress = Callable[[float, str], None]
@@ -25,7 +25,14 @@ def in_parallel(
     """The results of function(*job), in order, from as many processes as joblib's ``n_jobs`` says.
 
     Warnings of jobs in other processes are given again here.
+
+    Raises
+    ------
+    InvalidInputError
+        ``n_jobs`` is no number of processes.
     """
+    if n_jobs is not None and (not isinstance(n_jobs, int) or n_jobs == 0):
+        raise InvalidInputError("n_jobs", f"got {n_jobs!r}", "Give a number of processes, or -1 for all cores")
     parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
     results = parallel(joblib.delayed(_with_warnings)(function, job) for job in jobs)
     for i, (result, messages) in enumerate(results):

@@ -79,11 +79,19 @@ class PathResult:
 
     @property
     def leaves_at(self) -> np.ndarray:
-        """The kappa of the path from which on an input stays out; ``inf`` where it is in to the end. Shape (p,)."""
+        """The kappa of the path from which on an input stays out. Shape (p,).
+
+        Where it is in to the end ``inf``, or 0 in constraint form, in which the radius falls.
+        """
         supports, kappas = self.supports, self.kappas
         last = len(kappas) - 1 - supports[::-1].argmax(axis=0)
         end = np.where(supports.any(axis=0), last + 1, 0)
-        return np.append(kappas, np.inf)[end]
+        return np.append(kappas, self._beyond)[end]
+
+    @property
+    def _beyond(self) -> float:
+        """Beyond the end of every path: a weight or a radius for which B = 0."""
+        return np.inf if self.problem.group_form == "penalty" else 0.0
 
     def ranking(
         self,
@@ -111,10 +119,12 @@ class PathResult:
         Returns
         -------
         DataFrame
-            A row an input: input (its name), leaves_at (the kappa from which on it stays out, ``inf`` where it is in
-            to the end of the path), norm (of its column at the last kappa before that, which decides between inputs
-            that leave together) and, with subsamples, frequency (the share of them in which it is in).
+            A row an input: input (its name), leaves_at (the kappa from which on it stays out), norm (of its column at
+            the last kappa before that, which decides between inputs that leave together) and, with subsamples,
+            frequency (the share of them in which it is in).
         """
+        if kappa is not None:
+            kappa = check_number("kappa", kappa, 0)
         order, norms = self._order()
         table = pd.DataFrame(
             {"input": [self.problem.input_names[j] for j in order], "leaves_at": self.leaves_at[order],
@@ -125,7 +135,6 @@ class PathResult:
             sizes = self.supports.sum(axis=1)
             place = int(np.abs(sizes - sizes.max() / 2).argmin())
             if kappa is not None:
-                kappa = check_number("kappa", kappa, 0)
                 place = int(np.abs(self.kappas - kappa).argmin())
             table["frequency"] = frequencies[place][order]
         return table
@@ -218,8 +227,8 @@ class PathResult:
             "gap": the widest gap between the kappas at which inputs leave. "stability": what most subsamples keep.
             ``docs/selection.md`` compares them.
         n_features : int, optional
-            So many inputs instead, by :meth:`ranking`: those that stay longest. Groups stay whole, so that it may be
-            fewer.
+            So many inputs instead of a rule, by :meth:`ranking`: those that stay longest. Groups stay whole, so that it
+            may be fewer.
         n_folds : int
         max_features : int, optional
             Larger supports are no candidates. By default half of the samples that a fold trains on, but at least 10:
@@ -267,14 +276,17 @@ class PathResult:
         if ridges is None:
             own = self.problem.ridge_hidden
             ridges = [factor * own for factor in RIDGE_FACTORS] if own > 0 else [0.0]
+        if np.ndim(ridges) != 1 or len(ridges) == 0:
+            raise InvalidInputError("ridges", f"must be a list of numbers, got {ridges!r}", "Pass [ridge] for one")
         ridges = [check_number("ridges", ridge, 0) for ridge in ridges]
+        tol = check_number("tol", tol, 0, remedy="Choose a small positive number")
         if max_features is None:
             max_features = max(10, self.problem.n_samples * (n_folds - 1) // n_folds // 2)
         max_features = check_number("max_features", max_features, 1, integer=True)
         settings = Settings(n_folds, max_features, n_subsamples, random_state, n_jobs, ridges, options, on_progress)
         evidence = Evidence(self, settings)
         if n_features is not None:
-            rule, choice = "n_features", Choice(self._longest(n_features))
+            rule, choice = "n_features", Choice(self.longest(n_features))
         else:
             choice = RULES[rule](evidence)
         support = choice.support
@@ -288,10 +300,9 @@ class PathResult:
         start = self.results[index].iterate
         result = run_refit(self.problem, final, start, random_state, options) or mean_model(self.results[index])
         on_progress(1.0, "chosen")
-        beyond = np.inf if self.problem.group_form == "penalty" else 0.0
         names = np.array(self.problem.input_names, dtype=object)
         table = pd.DataFrame(
-            {"kappa": np.append(self.kappas, beyond)[evidence.candidates], "n_selected": evidence.sizes}
+            {"kappa": np.append(self.kappas, self._beyond)[evidence.candidates], "n_selected": evidence.sizes}
             | choice.columns
             | {
                 "chosen": (evidence.supports == choice.support).all(axis=1),
@@ -304,15 +315,27 @@ class PathResult:
         """The place on the path with this support, or with the one that differs least from it."""
         return int((self.supports != support).sum(axis=1).argmin())
 
-    def _longest(self, n_features: int) -> np.ndarray:
-        """The inputs that stay longest, at most so many, groups whole."""
+    def longest(self, n_features: int) -> np.ndarray:
+        """The inputs that stay longest, groups whole: bool, shape (p,).
+
+        Raises
+        ------
+        InvalidInputError
+            Not between 1 and p, or fewer than the first group has.
+        """
         p, groups = self.problem.n_inputs, self.problem.group_lasso.groups
         n_features = check_number("n_features", n_features, 1, p, integer=True, remedy="Between 1 and all inputs")
-        support = np.zeros(p, dtype=bool)
+        support = groups.spread(groups.weights == 0)
         for j in self._order()[0]:
             members = groups.members[groups.labels[j]]
-            if not support[j] and support.sum() + len(members) <= n_features:
-                support[members] = True
+            if support[j]:
+                continue
+            if support.sum() + len(members) > n_features:
+                break
+            support[members] = True
+        if not support.any():
+            first = groups.names[groups.labels[self._order()[0][0]]]
+            raise InvalidInputError("n_features", f"{n_features} is less than group {first!r} has", "Give more")
         return support
 
 
@@ -392,7 +415,7 @@ def kappa_path(
         on_progress((i + 1) / len(grid), f"kappa {kappa:.3g}: {n_selected} of {problem.n_inputs} inputs")
         if n_selected == 0:
             break
-    return PathResult(problem, tuple(results), options)
+    return PathResult(problem, tuple(results), options | {"max_cycles": max_cycles, "tol": tol})
 
 
 def reference_kappa(

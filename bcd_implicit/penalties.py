@@ -178,7 +178,10 @@ class GroupLassoConstraint(GroupLasso):
             return self.sum_of_norms(self.norm.shrink(B, groups, multiplier * weights * steps)) - self.kappa
 
         zero = self.norm.dual(B, groups)[weights > 0] / (weights * steps)[weights > 0]
-        multiplier = brentq(excess, 0.0, float(zero.max()), xtol=1e-300, rtol=1e-15, maxiter=500)
+        most = 2 * float(zero.max())  # from half of it on the norms are zero
+        if excess(most) >= 0:
+            return self.norm.shrink(B, groups, most * weights * steps)
+        multiplier = brentq(excess, 0.0, most, xtol=1e-300, rtol=1e-15, maxiter=500)
         return self.repair(self.norm.shrink(B, groups, multiplier * weights * steps))
 
     def conjugate(self, G: np.ndarray, ridge: float | np.ndarray = 0.0) -> float:

@@ -417,11 +417,17 @@ class TrainingProblem:
             output_names=self.output_names,
         )
 
+    def _groups_in_words(self) -> str:
+        if self.group_lasso.groups.alone and self.group_norm == "2" and not self.stacked:
+            return ""
+        return f"groups={len(self.group_weights)}, group_norm={self.group_norm}, group_over={self.group_over!r}, "
+
     def __repr__(self) -> str:
         return (
             f"TrainingProblem(n_samples={self.n_samples}, n_inputs={self.n_inputs}, n_outputs={self.n_outputs}, "
             f"n_hidden={self.n_hidden}, activation={self.activation.name!r}, loss={self.loss.name!r}, "
             f"norm_bound={self.norm_bound:g}, kappa={self.kappa:g} ({self.group_form}), "
+            f"{self._groups_in_words()}"
             f"fenchel_weight={self.fenchel_weight:g}, ridge={self.ridge:g}, ridge_hidden={self.ridge_hidden:g}, "
             f"fit_intercept={self.fit_intercept}, pass_through={self.pass_through}, "
             f"constraints={len(self.constraints)})"

@@ -31,9 +31,14 @@ class Refit:
     ridge_hidden: float
 
     def problem(self, problem: TrainingProblem) -> TrainingProblem:
-        """The training problem of the refit."""
+        """The training problem of the refit: no groups, and D in the output block unless a user's constraint acts."""
         problem = problem.replace(
-            group_form="penalty", kappa=0.0, group_over="B", n_hidden=self.n_hidden, ridge_hidden=self.ridge_hidden
+            group_form="penalty",
+            kappa=0.0,
+            groups=None,
+            group_over=problem.group_over if problem.constraints else "B",
+            n_hidden=self.n_hidden,
+            ridge_hidden=self.ridge_hidden,
         )
         return problem.subset(inputs=self.support)
 

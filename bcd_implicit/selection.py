@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 # Inputs that may enter or leave after the choice; how often hidden features are doubled, and what share of the targets'
 # variance a doubling must explain.
 MOST_STEPS, MOST_DOUBLINGS, LEAST_GAIN = 100, 3, 0.01
+# So many of the weakest groups are tested for leaving.
+MOST_TESTED = 20
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,14 @@ class Selection:
     support : ndarray of bool, shape (p,)
         The inputs kept.
     kappa : float
-        The smallest kappa of the path that has this support, or the support nearest to it where none has.
+        The first kappa of the path that has this support, or the support nearest to it where none has.
     index : int
         Its place on the path.
     result : BcdResult
         The refit on the support alone, without group lasso, on all samples; for an empty support the targets' means.
     table : DataFrame
-        A row a candidate: kappa, n_selected, what the rule looked at, chosen (before any of the weakest inputs went),
-        inputs. The rules by cross-validation
+        A row a candidate: kappa, n_selected, what the rule looked at, chosen (before the score tests), inputs. The
+        rules by cross-validation
         show error with its standard error, and by how much it is above the best one's, with the standard error of that.
     rule : str
         Or "n_features" where their number was given.
@@ -124,10 +126,17 @@ class Evidence:
     def __init__(self, path: PathResult, settings: Settings) -> None:
         self.path, self.settings = path, settings
         supports = np.vstack([path.supports, np.zeros((1, path.problem.n_inputs), dtype=bool)])
-        _, first = np.unique(supports, axis=0, return_index=True)
-        first = first[supports[first].sum(axis=1) <= settings.max_features]
+        groups = path.problem.group_lasso.groups
+        supports |= groups.spread(groups.weights == 0)  # what is not penalised always stays
+        first = np.unique(supports, axis=0, return_index=True)[1]
+        sizes = supports[first].sum(axis=1)
+        first = first[(sizes <= settings.max_features) | (sizes == sizes.min())]
         self.candidates = first[np.lexsort((first, -supports[first].sum(axis=1)))]
         self.supports = supports[self.candidates]
+        if len(self.supports) == 1 and path.supports.any():
+            # All supports of the path are too large.
+            self.candidates = np.append(path.nearest(path.longest(settings.max_features)), self.candidates)
+            self.supports = np.vstack([path.longest(settings.max_features), self.supports])
         self.sizes = self.supports.sum(axis=1)
 
     @cached_property
@@ -195,43 +204,42 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
 
     The path is crude where there are few outputs: its supports may hold false inputs all along, and cross-validation
     is blind to that, for the path has seen all samples. In turn, an input whose p-value next to the support is below a
-    fifth of level/p enters; else the weakest of the support (by the norm of its columns of B times their spread) leaves
-    if its p-value next to the others, refitted, is above level/p; else that is the answer. Groups enter and leave
-    whole, by their members' smallest p-value.
+    fifth of level/p enters; else that input of the support leaves whose p-value next to the others, refitted, is the
+    largest, if it is above level/p (of many inputs the weakest are tested, by the norm of their columns of B times
+    their spread); else that is the answer. Groups enter and leave whole, by their members' smallest p-value.
     """
     path, s = evidence.path, evidence.settings
     problem, groups = path.problem, path.problem.group_lasso.groups
     level /= problem.n_inputs
 
-    def fit(support: np.ndarray, start: Iterate) -> BcdResult:
-        result = run_refit(problem, evidence.refit_on(support), start, s.random_state, s.options)
-        assert result is not None  # the support is not empty
-        return result
+    always = groups.weights == 0
 
-    def with_group(j: int) -> np.ndarray:
-        return groups.labels == groups.labels[j]
+    def fit(support: np.ndarray, start: Iterate) -> BcdResult | None:
+        return run_refit(problem, evidence.refit_on(support), start, s.random_state, s.options)
 
-    if not support.any():
-        return support
-    result = fit(support, path.results[path.nearest(support)].iterate)
+    it = path.results[path.nearest(support)].iterate
+    result = fit(support, it)
     for step in range(MOST_STEPS):
         s.on_progress(0.5 + 0.1 * step / MOST_STEPS, f"score tests, {int(support.sum())} inputs")
-        it = extend(result.iterate, support)
+        it = it if result is None else extend(result.iterate, support)
         p_values = entry_p_values(problem, result, support)
         best = int(p_values.argmin())
-        larger = support | with_group(best)
+        larger = support | (groups.labels == groups.labels[best])
         if p_values[best] < level / 5 and larger.sum() <= s.max_features:
             support, result = larger, fit(larger, it)
             continue
+        present = np.flatnonzero((groups.sums(support.astype(float)) > 0) & ~always)
         strength = np.sqrt(groups.sums(np.einsum("ij,ij->j", it.B, it.B) * problem.U.var(axis=1)))
-        strength[(groups.sums(support.astype(float)) == 0) | (groups.weights == 0)] = np.inf
-        smaller = support & (groups.labels != strength.argmin())
-        if not smaller.any() or not np.isfinite(strength.min()):
+        largest, without = 0.0, None
+        for g in present[np.argsort(strength[present], kind="stable")][:MOST_TESTED]:
+            smaller = support & (groups.labels != g)
+            refitted = fit(smaller, it)
+            p_value = entry_p_values(problem, refitted, smaller)[support & ~smaller].min()
+            if p_value >= max(level, largest):
+                largest, without = p_value, (smaller, refitted)
+        if without is None:
             break
-        without = fit(smaller, it)
-        if entry_p_values(problem, without, smaller)[support & ~smaller].min() < level:
-            break
-        support, result = smaller, without
+        support, result = without
     return support
 
 
@@ -312,10 +320,9 @@ def _by_criterion(evidence: Evidence, gamma: float) -> Choice:
     m, q, p = problem.n_samples, problem.n_outputs, problem.n_inputs
     variance = np.maximum(problem.Y.var(axis=1), np.finfo(float).tiny)
     losses = []
+    mean = problem.Y.mean(axis=1, keepdims=True) * problem.fit_intercept
     for result in evidence.refits:
-        miss = problem.Y - (
-            result.problem.prediction(result.iterate) if result else problem.Y.mean(axis=1, keepdims=True)
-        )
+        miss = problem.Y - (result.problem.prediction(result.iterate) if result else mean)
         losses.append(float(np.mean(miss**2 / variance[:, None])))
     degrees = problem.n_hidden * evidence.sizes
     choices = gammaln(p + 1) - gammaln(evidence.sizes + 1) - gammaln(p - evidence.sizes + 1)
@@ -355,8 +362,9 @@ def plateau(evidence: Evidence) -> Choice:
 def gap(evidence: Evidence) -> Choice:
     """The inputs that leave after the largest ratio between the kappas at which two inputs leave in turn."""
     path = evidence.path
-    step = path.kappas[-1] ** 2 / path.kappas[-2] if len(path.kappas) > 1 else path.kappas[-1]
-    leaves = np.where(np.isfinite(path.leaves_at), path.leaves_at, step)
+    known = len(path.kappas) > 1 and path.kappas[-2] > 0
+    step = path.kappas[-1] ** 2 / path.kappas[-2] if known else path.kappas[-1]
+    leaves = np.where(np.isin(path.leaves_at, path.kappas), path.leaves_at, step)
     leaves = np.maximum(leaves, 1e-300)
     distinct = np.unique(np.log(leaves))
     if len(distinct) < 2:

@@ -26,15 +26,16 @@ from bcd_implicit.problem import TrainingProblem
 from bcd_implicit.result import BcdResult
 
 
-def entry_p_values(problem: TrainingProblem, result: BcdResult, support: np.ndarray) -> np.ndarray:
+def entry_p_values(problem: TrainingProblem, result: BcdResult | None, support: np.ndarray) -> np.ndarray:
     """P-values of the hypotheses that an input, next to those of the support, has no part in the targets.
 
     Parameters
     ----------
     problem : TrainingProblem
         With all p inputs.
-    result : BcdResult
-        A fit on the inputs of the support, without group lasso.
+    result : BcdResult or None
+        A fit on the inputs of the support, without group lasso. For an empty support none is needed: the residuals of
+        the mean take the place of P.
     support : ndarray of bool, shape (p,)
 
     Returns
@@ -53,16 +54,17 @@ def entry_p_values(problem: TrainingProblem, result: BcdResult, support: np.ndar
     def rest(rows: np.ndarray) -> np.ndarray:
         return rows - (rows @ basis) @ basis.T
 
-    P = rest(_pulled_residuals(result))
+    P = rest(problem.Y if result is None else _pulled_residuals(result))
     weights = np.maximum(np.linalg.eigvalsh(P @ P.T / degrees), 0.0)
-    U = rest(problem.U[others])
-    # What is left of an input that the support determines is rounding.
-    known = np.einsum("ij,ij->i", U, U) <= 1e-12 * np.einsum("ij,ij->i", problem.U[others], problem.U[others])
-    for features in (U, rest(U**2)):
-        squares = np.einsum("ij,ij->i", features, features)
-        scores = np.einsum("ij,ij->j", P @ features.T, P @ features.T) / np.where(known | (squares == 0), 1.0, squares)
+    U = problem.U[others]
+    for features in (U, rest(U) ** 2):
+        left = rest(features)
+        squares, before = (np.einsum("ij,ij->i", F, F) for F in (left, features))
+        # What is left of a feature that the support determines is rounding.
+        known = squares <= 1e-12 * before
+        scores = np.einsum("ij,ij->j", P @ left.T, P @ left.T) / np.where(known, 1.0, squares)
         single = np.array([weighted_chi_squared_tail(score, weights) for score in scores])
-        p_values[others] = np.minimum(p_values[others], np.where(known | (squares == 0), 1.0, 2 * single))
+        p_values[others] = np.minimum(p_values[others], np.where(known, 1.0, 2 * single))
     return p_values
 
 
