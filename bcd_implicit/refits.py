@@ -60,15 +60,17 @@ def run_refit(
 ) -> BcdResult | None:
     """Solve it, from an iterate on all inputs; None for an empty support.
 
-    Hidden features that the start does not have begin with random rows of B and do not reach the output.
+    Hidden features that the start does not have begin with random rows of B and do not reach the output. A start that
+    knows none of the inputs is of no use: then a random one takes its place.
     """
     if not what.support.any():
         return None
     smaller = what.problem(problem)
     it = start.replace(B=start.B[:, what.support], D=start.D[:, what.support])
-    n = len(start.A)
-    if n != what.n_hidden:
-        fresh = smaller.initial(random_state)
+    n, fresh = len(start.A), smaller.initial(random_state)
+    if not it.B.any():
+        it = fresh  # B = 0 and C = 0 would be stationary
+    elif n != what.n_hidden:
         A, C = fresh.A.copy(), fresh.C.copy()
         A[:n, :n], C[:, :n] = it.A, it.C
         it = it.replace(A=A, B=np.vstack([it.B, fresh.B[n:]]), b=np.concatenate([it.b, fresh.b[n:]]), C=C, X=fresh.X)

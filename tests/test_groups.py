@@ -36,6 +36,7 @@ def test_groups_by_name_and_by_label_are_the_same():
     assert not named.alone
     assert Groups.parse(None, None, NAMES).alone
     assert Groups.parse([3, 3, 1, 1, 1], [1, 0.5], NAMES).weights.tolist() == [1, 0.5]
+    assert Groups.parse(COLOUR, pd.Series({"size": 0}), NAMES).weights.tolist() == [1, np.sqrt(3), 0]
     assert Groups.parse(COLOUR, {"size": 0}, NAMES).weights.tolist() == [1, np.sqrt(3), 0]
 
 
@@ -51,6 +52,9 @@ def test_groups_by_name_and_by_label_are_the_same():
         (COLOUR, {"red": 1}, "group_weights: names a group 'red' that does not exist. The groups are age, colour,"),
         (COLOUR, [1, -2, 1], "group_weights: got -2"),
         (COLOUR, [0, 0, 0], "group_weights: are all zero"),
+        ([1, 2, None, 3, 4], None, "groups: has an empty label"),
+        ([1, "1", 2, 3, 4], None, "groups: has labels that read alike"),
+        ({"colour": 4}, None, "groups: group 'colour' is a int"),
     ],
 )  # fmt: skip
 def test_bad_groups_are_named(groups, weights, message):
@@ -131,6 +135,14 @@ def test_the_projection_is_the_nearest_feasible_point(norm, B, other, kappa):
     P, Q = term.prox(B), term.repair(other)
     assert term.violation(P) <= 1e-9
     assert float(np.sum((B - P) * (Q - P))) <= 1e-7 * (1 + np.abs(B).max() ** 2)
+
+
+@norms
+@pytest.mark.parametrize("kappa", [0.0, 1e-300, 1e-12])
+def test_a_radius_of_next_to_nothing(norm, kappa):
+    for seed in range(50):
+        B = np.random.default_rng(seed).standard_normal((4, 5))
+        assert GroupLassoConstraint(kappa, WEIGHTED, norm).prox(B).sum() == pytest.approx(0, abs=1e-9)
 
 
 @norms

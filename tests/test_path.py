@@ -122,20 +122,63 @@ def test_inputs_without_a_part_are_not_selected_even_if_all_candidates_hold_them
 
 
 def test_data_without_any_signal_select_nothing():
+    kept = 0
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        problem = bi.TrainingProblem(rng.standard_normal((60, 5)), rng.standard_normal(60), 2, pass_through=False)
+        kept += kappa_path(problem, 4).select(grow_hidden=False).support.any()
+    assert kept <= 2  # at most 1 in 20 of them is to be expected
+
+
+def test_a_strong_false_input_is_not_shielded_by_a_weak_true_one():
     rng = np.random.default_rng(0)
-    problem = bi.TrainingProblem(rng.standard_normal((100, 6)), rng.standard_normal((100, 2)), 2, pass_through=False)
-    assert not kappa_path(problem, 6).select().support.any()
+    U = rng.standard_normal((100, 5))
+    U[:, 1] = U[:, 0] + 0.3 * rng.standard_normal(100)
+    y = 2 * np.maximum(U[:, 0], 0) + 0.2 * U[:, 2] + 0.2 * rng.standard_normal(100)
+    assert kappa_path(bi.TrainingProblem(U, y, 3), 8).select().names == ["u0", "u2"]
+
+
+def test_number_of_features_with_groups(data):
+    path = kappa_path(bi.TrainingProblem(data.U, data.Y, 3, groups=[0, 0, 0, 1, 1, 1, 2, 2], pass_through=False), 4)
+    first = path.ranking()["input"][0]
+    size = 2 if first in ("u6", "u7") else 3
+    assert path.select(n_features=size, grow_hidden=False).support.sum() == size
+    with pytest.raises(InvalidInputError, match="n_features: 1 is less than group '.' has"):
+        path.select(n_features=1)
 
 
 def test_the_empty_model_is_judged_by_the_mean(problem):
     empty = kappa_path(problem, kappas=[1e4])
     assert not empty.supports.any()
-    chosen = empty.select()
+    chosen = empty.select(level=None)
     assert chosen.table["error"].item() == pytest.approx(1.0, abs=0.1)
     assert not chosen.support.any()
     assert not chosen.model.B.any()
     predictions = chosen.model.predict(problem.U.T)
     np.testing.assert_allclose(predictions, np.broadcast_to(problem.Y.mean(axis=1), predictions.shape), atol=1e-3)
+
+
+def test_score_tests_find_the_inputs_even_from_an_empty_path(problem, data):
+    chosen = kappa_path(problem, kappas=[1e4]).select()
+    np.testing.assert_array_equal(chosen.support, data.support)
+    U, Y = data.sample(500, 1)
+    assert np.mean((chosen.model.predict(U) - Y) ** 2) < 0.5
+
+
+def test_an_input_of_weight_zero_stays_in_every_choice(data):
+    never = int(np.flatnonzero(~data.support)[0])
+    weights = np.ones(8)
+    weights[never] = 0
+    path = kappa_path(bi.TrainingProblem(data.U, data.Y, 3, pass_through=False, group_weights=weights), 4)
+    for options in ({}, {"n_features": 1}, {"max_features": 1}, {"rule": "bic"}):
+        assert path.select(**options).support[never]
+
+
+def test_where_all_supports_are_too_large_the_longest_inputs_are_the_candidate(data, problem):
+    crowded = kappa_path(problem, kappas=[1e-4])
+    assert crowded.supports.sum() == 8
+    chosen = crowded.select(max_features=3, level=None)
+    assert chosen.support.sum() == 3
 
 
 def test_no_parameter_sees_the_samples_it_is_judged_on(path, problem, monkeypatch):
@@ -216,6 +259,8 @@ def test_progress_is_told(problem):
         (lambda p: kappa_path(p, kappas=[0.1]).select(n_features=9), "n_features: got 9"),
         (lambda p: kappa_path(p, kappas=[0.1]).select(level=1.5), "level: got 1.5"),
         (lambda p: kappa_path(p, kappas=[0.1]).select(ridges=[-1]), "ridges: got -1"),
+        (lambda p: kappa_path(p, kappas=[0.1]).select(ridges=()), "ridges: must be a list of numbers"),
+        (lambda p: kappa_path(p, kappas=[0.1]).select(n_jobs=0), "n_jobs: got 0"),
         (lambda p: kappa_path(p, kappas=[0.1]).frequencies(1), "n_subsamples: got 1"),
         (lambda p: kappa_path(p, kappas=[0.1]).select(n_folds=100), "n_folds: got 100"),
     ],
