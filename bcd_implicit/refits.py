@@ -15,7 +15,7 @@ from sklearn.model_selection import KFold
 from bcd_implicit.bcd import Callback, solve
 from bcd_implicit.parallel import Progress, in_parallel, silent
 from bcd_implicit.problem import Iterate, TrainingProblem
-from bcd_implicit.result import BcdResult
+from bcd_implicit.result import BcdResult, Status
 
 # Once a cycle lowers the objective by less than this share of the targets' variance, times the tolerance, a refit has
 # settled: where the loss comes near zero, a relative change of it says little.
@@ -77,7 +77,9 @@ def run_refit(
         it = smaller.at_equilibrium(it)
     variance = 0.5 * float(smaller.Y.var(axis=1).sum())
     settled = _settled(options["tol"] * NEGLIGIBLE * variance)
-    return solve(smaller, start=it, random_state=random_state, callback=settled, **options)
+    result = solve(smaller, start=it, random_state=random_state, callback=settled, **options)
+    # Nobody but the callback stops it, and that is how a refit converges.
+    return replace(result, status=Status.CONVERGED) if result.status is Status.STOPPED else result
 
 
 def _settled(least: float) -> Callback:
