@@ -83,10 +83,13 @@ class PathResult:
 
         Where it is in to the end ``inf``, or 0 in constraint form, in which the radius falls.
         """
-        supports, kappas = self.supports, self.kappas
-        last = len(kappas) - 1 - supports[::-1].argmax(axis=0)
-        end = np.where(supports.any(axis=0), last + 1, 0)
-        return np.append(kappas, self._beyond)[end]
+        return np.append(self.kappas, self._beyond)[self._last + 1]
+
+    @property
+    def _last(self) -> np.ndarray:
+        """The last place on the path at which an input is in; -1 where it never is. Shape (p,)."""
+        supports = self.supports
+        return np.where(supports.any(axis=0), len(supports) - 1 - supports[::-1].argmax(axis=0), -1)
 
     @property
     def _beyond(self) -> float:
@@ -141,11 +144,9 @@ class PathResult:
 
     def _order(self) -> tuple[np.ndarray, np.ndarray]:
         """The inputs, those that stay longest first, and their norms at the last kappa at which they are in."""
-        supports, norms = self.supports, self.column_norms
-        last = len(supports) - 1 - supports[::-1].argmax(axis=0)
-        last_norms = norms[last, np.arange(norms.shape[1])]
-        never = ~supports.any(axis=0)
-        return np.lexsort((-last_norms, -np.where(never, -1, last))), last_norms
+        last, norms = self._last, self.column_norms
+        last_norms = np.where(last >= 0, norms[last, np.arange(norms.shape[1])], 0.0)
+        return np.lexsort((-last_norms, -last)), last_norms
 
     def frequencies(
         self,
@@ -429,9 +430,7 @@ def reference_kappa(
     it = _two_cycles(problem, method, random_state, options)
     block = METHODS[method].matrices_block(without_group_lasso(problem), it)
     gradient = block.gradient_of_groups(problem.with_grouped(it, np.zeros_like(problem.grouped(it))))
-    groups = problem.group_lasso.groups
-    weighted = groups.weights > 0
-    return float((problem.group_lasso.norm.dual(gradient, groups)[weighted] / groups.weights[weighted]).max())
+    return problem.group_lasso.steepest(gradient)
 
 
 def _two_cycles(problem: TrainingProblem, method: str, random_state: int | None, options: dict[str, Any]) -> Iterate:

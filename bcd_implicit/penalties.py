@@ -81,6 +81,11 @@ class GroupLasso:
         """The weighted sum of the groups' norms."""
         return float(self.groups.weights @ self.norm.of(B, self.groups))
 
+    def steepest(self, G: np.ndarray) -> float:
+        """The largest dual norm over weight, of the groups that have a weight."""
+        weighted = self.groups.weights > 0
+        return float((self.norm.dual(G, self.groups)[weighted] / self.groups.weights[weighted]).max())
+
     def facet(self, B: np.ndarray) -> Facet:
         """Where the sum of norms is smooth, at B."""
         return self.norm.facet(B, self.groups)
@@ -187,13 +192,13 @@ class GroupLassoConstraint(GroupLasso):
     def conjugate(self, G: np.ndarray, ridge: float | np.ndarray = 0.0) -> float:
         """Sup over feasible B of <G, B> - 1/2 sum_i ridge_i ||row i of B||^2."""
         ridge = np.broadcast_to(np.asarray(ridge, dtype=float), len(G))
-        groups, least = self.groups, self._steepest(G[ridge == 0])
+        groups, least = self.groups, self.steepest(G[ridge == 0])
         if np.any(G[ridge == 0][:, groups.spread(groups.weights == 0)]):
             return np.inf  # not bounded
         if (ridge == ridge[0]).all() and ridge[0] > 0:
             B = self.prox(G / ridge[0])
             return float(np.sum(G * B) - 0.5 * ridge[0] * np.sum(B * B))
-        most = self._steepest(G)
+        most = self.steepest(G)
         if (ridge == 0).all():
             return self.kappa * most
 
@@ -206,11 +211,6 @@ class GroupLassoConstraint(GroupLasso):
         found = minimize_scalar(bound, bounds=(least, most), method="bounded", options={"xatol": 1e-12 * most})
         return min(float(found.fun), bound(least), bound(most))
 
-    def _steepest(self, G: np.ndarray) -> float:
-        """The largest dual norm over weight, of the groups that have a weight."""
-        weighted = self.groups.weights > 0
-        return float((self.norm.dual(G, self.groups)[weighted] / self.groups.weights[weighted]).max())
-
     def dual_scale(self, G: np.ndarray) -> float:
         """The conjugate is finite everywhere: no scaling is needed."""
         return 1.0
@@ -220,7 +220,7 @@ class GroupLassoConstraint(GroupLasso):
 
         Zero while the constraint is not active.
         """
-        return self._steepest(G) if self.binds(B, 1e-6) else 0.0
+        return self.steepest(G) if self.binds(B, 1e-6) else 0.0
 
     def binds(self, B: np.ndarray, tol: float = 1e-12) -> bool:
         """Whether B lies on the boundary, to the relative tolerance."""

@@ -403,8 +403,8 @@ class TrainingProblem:
             )
         return it
 
-    def model(self, it: Iterate) -> ImplicitModel:
-        """The iterate's matrices as a model."""
+    def model(self, it: Iterate, input_names: Sequence[str] | None = None) -> ImplicitModel:
+        """The iterate's matrices as a model; the inputs have the problem's names unless given."""
         return ImplicitModel(
             it.A,
             it.B,
@@ -413,7 +413,7 @@ class TrainingProblem:
             it.D,
             it.d,
             self.activation,
-            input_names=self.input_names,
+            input_names=self.input_names if input_names is None else input_names,
             output_names=self.output_names,
         )
 

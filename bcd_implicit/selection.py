@@ -53,8 +53,8 @@ class Selection:
         The refit on the support alone, without group lasso, on all samples; for an empty support the targets' means.
     table : DataFrame
         A row a candidate: kappa, n_selected, what the rule looked at, chosen (before the score tests), inputs. The
-        rules by cross-validation
-        show error with its standard error, and by how much it is above the best one's, with the standard error of that.
+        rules by cross-validation show error with its standard error, and by how much it is above the best one's, with
+        the standard error of that.
     rule : str
         Or "n_features" where their number was given.
     input_names : list of str
@@ -79,17 +79,7 @@ class Selection:
         it = self.result.iterate
         if it.B.shape[1] < len(self.support):
             it = extend(it, self.support)
-        return ImplicitModel(
-            it.A,
-            it.B,
-            it.b,
-            it.C,
-            it.D,
-            it.d,
-            self.result.problem.activation,
-            input_names=self.input_names,
-            output_names=self.result.problem.output_names,
-        )
+        return self.result.problem.model(it, self.input_names)
 
     def __repr__(self) -> str:
         size = f"{int(self.support.sum())} of {len(self.support)}"
@@ -135,8 +125,9 @@ class Evidence:
         self.supports = supports[self.candidates]
         if len(self.supports) == 1 and path.supports.any():
             # All supports of the path are too large.
-            self.candidates = np.append(path.nearest(path.longest(settings.max_features)), self.candidates)
-            self.supports = np.vstack([path.longest(settings.max_features), self.supports])
+            longest = path.longest(settings.max_features)
+            self.candidates = np.append(path.nearest(longest), self.candidates)
+            self.supports = np.vstack([longest, self.supports])
         self.sizes = self.supports.sum(axis=1)
 
     @cached_property
