@@ -293,12 +293,12 @@ class PathResult:
         support = choice.support
         if level is not None and n_features is None:
             support = polish(evidence, support, level)
-        final = grow(evidence, support) if grow_hidden else evidence.refit_on(support)
+        final, grown = grow(evidence, support) if grow_hidden else (evidence.refit_on(support), None)
 
         on_progress(0.9, "refitting on the chosen inputs")
         index = self.nearest(support)
         options |= {"max_cycles": 6 * max_cycles, "tol": tol / 5}
-        start = self.results[index].iterate
+        start = self.results[index].iterate if grown is None else grown
         result = run_refit(self.problem, final, start, random_state, options) or mean_model(self.results[index])
         on_progress(1.0, "chosen")
         names = np.array(self.problem.input_names, dtype=object)

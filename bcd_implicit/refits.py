@@ -60,8 +60,8 @@ def run_refit(
 ) -> BcdResult | None:
     """Solve it, from an iterate on all inputs; None for an empty support.
 
-    Hidden features that the start does not have begin with random rows of B and do not reach the output. A start that
-    knows none of the inputs is of no use: then a random one takes its place.
+    The start may be of other samples. Hidden features that it does not have begin with random rows of B and do not
+    reach the output. A start that knows none of the inputs is of no use: then a random one takes its place.
     """
     if not what.support.any():
         return None
@@ -73,8 +73,9 @@ def run_refit(
     elif n != what.n_hidden:
         A, C = fresh.A.copy(), fresh.C.copy()
         A[:n, :n], C[:, :n] = it.A, it.C
-        it = it.replace(A=A, B=np.vstack([it.B, fresh.B[n:]]), b=np.concatenate([it.b, fresh.b[n:]]), C=C, X=fresh.X)
-        it = smaller.at_equilibrium(it)
+        it = it.replace(A=A, B=np.vstack([it.B, fresh.B[n:]]), b=np.concatenate([it.b, fresh.b[n:]]), C=C)
+    if it.X.shape != fresh.X.shape:
+        it = smaller.at_equilibrium(it.replace(X=fresh.X))
     variance = 0.5 * float(smaller.Y.var(axis=1).sum())
     settled = _settled(options["tol"] * NEGLIGIBLE * variance)
     result = solve(smaller, start=it, random_state=random_state, callback=settled, **options)
@@ -102,6 +103,46 @@ def mean_model(result: BcdResult) -> BcdResult:
     return replace(result, iterate=problem.at_equilibrium(Iterate(**zeros)))
 
 
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Some samples to train on and others to judge by, of a problem on all inputs and samples."""
+
+    problem: TrainingProblem
+    train: np.ndarray
+    test: np.ndarray
+
+    def run(
+        self, chain: Sequence[Refit], random_state: int | None, options: dict[str, Any], start: Iterate | None = None
+    ) -> tuple[np.ndarray, Iterate]:
+        """Squared error of the test samples under every refit, (n_refits, n_test), and the last iterate.
+
+        The models are trained one after the other along the chain, each from the one before and the first, unless there
+        is a start, from a random one, so that no parameter has seen the samples that it is judged on. Outputs are
+        scaled to unit variance.
+        """
+        problem, test = self.problem, self.test
+        variance = problem.Y.var(axis=1)
+        weights = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0) / problem.n_outputs
+        errors = np.zeros((len(chain), len(test)))
+        training = problem.subset(self.train)
+        it = training.replace(n_hidden=chain[0].n_hidden).initial(random_state) if start is None else start
+        for i, what in enumerate(chain):
+            result = run_refit(training, what, it, random_state, options)
+            if result is not None:
+                it = extend(result.iterate, what.support)
+                prediction = result.model.predict(problem.U[what.support][:, test].T).T
+            else:
+                prediction = training.Y.mean(axis=1, keepdims=True) * problem.fit_intercept
+            errors[i] = weights @ (prediction - problem.Y[:, test]) ** 2
+        return errors, it
+
+
+def folds(problem: TrainingProblem, n_folds: int, random_state: int | None) -> list[Fold]:
+    """The folds of a cross-validation, shuffled."""
+    parts = KFold(n_folds, shuffle=True, random_state=random_state).split(problem.U.T)
+    return [Fold(problem, train, test) for train, test in parts]
+
+
 def cross_validate(
     problem: TrainingProblem,
     chain: Sequence[Refit],
@@ -110,41 +151,11 @@ def cross_validate(
     options: dict[str, Any],
     n_jobs: int | None = None,
     on_progress: Progress = silent,
-    first: int | None = None,
 ) -> np.ndarray:
-    """Squared error of every sample under every refit: shape (n_refits, m), or fewer samples of the ``first`` folds.
-
-    In each fold the models are trained afresh on the other folds, one after the other along the chain, each from the
-    one before, so that no parameter has seen the samples that it is judged on. Outputs are scaled to unit variance.
-    """
-    folds = list(KFold(n_folds, shuffle=True, random_state=random_state).split(problem.U.T))[:first]
-    jobs = [(problem, chain, train, test, random_state, options) for train, test in folds]
+    """Squared error of every sample under every refit, by :meth:`Fold.run` in every fold: shape (n_refits, m)."""
     errors = np.zeros((len(chain), problem.n_samples))
-    for (_, test), part in zip(folds, in_parallel(_fold_errors, jobs, n_jobs, on_progress), strict=True):
-        errors[:, test] = part
-    return errors[:, np.sort(np.concatenate([test for _, test in folds]))]
-
-
-def _fold_errors(
-    problem: TrainingProblem,
-    chain: Sequence[Refit],
-    train: np.ndarray,
-    test: np.ndarray,
-    random_state: int | None,
-    options: dict[str, Any],
-) -> np.ndarray:
-    """Squared error of the test samples under every refit: (n_refits, n_test)."""
-    variance = problem.Y.var(axis=1)
-    weights = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0) / problem.n_outputs
-    errors = np.zeros((len(chain), len(test)))
-    training = problem.subset(train)
-    it = training.replace(n_hidden=chain[0].n_hidden).initial(random_state)
-    for i, what in enumerate(chain):
-        result = run_refit(training, what, it, random_state, options)
-        if result is not None:
-            it = extend(result.iterate, what.support)
-            prediction = result.model.predict(problem.U[what.support][:, test].T).T
-        else:
-            prediction = training.Y.mean(axis=1, keepdims=True) * problem.fit_intercept
-        errors[i] = weights @ (prediction - problem.Y[:, test]) ** 2
+    parts = folds(problem, n_folds, random_state)
+    jobs = [(fold, chain, random_state, options) for fold in parts]
+    for fold, (part, _) in zip(parts, in_parallel(Fold.run, jobs, n_jobs, on_progress), strict=True):
+        errors[:, fold.test] = part
     return errors

@@ -23,7 +23,7 @@ from scipy.special import gammaln
 from bcd_implicit.model import ImplicitModel
 from bcd_implicit.parallel import Progress, in_parallel, silent
 from bcd_implicit.problem import Iterate
-from bcd_implicit.refits import Refit, cross_validate, extend, run_refit
+from bcd_implicit.refits import Refit, cross_validate, extend, folds, run_refit
 from bcd_implicit.result import BcdResult
 from bcd_implicit.significance import entry_p_values
 
@@ -176,15 +176,10 @@ class Evidence:
         ridge = self.ridge if ridge_hidden is None else ridge_hidden
         return Refit(support, n_hidden or self.path.problem.n_hidden, ridge)
 
-    def cross_validate(
-        self, chain: Sequence[Refit], noun: str, low: float, high: float, first: int | None = None
-    ) -> np.ndarray:
-        """Errors of refits, each from the one before; progress goes from ``low`` to ``high``.
-
-        With ``first``, of so many folds only.
-        """
+    def cross_validate(self, chain: Sequence[Refit], noun: str, low: float, high: float) -> np.ndarray:
+        """Errors of refits, each from the one before; progress goes from ``low`` to ``high``."""
         s, told = self.settings, self._progress(noun, low, high)
-        return cross_validate(self.path.problem, chain, s.n_folds, s.random_state, s.options, s.n_jobs, told, first)
+        return cross_validate(self.path.problem, chain, s.n_folds, s.random_state, s.options, s.n_jobs, told)
 
     def _progress(self, noun: str, low: float, high: float) -> Progress:
         return lambda share, text: self.settings.on_progress(low + (high - low) * share, f"{noun} {text}")
@@ -234,30 +229,32 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
     return support
 
 
-def grow(evidence: Evidence, support: np.ndarray) -> Refit:
-    """The refit on a support with as many hidden features as the samples favour.
+def grow(evidence: Evidence, support: np.ndarray) -> tuple[Refit, Iterate | None]:
+    """The refit on a support with as many hidden features as the samples favour, and where to start it.
 
     They are doubled while that takes a hundredth of the targets' variance off the error on the first fold's samples,
-    and more than a standard error of the difference. One fold will do: these gains are large, and the fits dear.
+    and more than a standard error of the difference. One fold will do: these gains are large, and the fits dear. The
+    model of that fold is the start; none where nothing was gained.
     A user's constraints may not fit another number of features: then it stays.
     """
-    best = evidence.refit_on(support)
-    if not support.any() or evidence.path.problem.constraints:
-        return best
+    problem, s = evidence.path.problem, evidence.settings
+    best, start = evidence.refit_on(support), None
+    if not support.any() or problem.constraints:
+        return best, start
+    fold = folds(problem, s.n_folds, s.random_state)[0]
+    (errors,), it = fold.run([best], s.random_state, s.options)
     for step in range(MOST_DOUBLINGS):
         n = 2 * best.n_hidden
-        if n > evidence.path.problem.n_samples // 4:
+        if n > problem.n_samples // 4 or errors.mean() <= LEAST_GAIN:
             break
+        s.on_progress(0.6 + 0.3 * step / MOST_DOUBLINGS, f"{n} hidden features")
         larger = evidence.refit_on(support, n)
-        low, high = (0.6 + 0.3 * k / MOST_DOUBLINGS for k in (step, step + 1))
-        errors = evidence.cross_validate([best, larger], f"{n} hidden features, fold", low, high, first=1)
-        gain = errors[0] - errors[1]
+        (those,), it = fold.run([larger], s.random_state, s.options, it)
+        gain = errors - those
         if gain.mean() <= max(LEAST_GAIN, gain.std(ddof=1) / np.sqrt(len(gain))):
             break
-        best = larger
-        if errors[1].mean() <= LEAST_GAIN:
-            break
-    return best
+        best, start, errors = larger, it, those
+    return best, start
 
 
 @dataclass(frozen=True)
