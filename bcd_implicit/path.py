@@ -208,7 +208,7 @@ class PathResult:
         random_state: int | None = 0,
         method: str = "prox-linear",
         max_cycles: int = 100,
-        tol: float = 1e-2,
+        tol: float = 5e-2,
         ridges: Sequence[float] | None = None,
         n_jobs: int | None = None,
         on_progress: Progress = silent,
@@ -246,7 +246,8 @@ class PathResult:
         method : str
             The loop of the refits. The prox-linear loop by default, whatever walked the path: it fits better.
         max_cycles, tol
-            Of each fit in cross-validation. The final refit may take six times the cycles, to a fifth of tol.
+            Of each fit in cross-validation; those of score tests and of growing go to a fifth of tol. The final refit
+            goes to a twentieth, in up to six times the cycles.
         ridges : sequence of float, optional
             Values of ``ridge_hidden`` for the refits, of which cross-validation chooses one: noisy data want more
             than the path needs. By default the problem's own, and 30 and 1000 times that.
@@ -297,7 +298,7 @@ class PathResult:
 
         on_progress(0.9, "refitting on the chosen inputs")
         index = self.nearest(support)
-        options |= {"max_cycles": 6 * max_cycles, "tol": tol / 5}
+        options |= {"max_cycles": 6 * max_cycles, "tol": tol / 20}
         start = self.results[index].iterate if grown is None else grown
         result = run_refit(self.problem, final, start, random_state, options) or mean_model(self.results[index])
         on_progress(1.0, "chosen")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 # Inputs that may enter or leave after the choice; how often hidden features are doubled, and what share of the targets'
 # variance a doubling must explain.
-MOST_STEPS, MOST_DOUBLINGS, LEAST_GAIN = 100, 3, 0.01
+MOST_STEPS, MOST_DOUBLINGS, LEAST_GAIN = 100, 3, 0.02
 # So many of the weakest groups are tested for leaving.
 MOST_TESTED = 20
 
@@ -98,6 +98,11 @@ class Settings:
     ridges: Sequence[float]
     options: dict[str, Any]
     on_progress: Progress = silent
+
+    @property
+    def finer(self) -> dict[str, Any]:
+        """The options of fits that are looked at more closely than the many of a cross-validation."""
+        return self.options | {"tol": self.options["tol"] / 5}
 
 
 class Evidence:
@@ -201,7 +206,7 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
     always = groups.weights == 0
 
     def fit(support: np.ndarray, start: Iterate) -> BcdResult | None:
-        return run_refit(problem, evidence.refit_on(support), start, s.random_state, s.options)
+        return run_refit(problem, evidence.refit_on(support), start, s.random_state, s.finer)
 
     it = path.results[path.nearest(support)].iterate
     result = fit(support, it)
@@ -232,7 +237,7 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
 def grow(evidence: Evidence, support: np.ndarray) -> tuple[Refit, Iterate | None]:
     """The refit on a support with as many hidden features as the samples favour, and where to start it.
 
-    They are doubled while that takes a hundredth of the targets' variance off the error on the first fold's samples,
+    They are doubled while that takes a fiftieth of the targets' variance off the error on the first fold's samples,
     and more than a standard error of the difference. One fold will do: these gains are large, and the fits dear. The
     model of that fold is the start; none where nothing was gained.
     A user's constraints may not fit another number of features: then it stays.
@@ -242,14 +247,14 @@ def grow(evidence: Evidence, support: np.ndarray) -> tuple[Refit, Iterate | None
     if not support.any() or problem.constraints:
         return best, start
     fold = folds(problem, s.n_folds, s.random_state)[0]
-    (errors,), it = fold.run([best], s.random_state, s.options)
+    (errors,), it = fold.run([best], s.random_state, s.finer)
     for step in range(MOST_DOUBLINGS):
         n = 2 * best.n_hidden
         if n > problem.n_samples // 4 or errors.mean() <= LEAST_GAIN:
             break
         s.on_progress(0.6 + 0.3 * step / MOST_DOUBLINGS, f"{n} hidden features")
         larger = evidence.refit_on(support, n)
-        (those,), it = fold.run([larger], s.random_state, s.options, it)
+        (those,), it = fold.run([larger], s.random_state, s.finer, it)
         gain = errors - those
         if gain.mean() <= max(LEAST_GAIN, gain.std(ddof=1) / np.sqrt(len(gain))):
             break
