@@ -361,9 +361,10 @@ class Standardization:
     target_scale: np.ndarray
 
     @classmethod
-    def fit(cls, U: np.ndarray, Y: np.ndarray) -> Standardization:
+    def fit(cls, U: np.ndarray, Y: np.ndarray, sample_weight: np.ndarray | None = None) -> Standardization:
         """Measure means and standard deviations of U (m, p) and Y (m, q)."""
-        inputs, targets = StandardScaler().fit(U), StandardScaler().fit(Y)
+        inputs = StandardScaler().fit(U, sample_weight=sample_weight)
+        targets = StandardScaler().fit(Y, sample_weight=sample_weight)
         return cls(inputs.mean_, inputs.scale_, targets.mean_, targets.scale_)
 
     def apply(self, U: np.ndarray, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -24,11 +24,12 @@ NEGLIGIBLE = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Refit:
-    """What to fit: the inputs (mask), the number of hidden features, the ridge on (A, B)."""
+    """What to fit: the inputs (mask), the number of hidden features, the ridge on (A, B), and, if given, on (C, D)."""
 
     support: np.ndarray
     n_hidden: int
     ridge_hidden: float
+    ridge: float | None = None
 
     def problem(self, problem: TrainingProblem) -> TrainingProblem:
         """The training problem of the refit: no groups, and D in the output block unless a user's constraint acts."""
@@ -39,6 +40,7 @@ class Refit:
             group_over=problem.group_over if problem.constraints else "B",
             n_hidden=self.n_hidden,
             ridge_hidden=self.ridge_hidden,
+            ridge=problem.ridge if self.ridge is None else self.ridge,
         )
         return problem.subset(inputs=self.support)
 
