@@ -162,7 +162,9 @@ class _Trained(BaseEstimator):
             raise InvalidInputError("alpha", "is empty", "Give a number, or a list to choose from")
         n_folds = min(check_number("n_folds", self.n_folds, 2, integer=True), problem.n_samples // 2)
         self.cv_errors_ = None
-        if len(alphas) == 1 or n_folds < 2:  # three samples cannot be divided; the strongest regularisation is the safe one
+        if (
+            len(alphas) == 1 or n_folds < 2
+        ):  # three samples cannot be divided; the strongest regularisation is the safe one
             return alphas[0]
         everything = np.ones(problem.n_inputs, dtype=bool)
         chain = [Refit(everything, problem.n_hidden, alpha, alpha) for alpha in alphas]

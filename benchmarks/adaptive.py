@@ -2,8 +2,7 @@
 
     python benchmarks/adaptive.py [--seeds 0 1 ...] [--n-jobs 2]
 
-The second path multiplies each column's norm by a weight, inversely proportional to the column's norm at the first
-kappa of the first path (Zou 2006; Wang and Leng 2008 for groups). Shown is on how many paths one of the supports is
+The second path is that of :meth:`PathResult.reweighted`. Shown is on how many paths one of the supports is
 exactly the true one, and by how many inputs the nearest support is wrong on average.
 """
 
@@ -23,8 +22,6 @@ from bcd_implicit.datasets import make_column_sparse
 from bcd_implicit.parallel import in_parallel
 
 FAMILIES = ["noise 2", "50 samples", "friedman1, 200 samples, 15 inputs"]
-# A column that is zero at the first kappa gets this share of the largest norm.
-LEAST_NORM = 1e-3
 
 
 def draw(family: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -46,10 +43,7 @@ def run(family: str, seed: int) -> tuple[int, int]:
     warnings.simplefilter("ignore", bi.ConvergenceWarning)
     U, Y, true = draw(family, seed)
     path = bi.kappa_path(bi.TrainingProblem(U, Y, 10, pass_through=False), random_state=seed)
-    norms = path.column_norms[0]
-    weights = norms.max() / np.maximum(norms, LEAST_NORM * norms.max())
-    weighted = bi.TrainingProblem(U, Y, 10, pass_through=False, group_weights=weights)
-    return distance(path, true), distance(bi.kappa_path(weighted, random_state=seed), true)
+    return distance(path, true), distance(path.reweighted(random_state=seed), true)
 
 
 def main() -> None:
