@@ -1,5 +1,7 @@
 """Sample weights: the same as repeated samples, in every formula; and the same by every solver."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from bcd_implicit.bcd import METHODS
 from bcd_implicit.blocks import make_block
 from bcd_implicit.path import kappa_path, reference_kappa
 from bcd_implicit.refits import Refit, folds, mean_model, run_refit
+from bcd_implicit.selection import RULES
 from bcd_implicit.significance import entry_p_values
 
 SIZE = (4, 6, 3, 30)
@@ -240,6 +243,30 @@ def test_refits_and_their_errors_are_weighted():
     mean = np.average(problem.Y, axis=1, weights=weights)[:, None]
     variance = np.average((problem.Y - mean) ** 2, axis=1, weights=weights)[:, None]
     np.testing.assert_allclose(errors[0], np.mean((problem.Y[:, fold.test] - centre) ** 2 / variance, axis=0))
+
+
+@pytest.mark.parametrize("rule", ["min", "bic"])
+def test_rules_weigh_the_errors(rule):
+    weights = np.where(np.arange(30) < 3, 100.0, 1.0)
+    problem = random_problem(SIZE, sample_weight=weights)
+    heavy_first = np.where(weights > 1, 0.1, 1.0)  # misses of a candidate that is good where the weight is
+    misses = np.array([heavy_first, 1.1 - heavy_first])
+    results = [
+        SimpleNamespace(problem=SimpleNamespace(prediction=lambda it: it), iterate=problem.Y + miss) for miss in misses
+    ]
+    evidence = SimpleNamespace(
+        path=SimpleNamespace(problem=problem),
+        errors=misses**2,
+        refits=results,
+        sizes=np.array([2, 2]),
+        supports=np.array([[1, 1, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0]], dtype=bool),
+    )
+    assert (misses**2).mean(axis=1).argmin() == 1  # without weights the other one would be chosen
+    choice = RULES[rule](evidence)
+    np.testing.assert_array_equal(choice.support, evidence.supports[0])
+    if rule == "min":
+        np.testing.assert_allclose(choice.columns["error"], np.average(misses**2, axis=1, weights=weights))
+        np.testing.assert_allclose(choice.columns["standard_error"], problem.standard_error(misses**2))
 
 
 @pytest.fixture(scope="module")
