@@ -62,12 +62,14 @@ class Activation:
         """g*(z), elementwise; its derivative is phi."""
         raise NotImplementedError
 
-    def cvxpy_g_rest(self, x: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
-        """Sum of g(x) - quadratic_part/2 x^2, and the constraints of g's domain."""
+    def cvxpy_g_rest(
+        self, x: cp.Expression, weights: float | np.ndarray = 1.0
+    ) -> tuple[cp.Expression, list[cp.Constraint]]:
+        """Sum of weights * (g(x) - quadratic_part/2 x^2), a weight a column, and the constraints of g's domain."""
         raise NotImplementedError
 
-    def cvxpy_g_conjugate(self, z: cp.Expression) -> cp.Expression:
-        """Sum of g*(z)."""
+    def cvxpy_g_conjugate(self, z: cp.Expression, weights: float | np.ndarray = 1.0) -> cp.Expression:
+        """Sum of weights * g*(z), a weight a column."""
         raise NotImplementedError
 
     def divergence(self, x: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -81,6 +83,11 @@ class Activation:
 
     def __repr__(self) -> str:
         return f"<activation {self.name}>"
+
+
+def _sum_squares(x: cp.Expression, weights: float | np.ndarray) -> cp.Expression:
+    """Sum of weights * x^2, a weight a column."""
+    return cp.sum_squares(cp.multiply(np.broadcast_to(np.sqrt(weights), x.shape), x))
 
 
 def _inside(x: np.ndarray, low: float, high: float, value: np.ndarray) -> np.ndarray:
@@ -113,11 +120,11 @@ class Relu(Activation):
     def g_conjugate(self, z):
         return 0.5 * np.maximum(z, 0.0) ** 2
 
-    def cvxpy_g_rest(self, x):
+    def cvxpy_g_rest(self, x, weights=1.0):
         return cp.Constant(0.0), [x >= 0]
 
-    def cvxpy_g_conjugate(self, z):
-        return 0.5 * cp.sum_squares(cp.pos(z))
+    def cvxpy_g_conjugate(self, z, weights=1.0):
+        return 0.5 * _sum_squares(cp.pos(z), weights)
 
 
 class LeakyRelu(Activation):
@@ -152,11 +159,11 @@ class LeakyRelu(Activation):
         z = np.asarray(z, dtype=float)
         return 0.5 * np.where(z > 0, z**2, self.slope * z**2)
 
-    def cvxpy_g_rest(self, x):
-        return 0.5 * (1 / self.slope - 1) * cp.sum_squares(cp.neg(x)), []
+    def cvxpy_g_rest(self, x, weights=1.0):
+        return 0.5 * (1 / self.slope - 1) * _sum_squares(cp.neg(x), weights), []
 
-    def cvxpy_g_conjugate(self, z):
-        return 0.5 * cp.sum_squares(cp.pos(z)) + 0.5 * self.slope * cp.sum_squares(cp.neg(z))
+    def cvxpy_g_conjugate(self, z, weights=1.0):
+        return 0.5 * _sum_squares(cp.pos(z), weights) + 0.5 * self.slope * _sum_squares(cp.neg(z), weights)
 
 
 class Clip(Activation):
@@ -185,11 +192,11 @@ class Clip(Activation):
         size = np.abs(z)
         return np.where(size <= 1, 0.5 * size**2, size - 0.5)
 
-    def cvxpy_g_rest(self, x):
+    def cvxpy_g_rest(self, x, weights=1.0):
         return cp.Constant(0.0), [x >= -1, x <= 1]
 
-    def cvxpy_g_conjugate(self, z):
-        return 0.5 * cp.sum(cp.huber(z, 1))
+    def cvxpy_g_conjugate(self, z, weights=1.0):
+        return 0.5 * cp.sum(cp.multiply(np.broadcast_to(weights, z.shape), cp.huber(z, 1)))
 
 
 class Identity(Activation):
@@ -216,11 +223,11 @@ class Identity(Activation):
     def g_conjugate(self, z):
         return 0.5 * np.asarray(z, dtype=float) ** 2
 
-    def cvxpy_g_rest(self, x):
+    def cvxpy_g_rest(self, x, weights=1.0):
         return cp.Constant(0.0), []
 
-    def cvxpy_g_conjugate(self, z):
-        return 0.5 * cp.sum_squares(z)
+    def cvxpy_g_conjugate(self, z, weights=1.0):
+        return 0.5 * _sum_squares(z, weights)
 
 
 ACTIVATIONS: dict[str, Activation] = {a.name: a for a in (Relu(), LeakyRelu(), Clip(), Identity())}

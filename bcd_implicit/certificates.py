@@ -10,6 +10,8 @@ of the data term f at T' (the point with its intercept re-solved, so that unpena
     optimum >= -f*(s V) - h*(-s G),    G = V W' the gradient,  0 <= s <= 1,
 
 where s scales V into the domain of h* when there is no ridge to make h* finite everywhere.
+
+Means over samples are weighted: omega_k, the share of sample k, is 1/m without weights.
 """
 
 from __future__ import annotations
@@ -86,7 +88,7 @@ def _nothing(problem: TrainingProblem, it: Iterate) -> float:
 
 
 def _loss_of_zero(problem: TrainingProblem) -> float:
-    return problem.loss.value(np.zeros_like(problem.Y), problem.Y) / problem.n_samples
+    return float(problem.loss.value(np.zeros_like(problem.Y), problem.Y) @ problem.shares)
 
 
 def _ratio(size: float, reference: float) -> float:
@@ -96,18 +98,18 @@ def _ratio(size: float, reference: float) -> float:
 def output_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
     """Certificate of (C, D, d) for fixed X: a ridge regression, so the gap is exact, 1/2 tr(G H^-1 G').
 
-    G is the gradient and H the Hessian of one output row, [X; U; 1] times its transpose over m, plus the ridge.
+    G is the gradient and H the Hessian of one output row, the mean of [x; u; 1] times its transpose, plus the ridge.
     """
-    m = problem.n_samples
-    W = _regressors(it.X, problem.U if problem.D_is_output else None, problem.fit_intercept, m)
+    roots = np.sqrt(problem.shares)
+    W = _regressors(it.X, problem.U if problem.D_is_output else None, problem.fit_intercept) * roots
     n_penalised = len(W) - int(problem.fit_intercept)
     ridge = problem.ridge * (np.arange(len(W)) < n_penalised)
     theta = _regressors_coefficients(
         it.C, it.D if problem.D_is_output else None, it.d if problem.fit_intercept else None
     )
-    G = problem.loss.gradient(problem.prediction(it), problem.Y) @ W.T / m + theta * ridge
-    G_zero = problem.loss.gradient(np.zeros_like(problem.Y), problem.Y) @ W.T / m
-    gap = 0.5 * float(np.sum(G * _divided(G, W @ W.T / m, ridge)))
+    G = problem.loss.gradient(problem.prediction(it), problem.Y) * roots @ W.T + theta * ridge
+    G_zero = problem.loss.gradient(np.zeros_like(problem.Y), problem.Y) * roots @ W.T
+    gap = 0.5 * float(np.sum(G * _divided(G, W @ W.T, ridge)))
     return Certificate(
         gap=gap,
         scale=max(problem.objective_at_states(it), _loss_of_zero(problem)),
@@ -141,8 +143,8 @@ def _divided(G: np.ndarray, H: np.ndarray, ridge: np.ndarray) -> np.ndarray:
     return (G / unit @ vectors[:, kept] / values[kept]) @ vectors[:, kept].T / unit
 
 
-def _regressors(X: np.ndarray, U: np.ndarray | None, intercept: bool, m: int) -> np.ndarray:
-    return np.vstack([X, *([] if U is None else [U]), *([np.ones((1, m))] if intercept else [])])
+def _regressors(X: np.ndarray, U: np.ndarray | None, intercept: bool) -> np.ndarray:
+    return np.vstack([X, *([] if U is None else [U]), *([np.ones((1, X.shape[1]))] if intercept else [])])
 
 
 def _regressors_coefficients(C: np.ndarray, D: np.ndarray | None, d: np.ndarray | None) -> np.ndarray:
@@ -156,7 +158,7 @@ def state_certificate(problem: TrainingProblem, previous: Iterate, it: Iterate, 
     objective is nonnegative and F_phi(x, z) >= 1/2 (x - phi(z))^2, so with v the sample's objective
     |x*| <= (|phi(c)| + sqrt(2 v / lambda)) / (1 - ||A||_inf) in the maximum norm, c = Bu + b.
     """
-    phi, weight, m = problem.activation, problem.fenchel_weight, problem.n_samples
+    phi, weight, roots = problem.activation, problem.fenchel_weight, np.sqrt(problem.shares)
     X, c = it.X, it.B @ problem.U + it.b[:, None]
     low, high = phi.domain
     inside = np.clip(X, low, high)
@@ -170,7 +172,7 @@ def state_certificate(problem: TrainingProblem, previous: Iterate, it: Iterate, 
 
     r = gradient(inside, Z, prediction, step)
     value = (
-        0.5 * np.sum((prediction - problem.Y) ** 2, axis=0)
+        problem.loss.value(prediction, problem.Y)
         + weight * np.sum(phi.divergence(inside, Z), axis=0)
         + 0.5 * np.sum(step * (proximal @ step), axis=0)
     )
@@ -179,7 +181,7 @@ def state_certificate(problem: TrainingProblem, previous: Iterate, it: Iterate, 
         raise NotWellPosedError(f"A: ||A||_inf = {contraction:.6g} is not below 1. Scale its rows to norm_bound.")
     radius = (np.abs(phi(c)).max(axis=0) + np.sqrt(2 * np.maximum(value, 0) / weight)) / (1 - contraction)
     box_low, box_high = np.maximum(low, -radius), np.minimum(high, radius)
-    gap = float(np.sum(np.maximum(r * (inside - box_low), r * (inside - box_high)))) / m
+    gap = float(np.sum(np.maximum(r * (inside - box_low), r * (inside - box_high)), axis=0) @ problem.shares)
 
     curvature = np.linalg.norm(it.C, 2) ** 2 + weight * (1 + contraction) ** 2 + np.linalg.norm(proximal, 2)
     zero = np.clip(np.zeros_like(X), low, high)
@@ -187,8 +189,8 @@ def state_certificate(problem: TrainingProblem, previous: Iterate, it: Iterate, 
     natural = curvature * (inside - np.clip(inside - r / curvature, low, high))
     return Certificate(
         gap=gap,
-        scale=max(float(value.sum()) / m, _nothing(problem, it)),
-        kkt_residual=_ratio(float(np.linalg.norm(natural)), float(np.linalg.norm(r_zero))),
+        scale=max(float(value @ problem.shares), _nothing(problem, it)),
+        kkt_residual=_ratio(float(np.linalg.norm(natural * roots)), float(np.linalg.norm(r_zero * roots))),
         violation=float(np.abs(X - inside).max()),
     )
 
@@ -196,42 +198,46 @@ def state_certificate(problem: TrainingProblem, previous: Iterate, it: Iterate, 
 def hidden_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
     """Certificate of (A, B, b) for fixed X, and of D and d where the groups are columns of (B; D).
 
-    With V = lambda/m (phi(Z) - X), f*(s V) = lambda/m sum g(X + s (phi(Z) - X)): a point between X and phi(Z),
-    both in the domain of g, so it is finite for every s in [0, 1]. The loss of D and d, 1/(2m) ||O - R||^2 with
-    O = DU + d and R = Y - CX, adds V = (O - R)/m with f*(s V) = s^2 m/2 ||V||^2 + s <V, R>.
+    With v_k = lambda omega_k (phi(z_k) - x_k), f*(s V) = lambda sum_k omega_k g(x_k + s (phi(z_k) - x_k)): a point
+    between X and phi(Z), both in the domain of g, so it is finite for every s in [0, 1]. The loss of D and d,
+    1/2 sum_k omega_k ||o_k - r_k||^2 with O = DU + d and R = Y - CX, adds v_k = omega_k (o_k - r_k) with
+    f*(s V) = s^2/2 sum_k omega_k ||o_k - r_k||^2 + s <V, R>.
     """
-    phi, m, X = problem.activation, problem.n_samples, it.X
-    weight = problem.fenchel_weight / m
+    phi, weight, shares, X = problem.activation, problem.fenchel_weight, problem.shares, it.X
     Z = problem.preactivation(it)
-    g_X = float(np.sum(phi.g(X)))
     R, through = _through(problem, it)
 
+    def mean(values: np.ndarray) -> float:
+        """The sum over rows of the means over samples."""
+        return float(np.sum(values @ shares))
+
     def smooth(Z: np.ndarray, through: np.ndarray) -> float:
-        return weight * float(np.sum(phi.g_conjugate(Z) - X * Z)) + 0.5 / m * float(np.sum((through - R) ** 2))
+        return weight * mean(phi.g_conjugate(Z) - X * Z) + 0.5 * mean((through - R) ** 2)
 
     def gradients(Z: np.ndarray, through: np.ndarray) -> Gradients:
-        return _data_gradient(problem, weight * (phi(Z) - X), (through - R) / m, X)
+        return _data_gradient(problem, weight * (phi(Z) - X) * shares, (through - R) * shares, X)
+
+    g_X = mean(phi.g(X))
 
     primal = smooth(Z, through) + problem.hidden_regularization(it) + _ridge_of_D(problem, it)
-    Z_dual = _balance(Z, X, phi) if problem.fit_intercept else Z
-    through_dual = through - (through - R).mean(axis=1, keepdims=True) if problem.fit_intercept else through
-    phi_Z, V_through = phi(Z_dual), (through_dual - R) / m
+    Z_dual = _balance(Z, X, phi, shares) if problem.fit_intercept else Z
+    through_dual = through - problem.mean(through - R)[:, None] if problem.fit_intercept else through
+    phi_Z, miss = phi(Z_dual), through_dual - R
 
     def dual_data(s: float) -> float:
         # A convex combination, not X + s V / weight: rounding must not push it out of the domain of g.
-        hidden = -weight * float(np.sum(phi.g((1 - s) * X + s * phi_Z)))
-        return hidden - 0.5 * m * s**2 * float(np.sum(V_through**2)) - s * float(np.sum(V_through * R))
+        return -weight * mean(phi.g((1 - s) * X + s * phi_Z)) - 0.5 * s**2 * mean(miss**2) - s * mean(miss * R)
 
     at_dual, at_zero = gradients(Z_dual, through_dual), gradients(np.zeros_like(X), np.zeros_like(R))
     gap = primal - _best_dual(problem, dual_data, -at_dual.A, -at_dual.groups)
     return Certificate(
         gap=max(gap, 0.0),
-        # The block's own nonnegative part, lambda/m sum F + regularisation, here and at A = B = b = 0.
+        # The block's own nonnegative part, the Fenchel term + regularisation, here and at A = B = b = 0.
         scale=max(
             weight * g_X + smooth(np.zeros_like(X), np.zeros_like(R)), weight * g_X + primal, _nothing(problem, it)
         ),
         kkt_residual=_prox_residual(
-            problem, it, gradients(Z, through), at_zero, max(weight, 1 / m) if problem.stacked else weight
+            problem, it, gradients(Z, through), at_zero, max(weight, 1.0) if problem.stacked else weight
         ),
         violation=problem.violation(it),
     )
@@ -257,17 +263,17 @@ def prox_linear_certificate(
 ) -> Certificate:
     """Certificate of (A, B, b) in the prox-linear block, linearised at the equilibrium ``base``.
 
-    The smooth part is 1/2 ||y - J dT||^2 with rows (r_k - C N_k dT w_k)/sqrt(m) and sqrt(mu/m) dT w_k, so with
-    V = J dT - y, f*(s V) = s^2/2 ||V||^2 + s <V, y>. J is applied sample by sample; no Gram matrix is formed.
+    The smooth part is 1/2 ||y - J dT||^2 with rows sqrt(omega_k) (r_k - C N_k dT w_k) and sqrt(mu omega_k) dT w_k, so
+    with V = J dT - y, f*(s V) = s^2/2 ||V||^2 + s <V, y>. J is applied sample by sample; no Gram matrix is formed.
     Where the groups are columns of (B; D), dO = dD u_k + dd is added to the outputs.
     ``responses`` are :func:`equilibrium_responses` at the base, for who certifies several points.
     """
-    m, n, U, X, stacked = problem.n_samples, problem.n_hidden, problem.U, base.X, problem.stacked
+    shares, n, U, X, stacked = problem.shares, problem.n_hidden, problem.U, base.X, problem.stacked
     r = problem.Y - problem.prediction(base)
     # C = QR: without D, outputs outside the range of C do not answer, and are a constant.
     Q, _ = np.linalg.qr(base.C)
     target = r if stacked else Q.T @ r
-    constant = 0.0 if stacked else float(np.sum(r**2) - np.sum(target**2))
+    constant = 0.0 if stacked else float(np.sum(r**2 @ shares) - np.sum(target**2 @ shares))
     responses = responses or equilibrium_responses(problem, base)
 
     def linear(dZ: np.ndarray, dO: np.ndarray) -> np.ndarray:
@@ -279,13 +285,13 @@ def prox_linear_certificate(
         """V W' pulled back to the preactivations: gradient with respect to dZ (n, m); miss = linear(..) - target."""
         inside = Q.T @ miss if stacked else miss
         pulled = [np.einsum("rjk,rk->jk", J, inside[:, part]) for part, J in responses()]
-        return (np.hstack(pulled) + mu * dZ) / m
+        return (np.hstack(pulled) + mu * dZ) * shares
 
     def gradients(dZ: np.ndarray, miss: np.ndarray) -> Gradients:
-        return _data_gradient(problem, dual_point(dZ, miss), miss / m if stacked else miss[:0], X)
+        return _data_gradient(problem, dual_point(dZ, miss), miss * shares if stacked else miss[:0], X)
 
     def smooth(dZ: np.ndarray, miss: np.ndarray) -> float:
-        return 0.5 * (float(np.sum(miss**2)) + constant + mu * float(np.sum(dZ**2))) / m
+        return 0.5 * (float(np.sum(miss**2 @ shares)) + constant + mu * float(np.sum(dZ**2 @ shares)))
 
     def moved(A: np.ndarray, B: np.ndarray, b: np.ndarray, D: np.ndarray, d: np.ndarray) -> tuple:
         """DZ and linear(..) - target after a change of the matrices."""
@@ -298,16 +304,16 @@ def prox_linear_certificate(
     if problem.fit_intercept:
         # The intercepts enter quadratically: one Newton step makes their gradient zero.
         curvature = mu * np.eye(n)
-        for _, J in responses():
-            curvature += (J @ J.swapaxes(1, 2)).sum(axis=0) / m
+        for part, J in responses():
+            curvature += (J * shares[part] @ J.swapaxes(1, 2)).sum(axis=0)
         if stacked:
-            mean = sum(J.sum(axis=2) for _, J in responses()) / m
+            mean = sum(J @ shares[part] for part, J in responses())
             curvature = np.block([[curvature, mean.T @ Q.T], [Q @ mean, np.eye(len(r))]])
         shift = np.linalg.lstsq(curvature, -here.intercepts, rcond=None)[0]
         dZ = dZ + shift[:n, None]
         miss = linear(dZ, (it.D - base.D) @ U + (it.d - base.d + shift[n:])[:, None] if stacked else target) - target
         at_dual = gradients(dZ, miss)
-    value, cross = smooth(dZ, miss), (float(np.sum(target * miss)) - constant) / m
+    value, cross = smooth(dZ, miss), float(np.sum(target * miss @ shares)) - constant
     at_base = float(np.sum(at_dual.A * base.A) + np.sum(at_dual.groups * problem.grouped(base)))
 
     def dual_data(s: float) -> float:
@@ -319,7 +325,7 @@ def prox_linear_certificate(
     return Certificate(
         gap=max(gap, 0.0),
         scale=max(primal, smooth(np.zeros_like(X), -target), _nothing(problem, base)),
-        kkt_residual=_prox_residual(problem, it, here, at_zero, (largest + mu) / m),
+        kkt_residual=_prox_residual(problem, it, here, at_zero, largest + mu),
         violation=problem.violation(it),
     )
 
@@ -374,25 +380,25 @@ def _ridges(problem: TrainingProblem) -> np.ndarray:
     return np.array([problem.ridge_hidden] * problem.n_hidden + of_D)
 
 
-def _balance(Z: np.ndarray, X: np.ndarray, phi: Activation) -> np.ndarray:
-    """Shift each row of Z so that the row sums of phi(Z) and X agree: the intercept, re-solved.
+def _balance(Z: np.ndarray, X: np.ndarray, phi: Activation, shares: np.ndarray) -> np.ndarray:
+    """Shift each row of Z so that the means of phi(Z) and X agree: the intercept, re-solved.
 
     Newton's method on a monotone function of one variable a row, with bisection where a step leaves the bracket.
     """
-    target = X.sum(axis=1)
+    target = X @ shares
     low, high = -Z.max(axis=1), -Z.min(axis=1)
     width = np.maximum(high - low, 1.0)
     for _ in range(60):  # widen until the target is enclosed; relu rows that are all zero are met exactly at -max
-        too_high, too_low = phi(Z + low[:, None]).sum(axis=1) > target, phi(Z + high[:, None]).sum(axis=1) < target
+        too_high, too_low = phi(Z + low[:, None]) @ shares > target, phi(Z + high[:, None]) @ shares < target
         if not (too_high.any() or too_low.any()):
             break
         low, high, width = low - width * too_high, high + width * too_low, 2 * width
     shift, rounding = np.clip(0.0, low, high), 4 * np.spacing(np.abs(Z).max(axis=1))
     for _ in range(200):
         shifted = Z + shift[:, None]
-        excess = phi(shifted).sum(axis=1) - target
+        excess = phi(shifted) @ shares - target
         low, high = np.where(excess > 0, low, shift), np.where(excess > 0, shift, high)
-        slope = phi.derivative(shifted).sum(axis=1)
+        slope = phi.derivative(shifted) @ shares
         newton = shift - excess / np.where(slope > 0, slope, np.inf)
         if np.all((excess == 0) | (np.abs(newton - shift) <= rounding) & (slope > 0)):
             break
@@ -420,7 +426,7 @@ def _prox_residual(
     problem: TrainingProblem, it: Iterate, gradients: Gradients, at_zero: Gradients, curvature: float
 ) -> float:
     """|| T - prox(T - grad/L) || L, relative to the gradient at T = 0, for h = row balls + group lasso."""
-    W = np.vstack([it.X, problem.U, np.ones((int(problem.fit_intercept), problem.n_samples))])
+    W = _regressors(it.X, problem.U, problem.fit_intercept) * np.sqrt(problem.shares)
     ridges, G = _ridges(problem), problem.grouped(it)
     L = curvature * float(np.linalg.eigvalsh(W @ W.T)[-1]) + ridges.max()
     if L == 0:

@@ -206,6 +206,45 @@ def check_arrays(U: ArrayLike, Y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(inputs.T), np.ascontiguousarray(targets.T)
 
 
+def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> np.ndarray:
+    """Return the samples' weights relative to the largest, or ones when none were given.
+
+    Parameters
+    ----------
+    sample_weight : array-like of shape (m,) or None
+    n_samples : int
+        The number m of samples.
+
+    Returns
+    -------
+    ndarray of shape (m,)
+
+    Raises
+    ------
+    InvalidInputError
+        See :func:`check_matrix`; also another number of weights, a negative one, or fewer than two positive ones.
+    """
+    if sample_weight is None:
+        return np.ones(n_samples)
+    listed: Any = [sample_weight] if np.isscalar(sample_weight) else sample_weight
+    weights = check_matrix("sample_weight", listed)
+    if weights.shape != (n_samples, 1):
+        size = f"{len(weights)} weights" if weights.shape[1] == 1 else f"shape {weights.shape}"
+        raise InvalidInputError("sample_weight", f"has {size} for {n_samples} samples", "Give one number a sample")
+    weights = weights[:, 0]
+    if weights.min() < 0:
+        row = int(weights.argmin())
+        raise InvalidInputError("sample_weight", f"is {weights[row]:g} at row {row}", "Weights are 0 or more")
+    n_positive = np.count_nonzero(weights)
+    if n_positive < 2:
+        raise InvalidInputError(
+            "sample_weight",
+            f"is positive for {n_positive} sample(s), at least 2 needed",
+            "A sample of weight 0 is left out",
+        )
+    return weights / weights.max()
+
+
 def random_generator(random_state: Any) -> np.random.Generator:
     """A generator from a seed, None (fresh randomness) or a generator, which passes through.
 

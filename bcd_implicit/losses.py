@@ -15,12 +15,12 @@ from bcd_implicit.errors import check_choice
 
 
 class Loss:
-    """A convex loss, summed over samples and outputs."""
+    """A convex loss, summed over outputs."""
 
     name: ClassVar[str]
 
-    def value(self, prediction: np.ndarray, Y: np.ndarray) -> float:
-        """L(prediction, Y) for arrays of shape (q, m)."""
+    def value(self, prediction: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        """The loss of each sample, shape (m,), for arrays of shape (q, m)."""
         raise NotImplementedError
 
     def gradient(self, prediction: np.ndarray, Y: np.ndarray) -> np.ndarray:
@@ -28,7 +28,7 @@ class Loss:
         raise NotImplementedError
 
     def cvxpy(self, prediction: cp.Expression, Y: np.ndarray) -> cp.Expression:
-        """The same value as a CVXPY expression."""
+        """The sum over samples as a CVXPY expression."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -41,7 +41,7 @@ class SquaredLoss(Loss):
     name = "squared"
 
     def value(self, prediction, Y):
-        return 0.5 * float(np.sum((prediction - Y) ** 2))
+        return 0.5 * np.sum((prediction - Y) ** 2, axis=0)
 
     def gradient(self, prediction, Y):
         return prediction - Y

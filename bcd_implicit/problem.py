@@ -9,6 +9,9 @@
 
     (F)  the same with the equilibrium replaced by + (fenchel_weight/m) sum F_phi(X, AX + BU + b)
 
+With sample weights w_k, every mean over samples, (1/m) sum_k, is sum_k omega_k with omega_k = w_k / sum w: a sample's
+loss and its Fenchel term count w_k times.
+
 In the constraint form of the group lasso the kappa term becomes the constraint sum_j ||B e_j||_2 <= kappa.
 """
 
@@ -24,7 +27,14 @@ from numpy.typing import ArrayLike
 
 from bcd_implicit.activations import Activation, get_activation
 from bcd_implicit.constraints import UserConstraint, check_constraints, on_inputs
-from bcd_implicit.data import check_arrays, check_names, check_number, column_names, random_generator
+from bcd_implicit.data import (
+    check_arrays,
+    check_names,
+    check_number,
+    check_sample_weight,
+    column_names,
+    random_generator,
+)
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.fixed_point import FixedPoint, picard
 from bcd_implicit.groups import GROUP_NORMS, Groups
@@ -98,6 +108,9 @@ class TrainingProblem:
     constraints : sequence of functions
         Each gets the block's CVXPY variables by name and returns CVXPY constraints,
         e.g. ``lambda v: v["A"] >= 0``.
+    sample_weight : array-like of shape (m,), optional
+        How often each sample counts, 0 or more; only ratios matter. Samples of weight 0 are left out: U, Y and X hold
+        the others, in their order, and m is their number.
     input_names, output_names : sequence of str, optional
         Taken from data frames when absent.
     groups : sequence of p labels, or mapping from names to lists of input names, optional
@@ -118,11 +131,14 @@ class TrainingProblem:
     U : ndarray of shape (p, m)
         The inputs in the paper's orientation, one sample a column.
     Y : ndarray of shape (q, m)
+    shares : ndarray of shape (m,)
+        The samples' weights omega, of sum 1.
 
     Raises
     ------
     InvalidInputError
-        Any argument out of its range, NaN or infinity, U and Y of different length, fewer than two samples.
+        Any argument out of its range, NaN or infinity, U, Y and sample_weight of different length, fewer than two
+        samples (of positive weight).
     ConstraintError
         A user's constraint that is not convex or couples blocks.
     """
@@ -144,6 +160,7 @@ class TrainingProblem:
         pass_through: bool = True,
         constraints: Sequence[UserConstraint] = (),
         *,
+        sample_weight: ArrayLike | None = None,
         input_names: Sequence[str] | None = None,
         output_names: Sequence[str] | None = None,
         groups: Sequence[Any] | Mapping[str, Sequence[str]] | None = None,
@@ -152,6 +169,10 @@ class TrainingProblem:
         group_over: str = "B",
     ) -> None:
         self.U, self.Y = check_arrays(U, Y)
+        weights = check_sample_weight(sample_weight, self.n_samples)
+        if not weights.all():
+            self.U, self.Y, weights = self.U[:, weights > 0], self.Y[:, weights > 0], weights[weights > 0]
+        self.shares = weights / weights.sum()
         self.n_hidden = n_hidden
         self.activation = get_activation(activation)
         self.loss = get_loss(loss)
@@ -272,7 +293,8 @@ class TrainingProblem:
             other.group_weights = {group: weights[group] for group in other.groups}
             other._check()
         if samples is not None:
-            other.U, other.Y = other.U[:, samples], other.Y[:, samples]
+            other.U, other.Y, shares = other.U[:, samples], other.Y[:, samples], self.shares[samples]
+            other.shares = shares / shares.sum()
         return other
 
     @property
@@ -292,6 +314,34 @@ class TrainingProblem:
         """The inputs that the group lasso left in: bool, shape (p,)."""
         return np.asarray(self.grouped(it).any(axis=0))
 
+    # Statistics of the samples --------------------------------------------------------------------------------
+
+    def mean(self, values: np.ndarray) -> np.ndarray:
+        """Weighted mean over the samples, which are the last axis.
+
+        From the first sample on, so that a large offset costs no digits and the mean of equal values is exact.
+        """
+        first = values[..., 0]
+        return first + (values - first[..., None]) @ self.shares
+
+    def variance(self, values: np.ndarray) -> np.ndarray:
+        """Weighted variance over the samples, which are the last axis; 0 where only rounding tells them apart."""
+        variance = (values - self.mean(values)[..., None]) ** 2 @ self.shares
+        return np.where(variance > (1e-12 * np.abs(values).max(axis=-1)) ** 2, variance, 0.0)
+
+    @property
+    def effective_samples(self) -> float:
+        """1 / sum_k omega_k^2, how many samples of equal weight say as much (Kish, *Survey Sampling*, 1965)."""
+        return 1 / float(self.shares @ self.shares)
+
+    def standard_error(self, values: np.ndarray) -> np.ndarray:
+        """Standard error of :meth:`mean` for independent samples; a weight of 2 is not two of them.
+
+        The root of m/(m - 1) sum_k omega_k^2 (v_k - mean)^2, where m is the effective number of samples.
+        """
+        misses = np.sum((self.shares * (values - self.mean(values)[..., None])) ** 2, axis=-1)
+        return np.sqrt(misses / max(1 - 1 / self.effective_samples, np.finfo(float).eps))
+
     # Parts of the objective -----------------------------------------------------------------------------------
 
     def preactivation(self, it: Iterate) -> np.ndarray:
@@ -308,7 +358,7 @@ class TrainingProblem:
 
     def mean_loss(self, it: Iterate) -> float:
         """(1/m) L(Y, CX + DU + d)."""
-        return self.loss.value(self.prediction(it), self.Y) / self.n_samples
+        return float(self.loss.value(self.prediction(it), self.Y) @ self.shares)
 
     def output_regularization(self, it: Iterate) -> float:
         """The ridge on C and D."""
@@ -322,11 +372,8 @@ class TrainingProblem:
 
     def fenchel_term(self, it: Iterate) -> float:
         """(fenchel_weight/m) sum F_phi(X, AX + BU + b); infinite where X leaves the range of phi."""
-        return (
-            self.fenchel_weight
-            / self.n_samples
-            * float(np.sum(self.activation.divergence(it.X, self.preactivation(it))))
-        )
+        divergence = np.sum(self.activation.divergence(it.X, self.preactivation(it)), axis=0)
+        return self.fenchel_weight * float(divergence @ self.shares)
 
     def objective_at_states(self, it: Iterate) -> float:
         """(1/m) L + regularisation at the iterate's own X; equals (T) when X is the equilibrium."""
@@ -366,14 +413,14 @@ class TrainingProblem:
         """
         rng = random_generator(random_state)
         n, p, q, m = self.n_hidden, self.n_inputs, self.n_outputs, self.n_samples
-        scale = self.U.std(axis=1)
-        scale[scale <= 1e-12 * np.abs(self.U).max(axis=1)] = np.inf  # constant inputs carry nothing
-        B = rng.standard_normal((n, p)) / np.sqrt(p) / np.where(scale > 0, scale, np.inf)
+        scale = np.sqrt(self.variance(self.U))
+        scale[scale == 0] = np.inf  # constant inputs carry nothing
+        B = rng.standard_normal((n, p)) / np.sqrt(p) / scale
         it = Iterate(
             np.zeros((n, n)), B, np.zeros(n), np.zeros((q, n)), np.zeros((q, p)), np.zeros(q), np.zeros((n, m))
         )
         B = self.group_lasso.repair(self.grouped(it))[:n]
-        b = -B @ self.U.mean(axis=1) if self.fit_intercept else np.zeros(n)
+        b = -B @ self.mean(self.U) if self.fit_intercept else np.zeros(n)
         return self.at_equilibrium(it.replace(B=B, b=b))
 
     def check_iterate(self, it: Iterate) -> Iterate:
@@ -423,10 +470,11 @@ class TrainingProblem:
         return f"groups={len(self.group_weights)}, group_norm={self.group_norm}, group_over={self.group_over!r}, "
 
     def __repr__(self) -> str:
+        weighted = "" if np.ptp(self.shares) == 0 else " (weighted)"
         return (
-            f"TrainingProblem(n_samples={self.n_samples}, n_inputs={self.n_inputs}, n_outputs={self.n_outputs}, "
-            f"n_hidden={self.n_hidden}, activation={self.activation.name!r}, loss={self.loss.name!r}, "
-            f"norm_bound={self.norm_bound:g}, kappa={self.kappa:g} ({self.group_form}), "
+            f"TrainingProblem(n_samples={self.n_samples}{weighted}, n_inputs={self.n_inputs}, "
+            f"n_outputs={self.n_outputs}, n_hidden={self.n_hidden}, activation={self.activation.name!r}, "
+            f"loss={self.loss.name!r}, norm_bound={self.norm_bound:g}, kappa={self.kappa:g} ({self.group_form}), "
             f"{self._groups_in_words()}"
             f"fenchel_weight={self.fenchel_weight:g}, ridge={self.ridge:g}, ridge_hidden={self.ridge_hidden:g}, "
             f"fit_intercept={self.fit_intercept}, pass_through={self.pass_through}, "

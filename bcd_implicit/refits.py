@@ -78,7 +78,7 @@ def run_refit(
         it = it.replace(A=A, B=np.vstack([it.B, fresh.B[n:]]), b=np.concatenate([it.b, fresh.b[n:]]), C=C)
     if it.X.shape != fresh.X.shape:
         it = smaller.at_equilibrium(it.replace(X=fresh.X))
-    variance = 0.5 * float(smaller.Y.var(axis=1).sum())
+    variance = 0.5 * float(smaller.variance(smaller.Y).sum())
     settled = _settled(options["tol"] * NEGLIGIBLE * variance)
     result = solve(smaller, start=it, random_state=random_state, callback=settled, **options)
     # Nobody but the callback stops it, and that is how a refit converges.
@@ -101,7 +101,7 @@ def mean_model(result: BcdResult) -> BcdResult:
     problem = result.problem
     zeros = {letter: np.zeros(shape) for letter, shape in problem.shapes.items()}
     if problem.fit_intercept:
-        zeros["d"] = problem.Y.mean(axis=1)
+        zeros["d"] = problem.mean(problem.Y)
     return replace(result, iterate=problem.at_equilibrium(Iterate(**zeros)))
 
 
@@ -123,8 +123,8 @@ class Fold:
         scaled to unit variance.
         """
         problem, test = self.problem, self.test
-        variance = problem.Y.var(axis=1)
-        weights = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0) / problem.n_outputs
+        variance = problem.variance(problem.Y)
+        scales = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0) / problem.n_outputs
         errors = np.zeros((len(chain), len(test)))
         training = problem.subset(self.train)
         it = training.replace(n_hidden=chain[0].n_hidden).initial(random_state) if start is None else start
@@ -134,8 +134,8 @@ class Fold:
                 it = extend(result.iterate, what.support)
                 prediction = result.model.predict(problem.U[what.support][:, test].T).T
             else:
-                prediction = training.Y.mean(axis=1, keepdims=True) * problem.fit_intercept
-            errors[i] = weights @ (prediction - problem.Y[:, test]) ** 2
+                prediction = training.mean(training.Y)[:, None] * problem.fit_intercept
+            errors[i] = scales @ (prediction - problem.Y[:, test]) ** 2
         return errors, it
 
 

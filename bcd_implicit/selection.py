@@ -148,7 +148,7 @@ class Evidence:
         stays = plateau(self).support
         support = stays if 0 < stays.sum() <= self.settings.max_features else self.supports[0]
         chain = [self.refit_on(support, ridge_hidden=ridge) for ridge in ridges]
-        return ridges[int(self.cross_validate(chain, "ridges, fold", 0.0, 0.2).mean(axis=1).argmin())]
+        return ridges[int(self.path.problem.mean(self.cross_validate(chain, "ridges, fold", 0.0, 0.2)).argmin())]
 
     @cached_property
     def errors(self) -> np.ndarray:
@@ -220,7 +220,7 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
             support, result = larger, fit(larger, it)
             continue
         present = np.flatnonzero((groups.sums(support.astype(float)) > 0) & ~always)
-        strength = np.sqrt(groups.sums(np.einsum("ij,ij->j", it.B, it.B) * problem.U.var(axis=1)))
+        strength = np.sqrt(groups.sums(np.einsum("ij,ij->j", it.B, it.B) * problem.variance(problem.U)))
         largest, without = 0.0, None
         for g in present[np.argsort(strength[present], kind="stable")][:MOST_TESTED]:
             smaller = support & (groups.labels != g)
@@ -247,16 +247,17 @@ def grow(evidence: Evidence, support: np.ndarray) -> tuple[Refit, Iterate | None
     if not support.any() or problem.constraints:
         return best, start
     fold = folds(problem, s.n_folds, s.random_state)[0]
+    test = problem.subset(fold.test)
     (errors,), it = fold.run([best], s.random_state, s.finer)
     for step in range(MOST_DOUBLINGS):
         n = 2 * best.n_hidden
-        if n > problem.n_samples // 4 or errors.mean() <= LEAST_GAIN:
+        if n > problem.n_samples // 4 or test.mean(errors) <= LEAST_GAIN:
             break
         s.on_progress(0.6 + 0.3 * step / MOST_DOUBLINGS, f"{n} hidden features")
         larger = evidence.refit_on(support, n)
         (those,), it = fold.run([larger], s.random_state, s.finer, it)
         gain = errors - those
-        if gain.mean() <= max(LEAST_GAIN, gain.std(ddof=1) / np.sqrt(len(gain))):
+        if test.mean(gain) <= max(LEAST_GAIN, test.standard_error(gain)):
             break
         best, start, errors = larger, it, those
     return best, start
@@ -275,16 +276,16 @@ Rule = Callable[[Evidence], Choice]
 
 def _by_errors(evidence: Evidence, limit: Callable[[np.ndarray, int], np.ndarray]) -> Choice:
     """The sparsest candidate whose mean error exceeds the least by no more than a limit; among equals, the better."""
-    errors = evidence.errors
-    mean, root = errors.mean(axis=1), np.sqrt(errors.shape[1])
+    errors, problem = evidence.errors, evidence.path.problem
+    mean = problem.mean(errors)
     best = int(mean.argmin())
     allowed = np.flatnonzero(mean - mean[best] <= limit(errors, best))
     chosen = int(allowed[np.lexsort((mean[allowed], evidence.sizes[allowed]))[0]])
     columns = {
         "error": mean,
-        "standard_error": errors.std(axis=1, ddof=1) / root,
+        "standard_error": problem.standard_error(errors),
         "above_best": mean - mean[best],
-        "standard_error_above": (errors - errors[best]).std(axis=1, ddof=1) / root,
+        "standard_error_above": problem.standard_error(errors - errors[best]),
     }
     return Choice(evidence.supports[chosen], columns)
 
@@ -295,12 +296,12 @@ def paired_one_se(evidence: Evidence) -> Choice:
     The standard error is that of the differences: all candidates are judged on the same samples, most of whose error
     is noise common to all, so it is several times smaller than that of an error by itself.
     """
-    return _by_errors(evidence, lambda e, best: (e - e[best]).std(axis=1, ddof=1) / np.sqrt(e.shape[1]))
+    return _by_errors(evidence, lambda e, best: evidence.path.problem.standard_error(e - e[best]))
 
 
 def one_se(evidence: Evidence) -> Choice:
     """The sparsest support whose error is within one standard error of the smallest error (Breiman et al. 1984)."""
-    return _by_errors(evidence, lambda e, best: e[best].std(ddof=1) / np.sqrt(e.shape[1]) * np.ones(len(e)))
+    return _by_errors(evidence, lambda e, best: evidence.path.problem.standard_error(e[best]) * np.ones(len(e)))
 
 
 def least_error(evidence: Evidence) -> Choice:
@@ -311,12 +312,12 @@ def least_error(evidence: Evidence) -> Choice:
 def _by_criterion(evidence: Evidence, gamma: float) -> Choice:
     problem = evidence.path.problem
     m, q, p = problem.n_samples, problem.n_outputs, problem.n_inputs
-    variance = np.maximum(problem.Y.var(axis=1), np.finfo(float).tiny)
+    variance = np.maximum(problem.variance(problem.Y), np.finfo(float).tiny)
     losses = []
-    mean = problem.Y.mean(axis=1, keepdims=True) * problem.fit_intercept
+    mean = problem.mean(problem.Y)[:, None] * problem.fit_intercept
     for result in evidence.refits:
         miss = problem.Y - (result.problem.prediction(result.iterate) if result else mean)
-        losses.append(float(np.mean(miss**2 / variance[:, None])))
+        losses.append(float(np.mean(problem.mean(miss**2) / variance)))
     degrees = problem.n_hidden * evidence.sizes
     choices = gammaln(p + 1) - gammaln(evidence.sizes + 1) - gammaln(p - evidence.sizes + 1)
     floor = np.finfo(float).tiny
@@ -327,7 +328,7 @@ def _by_criterion(evidence: Evidence, gamma: float) -> Choice:
 def bic(evidence: Evidence) -> Choice:
     """The least Bayesian information criterion of the refits on all samples (Schwarz 1978).
 
-    Of independent errors of one variance, with n degrees of freedom an input.
+    Of independent errors of one variance, over the sample's weight, with n degrees of freedom an input.
     """
     return _by_criterion(evidence, 0.0)
 

@@ -12,6 +12,11 @@ first, so that inputs correlated with those in S do not pass for them, and so th
 the last digit. An effect even in u_j leaves this gradient zero; therefore u_j^2 is tested as well, and the smaller of
 both p-values counts, doubled.
 
+With shares omega_k of the sample weights in place of 1/m, S and the intercept explain what weighted least squares say,
+and the eigenvalues are those of sum_k omega_k^2 P_k P_k': a weight multiplies a sample's term, a weight of 2 is not two
+independent samples. The p-values are as good as the effective number of samples, 1/sum_k omega_k^2, is large, and an
+input without a part is to have none in the weights either.
+
 The test is that of Rao (1948) in the form of variance-component score tests (Liu, Lin and Ghosh, Biometrics 2007).
 """
 
@@ -46,20 +51,25 @@ def entry_p_values(problem: TrainingProblem, result: BcdResult | None, support: 
     """
     p_values, m = np.ones(len(support)), problem.n_samples
     others = np.flatnonzero(~support)
-    basis = np.linalg.qr(np.vstack([np.ones((1, m)), problem.U[support]]).T)[0]
-    degrees = m - basis.shape[1]
-    if degrees < 2 or len(others) == 0:
+    # Least squares are weighted once every sample is multiplied by the root of its weight.
+    S, roots = np.vstack([np.ones((1, m)), problem.U[support]]), np.sqrt(problem.shares)
+    if problem.effective_samples - len(S) < 1.5 or len(others) == 0:  # 2 degrees of freedom, but for rounding
         return p_values
+    basis = np.linalg.qr((S * roots).T)[0]
+    # What is expected of the weighted sum of squares of a random column of variance 1, less what S explains.
+    expected = 1.0 - float(problem.shares @ np.sum(basis**2, axis=1))
 
     def rest(rows: np.ndarray) -> np.ndarray:
+        rows = rows * roots
         return rows - (rows @ basis) @ basis.T
 
     P = rest(problem.Y if result is None else _pulled_residuals(result))
-    weights = np.maximum(np.linalg.eigvalsh(P @ P.T / degrees), 0.0)
+    weights = np.maximum(np.linalg.eigvalsh(P * problem.shares @ P.T) / expected, 0.0)
     U = problem.U[others]
-    for features in (U, rest(U) ** 2):
+    bent = (U - np.linalg.lstsq((S * roots).T, (U * roots).T, rcond=None)[0].T @ S) ** 2
+    for features in (U, bent):
         left = rest(features)
-        squares, before = (np.einsum("ij,ij->i", F, F) for F in (left, features))
+        squares, before = np.sum(left**2, axis=1), features**2 @ problem.shares
         # What is left of a feature that the support determines is rounding.
         known = squares <= 1e-12 * before
         scores = np.einsum("ij,ij->j", P @ left.T, P @ left.T) / np.where(known, 1.0, squares)

@@ -20,54 +20,56 @@ from bcd_implicit.problem import Iterate, TrainingProblem
 
 
 class _FenchelFit:
-    """The smooth part lambda/m sum [g*(Z) - X Z], Z = T W, in the inputs [X; U] less their means and the intercept.
+    """The smooth part lambda sum_k omega_k sum_i [g*(z_ik) - x_ik z_ik], Z = T W.
 
-    With an intercept the centring changes b alone, and it makes large offsets harmless. The Hessian has a block a
-    row of T, lambda/m W diag(phi'(z_i)) W', of which only the part on the row's free entries is ever formed.
+    W are the inputs [X; U] less their means and the intercept. With an intercept the centring changes b alone, and it
+    makes large offsets harmless. The Hessian has a block a row of T, lambda W diag(omega phi'(z_i)) W', of which only
+    the part on the row's free entries is ever formed.
     """
 
     def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
-        m, self.n, self.activation = problem.n_samples, problem.n_hidden, problem.activation
+        self.n, self.activation, self.shares = problem.n_hidden, problem.activation, problem.shares
         self.W = centred_regressors(problem, it.X)
-        self.weights = np.full((self.n, 1), problem.fenchel_weight / m)
+        self.weights = np.full((self.n, 1), problem.fenchel_weight)
         states = it.X
         if problem.stacked:
-            self.weights = np.vstack([self.weights, np.full((problem.n_outputs, 1), 1 / m)])
+            self.weights = np.vstack([self.weights, np.ones((problem.n_outputs, 1))])
             states = np.vstack([it.X, problem.Y - it.C @ it.X])
-        self.inner = self.weights * (states @ self.W.T)
-        self.curvature = self.weights.max() * np.einsum("ij,ij->i", self.W, self.W)
+        self.inner = self.weights * (states * self.shares @ self.W.T)
+        self.curvature = self.weights.max() * (self.W**2 @ self.shares)
 
     def value_and_gradient(self, T: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = 0.0, np.zeros_like(T)
         for part in parts(self.W.shape[1], len(T)):
-            W = self.W[:, part]
+            W, shares = self.W[:, part], self.shares[part]
             Z = T @ W
             hidden, outputs = Z[: self.n], Z[self.n :]
-            value += float(self.weights[0, 0] * np.sum(self.activation.g_conjugate(hidden)))
+            value += float(self.weights[0, 0] * np.sum(self.activation.g_conjugate(hidden) @ shares))
             if len(outputs):
-                value += 0.5 * float(self.weights[-1, 0] * np.vdot(outputs, outputs))
+                value += 0.5 * float(self.weights[-1, 0] * np.sum(outputs**2 @ shares))
             Z[: self.n] = self.activation(hidden)
+            Z *= shares
             gradient += Z @ W.T
         return value - float(np.vdot(self.inner, T)), self.weights * gradient - self.inner
 
     def hessian(self, T: np.ndarray) -> _RowBlocks:
         slopes = np.ones((len(T), self.W.shape[1]))
         slopes[: self.n] = self.activation.derivative(T[: self.n] @ self.W)
-        return _RowBlocks(self.W, self.weights * slopes)
+        return _RowBlocks(self.W, self.weights * slopes * self.shares, self.shares)
 
 
 class _RowBlocks:
-    """A block for each row of T: W diag(slopes_i) W'."""
+    """A block for each row of T: W diag(slopes_i) W', the samples' weights in the slopes."""
 
-    def __init__(self, W: np.ndarray, slopes: np.ndarray) -> None:
-        self.W, self.slopes, self.row_weights = W, slopes, slopes.sum(axis=1)
+    def __init__(self, W: np.ndarray, slopes: np.ndarray, shares: np.ndarray) -> None:
+        self.W, self.slopes, self.shares, self.row_weights = W, slopes, shares, slopes.sum(axis=1)
 
     def gram_matrix(self, columns: np.ndarray) -> np.ndarray:
-        W = self.W[columns]
-        return W @ W.T / W.shape[1]
+        W = self.W[columns] * np.sqrt(self.shares)
+        return W @ W.T
 
     def squares(self) -> np.ndarray:
-        return np.einsum("ij,ij->i", self.W, self.W) / self.W.shape[1]
+        return self.W**2 @ self.shares
 
     def product(self, V: np.ndarray) -> np.ndarray:
         image = np.zeros_like(V)
@@ -107,17 +109,19 @@ class HiddenBlock(MatricesBlock):
     def pose(self, v):
         problem, it = self.problem, self.it
         ones = np.ones((1, problem.n_samples))
+        shares = problem.n_samples * problem.shares  # of mean 1, as in the output block
         Z = v["A"] @ it.X + v["B"] @ problem.U + cp.reshape(v["b"], (problem.n_hidden, 1), order="F") @ ones
-        g_X = float(np.sum(problem.activation.g(it.X)))
+        g_X = float(np.sum(shares * problem.activation.g(it.X)))
         # <X, Z> through the Gram matrices: n (n + p + 1) coefficients instead of n m.
-        inner = cp.sum(cp.multiply(it.X @ it.X.T, v["A"])) + cp.sum(cp.multiply(it.X @ problem.U.T, v["B"]))
-        inner = inner + it.X.sum(axis=1) @ v["b"]
-        divergence = problem.activation.cvxpy_g_conjugate(Z) - inner + g_X
+        X = shares * it.X
+        inner = cp.sum(cp.multiply(X @ it.X.T, v["A"])) + cp.sum(cp.multiply(X @ problem.U.T, v["B"]))
+        inner = inner + X.sum(axis=1) @ v["b"]
+        divergence = problem.activation.cvxpy_g_conjugate(Z, shares) - inner + g_X
         loss: cp.Expression | float = problem.mean_loss(it)
         if problem.stacked:
             # As in the output block: with [U; 1]' = Q R the m samples become at most p + 1.
-            Q, R = np.linalg.qr(np.vstack([problem.U, ones]).T)
-            target = problem.Y - it.C @ it.X
+            Q, R = np.linalg.qr((np.vstack([problem.U, ones]) * np.sqrt(shares)).T)
+            target = (problem.Y - it.C @ it.X) * np.sqrt(shares)
             rest = 0.5 * (np.sum(target**2) - np.sum((target @ Q) ** 2))
             prediction = v["D"] @ R.T[:-1] + cp.reshape(v["d"], (problem.n_outputs, 1), order="F") @ R.T[-1:]
             loss = (problem.loss.cvxpy(prediction, target @ Q) + rest) / problem.n_samples

@@ -20,7 +20,7 @@ def _means(problem: TrainingProblem, X: np.ndarray) -> np.ndarray:
     """What :func:`centred_regressors` subtracts, shape (n + p,)."""
     if not problem.fit_intercept:
         return np.zeros(problem.n_hidden + problem.n_inputs)
-    return np.concatenate([X.mean(axis=1), problem.U.mean(axis=1)])
+    return np.concatenate([problem.mean(X), problem.mean(problem.U)])
 
 
 def centred_regressors(problem: TrainingProblem, X: np.ndarray) -> np.ndarray:

@@ -33,13 +33,14 @@ class OutputBlock(Block):
 
     def pose(self, v):
         problem, it, m = self.problem, self.it, self.problem.n_samples
-        # An orthogonal change of the samples' axes leaves the squared loss alone: with [X; U; 1]' = Q R the
-        # m samples become at most n + p + 1, and what is left of Y is a constant.
-        W = np.vstack([it.X, problem.U, np.ones((1, m))])
-        Q, R = np.linalg.qr(W.T)
+        # Weights of mean 1: equal ones leave conic solvers the data as they are. The squared loss takes the root of a
+        # sample's weight as a factor of the sample, and does not see an orthogonal change of the samples' axes: with
+        # [X; U; 1]' = Q R the m samples become at most n + p + 1, and what is left of Y is a constant.
+        roots = np.sqrt(m * problem.shares)
+        Q, R = np.linalg.qr((np.vstack([it.X, problem.U, np.ones((1, m))]) * roots).T)
         X, U, ones = np.split(R.T, [problem.n_hidden, problem.n_hidden + problem.n_inputs])
-        Y = problem.Y @ Q
-        rest = 0.5 * (np.sum(problem.Y**2) - np.sum(Y**2))
+        Y = problem.Y * roots @ Q
+        rest = 0.5 * (np.sum((problem.Y * roots) ** 2) - np.sum(Y**2))
         prediction = v["C"] @ X
         D = cp.Constant(it.D) if problem.stacked else v["D"]
         if problem.pass_through:
@@ -56,16 +57,20 @@ class OutputBlock(Block):
 
     @cached_property
     def _inverse_hessian(self):
-        """The centred regressors W and a function R -> R (WW'/m + ridge)^-1: its Cholesky factor, computed once."""
-        problem, m = self.problem, self.problem.n_samples
+        """The regressors W and a function R -> R (WW' + ridge)^-1: its Cholesky factor, computed once.
+
+        W is centred and each sample times the root of its weight.
+        """
+        problem = self.problem
         W = np.vstack([self.it.X, problem.U]) if problem.D_is_output else self.it.X
         if problem.fit_intercept:
-            W = W - W.mean(axis=1, keepdims=True)
+            W = W - problem.mean(W)[:, None]
+        W = W * np.sqrt(problem.shares)
         # To unit diagonal, so that inputs of any scale are alike; regressors that are zero stay out.
-        unit = np.sqrt(np.einsum("ij,ij->i", W, W) / m + problem.ridge)
+        unit = np.sqrt(np.einsum("ij,ij->i", W, W) + problem.ridge)
         unit[unit == 0] = 1.0
         W_unit, ridge = W / unit[:, None], problem.ridge / unit**2
-        H = W_unit @ W_unit.T / m + np.diag(ridge)
+        H = W_unit @ W_unit.T + np.diag(ridge)
         try:
             factor = np.linalg.cholesky(H)
             if np.diag(factor).min() < 1e-5:
@@ -74,7 +79,7 @@ class OutputBlock(Block):
             # Squared, half the digits are gone: the factor must come from the data. What the loss does not see and
             # nothing penalises is lifted a little.
             lift = np.sqrt(ridge if problem.ridge > 0 else np.full(len(ridge), LIFT))
-            factor = np.transpose(np.linalg.qr(np.vstack([W_unit.T / np.sqrt(m), np.diag(lift)]), mode="r"))
+            factor = np.transpose(np.linalg.qr(np.vstack([W_unit.T, np.diag(lift)]), mode="r"))
 
         def divided(R: np.ndarray) -> np.ndarray:
             half = solve_triangular(factor, (R / unit).T, lower=True, check_finite=False)
@@ -86,17 +91,18 @@ class OutputBlock(Block):
         """Newton steps: one for an exact solution, more only refine what rounding left."""
         problem, it, n = self.problem, self.it, self.problem.n_hidden
         W, inverse = self._inverse_hessian
-        CD = np.hstack([it.C, it.D]) if problem.D_is_output else it.C
+        CD, roots = np.hstack([it.C, it.D]) if problem.D_is_output else it.C, np.sqrt(problem.shares)
         for _ in range(REFINEMENTS):
             residual = problem.prediction(it) - problem.Y
             if problem.fit_intercept:
-                residual -= residual.mean(axis=1, keepdims=True)
-            CD = CD - inverse(residual @ W.T / problem.n_samples + problem.ridge * CD)
+                residual -= problem.mean(residual)[:, None]
+            residual *= roots
+            CD = CD - inverse(residual @ W.T + problem.ridge * CD)
             it = it.replace(C=CD[:, :n])
             if not problem.stacked:
                 it = it.replace(D=CD[:, n:] if problem.pass_through else np.zeros_like(it.D))
             if problem.fit_intercept:
-                it = it.replace(d=it.d + (problem.Y - problem.prediction(it)).mean(axis=1))
+                it = it.replace(d=it.d + problem.mean(problem.Y - problem.prediction(it)))
             if met(it):
                 return it, True, {}
         return it, False, {}

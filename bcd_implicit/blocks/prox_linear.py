@@ -11,6 +11,9 @@ The native solve works with the products dT -> gradient, of cost O(m n (n + p));
 CVXPY, the number of samples and outputs is eliminated: with t = vec(dT), column by column, the smooth part is
 1/2 t'Kt - k't + r'r/(2m),  K = 1/m sum_k (w_k w_k') kron (N_k'C'C N_k) + mu H kron I.
 
+Here w_k and r_k occur in products of two only, so each is held times the root of its sample's weight, sqrt(omega_k),
+and the means become sums.
+
 Where the groups are columns of (B; D), dD and dd are variables too: the outputs move by C N_k dT w_k + dD u_k + dd.
 T then has the rows (0 | D | d) below the others, J_k the columns of Q', C = QR, and there is no Gram matrix.
 """
@@ -39,11 +42,14 @@ class Linearisation:
 
     Attributes
     ----------
+    roots : ndarray of shape (m,)
+        Roots of the samples' weights.
     W : ndarray of shape (P, m)
+        The regressors, times the roots.
     H : ndarray of shape (P, P)
-        W W'/m.
+        W W'.
     residual : ndarray of shape (min(q, n), m)
-        Q'(y - prediction).
+        Q'(y - prediction), times the roots.
     k : ndarray of shape (n, P)
         Minus the gradient at dT = 0.
     constant : float
@@ -58,12 +64,14 @@ class Linearisation:
 
     def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
         self.A, self.n_samples, self.stacked = it.A, problem.n_samples, problem.stacked
+        self.roots = np.sqrt(problem.shares)
         self.slopes = problem.activation.derivative(problem.preactivation(it))
         self.Q, self.R = np.linalg.qr(it.C)
-        residual = problem.Y - problem.prediction(it)
-        self.residual, self.constant = self.Q.T @ residual, 0.5 * float(np.sum(residual**2)) / self.n_samples
+        residual = (problem.Y - problem.prediction(it)) * self.roots
+        self.residual, self.constant = self.Q.T @ residual, 0.5 * float(np.sum(residual**2))
         self.W = centred_regressors(problem, it.X)
-        self.H = self.W @ self.W.T / self.n_samples
+        self.W *= self.roots
+        self.H = self.W @ self.W.T
         self.kept: np.ndarray | None = None
         self.n_products = 0
         self._columns, self._gram = np.zeros(0, dtype=int), np.zeros((0, len(self.A), 0, len(self.A)))
@@ -76,14 +84,14 @@ class Linearisation:
         for part, J in self._sensitivity_parts():
             pulled[:, part] = np.einsum("rnk,rk->nk", J, self.residual[:, part])
             squares[:, part] = np.einsum("rnk,rnk->nk", J, J)
-        self.row_curvature = squares.mean(axis=1)
+        self.row_curvature = squares @ problem.shares
         self.mean_curvature = float(self.row_curvature.mean())
-        self.curvature = self.W**2 @ squares.mean(axis=0) / self.n_samples
+        self.curvature = self.W**2 @ squares.mean(axis=0)
         if self.stacked:
             pulled = np.vstack([pulled, residual])
             self.row_curvature = np.concatenate([self.row_curvature, np.ones(problem.n_outputs)])
             self.curvature = np.maximum(self.curvature, np.diag(self.H))
-        self.k = pulled @ self.W.T / self.n_samples
+        self.k = pulled @ self.W.T
 
     def _sensitivities(self, part: slice) -> np.ndarray:
         """J_k = R (I - D_k A)^-1 D_k for some samples: shape (min(q, n), n, samples)."""
@@ -112,7 +120,6 @@ class Linearisation:
                 image[n:] += (self.Q @ change + outputs) @ W.T
                 change += self.Q.T @ outputs
             image[:n] += np.einsum("rnk,rk->nk", J, change) @ W.T
-        image /= self.n_samples
         image[:n] += mu * (V[:n] @ self.H)
         return image
 
@@ -135,7 +142,7 @@ class Linearisation:
         return bool(np.isin(columns, self._columns).all())
 
     def _form_gram(self, columns: np.ndarray) -> np.ndarray:
-        """1/m sum_k (w_k w_k') kron (J_k'J_k), shape (columns, n, columns, n)."""
+        """sum_k (w_k w_k') kron (J_k'J_k), shape (columns, n, columns, n)."""
         n, W = len(self.A), self.W[columns]
         # Both factors are symmetric: a quarter of the products will do.
         first, second = np.triu_indices(len(W))
@@ -147,7 +154,7 @@ class Linearisation:
                 samples = slice(whole.start + part.start, whole.start + part.stop)
                 quarter += (W[first, samples] * W[second, samples]) @ G[part]
         half = np.empty((len(first), n, n))
-        half[:, above[0], above[1]] = half[:, above[1], above[0]] = quarter / self.n_samples
+        half[:, above[0], above[1]] = half[:, above[1], above[0]] = quarter
         K = np.empty((len(W), len(W), n, n))
         K[first, second] = K[second, first] = half
         return np.ascontiguousarray(K.transpose(0, 2, 1, 3))
@@ -255,15 +262,15 @@ class ProxLinearBlock(MatricesBlock):
 
     def _pose_stacked(self, v: cp.Expression, dT: cp.Expression) -> cp.Expression:
         """By the residuals of all samples and outputs: the plain form, for small problems."""
-        problem, it, m = self.problem, self.it, self.problem.n_samples
+        problem, it, m, roots = self.problem, self.it, self.problem.n_samples, self.linearisation.roots
         moved = dT @ self.linearisation.W
         responses = np.concatenate([J for _, J in self._responses()], axis=2)
         changes = [self.linearisation.Q @ (responses[:, :, k] @ moved[:, k]) for k in range(m)]
-        through = (v["D"] - it.D) @ problem.U
+        through = (v["D"] - it.D) @ (problem.U * roots)
         if problem.fit_intercept:
-            through = through + cp.reshape(v["d"] - it.d, (problem.n_outputs, 1), order="F") @ np.ones((1, m))
-        miss = problem.Y - problem.prediction(it) - cp.vstack(changes).T - through
-        return (cp.sum_squares(miss) + self.mu * cp.sum_squares(moved)) / (2 * m)
+            through = through + cp.reshape(v["d"] - it.d, (problem.n_outputs, 1), order="F") @ roots[None]
+        miss = (problem.Y - problem.prediction(it)) * roots - cp.vstack(changes).T - through
+        return 0.5 * (cp.sum_squares(miss) + self.mu * cp.sum_squares(moved))
 
     def objective(self, it):
         """(T) with the equilibrium linearised, plus the proximal term."""

@@ -51,7 +51,7 @@ class _Samples:
         return other
 
     def value(self, X: np.ndarray) -> np.ndarray:
-        """The objective of every sample; m and the constant regularisation left out."""
+        """The objective of every sample; its weight and the constant regularisation left out."""
         rest = self.phi.g(X) - 0.5 * self.phi.quadratic_part * X**2 + self.phi.g_conjugate(self.A @ X + self.c)
         return np.sum(X * (0.5 * (self.Q @ X) - self.linear) + self.weight * rest, axis=0) + self.constant
 
@@ -102,23 +102,25 @@ class StateBlock(Block):
 
     def pose(self, v):
         problem, it, weight, m = self.problem, self.it, self.problem.fenchel_weight, self.problem.n_samples
+        shares = m * problem.shares  # of mean 1, as in the output block
         X, c = v["X"], it.B @ problem.U + it.b[:, None]
         residual = problem.Y - it.D @ problem.U - it.d[:, None]
         linear = it.C.T @ residual + weight * c + self.proximal @ it.X
-        g_rest, domain = problem.activation.cvxpy_g_rest(X)
+        g_rest, domain = problem.activation.cvxpy_g_rest(X, shares)
         value = (
-            0.5 * cp.sum_squares(self.convex_root @ X)
-            - cp.sum(cp.multiply(linear, X))
-            + weight * (g_rest + problem.activation.cvxpy_g_conjugate(it.A @ X + c))
+            0.5 * cp.sum_squares(cp.multiply(np.broadcast_to(np.sqrt(shares), X.shape), self.convex_root @ X))
+            - cp.sum(cp.multiply(shares * linear, X))
+            + weight * (g_rest + problem.activation.cvxpy_g_conjugate(it.A @ X + c, shares))
         )
-        constant = 0.5 * np.sum(residual**2) + 0.5 * np.sum(it.X * (self.proximal @ it.X))
+        constant = 0.5 * np.sum(shares * residual**2) + 0.5 * np.sum(shares * it.X * (self.proximal @ it.X))
         regularization = problem.output_regularization(it) + problem.hidden_regularization(it)
         return (value + constant) / m + regularization, domain
 
     def objective(self, it):
-        """(F) plus the proximal term over m."""
+        """(F) plus the mean of the proximal terms."""
         step = it.X - self.it.X
-        return self.problem.objective(it) + 0.5 * float(np.sum(step * (self.proximal @ step))) / self.problem.n_samples
+        proximal_terms = 0.5 * np.sum(step * (self.proximal @ step), axis=0)
+        return self.problem.objective(it) + float(proximal_terms @ self.problem.shares)
 
     def repair(self, it):
         return it.replace(X=np.clip(it.X, *self.problem.activation.domain))
