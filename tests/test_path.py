@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 from conftest import random_problem
+from sklearn.datasets import make_friedman1
+from sklearn.preprocessing import scale
 
 import bcd_implicit as bi
 from bcd_implicit import InvalidInputError, kappa_path
@@ -278,3 +280,18 @@ def test_targets_without_variation_select_nothing():
     assert not chosen.support.any()
     np.testing.assert_allclose(chosen.model.predict(np.ones((1, 4))), 7.0, atol=1e-4)
     assert repr(path).startswith("PathResult(n_kappas=1, ")
+
+
+def test_reweighted_path_divides_weights_by_norms_and_finds_what_the_plain_one_misses():
+    U, y = make_friedman1(200, n_features=12, noise=1.0, random_state=1)
+    true = np.arange(12) < 5
+    weights = np.ones(12)
+    weights[0] = 0.0
+    problem = bi.TrainingProblem(scale(U), scale(y), 10, pass_through=False, group_weights=weights)
+    path = kappa_path(problem, 10)
+    second = path.reweighted(10)
+    norms = path.column_norms[0]
+    np.testing.assert_allclose(second.problem.group_weights[1:], norms.max() / norms[1:])
+    assert second.problem.group_weights[0] == 0
+    wrong = [(p.supports != true).sum(axis=1).min() for p in (path, second)]
+    assert wrong[1] == 0 < wrong[0]
