@@ -399,8 +399,7 @@ class TestBlocks:
         assert free.model.B.min() < -1e-2
         assert signed.model.B.min() >= -1e-6
         assert signed.model.B.max() > 1e-2
-        native = signed.certificates["output"]
-        assert native.holds(1e-6)
+        assert signed.certificates["output"].holds(1e-6)  # solved natively, so its gap is known
 
     @pytest.mark.parametrize("block", ["hidden", "prox-linear", "output"])
     def test_they_hold_and_cost_something(self, block):
@@ -468,7 +467,7 @@ class TestBlocks:
         it = start_of(problem, block)
         for solver in ("auto", "native", "cvxpy", "CLARABEL", "SCS"):
             assert solve_block(problem, it, block, solver).certificate.violation <= 1e-6
-        with pytest.raises(BlockSolveError, match="ECOS lacks a cone that the block needs.*: use CLARABEL"):
+        with pytest.raises(BlockSolveError, match="ECOS lacks a cone that the block needs.*: use SCS or CLARABEL"):
             solve_block(problem, it, block, "ECOS")
 
     def test_block_problem_shows_them(self):

@@ -156,11 +156,11 @@ def solve_prepared(
         assert failure is not None
         raise explained(failure, block.problem, block.letters)
     certificate, violations = best.certificate, block.user_violations(best.iterate)
-    of = f" of {max(violations, key=violations.__getitem__)!r}" if max(violations.values(), default=0.0) > 0 else ""
+    whose = f" of {max(violations, key=violations.__getitem__)!r}" if max(violations.values(), default=0.0) > 0 else ""
     warnings.warn(
         f"block '{block.name}': {best.solver} ended '{best.status}' with relative gap {certificate.relative_gap:.1e} "
         f"(asked for {tol:.0e}), KKT residual {certificate.kkt_residual:.1e}, violation "
-        f"{certificate.violation:.1e}{of}. Try another solver, a looser tol, or scale the data.",
+        f"{certificate.violation:.1e}{whose}. Try another solver, a looser tol, or scale the data.",
         ConvergenceWarning,
         stacklevel=3,
     )

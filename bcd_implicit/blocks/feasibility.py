@@ -112,9 +112,8 @@ def conflict(problem: TrainingProblem, letters: Sequence[str]) -> list[str]:
             return "infeasible" in error.status
         return False
 
-    alone = (name for name in user if infeasible([*own, name]))
-    first = next(alone, None)
-    guilty = list(sets) if first is None else [*own, first]
+    alone = next((name for name in user if infeasible([*own, name])), None)
+    guilty = list(sets) if alone is None else [*own, alone]
     if not infeasible(guilty):
         return []
     for name in tuple(guilty):  # leave out what is not needed

@@ -46,15 +46,15 @@ class UserTerms:
         """Those of every function, in one list."""
         return [c for made in self.constraints.values() for c in made]
 
-    @np.errstate(all="ignore")
     def penalty(self) -> float:
         """Sum of the penalties at their variables' values; infinite where one is not defined."""
-        return float(sum(_largest(p.value) for p in self.penalties.values()))
+        with np.errstate(all="ignore"):
+            return float(sum(_largest(p.value) for p in self.penalties.values()))
 
-    @np.errstate(all="ignore")
     def violations(self) -> dict[str, float]:
         """The largest violation of each function's constraints at their variables' values; infinite as above."""
-        return {name: max(_largest(c.violation()) for c in made) for name, made in self.constraints.items()}
+        with np.errstate(all="ignore"):
+            return {name: max(_largest(c.violation()) for c in made) for name, made in self.constraints.items()}
 
     def dual_values(self) -> dict[str, Any]:
         """CVXPY's dual values: an array for a function with one constraint, else a list of them."""
