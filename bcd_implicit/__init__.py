@@ -1,6 +1,6 @@
 """Implicit models trained by block-coordinate descent in certified convex subproblems."""
 
-from bcd_implicit import datasets
+from bcd_implicit import constraints, datasets
 from bcd_implicit.activations import ACTIVATIONS, Activation
 from bcd_implicit.bcd import METHODS, solve
 from bcd_implicit.blocks import BLOCKS, block_problem, solve_block
@@ -47,6 +47,7 @@ __all__ = [
     "Status",
     "TrainingProblem",
     "block_problem",
+    "constraints",
     "datasets",
     "kappa_path",
     "solve",

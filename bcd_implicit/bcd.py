@@ -23,7 +23,8 @@ import pandas as pd
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bcd_implicit.blocks import make_block
-from bcd_implicit.blocks.base import feasible_start, solve_prepared
+from bcd_implicit.blocks.base import solve_prepared
+from bcd_implicit.blocks.feasibility import feasible_start
 from bcd_implicit.blocks.hidden import HiddenBlock
 from bcd_implicit.blocks.matrices import MatricesBlock
 from bcd_implicit.blocks.prox_linear import ProxLinearBlock
@@ -31,7 +32,7 @@ from bcd_implicit.certificates import Certificate
 from bcd_implicit.data import check_number
 from bcd_implicit.errors import BlockSolveError, ConvergenceWarning, InvalidInputError, check_choice
 from bcd_implicit.problem import Iterate, TrainingProblem
-from bcd_implicit.result import BcdResult, BlockSolution, Status
+from bcd_implicit.result import USER_VIOLATION, BcdResult, BlockSolution, Status
 from bcd_implicit.solvers import AUTO, check_solver
 from bcd_implicit.threads import one_blas_thread
 
@@ -59,7 +60,7 @@ class _Loop:
     attempts: int = 0
     stalled: bool = False
     certificates: dict[str, Certificate] = field(default_factory=dict)
-    multipliers: Mapping[str, object] = field(default_factory=dict)
+    dual_values: dict[str, Any] = field(default_factory=dict)
 
     def block(self, it: Iterate, name: str, **options: Any) -> Any:
         return make_block(self.problem, it, name, **options)
@@ -67,14 +68,14 @@ class _Loop:
     def solve(self, block: Any) -> BlockSolution:
         solution = solve_prepared(block, self.solver, self.block_tol, self.solver_options)
         self.certificates[block.name] = solution.certificate
-        if solution.multipliers:
-            self.multipliers = solution.multipliers
+        self.dual_values |= solution.dual_values
         return solution
 
     def descend(self, it: Iterate, name: str) -> Iterate:
         """Solve one block on (F); a solver's rounding must not raise the objective, so the better point is kept."""
-        trial = self.solve(self.block(it, name)).iterate
-        return trial if self.problem.objective(trial) <= self.problem.objective(it) else it
+        solution = self.solve(self.block(it, name))
+        lower = self.problem.objective(solution.iterate) <= self.problem.objective(it)
+        return solution.iterate if lower and solution.feasible else it
 
 
 def fenchel_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
@@ -94,10 +95,10 @@ def prox_linear_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
         solution = loop.solve(block)
         trial = problem.at_equilibrium(solution.iterate)
         value = problem.objective_at_states(trial)
-        if value < objective:
+        if value < objective and solution.feasible:
             loop.mu = max(block.mu / 3, MU_FLOOR * block.mean_curvature)
             return trial, value
-        if solution.objective >= objective * (1 - 1e-9) and solution.meets(loop.block_tol):
+        if solution.objective >= objective - 1e-9 * abs(objective) and solution.meets(loop.block_tol):
             return it, objective  # the block, certified, promises nothing: stationary
         missed += not solution.meets(loop.block_tol)
         if missed == MAX_MISSES:
@@ -142,8 +143,8 @@ def solve(
     problem : TrainingProblem
     method : {"prox-linear", "fenchel"}
     solver : {"auto", "native", "cvxpy", "CLARABEL", "ECOS", "SCS"}
-        As in :func:`~bcd_implicit.solve_block`: a block on which a user's constraint acts goes through CVXPY in any
-        case.
+        As in :func:`~bcd_implicit.solve_block`: a block on which a constraint or penalty of the user acts goes
+        through CVXPY in any case.
     max_cycles : int
         The most cycles to take.
     tol : float
@@ -171,7 +172,7 @@ def solve(
     InvalidInputError
         A bad argument, named.
     BlockSolveError
-        A block is infeasible or unbounded.
+        A block is infeasible (the message names the constraints in conflict) or unbounded.
 
     Warns
     -----
@@ -213,13 +214,16 @@ def solve(
             if loop.stalled:
                 status = Status.STALLED
                 break
-            if objective <= NOTHING_LEFT * first:
+            if abs(objective) <= NOTHING_LEFT * abs(first):
                 status = Status.CONVERGED
                 break
             # The first cycle of the prox-linear loop takes a cautious step: a small one says nothing yet.
             if cycle > 1 and change <= tol:
                 # While a block misses its certificate, a small change may be the solver's standstill.
-                solved = all(c.holds(max(tol, block_tol)) or not c.known for c in loop.certificates.values())
+                solved = all(
+                    c.holds(max(tol, block_tol)) if c.known else c.violation <= USER_VIOLATION
+                    for c in loop.certificates.values()
+                )
                 status = Status.CONVERGED if solved else Status.STALLED
                 break
         # Every method ends alike: Picard states, and the output block exact at them.
@@ -238,7 +242,7 @@ def solve(
             stacklevel=2,
         )
     history = pd.DataFrame(rows)
-    return BcdResult(problem, method, solver, status, it, history, loop.certificates, loop.multipliers)
+    return BcdResult(problem, method, solver, status, it, history, loop.certificates, loop.dual_values)
 
 
 def _history_row(
@@ -251,7 +255,7 @@ def _history_row(
         "change": change,
         "gap": worst.relative_gap,
         "kkt_residual": max(c.kkt_residual for c in loop.certificates.values()),
-        "violation": max(loop.problem.violation(it), *(c.violation for c in loop.certificates.values())),
+        "violation": max(*loop.problem.violations(it).values(), *(c.violation for c in loop.certificates.values())),
         "n_selected": int(loop.problem.selected(it).sum()),
         "mu": np.nan if loop.mu is None else loop.mu,
         "attempts": loop.attempts,

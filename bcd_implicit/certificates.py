@@ -40,7 +40,7 @@ class Certificate:
     Attributes
     ----------
     gap : float
-        Upper bound on objective - optimum of this block; ``inf`` where none is known: a user's constraint acts on
+        Upper bound on objective - optimum of this block; ``inf`` where none is known: a user's term acts on
         the block, or an input is free of every penalty and constraint (kappa or its group's weight is 0, and so is a
         ridge on its column).
     scale : float

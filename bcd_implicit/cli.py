@@ -422,6 +422,14 @@ def _columns(data: Path, targets: tuple[str, ...], ignore: tuple[str, ...]) -> t
     show_default=True,
     help="Whether inputs reach outputs directly, through D.",
 )
+@click.option(
+    "--constraint",
+    "constraints",
+    multiple=True,
+    metavar="CALL",
+    help='A ready-made one such as "nonnegative(B)" or "box(C, lower=0, upper=1)", on the columns as they are trained '
+    "on; may be repeated.",
+)
 @click.option("--max-cycles", type=int, default=100, show_default=True, help="The most cycles to take.")
 @click.option("--tol", type=float, default=1e-4, show_default=True, help="Stop when a cycle gains less, relatively.")
 @table_options
@@ -430,6 +438,7 @@ def _columns(data: Path, targets: tuple[str, ...], ignore: tuple[str, ...]) -> t
 def fit(
     data: Path,
     model_path: Path,
+    constraints: tuple[str, ...],
     max_cycles: int,
     tol: float,
     targets: tuple[str, ...],
@@ -446,6 +455,7 @@ def fit(
     Examples:
       bcd-implicit fit data.csv --target y --model m.npz
       bcd-implicit fit data.csv --target y1 --target y2 --ignore id --n-hidden 20 --kappa 0.05 --model m.npz
+      bcd-implicit fit data.csv --target y --constraint "nonnegative(B)" --constraint "symmetric()" --model m.npz
     """
     inputs, outputs = _columns(data, targets, ignore)
     if not model_path.parent.is_dir():
@@ -458,6 +468,7 @@ def fit(
     problem = bi.TrainingProblem(
         *(scales.apply(U, Y) if standardize else (U, Y)),
         **settings,
+        constraints=[bi.constraints.from_text(text) for text in constraints],
         input_names=list(inputs.columns),
         output_names=list(outputs.columns),
     )

@@ -21,7 +21,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 
 from bcd_implicit.activations import Activation
 from bcd_implicit.bcd import solve
-from bcd_implicit.constraints import UserConstraint
+from bcd_implicit.constraints.user import UserFunction
 from bcd_implicit.data import Standardization, check_number
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.path import kappa_path
@@ -91,7 +91,7 @@ class _Trained(BaseEstimator):
         fenchel_weight: float = 1.0,
         fit_intercept: bool = True,
         pass_through: bool = True,
-        constraints: Sequence[UserConstraint] | Mapping[str, UserConstraint] = (),
+        constraints: Sequence[UserFunction] | Mapping[str, UserFunction] = (),
         method: str = "prox-linear",
         solver: str = "auto",
         max_cycles: int = 200,

@@ -1,8 +1,8 @@
 """The training problem and its points: THE objective, written once.
 
     (T)  min  (1/m) L(Y, CX + DU + d) + kappa sum_j ||B e_j||_2
-              + ridge/2 (||C||_F^2 + ||D||_F^2) + ridge_hidden/2 (||A||_F^2 + ||B||_F^2)
-         s.t. X = phi(AX + BU + b),  ||A||_inf <= norm_bound
+              + ridge/2 (||C||_F^2 + ||D||_F^2) + ridge_hidden/2 (||A||_F^2 + ||B||_F^2) + the user's penalties
+         s.t. X = phi(AX + BU + b),  ||A||_inf <= norm_bound, the user's constraints
 
     The groups of the lasso are the columns of B, and may be several columns each, weighted, measured by another norm,
     or taken from (B; D) stacked.
@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bcd_implicit.activations import Activation, get_activation
-from bcd_implicit.constraints import UserConstraint, check_constraints, on_inputs
+from bcd_implicit.constraints.user import UserFunction, UserTerms, check_constraints, on_inputs, terms_at
 from bcd_implicit.data import (
     check_arrays,
     check_names,
@@ -105,9 +105,10 @@ class TrainingProblem:
         False fixes b = 0 and d = 0.
     pass_through : bool
         False fixes D = 0, so that the inputs act through B alone.
-    constraints : sequence of functions
-        Each gets the block's CVXPY variables by name and returns CVXPY constraints,
-        e.g. ``lambda v: v["A"] >= 0``.
+    constraints : sequence of functions, or mapping from names to functions
+        Each gets the block's CVXPY variables by letter and returns CVXPY constraints, e.g. ``lambda v: v["A"] >= 0``,
+        or a scalar convex expression that is added to the objective, e.g. ``lambda v: cp.norm(v["C"], "fro")``. See
+        :mod:`bcd_implicit.constraints`, also for ready-made ones.
     sample_weight : array-like of shape (m,), optional
         How often each sample counts, 0 or more; only ratios matter. Samples of weight 0 are left out: U, Y and X hold
         the others, in their order, and m is their number.
@@ -133,6 +134,8 @@ class TrainingProblem:
     Y : ndarray of shape (q, m)
     shares : ndarray of shape (m,)
         The samples' weights omega, of sum 1.
+    constraints : dict
+        The functions by name.
 
     Raises
     ------
@@ -140,7 +143,7 @@ class TrainingProblem:
         Any argument out of its range, NaN or infinity, U, Y and sample_weight of different length, fewer than two
         samples (of positive weight).
     ConstraintError
-        A user's constraint that is not convex or couples blocks.
+        A user's constraint or penalty that is not convex, couples blocks, or fails.
     """
 
     def __init__(
@@ -158,7 +161,7 @@ class TrainingProblem:
         ridge_hidden: float = 1e-4,
         fit_intercept: bool = True,
         pass_through: bool = True,
-        constraints: Sequence[UserConstraint] = (),
+        constraints: Sequence[UserFunction] | Mapping[str, UserFunction] = (),
         *,
         sample_weight: ArrayLike | None = None,
         input_names: Sequence[str] | None = None,
@@ -179,7 +182,7 @@ class TrainingProblem:
         self.norm_bound, self.kappa, self.group_form = norm_bound, kappa, group_form
         self.fenchel_weight, self.ridge, self.ridge_hidden = fenchel_weight, ridge, ridge_hidden
         self.fit_intercept, self.pass_through = bool(fit_intercept), bool(pass_through)
-        self.constraints = constraints
+        self.constraints: Any = constraints
         self.groups: Any = groups
         self.group_weights: Any = group_weights
         self.group_norm, self.group_over = group_norm, group_over
@@ -286,7 +289,7 @@ class TrainingProblem:
         other = copy.copy(self)
         if inputs is not None:
             other.U = other.U[inputs]
-            other.constraints = tuple(on_inputs(c, inputs) for c in self.constraints)
+            other.constraints = {name: on_inputs(f, inputs) for name, f in self.constraints.items()}
             other.input_names = [name for name, kept in zip(self.input_names, inputs, strict=True) if kept]
             weights = dict(zip(self.group_lasso.groups.names, self.group_weights, strict=True))
             other.groups = [group for group, kept in zip(self.groups, inputs, strict=True) if kept]
@@ -375,9 +378,19 @@ class TrainingProblem:
         divergence = np.sum(self.activation.divergence(it.X, self.preactivation(it)), axis=0)
         return self.fenchel_weight * float(divergence @ self.shares)
 
+    def user_terms(self, it: Iterate, without: Sequence[str] = ()) -> list[UserTerms]:
+        """The user's constraints and penalties, one item a block; not of a block with letters ``without``."""
+        blocks = [letters for letters in self.block_letters if self.constraints and not {*letters} & {*without}]
+        return [terms_at(self.constraints, it, letters) for letters in blocks]
+
+    def user_penalty(self, it: Iterate, without: Sequence[str] = ()) -> float:
+        """The sum of the user's penalties; not of those on a block with letters ``without``."""
+        return sum(terms.penalty() for terms in self.user_terms(it, without))
+
     def objective_at_states(self, it: Iterate) -> float:
-        """(1/m) L + regularisation at the iterate's own X; equals (T) when X is the equilibrium."""
-        return self.mean_loss(it) + self.output_regularization(it) + self.hidden_regularization(it)
+        """(1/m) L + regularisation + the user's penalties, at the iterate's own X; (T) when X is the equilibrium."""
+        regularization = self.output_regularization(it) + self.hidden_regularization(it)
+        return self.mean_loss(it) + regularization + self.user_penalty(it)
 
     def objective(self, it: Iterate) -> float:
         """The relaxed objective (F)."""
@@ -390,6 +403,16 @@ class TrainingProblem:
     def violation(self, it: Iterate) -> float:
         """The largest violation of ||A||_inf <= norm_bound and of the group-lasso constraint."""
         return max(self.row_ball.violation(it.A), self.group_lasso.violation(self.grouped(it)))
+
+    def violations(self, it: Iterate) -> dict[str, float]:
+        """The largest violation of every constraint, by name: "norm_bound", "group_lasso" and the user's."""
+        found = {"norm_bound": self.row_ball.violation(it.A)}
+        if self.group_form == "constraint":
+            found["group_lasso"] = self.group_lasso.violation(self.grouped(it))
+        for terms in self.user_terms(it):
+            for name, violation in terms.violations().items():
+                found[name] = max(violation, found.get(name, 0.0))
+        return found
 
     # Points ---------------------------------------------------------------------------------------------------
 
@@ -478,5 +501,5 @@ class TrainingProblem:
             f"{self._groups_in_words()}"
             f"fenchel_weight={self.fenchel_weight:g}, ridge={self.ridge:g}, ridge_hidden={self.ridge_hidden:g}, "
             f"fit_intercept={self.fit_intercept}, pass_through={self.pass_through}, "
-            f"constraints={len(self.constraints)})"
+            f"constraints={list(self.constraints)})"
         )

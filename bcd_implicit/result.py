@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from bcd_implicit.problem import Iterate, TrainingProblem
 
 
-# A user's own constraints cannot be repaired as ours are; conic solvers leave them violated by about this much.
-USER_VIOLATION = 1e-5
+# A user's own constraints cannot be repaired as ours are: a point that violates one by more is not accepted.
+USER_VIOLATION = 1e-6
 
 
 # Without a gap the residual must do; it is relative to the gradient at zero and falls with the gap's square root.
@@ -56,8 +56,10 @@ class BlockSolution:
         The block's objective there, from NumPy.
     certificate : Certificate
         Gap, residual and violation recomputed from the data.
-    multipliers : mapping
-        Dual values by constraint: "norm_bound" (one a row of A), "group_lasso" (constraint form).
+    dual_values : mapping
+        By constraint: "norm_bound" (one a row of A), "group_lasso" (constraint form), and the user's by name, for which
+        a conic solver gives CVXPY's: an array, or a list of them where a function returns several constraints. Signs
+        and units as in :mod:`bcd_implicit.constraints`.
     seconds : float
         Building, compiling and solving.
     """
@@ -68,7 +70,7 @@ class BlockSolution:
     iterate: Iterate
     objective: float
     certificate: Certificate
-    multipliers: Mapping[str, object]
+    dual_values: Mapping[str, Any]
     seconds: float
 
     def __repr__(self) -> str:
@@ -77,16 +79,22 @@ class BlockSolution:
             f"objective={self.objective:.6g}, certificate={self.certificate}, seconds={self.seconds:.3g})"
         )
 
+    @property
+    def feasible(self) -> bool:
+        """Whether no constraint is violated by more than :data:`USER_VIOLATION`."""
+        return self.certificate.violation <= USER_VIOLATION
+
+    @property
+    def rank(self) -> tuple[float, bool, float]:
+        """Smaller is better: by the gap; where none is known, a feasible point is, and then the lower objective."""
+        return self.certificate.relative_gap, not self.feasible, self.objective
+
     def meets(self, tol: float) -> bool:
         """Whether the certificate holds to the tolerance, or none is known and the solver reports an optimum."""
         if self.certificate.known:
             return self.certificate.holds(tol)
         residual = self.certificate.kkt_residual
-        return (
-            self.status == "optimal"
-            and self.certificate.violation <= USER_VIOLATION
-            and (residual <= FAIR_RESIDUAL or residual == float("inf"))
-        )
+        return self.status == "optimal" and self.feasible and (residual <= FAIR_RESIDUAL or residual == float("inf"))
 
 
 @dataclass(frozen=True)
@@ -104,8 +112,8 @@ class BcdResult:
         A row a cycle: cycle, objective (the one the loop never raises), change, gap, violation, seconds, ...
     certificates : mapping of str to Certificate
         Of the last solve of every block.
-    multipliers : mapping
-        Dual values of the last block that holds (A, B, b).
+    dual_values : mapping
+        By constraint, of the last solved block on which it acts, as in :class:`BlockSolution`.
     """
 
     problem: TrainingProblem
@@ -115,7 +123,7 @@ class BcdResult:
     iterate: Iterate
     history: pd.DataFrame
     certificates: Mapping[str, Certificate]
-    multipliers: Mapping[str, object] = field(default_factory=dict)
+    dual_values: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def model(self) -> ImplicitModel:
@@ -126,6 +134,11 @@ class BcdResult:
     def objective(self) -> float:
         """The true objective (T) at the result's states, which are at equilibrium."""
         return self.problem.objective_at_states(self.iterate)
+
+    @property
+    def violations(self) -> dict[str, float]:
+        """The largest violation of every constraint at the result, by name."""
+        return self.problem.violations(self.iterate)
 
     @property
     def n_cycles(self) -> int:

@@ -104,7 +104,10 @@ def run_solver(
     if "infeasible" in status:
         remedy = "No point meets all constraints: relax the user's constraints, or check norm_bound and kappa"
     elif "unbounded" in status:
-        remedy = "Give ridge or ridge_hidden a positive value"
+        remedy = "Give ridge or ridge_hidden a positive value, and check that no penalty of yours falls without end"
+    elif "cannot solve this problem" in status:  # CVXPY's words for a cone that the solver lacks
+        cone = "a cone that the block needs (spectral norms need a semidefinite one)"
+        remedy = f"{solver} lacks {cone}: use SCS or CLARABEL"
     else:
         remedy = (
             f"Try another solver ({', '.join(s for s in SOLVERS if s != solver)}) or a looser tol, or scale the data"

@@ -112,6 +112,16 @@ def test_fit_says_what_it_did(folder, here):
     assert os.listdir(here) == ["m [x].npz"]
 
 
+def test_constraints_of_fit_hold_and_add_up(folder, here):
+    options = ["--constraint", "nonnegative(B)", "--constraint", "feedforward([1, 2])"]
+    succeed("fit", folder / "data.csv", "--target", "y", "--model", "m.npz", *QUICK, *options)
+    model = ImplicitModel.load("m.npz")
+    assert model.B.min() >= -1e-6
+    assert model.B.max() > 1e-3
+    assert np.abs(np.tril(model.A)).max() <= 1e-6
+    assert abs(model.A[0, 1]) <= 1e-6  # both in the second layer, or the model would not be layered
+
+
 def test_a_fit_that_converges_does_not_warn(folder, here):
     outcome = succeed(
         "fit", folder / "data.csv", "--target", "y", "--model", "m", "--n-hidden", 2, "--tol", 0.5, "--kappa", 0.1
@@ -378,6 +388,9 @@ def test_bad_files(folder, here, command):
         (["--max-cycles", 0], "max_cycles: got 0, must be >= 1."),
         (["--tol", -1], "tol: got -1.0, must be >= 0."),
         (["--ignore", "x"], "ignore: no column named 'x'."),
+        (["--constraint", "positive(B)"], "constraint positive(B): cannot be read"),
+        (["--constraint", "box(B, 1, 0)"], "constraint box(B, 1, 0): lower: is above upper."),
+        (["--constraint", "feedforward([1])"], "layer_sizes sum to 1, n_hidden is 10"),
     ],
 )
 def test_bad_settings_of_fit(folder, here, options, words):

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from conftest import random_iterate, random_problem
 
-from bcd_implicit import ConstraintError, InvalidInputError, TrainingProblem
+from bcd_implicit import InvalidInputError, TrainingProblem
 
 U4, Y4 = np.arange(8.0).reshape(4, 2), np.arange(4.0)
 
@@ -99,29 +99,14 @@ def test_rows_of_a_person_become_columns_and_names_are_kept():
         ({"group_form": "l0"}, "group_form: unknown form 'l0'. Use one of penalty, constraint"),
         ({"activation": "gelu"}, "activation: unknown activation 'gelu'"),
         ({"loss": "hinge"}, "loss: unknown loss 'hinge'. Use one of squared"),
-        ({"constraints": [1]}, r"constraints\[0\]: is a int"),
-        ({"constraints": lambda v: v["A"] >= 0}, "constraints: is a function. Pass a list"),
-        ({"constraints": [lambda v: v["Q"] >= 0]}, "asks for variables that no single block holds"),
-        ({"constraints": [lambda v: v["A"][0, 0] >= v["C"][0, 0]]}, "no single block holds.*not both"),
-        ({"constraints": [lambda v: v["X"] >= 0]}, "no single block holds"),
-        ({"constraints": [lambda v: True]}, "returned True, not a CVXPY constraint"),
-        ({"constraints": [lambda v: v["A"] @ v["A"] <= 1]}, "not convex"),
-        ({"constraints": [lambda v: 1 / 0]}, r"constraints\[0\]: failed: ZeroDivisionError"),
-        ({"constraints": [lambda v: v["A"] >= 0 if "A" in v else None]}, "returned None, not a CVXPY constraint"),
         ({"activation": ["relu"]}, "activation: unknown activation"),
         ({"input_names": ["a", "a"]}, "input_names: has 'a' twice"),
         ({"input_names": ["a"]}, "input_names: has 1 names for 2 variables"),
     ],
 )  # fmt: skip
-@pytest.mark.filterwarnings("ignore::UserWarning:cvxpy")
 def test_bad_arguments_are_named(options, message):
     with pytest.raises(InvalidInputError, match=message):
         TrainingProblem(U4, Y4, **{"n_hidden": 2} | options)
-
-
-def test_constraint_errors_have_their_own_type():
-    with pytest.raises(ConstraintError):
-        TrainingProblem(U4, Y4, 2, constraints=[lambda v: 3])
 
 
 def test_replace_checks_again_and_leaves_the_original():

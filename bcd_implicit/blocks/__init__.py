@@ -86,8 +86,9 @@ def solve_block(
     it : Iterate
     block : {"output", "state", "hidden", "prox-linear"}
     solver : {"auto", "native", "cvxpy", "CLARABEL", "ECOS", "SCS"}
-        "native" takes the block's own solver; a block on which a user's constraint acts goes through CVXPY all the
-        same. "cvxpy" takes the conic solver that serves the block best, and others when that misses the tolerance.
+        "native" takes the block's own solver; a block on which a constraint or penalty of the user acts goes
+        through CVXPY all the same. "cvxpy" takes the conic solver that serves the block best, and others when that
+        misses the tolerance.
         "auto" is "native", then "cvxpy" where that misses the tolerance.
     tol : float
         Relative duality gap aimed at; missing it warns with the gap reached.

@@ -10,8 +10,9 @@ from functools import cached_property
 import cvxpy as cp
 import numpy as np
 
-from bcd_implicit.blocks.base import Block, grouped_variable
+from bcd_implicit.blocks.base import Block
 from bcd_implicit.blocks.face import Terms
+from bcd_implicit.blocks.feasibility import grouped_variable, own_constraints
 from bcd_implicit.blocks.proximal_newton import Smooth, minimise
 from bcd_implicit.problem import Iterate, TrainingProblem
 
@@ -52,18 +53,12 @@ class MatricesBlock(Block):
     def pose_regularization(self, v):
         """Ridge and group-lasso terms, and the constraints, of all but C."""
         problem = self.problem
-        group, group_constraints = problem.group_lasso.cvxpy(grouped_variable(problem, v))
-        # A radius of 0 leaves conic solvers no interior point: say what it means instead.
-        row_constraints = problem.row_ball.cvxpy(v["A"]) if problem.norm_bound > 0 else [v["A"] == 0]
-        if group_constraints and problem.kappa == 0:
-            group_constraints = [grouped_variable(problem, v) == 0]
-        self.named_constraints = {"norm_bound": row_constraints[0]}
-        if group_constraints:
-            self.named_constraints["group_lasso"] = group_constraints[0]
+        group, _ = problem.group_lasso.cvxpy(grouped_variable(problem, v))
+        self.named_constraints = own_constraints(problem, v)
         ridge = 0.5 * problem.ridge_hidden * (cp.sum_squares(v["A"]) + cp.sum_squares(v["B"]))
         D = v["D"] if problem.stacked else self.it.D
         ridge = ridge + 0.5 * problem.ridge * (cp.sum_squares(D) + np.sum(self.it.C**2))
-        return group + ridge, row_constraints + group_constraints
+        return group + ridge, list(self.named_constraints.values())
 
     def repair(self, it):
         """Scale back rows that overshoot, and set to zero the columns of B that a solver only brought near it.
@@ -75,8 +70,8 @@ class MatricesBlock(Block):
         it = self.repaired(it)
         if problem.kappa == 0 and lasso.form == "penalty":
             return it
-        B, objective, violation = problem.grouped(it), self.objective(it), self.user_violation(it)
-        groups = lasso.groups
+        B, objective, groups = problem.grouped(it), self.objective(it), lasso.groups
+        allowed = {name: max(violation, 1e-9) for name, violation in self.user_violations(it).items()}
         # What is not penalised stays, however small.
         norms = np.where(groups.weights > 0, lasso.norm.of(B, groups), np.inf)
         largest = norms[groups.weights > 0].max()
@@ -90,7 +85,7 @@ class MatricesBlock(Block):
             growth = lasso.sum_of_norms(B) / kept if lasso.form == "constraint" and kept > 0 else 1.0
             sparse = problem.with_grouped(it, lasso.repair(cleaned * growth))
             lower = self.objective(sparse) <= objective + 1e-12 * abs(objective)
-            if lower and self.user_violation(sparse) <= max(violation, 1e-9):
+            if lower and all(v <= allowed[name] for name, v in self.user_violations(sparse).items()):
                 return sparse
         return it
 
@@ -148,7 +143,7 @@ class MatricesBlock(Block):
         # What presses against the constraints: minus the gradient of all that is smooth.
         force = -(smooth.value_and_gradient(T)[1] + self.terms.ridge * T)
         binding = problem.row_ball.binding(it.A)
-        multipliers: dict[str, object] = {"norm_bound": np.where(binding, np.abs(self.terms.A(force)).max(axis=1), 0.0)}
+        dual_values: dict[str, object] = {"norm_bound": np.where(binding, np.abs(self.terms.A(force)).max(axis=1), 0.0)}
         if problem.group_form == "constraint":
-            multipliers["group_lasso"] = problem.group_lasso.multiplier(self.terms.B(force), problem.grouped(it))
-        return it, optimal, multipliers
+            dual_values["group_lasso"] = problem.group_lasso.multiplier(self.terms.B(force), problem.grouped(it))
+        return it, optimal, dual_values

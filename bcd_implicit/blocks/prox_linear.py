@@ -278,7 +278,7 @@ class ProxLinearBlock(MatricesBlock):
         dT = self.joined(it) - self.joined(self.it)
         smooth = float(np.sum(dT * (0.5 * linearised.product(dT, self.mu) - linearised.k)))
         regularization = problem.output_regularization(it) + problem.hidden_regularization(it)
-        return smooth + linearised.constant + regularization
+        return smooth + linearised.constant + regularization + problem.user_penalty(it)
 
     def gradient_of_groups(self, it):
         """Without the proximal term, which is the method's own and not the problem's."""

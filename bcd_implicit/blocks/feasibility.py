@@ -1,0 +1,123 @@
+"""The constraints of a block: its variables, the problem's own, a feasible start, and which are in conflict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import cvxpy as cp
+import numpy as np
+
+from bcd_implicit.constraints.user import BlockVariables, terms_at, user_terms
+from bcd_implicit.errors import BlockSolveError
+from bcd_implicit.problem import Iterate, TrainingProblem
+from bcd_implicit.solvers import run_solver
+
+# Starts that violate nothing by more than this stay as they are.
+NO_VIOLATION = 1e-9
+
+
+def fixed_at_zero(problem: TrainingProblem) -> dict[str, str]:
+    """The setting, in words, by which a letter is fixed at zero."""
+    D = {} if problem.pass_through else {"D": "pass_through=False"}
+    return D if problem.fit_intercept else D | dict.fromkeys("bd", "fit_intercept=False")
+
+
+def block_variables(problem: TrainingProblem, letters: Iterable[str]) -> BlockVariables:
+    """CVXPY variables by letter; what the problem fixes at zero is a constant."""
+    fixed, shapes = fixed_at_zero(problem), problem.shapes
+    return BlockVariables(
+        {k: cp.Constant(np.zeros(shapes[k])) if k in fixed else cp.Variable(shapes[k], name=k) for k in letters}
+    )
+
+
+def grouped_variable(problem: TrainingProblem, v: BlockVariables) -> cp.Expression:
+    """The CVXPY matrix whose columns the group lasso sees."""
+    return cp.vstack([v["B"], v["D"]]) if problem.stacked else v["B"]
+
+
+def own_constraints(problem: TrainingProblem, v: BlockVariables) -> dict[str, cp.Constraint]:
+    """The norm bound and the group-lasso constraint, by name, where they act on these variables."""
+    if "A" not in v:
+        return {}
+    # A radius of 0 leaves conic solvers no interior point: say what it means instead.
+    own = {"norm_bound": problem.row_ball.cvxpy(v["A"])[0] if problem.norm_bound > 0 else v["A"] == 0}
+    for constraint in problem.group_lasso.cvxpy(grouped_variable(problem, v))[1]:
+        own["group_lasso"] = constraint if problem.kappa > 0 else grouped_variable(problem, v) == 0
+    return own
+
+
+def feasible_start(problem: TrainingProblem, it: Iterate) -> Iterate:
+    """The nearest iterate that meets the norm bound, the group-lasso constraint and the user's constraints.
+
+    Raises
+    ------
+    BlockSolveError
+        The constraints leave no point; the message names those in conflict.
+    """
+    it = problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it)))
+    it = it.replace(A=problem.row_ball.prox(it.A))
+    it = it.replace(**{k: np.zeros(problem.shapes[k]) for k in fixed_at_zero(problem)})
+    for letters in problem.block_letters if problem.constraints else ():
+        here = terms_at(problem.constraints, it, letters)
+        if np.isfinite(here.penalty()) and max(here.violations().values(), default=0.0) <= NO_VIOLATION:
+            continue
+        v = block_variables(problem, letters)
+        terms = user_terms(problem.constraints, v)
+        distance = cp.sum([cp.sum_squares(v[k] - getattr(it, k)) for k in letters])
+        # A penalty that is infinite here, as a logarithm's may be, has its say in where to start.
+        barrier = 0.0 if np.isfinite(here.penalty()) else cp.sum(list(terms.penalties.values()))
+        constraints = [*own_constraints(problem, v).values(), *terms.all_constraints]
+        nearest = cp.Problem(cp.Minimize(distance + barrier), constraints)
+        try:
+            run_solver(nearest, "constraints on " + ", ".join(letters), "CLARABEL", 1e-6)
+        except BlockSolveError as error:
+            raise explained(error, problem, letters) from None
+        it = it.replace(**{k: np.array(v[k].value, dtype=float) for k in letters})
+    it = problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it)))
+    return it.replace(A=problem.row_ball.repair(it.A))
+
+
+def explained(error: BlockSolveError, problem: TrainingProblem, letters: Sequence[str]) -> BlockSolveError:
+    """The error of an infeasible block, with the names of the constraints in conflict; any other as it is."""
+    if "infeasible" not in error.status or not problem.constraints:
+        return error
+    names = conflict(problem, letters)
+    if not names:
+        return error
+    together = f"{' and '.join(names)} together: relax one of them" if names[1:] else f"{names[0]}: relax it"
+    return BlockSolveError(error.block, error.solver, error.status, f"No point meets {together}")
+
+
+def conflict(problem: TrainingProblem, letters: Sequence[str]) -> list[str]:
+    """Constraints, in words, that leave no point together, each of which is needed for that; none if none are found.
+
+    A constraint of the user that is infeasible with the problem's own comes before those infeasible with each other.
+    """
+    v = BlockVariables({k: cp.Variable(problem.shapes[k], name=k) for k in letters})
+    terms = user_terms(problem.constraints, v)
+    words = {"norm_bound": f"norm_bound={problem.norm_bound:g}", "group_lasso": f"kappa={problem.kappa:g} as a bound"}
+    own = {words[name]: [constraint] for name, constraint in own_constraints(problem, v).items()}
+    for letter, setting in fixed_at_zero(problem).items():
+        own.setdefault(setting, []).extend([v[letter] == 0] if letter in v else [])
+    user = {repr(name): terms.constraints.get(name, []) for name in problem.constraints}
+    for name, penalty in terms.penalties.items():
+        user[repr(name)] = user[repr(name)] + penalty.domain
+    sets = own | user
+
+    def infeasible(names: Sequence[str]) -> bool:
+        posed = cp.Problem(cp.Minimize(0), [c for name in names for c in sets[name]])
+        try:
+            run_solver(posed, "constraints", "CLARABEL", 1e-6)
+        except BlockSolveError as error:
+            return "infeasible" in error.status
+        return False
+
+    alone = next((name for name in user if infeasible([*own, name])), None)
+    guilty = list(sets) if alone is None else [*own, alone]
+    if not infeasible(guilty):
+        return []
+    for name in tuple(guilty):  # leave out what is not needed
+        rest = [other for other in guilty if other != name]
+        if infeasible(rest):
+            guilty = rest
+    return guilty
