@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from bcd_implicit.activations import Activation, LeakyRelu, get_activation
 from bcd_implicit.data import check_matrix, check_names, pick_columns, write_atomically
+from bcd_implicit.display import facts_table, names_of
 from bcd_implicit.errors import InvalidInputError, NotWellPosedError
 from bcd_implicit.fixed_point import FixedPoint, picard
 
@@ -256,3 +257,18 @@ class ImplicitModel:
             f"ImplicitModel(n_hidden={n}, n_inputs={p}, n_outputs={q}, activation={self.activation.name!r}, "
             f"norm_inf={self.norm_inf():.3g}, inputs used={int(self.B.any(axis=0).sum())})"
         )
+
+    def _repr_html_(self) -> str:
+        norm, radius = self.norm_inf(), self.spectral_radius()
+        if norm < 1:
+            verdict = "below 1: well-posed"
+        else:
+            verdict = f"spectral radius of |A| {radius:.4g}: {'' if radius < 1 else 'not '}well-posed"
+        facts = {
+            "hidden features": f"{self.n_hidden}, {self.activation.name}",
+            "||A||_inf": f"{norm:.4g}, {verdict}",
+            "inputs in B": names_of(self.input_names, self.B.any(axis=0)),
+            "inputs in D": names_of(self.input_names, self.D.any(axis=0)),
+            "outputs": names_of(self.output_names),
+        }
+        return facts_table("ImplicitModel", facts)

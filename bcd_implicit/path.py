@@ -16,6 +16,7 @@ import pandas as pd
 
 from bcd_implicit.bcd import METHODS, solve
 from bcd_implicit.data import check_number, random_generator
+from bcd_implicit.display import facts_table
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice
 from bcd_implicit.parallel import in_parallel
 from bcd_implicit.penalties import column_norms
@@ -62,6 +63,15 @@ class PathResult:
             f"PathResult(n_kappas={len(self.results)}, kappa {self.kappas[0]:.3g} to {self.kappas[-1]:.3g}, "
             f"{sizes[0]} to {sizes[-1]} of {self.problem.n_inputs} inputs)"
         )
+
+    def _repr_html_(self) -> str:
+        problem = self.problem
+        facts = {
+            "method": f"{self.results[0].method}, solver {self.results[0].solver}",
+            "samples, inputs, outputs": f"{problem.n_samples}, {problem.n_inputs}, {problem.n_outputs}",
+            "hidden features": f"{problem.n_hidden}, {problem.activation.name}",
+        }
+        return facts_table("PathResult", facts) + self.table.to_html(index=False, float_format="{:.4g}".format)
 
     @property
     def kappas(self) -> np.ndarray:

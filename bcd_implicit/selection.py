@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import gammaln
 
+from bcd_implicit.display import facts_table, names_of
 from bcd_implicit.model import ImplicitModel
 from bcd_implicit.parallel import in_parallel
 from bcd_implicit.problem import Iterate
@@ -85,6 +86,18 @@ class Selection:
     def __repr__(self) -> str:
         size = f"{int(self.support.sum())} of {len(self.support)}"
         return f"Selection(kappa={self.kappa:.4g}, selected {size}: {self.names})"
+
+    def _repr_html_(self) -> str:
+        refit = self.result
+        facts = {
+            "inputs selected": names_of(self.input_names, self.support),
+            "rule": self.rule,
+            "kappa": f"{self.kappa:.4g}",
+            "refit": f"{refit.problem.n_hidden} hidden features, {refit.problem.activation.name}",
+            "its status": refit.status.value,
+            "its objective": f"{refit.objective:.6g}",
+        }
+        return facts_table("Selection", facts)
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,11 @@ import warnings
 import nbformat
 import numpy as np
 import pytest
+from conftest import random_problem
 from nbclient import NotebookClient
 
 import bcd_implicit as bi
 from bcd_implicit.progress import between, show_progress
-from conftest import random_problem
 
 pytestmark = pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
 
