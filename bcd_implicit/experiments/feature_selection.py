@@ -302,8 +302,7 @@ def figure(run: FeatureSelection) -> Any:
     if run.true_norms is not None:
         plots.column_norms(run.true_norms, highlight, ax=axes[0, 0]).set_title("generating B (n = 20)")
     else:
-        refit = column_norms(run.selection.model.B)
-        plots.column_norms(refit, highlight, names, ax=axes[0, 0]).set_title("after the refit")
+        plots.column_norms(run.selection, highlight, ax=axes[0, 0]).set_title("after the refit")
     n = run.path.problem.n_hidden
     plots.column_norms(run.learned_norms, highlight, names, ax=axes[0, 1]).set_title(
         rf"learned B (n = {n}) at the chosen $\kappa$"
