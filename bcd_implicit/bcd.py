@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bcd_implicit.blocks import make_block
 from bcd_implicit.blocks.base import solve_prepared
@@ -32,6 +31,7 @@ from bcd_implicit.certificates import Certificate
 from bcd_implicit.data import check_number
 from bcd_implicit.errors import BlockSolveError, ConvergenceWarning, InvalidInputError, check_choice
 from bcd_implicit.problem import Iterate, TrainingProblem
+from bcd_implicit.progress import Progress, show_progress
 from bcd_implicit.result import USER_VIOLATION, BcdResult, BlockSolution, Status
 from bcd_implicit.solvers import AUTO, check_solver
 from bcd_implicit.threads import one_blas_thread
@@ -132,7 +132,7 @@ def solve(
     *,
     start: Iterate | BcdResult | None = None,
     callback: Callback | None = None,
-    progress: bool = False,
+    progress: bool | Progress = False,
     block_tol: float = 1e-6,
     solver_options: Mapping[str, Any] | None = None,
 ) -> BcdResult:
@@ -155,8 +155,8 @@ def solve(
         Warm start, e.g. another run's result; takes the place of the random start.
     callback : callable, optional
         ``callback(cycle, objective, iterate)`` after every cycle; a true return value stops the loop.
-    progress : bool
-        Show a progress line.
+    progress : bool or callable
+        True shows a bar while it runs, in a terminal or a notebook; a function gets the share done (0 to 1) and a text.
     block_tol : float
         Relative duality gap asked of every block.
     solver_options : mapping, optional
@@ -192,7 +192,7 @@ def solve(
     loop = _Loop(problem, solver, block_tol, solver_options)
     rows: list[dict[str, float]] = []
     status, change = Status.MAX_CYCLES, np.inf
-    with one_blas_thread(), _progress_line(progress, max_cycles) as show:
+    with one_blas_thread(), show_progress(progress, "training") as tell:
         it = problem.at_equilibrium(feasible_start(problem, it))
         first = objective = problem.objective(it)
         for cycle in range(1, max_cycles + 1):
@@ -207,7 +207,7 @@ def solve(
                 break
             change = (before - objective) / max(abs(before), np.finfo(float).tiny)
             rows.append(_history_row(loop, it, cycle, objective, change, time.perf_counter() - began))
-            show(cycle, objective)
+            tell(cycle / max_cycles, f"cycle {cycle}, objective {objective:.6g}")
             if callback is not None and callback(cycle, objective, it):
                 status = Status.STOPPED
                 break
@@ -234,6 +234,7 @@ def solve(
             except BlockSolveError as error:
                 warnings.warn(str(error), ConvergenceWarning, stacklevel=2)
                 status = Status.SOLVER_FAILED
+        tell(1.0, f"{len(rows)} cycles, objective {objective:.6g}")
     if not status.ok:
         warnings.warn(
             f"{method}: {status.value} (after {len(rows)} cycles the objective is {objective:.6g}, "
@@ -261,31 +262,3 @@ def _history_row(
         "attempts": loop.attempts,
         "seconds": seconds,
     }
-
-
-class _progress_line:
-    """A progress line when asked for one, else nothing; entering gives the function to call after a cycle."""
-
-    def __init__(self, wanted: bool, total: int) -> None:
-        self.bar = None
-        if wanted:
-            self.bar = Progress(
-                TextColumn("cycle {task.completed}/{task.total}"),
-                BarColumn(),
-                TimeElapsedColumn(),
-                TextColumn("{task.description}"),
-            )
-            self.task = self.bar.add_task("", total=total)
-
-    def __enter__(self) -> Callable[[int, float], None]:
-        if self.bar:
-            self.bar.start()
-        return self.show
-
-    def show(self, cycle: int, objective: float) -> None:
-        if self.bar:
-            self.bar.update(self.task, completed=cycle, description=f"objective {objective:.6g}")
-
-    def __exit__(self, *exception: object) -> None:
-        if self.bar:
-            self.bar.stop()

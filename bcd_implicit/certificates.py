@@ -24,6 +24,7 @@ from scipy.linalg import solve_triangular
 
 from bcd_implicit.activations import Activation
 from bcd_implicit.data import LARGEST_KEPT, parts
+from bcd_implicit.display import facts_table, known
 from bcd_implicit.errors import NotWellPosedError
 from bcd_implicit.problem import Iterate, TrainingProblem
 
@@ -75,6 +76,18 @@ class Certificate:
             f"Certificate(relative_gap={self.relative_gap:.2e}, kkt_residual={self.kkt_residual:.2e}, "
             f"violation={self.violation:.2e})"
         )
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """The numbers in words."""
+        return {
+            "relative gap": known(self.relative_gap),
+            "KKT residual": known(self.kkt_residual),
+            "violation": f"{self.violation:.2e}",
+        }
+
+    def _repr_html_(self) -> str:
+        return facts_table("Certificate", self.facts | {"gap": known(self.gap), "scale": f"{self.scale:.2e}"})
 
 
 def _nothing(problem: TrainingProblem, it: Iterate) -> float:

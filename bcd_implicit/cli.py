@@ -19,7 +19,6 @@ import click
 import numpy as np
 import pandas as pd
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
 from sklearn.metrics import r2_score
 
@@ -86,35 +85,6 @@ def _one_warning() -> Iterator[None]:
         )
     elif stops:
         _print_warning(stops[0].message, bi.ConvergenceWarning)
-
-
-@contextmanager
-def _progress(text: str) -> Iterator[Callable[[float, str], None]]:
-    """Progress of long work on standard error; gives the function that moves it.
-
-    A bar in a terminal; elsewhere (a log, say) a line whenever another tenth is done.
-    """
-    if not notes.is_terminal:
-        tenths = 0
-
-        def tell(share: float, what: str) -> None:
-            nonlocal tenths
-            if int(10 * share) > tenths:
-                tenths = int(10 * share)
-                notes.print(f"{text}: {tenths}0 %, {what}", soft_wrap=True)
-
-        yield tell
-        return
-    columns = (
-        TextColumn("{task.fields[title]}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeElapsedColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=notes, transient=True) as bar:
-        task = bar.add_task("", total=1.0, title=text)
-        yield lambda share, what: bar.update(task, completed=share, description=what)
 
 
 def _options(*options: Callable) -> Callable:
@@ -260,25 +230,25 @@ def demo(
     """
     if n_seeds > 1:
         seeds = range(seed, seed + n_seeds)
-        with _one_warning(), _progress(f"{family} data") as moved:
+        with _one_warning():
             runs = experiment.run_seeds(
                 family, seeds, method, solver, n_hidden=n_hidden, noise=noise, n_kappas=n_kappas, n_jobs=n_jobs,
-                on_progress=moved,
+                progress=True,
             )  # fmt: skip
         console.print(f"{family} data, {n_seeds} seeds, {method}", soft_wrap=True)
         console.print(experiment.seeds_table(runs))
         console.print(experiment.seeds_verdict(runs), soft_wrap=True)
         return
     _writable(output)
-    with _one_warning(), _progress(f"{family} data") as moved:
+    with _one_warning():
         run = experiment.run_synthetic(
             family, seed, method, solver, n_hidden=n_hidden, noise=noise, n_kappas=n_kappas, n_jobs=n_jobs,
-            on_progress=moved,
+            progress=True,
         )  # fmt: skip
     _present(run, output)
     if real_table:
         table = bi.datasets.load_diabetes()
-        with _one_warning(), _progress("diabetes table") as moved:
+        with _one_warning():
             run = experiment.run_table(
                 table.inputs,
                 table.targets,
@@ -289,7 +259,7 @@ def demo(
                 n_hidden=5,
                 n_kappas=n_kappas,
                 n_jobs=n_jobs,
-                on_progress=moved,
+                progress=True,
             )
         console.print()
         _present(run, output, "diabetes_")
@@ -377,7 +347,7 @@ def select(
     """
     inputs, outputs = _columns(data, targets, ignore)
     _writable(output)
-    with _one_warning(), _progress(data.name) as moved:
+    with _one_warning():
         run = experiment.run_table(
             inputs,
             outputs,
@@ -391,7 +361,7 @@ def select(
             n_jobs=n_jobs,
             test_share=test_share,
             standardize=standardize,
-            on_progress=moved,
+            progress=True,
             **problem,
         )
     _present(run, output)
@@ -472,7 +442,7 @@ def fit(
         input_names=list(inputs.columns),
         output_names=list(outputs.columns),
     )
-    with _one_warning(), _progress("training") as moved:
+    with _one_warning():
         result = bi.solve(
             problem,
             method,
@@ -480,9 +450,8 @@ def fit(
             max_cycles,
             tol,
             seed,
-            callback=lambda cycle, value, it: moved(cycle / max_cycles, f"cycle {cycle}, objective {value:.5g}"),
+            progress=True,
         )
-        moved(1.0, f"{result.n_cycles} cycles")
     model = scales.raw_model(result.model) if standardize else result.model
     model.save(model_path)
     gap = max(c.relative_gap for c in result.certificates.values())

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
@@ -28,6 +30,13 @@ class FixedPoint:
     X: np.ndarray
     n_iter: int
     error_bound: np.ndarray
+
+
+def picard_iterates(A: np.ndarray, drive: np.ndarray, activation: Activation, X: np.ndarray) -> Iterator[np.ndarray]:
+    """The states phi(A X + drive), and so on from them, without end: those of :func:`picard`, unchecked."""
+    while True:
+        X = activation(A @ X + drive)
+        yield X
 
 
 def picard(
@@ -75,8 +84,7 @@ def picard(
     # Rounding alone moves the states by this much: a difference that shrinks by less than its last digit stays.
     tol = max(tol, 2 * np.finfo(float).eps * gain * (4 + 1 / (1 - factor)))
     v_column = v[:, None]
-    for n_iter in range(1, max_iter + 1):
-        new = activation(A @ X + drive)
+    for n_iter, new in enumerate(islice(picard_iterates(A, drive, activation, X), max_iter), start=1):
         bound = gain * np.max(np.abs(new - X) / v_column, axis=0)
         X = new
         if bound.max() <= tol * np.abs(X).max():

@@ -7,6 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,10 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from bcd_implicit.activations import Activation, LeakyRelu, get_activation
-from bcd_implicit.data import check_matrix, check_names, pick_columns, write_atomically
+from bcd_implicit.data import check_matrix, check_names, check_number, pick_columns, write_atomically
+from bcd_implicit.display import facts_table, names_of
 from bcd_implicit.errors import InvalidInputError, NotWellPosedError
-from bcd_implicit.fixed_point import FixedPoint, picard
+from bcd_implicit.fixed_point import FixedPoint, picard, picard_iterates
 
 _FORMAT = "bcd_implicit model 1"
 _ZIP_START = b"PK\x03\x04"
@@ -153,9 +155,49 @@ class ImplicitModel:
         NotWellPosedError
             The spectral radius of |A| is 1 or more.
         """
-        inputs = self._inputs(U)
-        point = picard(self.A, self.B @ inputs.T + self.b[:, None], self.activation, weights=self._weights(), tol=tol)
+        point = picard(self.A, self._drive(U), self.activation, weights=self._weights(), tol=tol)
         return replace(point, X=point.X.T)
+
+    def picard_convergence(self, U: ArrayLike, n_steps: int = 50) -> pd.DataFrame:
+        """The error of Picard's iteration from x = 0 for inputs U (m, p), step by step, and two bounds on it.
+
+        Parameters
+        ----------
+        U : array-like of shape (m, p)
+        n_steps : int
+            The most steps; fewer are taken where rounding is reached.
+
+        Returns
+        -------
+        DataFrame
+            A row a step: step; error, the largest of |x_k - x*| over hidden features and samples; bound, on the error,
+            nu/(1-nu) times the last change; a_priori, nu^k/(1-nu) times the first change, which is known after one
+            step. nu is :meth:`contraction`, and where it is not ||A||_inf changes are measured in its units.
+
+        Raises
+        ------
+        NotWellPosedError
+            The spectral radius of |A| is 1 or more.
+        """
+        n_steps = check_number("n_steps", n_steps, 1, integer=True, remedy="Give 1 or more steps")
+        drive, v = self._drive(U), self._weights()[:, None]
+        factor = self.contraction()
+        gain = float(v.max()) / (1 - factor)
+        equilibrium = self.states(U, tol=0.0).X.T
+        X, rows, first = np.zeros_like(drive), [], 0.0
+        for step, new in enumerate(islice(picard_iterates(self.A, drive, self.activation, X), n_steps), start=1):
+            change = float(np.max(np.abs(new - X) / v))
+            first, X = first or change, new
+            error = float(np.abs(X - equilibrium).max())
+            bounds = {"bound": factor * gain * change, "a_priori": factor**step * gain * first}
+            rows.append({"step": step, "error": error} | bounds)
+            if bounds["bound"] <= 100 * np.finfo(float).eps * gain * np.abs(X).max():
+                break
+        return pd.DataFrame(rows)
+
+    def _drive(self, U: ArrayLike) -> np.ndarray:
+        """BU + b, shape (n, m)."""
+        return self.B @ self._inputs(U).T + self.b[:, None]
 
     def _inputs(self, U: ArrayLike) -> np.ndarray:
         """The inputs as an array (m, p); a data frame's columns are matched by name where the model has names."""
@@ -256,3 +298,18 @@ class ImplicitModel:
             f"ImplicitModel(n_hidden={n}, n_inputs={p}, n_outputs={q}, activation={self.activation.name!r}, "
             f"norm_inf={self.norm_inf():.3g}, inputs used={int(self.B.any(axis=0).sum())})"
         )
+
+    def _repr_html_(self) -> str:
+        norm, radius = self.norm_inf(), self.spectral_radius()
+        if norm < 1:
+            verdict = "below 1: well-posed"
+        else:
+            verdict = f"spectral radius of |A| {radius:.4g}: {'' if radius < 1 else 'not '}well-posed"
+        facts = {
+            "hidden features": f"{self.n_hidden}, {self.activation.name}",
+            "||A||_inf": f"{norm:.4g}, {verdict}",
+            "inputs in B": names_of(self.input_names, self.B.any(axis=0)),
+            "inputs in D": names_of(self.input_names, self.D.any(axis=0)),
+            "outputs": names_of(self.output_names),
+        }
+        return facts_table("ImplicitModel", facts)

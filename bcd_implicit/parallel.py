@@ -10,13 +10,7 @@ from typing import Any
 import joblib
 
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError
-
-# Called with the share of the work done (0 to 1) and a word about what goes on.
-Progress = Callable[[float, str], None]
-
-
-def silent(share: float, text: str) -> None:
-    """No progress shown."""
+from bcd_implicit.progress import Progress, silent
 
 
 def in_parallel(

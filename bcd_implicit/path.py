@@ -16,10 +16,12 @@ import pandas as pd
 
 from bcd_implicit.bcd import METHODS, solve
 from bcd_implicit.data import check_number, random_generator
+from bcd_implicit.display import facts_table
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice
-from bcd_implicit.parallel import Progress, in_parallel, silent
+from bcd_implicit.parallel import in_parallel
 from bcd_implicit.penalties import column_norms
 from bcd_implicit.problem import Iterate, TrainingProblem
+from bcd_implicit.progress import Progress, show_progress
 from bcd_implicit.refits import mean_model, run_refit, without_group_lasso
 from bcd_implicit.result import BcdResult
 from bcd_implicit.selection import (
@@ -64,6 +66,15 @@ class PathResult:
             f"{sizes[0]} to {sizes[-1]} of {self.problem.n_inputs} inputs)"
         )
 
+    def _repr_html_(self) -> str:
+        problem = self.problem
+        facts = {
+            "method": f"{self.results[0].method}, solver {self.results[0].solver}",
+            "samples, inputs, outputs": f"{problem.n_samples}, {problem.n_inputs}, {problem.n_outputs}",
+            "hidden features": f"{problem.n_hidden}, {problem.activation.name}",
+        }
+        return facts_table("PathResult", facts) + self.table.to_html(index=False, float_format="{:.4g}".format)
+
     @property
     def kappas(self) -> np.ndarray:
         """Shape (n_kappas,), increasing (decreasing radii in constraint form)."""
@@ -105,7 +116,7 @@ class PathResult:
         *,
         kappa: float | None = None,
         n_jobs: int | None = None,
-        on_progress: Progress = silent,
+        progress: bool | Progress = False,
     ) -> pd.DataFrame:
         """The inputs, the most important first.
 
@@ -120,6 +131,8 @@ class PathResult:
             that are ever in have left.
         n_jobs : int, optional
             As in joblib: processes for the subsamples.
+        progress : bool or callable
+            Of the subsamples; as in :func:`bcd_implicit.solve`.
 
         Returns
         -------
@@ -136,7 +149,7 @@ class PathResult:
              "norm": norms[order]}
         )  # fmt: skip
         if n_subsamples:
-            frequencies = self.frequencies(n_subsamples, random_state, n_jobs=n_jobs, on_progress=on_progress)
+            frequencies = self.frequencies(n_subsamples, random_state, n_jobs=n_jobs, progress=progress)
             sizes = self.supports.sum(axis=1)
             place = int(np.abs(sizes - sizes.max() / 2).argmin())
             if kappa is not None:
@@ -145,7 +158,7 @@ class PathResult:
         return table
 
     def reweighted(
-        self, n_kappas: int = 20, random_state: int | None = 0, *, on_progress: Progress = silent
+        self, n_kappas: int = 20, random_state: int | None = 0, *, progress: bool | Progress = False
     ) -> PathResult:
         """A second path on which groups that are small at the first kappa of this one weigh more.
 
@@ -155,7 +168,7 @@ class PathResult:
 
         Parameters
         ----------
-        n_kappas, random_state, on_progress
+        n_kappas, random_state, progress
             As of :func:`kappa_path`.
         """
         first = self.results[0]
@@ -164,7 +177,7 @@ class PathResult:
         largest = norms.max() or 1.0
         weights = lasso.groups.weights * largest / np.maximum(norms, LEAST_NORM * largest)
         problem = self.problem.replace(group_weights=weights)
-        return kappa_path(problem, n_kappas, random_state, on_progress=on_progress, **self.solve_options)
+        return kappa_path(problem, n_kappas, random_state, progress=progress, **self.solve_options)
 
     def _order(self) -> tuple[np.ndarray, np.ndarray]:
         """The inputs, those that stay longest first, and their norms at the last kappa at which they are in."""
@@ -178,7 +191,7 @@ class PathResult:
         random_state: int | None = 0,
         *,
         n_jobs: int | None = None,
-        on_progress: Progress = silent,
+        progress: bool | Progress = False,
     ) -> np.ndarray:
         """In which share of random halves of the samples an input is in, at each kappa of the path.
 
@@ -202,8 +215,8 @@ class PathResult:
             (self.problem, half, self.kappas, int(seed), self.solve_options)
             for half, seed in zip(halves[:n_subsamples], seeds, strict=True)
         ]
-        told: Progress = lambda share, text: on_progress(0.9 * share, f"subsample {text}")  # noqa: E731
-        return np.mean(list(in_parallel(_supports_on, jobs, n_jobs, told)), axis=0)
+        with show_progress(progress, "subsamples") as tell:
+            return np.mean(list(in_parallel(_supports_on, jobs, n_jobs, tell)), axis=0)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -235,7 +248,7 @@ class PathResult:
         tol: float = 5e-2,
         ridges: Sequence[float] | None = None,
         n_jobs: int | None = None,
-        on_progress: Progress = silent,
+        progress: bool | Progress = False,
     ) -> Selection:
         """Choose a support without knowing the truth, and refit on it.
 
@@ -277,8 +290,8 @@ class PathResult:
             than the path needs. By default the problem's own, and 30 and 1000 times that.
         n_jobs : int, optional
             As in joblib: processes for folds, refits and subsamples. The answer does not depend on it.
-        on_progress : callable
-            Gets the share done and a text.
+        progress : bool or callable
+            As in :func:`bcd_implicit.solve`.
 
         Returns
         -------
@@ -309,23 +322,24 @@ class PathResult:
         if max_features is None:
             max_features = max(10, self.problem.n_samples * (n_folds - 1) // n_folds // 2)
         max_features = check_number("max_features", max_features, 1, integer=True)
-        settings = Settings(n_folds, max_features, n_subsamples, random_state, n_jobs, ridges, options, on_progress)
-        evidence = Evidence(self, settings)
-        if n_features is not None:
-            rule, choice = "n_features", Choice(self.longest(n_features))
-        else:
-            choice = RULES[rule](evidence)
-        support = choice.support
-        if level is not None and n_features is None:
-            support = polish(evidence, support, level)
-        final, grown = grow(evidence, support) if grow_hidden else (evidence.refit_on(support), None)
+        with show_progress(progress, "select") as tell:
+            settings = Settings(n_folds, max_features, n_subsamples, random_state, n_jobs, ridges, options, tell)
+            evidence = Evidence(self, settings)
+            if n_features is not None:
+                rule, choice = "n_features", Choice(self.longest(n_features))
+            else:
+                choice = RULES[rule](evidence)
+            support = choice.support
+            if level is not None and n_features is None:
+                support = polish(evidence, support, level)
+            final, grown = grow(evidence, support) if grow_hidden else (evidence.refit_on(support), None)
 
-        on_progress(0.9, "refitting on the chosen inputs")
-        index = self.nearest(support)
-        options |= {"max_cycles": 6 * max_cycles, "tol": tol / 20}
-        start = self.results[index].iterate if grown is None else grown
-        result = run_refit(self.problem, final, start, random_state, options) or mean_model(self.results[index])
-        on_progress(1.0, "chosen")
+            tell(0.9, "refitting on the chosen inputs")
+            index = self.nearest(support)
+            options |= {"max_cycles": 6 * max_cycles, "tol": tol / 20}
+            start = self.results[index].iterate if grown is None else grown
+            result = run_refit(self.problem, final, start, random_state, options) or mean_model(self.results[index])
+            tell(1.0, "chosen")
         names = np.array(self.problem.input_names, dtype=object)
         table = pd.DataFrame(
             {"kappa": np.append(self.kappas, self._beyond)[evidence.candidates], "n_selected": evidence.sizes}
@@ -387,7 +401,7 @@ def kappa_path(
     tol: float = 5e-3,
     block_tol: float = 1e-6,
     solver_options: dict[str, Any] | None = None,
-    on_progress: Progress = silent,
+    progress: bool | Progress = False,
 ) -> PathResult:
     """Solve the problem for a growing kappa, each from the solution before.
 
@@ -406,8 +420,8 @@ def kappa_path(
     method, solver, max_cycles, tol, block_tol, solver_options
         As in :func:`bcd_implicit.solve`, for each kappa. The tolerance is looser than there: a path needs
         supports, and its choice is refitted.
-    on_progress : callable
-        Gets the share done and a text.
+    progress : bool or callable
+        As in :func:`bcd_implicit.solve`.
 
     Returns
     -------
@@ -422,8 +436,6 @@ def kappa_path(
     constraint_form = problem.group_form == "constraint"
     if kappas is None:
         n_kappas = check_number("n_kappas", n_kappas, 2, integer=True, remedy="A path has 2 kappas or more")
-        on_progress(0.0, "looking for the scale of kappa")
-        grid = _automatic_grid(problem, n_kappas, random_state, options)
     else:
         if np.ndim(kappas) != 1:
             raise InvalidInputError("kappas", f"must be a list of numbers, got {kappas!r}", "Pass [kappa] for one")
@@ -432,15 +444,22 @@ def kappa_path(
             raise InvalidInputError("kappas", "is empty", "Give at least one value")
     results: list[BcdResult] = []
     it = problem.initial(random_state)
-    for i, kappa in enumerate(grid):
-        at_kappa = problem.replace(kappa=float(kappa))
-        result = solve(at_kappa, start=it, max_cycles=max_cycles if i else 2 * max_cycles, tol=tol, **options)
-        results.append(result)
-        it = result.iterate
-        n_selected = int(at_kappa.selected(it).sum())
-        on_progress((i + 1) / len(grid), f"kappa {kappa:.3g}: {n_selected} of {problem.n_inputs} inputs")
-        if n_selected == 0:
-            break
+    with show_progress(progress, "kappa path") as tell:
+        if kappas is None:
+            tell(0.0, "looking for the scale of kappa")
+            grid = _automatic_grid(problem, n_kappas, random_state, options)
+        for i, kappa in enumerate(grid):
+            at_kappa = problem.replace(kappa=float(kappa))
+            result = solve(at_kappa, start=it, max_cycles=max_cycles if i else 2 * max_cycles, tol=tol, **options)
+            results.append(result)
+            it = result.iterate
+            n_selected = int(at_kappa.selected(it).sum())
+            tell(
+                (i + 1) / len(grid) if n_selected else 1.0,
+                f"kappa {kappa:.3g}: {n_selected} of {problem.n_inputs} inputs",
+            )
+            if n_selected == 0:
+                break
     return PathResult(problem, tuple(results), options | {"max_cycles": max_cycles, "tol": tol})
 
 

@@ -35,6 +35,7 @@ from bcd_implicit.data import (
     column_names,
     random_generator,
 )
+from bcd_implicit.display import facts_table, names_of
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.fixed_point import FixedPoint, picard
 from bcd_implicit.groups import GROUP_NORMS, Groups
@@ -503,3 +504,22 @@ class TrainingProblem:
             f"fit_intercept={self.fit_intercept}, pass_through={self.pass_through}, "
             f"constraints={list(self.constraints)})"
         )
+
+    def _repr_html_(self) -> str:
+        role = "weight" if self.group_form == "penalty" else "bound"
+        groups = self._groups_in_words().rstrip(", ") or "each input by itself"
+        facts = {
+            "samples": self.n_samples,
+            "inputs": names_of(self.input_names),
+            "outputs": names_of(self.output_names),
+            "hidden features": f"{self.n_hidden}, {self.activation.name}",
+            "loss": self.loss.name,
+            "||A||_inf": f"at most {self.norm_bound:g}",
+            "group lasso": f"kappa = {self.kappa:g}, a {role}; {groups}",
+            "ridge": f"{self.ridge:g} on C and D, {self.ridge_hidden:g} on A and B",
+            "fenchel_weight": f"{self.fenchel_weight:g}",
+            "intercepts b and d": "free" if self.fit_intercept else "fixed at 0",
+            "pass-through D": "free" if self.pass_through else "fixed at 0",
+            "your own constraints": names_of(list(self.constraints)) if self.constraints else "none",
+        }
+        return facts_table("TrainingProblem", facts)

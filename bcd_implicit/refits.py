@@ -13,8 +13,9 @@ import numpy as np
 from sklearn.model_selection import KFold
 
 from bcd_implicit.bcd import Callback, solve
-from bcd_implicit.parallel import Progress, in_parallel, silent
+from bcd_implicit.parallel import in_parallel
 from bcd_implicit.problem import Iterate, TrainingProblem
+from bcd_implicit.progress import Progress, silent
 from bcd_implicit.result import BcdResult, Status
 
 # Once a cycle lowers the objective by less than this share of the targets' variance, times the tolerance, a refit has

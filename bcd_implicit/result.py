@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from bcd_implicit.certificates import Certificate
+from bcd_implicit.display import facts_table, names_of
 
 if TYPE_CHECKING:
     from bcd_implicit.model import ImplicitModel
@@ -155,3 +156,18 @@ class BcdResult:
             f"BcdResult(method={self.method!r}, status={self.status.name}, n_cycles={self.n_cycles}, "
             f"objective={self.objective:.6g}, seconds={self.seconds:.3g})"
         )
+
+    def _repr_html_(self) -> str:
+        problem, it = self.problem, self.iterate
+        facts = {
+            "status": self.status.value,
+            "method": f"{self.method}, solver {self.solver}",
+            "cycles": f"{self.n_cycles}, {self.seconds:.3g} s",
+            "objective (T)": f"{self.objective:.6g}",
+            "hidden features": f"{problem.n_hidden}, {problem.activation.name}",
+            "||A||_inf": f"{self.model.norm_inf():.4g}, at most {problem.norm_bound:g}",
+            "inputs used": names_of(problem.input_names, problem.selected(it)),
+        }
+        for block, certificate in self.certificates.items():
+            facts[f"{block} block"] = ", ".join(f"{name} {value}" for name, value in certificate.facts.items())
+        return facts_table("BcdResult", facts)

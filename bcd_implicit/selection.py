@@ -20,9 +20,11 @@ import numpy as np
 import pandas as pd
 from scipy.special import gammaln
 
+from bcd_implicit.display import facts_table, names_of
 from bcd_implicit.model import ImplicitModel
-from bcd_implicit.parallel import Progress, in_parallel, silent
+from bcd_implicit.parallel import in_parallel
 from bcd_implicit.problem import Iterate
+from bcd_implicit.progress import Progress, between, silent
 from bcd_implicit.refits import Refit, cross_validate, extend, folds, run_refit
 from bcd_implicit.result import BcdResult
 from bcd_implicit.significance import entry_p_values
@@ -84,6 +86,18 @@ class Selection:
     def __repr__(self) -> str:
         size = f"{int(self.support.sum())} of {len(self.support)}"
         return f"Selection(kappa={self.kappa:.4g}, selected {size}: {self.names})"
+
+    def _repr_html_(self) -> str:
+        refit = self.result
+        facts = {
+            "inputs selected": names_of(self.input_names, self.support),
+            "rule": self.rule,
+            "kappa": f"{self.kappa:.4g}",
+            "refit": f"{refit.problem.n_hidden} hidden features, {refit.problem.activation.name}",
+            "its status": refit.status.value,
+            "its objective": f"{refit.objective:.6g}",
+        }
+        return facts_table("Selection", facts)
 
 
 @dataclass(frozen=True)
@@ -167,14 +181,14 @@ class Evidence:
             (self.path.problem, self.refit_on(support), start, s.random_state, s.options)
             for support, start in zip(self.supports, starts, strict=True)
         ]
-        return list(in_parallel(run_refit, jobs, s.n_jobs, self._progress("refit", 0.2, 0.5)))
+        return list(in_parallel(run_refit, jobs, s.n_jobs, between(s.on_progress, 0.2, 0.5, "refit")))
 
     @cached_property
     def frequencies(self) -> np.ndarray:
         """How often subsamples of half the size keep an input, at every kappa of the path: (n_kappas, p)."""
         s = self.settings
-        told = self._progress("", 0.0, 0.5)
-        return self.path.frequencies(s.n_subsamples, s.random_state, n_jobs=s.n_jobs, on_progress=told)
+        told = between(s.on_progress, 0.0, 0.5)
+        return self.path.frequencies(s.n_subsamples, s.random_state, n_jobs=s.n_jobs, progress=told)
 
     def refit_on(self, support: np.ndarray, n_hidden: int | None = None, ridge_hidden: float | None = None) -> Refit:
         """A refit with the path's number of hidden features and the chosen ridge, unless given."""
@@ -183,11 +197,9 @@ class Evidence:
 
     def cross_validate(self, chain: Sequence[Refit], noun: str, low: float, high: float) -> np.ndarray:
         """Errors of refits, each from the one before; progress goes from ``low`` to ``high``."""
-        s, told = self.settings, self._progress(noun, low, high)
+        s = self.settings
+        told = between(s.on_progress, low, high, noun)
         return cross_validate(self.path.problem, chain, s.n_folds, s.random_state, s.options, s.n_jobs, told)
-
-    def _progress(self, noun: str, low: float, high: float) -> Progress:
-        return lambda share, text: self.settings.on_progress(low + (high - low) * share, f"{noun} {text}")
 
 
 def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:

@@ -161,14 +161,6 @@ def test_history_has_what_the_design_promises():
     assert (history["violation"] <= 1e-8).all()
 
 
-def test_progress_line_is_shown_when_asked_for(capsys):
-    problem = random_problem((3, 4, 2, 30))
-    quiet(problem, max_cycles=2, progress=True)
-    assert "objective" in capsys.readouterr().out
-    quiet(problem, max_cycles=2)
-    assert capsys.readouterr().out == ""
-
-
 def test_a_failing_solver_keeps_the_last_good_iterate(monkeypatch):
     problem, calls = random_problem((3, 4, 2, 30)), []
     real = bcd.solve_prepared

@@ -237,8 +237,8 @@ def test_user_constraints_stay_in_force_through_the_refit(data):
 
 def test_progress_is_told(problem):
     told = []
-    path = kappa_path(problem, kappas=[1.0, 2.0], on_progress=lambda share, text: told.append(share))
-    path.select(n_folds=2, on_progress=lambda share, text: told.append(1 + share))
+    path = kappa_path(problem, kappas=[1.0, 2.0], progress=lambda share, text: told.append(share))
+    path.select(n_folds=2, progress=lambda share, text: told.append(1 + share))
     assert told == sorted(told)
     assert told[-1] == 2
 

@@ -28,10 +28,11 @@ from bcd_implicit.data import Standardization, check_matrix, check_number, write
 from bcd_implicit.datasets import make_column_sparse, make_even
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.model import ImplicitModel
-from bcd_implicit.parallel import Progress, in_parallel, silent
+from bcd_implicit.parallel import in_parallel
 from bcd_implicit.path import PathResult, kappa_path
 from bcd_implicit.penalties import column_norms
 from bcd_implicit.problem import TrainingProblem
+from bcd_implicit.progress import Progress, between, show_progress
 from bcd_implicit.selection import DEFAULT_RULE, Selection
 from bcd_implicit.solvers import AUTO
 
@@ -107,7 +108,7 @@ def run_synthetic(
     noise: float | None = None,
     n_kappas: int = 20,
     n_jobs: int | None = None,
-    on_progress: Progress = silent,
+    progress: bool | Progress = False,
 ) -> FeatureSelection:
     """Generate data, walk the path, choose kappa, and compare with the generating model.
 
@@ -125,14 +126,16 @@ def run_synthetic(
     n_kappas : int
     n_jobs : int, optional
         As in joblib.
-    on_progress : callable
-        Gets the share done and a text.
+    progress : bool or callable
+        As in :func:`bcd_implicit.solve`.
     """
     check_choice("data", family, FAMILIES, "family")
     start = time.perf_counter()
     data = FAMILIES[family](random_state=seed, **({} if noise is None else {"noise": noise}))
     problem = TrainingProblem(data.U, data.Y, n_hidden, pass_through=False)
-    path, selection = _walk_and_choose(problem, seed, method, solver, n_kappas, on_progress, n_jobs=n_jobs)
+    path, selection = _walk_and_choose(
+        f"{family} data", progress, problem, seed, method, solver, n_kappas, n_jobs=n_jobs
+    )
     U_test, Y_test = data.sample(N_TEST, [seed, 1])
     return FeatureSelection(
         title=f"{family} data, seed {seed}, {method}",
@@ -152,7 +155,7 @@ def run_seeds(
     solver: str = AUTO,
     *,
     n_jobs: int | None = None,
-    on_progress: Progress = silent,
+    progress: bool | Progress = False,
     **options: Any,
 ) -> pd.DataFrame:
     """The experiment for several seeds: a row each of seed, exact, f1, missed, false, test_r2, kappa and seconds.
@@ -163,13 +166,14 @@ def run_seeds(
     seeds : iterable of int
     n_jobs : int, optional
         As in joblib: processes, a seed each.
-    on_progress : callable
-        Gets the share done and a text.
+    progress : bool or callable
+        As in :func:`bcd_implicit.solve`.
     **options
         Of :func:`run_synthetic`.
     """
     jobs = [(family, seed, method, solver, options) for seed in seeds]
-    return pd.DataFrame(list(in_parallel(_run_seed, jobs, n_jobs, on_progress)))
+    with show_progress(progress, f"{family} data") as tell:
+        return pd.DataFrame(list(in_parallel(_run_seed, jobs, n_jobs, tell)))
 
 
 def _run_seed(family: str, seed: int, method: str, solver: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -212,7 +216,7 @@ def run_table(
     n_jobs: int | None = None,
     test_share: float = 0.25,
     standardize: bool = True,
-    on_progress: Progress = silent,
+    progress: bool | Progress = False,
     **problem_options: Any,
 ) -> FeatureSelection:
     """The same on a person's table: a share of the rows is set aside to test the final model.
@@ -254,7 +258,7 @@ def run_table(
         output_names=list(targets.columns),
     )
     path, selection = _walk_and_choose(
-        problem, seed, method, solver, n_kappas, on_progress, rule=rule, n_features=n_features, n_jobs=n_jobs
+        name, progress, problem, seed, method, solver, n_kappas, rule=rule, n_features=n_features, n_jobs=n_jobs
     )
     model = scales.raw_model(selection.model) if standardize else selection.model
     return FeatureSelection(
@@ -269,26 +273,20 @@ def run_table(
 
 
 def _walk_and_choose(
+    title: str,
+    progress: bool | Progress,
     problem: TrainingProblem,
     seed: int,
     method: str,
     solver: str,
     n_kappas: int,
-    on_progress: Progress,
     **choice: Any,
 ) -> tuple[PathResult, Selection]:
-    path = kappa_path(
-        problem,
-        n_kappas,
-        random_state=seed,
-        method=method,
-        solver=solver,
-        on_progress=lambda share, text: on_progress(0.5 * share, text),
-    )
-    selection = path.select(
-        random_state=seed, on_progress=lambda share, text: on_progress(0.5 + 0.5 * share, text), **choice
-    )
-    return path, selection
+    with show_progress(progress, title) as tell:
+        path = kappa_path(
+            problem, n_kappas, random_state=seed, method=method, solver=solver, progress=between(tell, 0.0, 0.5)
+        )
+        return path, path.select(random_state=seed, progress=between(tell, 0.5, 1.0), **choice)
 
 
 def figure(run: FeatureSelection) -> Any:
@@ -304,8 +302,7 @@ def figure(run: FeatureSelection) -> Any:
     if run.true_norms is not None:
         plots.column_norms(run.true_norms, highlight, ax=axes[0, 0]).set_title("generating B (n = 20)")
     else:
-        refit = column_norms(run.selection.model.B)
-        plots.column_norms(refit, highlight, names, ax=axes[0, 0]).set_title("after the refit")
+        plots.column_norms(run.selection, highlight, ax=axes[0, 0]).set_title("after the refit")
     n = run.path.problem.n_hidden
     plots.column_norms(run.learned_norms, highlight, names, ax=axes[0, 1]).set_title(
         rf"learned B (n = {n}) at the chosen $\kappa$"
