@@ -223,6 +223,7 @@ class Identity(Activation):
         return 0.5 * cp.sum_squares(z)
 
 
+#: The activations, by name.
 ACTIVATIONS: dict[str, Activation] = {a.name: a for a in (Relu(), LeakyRelu(), Clip(), Identity())}
 
 

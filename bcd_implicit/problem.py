@@ -1,13 +1,14 @@
 """The training problem and its points: THE objective, written once.
 
+The true problem is::
+
     (T)  min  (1/m) L(Y, CX + DU + d) + kappa sum_j ||B e_j||_2
               + ridge/2 (||C||_F^2 + ||D||_F^2) + ridge_hidden/2 (||A||_F^2 + ||B||_F^2)
          s.t. X = phi(AX + BU + b),  ||A||_inf <= norm_bound
 
-    The groups of the lasso are the columns of B, and may be several columns each, weighted, measured by another norm,
-    or taken from (B; D) stacked.
-
-    (F)  the same with the equilibrium replaced by + (fenchel_weight/m) sum F_phi(X, AX + BU + b)
+The groups of the lasso are the columns of B, and may be several columns each, weighted, measured by another norm, or
+taken from (B; D) stacked. The relaxed problem (F) has, instead of the equilibrium, one more term in the objective:
+(fenchel_weight/m) sum F_phi(X, AX + BU + b).
 
 In the constraint form of the group lasso the kappa term becomes the constraint sum_j ||B e_j||_2 <= kappa.
 """
