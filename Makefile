@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow lint bench notebooks clean
+.PHONY: demo test test-slow lint bench notebooks docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/bcd-implicit demo --output demo-output
@@ -27,6 +27,11 @@ bench: $(VENV)/.installed-dev
 notebooks: $(VENV)/.installed-notebooks
 	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
 
+# What a failed build leaves behind would let the next one pass: Sphinx warns of a page once.
+docs: $(VENV)/.installed-docs
+	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning -c docs . build/site || { rm -rf build/site docs/modules; exit 1; }
+	@echo "The site is in build/site/index.html"
+
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or later is needed, $(PYTHON) is older: try make PYTHON=python3.12"; exit 1; }
@@ -42,6 +47,10 @@ $(VENV)/.installed-notebooks: $(VENV)/.installed
 	$(BIN)/pip install --disable-pip-version-check --quiet -e '.[notebooks]'
 	touch $@
 
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(BIN)/pip install --disable-pip-version-check --quiet -e '.[docs]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist docs/modules *.egg-info demo-output .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -exec rm -rf {} +

@@ -230,6 +230,7 @@ class Identity(Activation):
         return 0.5 * _sum_squares(z, weights)
 
 
+#: The activations, by name.
 ACTIVATIONS: dict[str, Activation] = {a.name: a for a in (Relu(), LeakyRelu(), Clip(), Identity())}
 
 

@@ -1,8 +1,10 @@
 """The two block-coordinate descent loops.
 
-    fenchel       output -> state -> hidden on the relaxed objective (F), which never rises.
-    prox-linear   output exactly at the equilibrium -> prox-linear block -> Picard; the step counts if the true
-                  objective (T) fell, else mu grows and the same linearisation is tried again.
+fenchel
+    output -> state -> hidden on the relaxed objective (F), which never rises.
+prox-linear
+    output exactly at the equilibrium -> prox-linear block -> Picard; the step counts if the true objective (T) fell,
+    else mu grows and the same linearisation is tried again.
 
 Both end with Picard states and the output block exact at them.
 
@@ -116,6 +118,7 @@ class Method:
     matrices_block: type[MatricesBlock]
 
 
+#: The loops, by name.
 METHODS: dict[str, Method] = {
     "prox-linear": Method(prox_linear_cycle, ProxLinearBlock),
     "fenchel": Method(fenchel_cycle, HiddenBlock),
@@ -172,7 +175,8 @@ def solve(
     InvalidInputError
         A bad argument, named.
     BlockSolveError
-        A block is infeasible (the message names the constraints in conflict) or unbounded.
+        A block is infeasible (the message names the constraints in conflict) or unbounded, or no solver gave a point
+        for it in the first cycle.
 
     Warns
     -----

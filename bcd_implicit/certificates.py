@@ -5,7 +5,7 @@ samples, never from a Gram matrix that a solve used. Every duality gap is an upp
 objective(point) - optimum of the block; the joint problem is not convex, so nothing is said about it.
 
 All gaps come from one inequality. With h the nonsmooth part (row balls, group lasso, ridge) and V a dual point
-of the data term f at T' (the point with its intercept re-solved, so that unpenalised b costs nothing),
+of the data term f at T' (the point with its intercept re-solved, so that unpenalised b costs nothing)::
 
     optimum >= -f*(s V) - h*(-s G),    G = V W' the gradient,  0 <= s <= 1,
 
@@ -169,7 +169,7 @@ def state_certificate(problem: TrainingProblem, previous: Iterate, it: Iterate, 
 
     For a subgradient r at x, objective(x) - optimum <= <r, x - x*>, and x* is bounded: every term of the
     objective is nonnegative and F_phi(x, z) >= 1/2 (x - phi(z))^2, so with v the sample's objective
-    |x*| <= (|phi(c)| + sqrt(2 v / lambda)) / (1 - ||A||_inf) in the maximum norm, c = Bu + b.
+    ``|x*| <= (|phi(c)| + sqrt(2 v / lambda)) / (1 - ||A||_inf)`` in the maximum norm, c = Bu + b.
     """
     phi, weight, roots = problem.activation, problem.fenchel_weight, np.sqrt(problem.shares)
     X, c = it.X, it.B @ problem.U + it.b[:, None]

@@ -27,9 +27,9 @@ LARGEST = 1e100
 _PARQUET = {".parquet", ".pq"}
 
 
-# Work on many samples is cut into parts of about this many numbers, so that a part stays in the cache (2 MB).
+#: Work on many samples is cut into parts of about this many numbers, so that a part stays in the cache (2 MB).
 PART = 250_000
-# What belongs to each sample is kept up to this many numbers (512 MB), and computed anew for every use beyond.
+#: What belongs to each sample is kept up to this many numbers (512 MB), and computed anew for every use beyond.
 LARGEST_KEPT = 64_000_000
 
 

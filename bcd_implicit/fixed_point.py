@@ -24,7 +24,7 @@ class FixedPoint:
     n_iter : int
         Picard steps taken.
     error_bound : ndarray of shape (m,)
-        For each sample, a bound on max_i |x_i - x*_i|.
+        For each sample, a bound on ``max_i |x_i - x*_i|``.
     """
 
     X: np.ndarray
@@ -63,7 +63,7 @@ def picard(
     X : ndarray of shape (n, m), optional
         Start; zero when absent.
     weights : ndarray of shape (n,), optional
-        Positive v: the contraction is measured in max_i |x_i| / v_i. Ones by default, which asks for
+        Positive v: the contraction is measured in ``max_i |x_i| / v_i``. Ones by default, which asks for
         ||A||_inf < 1; other weights serve models that only pass the Perron-Frobenius test.
     tol : float
         Largest error bound accepted, relative to the largest state of the batch.

@@ -229,7 +229,7 @@ class GroupNorm:
         raise NotImplementedError
 
     def conjugate(self, G: np.ndarray, groups: Groups, thresholds: np.ndarray, ridge: np.ndarray) -> np.ndarray:
-        """sup_T <G, T> - threshold |T| - 1/2 sum_i ridge_i |T_i|^2 for each group; ridge has a value a row."""
+        """``sup_T <G, T> - threshold |T| - 1/2 sum_i ridge_i |T_i|^2`` for each group; ridge has a value a row."""
         raise NotImplementedError
 
     def cvxpy(self, B: cp.Expression, groups: Groups) -> cp.Expression:
@@ -376,4 +376,5 @@ def _root(excess: Callable[[np.ndarray], np.ndarray], positive: np.ndarray, unbo
     return np.where(wanted, 0.5 * (low + high), 0.0)
 
 
+#: The norms of a group, by name.
 GROUP_NORMS: dict[str, GroupNorm] = {norm.name: norm for norm in (EuclideanNorm(), MaxNorm())}

@@ -50,6 +50,7 @@ class SquaredLoss(Loss):
         return 0.5 * cp.sum_squares(prediction - Y)
 
 
+#: The losses, by name.
 LOSSES: dict[str, Loss] = {loss.name: loss for loss in (SquaredLoss(),)}
 
 

@@ -88,11 +88,11 @@ class ImplicitModel:
         return float(np.abs(self.A).sum(axis=1).max())
 
     def spectral_radius(self) -> float:
-        """Perron-Frobenius eigenvalue: the spectral radius of |A|, never above ``norm_inf``."""
+        """Perron-Frobenius eigenvalue: the spectral radius of ``|A|``, never above ``norm_inf``."""
         return float(np.abs(np.linalg.eigvals(np.abs(self.A))).max())
 
     def is_well_posed(self) -> bool:
-        """Whether the spectral radius of |A| is below 1, so that every input has one equilibrium.
+        """Whether the spectral radius of ``|A|`` is below 1, so that every input has one equilibrium.
 
         This is the weaker test (arXiv 1908.06315, theorem 2.2); ||A||_inf < 1 implies it.
         """
@@ -115,7 +115,7 @@ class ImplicitModel:
         Raises
         ------
         NotWellPosedError
-            The spectral radius of |A| is 1 or more.
+            The spectral radius of ``|A|`` is 1 or more.
         """
         v = self._weights()
         return float(np.max(np.abs(self.A) @ v / v))
@@ -123,13 +123,13 @@ class ImplicitModel:
     def rescaled(self) -> ImplicitModel:
         """Model with ||A||_inf < 1 and the same predictions, by a diagonal change of the state's units.
 
-        With V = diag(v), |A| v < v: the state x / v has matrices V^-1 A V, V^-1 B, V^-1 b, C V
+        With V = diag(v), ``|A| v < v``: the state x / v has matrices V^-1 A V, V^-1 B, V^-1 b, C V
         (arXiv 1908.06315, section 2.4). It needs phi(t z) = t phi(z) for t > 0.
 
         Raises
         ------
         NotWellPosedError
-            The spectral radius of |A| is 1 or more.
+            The spectral radius of ``|A|`` is 1 or more.
         InvalidInputError
             The activation is not positively homogeneous.
         """
@@ -153,7 +153,7 @@ class ImplicitModel:
         Raises
         ------
         NotWellPosedError
-            The spectral radius of |A| is 1 or more.
+            The spectral radius of ``|A|`` is 1 or more.
         """
         point = picard(self.A, self._drive(U), self.activation, weights=self._weights(), tol=tol)
         return replace(point, X=point.X.T)

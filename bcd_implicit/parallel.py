@@ -16,7 +16,7 @@ from bcd_implicit.progress import Progress, silent
 def in_parallel(
     function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], n_jobs: int | None, on_progress: Progress = silent
 ) -> Iterator[Any]:
-    """The results of function(*job), in order, from as many processes as joblib's ``n_jobs`` says.
+    """The results of ``function(*job)``, in order, from as many processes as joblib's ``n_jobs`` says.
 
     Warnings of jobs in other processes are given again here.
 

@@ -25,7 +25,7 @@ def column_norms(B: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class RowBall:
-    """||A||_inf = max_i sum_j |A_ij| <= radius: every row of A in the l1 ball (well-posedness)."""
+    """``||A||_inf = max_i sum_j |A_ij| <= radius``: every row of A in the l1 ball (well-posedness)."""
 
     radius: float
 
@@ -239,6 +239,7 @@ def _of_groups(step: float | np.ndarray, groups: Groups) -> float | np.ndarray:
     return np.asarray(step)[[m[0] for m in groups.members]]
 
 
+#: The forms of the group lasso, by name.
 GROUP_FORMS: dict[str, type[GroupLassoPenalty] | type[GroupLassoConstraint]] = {
     "penalty": GroupLassoPenalty,
     "constraint": GroupLassoConstraint,

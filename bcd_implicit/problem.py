@@ -1,13 +1,14 @@
 """The training problem and its points: THE objective, written once.
 
+The true problem is::
+
     (T)  min  (1/m) L(Y, CX + DU + d) + kappa sum_j ||B e_j||_2
               + ridge/2 (||C||_F^2 + ||D||_F^2) + ridge_hidden/2 (||A||_F^2 + ||B||_F^2) + the user's penalties
          s.t. X = phi(AX + BU + b),  ||A||_inf <= norm_bound, the user's constraints
 
-    The groups of the lasso are the columns of B, and may be several columns each, weighted, measured by another norm,
-    or taken from (B; D) stacked.
-
-    (F)  the same with the equilibrium replaced by + (fenchel_weight/m) sum F_phi(X, AX + BU + b)
+The groups of the lasso are the columns of B, and may be several columns each, weighted, measured by another norm, or
+taken from (B; D) stacked. The relaxed problem (F) has, instead of the equilibrium, one more term in the objective:
+(fenchel_weight/m) sum F_phi(X, AX + BU + b).
 
 With sample weights w_k, every mean over samples, (1/m) sum_k, is sum_k omega_k with omega_k = w_k / sum w: a sample's
 loss and its Fenchel term count w_k times.

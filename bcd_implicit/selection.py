@@ -102,7 +102,7 @@ class Selection:
 
 @dataclass(frozen=True)
 class Settings:
-    """How evidence is gathered; the arguments of :meth:`PathResult.select`."""
+    """How evidence is gathered; the arguments of :meth:`~bcd_implicit.PathResult.select`."""
 
     n_folds: int
     max_features: int
@@ -396,6 +396,7 @@ def stability(evidence: Evidence) -> Choice:
     return Choice(kept[int(disagreement.argmin())], columns)
 
 
+#: The rules, by name.
 RULES: dict[str, Rule] = {
     "min": least_error,
     "paired-one-se": paired_one_se,

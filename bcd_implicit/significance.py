@@ -1,7 +1,7 @@
 """A score test of single inputs: would B, or D, move if an input were let in?
 
 At a fit on a support S, an input j outside of S has B_j = 0. With the residuals r_k = y_k - yhat_k, the loss's gradient
-with respect to the preactivations is minus P_k = N_k'C'r_k, N_k = (I - D_k A)^-1 D_k, and with respect to B_j minus
+with respect to the preactivations is minus P_k = N_k'C'r_k, N_k = (I - D_k A)^-1 D_k, and with respect to B_j minus::
 
     1/m sum_k P_k u_jk.
 

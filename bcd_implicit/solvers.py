@@ -17,6 +17,7 @@ from bcd_implicit.errors import BlockSolveError, InvalidInputError
 # Each solver's own measures of accuracy are not ours: asked for a thousandth of the tolerance, an interior-point
 # method meets it on our certificate at the price of two or three more iterations. SCS, of first order, pays more
 # for each digit and gets by with a tenth.
+#: The options of each conic solver for a relative tolerance.
 SOLVERS: dict[str, Callable[[float], dict[str, Any]]] = {
     "CLARABEL": lambda tol: {"tol_gap_abs": 1e-3 * tol, "tol_gap_rel": 1e-3 * tol, "tol_feas": 1e-3 * tol},
     "ECOS": lambda tol: {"abstol": 1e-3 * tol, "reltol": 1e-3 * tol, "feastol": 1e-3 * tol, "max_iters": 200},
@@ -29,6 +30,7 @@ NATIVE = "native"
 CVXPY = "cvxpy"
 # Native, then through CVXPY where that misses the tolerance.
 AUTO = "auto"
+#: What leaves the choice of a conic solver to the block.
 CHOICES = (AUTO, NATIVE, CVXPY)
 
 _USABLE = (cp.OPTIMAL, cp.OPTIMAL_INACCURATE, cp.USER_LIMIT)

@@ -24,6 +24,7 @@ from bcd_implicit.result import BlockSolution
 from bcd_implicit.solvers import AUTO, check_solver
 from bcd_implicit.threads import one_blas_thread
 
+#: The blocks, by name.
 BLOCKS: dict[str, type[Block]] = {b.name: b for b in (OutputBlock, StateBlock, HiddenBlock, ProxLinearBlock)}
 
 

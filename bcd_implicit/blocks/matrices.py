@@ -100,7 +100,7 @@ class MatricesBlock(Block):
         return self.terms.B(self.smooth().value_and_gradient(self.joined(it))[1])
 
     def smooth(self) -> Smooth:
-        """The smooth part in T, the inputs centred as by :func:`centred_regressors`."""
+        """The smooth part in T, the inputs centred as by :func:`~bcd_implicit.blocks.matrices.centred_regressors`."""
         raise NotImplementedError
 
     @cached_property

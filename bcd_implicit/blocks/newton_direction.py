@@ -1,6 +1,6 @@
 """Newton's direction inside a face: linear algebra for :mod:`~bcd_implicit.blocks.proximal_newton`.
 
-With the group lasso's curvature weights_g (I - u_g u_g') = a diagonal - V'V, one row of V a group, it solves
+With the group lasso's curvature weights_g (I - u_g u_g') = a diagonal - V'V, one row of V a group, it solves::
 
     (H + diagonal - V'V) d + E'y = -gradient,   E d = 0,
 

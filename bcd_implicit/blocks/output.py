@@ -1,6 +1,6 @@
-"""Output block: (C, D, d) for fixed states, a ridge regression on [X; U; 1].
+"""Output block: (C, D, d) for fixed states, a ridge regression on [X; U; 1]::
 
-min  (1/m) L(Y, CX + DU + d) + ridge/2 (||C||_F^2 + ||D||_F^2) + what does not depend on C, D, d
+    min  (1/m) L(Y, CX + DU + d) + ridge/2 (||C||_F^2 + ||D||_F^2) + what does not depend on C, D, d
 
 Where the groups are columns of (B; D), D belongs to the blocks in (A, B, b) and is fixed here.
 """

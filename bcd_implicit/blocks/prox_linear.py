@@ -1,7 +1,7 @@
 """Prox-linear block: (A, B, b) with the state eliminated by linearising the equilibrium.
 
 At the equilibrium X, with slopes D_k = diag phi'(z_k), N_k = (I - D_k A)^-1 D_k, w_k = (x_k, u_k, 1) and the
-residuals r_k = y_k - C x_k - D u_k - d,
+residuals r_k = y_k - C x_k - D u_k - d::
 
     min over dT = (dA, dB, db)   1/(2m) sum_k ||r_k - C N_k dT w_k||^2 + mu/2 tr(dT H dT')
                                  + kappa sum_j ||B_j + dB_j||_2 + ridge_hidden/2 (||A + dA||^2 + ||B + dB||^2)

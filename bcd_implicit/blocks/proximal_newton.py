@@ -1,4 +1,4 @@
-"""Proximal Newton for the two blocks in (A, B, b): the native solver of the hidden and the prox-linear block.
+"""Proximal Newton for the two blocks in (A, B, b): the native solver of the hidden and the prox-linear block::
 
     min over T = (A, B, b)   f(T) + ridge/2 (||A||^2 + ||B||^2) + group lasso of B      s.t. rows of A in the l1 ball
 

@@ -1,4 +1,4 @@
-"""State block: X for fixed matrices, every sample by itself.
+"""State block: X for fixed matrices, every sample by itself::
 
     min_x  L(y, Cx + Du + d) + lambda [ g(x) + g*(Ax + c) - x'(Ax + c) ] + 1/2 (x - x_k)' M_minus (x - x_k),  c = Bu + b
 

@@ -1,0 +1,46 @@
+"""The Python of the documentation's pages runs, and what they link to exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from bcd_implicit import ACTIVATIONS, BLOCKS, METHODS
+from bcd_implicit.groups import GROUP_NORMS
+from bcd_implicit.selection import RULES
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+WITH_PYTHON = [page for page in PAGES[1:] if PYTHON.search(page.read_text())]
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.stem)
+def test_the_python_of_a_page_runs_from_top_to_bottom(page):
+    text, names = page.read_text(), {"__name__": page.stem}
+    with (
+        mock.patch.dict(ACTIVATIONS),
+        mock.patch.dict(GROUP_NORMS),
+        mock.patch.dict(RULES),
+        mock.patch.dict(BLOCKS),
+        mock.patch.dict(METHODS),
+    ):
+        for block in PYTHON.finditer(text):
+            above = "\n" * text.count("\n", 0, block.start(1))  # an error shows the page's own line number
+            exec(compile(above + block[1], page, "exec"), names)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_between_files_lead_somewhere(page):
+    links = re.findall(r"\]\((?!https?:)([^)#\s]+)", page.read_text())
+    assert not [link for link in links if not (page.parent / link).exists()]
+
+
+def test_every_benchmark_is_on_its_page():
+    text = (ROOT / "docs" / "benchmarks.md").read_text()
+    assert not [
+        file.name for file in (ROOT / "benchmarks").glob("*.py") if f"python benchmarks/{file.name}" not in text
+    ]
