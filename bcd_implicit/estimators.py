@@ -17,12 +17,12 @@ from sklearn.feature_selection import SelectorMixin
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bcd_implicit.activations import Activation
 from bcd_implicit.bcd import solve
 from bcd_implicit.constraints.user import UserFunction
-from bcd_implicit.data import Standardization, check_number
+from bcd_implicit.data import Standardization, check_number, check_sample_weight
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.path import kappa_path
 from bcd_implicit.problem import Iterate, TrainingProblem
@@ -35,7 +35,7 @@ CV_OPTIONS = {"method": "prox-linear", "max_cycles": 100, "tol": 1e-2}
 
 
 class _Samples(NamedTuple):
-    """Standardised samples, each once, with their weights, and the way back."""
+    """Standardised samples, each once, with their weights, and the way back to their units."""
 
     U: np.ndarray
     Y: np.ndarray
@@ -43,34 +43,17 @@ class _Samples(NamedTuple):
     scaling: Standardization
 
     @classmethod
-    def merge(cls, X: np.ndarray, Y: np.ndarray, weight: np.ndarray) -> _Samples:
-        rows, place = np.unique(np.hstack([X, Y])[weight > 0], axis=0, return_inverse=True)
+    def merge(cls, X: np.ndarray, Y: np.ndarray, sample_weight: ArrayLike | None) -> _Samples:
+        """Of X (m, p), Y (m, q) or (m,), and weights."""
+        weight = check_sample_weight(sample_weight, len(X))
+        rows = np.column_stack([X, Y]).astype(float)[weight > 0]
+        rows, place = np.unique(rows, axis=0, return_inverse=True)
         weight = np.bincount(place.ravel(), weight[weight > 0])
         if len(rows) == 1:  # a problem has two samples at least
-            rows, weight = np.repeat(rows, 2, axis=0), np.repeat(weight / 2, 2)
+            rows, weight = np.repeat(rows, 2, axis=0), np.repeat(weight, 2)
         U, Y = rows[:, : X.shape[1]], rows[:, X.shape[1] :]
         scaling = Standardization.fit(U, Y, weight)
         return cls(*scaling.apply(U, Y), weight, scaling)
-
-
-def _check_weight(sample_weight: ArrayLike | None, n_samples: int) -> np.ndarray:
-    """Weights as an array, ones by default."""
-    if sample_weight is None:
-        return np.ones(n_samples)
-    weight = np.asarray(sample_weight, dtype=float)
-    if weight.ndim == 0:
-        weight = np.full(n_samples, float(weight))
-    if weight.ndim != 1:
-        raise InvalidInputError(
-            "sample_weight", f"has {weight.ndim} dimensions", "Sample weights must be 1D array or scalar"
-        )
-    if len(weight) != n_samples:
-        raise InvalidInputError("sample_weight", f"has length {len(weight)}, but X has {n_samples} samples", "One each")
-    if not np.isfinite(weight).all() or weight.min() < 0 or not weight.any():
-        raise InvalidInputError(
-            "sample_weight", "has negative, infinite or NaN values, or only zeros", "Give weights >= 0"
-        )
-    return weight
 
 
 def _seed(random_state: int | np.random.RandomState | None) -> int:
@@ -121,9 +104,9 @@ class _Trained(BaseEstimator):
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def _train(self, X: np.ndarray, Y: np.ndarray, weight: np.ndarray) -> None:
-        """Train on numeric targets of shape (m, q)."""
-        samples = _Samples.merge(X, Y, weight)
+    def _train(self, X: np.ndarray, Y: np.ndarray, sample_weight: ArrayLike | None) -> None:
+        """Train on numeric targets of shape (m, q) or (m,)."""
+        samples = _Samples.merge(X, Y, sample_weight)
         seed = _seed(self.random_state)
         problem = TrainingProblem(
             samples.U,
@@ -155,16 +138,14 @@ class _Trained(BaseEstimator):
         self.model_ = samples.scaling.raw_model(self.result_.model)
 
     def _chosen_alpha(self, problem: TrainingProblem, seed: int) -> float:
-        if np.ndim(self.alpha) == 0:
+        self.cv_errors_ = None
+        if isinstance(self.alpha, (int, float)) or np.ndim(self.alpha) == 0:
             return check_number("alpha", self.alpha, 0, remedy="Choose 0 or more, or a list to choose from")
         alphas = sorted((check_number("alpha", alpha, 0) for alpha in self.alpha), reverse=True)
         if not alphas:
             raise InvalidInputError("alpha", "is empty", "Give a number, or a list to choose from")
         n_folds = min(check_number("n_folds", self.n_folds, 2, integer=True), problem.n_samples // 2)
-        self.cv_errors_ = None
-        if (
-            len(alphas) == 1 or n_folds < 2
-        ):  # three samples cannot be divided; the strongest regularisation is the safe one
+        if len(alphas) == 1 or n_folds < 2:  # three samples cannot be divided: the strongest is the safe one
             return alphas[0]
         everything = np.ones(problem.n_inputs, dtype=bool)
         chain = [Refit(everything, problem.n_hidden, alpha, alpha) for alpha in alphas]
@@ -183,8 +164,7 @@ class _Trained(BaseEstimator):
 
     def _predicted(self, X: ArrayLike) -> np.ndarray:
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=float)
-        return self.model_.predict(X)
+        return self.model_.predict(validate_data(self, X, reset=False, dtype=float))
 
 
 class ImplicitRegressor(MultiOutputMixin, RegressorMixin, _Trained):
@@ -262,9 +242,11 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, _Trained):
         -------
         ImplicitRegressor
         """
-        X, y = validate_data(self, X, y, dtype=float, multi_output=True, y_numeric=True, ensure_min_samples=2)
-        self._is_flat = y.ndim == 1
-        self._train(X, y.reshape(len(y), -1).astype(float), _check_weight(sample_weight, len(X)))
+        data: tuple[np.ndarray, np.ndarray] = validate_data(
+            self, X, y, dtype=float, multi_output=True, y_numeric=True, ensure_min_samples=2
+        )
+        self._is_flat = data[1].ndim == 1
+        self._train(*data, sample_weight)
         return self
 
     def predict(self, X: ArrayLike) -> np.ndarray:
@@ -351,16 +333,14 @@ class ImplicitClassifier(ClassifierMixin, _Trained):
         -------
         ImplicitClassifier
         """
-        X, y = validate_data(self, X, y, dtype=float, ensure_min_samples=2)
-        y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
-        weight = _check_weight(sample_weight, len(X))
-        X, y, weight = X[weight > 0], y[weight > 0], weight[weight > 0]
-        indicators = LabelBinarizer(neg_label=-1, pos_label=1).fit(y)
+        inputs, labels = validate_data(self, X, y, dtype=float, ensure_min_samples=2)
+        check_classification_targets(labels)
+        counts = check_sample_weight(sample_weight, len(inputs)) > 0
+        indicators = LabelBinarizer(neg_label=-1, pos_label=1).fit(labels[counts])
         self.classes_ = indicators.classes_
         if len(self.classes_) < 2:
             raise InvalidInputError("y", f"has one class only, {self.classes_[0]!r}", "Give samples of two or more")
-        self._train(X, indicators.transform(y).astype(float), weight)
+        self._train(inputs, indicators.transform(labels), sample_weight)
         return self
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
@@ -483,10 +463,10 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         -------
         ImplicitFeatureSelector
         """
-        X, y = validate_data(self, X, y, dtype=float, multi_output=True, ensure_min_samples=2)
-        if y.dtype.kind not in "biuf":
-            y = LabelBinarizer().fit_transform(y)
-        samples = _Samples.merge(X, y.reshape(len(y), -1).astype(float), _check_weight(sample_weight, len(X)))
+        inputs, targets = validate_data(self, X, y, dtype=float, multi_output=True, ensure_min_samples=2)
+        if targets.dtype.kind not in "biuf":
+            targets = LabelBinarizer().fit_transform(targets)
+        samples = _Samples.merge(inputs, targets, sample_weight)
         seed = _seed(self.random_state)
         problem = TrainingProblem(
             samples.U,
