@@ -13,6 +13,7 @@ from bcd_implicit.errors import (
     InvalidInputError,
     NotWellPosedError,
 )
+from bcd_implicit.estimators import ImplicitClassifier, ImplicitFeatureSelector, ImplicitRegressor
 from bcd_implicit.losses import LOSSES, Loss
 from bcd_implicit.model import ImplicitModel
 from bcd_implicit.path import PathResult, kappa_path
@@ -37,7 +38,10 @@ __all__ = [
     "Certificate",
     "ConstraintError",
     "ConvergenceWarning",
+    "ImplicitClassifier",
+    "ImplicitFeatureSelector",
     "ImplicitModel",
+    "ImplicitRegressor",
     "InvalidInputError",
     "Iterate",
     "Loss",
