@@ -51,6 +51,7 @@ class _Samples(NamedTuple):
         weight = np.bincount(place.ravel(), weight[weight > 0])
         if len(rows) == 1:  # a problem has two samples at least
             rows, weight = np.repeat(rows, 2, axis=0), np.repeat(weight, 2)
+        weight /= weight.max()  # so that only ratios matter, to the last bit
         U, Y = rows[:, : X.shape[1]], rows[:, X.shape[1] :]
         scaling = Standardization.fit(U, Y, weight)
         return cls(*scaling.apply(U, Y), weight, scaling)

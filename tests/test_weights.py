@@ -372,7 +372,7 @@ def test_score_tests_of_weighted_data_have_power_and_know_their_limits():
         ([1.0, 1.0, np.nan, 1.0], "sample_weight: contains nan at row 2"),
         ([1.0, 1.0, 1.0, np.inf], "sample_weight: contains inf at row 3"),
         ([0.0, 0.0, 0.0, 0.0], r"sample_weight: is positive for 0 sample\(s\), at least 2 needed"),
-        ([0.0, 0.0, 3.0, 0.0], r"sample_weight: is positive for 1 sample\(s\).*A sample of weight 0 is left out"),
+        ([0.0, 0.0, 3.0, 0.0], r"sample_weight: is positive for 1 sample\(s\).*A sample of weight zero is left out"),
         (["a", "b", "c", "d"], "sample_weight: is not a table of numbers"),
         ("balanced", "sample_weight: is not a table of numbers"),
     ],
