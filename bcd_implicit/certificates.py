@@ -231,7 +231,6 @@ def hidden_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
         return _data_gradient(problem, weight * (phi(Z) - X) * shares, (through - R) * shares, X)
 
     g_X = mean(phi.g(X))
-
     primal = smooth(Z, through) + problem.hidden_regularization(it) + _ridge_of_D(problem, it)
     Z_dual = _balance(Z, X, phi, shares) if problem.fit_intercept else Z
     through_dual = through - problem.mean(through - R)[:, None] if problem.fit_intercept else through

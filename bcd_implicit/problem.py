@@ -176,7 +176,7 @@ class TrainingProblem:
         self.U, self.Y = check_arrays(U, Y)
         weights = check_sample_weight(sample_weight, self.n_samples)
         if not weights.all():
-            self.U, self.Y, weights = self.U[:, weights > 0], self.Y[:, weights > 0], weights[weights > 0]
+            self.U, self.Y, weights = (array.compress(weights, axis=-1) for array in (self.U, self.Y, weights))
         self.shares = weights / weights.sum()
         self.n_hidden = n_hidden
         self.activation = get_activation(activation)
@@ -298,7 +298,7 @@ class TrainingProblem:
             other.group_weights = {group: weights[group] for group in other.groups}
             other._check()
         if samples is not None:
-            other.U, other.Y, shares = other.U[:, samples], other.Y[:, samples], self.shares[samples]
+            other.U, other.Y, shares = (array.take(samples, axis=-1) for array in (other.U, other.Y, self.shares))
             other.shares = shares / shares.sum()
         return other
 
