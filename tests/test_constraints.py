@@ -12,7 +12,7 @@ from conftest import random_iterate, random_problem
 import bcd_implicit as bi
 from bcd_implicit import METHODS, SOLVERS, BlockSolveError, ConstraintError, InvalidInputError, bcd, block_problem
 from bcd_implicit import constraints as ready
-from bcd_implicit.blocks import make_block, solve_block
+from bcd_implicit.blocks import feasibility, make_block, solve_block
 from bcd_implicit.result import Status
 
 SIZE = (4, 5, 2, 40)  # n, p, q, m
@@ -507,6 +507,24 @@ class TestLoops:
         np.testing.assert_array_equal(bcd.feasible_start(problem, it).B, it.B)
         moved = bcd.feasible_start(problem, it.replace(B=it.B - 0.1)).B
         np.testing.assert_allclose(moved, np.maximum(it.B - 0.1, 0), atol=1e-6)
+
+    def test_a_feasible_start_is_found_where_a_solver_fails(self, monkeypatch):
+        run, asked = feasibility.run_solver, []
+
+        def failing(posed, name, solver, tol):
+            asked.append(solver)
+            if solver == "CLARABEL":
+                raise BlockSolveError(name, solver, "failed: no progress", "Try another")
+            return run(posed, name, solver, tol)
+
+        monkeypatch.setattr(feasibility, "run_solver", failing)
+        problem = problem_with(ready.nuclear_norm_bound("B", 0.1))
+        it = bcd.feasible_start(problem, problem.initial())
+        assert problem.violations(it)["nuclear_norm_bound(B)"] <= 1e-6
+        assert asked == ["CLARABEL", "ECOS", "SCS"]  # ECOS lacks the cone
+        monkeypatch.setattr(feasibility, "SOLVERS", ["CLARABEL", "ECOS"])
+        with pytest.raises(BlockSolveError, match="failed: no progress"):
+            bcd.feasible_start(problem, problem.initial())
 
     @pytest.mark.parametrize("method", METHODS)
     def test_several_at_once(self, method):

@@ -10,7 +10,7 @@ import numpy as np
 from bcd_implicit.constraints.user import BlockVariables, terms_at, user_terms
 from bcd_implicit.errors import BlockSolveError
 from bcd_implicit.problem import Iterate, TrainingProblem
-from bcd_implicit.solvers import run_solver
+from bcd_implicit.solvers import SOLVERS, run_solver
 
 # Starts that violate nothing by more than this stay as they are.
 NO_VIOLATION = 1e-9
@@ -69,12 +69,26 @@ def feasible_start(problem: TrainingProblem, it: Iterate) -> Iterate:
         constraints = [*own_constraints(problem, v).values(), *terms.all_constraints]
         nearest = cp.Problem(cp.Minimize(distance + barrier), constraints)
         try:
-            run_solver(nearest, "constraints on " + ", ".join(letters), "CLARABEL", 1e-6)
+            _solve_somehow(nearest, "constraints on " + ", ".join(letters))
         except BlockSolveError as error:
             raise explained(error, problem, letters) from None
         it = it.replace(**{k: np.array(v[k].value, dtype=float) for k in letters})
     it = problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it)))
     return it.replace(A=problem.row_ball.repair(it.A))
+
+
+def _solve_somehow(posed: cp.Problem, name: str) -> None:
+    """By the first solver that has an answer, be it that the problem is infeasible."""
+    failures = []
+    for solver in SOLVERS:
+        try:
+            run_solver(posed, name, solver, 1e-6)
+            return
+        except BlockSolveError as error:
+            if error.infeasible:
+                raise
+            failures.append(error)
+    raise failures[0]
 
 
 def explained(error: BlockSolveError, problem: TrainingProblem, letters: Sequence[str]) -> BlockSolveError:
