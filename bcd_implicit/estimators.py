@@ -29,8 +29,8 @@ from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.refits import Refit, cross_validate
 from bcd_implicit.selection import DEFAULT_RULE
 
-# What cross-validation chooses from, the largest first: a quick fit, from which the next one starts.
-ALPHAS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+# What cross-validation chooses from.
+ALPHAS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 CV_OPTIONS = {"method": "prox-linear", "max_cycles": 100, "tol": 1e-2}
 
 
@@ -142,17 +142,18 @@ class _Trained(BaseEstimator):
         self.cv_errors_ = None
         if isinstance(self.alpha, (int, float)) or np.ndim(self.alpha) == 0:
             return check_number("alpha", self.alpha, 0, remedy="Choose 0 or more, or a list to choose from")
-        alphas = sorted((check_number("alpha", alpha, 0) for alpha in self.alpha), reverse=True)
+        alphas = sorted(check_number("alpha", alpha, 0) for alpha in self.alpha)
         if not alphas:
             raise InvalidInputError("alpha", "is empty", "Give a number, or a list to choose from")
         n_folds = min(check_number("n_folds", self.n_folds, 2, integer=True), problem.n_samples // 2)
         if len(alphas) == 1 or n_folds < 2:  # three samples cannot be divided: the strongest is the safe one
-            return alphas[0]
+            return alphas[-1]
         everything = np.ones(problem.n_inputs, dtype=bool)
+        # Upwards, as on a path of kappa: a large ridge empties B and C, and the state would be lost to all that follow.
         chain = [Refit(everything, problem.n_hidden, alpha, alpha) for alpha in alphas]
         errors = cross_validate(problem, chain, n_folds, seed, CV_OPTIONS | {"solver": self.solver}, self.n_jobs)
         self.cv_errors_ = dict(zip(alphas, errors @ problem.shares, strict=True))
-        return min(alphas, key=self.cv_errors_.__getitem__)
+        return min(reversed(alphas), key=self.cv_errors_.__getitem__)  # the largest of equals
 
     def _warm_start(self, problem: TrainingProblem) -> Iterate | None:
         """Where the last fit ended, if it was of the same size."""
