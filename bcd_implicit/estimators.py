@@ -184,7 +184,7 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, _Trained):
     kappa : float
         Weight of the group lasso on the columns of B. To select inputs use :class:`ImplicitFeatureSelector`.
     norm_bound : float in [0, 1)
-        Bound on the largest row sum of |A|.
+        Bound on the largest row sum of absolute values of A.
     fenchel_weight : float
         Only of the method "fenchel".
     fit_intercept, pass_through : bool
@@ -266,7 +266,7 @@ class ImplicitClassifier(ClassifierMixin, _Trained):
     """Classification by an implicit model with squared loss on indicator targets.
 
     The targets are 1 for a sample's class and -1 for the others (one column for two classes), as in
-    :class:`sklearn.linear_model.RidgeClassifier`; the class with the largest prediction is taken.
+    scikit-learn's ``RidgeClassifier``; the class with the largest prediction is taken.
 
     Parameters
     ----------
@@ -280,7 +280,7 @@ class ImplicitClassifier(ClassifierMixin, _Trained):
     kappa : float
         Weight of the group lasso on the columns of B. To select inputs use :class:`ImplicitFeatureSelector`.
     norm_bound : float in [0, 1)
-        Bound on the largest row sum of |A|.
+        Bound on the largest row sum of absolute values of A.
     fenchel_weight : float
         Only of the method "fenchel".
     fit_intercept, pass_through : bool

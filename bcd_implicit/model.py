@@ -170,14 +170,14 @@ class ImplicitModel:
         Returns
         -------
         DataFrame
-            A row a step: step; error, the largest of |x_k - x*| over hidden features and samples; bound, on the error,
+            A row a step: step; error, the largest of ``|x_k - x*|`` over hidden features and samples; bound, on the error,
             nu/(1-nu) times the last change; a_priori, nu^k/(1-nu) times the first change, which is known after one
             step. nu is :meth:`contraction`, and where it is not ||A||_inf changes are measured in its units.
 
         Raises
         ------
         NotWellPosedError
-            The spectral radius of |A| is 1 or more.
+            The spectral radius of ``|A|`` is 1 or more.
         """
         n_steps = check_number("n_steps", n_steps, 1, integer=True, remedy="Give 1 or more steps")
         drive, v = self._drive(U), self._weights()[:, None]

@@ -82,7 +82,7 @@ class BlockSolution:
 
     @property
     def feasible(self) -> bool:
-        """Whether no constraint is violated by more than :data:`USER_VIOLATION`."""
+        """Whether no constraint is violated by more than 1e-6."""
         return self.certificate.violation <= USER_VIOLATION
 
     @property

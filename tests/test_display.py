@@ -118,14 +118,14 @@ def test_a_problem_shows_shapes_and_settings(shown):
     assert facts["ridge"] == "0.01 on C and D, 0.0001 on A and B"
     assert facts["intercepts b and d"] == "free"
     assert facts["pass-through D"] == "fixed at 0"
-    assert facts["your own constraints"] == "0"
+    assert facts["your own constraints"] == "none"
     other = problem.replace(
         group_form="constraint", groups=["a", "a", "b"], fit_intercept=False, constraints=[lambda v: v["A"] >= 0]
     )
     facts = Tables(other._repr_html_()).facts
     assert facts["group lasso"] == "kappa = 0.1, a bound; groups=2, group_norm=2, group_over='B'"
     assert facts["intercepts b and d"] == "fixed at 0"
-    assert facts["your own constraints"] == "1"
+    assert facts["your own constraints"] == "1: constraints[0]"
 
 
 @pytest.mark.parametrize(
