@@ -372,7 +372,7 @@ def residuals(
 
 
 def picard_convergence(of: Fitted, U: ArrayLike | None = None, ax: Axes | None = None, *, n_steps: int = 50) -> Axes:
-    """Picard's measured error, step by step, under its two bounds: :meth:`bcd_implicit.ImplicitModel.picard_convergence`.
+    """Picard's measured error by step, under its two bounds: :meth:`bcd_implicit.ImplicitModel.picard_convergence`.
 
     Parameters
     ----------
