@@ -171,8 +171,8 @@ class ImplicitModel:
         -------
         DataFrame
             A row a step: step; error, the largest of ``|x_k - x*|`` over hidden features and samples; bound, on
-            the error, nu/(1-nu) times the last change; a_priori, nu^k/(1-nu) times the first change, which is known after
-            one step. nu is :meth:`contraction`, and where it is not ||A||_inf changes are measured in its units.
+            the error, nu/(1-nu) times the last change; a_priori, nu^k/(1-nu) times the first change, which is known
+            after one step. nu is :meth:`contraction`, and where it is not ||A||_inf changes are measured in its units.
 
         Raises
         ------
