@@ -152,8 +152,10 @@ class _Trained(BaseEstimator):
         # Upwards, as on a path of kappa: a large ridge empties B and C, and the state would be lost to all that follow.
         chain = [Refit(everything, problem.n_hidden, alpha, alpha) for alpha in alphas]
         errors = cross_validate(problem, chain, n_folds, seed, CV_OPTIONS | {"solver": self.solver}, self.n_jobs)
-        self.cv_errors_ = dict(zip(alphas, errors @ problem.shares, strict=True))
-        return min(reversed(alphas), key=self.cv_errors_.__getitem__)  # the largest of equals
+        means = problem.mean(errors)
+        self.cv_errors_ = dict(zip(alphas, means, strict=True))
+        above = errors - errors[means.argmin()]
+        return alphas[np.flatnonzero(problem.mean(above) <= problem.standard_error(above))[-1]]
 
     def _warm_start(self, problem: TrainingProblem) -> Iterate | None:
         """Where the last fit ended, if it was of the same size."""
@@ -180,7 +182,7 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, _Trained):
     alpha : float or sequence of float
         Ridge on A, B, C and D, in the units of standardised inputs and targets; ``ridge`` and ``ridge_hidden`` of
         :class:`~bcd_implicit.TrainingProblem`. Of several, cross-validation (of prox-linear fits with kappa = 0)
-        chooses the one with the least squared error.
+        chooses the largest whose squared error is within a standard error, that of the difference, of the least.
     kappa : float
         Weight of the group lasso on the columns of B. To select inputs use :class:`ImplicitFeatureSelector`.
     norm_bound : float in [0, 1)
@@ -276,7 +278,7 @@ class ImplicitClassifier(ClassifierMixin, _Trained):
     alpha : float or sequence of float
         Ridge on A, B, C and D, in the units of standardised inputs and targets; ``ridge`` and ``ridge_hidden`` of
         :class:`~bcd_implicit.TrainingProblem`. Of several, cross-validation (of prox-linear fits with kappa = 0)
-        chooses the one with the least squared error.
+        chooses the largest whose squared error is within a standard error, that of the difference, of the least.
     kappa : float
         Weight of the group lasso on the columns of B. To select inputs use :class:`ImplicitFeatureSelector`.
     norm_bound : float in [0, 1)
