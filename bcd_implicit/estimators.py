@@ -468,6 +468,10 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         ImplicitFeatureSelector
         """
         inputs, targets = validate_data(self, X, y, dtype=float, multi_output=True, ensure_min_samples=2)
+        n_features = self.n_features_to_select
+        if n_features is not None:
+            remedy = "Between 1 and all inputs"
+            check_number("n_features_to_select", n_features, 1, inputs.shape[1], integer=True, remedy=remedy)
         if targets.dtype.kind not in "biuf":
             targets = LabelBinarizer().fit_transform(targets)
         samples = _Samples.merge(inputs, targets, sample_weight)
@@ -490,7 +494,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         self.path_ = kappa_path(problem, self.n_kappas, random_state=seed)
         self.selection_ = self.path_.select(
             self.rule,
-            self.n_features_to_select,
+            n_features,
             n_folds=min(self.n_folds, problem.n_samples // 2),
             level=self.level,
             random_state=seed,
