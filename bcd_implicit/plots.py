@@ -423,8 +423,11 @@ def _axes(ax: Any) -> Axes:
 
 def _check(argument: str, value: object, *kinds: type) -> None:
     if not isinstance(value, kinds):
-        names = ", ".join(kind.__name__ for kind in kinds)
-        raise InvalidInputError(argument, f"is of type {type(value).__name__}", f"Pass one of type {names}")
+        remedy = f"Pass one of type {', '.join(kind.__name__ for kind in kinds)}"
+        held = [name for name in ("model_", "result_", "path_", "selection_") if hasattr(value, name)]
+        if held:  # an estimator, whose result is on standardised data and whose model is in the data's units
+            remedy += f", for example this estimator's {' or '.join(held)}"
+        raise InvalidInputError(argument, f"is of type {type(value).__name__}", remedy)
 
 
 def _mask(argument: str, mask: ArrayLike, length: int) -> np.ndarray:
@@ -462,6 +465,8 @@ def _norms(of: Any) -> tuple[np.ndarray, list[str] | None, str]:
     if isinstance(of, (ImplicitModel, Selection)):
         model = _model(of)
         return penalties.column_norms(model.B), model.input_names, _norm_label(None)
+    if hasattr(of, "fit"):
+        _model(of)  # refused: an estimator, not an array
     return check_matrix("of", of, n_columns=1)[:, 0], None, _norm_label(None)
 
 

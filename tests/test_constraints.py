@@ -138,6 +138,40 @@ def test_a_feedforward_model_is_its_layers_one_after_the_other():
     np.testing.assert_allclose(model.predict(U), by_hand, atol=1e-8)
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("constraint", "zeros"),
+    [
+        (ready.feedforward([1] * N), np.tril(np.ones((N, N), bool))),
+        (ready.banded("A", 0, 1), ~np.eye(N, dtype=bool) & ~np.eye(N, k=1, dtype=bool)),
+        (ready.fixed_entries("B", np.arange(P) == np.ones((N, 1))), np.arange(P) == np.ones((N, 1))),
+    ],
+)
+def test_zeros_that_are_asked_for_are_exact(constraint, zeros, method):
+    X = np.asarray(getattr(train(problem_with(constraint), method).model, constraint.matrix))
+    assert (X[zeros] == 0).all()
+    assert np.count_nonzero(X[~zeros]) > 0
+
+
+def test_an_l1_bound_leaves_exact_zeros_and_no_small_entries():
+    problem = problem_with(ready.l1_bound("C", 0.3))
+    C = np.abs(solve_block(problem, start_of(problem, "output"), "output", "SCS").iterate.C)
+    assert 0 < np.count_nonzero(C) < C.size
+    assert C[C > 0].min() > 1e-4 * C.max()
+
+
+def test_rounding_breaks_no_constraint_and_costs_no_accuracy():
+    problem = problem_with(ready.box("B", lower=1e-7), ready.l1_penalty("A", 0.1))
+    block = make_block(problem, start_of(problem, "hidden"), "hidden")
+    it = solve_block(problem, block.it, "hidden").iterate
+    assert it.B.min() >= 1e-7 - 1e-9
+    A = it.A.copy()
+    A[0, 0] = 1e-5 * np.abs(A).max()  # small, but for an l1 penalty as good as zero
+    rounded = block.rounded(it.replace(A=A, B=np.ones_like(it.B)), 1e-6)
+    assert rounded.A[0, 0] == 0
+    assert block.objective(rounded) <= block.objective(it.replace(A=A, B=np.ones_like(it.B)))
+
+
 def test_layers_of_one_are_a_strict_triangle():
     problem = problem_with(ready.feedforward([1] * N))
     it = problem.initial()
