@@ -33,8 +33,8 @@ FIRST_STEPS = 3
 PATIENCE, PROGRESS = 50, 1e-9
 ARMIJO = 1e-4
 HALVINGS, SHRINKINGS, POLISHINGS = 12, 5, 10
-# The least damping of Newton's model, relative to the curvature bound; with less there is none.
-LEAST_DAMPING = 1e-6
+# The least damping of Newton's model, relative to the curvature bound; with less there is none. And the most: no step.
+LEAST_DAMPING, MOST_DAMPING = 1e-6, 1e12
 TINY = 1e-100
 
 
@@ -94,7 +94,7 @@ def minimise(
         # Levenberg and Marquardt: trust the quadratic model as far as it told the truth.
         decrease = middle.objective - here.objective
         if decrease < 0.1 * promise:
-            damping = max((10 if step > 0.1 else 100) * damping, LEAST_DAMPING)
+            damping = min(max((10 if step > 0.1 else 100) * damping, LEAST_DAMPING), MOST_DAMPING)
         elif decrease > 0.4 * promise:
             damping = 0.1 * damping if damping > LEAST_DAMPING else 0.0
         # Convergence is quadratic at the end: the next promise is to this one at most as this one to the last.
