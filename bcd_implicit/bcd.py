@@ -44,7 +44,7 @@ Callback = Callable[[int, float, Iterate], Any]
 MAX_ATTEMPTS = 20
 # Attempts with a block that the solver could not solve: more of them would miss as well.
 MAX_MISSES = 3
-# An objective this far below the start's is zero but for rounding (all-zero targets, for instance).
+# An objective this far below that of predicting zero is nothing but rounding.
 NOTHING_LEFT = 1e-12
 # Below this share of the loss's mean curvature the proximal term only spoils the conditioning.
 MU_FLOOR = 1e-6
@@ -125,6 +125,22 @@ METHODS: dict[str, Method] = {
 }
 
 
+def check_loop(method: Any, solver: Any, max_cycles: Any, tol: Any) -> tuple[str, str, int, float]:
+    """Return these arguments of :func:`solve`, or raise an error that names the bad one.
+
+    Raises
+    ------
+    InvalidInputError
+        An unknown method or solver, or a number out of its range.
+    """
+    return (
+        check_choice("method", method, METHODS),
+        check_solver(solver),
+        check_number("max_cycles", max_cycles, 1, integer=True, remedy="Give 1 or more cycles"),
+        check_number("tol", tol, 0, remedy="Choose 0 or a small positive number"),
+    )
+
+
 def solve(
     problem: TrainingProblem,
     method: str = "prox-linear",
@@ -185,20 +201,21 @@ def solve(
     """
     if not isinstance(problem, TrainingProblem):
         raise InvalidInputError("problem", f"is a {type(problem).__name__}", "Pass a TrainingProblem")
-    check_choice("method", method, METHODS)
-    solver = check_solver(solver)
-    max_cycles = check_number("max_cycles", max_cycles, 1, integer=True, remedy="Give 1 or more cycles")
-    tol = check_number("tol", tol, 0, remedy="Choose 0 or a small positive number")
+    method, solver, max_cycles, tol = check_loop(method, solver, max_cycles, tol)
     block_tol = check_number("block_tol", block_tol, 0, 1, boundaries="neither", remedy="Choose a number such as 1e-6")
+    if callback is not None and not callable(callback):
+        kind = type(callback).__name__
+        raise InvalidInputError("callback", f"is a {kind}", "Pass a function of cycle, objective and iterate")
     start = start.iterate if isinstance(start, BcdResult) else start
-    it = problem.initial(random_state) if start is None else problem.check_iterate(start)
+    it = problem.initial(random_state) if start is None else problem.check_iterate(start, "start")
 
     loop = _Loop(problem, solver, block_tol, solver_options)
     rows: list[dict[str, float]] = []
     status, change = Status.MAX_CYCLES, np.inf
     with one_blas_thread(), show_progress(progress, "training") as tell:
         it = problem.at_equilibrium(feasible_start(problem, it))
-        first = objective = problem.objective(it)
+        objective = problem.objective(it)
+        nothing = NOTHING_LEFT * (problem.loss_of_zero or abs(objective))
         for cycle in range(1, max_cycles + 1):
             began, before = time.perf_counter(), objective
             try:
@@ -218,7 +235,7 @@ def solve(
             if loop.stalled:
                 status = Status.STALLED
                 break
-            if abs(objective) <= NOTHING_LEFT * abs(first):
+            if abs(objective) <= nothing:
                 status = Status.CONVERGED
                 break
             # The first cycle of the prox-linear loop takes a cautious step: a small one says nothing yet.

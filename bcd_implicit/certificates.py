@@ -97,11 +97,7 @@ def _nothing(problem: TrainingProblem, it: Iterate) -> float:
     targets met exactly) would have no scale otherwise. The regularisation of (A, B) plays no part: at the point that
     a block starts from it may be large beyond all measure.
     """
-    return max(1e-3 * problem.mean_loss(it) + 1e-3 * problem.output_regularization(it), 1e-3 * _loss_of_zero(problem))
-
-
-def _loss_of_zero(problem: TrainingProblem) -> float:
-    return float(problem.loss.value(np.zeros_like(problem.Y), problem.Y) @ problem.shares)
+    return max(1e-3 * problem.mean_loss(it) + 1e-3 * problem.output_regularization(it), 1e-3 * problem.loss_of_zero)
 
 
 def _ratio(size: float, reference: float) -> float:
@@ -125,7 +121,7 @@ def output_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
     gap = 0.5 * float(np.sum(G * _divided(G, W @ W.T, ridge)))
     return Certificate(
         gap=gap,
-        scale=max(problem.objective_at_states(it), _loss_of_zero(problem)),
+        scale=max(problem.mean_loss(it) + problem.output_regularization(it), problem.loss_of_zero),
         kkt_residual=_ratio(float(np.linalg.norm(G)), float(np.linalg.norm(G_zero))),
         violation=0.0,
     )

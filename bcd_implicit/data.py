@@ -39,6 +39,19 @@ def parts(n_samples: int, per_sample: int) -> list[slice]:
     return [slice(k, min(k + width, n_samples)) for k in range(0, n_samples, width)]
 
 
+def check_flag(name: str, value: Any) -> bool:
+    """Return True or False, or raise an error that names the argument.
+
+    Raises
+    ------
+    InvalidInputError
+        Anything else: a text, even "no", would count as true.
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise InvalidInputError(name, f"must be True or False, got {value!r}", "")
+    return bool(value)
+
+
 def check_number(
     name: str,
     value: Any,
@@ -400,19 +413,29 @@ class Standardization:
     target_scale: np.ndarray
 
     @classmethod
-    def fit(cls, U: np.ndarray, Y: np.ndarray, sample_weight: np.ndarray | None = None) -> Standardization:
-        """Measure means and standard deviations of U (m, p) and Y (m, q)."""
+    def fit(
+        cls, U: np.ndarray, Y: np.ndarray, sample_weight: np.ndarray | None = None, with_mean: bool = True
+    ) -> Standardization:
+        """Measure means and standard deviations of U (m, p) and Y (m, q); means of zero unless ``with_mean``."""
         inputs = StandardScaler().fit(U, sample_weight=sample_weight)
         targets = StandardScaler().fit(Y, sample_weight=sample_weight)
-        return cls(inputs.mean_, inputs.scale_, targets.mean_, targets.scale_)
+        means = (inputs.mean_, targets.mean_) if with_mean else (np.zeros(U.shape[1]), np.zeros(Y.shape[1]))
+        return cls(means[0], inputs.scale_, means[1], targets.scale_)
 
     def apply(self, U: np.ndarray, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Standardise both tables."""
-        return (U - self.input_mean) / self.input_scale, (Y - self.target_mean) / self.target_scale
+        return _centred(U, self.input_mean) / self.input_scale, _centred(Y, self.target_mean) / self.target_scale
 
     def raw_model(self, model: ImplicitModel) -> ImplicitModel:
         """The model for raw inputs and targets, from one trained on the standardised ones."""
         return model.unstandardized(self.input_mean, self.input_scale, self.target_mean, self.target_scale)
+
+
+def _centred(table: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """The table less its columns' means; exact zeros where only rounding is left."""
+    centred = table - mean
+    centred[:, np.abs(centred).max(axis=0, initial=0.0) <= 1e-12 * np.abs(mean)] = 0.0
+    return centred
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[Any], None]) -> Path:

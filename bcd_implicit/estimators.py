@@ -7,7 +7,10 @@ twice, to the last bit, and the order of the samples does not matter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from numbers import Number
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -20,21 +23,36 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bcd_implicit.activations import Activation
-from bcd_implicit.bcd import solve
+from bcd_implicit.bcd import check_loop, solve
 from bcd_implicit.constraints.user import UserFunction
-from bcd_implicit.data import Standardization, check_number, check_sample_weight
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.data import (
+    LARGEST,
+    Standardization,
+    check_flag,
+    check_number,
+    check_sample_weight,
+    column_names,
+    parts,
+)
+from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice
+from bcd_implicit.parallel import in_parallel
 from bcd_implicit.path import kappa_path
 from bcd_implicit.problem import Iterate, TrainingProblem
-from bcd_implicit.refits import Refit, cross_validate
-from bcd_implicit.selection import DEFAULT_RULE
+from bcd_implicit.progress import Progress, between, show_progress
+from bcd_implicit.refits import Refit, cross_validate, has_faded
+from bcd_implicit.result import BcdResult
+from bcd_implicit.selection import DEFAULT_RULE, RULES
 
 # What cross-validation chooses from.
 ALPHAS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+# Two folds of two samples.
+LEAST_TO_SELECT = 4
+# So many whole numbers might be classes.
+MOST_CLASSES = 20
 CV_OPTIONS = {"method": "prox-linear", "max_cycles": 100, "tol": 1e-2}
 
 
-class _Samples(NamedTuple):
+class _Standardised(NamedTuple):
     """Standardised samples, each once, with their weights, and the way back to their units."""
 
     U: np.ndarray
@@ -43,8 +61,13 @@ class _Samples(NamedTuple):
     scaling: Standardization
 
     @classmethod
-    def merge(cls, X: np.ndarray, Y: np.ndarray, sample_weight: ArrayLike | None) -> _Samples:
-        """Of X (m, p), Y (m, q) or (m,), and weights."""
+    def merge(
+        cls, X: np.ndarray, Y: np.ndarray, sample_weight: ArrayLike | None, with_mean: bool = True
+    ) -> _Standardised:
+        """Of X (m, p), Y (m, q) or (m,), and weights; divided by the spreads only unless ``with_mean``."""
+        for name, values in (("X", X), ("y", Y)):
+            if (largest := np.abs(values).max()) > LARGEST:
+                raise InvalidInputError(name, f"has entries as large as {largest:.1e}", "Scale its columns to about 1")
         weight = check_sample_weight(sample_weight, len(X))
         rows = np.column_stack([X, Y]).astype(float)[weight > 0]
         rows, place = np.unique(rows, axis=0, return_inverse=True)
@@ -53,12 +76,41 @@ class _Samples(NamedTuple):
             rows, weight = np.repeat(rows, 2, axis=0), np.repeat(weight, 2)
         weight /= weight.max()  # so that only ratios matter, to the last bit
         U, Y = rows[:, : X.shape[1]], rows[:, X.shape[1] :]
-        scaling = Standardization.fit(U, Y, weight)
+        scaling = Standardization.fit(U, Y, weight, with_mean)
         return cls(*scaling.apply(U, Y), weight, scaling)
 
 
 def _seed(random_state: int | np.random.RandomState | None) -> int:
-    return int(check_random_state(random_state).randint(2**31 - 1))
+    try:
+        return int(check_random_state(random_state).randint(2**31 - 1))
+    except ValueError:
+        cause = f"got {random_state!r}"
+        raise InvalidInputError("random_state", cause, "Give a whole number from 0 on, a RandomState or None") from None
+
+
+def _numbers_or_indicators(y: np.ndarray) -> np.ndarray:
+    """Numbers as they are; an indicator column for each class where y holds texts."""
+    if y.dtype.kind in "iu" and y.ndim == 1 and 2 < len(np.unique(y)) <= MOST_CLASSES:
+        warnings.warn(
+            f"y holds {len(np.unique(y))} different whole numbers and they are taken for numbers. If they are classes, "
+            "pass y.astype(str); if not, y.astype(float) says so.",
+            UserWarning,
+            stacklevel=3,
+        )
+    if y.dtype.kind in "biuf" or all(isinstance(value, Number) for value in y.flat):
+        return y.astype(float)
+    return LabelBinarizer().fit_transform(y)
+
+
+def _from_start(run: Callable[..., BcdResult], start: Iterate) -> BcdResult:
+    return run(start=start)
+
+
+def _numbers(y: np.ndarray) -> np.ndarray:
+    try:
+        return y.astype(float)
+    except (TypeError, ValueError):
+        raise InvalidInputError("y", "is not a table of numbers", "For classes there is ImplicitClassifier") from None
 
 
 class _Trained(BaseEstimator):
@@ -81,6 +133,7 @@ class _Trained(BaseEstimator):
         max_cycles: int = 200,
         tol: float = 1e-4,
         n_folds: int = 5,
+        n_init: int = 1,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = 0,
         n_jobs: int | None = None,
@@ -100,14 +153,19 @@ class _Trained(BaseEstimator):
         self.max_cycles = max_cycles
         self.tol = tol
         self.n_folds = n_folds
+        self.n_init = n_init
         self.warm_start = warm_start
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.verbose = verbose
 
-    def _train(self, X: np.ndarray, Y: np.ndarray, sample_weight: ArrayLike | None) -> None:
+    def _train(
+        self, X: np.ndarray, Y: np.ndarray, sample_weight: ArrayLike | None, output_names: Sequence[str] | None
+    ) -> None:
         """Train on numeric targets of shape (m, q) or (m,)."""
-        samples = _Samples.merge(X, Y, sample_weight)
+        method, solver, max_cycles, tol = check_loop(self.method, self.solver, self.max_cycles, self.tol)
+        n_init = check_number("n_init", self.n_init, 1, integer=True, remedy="Give 1 or more random starts")
+        samples = _Standardised.merge(X, Y, sample_weight, check_flag("fit_intercept", self.fit_intercept))
         seed = _seed(self.random_state)
         problem = TrainingProblem(
             samples.U,
@@ -121,28 +179,37 @@ class _Trained(BaseEstimator):
             pass_through=self.pass_through,
             constraints=self.constraints,
             input_names=getattr(self, "feature_names_in_", None),
+            output_names=output_names,
             sample_weight=samples.weight,
         )
-        self.alpha_ = self._chosen_alpha(problem, seed)
-        problem = problem.replace(ridge=self.alpha_, ridge_hidden=self.alpha_)
-        self.result_ = solve(
-            problem,
-            method=self.method,
-            solver=self.solver,
-            max_cycles=self.max_cycles,
-            tol=self.tol,
-            random_state=seed,
-            start=self._warm_start(problem),
-            progress=self.verbose,
-        )
+        with show_progress(self.verbose if callable(self.verbose) else bool(self.verbose), "fit") as tell:
+            self.alpha_ = self._chosen_alpha(problem, seed, between(tell, 0.0, 0.7))
+            problem = problem.replace(ridge=self.alpha_, ridge_hidden=self.alpha_)
+            start = self._warm_start(problem, seed)
+            starts = [problem.initial(seed + i) for i in range(n_init)] if start is None else [start]
+            run = partial(solve, problem, method, solver, max_cycles, tol)
+            told = between(tell, 0.7, 1.0)
+            if len(starts) == 1:
+                ends = [run(start=starts[0], progress=told)]
+            else:
+                ends = list(in_parallel(_from_start, [(run, it) for it in starts], self.n_jobs, told))
+        self.result_ = min(ends, key=lambda result: result.objective)
+        if problem.kappa > 0 and not self.result_.iterate.B.any():
+            warnings.warn(
+                f"kappa={problem.kappa:g} left B = 0: no input reaches the state, and the model is linear. Choose a "
+                "smaller kappa, another random_state or more starts (n_init).",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
         self.n_iter_ = self.result_.n_cycles
         self.model_ = samples.scaling.raw_model(self.result_.model)
 
-    def _chosen_alpha(self, problem: TrainingProblem, seed: int) -> float:
+    def _chosen_alpha(self, problem: TrainingProblem, seed: int, on_progress: Progress) -> float:
         self.cv_errors_ = None
-        if isinstance(self.alpha, (int, float)) or np.ndim(self.alpha) == 0:
-            return check_number("alpha", self.alpha, 0, remedy="Choose 0 or more, or a list to choose from")
-        alphas = sorted(check_number("alpha", alpha, 0) for alpha in self.alpha)
+        remedy = "Choose 0 or more, or a list to choose from"
+        if np.ndim(self.alpha) == 0:
+            return check_number("alpha", np.asarray(self.alpha).item(), 0, remedy=remedy)
+        alphas = sorted(check_number("alpha", alpha, 0, remedy=remedy) for alpha in np.ravel(self.alpha))
         if not alphas:
             raise InvalidInputError("alpha", "is empty", "Give a number, or a list to choose from")
         n_folds = min(check_number("n_folds", self.n_folds, 2, integer=True), problem.n_samples // 2)
@@ -151,23 +218,41 @@ class _Trained(BaseEstimator):
         everything = np.ones(problem.n_inputs, dtype=bool)
         # Upwards, as on a path of kappa: a large ridge empties B and C, and the state would be lost to all that follow.
         chain = [Refit(everything, problem.n_hidden, alpha, alpha) for alpha in alphas]
-        errors = cross_validate(problem, chain, n_folds, seed, CV_OPTIONS | {"solver": self.solver}, self.n_jobs)
+        options = CV_OPTIONS | {"solver": self.solver}
+        errors = cross_validate(problem, chain, n_folds, seed, options, self.n_jobs, between(on_progress, 0, 1, "fold"))
         means = problem.mean(errors)
         self.cv_errors_ = dict(zip(alphas, means, strict=True))
         above = errors - errors[means.argmin()]
         return alphas[np.flatnonzero(problem.mean(above) <= problem.standard_error(above))[-1]]
 
-    def _warm_start(self, problem: TrainingProblem) -> Iterate | None:
-        """Where the last fit ended, if it was of the same size."""
+    def _warm_start(self, problem: TrainingProblem, seed: int) -> Iterate | None:
+        """Where the last fit ended, if it was of the same size and its inputs reached the state."""
         if not self.warm_start or not hasattr(self, "result_"):
             return None
         it, fresh = self.result_.iterate, problem.shapes
         if any(getattr(it, letter).shape != fresh[letter] for letter in "ABCD"):
             return None
+        if has_faded(problem, it, problem.initial(seed)):
+            return None
         return problem.at_equilibrium(it.replace(X=np.zeros(fresh["X"])))
 
+    @property
+    def feature_importances_(self) -> np.ndarray:
+        """How much the outputs move with each input, shape (n_features,): for SelectFromModel and RFE.
+
+        The root mean square, over samples and outputs, of the derivative of a prediction with respect to the input,
+        both in standard deviations (:meth:`bcd_implicit.ImplicitModel.jacobian`).
+        """
+        check_is_fitted(self, "model_")
+        problem, model = self.result_.problem, self.result_.model
+        squares = np.zeros(problem.n_inputs)
+        for part in parts(problem.n_samples, problem.n_outputs * problem.n_inputs + problem.n_hidden**2):
+            slopes = model.jacobian(problem.U.T[part])
+            squares += np.einsum("kqp,kqp,k->p", slopes, slopes, problem.shares[part])
+        return np.sqrt(squares / problem.n_outputs)
+
     def _predicted(self, X: ArrayLike) -> np.ndarray:
-        check_is_fitted(self)
+        check_is_fitted(self, "model_")
         return self.model_.predict(validate_data(self, X, reset=False, dtype=float))
 
 
@@ -182,7 +267,9 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, _Trained):
     alpha : float or sequence of float
         Ridge on A, B, C and D, in the units of standardised inputs and targets; ``ridge`` and ``ridge_hidden`` of
         :class:`~bcd_implicit.TrainingProblem`. Of several, cross-validation (of prox-linear fits with kappa = 0)
-        chooses the largest whose squared error is within a standard error, that of the difference, of the least.
+        chooses the largest whose squared error is within a standard error, that of the difference, of the least. Its
+        fits stop earlier than the final one, at tol 1e-2. A list takes as many times longer as it has numbers, times
+        the folds: give one number where a search around the estimator chooses.
     kappa : float
         Weight of the group lasso on the columns of B. To select inputs use :class:`ImplicitFeatureSelector`.
     norm_bound : float in [0, 1)
@@ -190,7 +277,7 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, _Trained):
     fenchel_weight : float
         Only of the method "fenchel".
     fit_intercept, pass_through : bool
-        Whether there are b and d; whether there is D.
+        Whether there are b and d; whether there is D. Without intercepts the data are not centred, only scaled.
     constraints : sequence or mapping of functions
         As of :class:`~bcd_implicit.TrainingProblem`. They act on the matrices for standardised inputs and targets.
     method : {"prox-linear", "fenchel"}
@@ -200,14 +287,17 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, _Trained):
         As of :func:`~bcd_implicit.solve`, of the final fit.
     n_folds : int
         Number of folds for the choice of alpha.
+    n_init : int
+        So many random starts of the final fit; the one with the least objective is kept. With a warm start there is
+        no other.
     warm_start : bool
         Start from the last fit, where the sizes are the same, instead of at random.
     random_state : int, RandomState or None
         Of the start and of the folds.
     n_jobs : int or None
         Processes for the folds, as in joblib. The answer does not depend on it.
-    verbose : bool
-        Show a progress line.
+    verbose : bool, int or callable
+        Show progress, as ``progress`` of :func:`~bcd_implicit.solve`.
 
     Attributes
     ----------
@@ -223,6 +313,7 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, _Trained):
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Where X was a data frame.
+    feature_importances_ : ndarray of shape (n_features,)
 
     Examples
     --------
@@ -246,11 +337,9 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, _Trained):
         -------
         ImplicitRegressor
         """
-        data: tuple[np.ndarray, np.ndarray] = validate_data(
-            self, X, y, dtype=float, multi_output=True, y_numeric=True, ensure_min_samples=2
-        )
-        self._is_flat = data[1].ndim == 1
-        self._train(*data, sample_weight)
+        inputs, targets = validate_data(self, X, y, dtype=float, multi_output=True, ensure_min_samples=2)
+        self._is_flat = targets.ndim == 1
+        self._train(inputs, _numbers(targets), sample_weight, column_names(y))
         return self
 
     def predict(self, X: ArrayLike) -> np.ndarray:
@@ -278,7 +367,9 @@ class ImplicitClassifier(ClassifierMixin, _Trained):
     alpha : float or sequence of float
         Ridge on A, B, C and D, in the units of standardised inputs and targets; ``ridge`` and ``ridge_hidden`` of
         :class:`~bcd_implicit.TrainingProblem`. Of several, cross-validation (of prox-linear fits with kappa = 0)
-        chooses the largest whose squared error is within a standard error, that of the difference, of the least.
+        chooses the largest whose squared error is within a standard error, that of the difference, of the least. Its
+        fits stop earlier than the final one, at tol 1e-2. A list takes as many times longer as it has numbers, times
+        the folds: give one number where a search around the estimator chooses.
     kappa : float
         Weight of the group lasso on the columns of B. To select inputs use :class:`ImplicitFeatureSelector`.
     norm_bound : float in [0, 1)
@@ -286,7 +377,7 @@ class ImplicitClassifier(ClassifierMixin, _Trained):
     fenchel_weight : float
         Only of the method "fenchel".
     fit_intercept, pass_through : bool
-        Whether there are b and d; whether there is D.
+        Whether there are b and d; whether there is D. Without intercepts the data are not centred, only scaled.
     constraints : sequence or mapping of functions
         As of :class:`~bcd_implicit.TrainingProblem`. They act on the matrices for standardised inputs and targets.
     method : {"prox-linear", "fenchel"}
@@ -296,14 +387,17 @@ class ImplicitClassifier(ClassifierMixin, _Trained):
         As of :func:`~bcd_implicit.solve`, of the final fit.
     n_folds : int
         Number of folds for the choice of alpha.
+    n_init : int
+        So many random starts of the final fit; the one with the least objective is kept. With a warm start there is
+        no other.
     warm_start : bool
         Start from the last fit, where the sizes are the same, instead of at random.
     random_state : int, RandomState or None
         Of the start and of the folds.
     n_jobs : int or None
         Processes for the folds, as in joblib. The answer does not depend on it.
-    verbose : bool
-        Show a progress line.
+    verbose : bool, int or callable
+        Show progress, as ``progress`` of :func:`~bcd_implicit.solve`.
 
     Attributes
     ----------
@@ -319,6 +413,7 @@ class ImplicitClassifier(ClassifierMixin, _Trained):
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Where X was a data frame.
+    feature_importances_ : ndarray of shape (n_features,)
     classes_ : ndarray of shape (n_classes,)
     """
 
@@ -339,12 +434,16 @@ class ImplicitClassifier(ClassifierMixin, _Trained):
         """
         inputs, labels = validate_data(self, X, y, dtype=float, ensure_min_samples=2)
         check_classification_targets(labels)
-        counts = check_sample_weight(sample_weight, len(inputs)) > 0
-        indicators = LabelBinarizer(neg_label=-1, pos_label=1).fit(labels[counts])
-        self.classes_ = indicators.classes_
+        weight = check_sample_weight(sample_weight, len(inputs))
+        inputs, labels, weight = (array[weight > 0] for array in (inputs, labels, weight))
+        binarizer = LabelBinarizer(neg_label=-1, pos_label=1)
+        indicators = binarizer.fit_transform(labels)
+        self.classes_ = binarizer.classes_
         if len(self.classes_) < 2:
-            raise InvalidInputError("y", f"has one class only, {self.classes_[0]!r}", "Give samples of two or more")
-        self._train(inputs, indicators.transform(labels), sample_weight)
+            cause = f"has one class only, {str(labels[0])!r}, among the samples that have a weight"
+            raise InvalidInputError("y", cause, "Give samples of two classes or more")
+        names = [str(label) for label in self.classes_]
+        self._train(inputs, indicators, weight, names if len(names) > 2 else names[1:])
         return self
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
@@ -394,9 +493,14 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         Length of the path.
     n_folds : int
         Number of folds.
+    min_features_to_select : int
+        If fewer stand out, as many as stay longest on the path are kept, with a warning: the next step of a pipeline
+        needs some. 0 leaves the choice as it is.
     random_state : int, RandomState or None
     n_jobs : int or None
         Processes, as in joblib. The answer does not depend on it.
+    verbose : bool, int or callable
+        Show progress, as ``progress`` of :func:`~bcd_implicit.solve`.
 
     Attributes
     ----------
@@ -427,8 +531,10 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         group_weights: Sequence[float] | Mapping[str, float] | None = None,
         n_kappas: int = 20,
         n_folds: int = 3,
+        min_features_to_select: int = 1,
         random_state: int | np.random.RandomState | None = 0,
         n_jobs: int | None = None,
+        verbose: bool = False,
     ) -> None:
         self.n_hidden = n_hidden
         self.n_features_to_select = n_features_to_select
@@ -443,8 +549,10 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         self.group_weights = group_weights
         self.n_kappas = n_kappas
         self.n_folds = n_folds
+        self.min_features_to_select = min_features_to_select
         self.random_state = random_state
         self.n_jobs = n_jobs
+        self.verbose = verbose
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -459,7 +567,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Numbers, or class labels that are not numbers. Turn labels that are numbers into indicators first.
+            Numbers, or class labels that are texts. Class labels that are whole numbers: pass ``y.astype(str)``.
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the samples in the loss.
 
@@ -468,13 +576,20 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         ImplicitFeatureSelector
         """
         inputs, targets = validate_data(self, X, y, dtype=float, multi_output=True, ensure_min_samples=2)
-        n_features = self.n_features_to_select
+        p, remedy = inputs.shape[1], "Between 1 and all inputs"
+        n_features, least = self.n_features_to_select, self.min_features_to_select
         if n_features is not None:
-            remedy = "Between 1 and all inputs"
-            check_number("n_features_to_select", n_features, 1, inputs.shape[1], integer=True, remedy=remedy)
-        if targets.dtype.kind not in "biuf":
-            targets = LabelBinarizer().fit_transform(targets)
-        samples = _Samples.merge(inputs, targets, sample_weight)
+            check_number("n_features_to_select", n_features, 1, p, integer=True, remedy=remedy)
+        check_number("min_features_to_select", least, 0, p, integer=True, remedy="Between 0 and all inputs")
+        check_choice("rule", self.rule, RULES)
+        if self.level is not None:
+            check_number("level", self.level, 0, 1, boundaries="neither", remedy="Choose a level such as 0.05, or None")
+        n_folds = check_number("n_folds", self.n_folds, 2, integer=True)
+        targets = _numbers_or_indicators(targets)
+        samples = _Standardised.merge(inputs, targets, sample_weight)
+        if len(samples.U) < LEAST_TO_SELECT:
+            cause = f"has {len(samples.U)} samples that differ and have a weight"
+            raise InvalidInputError("X", cause, f"Give {LEAST_TO_SELECT} or more, to divide for cross-validation")
         seed = _seed(self.random_state)
         problem = TrainingProblem(
             samples.U,
@@ -491,19 +606,30 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             group_over="BD" if self.pass_through else "B",
             sample_weight=samples.weight,
         )
-        self.path_ = kappa_path(problem, self.n_kappas, random_state=seed)
-        self.selection_ = self.path_.select(
-            self.rule,
-            n_features,
-            n_folds=min(self.n_folds, problem.n_samples // 2),
-            level=self.level,
-            random_state=seed,
-            n_jobs=self.n_jobs,
-        )
+        with show_progress(self.verbose if callable(self.verbose) else bool(self.verbose), "select") as tell:
+            self.path_ = kappa_path(problem, self.n_kappas, random_state=seed, progress=between(tell, 0.0, 0.4))
+            select = partial(
+                self.path_.select,
+                self.rule,
+                n_folds=min(n_folds, problem.n_samples // 2),
+                level=self.level,
+                random_state=seed,
+                n_jobs=self.n_jobs,
+                progress=between(tell, 0.4, 1.0),
+            )
+            self.selection_ = select(n_features)
+            if (n_found := int(self.selection_.support.sum())) < least:
+                warnings.warn(
+                    f"{n_found} inputs stand out, fewer than min_features_to_select={least}: those that stay longest "
+                    "on the path are kept, though the samples do not show that they matter.",
+                    UserWarning,
+                    stacklevel=2,
+                )
+                self.selection_ = select(least)
         self.support_ = self.selection_.support
         self.leaves_at_ = self.path_.leaves_at
         return self
 
     def _get_support_mask(self) -> np.ndarray:
-        check_is_fitted(self)
+        check_is_fitted(self, "support_")
         return self.support_

@@ -222,6 +222,30 @@ class ImplicitModel:
         inputs = self._inputs(U)
         return self.states(inputs).X @ self.C.T + inputs @ self.D.T + self.d
 
+    def jacobian(self, U: ArrayLike) -> np.ndarray:
+        """Derivatives of the predictions with respect to the inputs, D + C (I - S A)^-1 S B with S = diag(phi').
+
+        By the implicit function theorem; at a kink of phi one of the two slopes is taken.
+
+        Parameters
+        ----------
+        U : array-like of shape (m, p)
+            Inputs, as for :meth:`predict`.
+
+        Returns
+        -------
+        ndarray of shape (m, q, p)
+
+        Raises
+        ------
+        NotWellPosedError
+            The model has no certified equilibrium.
+        """
+        inputs = self._inputs(U)
+        X = self.states(inputs).X.T
+        slopes = self.activation.derivative(self.A @ X + self._drive(inputs)).T[:, :, None]
+        return self.C @ np.linalg.solve(np.eye(self.n_hidden) - slopes * self.A, slopes * self.B) + self.D
+
     def unstandardized(
         self, input_mean: np.ndarray, input_scale: np.ndarray, target_mean: np.ndarray, target_scale: np.ndarray
     ) -> ImplicitModel:

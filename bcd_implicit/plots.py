@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from bcd_implicit import penalties
@@ -23,7 +24,7 @@ from bcd_implicit.axes import (
     shortened,
     whole_numbers,
 )
-from bcd_implicit.data import check_matrix, check_names
+from bcd_implicit.data import check_matrix, check_names, check_number, pick_columns
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.model import ImplicitModel
 from bcd_implicit.path import PathResult
@@ -146,6 +147,8 @@ def kappa_path(
     ax = _axes(ax)
     problem, kappas, norms = path.problem, path.kappas, path.column_norms
     names = problem.input_names if names is None else check_names("names", names, problem.n_inputs, "u")
+    if chosen is not None and not isinstance(chosen, Selection):
+        chosen = check_number("chosen", chosen, 0, remedy="Pass a Selection, or a kappa to mark")
     if highlight is None:
         highlight = chosen.support if isinstance(chosen, Selection) else norms[-1] > 0
     highlight = _mask("highlight", highlight, problem.n_inputs)
@@ -344,6 +347,8 @@ def residuals(
     model, inputs, targets = _samples(of, U, Y)
     ax = _axes(ax)
     predicted = model.predict(inputs)
+    if isinstance(targets, pd.DataFrame) and set(map(str, targets.columns)) == set(model.output_names):
+        targets = pick_columns("Y", targets, model.output_names)
     targets = check_matrix("Y", targets, n_columns=predicted.shape[1])
     if len(targets) != len(predicted):
         raise InvalidInputError(
@@ -424,9 +429,10 @@ def _axes(ax: Any) -> Axes:
 def _check(argument: str, value: object, *kinds: type) -> None:
     if not isinstance(value, kinds):
         remedy = f"Pass one of type {', '.join(kind.__name__ for kind in kinds)}"
-        held = [name for name in ("model_", "result_", "path_", "selection_") if hasattr(value, name)]
-        if held:  # an estimator, whose result is on standardised data and whose model is in the data's units
-            remedy += f", for example this estimator's {' or '.join(held)}"
+        # A Selection's result, or what an estimator holds: results on standardised data, a model in the data's units.
+        held = ("result", "model_", "result_", "path_", "selection_")
+        if fitting := [name for name in held if isinstance(getattr(value, name, None), kinds)]:
+            remedy += f", for example its .{' or .'.join(fitting)}"
         raise InvalidInputError(argument, f"is of type {type(value).__name__}", remedy)
 
 
@@ -465,8 +471,8 @@ def _norms(of: Any) -> tuple[np.ndarray, list[str] | None, str]:
     if isinstance(of, (ImplicitModel, Selection)):
         model = _model(of)
         return penalties.column_norms(model.B), model.input_names, _norm_label(None)
-    if hasattr(of, "fit"):
-        _model(of)  # refused: an estimator, not an array
+    if not isinstance(of, (np.ndarray, list, tuple, pd.Series)):
+        _model(of)  # refused
     return check_matrix("of", of, n_columns=1)[:, 0], None, _norm_label(None)
 
 

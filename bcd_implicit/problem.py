@@ -27,9 +27,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bcd_implicit.activations import Activation, get_activation
-from bcd_implicit.constraints.user import UserFunction, UserTerms, check_constraints, on_inputs, terms_at
+from bcd_implicit.constraints.user import OnInputs, UserFunction, UserTerms, check_constraints, terms_at
 from bcd_implicit.data import (
     check_arrays,
+    check_flag,
     check_names,
     check_number,
     check_sample_weight,
@@ -179,11 +180,11 @@ class TrainingProblem:
             self.U, self.Y, weights = (array.compress(weights, axis=-1) for array in (self.U, self.Y, weights))
         self.shares = weights / weights.sum()
         self.n_hidden = n_hidden
-        self.activation = get_activation(activation)
-        self.loss = get_loss(loss)
+        self.activation: Any = activation
+        self.loss: Any = loss
         self.norm_bound, self.kappa, self.group_form = norm_bound, kappa, group_form
         self.fenchel_weight, self.ridge, self.ridge_hidden = fenchel_weight, ridge, ridge_hidden
-        self.fit_intercept, self.pass_through = bool(fit_intercept), bool(pass_through)
+        self.fit_intercept, self.pass_through = fit_intercept, pass_through
         self.constraints: Any = constraints
         self.groups: Any = groups
         self.group_weights: Any = group_weights
@@ -197,6 +198,9 @@ class TrainingProblem:
         self._check()
 
     def _check(self) -> None:
+        self.activation, self.loss = get_activation(self.activation), get_loss(self.loss)
+        for name in ("fit_intercept", "pass_through"):
+            setattr(self, name, check_flag(name, getattr(self, name)))
         self.n_hidden = check_number(
             "n_hidden", self.n_hidden, 1, integer=True, remedy="Give 1 or more hidden features"
         )
@@ -257,9 +261,11 @@ class TrainingProblem:
         return {"A": (n, n), "B": (n, p), "b": (n,), "C": (q, n), "D": (q, p), "d": (q,), "X": (n, self.n_samples)}
 
     def replace(self, **changes: Any) -> TrainingProblem:
-        """The same data with other settings (kappa, norm_bound, ridge, ...), checked again."""
+        """The same data and weights with other settings (kappa, norm_bound, ridge, ...), checked again."""
         settings = {
             "n_hidden",
+            "activation",
+            "loss",
             "norm_bound",
             "kappa",
             "group_form",
@@ -291,7 +297,7 @@ class TrainingProblem:
         other = copy.copy(self)
         if inputs is not None:
             other.U = other.U[inputs]
-            other.constraints = {name: on_inputs(f, inputs) for name, f in self.constraints.items()}
+            other.constraints = {name: OnInputs(f, inputs) for name, f in self.constraints.items()}
             other.input_names = [name for name, kept in zip(self.input_names, inputs, strict=True) if kept]
             weights = dict(zip(self.group_lasso.groups.names, self.group_weights, strict=True))
             other.groups = [group for group, kept in zip(self.groups, inputs, strict=True) if kept]
@@ -334,6 +340,12 @@ class TrainingProblem:
         variance = (values - self.mean(values)[..., None]) ** 2 @ self.shares
         return np.where(variance > (1e-12 * np.abs(values).max(axis=-1)) ** 2, variance, 0.0)
 
+    def in_spreads(self, it: Iterate) -> dict[str, np.ndarray]:
+        """The matrices by letter for inputs and outputs measured in their standard deviations (1 for constant ones)."""
+        u, y = (np.sqrt(np.where(v > 0, v, 1.0)) for v in (self.variance(self.U), self.variance(self.Y)))
+        y_column = y[:, None]
+        return {"A": it.A, "B": it.B * u, "b": it.b, "C": it.C / y_column, "D": it.D * u / y_column, "d": it.d / y}
+
     @property
     def effective_samples(self) -> float:
         """1 / sum_k omega_k^2, how many samples of equal weight say as much (Kish, *Survey Sampling*, 1965)."""
@@ -364,6 +376,11 @@ class TrainingProblem:
     def mean_loss(self, it: Iterate) -> float:
         """(1/m) L(Y, CX + DU + d)."""
         return float(self.loss.value(self.prediction(it), self.Y) @ self.shares)
+
+    @property
+    def loss_of_zero(self) -> float:
+        """(1/m) L(Y, 0): what a model that predicts zero loses."""
+        return float(self.loss.value(np.zeros_like(self.Y), self.Y) @ self.shares)
 
     def output_regularization(self, it: Iterate) -> float:
         """The ridge on C and D."""
@@ -448,8 +465,8 @@ class TrainingProblem:
         b = -B @ self.mean(self.U) if self.fit_intercept else np.zeros(n)
         return self.at_equilibrium(it.replace(B=B, b=b))
 
-    def check_iterate(self, it: Iterate) -> Iterate:
-        """Return the iterate if it fits this problem.
+    def check_iterate(self, it: Iterate, name: str = "iterate") -> Iterate:
+        """Return the iterate, called so in messages, if it fits this problem.
 
         Raises
         ------
@@ -457,19 +474,19 @@ class TrainingProblem:
             It is no Iterate, a part has another shape or is not finite, or X leaves the range of phi.
         """
         if not isinstance(it, Iterate):
-            raise InvalidInputError("iterate", f"is a {type(it).__name__}", "Pass an Iterate, such as result.iterate")
-        for name, shape in self.shapes.items():
-            part = getattr(it, name)
+            raise InvalidInputError(name, f"is a {type(it).__name__}", "Pass an Iterate, such as result.iterate")
+        for letter, shape in self.shapes.items():
+            part = getattr(it, letter)
             if np.shape(part) != shape:
                 raise InvalidInputError(
-                    f"iterate.{name}", f"has shape {np.shape(part)}, {shape} needed", "Start from problem.initial()"
+                    f"{name}.{letter}", f"has shape {np.shape(part)}, {shape} needed", "Start from problem.initial()"
                 )
             if not np.isfinite(part).all():
-                raise InvalidInputError(f"iterate.{name}", "contains NaN or infinity", "Start from problem.initial()")
+                raise InvalidInputError(f"{name}.{letter}", "contains NaN or infinity", "Start from problem.initial()")
         low, high = self.activation.domain
         if it.X.min() < low or it.X.max() > high:
             raise InvalidInputError(
-                "iterate.X",
+                f"{name}.X",
                 f"has values from {it.X.min():.3g} to {it.X.max():.3g}, outside the range of {self.activation.name}",
                 "Start from problem.at_equilibrium(iterate)",
             )

@@ -21,6 +21,8 @@ from bcd_implicit.result import BcdResult, Status
 # Once a cycle lowers the objective by less than this share of the targets' variance, times the tolerance, a refit has
 # settled: where the loss comes near zero, a relative change of it says little.
 NEGLIGIBLE = 0.05
+# A start whose B is this much smaller than a fresh one's is no start.
+FADED = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,15 +66,15 @@ def run_refit(
     """Solve it, from an iterate on all inputs; None for an empty support.
 
     The start may be of other samples. Hidden features that it does not have begin with random rows of B and do not
-    reach the output. A start that knows none of the inputs is of no use: then a random one takes its place.
+    reach the output. A start that knows none of the inputs, or hardly, is of no use: a random one takes its place.
     """
     if not what.support.any():
         return None
     smaller = what.problem(problem)
     it = start.replace(B=start.B[:, what.support], D=start.D[:, what.support])
     n, fresh = len(start.A), smaller.initial(random_state)
-    if not it.B.any():
-        it = fresh  # B = 0 and C = 0 would be stationary
+    if has_faded(smaller, it, fresh):
+        it = fresh
     elif n != what.n_hidden:
         A, C = fresh.A.copy(), fresh.C.copy()
         A[:n, :n], C[:, :n] = it.A, it.C
@@ -84,6 +86,15 @@ def run_refit(
     result = solve(smaller, start=it, random_state=random_state, callback=settled, **options)
     # Nobody but the callback stops it, and that is how a refit converges.
     return replace(result, status=Status.CONVERGED) if result.status is Status.STOPPED else result
+
+
+def has_faded(problem: TrainingProblem, it: Iterate, fresh: Iterate) -> bool:
+    """Whether the inputs hardly reach the state any more, next to a fresh start's.
+
+    A large ridge does that. Where B and C are next to zero the objective is flat, and no fit comes back from there.
+    """
+    size, usual = (np.linalg.norm(problem.in_spreads(point)["B"]) for point in (it, fresh))
+    return bool(size <= FADED * usual)
 
 
 def _settled(least: float) -> Callback:

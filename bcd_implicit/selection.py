@@ -21,6 +21,7 @@ import pandas as pd
 from scipy.special import gammaln
 
 from bcd_implicit.display import facts_table, names_of
+from bcd_implicit.errors import BlockSolveError
 from bcd_implicit.model import ImplicitModel
 from bcd_implicit.parallel import in_parallel
 from bcd_implicit.problem import Iterate
@@ -162,7 +163,9 @@ class Evidence:
         stays = plateau(self).support
         support = stays if 0 < stays.sum() <= self.settings.max_features else self.supports[0]
         chain = [self.refit_on(support, ridge_hidden=ridge) for ridge in ridges]
-        return ridges[int(self.path.problem.mean(self.cross_validate(chain, "ridges, fold", 0.0, 0.2)).argmin())]
+        # Coarse fits would favour the last of the chain, which start from the others.
+        errors = self.cross_validate(chain, "ridges, fold", 0.0, 0.2, self.settings.finer)
+        return ridges[int(self.path.problem.mean(errors).argmin())]
 
     @cached_property
     def errors(self) -> np.ndarray:
@@ -195,11 +198,13 @@ class Evidence:
         ridge = self.ridge if ridge_hidden is None else ridge_hidden
         return Refit(support, n_hidden or self.path.problem.n_hidden, ridge)
 
-    def cross_validate(self, chain: Sequence[Refit], noun: str, low: float, high: float) -> np.ndarray:
+    def cross_validate(
+        self, chain: Sequence[Refit], noun: str, low: float, high: float, options: dict[str, Any] | None = None
+    ) -> np.ndarray:
         """Errors of refits, each from the one before; progress goes from ``low`` to ``high``."""
         s = self.settings
         told = between(s.on_progress, low, high, noun)
-        return cross_validate(self.path.problem, chain, s.n_folds, s.random_state, s.options, s.n_jobs, told)
+        return cross_validate(self.path.problem, chain, s.n_folds, s.random_state, options or s.options, s.n_jobs, told)
 
 
 def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
@@ -236,7 +241,12 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
         largest, without = 0.0, None
         for g in present[np.argsort(strength[present], kind="stable")][:MOST_TESTED]:
             smaller = support & (groups.labels != g)
-            refitted = fit(smaller, it)
+            try:
+                refitted = fit(smaller, it)
+            except BlockSolveError as error:
+                if error.infeasible:  # a user's constraint asks for this group
+                    continue
+                raise
             p_value = entry_p_values(problem, refitted, smaller)[support & ~smaller].min()
             if p_value >= max(level, largest):
                 largest, without = p_value, (smaller, refitted)
@@ -323,17 +333,18 @@ def least_error(evidence: Evidence) -> Choice:
 
 def _by_criterion(evidence: Evidence, gamma: float) -> Choice:
     problem = evidence.path.problem
-    m, q, p = problem.n_samples, problem.n_outputs, problem.n_inputs
-    variance = np.maximum(problem.variance(problem.Y), np.finfo(float).tiny)
+    variance = problem.variance(problem.Y)
+    varying = variance > 0  # a constant output says nothing
+    m, q, p = problem.n_samples, int(varying.sum()), problem.n_inputs
     losses = []
     mean = problem.mean(problem.Y)[:, None] * problem.fit_intercept
     for result in evidence.refits:
         miss = problem.Y - (result.problem.prediction(result.iterate) if result else mean)
-        losses.append(float(np.mean(problem.mean(miss**2) / variance)))
+        losses.append(float(np.mean(problem.mean(miss[varying] ** 2) / variance[varying])) if q else 0.0)
     degrees = problem.n_hidden * evidence.sizes
     choices = gammaln(p + 1) - gammaln(evidence.sizes + 1) - gammaln(p - evidence.sizes + 1)
     floor = np.finfo(float).tiny
-    criterion = m * q * np.log(np.maximum(losses, floor)) + degrees * math.log(m * q) + 2 * gamma * choices
+    criterion = m * q * np.log(np.maximum(losses, floor)) + degrees * math.log(max(m * q, 1)) + 2 * gamma * choices
     return Choice(evidence.supports[int(criterion.argmin())], {"criterion": criterion})
 
 
@@ -352,14 +363,15 @@ def ebic(evidence: Evidence) -> Choice:
 
 def plateau(evidence: Evidence) -> Choice:
     """The support that stays over the longest stretch of log kappa; neither all inputs nor none."""
-    supports, p = evidence.path.supports, evidence.path.problem.n_inputs
+    problem, supports = evidence.path.problem, evidence.path.supports
+    n_varying = np.count_nonzero(problem.variance(problem.U))  # a constant input is never selected
     steps = np.abs(np.diff(np.log(np.maximum(evidence.path.kappas, 1e-300))))
-    best, longest, start = np.zeros(p, dtype=bool), -1.0, 0
+    best, longest, start = np.zeros(problem.n_inputs, dtype=bool), -1.0, 0
     for end in range(1, len(supports) + 1):
         if end < len(supports) and (supports[end] == supports[start]).all():
             continue
         length = float(steps[start : end - 1].sum())
-        if 0 < supports[start].sum() < p and length > longest:
+        if 0 < supports[start].sum() < n_varying and length > longest:
             best, longest = supports[start], length
         start = end
     return Choice(best)
@@ -386,10 +398,10 @@ def stability(evidence: Evidence) -> Choice:
     Disagreement is the mean over inputs of 2 f (1 - f), f the share of subsamples that keep an input (Liu, Roeder,
     Wasserman, *StARS*, 2010); of kappas that agree alike the smallest, and none where all inputs or none are kept.
     """
-    f = evidence.frequencies
-    kept = f > 0.5
+    f, problem = evidence.frequencies, evidence.path.problem
+    kept, varying = f > 0.5, problem.variance(problem.U) > 0
     disagreement = np.mean(2 * f * (1 - f), axis=1)
-    disagreement[kept.all(axis=1) | ~kept.any(axis=1)] = np.inf
+    disagreement[kept[:, varying].all(axis=1) | ~kept.any(axis=1)] = np.inf
     columns = {"disagreement": np.append(disagreement, np.inf)[evidence.candidates]}
     if not np.isfinite(disagreement).any():
         return Choice(np.zeros(f.shape[1], dtype=bool), columns)

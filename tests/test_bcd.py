@@ -229,7 +229,7 @@ def test_a_start_may_be_a_result_and_must_be_an_iterate():
     first = quiet(problem, max_cycles=2)
     by_result, by_iterate = (quiet(problem, max_cycles=1, start=s) for s in (first, first.iterate))
     assert by_result.objective == by_iterate.objective
-    with pytest.raises(InvalidInputError, match="iterate: is a dict. Pass an Iterate, such as result.iterate"):
+    with pytest.raises(InvalidInputError, match="start: is a dict. Pass an Iterate, such as result.iterate"):
         solve(problem, start={})
     with pytest.raises(InvalidInputError, match="problem: is a ndarray"):
         solve(problem.U)
@@ -237,7 +237,7 @@ def test_a_start_may_be_a_result_and_must_be_an_iterate():
 
 def test_a_start_of_another_shape_is_named():
     problem = random_problem((3, 4, 2, 30))
-    with pytest.raises(InvalidInputError, match="iterate.A"):
+    with pytest.raises(InvalidInputError, match="start.A"):
         solve(problem, start=random_problem((5, 8, 20, 40)).initial())
 
 

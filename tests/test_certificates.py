@@ -1,5 +1,6 @@
 """Certificates against optima found by CVXPY, at right points and at wrong ones."""
 
+import cvxpy as cp
 import numpy as np
 import pytest
 from conftest import random_iterate, random_problem
@@ -69,6 +70,16 @@ def test_output_gap_is_exact():
     optimum = solve_block(problem, block.it, "output", "CLARABEL")
     point = wrong_point(problem, block, optimum.iterate, 0.5)
     assert block.certificate(point).gap == pytest.approx(block.objective(point) - optimum.objective, rel=1e-6)
+
+
+def test_what_is_constant_in_the_output_block_hides_no_gap():
+    small, large = (random_problem((3, 4, 2, 30), kappa=kappa) for kappa in (0.01, 1e7))
+    point = random_iterate(small)
+    gaps = [make_block(problem, point, "output").certificate(point).relative_gap for problem in (small, large)]
+    assert gaps[0] == gaps[1] > 1e-2
+    barrier = random_problem((3, 4, 2, 30), constraints={"log": lambda v: -cp.log(v["A"][0, 0] - 10)})
+    certificate = make_block(barrier, point, "output").certificate(point)
+    assert certificate.relative_gap == gaps[0]
 
 
 @pytest.mark.parametrize("form", ["penalty, no ridge", "constraint, no ridge", "no intercept, no ridge"])

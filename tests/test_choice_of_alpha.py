@@ -27,3 +27,21 @@ def test_a_large_ridge_on_the_list_does_not_empty_the_others(curve):
 def test_of_equal_errors_the_largest_alpha_is_taken():
     X = np.random.default_rng(0).standard_normal((20, 2))
     assert ImplicitRegressor(2, alpha=[0.1, 1.0, 0.3]).fit(X, np.ones(20)).alpha_ == 1.0
+
+
+@pytest.mark.parametrize(("spread", "expected"), [(0.0, 0.1), (0.5, 1.0)])
+def test_the_largest_alpha_within_a_standard_error_of_the_difference_is_taken(monkeypatch, spread, expected):
+    # Errors of 20 samples under the alphas 0.01, 0.1, 1 and 10; that of alpha 1 is 0.1 larger in the mean.
+    noise = np.tile([1.0, -1.0], 10)
+    errors = np.array([1.0 + 0 * noise, 0.9 + 5 * noise, 1.0 + 5 * noise + spread * noise, 3.0 + 0 * noise])
+
+    def cross_validate(problem, chain, *args):
+        assert [what.ridge_hidden for what in chain] == [0.01, 0.1, 1.0, 10.0]
+        return errors
+
+    monkeypatch.setattr("bcd_implicit.estimators.cross_validate", cross_validate)
+    X = np.random.default_rng(0).standard_normal((20, 2))
+    fitted = ImplicitRegressor(2, alpha=[10.0, 1.0, 0.1, 0.01], max_cycles=200, tol=1e-2).fit(X, X[:, 0])
+    # The standard error of the difference is spread / sqrt(19), 0.11 for 0.5.
+    assert fitted.alpha_ == expected
+    assert fitted.cv_errors_ == pytest.approx({0.01: 1.0, 0.1: 0.9, 1.0: 1.0, 10.0: 3.0})

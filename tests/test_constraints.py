@@ -1,5 +1,6 @@
 """A user's constraints and penalties: what they do to blocks and models, their dual values, and what is refused."""
 
+import copy
 import pickle
 import warnings
 from dataclasses import replace
@@ -8,6 +9,7 @@ import cvxpy as cp
 import numpy as np
 import pytest
 from conftest import random_iterate, random_problem
+from sklearn.metrics import r2_score
 
 import bcd_implicit as bi
 from bcd_implicit import METHODS, SOLVERS, BlockSolveError, ConstraintError, InvalidInputError, bcd, block_problem
@@ -109,11 +111,21 @@ class TestReadyMade:
         assert repr(again) == repr(constraint)
         assert again.name == constraint.name
         assert len(repr(constraint)) < 100
-        fewer = problem_with(again).subset(inputs=np.arange(P) < 4)
+        fewer = pickle.loads(pickle.dumps(problem_with(again).subset(inputs=np.arange(P) < 4)))
         assert list(fewer.constraints) == [constraint.name]
         if constraint.matrix in "BD":
             it = fewer.initial().replace(**{constraint.matrix: np.asarray(infeasible, float)[:, :4]})
             assert fewer.violations(it)[constraint.name] > 0.05
+
+
+def test_arrays_that_change_later_change_no_constraint():
+    mask, lower = np.eye(Q, P, dtype=bool), np.zeros((Q, P))
+    fixed, box = ready.fixed_entries("D", mask), ready.box("D", lower=lower)
+    mask[:], lower[:] = False, 5.0
+    it = problem_with().initial().replace(D=np.ones((Q, P)))
+    for constraint, violation in ((fixed, 1.0), (box, 0.0)):
+        for copied in (constraint, copy.deepcopy(constraint), pickle.loads(pickle.dumps(constraint))):
+            assert problem_with(copied).violations(it)[constraint.name] == violation
 
 
 def test_representations():
@@ -160,16 +172,49 @@ def test_an_l1_bound_leaves_exact_zeros_and_no_small_entries():
     assert C[C > 0].min() > 1e-4 * C.max()
 
 
-def test_rounding_breaks_no_constraint_and_costs_no_accuracy():
-    problem = problem_with(ready.box("B", lower=1e-7), ready.l1_penalty("A", 0.1))
-    block = make_block(problem, start_of(problem, "hidden"), "hidden")
-    it = solve_block(problem, block.it, "hidden").iterate
-    assert it.B.min() >= 1e-7 - 1e-9
-    A = it.A.copy()
-    A[0, 0] = 1e-5 * np.abs(A).max()  # small, but for an l1 penalty as good as zero
-    rounded = block.rounded(it.replace(A=A, B=np.ones_like(it.B)), 1e-6)
-    assert rounded.A[0, 0] == 0
-    assert block.objective(rounded) <= block.objective(it.replace(A=A, B=np.ones_like(it.B)))
+def posed(problem, block):
+    made = make_block(problem, start_of(problem, block), block)
+    made.cvxpy_problem()
+    return made
+
+
+def test_rounding_breaks_no_constraint():
+    block = posed(problem_with(ready.box("B", lower=1e-7), ready.l1_penalty("A", 100)), "hidden")
+    small = np.full((N, P), 1e-7)
+    small[0, 0] = 1.0
+    it = block.it.replace(A=np.diag([0.5, 1e-5, 1e-5, 0]), B=small)
+    rounded = block.rounded(it, 1e-6)
+    assert (small == rounded.B).all()
+    assert (rounded.A == it.A).all()  # one threshold for all, and at the least one A's entries are not small
+    allowed = posed(problem_with(ready.l1_penalty("A", 100)), "hidden").rounded(it, 1e-6)
+    assert (np.diag([0.5, 0, 0, 0]) == allowed.A).all()
+    assert (small == allowed.B).all()  # no constraint acts on B
+
+
+def test_rounding_costs_no_accuracy():
+    rng = np.random.default_rng(0)
+    problem = bi.TrainingProblem(
+        rng.standard_normal((50, 2)), np.zeros(50), 2, ridge=0, constraints=[ready.l1_bound("D", 9)]
+    )
+    it = problem.initial(0)
+    it = it.replace(D=np.array([[1.0, 5e-5]]))
+    problem.Y = problem.prediction(it)
+    block = make_block(problem, it, "output")
+    block.cvxpy_problem()
+    assert (block.rounded(it, 1e-6).D == it.D).all()  # small, but all the accuracy that there is hangs on it
+    noisy = it.replace(d=np.array([1.0]))
+    assert (block.rounded(noisy, 1e-6).D == [[1.0, 0.0]]).all()
+
+
+def test_zeros_do_not_depend_on_units():
+    rng = np.random.default_rng(1)
+    U = rng.standard_normal((100, 4))
+    Y = np.maximum(U @ rng.standard_normal((4, 2)), 0)
+    signs = bi.TrainingProblem(U, Y * [1e5, 0.1], 5, ridge=1e-6, constraints=[ready.nonnegative("C")])
+    model = train(signs, max_cycles=10).model
+    assert r2_score(Y * [1e5, 0.1], model.predict(U), multioutput="raw_values").min() > 0.5
+    layers = bi.TrainingProblem(U * [1, 1, 1, 1e8], Y, 4, constraints=[ready.feedforward([1] * 4)])
+    assert (np.tril(train(layers).model.A) == 0).all()
 
 
 def test_layers_of_one_are_a_strict_triangle():
@@ -259,6 +304,11 @@ def test_from_text_is_the_call():
     assert repr(ready.from_text(" box(C, lower=-0.5, upper=[1, 2]) ")) == repr(ready.box("C", -0.5, [1, 2]))
     assert repr(ready.from_text("row_norm_bound('B', 1, inf)")) == repr(ready.row_norm_bound("B", 1, "inf"))
     assert repr(ready.from_text("feedforward([2, 2])")) == repr(ready.feedforward([2, 2]))
+    assert repr(ready.from_text("box(B, -inf, 1)")) == repr(ready.box("B", -np.inf, 1))
+    with pytest.raises(
+        InvalidInputError, match=r"unexpected keyword argument 'low'.* Its arguments are matrix, lower,"
+    ):
+        ready.from_text("box(B, low=1)")
 
 
 # Names ---------------------------------------------------------------------------------------------------------------
@@ -289,6 +339,9 @@ class TestNames:
             (ready.nonnegative("A"), "constraints: is a function. Pass a list"),
             ([1], r"constraints\[0\]: is a int. Pass a function such as lambda v"),
             ({"mine": 1}, "constraint 'mine': is a int"),
+            ([ready.nonnegative], r"constraint 'nonnegative': is not called. Call it with its arguments \(matrix\)"),
+            ([lambda v: v["A"] <= np.nan], "A <= nan contains NaN or infinity"),
+            ([lambda v: v["A"] <= np.inf], "A <= inf contains NaN or infinity. Leave out bounds that are infinite"),
         ],
     )
     def test_bad_ones(self, constraints, message):
@@ -316,7 +369,7 @@ class TestNames:
         (lambda v: True, "returned True, not a CVXPY constraint or penalty. Return a comparison"),
         (lambda v: 0.5, "returned 0.5, not a CVXPY constraint or penalty"),
         (lambda v: v["A"] >= 0 if "A" in v else None, "returned None, not a CVXPY constraint"),
-        (lambda v: 1 / 0, "failed: ZeroDivisionError: division by zero. It gets CVXPY variables by letter"),
+        (lambda v: 1 / 0, "failed: ZeroDivisionError: division by zero. CVXPY variables have the shapes"),
         (lambda v: v["A"] <= np.ones((2, 2)), r"failed: ValueError.*shapes A \(4, 4\), B \(4, 5\), b \(4,\), C"),
         (lambda v: 0 <= v["A"] <= 1, "failed: Exception: .*chain constraints"),
         (lambda v: v["A"] <= cp.Variable(name="t"), "has variables of its own, t. Write it in the variables"),
@@ -609,6 +662,26 @@ def test_constraints_in_conflict_are_named(constraints, options, message):
         with pytest.raises(BlockSolveError, match=message) as caught:
             act()
         assert caught.value.infeasible
+
+
+def test_radii_of_zero_have_the_same_dual_values_by_all_solvers():
+    it = random_iterate(random_problem(SIZE))
+    it = it.replace(A=0 * it.A)
+    for options in ({"norm_bound": 0.0}, {"norm_bound": 0.0, "group_form": "constraint"}):
+        problem = random_problem(SIZE, **{"kappa": 0.3} | options)
+        native, conic = (solve_block(problem, it, "hidden", solver).dual_values for solver in ("native", "CLARABEL"))
+        assert native["norm_bound"].shape == (N,)
+        assert native["norm_bound"].max() > 1e-3
+        for name in native:
+            np.testing.assert_allclose(native[name], conic[name], rtol=1e-3, atol=1e-5)
+
+
+def test_a_group_bound_of_zero_has_one_dual_value():
+    problem = random_problem(SIZE, kappa=0.0, group_form="constraint")
+    it = random_iterate(random_problem(SIZE)).replace(B=np.zeros((N, P)))  # states that only inputs could explain
+    native, conic = (solve_block(problem, it, "hidden", s).dual_values["group_lasso"] for s in ("native", "CLARABEL"))
+    assert float(native) == pytest.approx(float(conic), rel=1e-3)
+    assert native > 1e-3
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

@@ -6,6 +6,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris, load_wine
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_selection import SelectFromModel
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
@@ -80,7 +81,7 @@ def test_order_repetition_and_weights_say_the_same_to_the_last_bit(table):
     assert np.abs(weighted - unweighted).max() > 1e-3
 
 
-def test_alpha_is_that_of_least_cross_validated_error():
+def test_alpha_is_chosen_by_cross_validation():
     X, y = load_diabetes(return_X_y=True)
     fitted = ImplicitRegressor(5, alpha=(1e-3, 0.1, 10), max_cycles=300).fit(X, y)
     assert fitted.alpha_ == 0.1
@@ -133,7 +134,10 @@ def test_classifier_without_weight_on_a_class_does_not_know_it():
     weight = np.where(y == 1, 0.0, 1.0)
     fitted = ImplicitClassifier(3, alpha=0.01, tol=1e-3).fit(X, y, sample_weight=weight)
     assert fitted.classes_.tolist() == [0, 2]
-    with pytest.raises(InvalidInputError, match=r"y: has one class only, .*Give samples of two or more"):
+    assert fitted.decision_function(X).shape == (150,)
+    assert (fitted.decision_function(X)[y == 2] > 0).all()  # positive for the second
+    np.testing.assert_array_equal(fitted.predict(X[y != 1]), y[y != 1])
+    with pytest.raises(InvalidInputError, match=r"y: has one class only, '0.0', .*Give samples of two classes or more"):
         ImplicitClassifier().fit(X, np.zeros(150))
 
 
@@ -192,6 +196,84 @@ def test_warm_start_goes_on_where_the_last_fit_ended(table):
     assert regressor.model_.n_hidden == 5
 
 
+def test_warm_start_leaves_a_model_that_a_large_alpha_emptied():
+    x = np.random.default_rng(0).uniform(-1, 1, (120, 1))
+    y = np.sin(4 * x[:, 0])
+    regressor = ImplicitRegressor(alpha=10.0, warm_start=True, tol=1e-3).fit(x, y)
+    assert regressor.score(x, y) < 0.3
+    assert regressor.set_params(alpha=1e-3).fit(x, y).score(x, y) > 0.95
+
+
+@pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
+def test_the_best_of_several_starts_is_kept(table):
+    X, y = table
+    settings = {"alpha": 0.01, "max_cycles": 5, "tol": 0.0}
+    each = [ImplicitRegressor(4, **settings, random_state=s).fit(X, y) for s in range(3)]
+    best, parallel = (ImplicitRegressor(4, **settings, n_init=3, n_jobs=k).fit(X, y) for k in (1, 2))
+    assert best.result_.objective == parallel.result_.objective <= each[0].result_.objective
+    np.testing.assert_array_equal(best.predict(X), parallel.predict(X))
+    starts = {round(e.result_.objective, 10) for e in each}
+    assert len(starts) == 3  # the starts matter
+
+
+def test_importances_are_derivatives(table):
+    X, y = table
+    fitted = ImplicitRegressor(4, alpha=0.01, tol=1e-3).fit(X, y)
+    assert fitted.feature_importances_.shape == (4,)
+    step = 1e-6 * X.std(ddof=0)
+    for j, name in enumerate(X.columns):
+        up, down = X.copy(), X.copy()
+        up[name] += step[name]
+        down[name] -= step[name]
+        slope = (fitted.predict(up) - fitted.predict(down)) / 2e-6 / y.std(ddof=0)
+        assert fitted.feature_importances_[j] == pytest.approx(np.sqrt(np.mean(slope**2)), rel=1e-3)
+    chosen = SelectFromModel(ImplicitRegressor(4, alpha=0.01, tol=1e-3)).fit(X, y).get_support()
+    assert chosen.tolist() == [True, True, False, False]
+
+
+def test_without_intercept_the_origin_stays_where_it_is(table):
+    X, y = table
+    fitted = ImplicitRegressor(4, alpha=0.1, fit_intercept=False, tol=1e-3).fit(X, y)
+    assert not fitted.model_.b.any()
+    assert not fitted.model_.d.any()
+    assert fitted.predict(pd.DataFrame(np.zeros((1, 4)), columns=X.columns)) == 0
+
+
+def test_a_column_that_only_rounding_moves_is_a_constant(table):
+    X, y = table
+    almost = X.assign(e=np.where(np.arange(80) % 2, 0.3, 0.1 * 3))
+    assert almost["e"].std() > 0
+    with_it, without = (ImplicitRegressor(3, alpha=0.01).fit(table, y) for table in (almost, X))
+    assert not with_it.model_.B[:, 4].any()
+    assert with_it.score(almost, y) > without.score(X, y) - 0.01
+
+
+def test_models_know_the_names_of_targets_and_classes(table):
+    X, y = table
+    settings = {"n_hidden": 2, "alpha": 0.1, "tol": 1e-2}
+    assert ImplicitRegressor(**settings).fit(X, y).model_.output_names == ["target"]
+    both = pd.DataFrame({"one": y, "two": -y})
+    assert ImplicitRegressor(**settings).fit(X, both).model_.output_names == ["one", "two"]
+    classes = np.where(y > 1, "high", np.where(y < -1, "low", "middle"))
+    assert ImplicitClassifier(**settings).fit(X, classes).model_.output_names == ["high", "low", "middle"]
+    assert ImplicitClassifier(**settings).fit(X, y > 0).model_.output_names == ["True"]
+
+
+def test_a_kappa_that_empties_B_is_told(table):
+    with pytest.warns(bi.ConvergenceWarning, match=r"kappa=100 left B = 0: no input reaches the state"):
+        ImplicitRegressor(3, alpha=0.1, kappa=100.0).fit(*table)
+
+
+@pytest.mark.parametrize("verbose", [1, True])
+def test_verbose_shows_the_folds_too(table, capsys, verbose):
+    ImplicitRegressor(2, alpha=(0.1, 1.0), n_folds=2, tol=1e-2, verbose=verbose).fit(*table)
+    told = capsys.readouterr().err
+    assert "fold 2 of 2" in told
+    assert "cycle" in told
+    ImplicitRegressor(2, alpha=0.1, tol=1e-2, verbose=0).fit(*table)
+    assert capsys.readouterr().err == ""
+
+
 def test_answer_does_not_depend_on_n_jobs(table):
     X, y = table
     one, two = (
@@ -218,12 +300,22 @@ def test_constraints_reach_the_problem(table):
         ({"alpha": (1.0, np.nan)}, "alpha: "),
         ({"n_folds": 1}, "n_folds: "),
         ({"activation": "tanhh"}, "tanhh"),
-        ({"method": "adam"}, "adam"),
+        ({"method": "adam"}, "method: unknown method 'adam'"),
+        ({"max_cycles": 0}, "max_cycles: got 0"),
+        ({"n_init": 0}, "n_init: got 0"),
+        ({"fit_intercept": "no"}, "fit_intercept: must be True or False, got 'no'"),
+        ({"random_state": -1}, "random_state: got -1"),
+        ({"alpha": "large"}, "alpha: must be a number, got 'large'"),
         ({"constraints": [lambda v: v["A"]]}, "constraint"),
     ],
 )
-def test_bad_parameters_are_named_by_fit_and_not_by_init(table, parameters, message):
+def test_bad_parameters_are_named_by_fit_and_not_by_init(table, parameters, message, monkeypatch):
     X, y = table
+
+    def never(*args, **options):
+        raise AssertionError("a fit began before the parameters were checked")
+
+    monkeypatch.setattr("bcd_implicit.bcd.prox_linear_cycle", never)
     with pytest.raises(InvalidInputError, match=message):
         ImplicitRegressor(**parameters).fit(X, y)
 
@@ -237,5 +329,14 @@ def test_bad_data_are_named(table):
     fitted = ImplicitRegressor(3, alpha=0.1).fit(X, y)
     with pytest.raises(ValueError, match="feature names should match"):
         fitted.predict(X.rename(columns={"a": "other"}))
-    with pytest.raises(NotFittedError):
-        ImplicitRegressor().predict(X)
+    with pytest.raises(InvalidInputError, match="X: has entries as large as .*Scale its columns"):
+        ImplicitRegressor().fit(X * 1e200, y)
+    with pytest.raises(
+        InvalidInputError, match="y: is not a table of numbers. For classes there is ImplicitClassifier"
+    ):
+        ImplicitRegressor().fit(X, ["a"] * 80)
+    unfitted = ImplicitRegressor()
+    with pytest.raises(InvalidInputError):
+        unfitted.fit(X, y, sample_weight=-np.ones(80))
+    with pytest.raises(NotFittedError):  # n_features_in_ is known, a model is not
+        unfitted.predict(X)

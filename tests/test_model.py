@@ -183,3 +183,20 @@ def test_a_model_without_names_takes_columns_in_order():
     model = make_model()
     U = np.random.default_rng(0).standard_normal((5, 3))
     np.testing.assert_array_equal(model.predict(pd.DataFrame(U, columns=["x", "y", "z"])), model.predict(U))
+
+
+@pytest.mark.parametrize("activation", ["relu", "clip", "leaky_relu"])
+def test_jacobian_is_the_limit_of_differences(activation):
+    rng = np.random.default_rng(0)
+    A = rng.standard_normal((4, 4))
+    A *= 0.7 / np.abs(A).sum(axis=1, keepdims=True)
+    B, C, D = rng.standard_normal((4, 3)), rng.standard_normal((2, 4)), rng.standard_normal((2, 3))
+    model = ImplicitModel(A, B, rng.standard_normal(4), C, D, activation=activation)
+    U, step = rng.standard_normal((20, 3)), 1e-5
+    jacobian = model.jacobian(U)
+    assert jacobian.shape == (20, 2, 3)
+    for j in range(3):
+        change = step * np.eye(3)[j]
+        slope = (model.predict(U + change) - model.predict(U - change)) / (2 * step)
+        np.testing.assert_allclose(jacobian[:, :, j], slope, atol=1e-4)
+    assert np.abs(jacobian - D).max() > 0.1

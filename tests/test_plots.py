@@ -6,12 +6,22 @@ from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.colors import LogNorm, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from bcd_implicit import ImplicitModel, InvalidInputError, NotWellPosedError, TrainingProblem, kappa_path, plots, solve
+from bcd_implicit import (
+    ImplicitModel,
+    ImplicitRegressor,
+    InvalidInputError,
+    NotWellPosedError,
+    TrainingProblem,
+    kappa_path,
+    plots,
+    solve,
+)
 from bcd_implicit.axes import SMALLEST_FONT
 
 pytestmark = pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
@@ -432,6 +442,37 @@ def test_residuals_of_a_choice_and_of_other_samples(ax, problem, chosen):
     np.testing.assert_allclose(other.lines[0].get_ydata(), expected[:5], atol=1e-8)
 
 
+def test_residuals_match_the_columns_of_a_table_by_name(ax):
+    U, Y = np.random.default_rng(0).standard_normal((30, 2)), pd.DataFrame({"a": np.arange(30.0), "b": np.ones(30)})
+    result = solve(TrainingProblem(U, Y, 2), tol=1e-2)
+    for table in (Y, Y[["b", "a"]], Y.to_numpy()):
+        drawn = plots.residuals(result.model, U, table, Figure().subplots())
+        np.testing.assert_allclose(drawn.lines[0].get_ydata(), Y["a"] - result.model.predict(U)[:, 0])
+
+
+def test_what_holds_what_a_plot_needs_is_told_so(ax, path, chosen):
+    fitted = ImplicitRegressor(2, alpha=0.1, tol=1e-2).fit(chosen.result.problem.U.T, chosen.result.problem.Y[0])
+    for draw, message in (
+        (
+            lambda: plots.states(fitted, ax=ax),
+            r"of: is of type ImplicitRegressor\. .*, for example its \.model_ or \.result_",
+        ),
+        (lambda: plots.column_norms(fitted, ax=ax), r"of: is of type ImplicitRegressor"),
+        (lambda: plots.history(chosen, ax=ax), r"result: is of type Selection\. .*, for example its \.result\.$"),
+        (
+            lambda: plots.column_norms(path, ax=ax),
+            r"of: is of type PathResult\. Pass one of type ImplicitModel, .*Selection\.$",
+        ),
+        (
+            lambda: plots.kappa_path(path, "x", ax=ax),
+            r"chosen: must be a number, got 'x'\. Pass a Selection, or a kappa",
+        ),
+        (lambda: plots.kappa_path(path, -1, ax=ax), "chosen: got -1"),
+    ):
+        with pytest.raises(InvalidInputError, match=message):
+            draw()
+
+
 def test_residuals_of_many_outputs_have_one_colour(ax):
     rng = np.random.default_rng(0)
     model = ImplicitModel([[0.0]], [[1.0]], None, np.ones((100, 1)))
@@ -543,7 +584,10 @@ def test_importing_the_package_leaves_matplotlib_alone():
         (lambda r, p, m, ax: plots.sparsity(p, ax=ax), "of: is of type PathResult. Pass one of type ImplicitModel, "),
         (lambda r, p, m, ax: plots.sparsity(m, "E", ax), "matrix: unknown matrix 'E'. Use one of all, A, B, C, D."),
         (lambda r, p, m, ax: plots.residuals(r, ax=ax, kind="odd"), "kind: unknown kind 'odd'. Use one of residual_"),
-        (lambda r, p, m, ax: plots.column_norms("B", ax=ax), "of: is not a table of numbers"),
+        (
+            lambda r, p, m, ax: plots.column_norms("B", ax=ax),
+            "of: is of type str. Pass one of type ImplicitModel, BcdResult, Selection.",
+        ),
         (lambda r, p, m, ax: plots.column_norms([1.0, np.nan], ax=ax), "of: contains nan at row 1"),
         (
             lambda r, p, m, ax: plots.column_norms(m, [True], ax=ax),

@@ -74,19 +74,26 @@ class Block:
         """The block's objective in NumPy: the joint objective plus the block's proximal term."""
         raise NotImplementedError
 
+    def own_dual_values(self) -> dict[str, Any]:
+        """Those of the problem's own constraints, once a conic solver has solved the posed problem."""
+        return {name: constraint.dual_value for name, constraint in self.named_constraints.items()}
+
     def repair(self, it: Iterate) -> Iterate:
         """Move a solver's point the last 1e-8 into the feasible set."""
         return it
 
     def rounded(self, it: Iterate, tol: float) -> Iterate:
-        """Set to exact zero the entries that a conic solver only brought near it, as a user's constraints ask for.
+        """Set to zero the entries, next to it, of the matrices on which the user's constraints and penalties act.
 
-        Of several thresholds, the largest that costs at most a hundredth of the tolerance and violates nothing.
+        A conic solver's zero is about 1e-8. Of several thresholds, relative to a matrix's largest entry once inputs
+        and outputs are measured in their spreads, the largest that costs at most a hundredth of the tolerance and
+        violates nothing.
         """
-        objective, arrays = self.objective(it), {k: getattr(it, k) for k in self.letters}
+        problem, objective = self.problem, self.objective(it)
+        sizes = {k: np.abs(X) for k, X in problem.in_spreads(it).items() if k in self.user_terms.letters}
         allowed = {name: max(violation, 1e-9) for name, violation in self.user_violations(it).items()}
         for threshold in (1e-4, 1e-5, 1e-6, 1e-7, 1e-8):
-            zeroed = {k: np.where(np.abs(X) > threshold * np.abs(X).max(), X, 0.0) for k, X in arrays.items()}
+            zeroed = {k: np.where(threshold * X.max() < X, getattr(it, k), 0.0) for k, X in sizes.items()}
             candidate = it.replace(**zeroed)
             cheap = self.objective(candidate) <= objective + 1e-2 * tol * abs(objective)
             if cheap and all(v <= allowed[name] for name, v in self.user_violations(candidate).items()):
@@ -232,6 +239,6 @@ def _solve_conic(block: Block, solver: str, tol: float, solver_options: Mapping[
         iterate=it,
         objective=block.objective(it),
         certificate=certificate,
-        dual_values={k: c.dual_value for k, c in block.named_constraints.items()} | block.user_terms.dual_values(),
+        dual_values=block.own_dual_values() | block.user_terms.dual_values(),
         seconds=block.build_seconds + time.perf_counter() - start,
     )

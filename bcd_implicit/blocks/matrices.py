@@ -60,6 +60,15 @@ class MatricesBlock(Block):
         ridge = ridge + 0.5 * problem.ridge * (cp.sum_squares(D) + np.sum(self.it.C**2))
         return group + ridge, list(self.named_constraints.values())
 
+    def own_dual_values(self):
+        """One a row of A, and one for the groups, also where a radius of 0 was posed as A = 0 or as no groups."""
+        duals, problem = super().own_dual_values(), self.problem
+        if problem.norm_bound == 0:
+            duals["norm_bound"] = np.abs(duals["norm_bound"]).max(axis=1)
+        if "group_lasso" in duals and problem.kappa == 0:
+            duals["group_lasso"] = problem.group_lasso.steepest(duals["group_lasso"])
+        return duals
+
     def repair(self, it):
         """Scale back rows that overshoot, and set to zero the columns of B that a solver only brought near it.
 

@@ -7,6 +7,8 @@ Arguments are checked by the call, and against the problem's shapes by :class:`~
 from __future__ import annotations
 
 import ast
+import copy
+import inspect
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -38,7 +40,8 @@ class ReadyMade:
     def __init__(
         self, made_by: Callable[..., ReadyMade], arguments: dict[str, Any], pose: Callable[[cp.Expression], Any]
     ) -> None:
-        self.made_by, self.arguments, self._pose = made_by, arguments, pose
+        self.made_by, self._pose = made_by, pose
+        self.arguments = copy.deepcopy(arguments)  # arrays that change later change no copy of this constraint
         self.matrix: str = arguments.get("matrix", "A")
         self.name = f"{made_by.__name__}({self.matrix})"
 
@@ -436,6 +439,8 @@ def from_text(text: str) -> ReadyMade:
     def value(node: ast.expr) -> Any:
         if isinstance(node, ast.Name):
             return node.id
+        if isinstance(node, ast.UnaryOp) and ast.unparse(node) == "-inf":
+            return -np.inf
         try:
             return ast.literal_eval(node)
         except ValueError:
@@ -451,5 +456,9 @@ def from_text(text: str) -> ReadyMade:
     except InvalidInputError as error:
         raise InvalidInputError(f"constraint {text}", f"{error.argument}: {error.cause}", error.remedy) from None
     except (SyntaxError, ValueError, TypeError) as error:
+        if isinstance(error, TypeError):  # arguments that the call does not have
+            known = (
+                f"Its arguments are {', '.join(inspect.signature(READY_MADE[text.split('(')[0].strip()]).parameters)}"
+            )
         cause = error.msg if isinstance(error, SyntaxError) else str(error)
         raise InvalidInputError(f"constraint {text}", f"cannot be read ({cause})", known) from None

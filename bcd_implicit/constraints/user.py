@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -12,6 +13,7 @@ import cvxpy as cp
 import numpy as np
 from cvxpy.constraints.constraint import Constraint
 
+from bcd_implicit.constraints.ready_made import READY_MADE
 from bcd_implicit.errors import ConstraintError
 
 UserFunction = Callable[[Mapping[str, cp.Expression]], Any]
@@ -45,6 +47,12 @@ class UserTerms:
     def all_constraints(self) -> list[Constraint]:
         """Those of every function, in one list."""
         return [c for made in self.constraints.values() for c in made]
+
+    @property
+    def letters(self) -> set[str]:
+        """Names of the variables on which they act."""
+        terms = [*self.all_constraints, *self.penalties.values()]
+        return {variable.name() for term in terms for variable in term.variables()}
 
     def penalty(self) -> float:
         """Sum of the penalties at their variables' values; infinite where one is not defined."""
@@ -102,21 +110,24 @@ def _returned(function: UserFunction, variables: Mapping[str, cp.Expression]) ->
     return list(made) if isinstance(made, (list, tuple)) else [made]
 
 
-def on_inputs(function: UserFunction, inputs: np.ndarray) -> UserFunction:
-    """The function for a problem that keeps some inputs only: it still sees B and D with all p columns.
+@dataclass(frozen=True, eq=False)
+class OnInputs:
+    """A function for a problem that keeps some inputs only: it still sees B and D with all p columns.
 
-    Parameters
+    Attributes
     ----------
     function : function
     inputs : ndarray of bool, shape (p,)
         The inputs kept; the other columns of B and D are zero.
     """
-    embed = np.eye(len(inputs))[inputs]
 
-    def embedded(v: Mapping[str, cp.Expression]) -> Any:
-        return function(BlockVariables({k: x @ embed if k in ("B", "D") else x for k, x in v.items()}))
+    function: UserFunction
+    inputs: np.ndarray
 
-    return embedded
+    def __call__(self, v: Mapping[str, cp.Expression]) -> Any:
+        """What the function makes of the variables."""
+        embed = np.eye(len(self.inputs))[self.inputs]
+        return self.function(BlockVariables({k: x @ embed if k in ("B", "D") else x for k, x in v.items()}))
 
 
 def check_constraints(
@@ -178,6 +189,9 @@ def _check_function(
     if not callable(function):
         kind = type(function).__name__
         raise ConstraintError(where, f"is a {kind}", 'Pass a function such as lambda v: v["A"] >= 0')
+    if function in READY_MADE.values():
+        arguments = ", ".join(inspect.signature(function).parameters)
+        raise ConstraintError(where, "is not called", f"Call it with its arguments ({arguments})")
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Forming a nonconvex expression")  # it becomes an error below
@@ -187,7 +201,7 @@ def _check_function(
         raise ConstraintError(
             where,
             f"failed: {type(error).__name__}: {str(error).rstrip('.')}",
-            f"It gets CVXPY variables by letter, of the shapes {known}",
+            f"CVXPY variables have the shapes {known}",
         ) from error
     if not made:
         raise _fits_no_block(where, function, blocks, shapes)
@@ -208,6 +222,8 @@ def _check_term(where: str, term: Constraint | cp.Expression, ids: set[int]) -> 
     if own or not variables:
         cause = f"has variables of its own, {', '.join(own)}" if own else f"{term} depends on none of the variables"
         raise ConstraintError(where, cause, "Write it in the variables that it is given, and in constants")
+    if not all(np.isfinite(constant.value).all() for constant in term.constants() if constant.value is not None):
+        raise ConstraintError(where, f"{term} contains NaN or infinity", "Leave out bounds that are infinite")
     unset = [p.name() for p in term.parameters() if p.value is None]
     if unset:
         raise ConstraintError(where, f"parameter {', '.join(unset)} has no value", "Set its .value first")
