@@ -452,6 +452,11 @@ def fit(
             seed,
             progress=True,
         )
+    if problem.kappa > 0 and not result.iterate.B.any():
+        _print_warning(
+            "B = 0: no input reaches the state, and the model is linear. Choose a smaller --kappa or another --seed.",
+            bi.ConvergenceWarning,
+        )
     model = scales.raw_model(result.model) if standardize else result.model
     model.save(model_path)
     gap = max(c.relative_gap for c in result.certificates.values())

@@ -51,6 +51,16 @@ def fail(*arguments):
     return line
 
 
+def test_fit_says_when_no_input_reaches_the_state(tmp_path):
+    U = np.random.default_rng(0).standard_normal((60, 2))
+    pd.DataFrame({"a": U[:, 0], "b": U[:, 1], "y": np.abs(U[:, 0])}).to_csv(tmp_path / "d.csv", index=False)
+    for kappa, told in ((100, True), (0.01, False)):
+        outcome = succeed(
+            "fit", tmp_path / "d.csv", "--target", "y", "--kappa", kappa, "--model", tmp_path / "m.npz", *QUICK
+        )
+        assert ("B = 0: no input reaches the state" in outcome.stderr) is told
+
+
 def usage_error(*arguments):
     """What click itself refuses: exit status 2, and the usage before the error."""
     outcome = run(*arguments)

@@ -451,14 +451,11 @@ def from_text(text: str) -> ReadyMade:
         call = ast.parse(text.strip(), mode="eval").body
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id not in READY_MADE:
             raise ValueError("no ready-made constraint")
+        known = f"Its arguments are {', '.join(inspect.signature(READY_MADE[call.func.id]).parameters)}"
         named: dict[Any, Any] = {k.arg: value(k.value) for k in call.keywords}
         return READY_MADE[call.func.id](*map(value, call.args), **named)
     except InvalidInputError as error:
         raise InvalidInputError(f"constraint {text}", f"{error.argument}: {error.cause}", error.remedy) from None
     except (SyntaxError, ValueError, TypeError) as error:
-        if isinstance(error, TypeError):  # arguments that the call does not have
-            known = (
-                f"Its arguments are {', '.join(inspect.signature(READY_MADE[text.split('(')[0].strip()]).parameters)}"
-            )
         cause = error.msg if isinstance(error, SyntaxError) else str(error)
         raise InvalidInputError(f"constraint {text}", f"cannot be read ({cause})", known) from None
