@@ -133,7 +133,7 @@ class _Trained(BaseEstimator):
         max_cycles: int = 200,
         tol: float = 1e-4,
         n_folds: int = 5,
-        n_init: int = 1,
+        n_init: int = 3,
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = 0,
         n_jobs: int | None = None,
