@@ -35,7 +35,7 @@ from bcd_implicit.data import (
     parts,
 )
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice
-from bcd_implicit.parallel import in_parallel
+from bcd_implicit.parallel import in_parallel, with_warnings
 from bcd_implicit.path import kappa_path
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.progress import Progress, between, show_progress
@@ -190,10 +190,13 @@ class _Trained(BaseEstimator):
             run = partial(solve, problem, method, solver, max_cycles, tol)
             told = between(tell, 0.7, 1.0)
             if len(starts) == 1:
-                ends = [run(start=starts[0], progress=told)]
+                self.result_ = run(start=starts[0], progress=told)
             else:
-                ends = list(in_parallel(_from_start, [(run, it) for it in starts], self.n_jobs, told))
-        self.result_ = min(ends, key=lambda result: result.objective)
+                jobs = [(_from_start, (run, it)) for it in starts]
+                ends = in_parallel(with_warnings, jobs, self.n_jobs, told)
+                self.result_, messages = min(ends, key=lambda end: end[0].objective)
+                for message in messages:  # those of the others do not matter
+                    warnings.warn(message, ConvergenceWarning, stacklevel=3)
         if problem.kappa > 0 and not self.result_.iterate.B.any():
             warnings.warn(
                 f"kappa={problem.kappa:g} left B = 0: no input reaches the state, and the model is linear. Choose a "

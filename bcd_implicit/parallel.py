@@ -28,7 +28,7 @@ def in_parallel(
     if n_jobs is not None and (not isinstance(n_jobs, int) or n_jobs == 0):
         raise InvalidInputError("n_jobs", f"got {n_jobs!r}", "Give a number of processes, or -1 for all cores")
     parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
-    results = parallel(joblib.delayed(_with_warnings)(function, job) for job in jobs)
+    results = parallel(joblib.delayed(with_warnings)(function, job) for job in jobs)
     for i, (result, messages) in enumerate(results):
         for message in messages:
             warnings.warn(message, ConvergenceWarning, stacklevel=2)
@@ -36,7 +36,8 @@ def in_parallel(
         yield result
 
 
-def _with_warnings(function: Callable[..., Any], job: tuple[Any, ...]) -> tuple[Any, list[str]]:
+def with_warnings(function: Callable[..., Any], job: tuple[Any, ...]) -> tuple[Any, list[str]]:
+    """The result of ``function(*job)`` and the texts of its convergence warnings, which are not given."""
     if threading.current_thread() is not threading.main_thread():
         return function(*job), []  # what is caught is caught for all threads
     with warnings.catch_warnings(record=True) as caught:

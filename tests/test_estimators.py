@@ -1,4 +1,5 @@
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -211,6 +212,20 @@ def test_the_best_of_several_starts_is_kept(table):
     np.testing.assert_array_equal(best.predict(X), parallel.predict(X))
     starts = {round(e.result_.objective, 10) for e in each}
     assert len(starts) == 3  # the starts matter
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_only_the_best_start_warns(table, n_jobs):
+    X, y = table
+    settings = {"alpha": 0.01, "max_cycles": 30, "tol": 1e-3}
+    fits = []
+    for start in range(6):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            fits.append(ImplicitRegressor(4, **settings, n_init=3, n_jobs=n_jobs, random_state=start).fit(X, y))
+        told = [str(w.message) for w in caught if issubclass(w.category, bi.ConvergenceWarning)]
+        assert len(told) == (0 if fits[-1].result_.status.ok else 1)
+    assert {fit.result_.status.ok for fit in fits} == {True, False}
 
 
 def test_importances_are_derivatives(table):
