@@ -8,7 +8,7 @@ twice, to the last bit, and the order of the samples does not matter.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from numbers import Number
 from typing import Any, NamedTuple, Self
@@ -40,7 +40,6 @@ from bcd_implicit.path import kappa_path
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.progress import Progress, between, show_progress
 from bcd_implicit.refits import Refit, cross_validate, has_faded
-from bcd_implicit.result import BcdResult
 from bcd_implicit.selection import DEFAULT_RULE, RULES
 
 # What cross-validation chooses from.
@@ -102,10 +101,6 @@ def _numbers_or_indicators(y: np.ndarray) -> np.ndarray:
     return LabelBinarizer().fit_transform(y)
 
 
-def _from_start(run: Callable[..., BcdResult], start: Iterate) -> BcdResult:
-    return run(start=start)
-
-
 def _numbers(y: np.ndarray) -> np.ndarray:
     try:
         return y.astype(float)
@@ -137,7 +132,7 @@ class _Trained(BaseEstimator):
         warm_start: bool = False,
         random_state: int | np.random.RandomState | None = 0,
         n_jobs: int | None = None,
-        verbose: bool = False,
+        verbose: bool | int | Progress = False,
     ) -> None:
         self.n_hidden = n_hidden
         self.activation = activation
@@ -192,7 +187,7 @@ class _Trained(BaseEstimator):
             if len(starts) == 1:
                 self.result_ = run(start=starts[0], progress=told)
             else:
-                jobs = [(_from_start, (run, it)) for it in starts]
+                jobs = [(partial(run, start=it), ()) for it in starts]
                 ends = in_parallel(with_warnings, jobs, self.n_jobs, told)
                 self.result_, messages = min(ends, key=lambda end: end[0].objective)
                 for message in messages:  # those of the others do not matter
@@ -537,7 +532,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         min_features_to_select: int = 1,
         random_state: int | np.random.RandomState | None = 0,
         n_jobs: int | None = None,
-        verbose: bool = False,
+        verbose: bool | int | Progress = False,
     ) -> None:
         self.n_hidden = n_hidden
         self.n_features_to_select = n_features_to_select

@@ -219,7 +219,7 @@ def test_only_the_best_start_warns(table, n_jobs):
     X, y = table
     settings = {"alpha": 0.01, "max_cycles": 30, "tol": 1e-3}
     fits = []
-    for start in range(6):
+    for start in range(4):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             fits.append(ImplicitRegressor(4, **settings, n_init=3, n_jobs=n_jobs, random_state=start).fit(X, y))
