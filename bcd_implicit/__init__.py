@@ -1,6 +1,6 @@
 """Implicit models trained by block-coordinate descent in certified convex subproblems."""
 
-from bcd_implicit import constraints, datasets
+from bcd_implicit import constraints, datasets, plots
 from bcd_implicit.activations import ACTIVATIONS, Activation
 from bcd_implicit.bcd import METHODS, solve
 from bcd_implicit.blocks import BLOCKS, block_problem, solve_block
@@ -54,6 +54,7 @@ __all__ = [
     "constraints",
     "datasets",
     "kappa_path",
+    "plots",
     "solve",
     "solve_block",
 ]

@@ -452,9 +452,10 @@ def fit(
             seed,
             progress=True,
         )
-    if problem.kappa > 0 and not result.iterate.B.any():
+    if not result.iterate.B.any():
         _print_warning(
-            "B = 0: no input reaches the state, and the model is linear. Choose a smaller --kappa or another --seed.",
+            "B = 0: no input reaches the state, and the model is linear. Choose a smaller --kappa, another --seed, or "
+            "weaker constraints.",
             bi.ConvergenceWarning,
         )
     model = scales.raw_model(result.model) if standardize else result.model
@@ -464,7 +465,7 @@ def fit(
         f"{data.name}: {len(U)} rows, {_count(U.shape[1], 'input')}, {_count(Y.shape[1], 'target')}",
         {
             "status": f"{_ENDINGS[result.status]} after {_count(result.n_cycles, 'cycle')}, {result.seconds:.1f} s",
-            "objective": f"{result.objective:.6g}",
+            "objective at equilibrium": f"{result.objective:.6g}",
             "largest block gap, relative": f"{gap:.1e}" if np.isfinite(gap) else "unknown",
             "R2 on the training rows": f"{r2_score(Y, model.predict(U), multioutput='variance_weighted'):.4f}",
             "inputs used in B": f"{int(model.B.any(axis=0).sum())} of {U.shape[1]}",

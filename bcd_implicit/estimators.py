@@ -87,8 +87,8 @@ def _seed(random_state: int | np.random.RandomState | None) -> int:
         raise InvalidInputError("random_state", cause, "Give a whole number from 0 on, a RandomState or None") from None
 
 
-def _numbers_or_indicators(y: np.ndarray) -> np.ndarray:
-    """Numbers as they are; an indicator column for each class where y holds texts."""
+def _numbers_or_indicators(y: np.ndarray, names: list[str] | None) -> tuple[np.ndarray, list[str] | None]:
+    """Numbers as they are, with their names; an indicator column for each class where y holds texts."""
     if y.dtype.kind in "iu" and y.ndim == 1 and 2 < len(np.unique(y)) <= MOST_CLASSES:
         warnings.warn(
             f"y holds {len(np.unique(y))} different whole numbers and they are taken for numbers. If they are classes, "
@@ -97,8 +97,21 @@ def _numbers_or_indicators(y: np.ndarray) -> np.ndarray:
             stacklevel=3,
         )
     if y.dtype.kind in "biuf" or all(isinstance(value, Number) for value in y.flat):
-        return y.astype(float)
-    return LabelBinarizer().fit_transform(y)
+        return y.astype(float), names
+    try:
+        binarizer = LabelBinarizer().fit(y)
+        names = [str(label) for label in binarizer.classes_]
+        return binarizer.transform(y), names if len(names) > 2 else names[-1:]
+    except (TypeError, ValueError):  # several columns of texts, or texts and other things mixed
+        raise InvalidInputError("y", "holds neither numbers nor one column of texts", "Give one of these") from None
+
+
+def _progress_of(verbose: Any) -> bool | Progress:
+    if callable(verbose):
+        return verbose
+    if not isinstance(verbose, (int, np.integer, np.bool_)):
+        raise InvalidInputError("verbose", f"got {verbose!r}", "Give True, False, a number or a function")
+    return bool(verbose)
 
 
 def _numbers(y: np.ndarray) -> np.ndarray:
@@ -177,25 +190,25 @@ class _Trained(BaseEstimator):
             output_names=output_names,
             sample_weight=samples.weight,
         )
-        with show_progress(self.verbose if callable(self.verbose) else bool(self.verbose), "fit") as tell:
+        with show_progress(_progress_of(self.verbose), "fit") as tell:
             self.alpha_ = self._chosen_alpha(problem, seed, between(tell, 0.0, 0.7))
             problem = problem.replace(ridge=self.alpha_, ridge_hidden=self.alpha_)
             start = self._warm_start(problem, seed)
             starts = [problem.initial(seed + i) for i in range(n_init)] if start is None else [start]
             run = partial(solve, problem, method, solver, max_cycles, tol)
-            told = between(tell, 0.7, 1.0)
+            told = between(tell, 0.7 if self.cv_errors_ else 0.0, 1.0, "start" if len(starts) > 1 else "")
             if len(starts) == 1:
-                self.result_ = run(start=starts[0], progress=told)
+                ends = iter([with_warnings(partial(run, start=starts[0], progress=told), ())])
             else:
-                jobs = [(partial(run, start=it), ()) for it in starts]
-                ends = in_parallel(with_warnings, jobs, self.n_jobs, told)
-                self.result_, messages = min(ends, key=lambda end: end[0].objective)
-                for message in messages:  # those of the others do not matter
-                    warnings.warn(message, ConvergenceWarning, stacklevel=3)
-        if problem.kappa > 0 and not self.result_.iterate.B.any():
+                ends = in_parallel(with_warnings, [(partial(run, start=it), ()) for it in starts], self.n_jobs, told)
+            self.result_, messages = min(ends, key=lambda end: end[0].objective)
+        for message in messages:  # those of the other starts do not matter
+            warnings.warn(message, ConvergenceWarning, stacklevel=3)
+        if (problem.kappa > 0 or problem.constraints) and not self.result_.iterate.B.any():
             warnings.warn(
-                f"kappa={problem.kappa:g} left B = 0: no input reaches the state, and the model is linear. Choose a "
-                "smaller kappa, another random_state or more starts (n_init).",
+                f"B = 0 at kappa={problem.kappa:g}{' and these constraints' if problem.constraints else ''}: no input "
+                "reaches the state, and the model is linear. Choose a smaller kappa, another random_state or more "
+                "starts (n_init).",
                 ConvergenceWarning,
                 stacklevel=3,
             )
@@ -224,11 +237,13 @@ class _Trained(BaseEstimator):
         return alphas[np.flatnonzero(problem.mean(above) <= problem.standard_error(above))[-1]]
 
     def _warm_start(self, problem: TrainingProblem, seed: int) -> Iterate | None:
-        """Where the last fit ended, if it was of the same size and its inputs reached the state."""
-        if not self.warm_start or not hasattr(self, "result_"):
+        """Where the last fit ended, if it was of the same kind and its inputs reached the state."""
+        if not check_flag("warm_start", self.warm_start) or not hasattr(self, "result_"):
             return None
         it, fresh = self.result_.iterate, problem.shapes
         if any(getattr(it, letter).shape != fresh[letter] for letter in "ABCD"):
+            return None
+        if self.result_.problem.fit_intercept != problem.fit_intercept:  # other data: centred or not
             return None
         if has_faded(problem, it, problem.initial(seed)):
             return None
@@ -289,11 +304,12 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, _Trained):
         So many random starts of the final fit; the one with the least objective is kept. With a warm start there is
         no other.
     warm_start : bool
-        Start from the last fit, where the sizes are the same, instead of at random.
+        Start from the last fit instead of at random, where the sizes and ``fit_intercept`` are the same and its inputs
+        still reached the state.
     random_state : int, RandomState or None
         Of the start and of the folds.
     n_jobs : int or None
-        Processes for the folds, as in joblib. The answer does not depend on it.
+        Processes for the folds and the starts, as in joblib. The answer does not depend on it.
     verbose : bool, int or callable
         Show progress, as ``progress`` of :func:`~bcd_implicit.solve`.
 
@@ -389,11 +405,12 @@ class ImplicitClassifier(ClassifierMixin, _Trained):
         So many random starts of the final fit; the one with the least objective is kept. With a warm start there is
         no other.
     warm_start : bool
-        Start from the last fit, where the sizes are the same, instead of at random.
+        Start from the last fit instead of at random, where the sizes and ``fit_intercept`` are the same and its inputs
+        still reached the state.
     random_state : int, RandomState or None
         Of the start and of the folds.
     n_jobs : int or None
-        Processes for the folds, as in joblib. The answer does not depend on it.
+        Processes for the folds and the starts, as in joblib. The answer does not depend on it.
     verbose : bool, int or callable
         Show progress, as ``progress`` of :func:`~bcd_implicit.solve`.
 
@@ -583,7 +600,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         if self.level is not None:
             check_number("level", self.level, 0, 1, boundaries="neither", remedy="Choose a level such as 0.05, or None")
         n_folds = check_number("n_folds", self.n_folds, 2, integer=True)
-        targets = _numbers_or_indicators(targets)
+        targets, output_names = _numbers_or_indicators(targets, column_names(y))
         samples = _Standardised.merge(inputs, targets, sample_weight)
         if len(samples.U) < LEAST_TO_SELECT:
             cause = f"has {len(samples.U)} samples that differ and have a weight"
@@ -599,12 +616,13 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             ridge_hidden=self.ridge_hidden,
             pass_through=self.pass_through,
             input_names=getattr(self, "feature_names_in_", None),
+            output_names=output_names,
             groups=self.groups,
             group_weights=self.group_weights,
             group_over="BD" if self.pass_through else "B",
             sample_weight=samples.weight,
         )
-        with show_progress(self.verbose if callable(self.verbose) else bool(self.verbose), "select") as tell:
+        with show_progress(_progress_of(self.verbose), "select") as tell:
             self.path_ = kappa_path(problem, self.n_kappas, random_state=seed, progress=between(tell, 0.0, 0.4))
             select = partial(
                 self.path_.select,
@@ -617,13 +635,16 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             )
             self.selection_ = select(n_features)
             if (n_found := int(self.selection_.support.sum())) < least:
+                # A group enters whole, so it may take more inputs than asked for to have as many.
+                enough = next(n for n in range(least, p + 1) if self.path_.longest(n).sum() >= least)
+                self.selection_ = select(enough)
                 warnings.warn(
-                    f"{n_found} inputs stand out, fewer than min_features_to_select={least}: those that stay longest "
-                    "on the path are kept, though the samples do not show that they matter.",
+                    f"only {n_found} of the inputs stand out, fewer than min_features_to_select={least}: the "
+                    f"{int(self.selection_.support.sum())} that stay longest on the path are kept, though the samples "
+                    "do not show that they matter.",
                     UserWarning,
                     stacklevel=2,
                 )
-                self.selection_ = select(least)
         self.support_ = self.selection_.support
         self.leaves_at_ = self.path_.leaves_at
         return self

@@ -12,6 +12,9 @@ import numpy as np
 from bcd_implicit.activations import Activation
 from bcd_implicit.errors import ConvergenceWarning, NotWellPosedError
 
+# A larger bound on the error, relative to the states, is told.
+WEAKEST = 1e-6
+
 
 @dataclass(frozen=True)
 class FixedPoint:
@@ -66,7 +69,8 @@ def picard(
         Positive v: the contraction is measured in ``max_i |x_i| / v_i``. Ones by default, which asks for
         ||A||_inf < 1; other weights serve models that only pass the Perron-Frobenius test.
     tol : float
-        Largest error bound accepted, relative to the largest state of the batch.
+        Largest error bound accepted, relative to the largest state of the batch. The iteration also ends, with the
+        bound that it has, where rounding is all that still changes.
     max_iter : int
         A stop for contraction factors next to 1; reaching it warns.
 
@@ -74,6 +78,11 @@ def picard(
     ------
     NotWellPosedError
         The contraction factor is 1 or more.
+
+    Warns
+    -----
+    ConvergenceWarning
+        ``max_iter`` was reached, or rounding before the error was bounded by a millionth.
     """
     v = np.ones(len(A)) if weights is None else weights
     factor = float(np.max(np.abs(A) @ v / v))
@@ -82,12 +91,22 @@ def picard(
     X = activation(drive) if X is None else X
     gain = factor / (1 - factor) * float(v.max())
     # Rounding alone moves the states by this much: a difference that shrinks by less than its last digit stays.
-    tol = max(tol, 2 * np.finfo(float).eps * gain * (4 + 1 / (1 - factor)))
+    rounding = min(2 * np.finfo(float).eps * (4 + 1 / (1 - factor)), 1e-10)
     v_column = v[:, None]
     for n_iter, new in enumerate(islice(picard_iterates(A, drive, activation, X), max_iter), start=1):
-        bound = gain * np.max(np.abs(new - X) / v_column, axis=0)
-        X = new
-        if bound.max() <= tol * np.abs(X).max():
+        change = np.abs(new - X)
+        bound = gain * np.max(change / v_column, axis=0)
+        X, size = new, float(np.abs(new).max())
+        if bound.max() <= tol * size:
+            return FixedPoint(X, n_iter, bound)
+        if change.max() <= rounding * size:
+            if bound.max() > WEAKEST * size:
+                warnings.warn(
+                    f"Picard's states no longer change, but their error is only known to be below {bound.max():.1e} "
+                    f"(contraction factor {factor:.6g}, units of the states up to {v.max():.1e} apart).",
+                    ConvergenceWarning,
+                    stacklevel=2,
+                )
             return FixedPoint(X, n_iter, bound)
     warnings.warn(
         f"Picard stopped after {max_iter} steps with error bound {bound.max():.2e} "

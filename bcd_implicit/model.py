@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -17,8 +18,11 @@ from numpy.typing import ArrayLike
 from bcd_implicit.activations import Activation, LeakyRelu, get_activation
 from bcd_implicit.data import check_matrix, check_names, check_number, pick_columns, write_atomically
 from bcd_implicit.display import facts_table, names_of
-from bcd_implicit.errors import InvalidInputError, NotWellPosedError
+from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, NotWellPosedError
 from bcd_implicit.fixed_point import FixedPoint, picard, picard_iterates
+
+# Rescaling that takes units further apart than this is warned of.
+WIDEST_UNITS = 1e6
 
 _FORMAT = "bcd_implicit model 1"
 _ZIP_START = b"PK\x03\x04"
@@ -99,7 +103,10 @@ class ImplicitModel:
         return self.norm_inf() < 1 or self.spectral_radius() < 1
 
     def _weights(self) -> np.ndarray:
-        """Positive v with |A| v < v. Ones where ||A||_inf < 1; else v = (I - |A|)^-1 1, so |A| v = v - 1."""
+        """Positive v with |A| v < v. Ones where ||A||_inf < 1; else v = (I - |A|/s)^-1 1, so |A| v = s (v - 1).
+
+        s lies half-way between the spectral radius of |A| and 1, so that the contraction is no weaker than s.
+        """
         if self.norm_inf() < 1:
             return np.ones(self.n_hidden)
         if not self.is_well_posed():
@@ -107,7 +114,8 @@ class ImplicitModel:
                 f"A: spectral radius of |A| is {self.spectral_radius():.6g} (||A||_inf = {self.norm_inf():.6g}), "
                 "not below 1, so an equilibrium need not exist. Scale A down, or train with norm_bound < 1."
             )
-        return np.linalg.solve(np.eye(self.n_hidden) - np.abs(self.A), np.ones(self.n_hidden))
+        s = (1 + self.spectral_radius()) / 2
+        return np.linalg.solve(np.eye(self.n_hidden) - np.abs(self.A) / s, np.ones(self.n_hidden))
 
     def contraction(self) -> float:
         """Factor by which a Picard step shrinks the error: ||A||_inf, or after rescaling where that is 1 or more.
@@ -132,6 +140,11 @@ class ImplicitModel:
             The spectral radius of ``|A|`` is 1 or more.
         InvalidInputError
             The activation is not positively homogeneous.
+
+        Warns
+        -----
+        ConvergenceWarning
+            The new units differ by more than 1e6, and predictions lose digits.
         """
         v = self._weights()
         if not self.activation.positively_homogeneous:
@@ -139,6 +152,13 @@ class ImplicitModel:
                 "activation",
                 f"{self.activation.name} is not positively homogeneous, so rescaling the state changes predictions",
                 "Rescaling serves relu, leaky_relu and identity",
+            )
+        if v.max() > WIDEST_UNITS:
+            warnings.warn(
+                f"Rescaling takes units of the states that are up to {v.max():.1e} apart: by as much predictions of "
+                "the rescaled model may be less accurate than its states. Keep the model as it is.",
+                ConvergenceWarning,
+                stacklevel=2,
             )
         return self._copy(A=self.A * v / v[:, None], B=self.B / v[:, None], b=self.b / v, C=self.C * v)
 
@@ -186,12 +206,12 @@ class ImplicitModel:
         equilibrium = self.states(U, tol=0.0).X.T
         X, rows, first = np.zeros_like(drive), [], 0.0
         for step, new in enumerate(islice(picard_iterates(self.A, drive, self.activation, X), n_steps), start=1):
-            change = float(np.max(np.abs(new - X) / v))
+            moved, change = float(np.abs(new - X).max()), float(np.max(np.abs(new - X) / v))
             first, X = first or change, new
             error = float(np.abs(X - equilibrium).max())
             bounds = {"bound": factor * gain * change, "a_priori": factor**step * gain * first}
             rows.append({"step": step, "error": error} | bounds)
-            if bounds["bound"] <= 100 * np.finfo(float).eps * gain * np.abs(X).max():
+            if bounds["bound"] == 0 or moved <= 100 * np.finfo(float).eps * np.abs(X).max():
                 break
         return pd.DataFrame(rows)
 

@@ -84,6 +84,16 @@ class Selection:
             it = extend(it, self.support)
         return self.result.problem.model(it, self.input_names)
 
+    @property
+    def changed_by_tests(self) -> dict[str, list[str]]:
+        """Names of the inputs that the score tests let in ("entered") and sent away ("left") after the rule."""
+        rows = self.table.loc[self.table["chosen"], "inputs"]
+        before = list(rows.iloc[0]) if len(rows) else self.names
+        return {
+            "entered": [name for name in self.names if name not in before],
+            "left": [name for name in before if name not in self.names],
+        }
+
     def __repr__(self) -> str:
         size = f"{int(self.support.sum())} of {len(self.support)}"
         return f"Selection(kappa={self.kappa:.4g}, selected {size}: {self.names})"
@@ -93,6 +103,7 @@ class Selection:
         facts = {
             "inputs selected": names_of(self.input_names, self.support),
             "rule": self.rule,
+            **{f"{how} after score tests": ", ".join(names) for how, names in self.changed_by_tests.items() if names},
             "kappa": f"{self.kappa:.4g}",
             "refit": f"{refit.problem.n_hidden} hidden features, {refit.problem.activation.name}",
             "its status": refit.status.value,

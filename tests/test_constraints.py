@@ -165,6 +165,20 @@ def test_zeros_that_are_asked_for_are_exact(constraint, zeros, method):
     assert np.count_nonzero(X[~zeros]) > 0
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    "constraint",
+    [
+        ready.feedforward([N]),
+        ready.fixed_entries("A", np.ones((N, N), bool)),
+        ready.box("A", 0, 0),
+        ready.l1_penalty("A", 9),
+    ],
+)
+def test_a_whole_matrix_of_zeros_is_exact(constraint, method):
+    assert not np.any(train(problem_with(constraint), method).model.A)
+
+
 def test_an_l1_bound_leaves_exact_zeros_and_no_small_entries():
     problem = problem_with(ready.l1_bound("C", 0.3))
     C = np.abs(solve_block(problem, start_of(problem, "output"), "output", "SCS").iterate.C)
@@ -179,16 +193,16 @@ def posed(problem, block):
 
 
 def test_rounding_breaks_no_constraint():
-    block = posed(problem_with(ready.box("B", lower=1e-7), ready.l1_penalty("A", 100)), "hidden")
+    block = posed(problem_with(ready.box("B", lower=1e-7)), "hidden")
     small = np.full((N, P), 1e-7)
     small[0, 0] = 1.0
-    it = block.it.replace(A=np.diag([0.5, 1e-5, 1e-5, 0]), B=small)
+    it = block.it.replace(A=np.diag([0.5, 1e-9, 1e-9, 0]), B=small)
     rounded = block.rounded(it, 1e-6)
     assert (small == rounded.B).all()
-    assert (rounded.A == it.A).all()  # one threshold for all, and at the least one A's entries are not small
-    allowed = posed(problem_with(ready.l1_penalty("A", 100)), "hidden").rounded(it, 1e-6)
-    assert (np.diag([0.5, 0, 0, 0]) == allowed.A).all()
-    assert (small == allowed.B).all()  # no constraint acts on B
+    assert (rounded.A == it.A).all()  # no constraint acts on A
+    rounded = posed(problem_with(ready.l1_penalty("A", 0.1)), "hidden").rounded(it, 1e-6)
+    assert (np.diag([0.5, 0, 0, 0]) == rounded.A).all()
+    assert (small == rounded.B).all()
 
 
 def test_rounding_costs_no_accuracy():
@@ -250,8 +264,8 @@ def test_what_excludes_nothing_leaves_the_native_solver():
         (lambda: ready.banded("b"), "matrix: unknown matrix 'b'. Use one of A, B, C, D"),
         (lambda: ready.banded("A", 1, -1), "upper: got -1, must be >= 0. Give 0 or more diagonals"),
         (lambda: ready.banded("A", 0.5), "lower: must be a whole number, got 0.5"),
-        (lambda: ready.box("A"), "lower: is absent, and so is upper. Give at least one finite bound"),
-        (lambda: ready.box("A", -np.inf), "lower: is absent, and so is upper"),
+        (lambda: ready.box("A"), "lower: and upper are absent or infinite. Give at least one finite bound"),
+        (lambda: ready.box("A", -np.inf), "lower: and upper are absent or infinite"),
         (lambda: ready.box("A", [np.inf, 0]), "lower: is inf, or upper -inf"),
         (lambda: ready.box("A", 1, 0), "lower: is above upper. Exchange them"),
         (lambda: ready.box("A", np.zeros((2, 2)), np.zeros(3)), r"lower: has shape \(2, 2\), upper \(3,\)"),

@@ -202,6 +202,18 @@ def test_warm_start_leaves_a_model_that_a_large_alpha_emptied():
     assert regressor.set_params(alpha=1e-3).fit(x, y).score(x, y) > 0.95
 
 
+def test_warm_start_begins_anew_where_the_intercept_goes(table):
+    X, y = table
+    settings = {"alpha": 0.01, "fit_intercept": False, "tol": 1e-2, "n_init": 1}
+    regressor = ImplicitRegressor(4, **settings | {"fit_intercept": True}, warm_start=True).fit(X, y)
+    again = regressor.set_params(fit_intercept=False).fit(X, y)
+    assert again.result_.objective == ImplicitRegressor(4, **settings).fit(X, y).result_.objective
+    with pytest.raises(InvalidInputError, match="warm_start: must be True or False, got 'yes'"):
+        regressor.set_params(warm_start="yes").fit(X, y)
+    with pytest.raises(InvalidInputError, match="verbose: got 'no'"):
+        ImplicitRegressor(verbose="no").fit(X, y)
+
+
 @pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
 def test_the_best_of_several_starts_is_kept(table):
     X, y = table
@@ -272,7 +284,7 @@ def test_models_know_the_names_of_targets_and_classes(table):
 
 
 def test_a_kappa_that_empties_B_is_told(table):
-    with pytest.warns(bi.ConvergenceWarning, match=r"kappa=100 left B = 0: no input reaches the state"):
+    with pytest.warns(bi.ConvergenceWarning, match=r"B = 0 at kappa=100: no input reaches the state"):
         ImplicitRegressor(3, alpha=0.1, kappa=100.0).fit(*table)
 
 

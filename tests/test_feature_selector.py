@@ -42,7 +42,7 @@ def test_too_few_samples_are_said_to_be_too_few():
 @pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
 def test_where_nothing_stands_out_the_next_step_still_gets_an_input():
     noise = np.random.default_rng(1).standard_normal(40)
-    with pytest.warns(UserWarning, match="0 inputs stand out, fewer than min_features_to_select=1"):
+    with pytest.warns(UserWarning, match="only 0 of the inputs stand out, fewer than min_features_to_select=1"):
         kept = ImplicitFeatureSelector(2, n_kappas=8).fit(X, noise)
     assert kept.support_.sum() == 1
     assert kept.transform(X).shape == (40, 1)
@@ -61,5 +61,18 @@ def test_numbers_of_any_type_are_numbers_and_texts_are_classes():
         assert ImplicitFeatureSelector(**settings).fit(inputs, labels).path_.problem.n_outputs == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        assert ImplicitFeatureSelector(**settings).fit(inputs, labels.astype(str)).path_.problem.n_outputs == 3
+        problem = ImplicitFeatureSelector(**settings).fit(inputs, labels.astype(str)).path_.problem
         ImplicitFeatureSelector(**settings).fit(inputs, labels.astype(float))
+    assert problem.output_names == ["0", "1", "2"]
+    with pytest.raises(InvalidInputError, match="y: holds neither numbers nor one column of texts"):
+        ImplicitFeatureSelector(**settings).fit(inputs, np.column_stack([labels, labels]).astype(str))
+
+
+@pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
+def test_the_least_number_counts_whole_groups():
+    noise = np.random.default_rng(1).standard_normal(40)
+    groups = [0, 0, 1]
+    with pytest.warns(UserWarning, match=r"min_features_to_select=2: the [23] that stay longest"):
+        kept = ImplicitFeatureSelector(2, n_kappas=6, groups=groups, min_features_to_select=2).fit(X, noise)
+    assert kept.support_[0] == kept.support_[1]
+    assert kept.support_.sum() >= 2

@@ -200,3 +200,30 @@ def test_jacobian_is_the_limit_of_differences(activation):
         slope = (model.predict(U + change) - model.predict(U - change)) / (2 * step)
         np.testing.assert_allclose(jacobian[:, :, j], slope, atol=1e-4)
     assert np.abs(jacobian - D).max() > 0.1
+
+
+@pytest.mark.parametrize("n", [10, 30, 60])
+def test_states_of_deep_models_with_large_weights_are_exact(n):
+    rng = np.random.default_rng(0)
+    A = np.triu(rng.standard_normal((n, n)), 1)
+    model = ImplicitModel(A, rng.standard_normal((n, 5)), None, rng.standard_normal((1, n)))
+    U = rng.standard_normal((3, 5))
+    assert model.norm_inf() > 3
+    X = np.zeros((n, 3))
+    for i in reversed(range(n)):  # a layer after the other
+        X[i] = np.maximum(A[i] @ X + model.B[i] @ U.T, 0)
+    states = model.states(U)
+    np.testing.assert_allclose(states.X.T, X, rtol=1e-10)
+    assert np.abs(states.X.T - X).max() <= states.error_bound.max() + 1e-14 * X.max()
+    assert model.contraction() <= 0.5 + 1e-9  # half-way between 0 and 1
+    if n > 10:
+        with pytest.warns(ConvergenceWarning, match="units of the states that are up to .* apart"):
+            model.rescaled()
+
+
+def test_a_contraction_too_weak_to_certify_is_told():
+    A = np.full((4, 4), (1 - 1e-6) / 4) * np.array([[1, -1, 1, -1]])
+    model = ImplicitModel(A, np.eye(4), None, np.ones((1, 4)))
+    with pytest.warns(ConvergenceWarning, match=r"no longer change, but their error is only known to be below"):
+        states = model.states(np.random.default_rng(0).standard_normal((3, 4)))
+    assert states.error_bound.max() > 1e-6

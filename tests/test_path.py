@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -63,6 +64,7 @@ def test_selection_finds_the_true_inputs_and_refits(path, data, problem):
     assert table.loc[table["chosen"], "error"].item() == table["error"].min()
     assert table["n_selected"].iloc[-1] == 0
     assert "Selection(kappa=" in repr(chosen)
+    assert chosen.changed_by_tests == {"entered": [], "left": []}
 
 
 @pytest.mark.parametrize(("rule", "spread"), [("one-se", "standard_error"), ("paired-one-se", "standard_error_above")])
@@ -134,6 +136,15 @@ def test_data_without_any_signal_select_nothing():
         problem = bi.TrainingProblem(rng.standard_normal((60, 5)), rng.standard_normal(60), 2, pass_through=False)
         kept += kappa_path(problem, 4).select(grow_hidden=False).support.any()
     assert kept <= 2  # at most 1 in 20 of them is to be expected
+
+
+def test_what_the_score_tests_change_is_named(path):
+    everything = replace(path, results=path.results[:1])  # all inputs, or none
+    before = everything.select(level=None, grow_hidden=False)
+    after = everything.select(grow_hidden=False)
+    assert before.changed_by_tests == {"entered": [], "left": []}
+    assert after.changed_by_tests["left"] == [name for name in before.names if name not in after.names] != []
+    assert "left after score tests" in after._repr_html_()
 
 
 def test_a_strong_false_input_is_not_shielded_by_a_weak_true_one():

@@ -85,19 +85,22 @@ class Block:
     def rounded(self, it: Iterate, tol: float) -> Iterate:
         """Set to zero the entries, next to it, of the matrices on which the user's constraints and penalties act.
 
-        A conic solver's zero is about 1e-8. Of several thresholds, relative to a matrix's largest entry once inputs
-        and outputs are measured in their spreads, the largest that costs at most a hundredth of the tolerance and
-        violates nothing.
+        A conic solver's zero is about 1e-8. Matrix by matrix, of several thresholds, relative to its largest entry once
+        inputs and outputs are measured in their spreads, the largest that costs at most a hundredth of the tolerance
+        and violates nothing.
         """
-        problem, objective = self.problem, self.objective(it)
-        sizes = {k: np.abs(X) for k, X in problem.in_spreads(it).items() if k in self.user_terms.letters}
+        sizes = self.problem.in_spreads(it)
+        highest = self.objective(it) + 1e-2 * tol * abs(self.objective(it))
         allowed = {name: max(violation, 1e-9) for name, violation in self.user_violations(it).items()}
-        for threshold in (1e-4, 1e-5, 1e-6, 1e-7, 1e-8):
-            zeroed = {k: np.where(threshold * X.max() < X, getattr(it, k), 0.0) for k, X in sizes.items()}
-            candidate = it.replace(**zeroed)
-            cheap = self.objective(candidate) <= objective + 1e-2 * tol * abs(objective)
-            if cheap and all(v <= allowed[name] for name, v in self.user_violations(candidate).items()):
-                return candidate
+        for letter in sorted(self.user_terms.letters):
+            size = np.abs(sizes[letter])
+            for threshold in (1.0, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8):
+                zeroed = np.where(size > threshold * size.max(), getattr(it, letter), 0.0)
+                candidate = it.replace(**{letter: zeroed})
+                cheap = self.objective(candidate) <= highest
+                if cheap and all(v <= allowed[name] for name, v in self.user_violations(candidate).items()):
+                    it = candidate
+                    break
         return it
 
     def size(self) -> float:

@@ -139,10 +139,10 @@ def box(matrix: str, lower: ArrayLike | None = None, upper: ArrayLike | None = N
     check_choice("matrix", matrix, LETTERS)
     low = _array("lower", -np.inf if lower is None else lower)
     high = _array("upper", np.inf if upper is None else upper)
-    if not (np.isfinite(low).any() or np.isfinite(high).any()):
-        raise InvalidInputError("lower", "is absent, and so is upper", "Give at least one finite bound")
     if (low == np.inf).any() or (high == -np.inf).any():
         raise InvalidInputError("lower", "is inf, or upper -inf, which no entry can meet", "Exchange their signs")
+    if not (np.isfinite(low).any() or np.isfinite(high).any()):
+        raise InvalidInputError("lower", "and upper are absent or infinite", "Give at least one finite bound")
     try:
         crossed = bool((low > high).any())
     except ValueError:
