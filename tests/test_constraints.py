@@ -200,7 +200,8 @@ def test_rounding_breaks_no_constraint():
     rounded = block.rounded(it, 1e-6)
     assert (small == rounded.B).all()
     assert (rounded.A == it.A).all()  # no constraint acts on A
-    rounded = posed(problem_with(ready.l1_penalty("A", 0.1)), "hidden").rounded(it, 1e-6)
+    one_known = ready.fixed_entries("A", np.eye(N) * np.eye(N)[0] > 0, 0.5)
+    rounded = posed(problem_with(one_known), "hidden").rounded(it, 1e-6)
     assert (np.diag([0.5, 0, 0, 0]) == rounded.A).all()
     assert (small == rounded.B).all()
 
