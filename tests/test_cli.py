@@ -134,7 +134,7 @@ def test_constraints_of_fit_hold_and_add_up(folder, here):
 
 def test_a_fit_that_converges_does_not_warn(folder, here):
     outcome = succeed(
-        "fit", folder / "data.csv", "--target", "y", "--model", "m", "--n-hidden", 2, "--tol", 0.5, "--kappa", 0.1
+        "fit", folder / "data.csv", "--target", "y", "--model", "m", "--n-hidden", 2, "--tol", 0.5, "--kappa", 0.001
     )
     assert "Warning" not in outcome.stderr
     assert "│ converged after " in outcome.stdout

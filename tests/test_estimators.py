@@ -29,13 +29,12 @@ def test_scikit_learns_checks_with_the_defaults(estimator, check):
     check(estimator)
 
 
-# The same, quickly, in every run: a few cycles, and nothing to choose by cross-validation.
+# The same, quickly, in every run: a few cycles, and nothing to choose by cross-validation. Selection takes longer.
 @pytest.mark.filterwarnings("ignore")
 @parametrize_with_checks(
     [
         ImplicitRegressor(3, alpha=0.1, max_cycles=10, n_init=1),
         ImplicitClassifier(3, alpha=0.01, max_cycles=10, n_init=1),
-        ImplicitFeatureSelector(2, n_kappas=3, n_folds=2, rule="plateau", level=None),
     ]
 )
 def test_scikit_learns_checks(estimator, check):
