@@ -16,8 +16,8 @@ def curve():
 
 
 def test_a_large_ridge_on_the_list_does_not_empty_the_others(curve):
-    small = ImplicitRegressor(5, alpha=[1e-3, 1e-2], tol=1e-2, n_init=1).fit(*curve)
-    large = ImplicitRegressor(5, alpha=[1e-3, 1e-2, 1.0], tol=1e-2, n_init=1).fit(*curve)
+    small = ImplicitRegressor(alpha=[1e-3, 1e-2], tol=1e-2).fit(*curve)
+    large = ImplicitRegressor(alpha=[1e-3, 1e-2, 1.0], tol=1e-2).fit(*curve)
     assert large.cv_errors_[1.0] > 0.9  # C = 0, a line
     assert {alpha: large.cv_errors_[alpha] for alpha in small.cv_errors_} == small.cv_errors_
     assert large.alpha_ == small.alpha_
