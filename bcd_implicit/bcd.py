@@ -126,7 +126,7 @@ METHODS: dict[str, Method] = {
 
 
 def check_loop(method: Any, solver: Any, max_cycles: Any, tol: Any) -> tuple[str, str, int, float]:
-    """Return these arguments of :func:`solve`, or raise an error that names the bad one.
+    """Return these arguments of :func:`~bcd_implicit.solve`, or raise an error that names the bad one.
 
     Raises
     ------

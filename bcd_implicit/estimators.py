@@ -272,6 +272,9 @@ class _Trained(BaseEstimator):
 class ImplicitRegressor(MultiOutputMixin, RegressorMixin, _Trained):
     """Regression by an implicit model with squared loss, for one target or several.
 
+    The property ``feature_importances_``, for SelectFromModel and RFE, says how much predictions move with each input:
+    the root mean square of their derivatives over the samples, both in standard deviations.
+
     Parameters
     ----------
     n_hidden : int
@@ -327,7 +330,6 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, _Trained):
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Where X was a data frame.
-    feature_importances_ : ndarray of shape (n_features,)
 
     Examples
     --------
@@ -373,6 +375,9 @@ class ImplicitClassifier(ClassifierMixin, _Trained):
     The targets are 1 for a sample's class and -1 for the others (one column for two classes), as in
     scikit-learn's ``RidgeClassifier``; the class with the largest prediction is taken.
 
+    The property ``feature_importances_``, for SelectFromModel and RFE, says how much predictions move with each input:
+    the root mean square of their derivatives over the samples, both in standard deviations.
+
     Parameters
     ----------
     n_hidden : int
@@ -428,7 +433,6 @@ class ImplicitClassifier(ClassifierMixin, _Trained):
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Where X was a data frame.
-    feature_importances_ : ndarray of shape (n_features,)
     classes_ : ndarray of shape (n_classes,)
     """
 
