@@ -208,6 +208,7 @@ def test_bad_arguments_are_named(options, message):
         solve(random_problem((3, 4, 2, 30)), **options)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
 def test_convergence_is_not_claimed_while_a_block_is_unsolved():
     # Inputs far from zero relative to their spread: conic solvers do not get the block right, and it must show.

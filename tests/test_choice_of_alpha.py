@@ -15,6 +15,7 @@ def curve():
     return x, np.sin(4 * x[:, 0])
 
 
+@pytest.mark.slow
 def test_a_large_ridge_on_the_list_does_not_empty_the_others(curve):
     small = ImplicitRegressor(alpha=[1e-3, 1e-2], tol=1e-2).fit(*curve)
     large = ImplicitRegressor(alpha=[1e-3, 1e-2, 1.0], tol=1e-2).fit(*curve)

@@ -141,6 +141,7 @@ def test_classifier_without_weight_on_a_class_does_not_know_it():
         ImplicitClassifier().fit(X, np.zeros(150))
 
 
+@pytest.mark.slow
 def test_selector_keeps_names_of_what_matters():
     data = bi.datasets.make_column_sparse(
         n_samples=120, n_features=8, n_outputs=6, n_hidden=4, n_informative=2, noise=0.1, random_state=0
@@ -193,6 +194,7 @@ def test_warm_start_goes_on_where_the_last_fit_ended(table):
     assert regressor.model_.n_hidden == 5
 
 
+@pytest.mark.slow
 def test_warm_start_leaves_a_model_that_a_large_alpha_emptied():
     x = np.random.default_rng(0).uniform(-1, 1, (120, 1))
     y = np.sin(4 * x[:, 0])

@@ -50,6 +50,7 @@ def test_where_nothing_stands_out_the_next_step_still_gets_an_input():
     assert not empty.support_.any()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
 def test_numbers_of_any_type_are_numbers_and_texts_are_classes():
     settings = {"n_hidden": 2, "n_kappas": 6, "rule": "plateau", "level": None}

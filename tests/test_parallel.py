@@ -42,6 +42,7 @@ def test_any_number_of_jobs_gives_the_same_numbers(path, alone, n_jobs):
     assert_same(everything(path, n_jobs), alone)
 
 
+@pytest.mark.slow
 def test_threads_give_the_same_numbers(path, alone):
     with joblib.parallel_config("threading", n_jobs=2):
         assert_same(everything(path, None), alone)
@@ -61,6 +62,7 @@ def test_a_dask_cluster_of_two_processes_gives_the_same_numbers(path, alone):
             assert_same(everything(path, -1), alone)
 
 
+@pytest.mark.slow
 def test_seeds_in_parallel():
     options = {"n_hidden": 2, "n_kappas": 3, "noise": 0.5}
     two = [run_seeds("even", [0, 1], n_jobs=n, **options).drop(columns="seconds") for n in (1, 2)]

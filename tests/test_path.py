@@ -129,6 +129,7 @@ def test_inputs_without_a_part_are_not_selected_even_if_all_candidates_hold_them
     np.testing.assert_array_equal(polish(evidence, missing, 0.05), data.support)
 
 
+@pytest.mark.slow
 def test_data_without_any_signal_select_nothing():
     kept = 0
     for seed in range(10):
@@ -182,6 +183,7 @@ def test_score_tests_find_the_inputs_even_from_an_empty_path(problem, data):
     assert np.mean((chosen.model.predict(U) - Y) ** 2) < 0.5
 
 
+@pytest.mark.slow
 def test_an_input_of_weight_zero_stays_in_every_choice(data):
     never = int(np.flatnonzero(~data.support)[0])
     weights = np.ones(8)
