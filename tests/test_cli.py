@@ -18,14 +18,15 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from bcd_implicit import ConvergenceWarning, ImplicitModel, TrainingProblem, __version__, datasets, solve
+from bcd_implicit import ConvergenceWarning, ImplicitModel, Status, TrainingProblem, __version__, datasets, solve
 from bcd_implicit.cli import main
 from bcd_implicit.experiments import feature_selection
+from bcd_implicit.selection import Selection
 
 QUICK = ["--n-hidden", "3", "--max-cycles", "5"]
 REPORT_KEYS = {
     *("selected", "true", "exact", "f1", "kappa", "kappas", "n_selected", "test_r2", "seconds", "status"),
-    *("column_norms_learned", "column_norms_true"),
+    *("column_norms_learned", "column_norms_true", "changed_by_tests"),
 }
 
 
@@ -289,6 +290,22 @@ def test_warnings_of_a_path_become_one_line(here, monkeypatch):
         "Warning: 3 warnings that something ended short of its tolerance, so its numbers are approximate; "
         "the last: fit 2 fell short."
     ]
+
+
+def test_verdict_says_what_the_score_tests_changed():
+    """Else an input that the table says stays on the path, and that is not selected, has no reason."""
+    before = pd.DataFrame({"chosen": [False, True], "inputs": [["a", "b", "c"], ["a", "b"]]})
+    chosen = SimpleNamespace(support=np.array([True, False, True]), kappa=1.0, index=1, names=["a", "c"], table=before)
+    chosen.result = SimpleNamespace(status=Status.CONVERGED)
+    chosen.changed_by_tests = Selection.changed_by_tests.fget(chosen)
+    path = SimpleNamespace(kappas=np.ones(2), supports=np.ones((2, 3)), column_norms=np.ones((2, 3)))
+    run = feature_selection.FeatureSelection("t", path, chosen, None, None, 0.5, 1.0)
+    facts = "kappa 1: 2 of 3 inputs selected, test R2 0.500, 1 s"
+    assert feature_selection.verdict(run) == f"{facts}; score tests let in 1: c; score tests left out 1: b"
+    assert run.report["changed_by_tests"] == {"entered": ["c"], "left": ["b"]}
+    before["inputs"] = [["a", "b", "c"], ["a", "c"]]
+    chosen.changed_by_tests = Selection.changed_by_tests.fget(chosen)
+    assert feature_selection.verdict(run) == facts
 
 
 def test_summary_folds_the_inputs_that_do_not_matter():

@@ -26,6 +26,7 @@ from sklearn.model_selection import train_test_split
 from bcd_implicit import plots
 from bcd_implicit.data import Standardization, check_matrix, check_number, write_atomically
 from bcd_implicit.datasets import make_column_sparse, make_even
+from bcd_implicit.display import names_of
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.model import ImplicitModel
 from bcd_implicit.parallel import in_parallel
@@ -40,6 +41,7 @@ FAMILIES: dict[str, Callable[..., Any]] = {"column-sparse": make_column_sparse, 
 N_HIDDEN_GUESS = 10
 N_TEST = 1000
 MIN_TRAIN = 6  # three folds of two rows
+VERBS = {"entered": "let in", "left": "left out"}
 
 
 @dataclass(frozen=True)
@@ -78,12 +80,14 @@ class FeatureSelection:
         """What ``report.json`` holds.
 
         ``selected`` and ``true`` are indices for generated data and names for tables (``true`` null there);
-        ``kappas`` and ``n_selected`` run along the path.
+        ``changed_by_tests`` names what the score tests added to the choice and took from it; ``kappas`` and
+        ``n_selected`` run along the path.
         """
         chosen, synthetic = self.selection, self.true_norms is not None
         true = self.true_norms > 0 if self.true_norms is not None else None
         return {
             "selected": np.flatnonzero(chosen.support).tolist() if synthetic else chosen.names,
+            "changed_by_tests": chosen.changed_by_tests,
             "true": None if true is None else np.flatnonzero(true).tolist(),
             "exact": None if true is None else bool((chosen.support == true).all()),
             "f1": None if true is None else float(f1_score(true, chosen.support)),
@@ -390,11 +394,13 @@ def _leaves_at(path: PathResult, end: int) -> str:
 
 
 def verdict(run: FeatureSelection) -> str:
-    """One line: kappa, how many inputs, whether they are the true ones, and the test R2."""
+    """One line: kappa, how many inputs, whether they are the true ones, test R2, and what the score tests changed."""
     report, p = run.report, len(run.selection.support)
     words = [f"kappa {report['kappa']:.3g}: {len(report['selected'])} of {p} inputs selected"]
     if report["exact"] is not None:
         words.append("exactly the true ones" if report["exact"] else f"not the true set (F1 {report['f1']:.2f})")
     words.append(f"test R2 {run.test_r2:.3f}")
     words.append(f"{run.seconds:.0f} s")
-    return ", ".join(words)
+    changed = run.selection.changed_by_tests
+    tests = [f"; score tests {verb} {names_of(changed[how])}" for how, verb in VERBS.items() if changed[how]]
+    return ", ".join(words) + "".join(tests)
