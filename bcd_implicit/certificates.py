@@ -97,7 +97,7 @@ def _nothing(problem: TrainingProblem, it: Iterate) -> float:
     targets met exactly) would have no scale otherwise. The regularisation of (A, B) plays no part: at the point that
     a block starts from it may be large beyond all measure.
     """
-    return max(1e-3 * problem.mean_loss(it) + 1e-3 * problem.output_regularization(it), 1e-3 * problem.loss_of_zero)
+    return 1e-3 * max(problem.output_objective(it), problem.loss_of_zero)
 
 
 def _ratio(size: float, reference: float) -> float:
@@ -121,7 +121,7 @@ def output_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
     gap = 0.5 * float(np.sum(G * _divided(G, W @ W.T, ridge)))
     return Certificate(
         gap=gap,
-        scale=max(problem.mean_loss(it) + problem.output_regularization(it), problem.loss_of_zero),
+        scale=max(problem.output_objective(it), problem.loss_of_zero),
         kkt_residual=_ratio(float(np.linalg.norm(G)), float(np.linalg.norm(G_zero))),
         violation=0.0,
     )

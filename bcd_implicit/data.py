@@ -187,6 +187,18 @@ def _check_numeric_columns(name: str, table: pd.DataFrame) -> None:
             )
 
 
+def check_sizes(name: str, values: np.ndarray) -> None:
+    """Raise an error that names the array if its entries are so large that sums of squares would overflow.
+
+    Raises
+    ------
+    InvalidInputError
+        An entry is beyond 1e100.
+    """
+    if (largest := np.abs(values).max()) > LARGEST:
+        raise InvalidInputError(name, f"has entries as large as {largest:.1e}", "Scale its columns to about 1")
+
+
 def check_arrays(U: ArrayLike, Y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Turn inputs and targets with samples as rows into the paper's matrices with samples as columns.
 
@@ -208,10 +220,8 @@ def check_arrays(U: ArrayLike, Y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         See :func:`check_matrix`; also when U and Y differ in length. At least two samples are needed.
     """
     inputs, targets = check_matrix("U", U, min_rows=2), check_matrix("Y", Y, min_rows=2)
-    for name, values in (("U", inputs), ("Y", targets)):
-        largest = np.abs(values).max()
-        if largest > LARGEST:
-            raise InvalidInputError(name, f"has entries as large as {largest:.1e}", "Scale its columns to about 1")
+    check_sizes("U", inputs)
+    check_sizes("Y", targets)
     if len(inputs) != len(targets):
         raise InvalidInputError(
             "Y", f"has {len(targets)} samples but U has {len(inputs)}", "Give both the same rows in the same order"

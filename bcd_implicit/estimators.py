@@ -26,21 +26,21 @@ from bcd_implicit.activations import Activation
 from bcd_implicit.bcd import check_loop, solve
 from bcd_implicit.constraints.user import UserFunction
 from bcd_implicit.data import (
-    LARGEST,
     Standardization,
     check_flag,
     check_number,
     check_sample_weight,
+    check_sizes,
     column_names,
     parts,
 )
-from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice
+from bcd_implicit.errors import ConvergenceWarning, InvalidInputError
 from bcd_implicit.parallel import in_parallel, with_warnings
 from bcd_implicit.path import kappa_path
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.progress import Progress, between, show_progress
 from bcd_implicit.refits import Refit, cross_validate, has_faded
-from bcd_implicit.selection import DEFAULT_RULE, RULES
+from bcd_implicit.selection import DEFAULT_RULE, check_rule
 
 # What cross-validation chooses from.
 ALPHAS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -64,9 +64,8 @@ class _Standardised(NamedTuple):
         cls, X: np.ndarray, Y: np.ndarray, sample_weight: ArrayLike | None, with_mean: bool = True
     ) -> _Standardised:
         """Of X (m, p), Y (m, q) or (m,), and weights; divided by the spreads only unless ``with_mean``."""
-        for name, values in (("X", X), ("y", Y)):
-            if (largest := np.abs(values).max()) > LARGEST:
-                raise InvalidInputError(name, f"has entries as large as {largest:.1e}", "Scale its columns to about 1")
+        check_sizes("X", X)
+        check_sizes("y", Y)
         weight = check_sample_weight(sample_weight, len(X))
         rows = np.column_stack([X, Y]).astype(float)[weight > 0]
         rows, place = np.unique(rows, axis=0, return_inverse=True)
@@ -600,9 +599,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         if n_features is not None:
             check_number("n_features_to_select", n_features, 1, p, integer=True, remedy=remedy)
         check_number("min_features_to_select", least, 0, p, integer=True, remedy="Between 0 and all inputs")
-        check_choice("rule", self.rule, RULES)
-        if self.level is not None:
-            check_number("level", self.level, 0, 1, boundaries="neither", remedy="Choose a level such as 0.05, or None")
+        check_rule(self.rule, self.level)
         n_folds = check_number("n_folds", self.n_folds, 2, integer=True)
         targets, output_names = _numbers_or_indicators(targets, column_names(y))
         samples = _Standardised.merge(inputs, targets, sample_weight)

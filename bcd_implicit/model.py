@@ -109,12 +109,13 @@ class ImplicitModel:
         """
         if self.norm_inf() < 1:
             return np.ones(self.n_hidden)
-        if not self.is_well_posed():
+        radius = self.spectral_radius()
+        if radius >= 1:
             raise NotWellPosedError(
-                f"A: spectral radius of |A| is {self.spectral_radius():.6g} (||A||_inf = {self.norm_inf():.6g}), "
+                f"A: spectral radius of |A| is {radius:.6g} (||A||_inf = {self.norm_inf():.6g}), "
                 "not below 1, so an equilibrium need not exist. Scale A down, or train with norm_bound < 1."
             )
-        s = (1 + self.spectral_radius()) / 2
+        s = (1 + radius) / 2
         return np.linalg.solve(np.eye(self.n_hidden) - np.abs(self.A) / s, np.ones(self.n_hidden))
 
     def contraction(self) -> float:

@@ -17,7 +17,7 @@ import pandas as pd
 from bcd_implicit.bcd import METHODS, solve
 from bcd_implicit.data import check_number, random_generator
 from bcd_implicit.display import facts_table
-from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice
+from bcd_implicit.errors import ConvergenceWarning, InvalidInputError
 from bcd_implicit.parallel import in_parallel
 from bcd_implicit.penalties import column_norms
 from bcd_implicit.problem import Iterate, TrainingProblem
@@ -31,6 +31,7 @@ from bcd_implicit.selection import (
     Evidence,
     Selection,
     Settings,
+    check_rule,
     grow,
     polish,
 )
@@ -302,9 +303,7 @@ class PathResult:
         InvalidInputError
             An unknown rule, fewer samples than folds need, or more features than inputs.
         """
-        check_choice("rule", rule, RULES)
-        if level is not None:
-            level = check_number("level", level, 0, 1, boundaries="neither", remedy="Choose a level such as 0.05")
+        rule, level = check_rule(rule, level)
         generator = random_generator(random_state)
         if isinstance(random_state, np.random.Generator):
             random_state = int(generator.integers(2**31))  # scikit-learn's folds take a seed

@@ -468,12 +468,10 @@ def _norms(of: Any) -> tuple[np.ndarray, list[str] | None, str]:
     if isinstance(of, BcdResult):
         problem = of.problem
         return penalties.column_norms(problem.grouped(of.iterate)), problem.input_names, _norm_label(problem)
-    if isinstance(of, (ImplicitModel, Selection)):
-        model = _model(of)
-        return penalties.column_norms(model.B), model.input_names, _norm_label(None)
-    if not isinstance(of, (np.ndarray, list, tuple, pd.Series)):
-        _model(of)  # refused
-    return check_matrix("of", of, n_columns=1)[:, 0], None, _norm_label(None)
+    if isinstance(of, (np.ndarray, list, tuple, pd.Series)):
+        return check_matrix("of", of, n_columns=1)[:, 0], None, _norm_label(None)
+    model = _model(of)
+    return penalties.column_norms(model.B), model.input_names, _norm_label(None)
 
 
 def _norm_label(problem: TrainingProblem | None) -> str:

@@ -386,6 +386,10 @@ class TrainingProblem:
         """The ridge on C and D."""
         return 0.5 * self.ridge * float(np.sum(it.C**2) + np.sum(it.D**2))
 
+    def output_objective(self, it: Iterate) -> float:
+        """The loss and the ridge on C and D: what the output block can change."""
+        return self.mean_loss(it) + self.output_regularization(it)
+
     def hidden_regularization(self, it: Iterate) -> float:
         """The group lasso (penalty form) and the ridge on A and B."""
         return self.group_lasso.value(self.grouped(it)) + 0.5 * self.ridge_hidden * float(

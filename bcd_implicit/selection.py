@@ -20,8 +20,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import gammaln
 
+from bcd_implicit.data import check_number
 from bcd_implicit.display import facts_table, names_of
-from bcd_implicit.errors import BlockSolveError
+from bcd_implicit.errors import BlockSolveError, check_choice
 from bcd_implicit.model import ImplicitModel
 from bcd_implicit.parallel import in_parallel
 from bcd_implicit.problem import Iterate
@@ -431,3 +432,17 @@ RULES: dict[str, Rule] = {
     "stability": stability,
 }
 DEFAULT_RULE = "min"
+
+
+def check_rule(rule: Any, level: Any) -> tuple[str, float | None]:
+    """Return these arguments of :meth:`~bcd_implicit.PathResult.select`, or raise an error that names the bad one.
+
+    Raises
+    ------
+    InvalidInputError
+        An unknown rule, or a level that is not between 0 and 1.
+    """
+    check_choice("rule", rule, RULES)
+    if level is not None:
+        level = check_number("level", level, 0, 1, boundaries="neither", remedy="Choose a level such as 0.05, or None")
+    return rule, level

@@ -90,7 +90,8 @@ class Block:
         and violates nothing.
         """
         sizes = self.problem.in_spreads(it)
-        highest = self.objective(it) + 1e-2 * tol * abs(self.objective(it))
+        objective = self.objective(it)
+        highest = objective + 1e-2 * tol * abs(objective)
         allowed = {name: max(violation, 1e-9) for name, violation in self.user_violations(it).items()}
         for letter in sorted(self.user_terms.letters):
             size = np.abs(sizes[letter])
@@ -105,7 +106,7 @@ class Block:
 
     def size(self) -> float:
         """What a tolerance is relative to before a certificate is known: the loss and its ridge at the start."""
-        return self.problem.mean_loss(self.it) + self.problem.output_regularization(self.it)
+        return self.problem.output_objective(self.it)
 
     def solve_native(self, tol: float, met: Callable[[Iterate], bool]) -> tuple[Iterate, bool, Mapping[str, object]]:
         """Solve without CVXPY, ignoring the user's constraints.

@@ -427,6 +427,11 @@ READY_MADE: dict[str, Callable[..., ReadyMade]] = {
 }  # fmt: skip
 
 
+def argument_names(made_by: Callable[..., ReadyMade]) -> str:
+    """The names of the arguments of a ready-made constraint, for messages."""
+    return ", ".join(inspect.signature(made_by).parameters)
+
+
 def from_text(text: str) -> ReadyMade:
     """The ready-made constraint that a text such as "box(B, lower=0, upper=0.5)" stands for. Nothing is evaluated.
 
@@ -451,7 +456,7 @@ def from_text(text: str) -> ReadyMade:
         call = ast.parse(text.strip(), mode="eval").body
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name) or call.func.id not in READY_MADE:
             raise ValueError("no ready-made constraint")
-        known = f"Its arguments are {', '.join(inspect.signature(READY_MADE[call.func.id]).parameters)}"
+        known = f"Its arguments are {argument_names(READY_MADE[call.func.id])}"
         named: dict[Any, Any] = {k.arg: value(k.value) for k in call.keywords}
         return READY_MADE[call.func.id](*map(value, call.args), **named)
     except InvalidInputError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -13,7 +12,7 @@ import cvxpy as cp
 import numpy as np
 from cvxpy.constraints.constraint import Constraint
 
-from bcd_implicit.constraints.ready_made import READY_MADE
+from bcd_implicit.constraints.ready_made import READY_MADE, argument_names
 from bcd_implicit.errors import ConstraintError
 
 UserFunction = Callable[[Mapping[str, cp.Expression]], Any]
@@ -190,8 +189,7 @@ def _check_function(
         kind = type(function).__name__
         raise ConstraintError(where, f"is a {kind}", 'Pass a function such as lambda v: v["A"] >= 0')
     if function in READY_MADE.values():
-        arguments = ", ".join(inspect.signature(function).parameters)
-        raise ConstraintError(where, "is not called", f"Call it with its arguments ({arguments})")
+        raise ConstraintError(where, "is not called", f"Call it with its arguments ({argument_names(function)})")
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Forming a nonconvex expression")  # it becomes an error below

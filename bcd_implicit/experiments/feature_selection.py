@@ -401,6 +401,6 @@ def verdict(run: FeatureSelection) -> str:
         words.append("exactly the true ones" if report["exact"] else f"not the true set (F1 {report['f1']:.2f})")
     words.append(f"test R2 {run.test_r2:.3f}")
     words.append(f"{run.seconds:.0f} s")
-    changed = run.selection.changed_by_tests
+    changed = report["changed_by_tests"]
     tests = [f"; score tests {verb} {names_of(changed[how])}" for how, verb in VERBS.items() if changed[how]]
     return ", ".join(words) + "".join(tests)
