@@ -1,9 +1,8 @@
 """Implicit models trained by block-coordinate descent in certified convex subproblems."""
 
 from bcd_implicit import constraints, datasets, plots
-from bcd_implicit.activations import ACTIVATIONS, Activation
-from bcd_implicit.bcd import METHODS, solve
-from bcd_implicit.blocks import BLOCKS, block_problem, solve_block
+from bcd_implicit.blocks import BLOCKS, BlockSolution, block_problem, solve_block
+from bcd_implicit.blocks.solvers import SOLVERS
 from bcd_implicit.certificates import Certificate
 from bcd_implicit.errors import (
     BcdError,
@@ -14,13 +13,13 @@ from bcd_implicit.errors import (
     NotWellPosedError,
 )
 from bcd_implicit.estimators import ImplicitClassifier, ImplicitFeatureSelector, ImplicitRegressor
-from bcd_implicit.losses import LOSSES, Loss
 from bcd_implicit.model import ImplicitModel
-from bcd_implicit.path import PathResult, kappa_path
+from bcd_implicit.old_paths import keep_old_paths
 from bcd_implicit.problem import Iterate, TrainingProblem
-from bcd_implicit.result import BcdResult, BlockSolution, Status
-from bcd_implicit.selection import Selection
-from bcd_implicit.solvers import SOLVERS
+from bcd_implicit.selection import PathResult, Selection, kappa_path, reference_kappa
+from bcd_implicit.terms.activations import ACTIVATIONS, Activation
+from bcd_implicit.terms.losses import LOSSES, Loss
+from bcd_implicit.training import METHODS, BcdResult, Status, solve
 
 __version__ = "0.1.0"
 
@@ -55,6 +54,14 @@ __all__ = [
     "datasets",
     "kappa_path",
     "plots",
+    "reference_kappa",
     "solve",
     "solve_block",
 ]
+
+keep_old_paths(globals())
+
+
+def __dir__() -> list[str]:
+    # Without it the rooms of the package, errors and support among them, would stand among the public names.
+    return sorted(__all__)

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import sklearn.datasets
 
-from bcd_implicit.data import check_number, random_generator
 from bcd_implicit.errors import InvalidInputError
-from bcd_implicit.model import ImplicitModel
+from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.support.checks import check_number, random_generator
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from sklearn.preprocessing import scale
 
 import bcd_implicit as bi
 from bcd_implicit.datasets import make_column_sparse
-from bcd_implicit.parallel import in_parallel
+from bcd_implicit.support.parallel import in_parallel
 
 FAMILIES = ["noise 2", "50 samples", "friedman1, 200 samples, 15 inputs"]
 

@@ -28,7 +28,7 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 import bcd_implicit as bi
-from bcd_implicit.path import reference_kappa
+from bcd_implicit.selection.walk import reference_kappa
 
 Size = tuple[int, int, int, int]
 SIZES: list[Size] = [(5, 20, 10, 200), (10, 50, 100, 400), (20, 50, 100, 400), (50, 50, 100, 1000)]

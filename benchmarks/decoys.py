@@ -23,8 +23,8 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 
 import bcd_implicit as bi
-from bcd_implicit.data import Standardization
-from bcd_implicit.parallel import in_parallel
+from bcd_implicit.model.standardization import Standardization
+from bcd_implicit.support.parallel import in_parallel
 
 
 def run(seed: int) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from bcd_implicit.estimators import ImplicitClassifier, ImplicitRegressor
-from bcd_implicit.parallel import in_parallel
+from bcd_implicit.support.parallel import in_parallel
 
 PENALTIES = np.geomspace(1e-2, 1e4, 31)
 TABLES: dict[str, Any] = {

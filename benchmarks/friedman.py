@@ -16,7 +16,7 @@ from sklearn.metrics import r2_score
 from sklearn.neural_network import MLPRegressor
 
 import bcd_implicit as bi
-from bcd_implicit.data import Standardization
+from bcd_implicit.model.standardization import Standardization
 
 
 def fit_implicit(U, y, seed):

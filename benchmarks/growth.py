@@ -39,7 +39,7 @@ def megabytes() -> float:
 def point(n: int, p: int, q: int, m: int, method: str) -> dict:
     """One measurement, in this process."""
     import bcd_implicit as bi
-    from bcd_implicit.path import reference_kappa
+    from bcd_implicit.selection.walk import reference_kappa
 
     bi.solve(bi.TrainingProblem(np.eye(4), np.arange(4.0), 1), method, max_cycles=2)  # everything imported and warm
     imports = megabytes()

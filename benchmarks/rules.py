@@ -21,9 +21,11 @@ from rich.table import Table
 from sklearn.datasets import make_friedman1
 
 import bcd_implicit as bi
-from bcd_implicit.parallel import in_parallel
-from bcd_implicit.path import RIDGE_FACTORS
-from bcd_implicit.selection import RULES, Evidence, Settings, polish
+from bcd_implicit.selection.adjustment import polish
+from bcd_implicit.selection.choose import RIDGE_FACTORS
+from bcd_implicit.selection.evidence import Evidence, Settings
+from bcd_implicit.selection.rules import RULES
+from bcd_implicit.support.parallel import in_parallel
 
 FAMILIES: dict[str, dict[str, Any]] = {
     "noise 0": {},

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from bcd_implicit import InvalidInputError, datasets
-from bcd_implicit.penalties import column_norms
+from bcd_implicit.terms.penalties import column_norms
 
 SMALL = {"n_samples": 300, "n_features": 12, "n_outputs": 7, "n_hidden": 6, "n_informative": 4}
 FAMILIES = [datasets.make_column_sparse, datasets.make_even]

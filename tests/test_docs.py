@@ -9,8 +9,8 @@ from unittest import mock
 import pytest
 
 from bcd_implicit import ACTIVATIONS, BLOCKS, METHODS
-from bcd_implicit.groups import GROUP_NORMS
-from bcd_implicit.selection import RULES
+from bcd_implicit.selection.rules import RULES
+from bcd_implicit.terms.group_norms import GROUP_NORMS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

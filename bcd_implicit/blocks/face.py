@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bcd_implicit.groups import Facet
-from bcd_implicit.problem import TrainingProblem
+from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.terms.group_norms import Facet
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 import cvxpy as cp
 import numpy as np
 
+from bcd_implicit.blocks.solvers import SOLVERS, run_solver
 from bcd_implicit.constraints.user import BlockVariables, terms_at, user_terms
 from bcd_implicit.errors import BlockSolveError
-from bcd_implicit.problem import Iterate, TrainingProblem
-from bcd_implicit.solvers import SOLVERS, run_solver
+from bcd_implicit.problem.iterate import Iterate
+from bcd_implicit.problem.training_problem import TrainingProblem
 
 # Starts that violate nothing by more than this stay as they are.
 NO_VIOLATION = 1e-9

@@ -14,9 +14,10 @@ import numpy as np
 
 from bcd_implicit.blocks.matrices import MatricesBlock, centred_regressors
 from bcd_implicit.blocks.newton_direction import Solve, row_layout, solve_by_rows
-from bcd_implicit.certificates import hidden_certificate
-from bcd_implicit.data import parts
-from bcd_implicit.problem import Iterate, TrainingProblem
+from bcd_implicit.certificates.hidden import hidden_certificate
+from bcd_implicit.problem.iterate import Iterate
+from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.support.parts import parts
 
 
 class _FenchelFit:

@@ -14,14 +14,16 @@ from bcd_implicit.blocks.base import Block
 from bcd_implicit.blocks.face import Terms
 from bcd_implicit.blocks.feasibility import grouped_variable, own_constraints
 from bcd_implicit.blocks.proximal_newton import Smooth, minimise
-from bcd_implicit.problem import Iterate, TrainingProblem
+from bcd_implicit.problem import statistics
+from bcd_implicit.problem.iterate import Iterate
+from bcd_implicit.problem.training_problem import TrainingProblem
 
 
 def _means(problem: TrainingProblem, X: np.ndarray) -> np.ndarray:
     """What :func:`centred_regressors` subtracts, shape (n + p,)."""
     if not problem.fit_intercept:
         return np.zeros(problem.n_hidden + problem.n_inputs)
-    return np.concatenate([problem.mean(X), problem.mean(problem.U)])
+    return np.concatenate([statistics.mean(X, problem.shares), statistics.mean(problem.U, problem.shares)])
 
 
 def centred_regressors(problem: TrainingProblem, X: np.ndarray) -> np.ndarray:

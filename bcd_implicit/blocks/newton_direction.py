@@ -28,7 +28,6 @@ LARGEST_SYSTEM = 20_000_000
 ACCURACY, LEAST_STEPS, MOST_STEPS = 0.03, 4, 200
 # The calls of one step, in floating-point operations; and how many steps the preconditioner may cost at most.
 STEP_OVERHEAD, DEAREST_PRECONDITIONER = 1e6, 20
-
 # Solves for right-hand sides of shape (k, n, P).
 Solve = Callable[[np.ndarray], np.ndarray]
 

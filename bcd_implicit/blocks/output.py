@@ -14,7 +14,8 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from bcd_implicit.blocks.base import Block
-from bcd_implicit.certificates import output_certificate
+from bcd_implicit.certificates.output import output_certificate
+from bcd_implicit.problem import statistics
 
 # Without a ridge collinear regressors leave the scaled Gram matrix singular: this much is added to its unit diagonal.
 # What that and rounding leave of the error, the next refinement takes.
@@ -64,7 +65,7 @@ class OutputBlock(Block):
         problem = self.problem
         W = np.vstack([self.it.X, problem.U]) if problem.D_is_output else self.it.X
         if problem.fit_intercept:
-            W = W - problem.mean(W)[:, None]
+            W = W - statistics.mean(W, problem.shares)[:, None]
         W = W * np.sqrt(problem.shares)
         # To unit diagonal, so that inputs of any scale are alike; regressors that are zero stay out.
         unit = np.sqrt(np.einsum("ij,ij->i", W, W) + problem.ridge)
@@ -95,14 +96,14 @@ class OutputBlock(Block):
         for _ in range(REFINEMENTS):
             residual = problem.prediction(it) - problem.Y
             if problem.fit_intercept:
-                residual -= problem.mean(residual)[:, None]
+                residual -= statistics.mean(residual, problem.shares)[:, None]
             residual *= roots
             CD = CD - inverse(residual @ W.T + problem.ridge * CD)
             it = it.replace(C=CD[:, :n])
             if not problem.stacked:
                 it = it.replace(D=CD[:, n:] if problem.pass_through else np.zeros_like(it.D))
             if problem.fit_intercept:
-                it = it.replace(d=it.d + problem.mean(problem.Y - problem.prediction(it)))
+                it = it.replace(d=it.d + statistics.mean(problem.Y - problem.prediction(it), problem.shares))
             if met(it):
                 return it, True, {}
         return it, False, {}

@@ -14,8 +14,8 @@ import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.blocks.base import Block
-from bcd_implicit.certificates import state_certificate
-from bcd_implicit.data import parts
+from bcd_implicit.certificates.state import state_certificate
+from bcd_implicit.support.parts import parts
 
 # Newton steps of a sample, halvings of a step, and how often the aim is lowered when the certificate asks for more.
 MAX_STEPS, HALVINGS, MAX_AIMS = 100, 12, 4

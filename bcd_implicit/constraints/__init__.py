@@ -15,25 +15,19 @@ inequality is nonnegative: relaxing that bound by a small t lowers the block's o
 For ``left == right``, adding t to the right side lowers it by the value times t, of either sign.
 """
 
-from bcd_implicit.constraints.ready_made import (
-    READY_MADE,
-    ReadyMade,
-    banded,
-    box,
+from bcd_implicit.constraints.by_name import READY_MADE, from_text
+from bcd_implicit.constraints.entries import box, fixed_entries, nonnegative, nonpositive
+from bcd_implicit.constraints.norms import (
     column_norm_bound,
     convex_state,
-    feedforward,
-    fixed_entries,
-    from_text,
     l1_bound,
     l1_penalty,
-    nonnegative,
-    nonpositive,
     nuclear_norm_bound,
     row_norm_bound,
     spectral_norm_bound,
-    symmetric,
 )
+from bcd_implicit.constraints.patterns import banded, feedforward, symmetric
+from bcd_implicit.constraints.ready_made import ReadyMade
 
 __all__ = [
     "READY_MADE",

@@ -1,1 +1,1 @@
-"""Experiments, end to end."""
+"""The experiments of the papers, end to end."""

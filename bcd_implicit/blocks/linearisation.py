@@ -1,0 +1,138 @@
+"""The equilibrium linearised: how the outputs respond to a change of (A, B, b), and the quadratic that comes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from bcd_implicit.blocks.matrices import centred_regressors
+from bcd_implicit.problem.iterate import Iterate
+from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.support.parts import LARGEST_KEPT, parts
+
+
+class Linearisation:
+    """The outputs' first-order response to a change dT of (A | B | b), and the quadratic that comes of it.
+
+    The inputs are centred as in the hidden block. C = QR reduces the outputs to at most n: only
+    J_k = R N_k, shape (min(q, n), n), is ever formed, for as many samples at a time as fit into the cache.
+
+    Attributes
+    ----------
+    roots : ndarray of shape (m,)
+        Roots of the samples' weights.
+    W : ndarray of shape (P, m)
+        The regressors, times the roots.
+    H : ndarray of shape (P, P)
+        W W'.
+    residual : ndarray of shape (min(q, n), m)
+        Q'(y - prediction), times the roots.
+    k : ndarray of shape (n, P)
+        Minus the gradient at dT = 0.
+    constant : float
+        The loss at dT = 0.
+    row_curvature : ndarray of shape (n,)
+        Diagonal of the mean of N_k'C'C N_k over samples, and ``mean_curvature`` its mean.
+    curvature : ndarray of shape (P,)
+        The diagonal of K, averaged over rows.
+    kept : ndarray of shape (min(q, n), n, m) or None
+        J_k for all samples, where memory holds them.
+    """
+
+    def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
+        self.A, self.n_samples, self.stacked = it.A, problem.n_samples, problem.stacked
+        self.roots = np.sqrt(problem.shares)
+        self.slopes = problem.activation.derivative(problem.preactivation(it))
+        self.Q, self.R = np.linalg.qr(it.C)
+        residual = (problem.Y - problem.prediction(it)) * self.roots
+        self.residual, self.constant = self.Q.T @ residual, 0.5 * float(np.sum(residual**2))
+        self.W = centred_regressors(problem, it.X)
+        self.W *= self.roots
+        self.H = self.W @ self.W.T
+        self.kept: np.ndarray | None = None
+        self.n_products = 0
+        self._columns, self._gram = np.zeros(0, dtype=int), np.zeros((0, len(self.A), 0, len(self.A)))
+        if self.R.size * self.n_samples <= LARGEST_KEPT:
+            kept = np.empty((*self.R.shape, self.n_samples))
+            for part, J in self._sensitivity_parts():
+                kept[:, :, part] = J
+            self.kept = kept
+        pulled, squares = np.empty_like(self.slopes), np.empty_like(self.slopes)
+        for part, J in self._sensitivity_parts():
+            pulled[:, part] = np.einsum("rnk,rk->nk", J, self.residual[:, part])
+            squares[:, part] = np.einsum("rnk,rnk->nk", J, J)
+        self.row_curvature = squares @ problem.shares
+        self.mean_curvature = float(self.row_curvature.mean())
+        self.curvature = self.W**2 @ squares.mean(axis=0)
+        if self.stacked:
+            pulled = np.vstack([pulled, residual])
+            self.row_curvature = np.concatenate([self.row_curvature, np.ones(problem.n_outputs)])
+            self.curvature = np.maximum(self.curvature, np.diag(self.H))
+        self.k = pulled @ self.W.T
+
+    def _sensitivities(self, part: slice) -> np.ndarray:
+        """J_k = R (I - D_k A)^-1 D_k for some samples: shape (min(q, n), n, samples)."""
+        slopes = self.slopes.T[part]
+        transposed = np.eye(len(self.A)) - self.A.T * slopes[:, None, :]  # (I - D_k A)' = I - A' D_k
+        solved = np.linalg.solve(transposed, np.broadcast_to(self.R.T, (len(slopes), *self.R.T.shape)))
+        return (solved * slopes[:, :, None]).transpose(2, 1, 0)
+
+    def _sensitivity_parts(self) -> Iterator[tuple[slice, np.ndarray]]:
+        n = len(self.A)
+        for part in parts(self.n_samples, n**2 if self.kept is None else n + self.R.size):
+            yield part, self._sensitivities(part) if self.kept is None else self.kept[:, :, part]
+
+    def product(self, V: np.ndarray, mu: float) -> np.ndarray:
+        """The quadratic's Hessian times V, both of shape (n, P)."""
+        if self.multiplies_by_gram:  # never when stacked
+            image = self._gram.reshape(V.size, V.size) @ V.ravel(order="F")
+            return image.reshape(V.shape, order="F") + mu * (V @ self.H)
+        self.n_products += 1
+        image, n = np.zeros_like(V), len(self.A)
+        for part, J in self._sensitivity_parts():
+            W = self.W[:, part]
+            Z = V @ W
+            change, outputs = np.einsum("rnk,nk->rk", J, Z[:n]), Z[n:]
+            if self.stacked:  # the outputs change by Q change + outputs
+                image[n:] += (self.Q @ change + outputs) @ W.T
+                change += self.Q.T @ outputs
+            image[:n] += np.einsum("rnk,rk->nk", J, change) @ W.T
+        image[:n] += mu * (V[:n] @ self.H)
+        return image
+
+    @property
+    def multiplies_by_gram(self) -> bool:
+        """Whether the Gram matrix is at hand as a whole, and the shorter way."""
+        return len(self._columns) == len(self.W) and self.k.size <= 2 * self.n_samples
+
+    def gram(self, columns: np.ndarray, mu: float) -> np.ndarray:
+        """K on some columns of dT: shape (columns, n, columns, n). The last one is kept, and serves fewer columns."""
+        if not self.has_gram(columns):
+            self._columns, self._gram = columns, self._form_gram(columns)
+        place, i = np.searchsorted(self._columns, columns), np.arange(len(self.A))
+        K = self._gram[place][:, :, place]
+        K[:, i, :, i] += mu * self.H[np.ix_(columns, columns)]
+        return K
+
+    def has_gram(self, columns: np.ndarray) -> bool:
+        """Whether K on these columns is at hand."""
+        return bool(np.isin(columns, self._columns).all())
+
+    def _form_gram(self, columns: np.ndarray) -> np.ndarray:
+        """sum_k (w_k w_k') kron (J_k'J_k), shape (columns, n, columns, n)."""
+        n, W = len(self.A), self.W[columns]
+        # Both factors are symmetric: a quarter of the products will do.
+        first, second = np.triu_indices(len(W))
+        above = np.triu_indices(n)
+        quarter = np.zeros((len(first), len(above[0])))
+        for whole, J in self._sensitivity_parts():
+            G = (J.transpose(2, 1, 0) @ J.transpose(2, 0, 1))[:, above[0], above[1]]
+            for part in parts(len(G), len(first)):
+                samples = slice(whole.start + part.start, whole.start + part.stop)
+                quarter += (W[first, samples] * W[second, samples]) @ G[part]
+        half = np.empty((len(first), n, n))
+        half[:, above[0], above[1]] = half[:, above[1], above[0]] = quarter
+        K = np.empty((len(W), len(W), n, n))
+        K[first, second] = K[second, first] = half
+        return np.ascontiguousarray(K.transpose(0, 2, 1, 3))

@@ -1,0 +1,71 @@
+"""What the solve of a block returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from bcd_implicit.certificates.certificate import Certificate
+from bcd_implicit.problem.iterate import Iterate
+
+# A user's own constraints cannot be repaired as ours are: a point that violates one by more is not accepted.
+USER_VIOLATION = 1e-6
+# Without a gap the residual must do; it is relative to the gradient at zero and falls with the gap's square root.
+FAIR_RESIDUAL = 1e-3
+
+
+@dataclass(frozen=True)
+class BlockSolution:
+    """One block, solved.
+
+    Attributes
+    ----------
+    block, solver : str
+    status : str
+        The solver's own word. What counts is the certificate.
+    iterate : Iterate
+        The point with the block's variables exchanged, feasible.
+    objective : float
+        The block's objective there, from NumPy.
+    certificate : Certificate
+        Gap, residual and violation recomputed from the data.
+    dual_values : mapping
+        By constraint: "norm_bound" (one a row of A), "group_lasso" (constraint form), and the user's by name, for which
+        a conic solver gives CVXPY's: an array, or a list of them where a function returns several constraints. Signs
+        and units as in :mod:`bcd_implicit.constraints`.
+    seconds : float
+        Building, compiling and solving.
+    """
+
+    block: str
+    solver: str
+    status: str
+    iterate: Iterate
+    objective: float
+    certificate: Certificate
+    dual_values: Mapping[str, Any]
+    seconds: float
+
+    def __repr__(self) -> str:
+        return (
+            f"BlockSolution(block={self.block!r}, solver={self.solver!r}, status={self.status!r}, "
+            f"objective={self.objective:.6g}, certificate={self.certificate}, seconds={self.seconds:.3g})"
+        )
+
+    @property
+    def feasible(self) -> bool:
+        """Whether no constraint is violated by more than 1e-6."""
+        return self.certificate.violation <= USER_VIOLATION
+
+    @property
+    def rank(self) -> tuple[float, bool, float]:
+        """Smaller is better: by the gap; where none is known, a feasible point is, and then the lower objective."""
+        return self.certificate.relative_gap, not self.feasible, self.objective
+
+    def meets(self, tol: float) -> bool:
+        """Whether the certificate holds to the tolerance, or none is known and the solver reports an optimum."""
+        if self.certificate.known:
+            return self.certificate.holds(tol)
+        residual = self.certificate.kkt_residual
+        return self.status == "optimal" and self.feasible and (residual <= FAIR_RESIDUAL or residual == float("inf"))

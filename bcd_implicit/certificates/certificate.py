@@ -1,0 +1,85 @@
+"""What is known of a block's point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bcd_implicit.problem.iterate import Iterate
+from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.support.display import facts_table, known
+
+# An objective below this is zero: its gap is measured by it.
+SMALLEST = 1e-100
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What is known of a block's point.
+
+    Attributes
+    ----------
+    gap : float
+        Upper bound on objective - optimum of this block; ``inf`` where none is known: a user's term acts on
+        the block, or an input is free of every penalty and constraint (kappa or its group's weight is 0, and so is a
+        ridge on its column).
+    scale : float
+        The size of the objective that makes the gap relative.
+    kkt_residual : float
+        Norm of the proximal-gradient step, relative to the gradient at zero; ``inf`` where unknown.
+    violation : float
+        Largest violation of a constraint, in the constraint's own units.
+    """
+
+    gap: float
+    scale: float
+    kkt_residual: float
+    violation: float
+
+    @property
+    def relative_gap(self) -> float:
+        """Gap / scale; 0 for a gap of 0."""
+        return 0.0 if self.gap <= 0 else self.gap / max(self.scale, SMALLEST) if self.scale > 0 else np.inf
+
+    @property
+    def known(self) -> bool:
+        """Whether a gap could be computed."""
+        return bool(np.isfinite(self.gap))
+
+    def holds(self, tol: float) -> bool:
+        """Whether the point is optimal for the block to the relative tolerance and feasible to 1e-8."""
+        return self.relative_gap <= tol and self.violation <= 1e-8
+
+    def __repr__(self) -> str:
+        return (
+            f"Certificate(relative_gap={self.relative_gap:.2e}, kkt_residual={self.kkt_residual:.2e}, "
+            f"violation={self.violation:.2e})"
+        )
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """The numbers in words."""
+        return {
+            "relative gap": known(self.relative_gap),
+            "KKT residual": known(self.kkt_residual),
+            "violation": f"{self.violation:.2e}",
+        }
+
+    def _repr_html_(self) -> str:
+        return facts_table("Certificate", self.facts | {"gap": known(self.gap), "scale": f"{self.scale:.2e}"})
+
+
+def nothing(problem: TrainingProblem, it: Iterate) -> float:
+    """A floor for scales: a thousandth of the loss with its ridge, or of the loss of predicting zero.
+
+    Where a block's own part is below that, the gap is measured by it: a block that has nothing to do (X = 0, or
+    targets met exactly) would have no scale otherwise. The regularisation of (A, B) plays no part: at the point that
+    a block starts from it may be large beyond all measure.
+    """
+    return 1e-3 * max(problem.output_objective(it), problem.loss_of_zero)
+
+
+def ratio(size: float, reference: float) -> float:
+    """Size / reference; 0 for 0 / 0."""
+    return size / reference if reference > 0 else (0.0 if size == 0 else np.inf)

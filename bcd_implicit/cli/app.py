@@ -1,0 +1,55 @@
+# ruff: noqa: D301 (click's mark for "do not wrap" is a real backspace, so these docstrings are not raw)
+"""The command line: demo, fit, predict, check, select.
+
+Exit status: 0 done, 1 the work could not be finished (or ``check`` found a model that is not well-posed),
+2 bad input, with one line that says which.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import click
+
+import bcd_implicit as bi
+from bcd_implicit.cli.check import check
+from bcd_implicit.cli.console import fail, print_warning
+from bcd_implicit.cli.demo import demo
+from bcd_implicit.cli.fit import fit
+from bcd_implicit.cli.predict import predict
+from bcd_implicit.cli.select import select
+
+
+class _Commands(click.Group):
+    """Turns this package's errors into one line and an exit status."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", bi.ConvergenceWarning)
+                warnings.showwarning = print_warning  # type: ignore[assignment]
+                return super().invoke(ctx)
+        except bi.InvalidInputError as error:
+            fail(error, 2)
+        except bi.BcdError as error:
+            fail(error, 1)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(bi.__version__)
+def main() -> None:
+    """Implicit models, x = phi(Ax + Bu + b), y = Cx + Du + d, trained by block-coordinate descent.
+
+    \b
+    Examples:
+      bcd-implicit demo
+      bcd-implicit fit data.csv --target y --model m.npz
+      bcd-implicit predict m.npz new.csv --output predictions.csv
+      bcd-implicit check m.npz
+      bcd-implicit select data.csv --target y --output selection
+    """
+
+
+for command in (demo, fit, predict, check, select):
+    main.add_command(command)

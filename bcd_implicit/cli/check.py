@@ -1,0 +1,50 @@
+# ruff: noqa: D301 (click's mark for "do not wrap" is a real backspace, so these docstrings are not raw)
+"""``bcd-implicit check``: a model's norms, margin and Picard bound."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+
+import click
+
+import bcd_implicit as bi
+from bcd_implicit.cli.console import print_facts
+from bcd_implicit.terms.penalties import column_norms
+
+
+@click.command()
+@click.argument("model_path", metavar="MODEL", type=click.Path(path_type=Path))
+def check(model_path: Path) -> None:
+    """Print a model's norms, margin and Picard bound. The exit status is 1 when it is not well-posed.
+
+    \b
+    Example:
+      bcd-implicit check m.npz
+    """
+    model = bi.ImplicitModel.load(model_path)
+    norm, radius, well_posed = model.norm_inf(), model.spectral_radius(), model.is_well_posed()
+    facts = {
+        "hidden features, inputs, outputs": f"{model.n_hidden}, {model.B.shape[1]}, {len(model.C)}",
+        "activation": model.activation.name,
+        "||A||_inf": f"{norm:.6g}",
+        "margin 1 - ||A||_inf": f"{1 - norm:.6g}",
+        "spectral radius of |A|": f"{radius:.6g}",
+    }
+    if well_posed:
+        factor = model.contraction()
+        facts["Picard: error after a step"] = f"at most {factor:.4g} of the error before" if factor else "none: A = 0"
+        facts["Picard: bound on the error"] = f"{factor / (1 - factor):.4g} x last change" if factor else "0"
+        facts["Picard: steps for 6 digits"] = str(math.ceil(math.log(1e-6) / math.log(factor))) if factor else "1"
+    used = column_norms(model.B) > 0
+    facts["inputs used in B"] = f"{int(used.sum())} of {len(used)}"
+    facts["well-posed"] = (
+        "yes: ||A||_inf < 1"
+        if norm < 1
+        else "yes, by the Perron-Frobenius test only"
+        if well_posed
+        else "NO: the spectral radius of |A| is 1 or more, so an equilibrium need not exist"
+    )
+    print_facts(str(model_path), facts)
+    sys.exit(0 if well_posed else 1)

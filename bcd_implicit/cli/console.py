@@ -1,0 +1,88 @@
+"""What the commands print, and how they end."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table as RichTable
+
+import bcd_implicit as bi
+from bcd_implicit.experiments import report
+from bcd_implicit.experiments.feature_selection import FeatureSelection
+from bcd_implicit.support.files import write_atomically
+
+# Without markup: names of files and columns may hold square brackets.
+console = Console(markup=False, highlight=False)
+notes = Console(markup=False, highlight=False, stderr=True)
+
+
+def fail(error: Exception, code: int) -> None:
+    """End with the error in one line."""
+    click.echo(f"Error: {' '.join(str(error).split())}", err=True)
+    sys.exit(code)
+
+
+def print_warning(message: Warning | str, category: type[Warning], *rest: Any) -> None:
+    """A warning in one line, on standard error."""
+    notes.print(f"Warning: {message}", soft_wrap=True)
+
+
+@contextmanager
+def one_warning() -> Iterator[None]:
+    """One line in place of the many warnings of a long run."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", bi.ConvergenceWarning)
+        yield
+    stops = [w for w in caught if issubclass(w.category, bi.ConvergenceWarning)]
+    for other in caught:
+        if other not in stops:
+            warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+    if len(stops) > 1:
+        print_warning(
+            f"{len(stops)} warnings that something ended short of its tolerance, so its numbers are approximate; "
+            f"the last: {stops[-1].message}",
+            bi.ConvergenceWarning,
+        )
+    elif stops:
+        print_warning(stops[0].message, bi.ConvergenceWarning)
+
+
+def check_writable(directory: Path) -> None:
+    """Make the folder before the long work, not after it."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        write_atomically(directory / ".writable", lambda file: None).unlink()
+    except OSError as error:
+        raise bi.InvalidInputError(
+            "output", f"{directory} cannot be written to ({error.strerror})", "Choose another folder"
+        ) from None
+
+
+def present(run: FeatureSelection, output: Path, stem: str = "") -> None:
+    """Print a run of the experiment and write its files."""
+    console.print(run.title, soft_wrap=True)
+    console.print(report.summary(run))
+    console.print(report.verdict(run), soft_wrap=True)
+    for path in report.write(run, output, stem):
+        console.print(f"wrote {path}", soft_wrap=True)
+
+
+def count(number: int, noun: str) -> str:
+    """Such as "1 row" or "2 rows"."""
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def print_facts(title: str, facts: dict[str, str]) -> None:
+    """Print a table of two columns under a title."""
+    console.print(title, soft_wrap=True)
+    table = RichTable(show_header=False)
+    for name, value in facts.items():
+        table.add_row(name, value)
+    console.print(table)

@@ -1,0 +1,97 @@
+# ruff: noqa: D301 (click's mark for "do not wrap" is a real backspace, so these docstrings are not raw)
+"""``bcd-implicit select``: the inputs that matter in a table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bcd_implicit.cli.console import check_writable, one_warning, present
+from bcd_implicit.cli.options import jobs_option, method_options, problem_options, read_columns, table_options
+from bcd_implicit.experiments import feature_selection as experiment
+from bcd_implicit.selection.rules import DEFAULT_RULE, RULES
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("selection"),
+    show_default=True,
+    help="Folder for the figure, the report and the model.",
+)
+@click.option("--n-kappas", type=int, default=15, show_default=True, help="Length of the path.")
+@click.option(
+    "--test-share",
+    type=click.FloatRange(0, 0.9, min_open=True),
+    default=0.25,
+    show_default=True,
+    help="Share of the rows set aside to test the final model.",
+)
+@click.option(
+    "--rule",
+    type=click.Choice(list(RULES)),
+    default=DEFAULT_RULE,
+    show_default=True,
+    help="How a support is chosen from the path; score tests follow.",
+)
+@click.option(
+    "--n-features",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Choose so many inputs, by the path's ranking, instead of a rule.",
+)
+@jobs_option
+@table_options
+@problem_options
+@method_options
+def select(
+    data: Path,
+    output: Path,
+    n_kappas: int,
+    rule: str,
+    n_features: int | None,
+    n_jobs: int,
+    test_share: float,
+    targets: tuple[str, ...],
+    ignore: tuple[str, ...],
+    standardize: bool,
+    method: str,
+    solver: str,
+    seed: int,
+    **problem: Any,
+) -> None:
+    """Choose the inputs that matter in a CSV or Parquet table DATA.
+
+    Walks the path of growing kappa, chooses inputs by cross-validation and score tests, refits on them and tests on
+    rows that took no part. Writes feature_selection.png, report.json and model.npz.
+
+    \b
+    Examples:
+      bcd-implicit select data.csv --target y
+      bcd-implicit select data.parquet --target y1 --target y2 --n-hidden 10 --output DIR
+      bcd-implicit select data.csv --target y --n-features 5
+    """
+    inputs, outputs = read_columns(data, targets, ignore)
+    check_writable(output)
+    with one_warning():
+        run = experiment.run_table(
+            inputs,
+            outputs,
+            data.name,
+            seed=seed,
+            method=method,
+            solver=solver,
+            n_kappas=n_kappas,
+            rule=rule,
+            n_features=n_features,
+            n_jobs=n_jobs,
+            test_share=test_share,
+            standardize=standardize,
+            progress=True,
+            **problem,
+        )
+    present(run, output)

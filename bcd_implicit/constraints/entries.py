@@ -1,0 +1,129 @@
+"""Ready-made constraints on single entries: signs, boxes, known values.
+
+``matrix`` is the letter of what is constrained: "A" (n, n), "B" (n, p), "b" (n,), "C" (q, n), "D" (q, p) or "d" (q,).
+Arguments are checked by the call, and against the problem's shapes by :class:`~bcd_implicit.TrainingProblem`.
+"""
+
+from __future__ import annotations
+
+import operator
+
+import cvxpy as cp
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bcd_implicit.constraints.ready_made import LETTERS, ReadyMade, as_array, fitting, short
+from bcd_implicit.errors import InvalidInputError, check_choice
+
+
+def nonnegative(matrix: str) -> ReadyMade:
+    """Every entry is at least 0.
+
+    Parameters
+    ----------
+    matrix : {"A", "B", "b", "C", "D", "d"}
+
+    Raises
+    ------
+    InvalidInputError
+        An unknown matrix.
+    """
+    check_choice("matrix", matrix, LETTERS)
+    return ReadyMade(nonnegative, {"matrix": matrix}, lambda X: X >= 0)
+
+
+def nonpositive(matrix: str) -> ReadyMade:
+    """Every entry is at most 0.
+
+    Parameters
+    ----------
+    matrix : {"A", "B", "b", "C", "D", "d"}
+
+    Raises
+    ------
+    InvalidInputError
+        An unknown matrix.
+    """
+    check_choice("matrix", matrix, LETTERS)
+    return ReadyMade(nonpositive, {"matrix": matrix}, lambda X: X <= 0)
+
+
+def box(matrix: str, lower: ArrayLike | None = None, upper: ArrayLike | None = None) -> ReadyMade:
+    """Every entry lies between ``lower`` and ``upper``.
+
+    Parameters
+    ----------
+    matrix : {"A", "B", "b", "C", "D", "d"}
+    lower, upper : float or array that fits the matrix, optional
+        Absent or infinite where there is no bound; one of them is needed. Dual values come in this order, of the
+        finite bounds alone where some are infinite (row by row).
+
+    Raises
+    ------
+    InvalidInputError
+        An unknown matrix, no bound at all, NaN, or a lower bound above the upper one.
+    """
+    check_choice("matrix", matrix, LETTERS)
+    low = as_array("lower", -np.inf if lower is None else lower)
+    high = as_array("upper", np.inf if upper is None else upper)
+    if (low == np.inf).any() or (high == -np.inf).any():
+        raise InvalidInputError("lower", "is inf, or upper -inf, which no entry can meet", "Exchange their signs")
+    if not (np.isfinite(low).any() or np.isfinite(high).any()):
+        raise InvalidInputError("lower", "and upper are absent or infinite", "Give at least one finite bound")
+    try:
+        crossed = bool((low > high).any())
+    except ValueError:
+        raise InvalidInputError(
+            "lower", f"has shape {low.shape}, upper {high.shape}", "Give arrays of the matrix's shape, or numbers"
+        ) from None
+    if crossed:
+        raise InvalidInputError("lower", "is above upper", "Exchange them")
+
+    def pose(X: cp.Expression) -> list[cp.Constraint]:
+        made = []
+        for name, bound, compare in (("lower", low, operator.ge), ("upper", high, operator.le)):
+            bounds = fitting(name, bound, X.shape)
+            finite = np.isfinite(bounds)
+            if finite.all():
+                made.append(compare(X, bounds))
+            elif finite.any():
+                made.append(compare(X[finite], bounds[finite]))
+        return made
+
+    return ReadyMade(box, {"matrix": matrix, "lower": lower, "upper": upper}, pose)
+
+
+def fixed_entries(matrix: str, mask: ArrayLike, values: ArrayLike = 0.0) -> ReadyMade:
+    """Some entries are known.
+
+    Parameters
+    ----------
+    matrix : {"A", "B", "b", "C", "D", "d"}
+    mask : array of bool, of the matrix's shape
+        True where an entry is fixed. Dual values come in its order, row by row.
+    values : float or array that fits the matrix
+        Read where the mask is True.
+
+    Raises
+    ------
+    InvalidInputError
+        An unknown matrix, a mask that is not of booleans or has no True, values that are not finite or do not fit.
+    """
+    check_choice("matrix", matrix, LETTERS)
+    fixed = as_array("mask", mask, None)
+    if fixed.dtype != bool or not fixed.ndim or not fixed.any():
+        cause = "has no True" if fixed.dtype == bool and fixed.ndim else f"is not an array of booleans ({short(mask)})"
+        raise InvalidInputError("mask", cause, "Give an array of the matrix's shape, True where an entry is fixed")
+    try:
+        known = np.broadcast_to(np.array(values, dtype=float), fixed.shape)[fixed]
+    except (TypeError, ValueError):
+        raise InvalidInputError("values", f"do not fit the mask's shape {fixed.shape}", "Give one an entry") from None
+    if not np.isfinite(known).all():
+        raise InvalidInputError("values", "are not finite where the mask is True", "Give finite numbers")
+
+    def pose(X: cp.Expression) -> cp.Constraint:
+        if fixed.shape != X.shape:
+            raise ValueError(f"mask has shape {fixed.shape}, {matrix} has {X.shape}")
+        return X[fixed] == known
+
+    return ReadyMade(fixed_entries, {"matrix": matrix, "mask": mask, "values": values}, pose)

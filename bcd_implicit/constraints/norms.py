@@ -1,0 +1,150 @@
+"""Ready-made bounds and penalties on norms, and on the eigenvalues of A + A'."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cvxpy as cp
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bcd_implicit.constraints.ready_made import LETTERS, MATRICES, ReadyMade, as_array, positive
+from bcd_implicit.errors import InvalidInputError, check_choice
+from bcd_implicit.support.checks import check_number
+
+NORMS: dict[str, Any] = {"1": 1, "2": 2, "inf": "inf"}
+
+
+def l1_bound(matrix: str, bound: float) -> ReadyMade:
+    """The sum of the absolute values of all entries is at most ``bound``: few entries are not zero.
+
+    Parameters
+    ----------
+    matrix : {"A", "B", "b", "C", "D", "d"}
+    bound : float > 0
+
+    Raises
+    ------
+    InvalidInputError
+        An unknown matrix, or a bound that is not positive.
+    """
+    check_choice("matrix", matrix, LETTERS)
+    positive("bound", bound)
+    return ReadyMade(l1_bound, {"matrix": matrix, "bound": bound}, lambda X: cp.sum(cp.abs(X)) <= bound)
+
+
+def l1_penalty(matrix: str, weight: float) -> ReadyMade:
+    """The objective gains ``weight`` times the sum of the absolute values of all entries.
+
+    Parameters
+    ----------
+    matrix : {"A", "B", "b", "C", "D", "d"}
+    weight : float >= 0
+
+    Raises
+    ------
+    InvalidInputError
+        An unknown matrix, or a negative weight.
+    """
+    check_choice("matrix", matrix, LETTERS)
+    check_number("weight", weight, 0, remedy="Give 0 or more")
+    return ReadyMade(l1_penalty, {"matrix": matrix, "weight": weight}, lambda X: weight * cp.sum(cp.abs(X)))
+
+
+def nuclear_norm_bound(matrix: str, bound: float) -> ReadyMade:
+    """The sum of the singular values is at most ``bound``: low rank. Its blocks need CLARABEL or SCS.
+
+    Parameters
+    ----------
+    matrix : {"A", "B", "C", "D"}
+    bound : float > 0
+
+    Raises
+    ------
+    InvalidInputError
+        An unknown matrix, or a bound that is not positive.
+    """
+    check_choice("matrix", matrix, MATRICES)
+    positive("bound", bound)
+    return ReadyMade(nuclear_norm_bound, {"matrix": matrix, "bound": bound}, lambda X: cp.normNuc(X) <= bound)
+
+
+def spectral_norm_bound(matrix: str, bound: float) -> ReadyMade:
+    """The largest singular value is at most ``bound``. Its blocks need CLARABEL or SCS.
+
+    Parameters
+    ----------
+    matrix : {"A", "B", "C", "D"}
+    bound : float > 0
+
+    Raises
+    ------
+    InvalidInputError
+        An unknown matrix, or a bound that is not positive.
+    """
+    check_choice("matrix", matrix, MATRICES)
+    positive("bound", bound)
+    return ReadyMade(spectral_norm_bound, {"matrix": matrix, "bound": bound}, lambda X: cp.sigma_max(X) <= bound)
+
+
+def row_norm_bound(matrix: str, bound: ArrayLike, norm: float | str = 2) -> ReadyMade:
+    """The norm of each row is at most ``bound``.
+
+    Parameters
+    ----------
+    matrix : {"A", "B", "C", "D"}
+    bound : float > 0, or one for each row
+    norm : {1, 2, "inf"}
+
+    Raises
+    ------
+    InvalidInputError
+        An unknown matrix or norm, or a bound that is not positive and finite.
+    """
+    return _line_norm_bound(row_norm_bound, matrix, bound, norm, axis=1)
+
+
+def column_norm_bound(matrix: str, bound: ArrayLike, norm: float | str = 2) -> ReadyMade:
+    """The norm of each column is at most ``bound``.
+
+    Parameters
+    ----------
+    matrix : {"A", "B", "C", "D"}
+    bound : float > 0, or one for each column
+    norm : {1, 2, "inf"}
+
+    Raises
+    ------
+    InvalidInputError
+        An unknown matrix or norm, or a bound that is not positive and finite.
+    """
+    return _line_norm_bound(column_norm_bound, matrix, bound, norm, axis=0)
+
+
+def _line_norm_bound(
+    made_by: Callable[..., ReadyMade], matrix: str, bound: ArrayLike, norm: float | str, axis: int
+) -> ReadyMade:
+    check_choice("matrix", matrix, MATRICES)
+    p = NORMS[check_choice("norm", f"{norm:g}" if isinstance(norm, (int, float)) else norm, NORMS)]
+    bounds = as_array("bound", bound)
+    if not ((bounds > 0) & np.isfinite(bounds)).all():
+        raise InvalidInputError("bound", "is not positive and finite", "For exact zeros use fixed_entries")
+
+    def pose(X: cp.Expression) -> cp.Constraint:
+        n_lines = X.shape[1 - axis]
+        if bounds.shape not in ((), (n_lines,)):
+            raise ValueError(f"bound has shape {bounds.shape}, {matrix} has {n_lines} {('columns', 'rows')[axis]}")
+        return cp.norm(X, p, axis=axis) <= bounds
+
+    return ReadyMade(made_by, {"matrix": matrix, "bound": bound, "norm": norm}, pose)
+
+
+def convex_state() -> ReadyMade:
+    """lambda_max(A + A') <= 1, which makes the state block convex. Blocks in A then need CLARABEL or SCS.
+
+    The block's Hessian M = fenchel_weight (I - A - A') + C'C is then positive semidefinite, and the block needs no
+    proximal term, for piecewise-linear activations. For tanh and sigmoid g's curvature of at least 1 makes it convex
+    as well, but CVXPY knows their g only as a whole, and a proximal term stays.
+    """
+    return ReadyMade(convex_state, {}, lambda A: cp.lambda_max(A + A.T) <= 1)

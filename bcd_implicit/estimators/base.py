@@ -1,0 +1,234 @@
+"""What the estimators share: standardised samples, checks of parameters, training on numeric targets.
+
+Inputs and targets are standardised, so that the same regularisation suits many data sets, and models come back in the
+data's own units. Equal samples are merged into one that weighs more, and sorted: a weight of 2 is the same as a sample
+twice, to the last bit, and the order of the samples does not matter.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import BaseEstimator
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from bcd_implicit.constraints.user import UserFunction
+from bcd_implicit.errors import ConvergenceWarning, InvalidInputError
+from bcd_implicit.model.standardization import Standardization
+from bcd_implicit.problem import statistics
+from bcd_implicit.problem.iterate import Iterate
+from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.selection.refits import Refit, cross_validate, has_faded
+from bcd_implicit.support.checks import check_flag, check_number, check_sample_weight, check_sizes
+from bcd_implicit.support.parallel import in_parallel, with_warnings
+from bcd_implicit.support.parts import parts
+from bcd_implicit.support.progress import Progress, between, show_progress
+from bcd_implicit.terms.activations import Activation
+from bcd_implicit.training.bcd import check_loop, solve
+
+# What cross-validation chooses from.
+ALPHAS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+CV_OPTIONS = {"method": "prox-linear", "max_cycles": 100, "tol": 1e-2}
+
+
+class StandardisedSamples(NamedTuple):
+    """Standardised samples, each once, with their weights, and the way back to their units."""
+
+    U: np.ndarray
+    Y: np.ndarray
+    weight: np.ndarray
+    scaling: Standardization
+
+    @classmethod
+    def merge(
+        cls, X: np.ndarray, Y: np.ndarray, sample_weight: ArrayLike | None, with_mean: bool = True
+    ) -> StandardisedSamples:
+        """Of X (m, p), Y (m, q) or (m,), and weights; divided by the spreads only unless ``with_mean``."""
+        check_sizes("X", X)
+        check_sizes("y", Y)
+        weight = check_sample_weight(sample_weight, len(X))
+        rows = np.column_stack([X, Y]).astype(float)[weight > 0]
+        rows, place = np.unique(rows, axis=0, return_inverse=True)
+        weight = np.bincount(place.ravel(), weight[weight > 0])
+        if len(rows) == 1:  # a problem has two samples at least
+            rows, weight = np.repeat(rows, 2, axis=0), np.repeat(weight, 2)
+        weight /= weight.max()  # so that only ratios matter, to the last bit
+        U, Y = rows[:, : X.shape[1]], rows[:, X.shape[1] :]
+        scaling = Standardization.fit(U, Y, weight, with_mean)
+        return cls(*scaling.apply(U, Y), weight, scaling)
+
+
+def seed_of(random_state: int | np.random.RandomState | None) -> int:
+    """A seed from a number, a RandomState or None."""
+    try:
+        return int(check_random_state(random_state).randint(2**31 - 1))
+    except ValueError:
+        cause = f"got {random_state!r}"
+        raise InvalidInputError("random_state", cause, "Give a whole number from 0 on, a RandomState or None") from None
+
+
+def progress_of(verbose: Any) -> bool | Progress:
+    """The ``progress`` that ``verbose`` asks for."""
+    if callable(verbose):
+        return verbose
+    if not isinstance(verbose, (int, np.integer, np.bool_)):
+        raise InvalidInputError("verbose", f"got {verbose!r}", "Give True, False, a number or a function")
+    return bool(verbose)
+
+
+class TrainedEstimator(BaseEstimator):
+    """What the regressor and the classifier share: parameters, and training on numeric targets."""
+
+    def __init__(
+        self,
+        n_hidden: int = 10,
+        *,
+        activation: str | Activation = "relu",
+        alpha: float | Sequence[float] = ALPHAS,
+        kappa: float = 0.0,
+        norm_bound: float = 0.5,
+        fenchel_weight: float = 1.0,
+        fit_intercept: bool = True,
+        pass_through: bool = True,
+        constraints: Sequence[UserFunction] | Mapping[str, UserFunction] = (),
+        method: str = "prox-linear",
+        solver: str = "auto",
+        max_cycles: int = 200,
+        tol: float = 1e-4,
+        n_folds: int = 5,
+        n_init: int = 3,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = 0,
+        n_jobs: int | None = None,
+        verbose: bool | int | Progress = False,
+    ) -> None:
+        self.n_hidden = n_hidden
+        self.activation = activation
+        self.alpha = alpha
+        self.kappa = kappa
+        self.norm_bound = norm_bound
+        self.fenchel_weight = fenchel_weight
+        self.fit_intercept = fit_intercept
+        self.pass_through = pass_through
+        self.constraints = constraints
+        self.method = method
+        self.solver = solver
+        self.max_cycles = max_cycles
+        self.tol = tol
+        self.n_folds = n_folds
+        self.n_init = n_init
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    def _train(
+        self, X: np.ndarray, Y: np.ndarray, sample_weight: ArrayLike | None, output_names: Sequence[str] | None
+    ) -> None:
+        """Train on numeric targets of shape (m, q) or (m,)."""
+        method, solver, max_cycles, tol = check_loop(self.method, self.solver, self.max_cycles, self.tol)
+        n_init = check_number("n_init", self.n_init, 1, integer=True, remedy="Give 1 or more random starts")
+        samples = StandardisedSamples.merge(X, Y, sample_weight, check_flag("fit_intercept", self.fit_intercept))
+        seed = seed_of(self.random_state)
+        problem = TrainingProblem(
+            samples.U,
+            samples.Y,
+            self.n_hidden,
+            activation=self.activation,
+            norm_bound=self.norm_bound,
+            kappa=self.kappa,
+            fenchel_weight=self.fenchel_weight,
+            fit_intercept=self.fit_intercept,
+            pass_through=self.pass_through,
+            constraints=self.constraints,
+            input_names=getattr(self, "feature_names_in_", None),
+            output_names=output_names,
+            sample_weight=samples.weight,
+        )
+        with show_progress(progress_of(self.verbose), "fit") as tell:
+            self.alpha_ = self._chosen_alpha(problem, seed, between(tell, 0.0, 0.7))
+            problem = problem.replace(ridge=self.alpha_, ridge_hidden=self.alpha_)
+            start = self._warm_start(problem, seed)
+            starts = [problem.initial(seed + i) for i in range(n_init)] if start is None else [start]
+            run = partial(solve, problem, method, solver, max_cycles, tol)
+            told = between(tell, 0.7 if self.cv_errors_ else 0.0, 1.0, "start" if len(starts) > 1 else "")
+            if len(starts) == 1:
+                ends = iter([with_warnings(partial(run, start=starts[0], progress=told), ())])
+            else:
+                ends = in_parallel(with_warnings, [(partial(run, start=it), ()) for it in starts], self.n_jobs, told)
+            self.result_, messages = min(ends, key=lambda end: end[0].objective)
+        for message in messages:  # those of the other starts do not matter
+            warnings.warn(message, ConvergenceWarning, stacklevel=3)
+        if (problem.kappa > 0 or problem.constraints) and not self.result_.iterate.B.any():
+            warnings.warn(
+                f"B = 0 at kappa={problem.kappa:g}{' and these constraints' if problem.constraints else ''}: no input "
+                "reaches the state, and the model is linear. Choose a smaller kappa, another random_state or more "
+                "starts (n_init).",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+        self.n_iter_ = self.result_.n_cycles
+        self.model_ = samples.scaling.raw_model(self.result_.model)
+
+    def _chosen_alpha(self, problem: TrainingProblem, seed: int, on_progress: Progress) -> float:
+        self.cv_errors_ = None
+        remedy = "Choose 0 or more, or a list to choose from"
+        if np.ndim(self.alpha) == 0:
+            return check_number("alpha", np.asarray(self.alpha).item(), 0, remedy=remedy)
+        alphas = sorted(check_number("alpha", alpha, 0, remedy=remedy) for alpha in np.ravel(self.alpha))
+        if not alphas:
+            raise InvalidInputError("alpha", "is empty", "Give a number, or a list to choose from")
+        n_folds = min(check_number("n_folds", self.n_folds, 2, integer=True), problem.n_samples // 2)
+        if len(alphas) == 1 or n_folds < 2:  # three samples cannot be divided: the strongest is the safe one
+            return alphas[-1]
+        everything = np.ones(problem.n_inputs, dtype=bool)
+        # Upwards, as on a path of kappa: a large ridge empties B and C, and the state would be lost to all that follow.
+        chain = [Refit(everything, problem.n_hidden, alpha, alpha) for alpha in alphas]
+        options = CV_OPTIONS | {"solver": self.solver}
+        errors = cross_validate(problem, chain, n_folds, seed, options, self.n_jobs, between(on_progress, 0, 1, "fold"))
+        means = statistics.mean(errors, problem.shares)
+        self.cv_errors_ = dict(zip(alphas, means, strict=True))
+        above = errors - errors[means.argmin()]
+        return alphas[
+            np.flatnonzero(statistics.mean(above, problem.shares) <= statistics.standard_error(above, problem.shares))[
+                -1
+            ]
+        ]
+
+    def _warm_start(self, problem: TrainingProblem, seed: int) -> Iterate | None:
+        """Where the last fit ended, if it was of the same kind and its inputs reached the state."""
+        if not check_flag("warm_start", self.warm_start) or not hasattr(self, "result_"):
+            return None
+        it, fresh = self.result_.iterate, problem.shapes
+        if any(getattr(it, letter).shape != fresh[letter] for letter in "ABCD"):
+            return None
+        if self.result_.problem.fit_intercept != problem.fit_intercept:  # other data: centred or not
+            return None
+        if has_faded(problem, it, problem.initial(seed)):
+            return None
+        return problem.at_equilibrium(it.replace(X=np.zeros(fresh["X"])))
+
+    @property
+    def feature_importances_(self) -> np.ndarray:
+        """How much the outputs move with each input, shape (n_features,): for SelectFromModel and RFE.
+
+        The root mean square, over samples and outputs, of the derivative of a prediction with respect to the input,
+        both in standard deviations (:meth:`bcd_implicit.ImplicitModel.jacobian`).
+        """
+        check_is_fitted(self, "model_")
+        problem, model = self.result_.problem, self.result_.model
+        squares = np.zeros(problem.n_inputs)
+        for part in parts(problem.n_samples, problem.n_outputs * problem.n_inputs + problem.n_hidden**2):
+            slopes = model.jacobian(problem.U.T[part])
+            squares += np.einsum("kqp,kqp,k->p", slopes, slopes, problem.shares[part])
+        return np.sqrt(squares / problem.n_outputs)
+
+    def _predicted(self, X: ArrayLike) -> np.ndarray:
+        check_is_fitted(self, "model_")
+        return self.model_.predict(validate_data(self, X, reset=False, dtype=float))

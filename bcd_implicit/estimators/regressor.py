@@ -1,0 +1,121 @@
+"""Regression by an implicit model."""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import MultiOutputMixin, RegressorMixin
+from sklearn.utils.validation import validate_data
+
+from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.estimators.base import TrainedEstimator
+from bcd_implicit.support.checks import column_names
+
+
+def _numbers(y: np.ndarray) -> np.ndarray:
+    try:
+        return y.astype(float)
+    except (TypeError, ValueError):
+        raise InvalidInputError("y", "is not a table of numbers", "For classes there is ImplicitClassifier") from None
+
+
+class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
+    """Regression by an implicit model with squared loss, for one target or several.
+
+    The property ``feature_importances_``, for SelectFromModel and RFE, says how much predictions move with each input:
+    the root mean square of their derivatives over the samples, both in standard deviations.
+
+    Parameters
+    ----------
+    n_hidden : int
+        Number of hidden features.
+    activation : str or Activation
+    alpha : float or sequence of float
+        Ridge on A, B, C and D, in the units of standardised inputs and targets; ``ridge`` and ``ridge_hidden`` of
+        :class:`~bcd_implicit.TrainingProblem`. Of several, cross-validation (of prox-linear fits with kappa = 0)
+        chooses the largest whose squared error is within a standard error, that of the difference, of the least. Its
+        fits stop earlier than the final one, at tol 1e-2. A list takes as many times longer as it has numbers, times
+        the folds: give one number where a search around the estimator chooses.
+    kappa : float
+        Weight of the group lasso on the columns of B. To select inputs use :class:`ImplicitFeatureSelector`.
+    norm_bound : float in [0, 1)
+        Bound on the largest row sum of absolute values of A.
+    fenchel_weight : float
+        Only of the method "fenchel".
+    fit_intercept, pass_through : bool
+        Whether there are b and d; whether there is D. Without intercepts the data are not centred, only scaled.
+    constraints : sequence or mapping of functions
+        As of :class:`~bcd_implicit.TrainingProblem`. They act on the matrices for standardised inputs and targets.
+    method : {"prox-linear", "fenchel"}
+    solver : str
+        As of :func:`~bcd_implicit.solve`.
+    max_cycles, tol
+        As of :func:`~bcd_implicit.solve`, of the final fit.
+    n_folds : int
+        Number of folds for the choice of alpha.
+    n_init : int
+        So many random starts of the final fit; the one with the least objective is kept. With a warm start there is
+        no other.
+    warm_start : bool
+        Start from the last fit instead of at random, where the sizes and ``fit_intercept`` are the same and its inputs
+        still reached the state.
+    random_state : int, RandomState or None
+        Of the start and of the folds.
+    n_jobs : int or None
+        Processes for the folds and the starts, as in joblib. The answer does not depend on it.
+    verbose : bool, int or callable
+        Show progress, as ``progress`` of :func:`~bcd_implicit.solve`.
+
+    Attributes
+    ----------
+    model_ : ImplicitModel
+        In the data's own units.
+    result_ : BcdResult
+        History, status and certificates, of the problem with standardised data.
+    alpha_ : float
+    cv_errors_ : dict or None
+        Cross-validated squared error by alpha, in shares of the variance; None where there was no choice to make.
+    n_iter_ : int
+        Number of cycles.
+    n_features_in_ : int
+    feature_names_in_ : ndarray of str
+        Where X was a data frame.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> X, y = load_diabetes(return_X_y=True, as_frame=True)
+    >>> ImplicitRegressor().fit(X, y).predict(X).shape
+    (442,)
+    """
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Train.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights of the samples in the loss.
+
+        Returns
+        -------
+        ImplicitRegressor
+        """
+        inputs, targets = validate_data(self, X, y, dtype=float, multi_output=True, ensure_min_samples=2)
+        self._is_flat = targets.ndim == 1
+        self._train(inputs, _numbers(targets), sample_weight, column_names(y))
+        return self
+
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Predicted targets, of the shape that y had.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        """
+        predicted = self._predicted(X)
+        return predicted[:, 0] if self._is_flat else predicted

@@ -1,0 +1,152 @@
+"""What the feature-selection experiment shows: figure, report, tables for the terminal."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from bcd_implicit import plots
+from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.experiments.feature_selection import FeatureSelection
+from bcd_implicit.selection.path import PathResult
+from bcd_implicit.support.display import names_of
+from bcd_implicit.support.files import write_atomically
+
+VERBS = {"entered": "let in", "left": "left out"}
+
+
+def figure(run: FeatureSelection) -> Any:
+    """Four panels: the two vectors of column norms side by side, the path, the objective's history."""
+    from matplotlib.figure import Figure
+
+    synthetic = run.true_norms is not None
+    highlight = run.true_norms > 0 if run.true_norms is not None else run.selection.support
+    names = None if synthetic else run.selection.input_names
+    fig = Figure(figsize=(11, 7), layout="constrained")
+    axes = fig.subplots(2, 2)
+    fig.suptitle(run.title, parse_math=False)
+    if run.true_norms is not None:
+        plots.column_norms(run.true_norms, highlight, ax=axes[0, 0]).set_title("generating B (n = 20)")
+    else:
+        plots.column_norms(run.selection, highlight, ax=axes[0, 0]).set_title("after the refit")
+    n = run.path.problem.n_hidden
+    plots.column_norms(run.learned_norms, highlight, names, ax=axes[0, 1]).set_title(
+        rf"learned B (n = {n}) at the chosen $\kappa$"
+    )
+    words = {"highlighted": "used by the generating B", "others": "not used"} if synthetic else {}
+    plots.kappa_path(run.path, run.selection.kappa, highlight, ax=axes[1, 0], names=names, **words).set_title(
+        "path: every column's norm"
+    )
+    plots.history(run.selection.result, ax=axes[1, 1]).set_title("objective of the refit")
+    return fig
+
+
+def write(run: FeatureSelection, directory: str | Path, stem: str = "") -> list[Path]:
+    """Write ``feature_selection.png``, ``report.json`` and ``model.npz`` into a folder; returns their paths."""
+    directory = Path(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInputError(
+            "output", f"{directory} cannot be made ({error.strerror})", "Choose another folder"
+        ) from None
+    picture, report = figure(run), json.dumps(run.report, indent=1).encode()
+
+    def draw(file: Any) -> None:
+        with warnings.catch_warnings():
+            # Names in a script that the font lacks are drawn as boxes; one warning a letter helps nobody.
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+            picture.savefig(file, format="png", dpi=130)
+
+    written = [
+        write_atomically(directory / f"{stem}feature_selection.png", draw),
+        write_atomically(directory / f"{stem}report.json", lambda f: f.write(report)),
+    ]
+    run.model.save(directory / f"{stem}model.npz")
+    return [*written, directory / f"{stem}model.npz"]
+
+
+def summary(run: FeatureSelection, most: int = 25) -> RichTable:
+    """The terminal's table: the inputs with the largest norms, against the truth where it is known.
+
+    Its title is ``run.title`` and its conclusion :func:`verdict`; as parts of the table they would wrap at its width.
+    """
+    norms, support = run.learned_norms, run.selection.support
+    order = np.argsort(-norms, kind="stable")
+    shown = order[: max(most, int(support.sum()))] if run.true_norms is None else _worth_showing(run, order)
+    table = RichTable()
+    table.add_column("input")
+    if run.true_norms is not None:
+        table.add_column("generating norm", justify="right")
+    table.add_column("learned norm", justify="right")
+    table.add_column("leaves at kappa", justify="right")
+    table.add_column("selected")
+    for j in shown:
+        row: list[str | Text] = [Text(run.selection.input_names[j])]  # plain: "length [cm]" is no markup
+        if run.true_norms is not None:
+            row.append(f"{run.true_norms[j]:.3f}")
+        row += [f"{norms[j]:.3f}", _leaves_at(run.path, _end(run.path, j)), "yes" if support[j] else "-"]
+        table.add_row(*row, style="bold" if support[j] else "dim")
+    if len(shown) < len(norms):
+        rest = np.setdiff1d(order, shown)
+        row = [f"the other {len(rest)}", *(["0.000"] if run.true_norms is not None else [])]
+        last = max(_end(run.path, j) for j in rest)
+        leaves = _leaves_at(run.path, last) + (" or before" if 0 < last < len(run.path.kappas) else "")
+        table.add_row(*row, f"at most {norms[rest].max():.3f}", leaves, "-", style="dim")
+    return table
+
+
+def _worth_showing(run: FeatureSelection, order: np.ndarray) -> np.ndarray:
+    """True and selected inputs, and the first few of the others."""
+    assert run.true_norms is not None
+    matter = (run.true_norms[order] > 0) | run.selection.support[order]
+    return np.concatenate([order[matter], order[~matter][:3]])
+
+
+def _end(path: PathResult, j: int) -> int:
+    """The place on the path from which input j is out for good."""
+    present = np.flatnonzero(path.supports[:, j])
+    return int(present[-1]) + 1 if len(present) else 0
+
+
+def _leaves_at(path: PathResult, end: int) -> str:
+    if end == 0:
+        return "never in"
+    return "stays" if end == len(path.kappas) else f"{path.kappas[end]:.3g}"
+
+
+def verdict(run: FeatureSelection) -> str:
+    """One line: kappa, how many inputs, whether they are the true ones, test R2, and what the score tests changed."""
+    report, p = run.report, len(run.selection.support)
+    words = [f"kappa {report['kappa']:.3g}: {len(report['selected'])} of {p} inputs selected"]
+    if report["exact"] is not None:
+        words.append("exactly the true ones" if report["exact"] else f"not the true set (F1 {report['f1']:.2f})")
+    words.append(f"test R2 {run.test_r2:.3f}")
+    words.append(f"{run.seconds:.0f} s")
+    changed = report["changed_by_tests"]
+    tests = [f"; score tests {verb} {names_of(changed[how])}" for how, verb in VERBS.items() if changed[how]]
+    return ", ".join(words) + "".join(tests)
+
+
+def seeds_table(table: pd.DataFrame) -> RichTable:
+    """The terminal's table of :func:`run_seeds`."""
+    shown = RichTable()
+    for name in table.columns:
+        shown.add_column(name.replace("_", " "), justify="right")
+    for row in table.itertuples(index=False):
+        cells = [str(row.seed), "yes" if row.exact else "no", f"{row.f1:.2f}", str(row.missed), str(row.false)]
+        shown.add_row(*cells, f"{row.test_r2:.3f}", f"{row.kappa:.3g}", f"{row.seconds:.1f}")
+    return shown
+
+
+def seeds_verdict(table: pd.DataFrame) -> str:
+    """One line: how often exact, and the means."""
+    exact, seconds = f"exactly the true inputs in {table.exact.sum()} of {len(table)}", table.seconds.median()
+    return f"{exact}, mean F1 {table.f1.mean():.3f}, mean test R2 {table.test_r2.mean():.3f}, median {seconds:.1f} s"

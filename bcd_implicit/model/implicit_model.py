@@ -1,0 +1,301 @@
+"""ImplicitModel: x = phi(Ax + Bu + b), y = Cx + Du + d."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from bcd_implicit.errors import ConvergenceWarning, InvalidInputError
+from bcd_implicit.model import well_posedness
+from bcd_implicit.model.fixed_point import FixedPoint, picard, picard_iterates
+from bcd_implicit.model.storage import LETTERS, read_model, write_model
+from bcd_implicit.support.checks import check_matrix, check_names, check_number
+from bcd_implicit.support.display import facts_table, names_of
+from bcd_implicit.support.tables import pick_columns
+from bcd_implicit.terms.activations import Activation, get_activation
+
+# Rescaling that takes units further apart than this is warned of.
+WIDEST_UNITS = 1e6
+
+
+class ImplicitModel:
+    """A trained or given implicit model.
+
+    Parameters
+    ----------
+    A : array of shape (n, n)
+    B : array of shape (n, p)
+    b : array of shape (n,) or None
+    C : array of shape (q, n)
+    D : array of shape (q, p) or None
+    d : array of shape (q,) or None
+        None stands for zeros.
+    activation : str or Activation
+    input_names, output_names : sequence of str, optional
+        Names of the p inputs and q outputs, kept with the model; ``u0, u1, ...`` and ``y0, y1, ...`` by default.
+
+    Raises
+    ------
+    InvalidInputError
+        Shapes that do not fit, NaN or infinity. A model that is not well-posed may be built and looked at;
+        only ``states`` and ``predict`` refuse it.
+    """
+
+    def __init__(
+        self,
+        A: ArrayLike,
+        B: ArrayLike,
+        b: ArrayLike | None,
+        C: ArrayLike,
+        D: ArrayLike | None = None,
+        d: ArrayLike | None = None,
+        activation: str | Activation = "relu",
+        *,
+        input_names: Sequence[str] | None = None,
+        output_names: Sequence[str] | None = None,
+    ) -> None:
+        self.A, self.B, self.C = (check_matrix(k, v) for k, v in (("A", A), ("B", B), ("C", C)))
+        n, p, q = len(self.A), self.B.shape[1], len(self.C)
+        self.D = np.zeros((q, p)) if D is None else check_matrix("D", D)
+        self.b = np.zeros(n) if b is None else check_matrix("b", b, n_columns=1)[:, 0]
+        self.d = np.zeros(q) if d is None else check_matrix("d", d, n_columns=1)[:, 0]
+        self.activation = get_activation(activation)
+        expected = {"A": (n, n), "B": (n, p), "b": (n,), "C": (q, n), "D": (q, p), "d": (q,)}
+        for name, shape in expected.items():
+            if getattr(self, name).shape != shape:
+                raise InvalidInputError(
+                    name,
+                    f"has shape {getattr(self, name).shape}, {shape} needed",
+                    f"The shapes must fit n={n} hidden features, p={p} inputs, q={q} outputs",
+                )
+        self.input_names = check_names("input_names", input_names, p, "u")
+        self.output_names = check_names("output_names", output_names, q, "y")
+
+    @property
+    def n_hidden(self) -> int:
+        """Number n of hidden features."""
+        return len(self.A)
+
+    def norm_inf(self) -> float:
+        """||A||_inf, the largest absolute row sum."""
+        return well_posedness.norm_inf(self.A)
+
+    def spectral_radius(self) -> float:
+        """Perron-Frobenius eigenvalue: the spectral radius of ``|A|``, never above ``norm_inf``."""
+        return well_posedness.spectral_radius(self.A)
+
+    def is_well_posed(self) -> bool:
+        """Whether the spectral radius of ``|A|`` is below 1, so that every input has one equilibrium.
+
+        This is the weaker test (arXiv 1908.06315, theorem 2.2); ||A||_inf < 1 implies it.
+        """
+        return self.norm_inf() < 1 or self.spectral_radius() < 1
+
+    def contraction(self) -> float:
+        """Factor by which a Picard step shrinks the error: ||A||_inf, or after rescaling where that is 1 or more.
+
+        Raises
+        ------
+        NotWellPosedError
+            The spectral radius of ``|A|`` is 1 or more.
+        """
+        return well_posedness.contraction(self.A, well_posedness.weights(self.A))
+
+    def rescaled(self) -> ImplicitModel:
+        """Model with ||A||_inf < 1 and the same predictions, by a diagonal change of the state's units.
+
+        With V = diag(v), ``|A| v < v``: the state x / v has matrices V^-1 A V, V^-1 B, V^-1 b, C V
+        (arXiv 1908.06315, section 2.4). It needs phi(t z) = t phi(z) for t > 0.
+
+        Raises
+        ------
+        NotWellPosedError
+            The spectral radius of ``|A|`` is 1 or more.
+        InvalidInputError
+            The activation is not positively homogeneous.
+
+        Warns
+        -----
+        ConvergenceWarning
+            The new units differ by more than 1e6, and predictions lose digits.
+        """
+        v = well_posedness.weights(self.A)
+        if not self.activation.positively_homogeneous:
+            raise InvalidInputError(
+                "activation",
+                f"{self.activation.name} is not positively homogeneous, so rescaling the state changes predictions",
+                "Rescaling serves relu, leaky_relu and identity",
+            )
+        if v.max() > WIDEST_UNITS:
+            warnings.warn(
+                f"Rescaling takes units of the states that are up to {v.max():.1e} apart: by as much predictions of "
+                "the rescaled model may be less accurate than its states. Keep the model as it is.",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return self._copy(A=self.A * v / v[:, None], B=self.B / v[:, None], b=self.b / v, C=self.C * v)
+
+    def states(self, U: ArrayLike, *, tol: float = 1e-10) -> FixedPoint:
+        """Equilibrium states for inputs U (m, p), with a bound on their error.
+
+        Returns
+        -------
+        FixedPoint
+            ``X`` of shape (m, n), ``n_iter`` and ``error_bound`` of shape (m,).
+
+        Raises
+        ------
+        NotWellPosedError
+            The spectral radius of ``|A|`` is 1 or more.
+        """
+        point = picard(self.A, self._drive(U), self.activation, weights=well_posedness.weights(self.A), tol=tol)
+        return replace(point, X=point.X.T)
+
+    def picard_convergence(self, U: ArrayLike, n_steps: int = 50) -> pd.DataFrame:
+        """The error of Picard's iteration from x = 0 for inputs U (m, p), step by step, and two bounds on it.
+
+        Parameters
+        ----------
+        U : array-like of shape (m, p)
+        n_steps : int
+            The most steps; fewer are taken where rounding is reached.
+
+        Returns
+        -------
+        DataFrame
+            A row a step: step; error, the largest of ``|x_k - x*|`` over hidden features and samples; bound, on
+            the error, nu/(1-nu) times the last change; a_priori, nu^k/(1-nu) times the first change, which is known
+            after one step. nu is :meth:`contraction`, and where it is not ||A||_inf changes are measured in its units.
+
+        Raises
+        ------
+        NotWellPosedError
+            The spectral radius of ``|A|`` is 1 or more.
+        """
+        n_steps = check_number("n_steps", n_steps, 1, integer=True, remedy="Give 1 or more steps")
+        drive, v = self._drive(U), well_posedness.weights(self.A)[:, None]
+        factor = self.contraction()
+        gain = float(v.max()) / (1 - factor)
+        equilibrium = self.states(U, tol=0.0).X.T
+        X, rows, first = np.zeros_like(drive), [], 0.0
+        for step, new in enumerate(islice(picard_iterates(self.A, drive, self.activation, X), n_steps), start=1):
+            moved, change = float(np.abs(new - X).max()), float(np.max(np.abs(new - X) / v))
+            first, X = first or change, new
+            error = float(np.abs(X - equilibrium).max())
+            bounds = {"bound": factor * gain * change, "a_priori": factor**step * gain * first}
+            rows.append({"step": step, "error": error} | bounds)
+            if bounds["bound"] == 0 or moved <= 100 * np.finfo(float).eps * np.abs(X).max():
+                break
+        return pd.DataFrame(rows)
+
+    def _drive(self, U: ArrayLike) -> np.ndarray:
+        """BU + b, shape (n, m)."""
+        return self.B @ self._inputs(U).T + self.b[:, None]
+
+    def _inputs(self, U: ArrayLike) -> np.ndarray:
+        """The inputs as an array (m, p); a data frame's columns are matched by name where the model has names."""
+        unnamed = self.input_names == check_names("input_names", None, self.B.shape[1], "u")
+        if isinstance(U, pd.DataFrame) and not unnamed:
+            U = pick_columns("U", U, self.input_names)
+        return check_matrix("U", U, n_columns=self.B.shape[1])
+
+    def predict(self, U: ArrayLike) -> np.ndarray:
+        """Predictions Cx + Du + d at the equilibrium.
+
+        Parameters
+        ----------
+        U : array-like of shape (m, p)
+            Inputs, one sample a row. A data frame's columns are matched by name, if the model was trained with
+            names; others are ignored.
+
+        Returns
+        -------
+        ndarray of shape (m, q)
+        """
+        inputs = self._inputs(U)
+        return self.states(inputs).X @ self.C.T + inputs @ self.D.T + self.d
+
+    def jacobian(self, U: ArrayLike) -> np.ndarray:
+        """Derivatives of the predictions with respect to the inputs, D + C (I - S A)^-1 S B with S = diag(phi').
+
+        By the implicit function theorem; at a kink of phi one of the two slopes is taken.
+
+        Parameters
+        ----------
+        U : array-like of shape (m, p)
+            Inputs, as for :meth:`predict`.
+
+        Returns
+        -------
+        ndarray of shape (m, q, p)
+
+        Raises
+        ------
+        NotWellPosedError
+            The model has no certified equilibrium.
+        """
+        inputs = self._inputs(U)
+        X = self.states(inputs).X.T
+        slopes = self.activation.derivative(self.A @ X + self._drive(inputs)).T[:, :, None]
+        return self.C @ np.linalg.solve(np.eye(self.n_hidden) - slopes * self.A, slopes * self.B) + self.D
+
+    def unstandardized(
+        self, input_mean: np.ndarray, input_scale: np.ndarray, target_mean: np.ndarray, target_scale: np.ndarray
+    ) -> ImplicitModel:
+        """Model for raw inputs and outputs, from one trained on (u - mean) / scale. A does not change."""
+        B, D = self.B / input_scale, self.D / input_scale
+        C, D = self.C * target_scale[:, None], D * target_scale[:, None]
+        d = self.d * target_scale + target_mean - D @ input_mean
+        return self._copy(B=B, b=self.b - B @ input_mean, C=C, D=D, d=d)
+
+    def _copy(self, **changes: Any) -> ImplicitModel:
+        parts = {name: getattr(self, name) for name in LETTERS} | changes
+        return ImplicitModel(
+            **parts, activation=self.activation, input_names=self.input_names, output_names=self.output_names
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model to an npz file without pickle; the file appears whole or not at all."""
+        arrays = {letter: getattr(self, letter) for letter in LETTERS}
+        write_model(path, arrays, self.activation, self.input_names, self.output_names)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> ImplicitModel:
+        """Read a model written by :meth:`save`.
+
+        Raises
+        ------
+        InvalidInputError
+            No such file, or not a model.
+        """
+        return cls(**read_model(path))
+
+    def __repr__(self) -> str:
+        n, p, q = self.n_hidden, self.B.shape[1], len(self.C)
+        return (
+            f"ImplicitModel(n_hidden={n}, n_inputs={p}, n_outputs={q}, activation={self.activation.name!r}, "
+            f"norm_inf={self.norm_inf():.3g}, inputs used={int(self.B.any(axis=0).sum())})"
+        )
+
+    def _repr_html_(self) -> str:
+        norm, radius = self.norm_inf(), self.spectral_radius()
+        if norm < 1:
+            verdict = "below 1: well-posed"
+        else:
+            verdict = f"spectral radius of |A| {radius:.4g}: {'' if radius < 1 else 'not '}well-posed"
+        facts = {
+            "hidden features": f"{self.n_hidden}, {self.activation.name}",
+            "||A||_inf": f"{norm:.4g}, {verdict}",
+            "inputs in B": names_of(self.input_names, self.B.any(axis=0)),
+            "inputs in D": names_of(self.input_names, self.D.any(axis=0)),
+            "outputs": names_of(self.output_names),
+        }
+        return facts_table("ImplicitModel", facts)

@@ -1,0 +1,57 @@
+"""Whether x = phi(Ax + c) has one solution for every c, and in which units Picard's iteration contracts.
+
+For phi with slopes in [0, 1] it is enough that the spectral radius of |A|, its Perron-Frobenius root, is below 1
+(El Ghaoui et al., arXiv 1908.06315, theorem 2.2); ||A||_inf < 1 implies it. A positive vector v with |A| v < v proves
+it (Collatz and Wielandt) and gives the units: in max_i |x_i| / v_i a step contracts by max_i (|A| v)_i / v_i.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bcd_implicit.errors import NotWellPosedError
+
+
+def norm_inf(A: np.ndarray) -> float:
+    """||A||_inf, the largest absolute row sum of A (n, n)."""
+    return float(np.abs(A).sum(axis=1).max())
+
+
+def spectral_radius(A: np.ndarray) -> float:
+    """The Perron-Frobenius root of ``|A|``, for A (n, n)."""
+    return float(np.abs(np.linalg.eigvals(np.abs(A))).max())
+
+
+def contraction(A: np.ndarray, v: np.ndarray) -> float:
+    """The factor by which x <- phi(Ax + c) contracts in the units v: ``max_i (|A| v)_i / v_i``."""
+    return float(np.max(np.abs(A) @ v / v))
+
+
+def weights(A: np.ndarray) -> np.ndarray:
+    """Positive v with |A| v < v. Ones where ||A||_inf < 1; else v = (I - |A|/s)^-1 1, so |A| v = s (v - 1).
+
+    s lies half-way between the spectral radius of |A| and 1, so that the contraction is no weaker than s.
+
+    Parameters
+    ----------
+    A : ndarray of shape (n, n)
+
+    Returns
+    -------
+    ndarray of shape (n,)
+
+    Raises
+    ------
+    NotWellPosedError
+        The spectral radius of ``|A|`` is 1 or more.
+    """
+    if norm_inf(A) < 1:
+        return np.ones(len(A))
+    radius = spectral_radius(A)
+    if radius >= 1:
+        raise NotWellPosedError(
+            f"A: spectral radius of |A| is {radius:.6g} (||A||_inf = {norm_inf(A):.6g}), "
+            "not below 1, so an equilibrium need not exist. Scale A down, or train with norm_bound < 1."
+        )
+    s = (1 + radius) / 2
+    return np.linalg.solve(np.eye(len(A)) - np.abs(A) / s, np.ones(len(A)))

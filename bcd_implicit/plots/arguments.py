@@ -1,0 +1,99 @@
+"""What the plots share: checks of their arguments, and what is drawn of a model, a result or a choice."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.plots.axes import whole_numbers
+from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.selection.choice import Selection
+from bcd_implicit.support.checks import check_matrix
+from bcd_implicit.terms.penalties import column_norms
+from bcd_implicit.training.result import BcdResult
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Fitted = ImplicitModel | BcdResult | Selection
+
+
+def axes_of(ax: Any) -> Axes:
+    """The axes to draw on: those given, or the current ones."""
+    from matplotlib.axes import Axes
+
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        return plt.gca()
+    if not isinstance(ax, Axes):
+        raise InvalidInputError("ax", f"is of type {type(ax).__name__}", "Pass one Axes of matplotlib, such as axes[0]")
+    return ax
+
+
+def check_kind(argument: str, value: object, *kinds: type) -> None:
+    """Raise an error that names the argument unless it is of one of the kinds."""
+    if not isinstance(value, kinds):
+        remedy = f"Pass one of type {', '.join(kind.__name__ for kind in kinds)}"
+        # A Selection's result, or what an estimator holds: results on standardised data, a model in the data's units.
+        held = ("result", "model_", "result_", "path_", "selection_")
+        if fitting := [name for name in held if isinstance(getattr(value, name, None), kinds)]:
+            remedy += f", for example its .{' or .'.join(fitting)}"
+        raise InvalidInputError(argument, f"is of type {type(value).__name__}", remedy)
+
+
+def check_mask(argument: str, mask: ArrayLike, length: int) -> np.ndarray:
+    """Return a mask of the inputs, or raise an error that names it."""
+    array = np.asarray(mask)
+    if array.dtype != bool or array.shape != (length,):
+        raise InvalidInputError(
+            argument,
+            f"is an array of {array.dtype} of shape {array.shape}",
+            f"Pass True or False for each of the {length} inputs",
+        )
+    return array
+
+
+def model_of(of: Any) -> ImplicitModel:
+    """The model that was given, or that of the result or choice."""
+    check_kind("of", of, ImplicitModel, BcdResult, Selection)
+    return of if isinstance(of, ImplicitModel) else of.model
+
+
+def samples_of(of: Any, U: Any, Y: Any = None) -> tuple[ImplicitModel, Any, Any]:
+    """The model with inputs and targets as rows: those given, or those that it was trained on."""
+    model = model_of(of)
+    if U is not None:
+        return model, U, Y
+    if isinstance(of, ImplicitModel):
+        raise InvalidInputError("U", "is missing", "A model holds no samples: pass some, or the result of its training")
+    result = of.result if isinstance(of, Selection) else of
+    return result.model, result.problem.U.T, result.problem.Y.T
+
+
+def norms_of(of: Any) -> tuple[np.ndarray, list[str] | None, str]:
+    """Column norms, names of the inputs if known, and what the norms are called."""
+    if isinstance(of, BcdResult):
+        problem = of.problem
+        return column_norms(problem.grouped(of.iterate)), problem.input_names, norm_label(problem)
+    if isinstance(of, (np.ndarray, list, tuple, pd.Series)):
+        return check_matrix("of", of, n_columns=1)[:, 0], None, norm_label(None)
+    model = model_of(of)
+    return column_norms(model.B), model.input_names, norm_label(None)
+
+
+def norm_label(problem: TrainingProblem | None) -> str:
+    """What the axis of the norms is called."""
+    return r"$\|(B; D)\, e_j\|_2$" if problem is not None and problem.stacked else r"$\|B e_j\|_2$"
+
+
+def label_cycles(ax: Axes) -> None:
+    """The axis of the cycles."""
+    whole_numbers(ax.xaxis)
+    ax.set_xlabel("cycle")
+    ax.grid(alpha=0.3, which="both")

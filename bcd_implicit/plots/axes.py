@@ -1,0 +1,123 @@
+"""What keeps axes legible: names that fit, whole numbers, logarithmic scales with a place for zero."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.isotonic import isotonic_regression
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+
+
+# Names of ticks are as large as fits, in points, and left out where even the smallest are too large.
+LARGEST_FONT, SMALLEST_FONT = 8.3, 5.5
+# Names beside lines.
+LABEL_FONT = 7.0
+# From one line of text to the next, in font sizes.
+LINE = 1.4
+# Longer names lose their middle.
+LONGEST_NAME = 24
+
+
+def whole_numbers(axis: Axis) -> None:
+    """Ticks at whole numbers only."""
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+
+
+def logarithmic(axis: Axis, values: np.ndarray, least: float = 0.0) -> None:
+    """A logarithmic scale; linear below the smallest value above ``least``, where there are smaller ones or zeros."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    positive = values[values > least]
+    set_scale = axis.axes.set_xscale if _horizontal(axis) else axis.axes.set_yscale
+    if len(positive) and (values <= least).any():
+        set_scale("symlog", linthresh=10 ** np.floor(np.log10(positive.min())))
+    elif len(positive):
+        set_scale("log")
+        decades = np.log10(positive.max() / positive.min())
+        if decades < 3:  # matplotlib's own labels would be few, or overlap
+            enough = length_in_points(axis) > 3 * (1 + decades) * (40 if _horizontal(axis) else 15)
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5) if enough else (1, 3)))
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter(NullFormatter())
+
+
+def headroom(ax: Axes) -> None:
+    """Room above the curves for a legend."""
+    scale = ax.yaxis.get_transform()
+    bottom, top = scale.transform(ax.get_ylim())
+    ax.set_ylim(top=float(scale.inverted().transform(top + 0.3 * (top - bottom))))
+
+
+def _horizontal(axis: Axis) -> bool:
+    return axis is axis.axes.xaxis
+
+
+def length_in_points(axis: Axis) -> float:
+    """Length of an axis in points, as things stand now."""
+    box = axis.axes.bbox
+    return 72 * (box.width if _horizontal(axis) else box.height) / axis.axes.figure.dpi
+
+
+def shortened(names: Sequence[str]) -> list[str]:
+    """The names, long ones without their middle: beginning and end tell names apart. Empty where they do not."""
+    half = LONGEST_NAME // 2
+    short = [
+        name if len(name) <= LONGEST_NAME else f"{name[:half]}\N{HORIZONTAL ELLIPSIS}{name[1 - half :]}"
+        for name in names
+    ]
+    return short if len(set(short)) == len(set(names)) else []
+
+
+def name_ticks(axis: Axis, places: np.ndarray, names: Sequence[str]) -> bool:
+    """Name places on an axis, if the names fit; whether they do."""
+    low, high = axis.get_view_interval()
+    closest = np.diff(places).min(initial=abs(high - low))
+    size = min(length_in_points(axis) * closest / abs(high - low) / LINE, LARGEST_FONT)
+    shown = shortened(names)
+    if size < SMALLEST_FONT or not shown:
+        return False
+    turned: dict[str, Any] = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"} if _horizontal(axis) else {}
+    axis.set_ticks(places, shown, fontsize=size, parse_math=False, **turned)
+    return True
+
+
+def label_lines(ax: Axes, x: float, colour: str, heights: dict[str, float]) -> None:
+    """Names beside the ends of lines at x, moved apart where they would overlap; none where there is no room."""
+    names = sorted(heights, key=lambda name: heights[name])
+    shown = shortened(names)
+    if not shown:
+        return
+    bottom, top = ax.get_ylim()
+    gap = LINE * LABEL_FONT / length_in_points(ax.yaxis) * (top - bottom)
+    # Letters are about 0.6 font sizes wide.
+    share = LABEL_FONT * (3 + 0.6 * max(map(len, shown))) / length_in_points(ax.xaxis)
+    scale = ax.xaxis.get_transform()
+    here, right = scale.transform([x, ax.get_xlim()[1]])
+    if len(heights) * gap > top - bottom or share > 0.5 or here == right:
+        return
+    ax.set_xlim(left=float(scale.inverted().transform((here - share * right) / (1 - share))))
+    places = np.array(sorted(heights.values()))
+    # The least squares of the moves, with a line of text between neighbours and all of them inside.
+    steps = gap * np.arange(len(places))
+    places = steps + isotonic_regression(places - steps, y_min=bottom + gap / 2, y_max=top - gap / 2 - steps[-1])
+    line = {"arrowstyle": "-", "color": colour, "lw": 0.5, "shrinkA": 0, "shrinkB": 0, "relpos": (1, 0.5)}
+    for text, height, place in zip(shown, sorted(heights.values()), places, strict=True):
+        ax.annotate(
+            text,
+            (x, height),
+            (-2 * LABEL_FONT, place),
+            textcoords=("offset points", "data"),
+            arrowprops=line,
+            ha="right",
+            va="center",
+            fontsize=LABEL_FONT,
+            color=colour,
+            parse_math=False,
+        )

@@ -1,0 +1,86 @@
+"""Equilibrium states, and how Picard's iteration reaches them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bcd_implicit.plots.arguments import Fitted, axes_of, samples_of
+from bcd_implicit.plots.axes import logarithmic, whole_numbers
+from bcd_implicit.plots.style import ROUNDING, UNUSED, USED
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+def states(of: Fitted, U: ArrayLike | None = None, ax: Axes | None = None) -> Axes:
+    """The equilibrium states: a row a hidden feature, a column a sample (some of them, where pixels are fewer).
+
+    Parameters
+    ----------
+    of : ImplicitModel, BcdResult or Selection
+    U : array-like of shape (m, p), optional
+        Inputs; by default those that the result was trained on. A model needs them.
+    ax : Axes, optional
+        A colour bar takes some of its room.
+
+    Raises
+    ------
+    InvalidInputError
+        No model, or one without inputs.
+    NotWellPosedError
+        The model has no certified equilibrium.
+    """
+    model, inputs, _ = samples_of(of, U)
+    ax = axes_of(ax)
+    X = model.states(inputs).X.T
+    top = float(np.abs(X).max()) or 1.0
+    signed = X.min() < 0
+    colours: dict[str, Any] = {"cmap": "RdBu_r", "vmin": -top} if signed else {"cmap": "Blues", "vmin": 0.0}
+    image = ax.imshow(X, aspect="auto", interpolation="nearest", vmax=top, **colours)
+    ax.figure.colorbar(image, ax=ax, label="state")
+    for axis in (ax.xaxis, ax.yaxis):
+        whole_numbers(axis)
+    ax.set_xlabel("sample")
+    ax.set_ylabel("hidden feature $i$")
+    return ax
+
+
+def picard_convergence(of: Fitted, U: ArrayLike | None = None, ax: Axes | None = None, *, n_steps: int = 50) -> Axes:
+    """Picard's measured error by step, under its two bounds: :meth:`bcd_implicit.ImplicitModel.picard_convergence`.
+
+    Parameters
+    ----------
+    of : ImplicitModel, BcdResult or Selection
+    U : array-like of shape (m, p), optional
+        Inputs; by default those that the result was trained on. A model needs them.
+    ax : Axes, optional
+    n_steps : int
+        The most steps; fewer are taken where rounding is reached.
+
+    Raises
+    ------
+    InvalidInputError
+        No model, or one without inputs.
+    NotWellPosedError
+        The model has no certified equilibrium.
+    """
+    model, inputs, _ = samples_of(of, U)
+    ax = axes_of(ax)
+    table = model.picard_convergence(inputs, n_steps)
+    # Wide lines below narrow ones: bounds that are met are seen as well.
+    for column, label, colour, width in (
+        ("a_priori", r"first step's bound, $\propto\nu^k$", "#d5d9de", 6),
+        ("bound", "last step's bound", UNUSED, 3),
+        ("error", r"error $\|x_k - x_*\|_\infty$", USED, 1.2),
+    ):
+        ax.plot(table["step"], table[column], color=colour, lw=width, marker=".", label=label)
+    logarithmic(ax.yaxis, table[["error", "bound", "a_priori"]].to_numpy(), ROUNDING)
+    whole_numbers(ax.xaxis)
+    ax.set_xlabel(rf"Picard step $k$,  $\nu$ = {model.contraction():.3g}")
+    ax.set_ylabel("largest of all samples")
+    ax.legend(fontsize="small")
+    ax.grid(alpha=0.3)
+    return ax

@@ -1,0 +1,51 @@
+"""A training problem in words: one line for a terminal, a table for a notebook."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bcd_implicit.support.display import facts_table, names_of
+
+
+def in_one_line(problem: Any) -> str:
+    """The sizes and settings of a TrainingProblem, for its ``repr``."""
+    weighted = "" if np.ptp(problem.shares) == 0 else " (weighted)"
+    groups = _groups_in_words(problem)
+    return (
+        f"TrainingProblem(n_samples={problem.n_samples}{weighted}, n_inputs={problem.n_inputs}, "
+        f"n_outputs={problem.n_outputs}, n_hidden={problem.n_hidden}, activation={problem.activation.name!r}, "
+        f"loss={problem.loss.name!r}, norm_bound={problem.norm_bound:g}, kappa={problem.kappa:g} "
+        f"({problem.group_form}), {groups + ', ' if groups else ''}"
+        f"fenchel_weight={problem.fenchel_weight:g}, ridge={problem.ridge:g}, ridge_hidden={problem.ridge_hidden:g}, "
+        f"fit_intercept={problem.fit_intercept}, pass_through={problem.pass_through}, "
+        f"constraints={list(problem.constraints)})"
+    )
+
+
+def as_table(problem: Any) -> str:
+    """The same as a table of HTML, for notebooks."""
+    role = "weight" if problem.group_form == "penalty" else "bound"
+    groups = _groups_in_words(problem) or "each input by itself"
+    facts = {
+        "samples": problem.n_samples,
+        "inputs": names_of(problem.input_names),
+        "outputs": names_of(problem.output_names),
+        "hidden features": f"{problem.n_hidden}, {problem.activation.name}",
+        "loss": problem.loss.name,
+        "||A||_inf": f"at most {problem.norm_bound:g}",
+        "group lasso": f"kappa = {problem.kappa:g}, a {role}; {groups}",
+        "ridge": f"{problem.ridge:g} on C and D, {problem.ridge_hidden:g} on A and B",
+        "fenchel_weight": f"{problem.fenchel_weight:g}",
+        "intercepts b and d": "free" if problem.fit_intercept else "fixed at 0",
+        "pass-through D": "free" if problem.pass_through else "fixed at 0",
+        "your own constraints": names_of(list(problem.constraints)) if problem.constraints else "none",
+    }
+    return facts_table("TrainingProblem", facts)
+
+
+def _groups_in_words(problem: Any) -> str:
+    if problem.group_lasso.groups.alone and problem.group_norm == "2" and not problem.stacked:
+        return ""
+    return f"groups={len(problem.group_weights)}, group_norm={problem.group_norm}, group_over={problem.group_over!r}"

@@ -1,0 +1,66 @@
+"""What the settings of a training problem may be, each by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bcd_implicit.errors import InvalidInputError, check_choice
+from bcd_implicit.support.checks import check_flag, check_number
+from bcd_implicit.terms.activations import get_activation
+from bcd_implicit.terms.group_norms import GROUP_NORMS
+from bcd_implicit.terms.losses import get_loss
+from bcd_implicit.terms.penalties import GROUP_FORMS
+
+# Least and largest number, which of these ends belong to the range, and what to do about others.
+RANGES = {
+    "norm_bound": (0, 1, "left", "Choose it in [0, 1): below 1 is well-posed"),
+    **dict.fromkeys(("kappa", "ridge", "ridge_hidden"), (0, None, "both", "Choose 0 or more")),
+    "fenchel_weight": (0, None, "neither", "Choose a positive weight"),
+}
+FLAGS = ("fit_intercept", "pass_through")
+SETTINGS = (
+    *("n_hidden", "activation", "loss", *RANGES, *FLAGS, "constraints"),
+    *("groups", "group_form", "group_weights", "group_norm", "group_over"),
+)
+
+
+def check_settings(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that can be checked one by one, in the form that the package uses.
+
+    Raises
+    ------
+    InvalidInputError
+        A setting out of its range, named.
+    """
+    checked: dict[str, Any] = {
+        "activation": get_activation(given["activation"]),
+        "loss": get_loss(given["loss"]),
+        "n_hidden": check_number(
+            "n_hidden", given["n_hidden"], 1, integer=True, remedy="Give 1 or more hidden features"
+        ),
+    }
+    for name in FLAGS:
+        checked[name] = check_flag(name, given[name])
+    for name, (low, high, boundaries, remedy) in RANGES.items():
+        checked[name] = check_number(name, given[name], low, high, boundaries=boundaries, remedy=remedy)
+    # 2 and "2", inf and "inf"
+    norm = given["group_norm"]
+    norm = f"{norm:g}" if isinstance(norm, (int, float)) else norm
+    checked["group_form"] = check_choice("group_form", given["group_form"], GROUP_FORMS, "form")
+    checked["group_norm"] = check_choice("group_norm", norm, GROUP_NORMS, "norm")
+    checked["group_over"] = check_choice("group_over", given["group_over"], ("B", "BD"), "choice")
+    return checked
+
+
+def check_replaceable(names: Iterable[str]) -> None:
+    """Raise an error that names the first of the names that is no setting: data come with a new problem.
+
+    Raises
+    ------
+    InvalidInputError
+        As said.
+    """
+    if unknown := set(names) - set(SETTINGS):
+        known = ", ".join(sorted(SETTINGS))
+        raise InvalidInputError(min(unknown), "cannot be replaced", f"Use one of {known}, or build a new problem")

@@ -1,0 +1,34 @@
+"""Weighted statistics of samples, which are the last axis of every array; ``shares`` are the weights, of sum 1."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def mean(values: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Weighted mean.
+
+    From the first sample on, so that a large offset costs no digits and the mean of equal values is exact.
+    """
+    first = values[..., 0]
+    return first + (values - first[..., None]) @ shares
+
+
+def variance(values: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Weighted variance; 0 where only rounding tells the samples apart."""
+    found = (values - mean(values, shares)[..., None]) ** 2 @ shares
+    return np.where(found > (1e-12 * np.abs(values).max(axis=-1)) ** 2, found, 0.0)
+
+
+def effective_samples(shares: np.ndarray) -> float:
+    """1 / sum_k omega_k^2, how many samples of equal weight say as much (Kish, *Survey Sampling*, 1965)."""
+    return 1 / float(shares @ shares)
+
+
+def standard_error(values: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Standard error of :func:`mean` for independent samples; a weight of 2 is not two of them.
+
+    The root of m/(m - 1) sum_k omega_k^2 (v_k - mean)^2, where m is the effective number of samples.
+    """
+    misses = np.sum((shares * (values - mean(values, shares)[..., None])) ** 2, axis=-1)
+    return np.sqrt(misses / max(1 - 1 / effective_samples(shares), np.finfo(float).eps))

@@ -1,0 +1,85 @@
+"""The support that was chosen from a path, with its refit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.selection.refits import extend
+from bcd_implicit.support.display import facts_table, names_of
+from bcd_implicit.training.result import BcdResult
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The support chosen from a path.
+
+    Attributes
+    ----------
+    support : ndarray of bool, shape (p,)
+        The inputs kept.
+    kappa : float
+        The first kappa of the path that has this support, or the support nearest to it where none has.
+    index : int
+        Its place on the path.
+    result : BcdResult
+        The refit on the support alone, without group lasso, on all samples; for an empty support the targets' means.
+    table : DataFrame
+        A row a candidate: kappa, n_selected, what the rule looked at, chosen (before the score tests), inputs. The
+        rules by cross-validation show error with its standard error, and by how much it is above the best one's, with
+        the standard error of that.
+    rule : str
+        Or "n_features" where their number was given.
+    input_names : list of str
+    """
+
+    support: np.ndarray
+    kappa: float
+    index: int
+    result: BcdResult
+    table: pd.DataFrame
+    rule: str
+    input_names: list[str]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the inputs kept."""
+        return [name for name, kept in zip(self.input_names, self.support, strict=True) if kept]
+
+    @property
+    def model(self) -> ImplicitModel:
+        """The refitted model. It takes all p inputs; the columns of B and D outside the support are zero."""
+        it = self.result.iterate
+        if it.B.shape[1] < len(self.support):
+            it = extend(it, self.support)
+        return self.result.problem.model(it, self.input_names)
+
+    @property
+    def changed_by_tests(self) -> dict[str, list[str]]:
+        """Names of the inputs that the score tests let in ("entered") and sent away ("left") after the rule."""
+        rows = self.table.loc[self.table["chosen"], "inputs"]
+        before = list(rows.iloc[0]) if len(rows) else self.names
+        return {
+            "entered": [name for name in self.names if name not in before],
+            "left": [name for name in before if name not in self.names],
+        }
+
+    def __repr__(self) -> str:
+        size = f"{int(self.support.sum())} of {len(self.support)}"
+        return f"Selection(kappa={self.kappa:.4g}, selected {size}: {self.names})"
+
+    def _repr_html_(self) -> str:
+        refit = self.result
+        facts = {
+            "inputs selected": names_of(self.input_names, self.support),
+            "rule": self.rule,
+            **{f"{how} after score tests": ", ".join(names) for how, names in self.changed_by_tests.items() if names},
+            "kappa": f"{self.kappa:.4g}",
+            "refit": f"{refit.problem.n_hidden} hidden features, {refit.problem.activation.name}",
+            "its status": refit.status.value,
+            "its objective": f"{refit.objective:.6g}",
+        }
+        return facts_table("Selection", facts)

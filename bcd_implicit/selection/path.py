@@ -1,0 +1,292 @@
+"""The kappa path, from small to large with warm starts, and what a person does with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bcd_implicit.blocks.solvers import AUTO
+from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.selection.choice import Selection
+from bcd_implicit.selection.choose import choose
+from bcd_implicit.selection.path_record import PathRecord
+from bcd_implicit.selection.rules import DEFAULT_RULE
+from bcd_implicit.selection.subsamples import frequencies
+from bcd_implicit.selection.walk import automatic_grid, walk
+from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.display import facts_table
+from bcd_implicit.support.progress import Progress, show_progress
+
+# What the norm of a group counts for at least in reweighting, relative to the largest.
+LEAST_NORM = 1e-3
+
+
+@dataclass(frozen=True, repr=False)
+class PathResult(PathRecord):
+    """Models along increasing kappa.
+
+    Attributes
+    ----------
+    problem : TrainingProblem
+    results : tuple of BcdResult
+        One for each kappa, warm-started from the one before.
+    solve_options : dict
+        What every solve of the path was called with; ``select`` refits with the same.
+    """
+
+    def __repr__(self) -> str:
+        sizes = self.supports.sum(axis=1)
+        return (
+            f"PathResult(n_kappas={len(self.results)}, kappa {self.kappas[0]:.3g} to {self.kappas[-1]:.3g}, "
+            f"{sizes[0]} to {sizes[-1]} of {self.problem.n_inputs} inputs)"
+        )
+
+    def _repr_html_(self) -> str:
+        problem = self.problem
+        facts = {
+            "method": f"{self.results[0].method}, solver {self.results[0].solver}",
+            "samples, inputs, outputs": f"{problem.n_samples}, {problem.n_inputs}, {problem.n_outputs}",
+            "hidden features": f"{problem.n_hidden}, {problem.activation.name}",
+        }
+        return facts_table("PathResult", facts) + self.table.to_html(index=False, float_format="{:.4g}".format)
+
+    def select(
+        self,
+        rule: str = DEFAULT_RULE,
+        n_features: int | None = None,
+        *,
+        n_folds: int = 3,
+        max_features: int | None = None,
+        level: float | None = 0.05,
+        grow_hidden: bool = True,
+        n_subsamples: int = 20,
+        random_state: int | None = 0,
+        method: str = "prox-linear",
+        max_cycles: int = 100,
+        tol: float = 5e-2,
+        ridges: Sequence[float] | None = None,
+        n_jobs: int | None = None,
+        progress: bool | Progress = False,
+    ) -> Selection:
+        """Choose a support without knowing the truth, and refit on it.
+
+        The candidates are the supports of the path. (They have seen all samples; what is fitted to judge them in
+        cross-validation has not seen the samples that it is judged on.)
+
+        Parameters
+        ----------
+        rule : str
+            "min": the support with the smallest error in cross-validation, after a refit without group lasso.
+            "paired-one-se": the sparsest one whose error exceeds that by less than one standard error of their
+            difference; "one-se": by less than one standard error of the smallest error itself.
+            "bic", "ebic": information criteria of refits on all samples. "plateau": the support that stays longest.
+            "gap": the widest gap between the kappas at which inputs leave. "stability": what most subsamples keep.
+            ``docs/selection.md`` compares them.
+        n_features : int, optional
+            So many inputs instead of a rule, by :meth:`ranking`: those that stay longest. Groups stay whole, so that it
+            may be fewer.
+        n_folds : int
+        max_features : int, optional
+            Larger supports are no candidates. By default half of the samples that a fold trains on, but at least 10:
+            a refit on more inputs costs much and says little.
+        level : float or None
+            The level of a score test, for all inputs together, by which inputs then enter and leave; None for none.
+            Not with ``n_features``.
+        grow_hidden : bool
+            Let the final refit have twice, four or eight times the hidden features if cross-validation favours that.
+        n_subsamples : int
+            Of the rule "stability".
+        random_state : int or None
+            Shuffles the folds and starts the fits.
+        method : str
+            The loop of the refits. The prox-linear loop by default, whatever walked the path: it fits better.
+        max_cycles, tol
+            Of each fit in cross-validation; those of score tests and of growing go to a fifth of tol. The final refit
+            goes to a twentieth, in up to six times the cycles.
+        ridges : sequence of float, optional
+            Values of ``ridge_hidden`` for the refits, of which cross-validation chooses one: noisy data want more
+            than the path needs. By default the problem's own, and 30 and 1000 times that.
+        n_jobs : int, optional
+            As in joblib: processes for folds, refits and subsamples. The answer does not depend on it.
+        progress : bool or callable
+            As in :func:`bcd_implicit.solve`.
+
+        Returns
+        -------
+        Selection
+
+        Raises
+        ------
+        InvalidInputError
+            An unknown rule, fewer samples than folds need, or more features than inputs.
+        """
+        return choose(
+            self,
+            rule,
+            n_features,
+            n_folds=n_folds,
+            max_features=max_features,
+            level=level,
+            grow_hidden=grow_hidden,
+            n_subsamples=n_subsamples,
+            random_state=random_state,
+            options=self.solve_options | {"method": method, "max_cycles": max_cycles, "tol": tol},
+            ridges=ridges,
+            n_jobs=n_jobs,
+            progress=progress,
+        )
+
+    def ranking(
+        self,
+        n_subsamples: int = 0,
+        random_state: int | None = 0,
+        *,
+        kappa: float | None = None,
+        n_jobs: int | None = None,
+        progress: bool | Progress = False,
+    ) -> pd.DataFrame:
+        """The inputs, the most important first.
+
+        Parameters
+        ----------
+        n_subsamples : int
+            With subsamples, the table has their frequencies too; each walks the path again on half of the samples.
+        random_state : int or None
+            Of the subsamples and their starts.
+        kappa : float, optional
+            Where frequencies are taken: the path's nearest kappa. By default the one at which half of the inputs
+            that are ever in have left.
+        n_jobs : int, optional
+            As in joblib: processes for the subsamples.
+        progress : bool or callable
+            Of the subsamples; as in :func:`bcd_implicit.solve`.
+
+        Returns
+        -------
+        DataFrame
+            A row an input: input (its name), leaves_at (the kappa from which on it stays out), norm (of its column at
+            the last kappa before that, which decides between inputs that leave together) and, with subsamples,
+            frequency (the share of them in which it is in).
+        """
+        if kappa is not None:
+            kappa = check_number("kappa", kappa, 0)
+        order, norms = self.order()
+        table = pd.DataFrame(
+            {"input": [self.problem.input_names[j] for j in order], "leaves_at": self.leaves_at[order],
+             "norm": norms[order]}
+        )  # fmt: skip
+        if n_subsamples:
+            frequencies = self.frequencies(n_subsamples, random_state, n_jobs=n_jobs, progress=progress)
+            sizes = self.supports.sum(axis=1)
+            place = int(np.abs(sizes - sizes.max() / 2).argmin())
+            if kappa is not None:
+                place = int(np.abs(self.kappas - kappa).argmin())
+            table["frequency"] = frequencies[place][order]
+        return table
+
+    def frequencies(
+        self,
+        n_subsamples: int = 20,
+        random_state: int | None = 0,
+        *,
+        n_jobs: int | None = None,
+        progress: bool | Progress = False,
+    ) -> np.ndarray:
+        """In which share of random halves of the samples an input is in, at each kappa of the path.
+
+        The halves come in complementary pairs (Shah and Samworth 2013), each with a start of its own.
+
+        Returns
+        -------
+        ndarray of shape (n_kappas, p)
+        """
+        return frequencies(self, n_subsamples, random_state, n_jobs, progress)
+
+    def reweighted(
+        self, n_kappas: int = 20, random_state: int | None = 0, *, progress: bool | Progress = False
+    ) -> PathResult:
+        """A second path on which groups that are small at the first kappa of this one weigh more.
+
+        Their weights are divided by their norms there, so that little is taken from what is large (the adaptive lasso
+        of Zou 2006, for groups Wang and Leng 2008). It helps where there are few outputs: with friedman1, whose path
+        seldom holds exactly the true inputs, the second path mostly does (``benchmarks/adaptive.py``).
+
+        Parameters
+        ----------
+        n_kappas, random_state, progress
+            As of :func:`kappa_path`.
+        """
+        first = self.results[0]
+        lasso = first.problem.group_lasso
+        norms = lasso.norm.of(first.problem.grouped(first.iterate), lasso.groups)
+        largest = norms.max() or 1.0
+        weights = lasso.groups.weights * largest / np.maximum(norms, LEAST_NORM * largest)
+        problem = self.problem.replace(group_weights=weights)
+        return kappa_path(problem, n_kappas, random_state, progress=progress, **self.solve_options)
+
+
+def kappa_path(
+    problem: TrainingProblem,
+    n_kappas: int = 20,
+    random_state: int | None = 0,
+    *,
+    kappas: Sequence[float] | None = None,
+    method: str = "prox-linear",
+    solver: str = AUTO,
+    max_cycles: int = 30,
+    tol: float = 5e-3,
+    block_tol: float = 1e-6,
+    solver_options: dict[str, Any] | None = None,
+    progress: bool | Progress = False,
+) -> PathResult:
+    """Solve the problem for a growing kappa, each from the solution before.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+        Its own kappa plays no part.
+    n_kappas : int
+        The length of the automatic grid: geometric, from 1/100 to 3 times :func:`~bcd_implicit.path.reference_kappa`,
+        or from 1/10 with more inputs than half the samples.
+        The path ends early where B = 0.
+    random_state : int or None
+        Seed of the first start.
+    kappas : sequence of float, optional
+        The grid, instead of the automatic one. Sorted here: weights upwards, radii downwards.
+    method, solver, max_cycles, tol, block_tol, solver_options
+        As in :func:`bcd_implicit.solve`, for each kappa. The tolerance is looser than there: a path needs
+        supports, and its choice is refitted.
+    progress : bool or callable
+        As in :func:`bcd_implicit.solve`.
+
+    Returns
+    -------
+    PathResult
+    """
+    options: dict[str, Any] = {
+        "method": method,
+        "solver": solver,
+        "block_tol": block_tol,
+        "solver_options": solver_options,
+    }
+    constraint_form = problem.group_form == "constraint"
+    if kappas is None:
+        n_kappas = check_number("n_kappas", n_kappas, 2, integer=True, remedy="A path has 2 kappas or more")
+    else:
+        if np.ndim(kappas) != 1:
+            raise InvalidInputError("kappas", f"must be a list of numbers, got {kappas!r}", "Pass [kappa] for one")
+        grid = np.array(sorted((check_number("kappas", k, 0) for k in kappas), reverse=constraint_form))
+        if len(grid) == 0:
+            raise InvalidInputError("kappas", "is empty", "Give at least one value")
+    it = problem.initial(random_state)
+    with show_progress(progress, "kappa path") as tell:
+        if kappas is None:
+            tell(0.0, "looking for the scale of kappa")
+            grid = automatic_grid(problem, n_kappas, random_state, options)
+        options |= {"max_cycles": max_cycles, "tol": tol}
+        return PathResult(problem, walk(problem, grid, it, options, tell), options)

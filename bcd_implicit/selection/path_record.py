@@ -1,0 +1,130 @@
+"""A path of results along kappa as data: what rules, refits and plots look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.problem import statistics
+from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.support.checks import check_number
+from bcd_implicit.terms.penalties import column_norms
+from bcd_implicit.training.result import BcdResult
+
+
+@dataclass(frozen=True)
+class PathRecord:
+    """Models along increasing kappa, and what they say of the inputs.
+
+    Attributes
+    ----------
+    problem : TrainingProblem
+    results : tuple of BcdResult
+        One for each kappa, warm-started from the one before.
+    solve_options : dict
+        What every solve of the path was called with.
+    """
+
+    problem: TrainingProblem
+    results: tuple[BcdResult, ...]
+    solve_options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def kappas(self) -> np.ndarray:
+        """Shape (n_kappas,), increasing (decreasing radii in constraint form)."""
+        return np.array([r.problem.kappa for r in self.results])
+
+    @property
+    def column_norms(self) -> np.ndarray:
+        """||B e_j||_2 along the path, or that of (B; D) e_j where these are grouped; shape (n_kappas, p)."""
+        return np.array([column_norms(r.problem.grouped(r.iterate)) for r in self.results])
+
+    @property
+    def supports(self) -> np.ndarray:
+        """Nonzero columns of B, or of (B; D), along the path: bool, shape (n_kappas, p)."""
+        return np.array([r.problem.selected(r.iterate) for r in self.results])
+
+    @property
+    def leaves_at(self) -> np.ndarray:
+        """The kappa of the path from which on an input stays out. Shape (p,).
+
+        Where it is in to the end ``inf``, or 0 in constraint form, in which the radius falls.
+        """
+        return np.append(self.kappas, self.beyond)[self._last + 1]
+
+    @property
+    def _last(self) -> np.ndarray:
+        """The last place on the path at which an input is in; -1 where it never is. Shape (p,)."""
+        supports = self.supports
+        return np.where(supports.any(axis=0), len(supports) - 1 - supports[::-1].argmax(axis=0), -1)
+
+    @property
+    def beyond(self) -> float:
+        """Beyond the end of every path: a weight or a radius for which B = 0."""
+        return np.inf if self.problem.group_form == "penalty" else 0.0
+
+    def order(self) -> tuple[np.ndarray, np.ndarray]:
+        """The inputs, those that stay longest first, and their norms at the last kappa at which they are in."""
+        last, norms = self._last, self.column_norms
+        last_norms = np.where(last >= 0, norms[last, np.arange(norms.shape[1])], 0.0)
+        return np.lexsort((-last_norms, -last)), last_norms
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row a kappa: kappa, n_selected, objective, mean loss, cycles, status."""
+        return pd.DataFrame(
+            {
+                "kappa": self.kappas,
+                "n_selected": self.supports.sum(axis=1),
+                "objective": [r.objective for r in self.results],
+                "loss": [r.problem.mean_loss(r.iterate) for r in self.results],
+                "n_cycles": [r.n_cycles for r in self.results],
+                "status": [r.status.name for r in self.results],
+            }
+        )
+
+    def nearest(self, support: np.ndarray) -> int:
+        """The place on the path with this support, or with the one that differs least from it."""
+        return int((self.supports != support).sum(axis=1).argmin())
+
+    def longest(self, n_features: int) -> np.ndarray:
+        """The inputs that stay longest, groups whole: bool, shape (p,).
+
+        Raises
+        ------
+        InvalidInputError
+            Not between 1 and p, or fewer than the first group has.
+        """
+        p, groups = self.problem.n_inputs, self.problem.group_lasso.groups
+        n_features = check_number("n_features", n_features, 1, p, integer=True, remedy="Between 1 and all inputs")
+        support = groups.spread(groups.weights == 0)
+        for j in self.order()[0]:
+            members = groups.members[groups.labels[j]]
+            if support[j]:
+                continue
+            if support.sum() + len(members) > n_features:
+                break
+            support[members] = True
+        if not support.any():
+            first = groups.names[groups.labels[self.order()[0][0]]]
+            raise InvalidInputError("n_features", f"{n_features} is less than group {first!r} has", "Give more")
+        return support
+
+    def plateau(self) -> np.ndarray:
+        """The support that stays over the longest stretch of log kappa; neither all inputs nor none. Shape (p,)."""
+        supports = self.supports
+        varying = statistics.variance(self.problem.U, self.problem.shares) > 0  # a constant input is never selected
+        steps = np.abs(np.diff(np.log(np.maximum(self.kappas, 1e-300))))
+        best, longest, start = np.zeros(self.problem.n_inputs, dtype=bool), -1.0, 0
+        for end in range(1, len(supports) + 1):
+            if end < len(supports) and (supports[end] == supports[start]).all():
+                continue
+            length = float(steps[start : end - 1].sum())
+            if 0 < supports[start].sum() < np.count_nonzero(varying) and length > longest:
+                best, longest = supports[start], length
+            start = end
+        return best

@@ -1,0 +1,179 @@
+"""Refits without group lasso, and their cross-validation.
+
+A refit is on some of the inputs, and may have another ridge and more hidden features than the path's problem.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from sklearn.model_selection import KFold
+
+from bcd_implicit.problem import statistics
+from bcd_implicit.problem.iterate import Iterate, in_spreads
+from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.support.parallel import in_parallel
+from bcd_implicit.support.progress import Progress, silent
+from bcd_implicit.training.bcd import Callback, solve
+from bcd_implicit.training.result import BcdResult, Status
+
+# Once a cycle lowers the objective by less than this share of the targets' variance, times the tolerance, a refit has
+# settled: where the loss comes near zero, a relative change of it says little.
+NEGLIGIBLE = 0.05
+# A start whose B is this much smaller than a fresh one's is no start.
+FADED = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Refit:
+    """What to fit: the inputs (mask), the number of hidden features, the ridge on (A, B), and, if given, on (C, D)."""
+
+    support: np.ndarray
+    n_hidden: int
+    ridge_hidden: float
+    ridge: float | None = None
+
+    def problem(self, problem: TrainingProblem) -> TrainingProblem:
+        """The training problem of the refit: no groups, and D in the output block unless a user's constraint acts."""
+        problem = problem.replace(
+            group_form="penalty",
+            kappa=0.0,
+            groups=None,
+            group_over=problem.group_over if problem.constraints else "B",
+            n_hidden=self.n_hidden,
+            ridge_hidden=self.ridge_hidden,
+            ridge=problem.ridge if self.ridge is None else self.ridge,
+        )
+        return problem.subset(inputs=self.support)
+
+
+def without_group_lasso(problem: TrainingProblem) -> TrainingProblem:
+    """The problem with kappa = 0."""
+    return problem.replace(group_form="penalty", kappa=0.0)
+
+
+def extend(it: Iterate, support: np.ndarray) -> Iterate:
+    """The iterate on all inputs, from one on some of them (mask), with zeros."""
+    B, D = np.zeros((len(it.B), len(support))), np.zeros((len(it.D), len(support)))
+    B[:, support], D[:, support] = it.B, it.D
+    return it.replace(B=B, D=D)
+
+
+def run_refit(
+    problem: TrainingProblem, what: Refit, start: Iterate, random_state: int | None, options: dict[str, Any]
+) -> BcdResult | None:
+    """Solve it, from an iterate on all inputs; None for an empty support.
+
+    The start may be of other samples. Hidden features that it does not have begin with random rows of B and do not
+    reach the output. A start that knows none of the inputs, or hardly, is of no use: a random one takes its place.
+    """
+    if not what.support.any():
+        return None
+    smaller = what.problem(problem)
+    it = start.replace(B=start.B[:, what.support], D=start.D[:, what.support])
+    n, fresh = len(start.A), smaller.initial(random_state)
+    if has_faded(smaller, it, fresh):
+        it = fresh
+    elif n != what.n_hidden:
+        A, C = fresh.A.copy(), fresh.C.copy()
+        A[:n, :n], C[:, :n] = it.A, it.C
+        it = it.replace(A=A, B=np.vstack([it.B, fresh.B[n:]]), b=np.concatenate([it.b, fresh.b[n:]]), C=C)
+    if it.X.shape != fresh.X.shape:
+        it = smaller.at_equilibrium(it.replace(X=fresh.X))
+    variance = 0.5 * float(statistics.variance(smaller.Y, smaller.shares).sum())
+    settled = _settled(options["tol"] * NEGLIGIBLE * variance)
+    result = solve(smaller, start=it, random_state=random_state, callback=settled, **options)
+    # Nobody but the callback stops it, and that is how a refit converges.
+    return replace(result, status=Status.CONVERGED) if result.status is Status.STOPPED else result
+
+
+def has_faded(problem: TrainingProblem, it: Iterate, fresh: Iterate) -> bool:
+    """Whether the inputs hardly reach the state any more, next to a fresh start's.
+
+    A large ridge does that. Where B and C are next to zero the objective is flat, and no fit comes back from there.
+    """
+    size, usual = (
+        np.linalg.norm(in_spreads(point, problem.U, problem.Y, problem.shares)["B"]) for point in (it, fresh)
+    )
+    return bool(size <= FADED * usual)
+
+
+def _settled(least: float) -> Callback:
+    last = np.inf
+
+    def callback(cycle: int, objective: float, it: Iterate) -> bool:
+        nonlocal last
+        decrease, last = last - objective, objective
+        return cycle > 2 and decrease <= least  # the first step is a cautious one
+
+    return callback
+
+
+def mean_model(result: BcdResult) -> BcdResult:
+    """A result whose model predicts the targets' means: the refit on no input."""
+    problem = result.problem
+    it = Iterate.zeros(problem.shapes)
+    if problem.fit_intercept:
+        it = it.replace(d=statistics.mean(problem.Y, problem.shares))
+    return replace(result, iterate=problem.at_equilibrium(it))
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Some samples to train on and others to judge by, of a problem on all inputs and samples."""
+
+    problem: TrainingProblem
+    train: np.ndarray
+    test: np.ndarray
+
+    def run(
+        self, chain: Sequence[Refit], random_state: int | None, options: dict[str, Any], start: Iterate | None = None
+    ) -> tuple[np.ndarray, Iterate]:
+        """Squared error of the test samples under every refit, (n_refits, n_test), and the last iterate.
+
+        The models are trained one after the other along the chain, each from the one before and the first, unless there
+        is a start, from a random one, so that no parameter has seen the samples that it is judged on. Outputs are
+        scaled to unit variance.
+        """
+        problem, test = self.problem, self.test
+        variance = statistics.variance(problem.Y, problem.shares)
+        scales = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0) / problem.n_outputs
+        errors = np.zeros((len(chain), len(test)))
+        training = problem.subset(self.train)
+        it = training.replace(n_hidden=chain[0].n_hidden).initial(random_state) if start is None else start
+        for i, what in enumerate(chain):
+            result = run_refit(training, what, it, random_state, options)
+            if result is not None:
+                it = extend(result.iterate, what.support)
+                prediction = result.model.predict(problem.U[what.support][:, test].T).T
+            else:
+                prediction = statistics.mean(training.Y, training.shares)[:, None] * problem.fit_intercept
+            errors[i] = scales @ (prediction - problem.Y[:, test]) ** 2
+        return errors, it
+
+
+def folds(problem: TrainingProblem, n_folds: int, random_state: int | None) -> list[Fold]:
+    """The folds of a cross-validation, shuffled."""
+    parts = KFold(n_folds, shuffle=True, random_state=random_state).split(problem.U.T)
+    return [Fold(problem, train, test) for train, test in parts]
+
+
+def cross_validate(
+    problem: TrainingProblem,
+    chain: Sequence[Refit],
+    n_folds: int,
+    random_state: int | None,
+    options: dict[str, Any],
+    n_jobs: int | None = None,
+    on_progress: Progress = silent,
+) -> np.ndarray:
+    """Squared error of every sample under every refit, by :meth:`Fold.run` in every fold: shape (n_refits, m)."""
+    errors = np.zeros((len(chain), problem.n_samples))
+    parts = folds(problem, n_folds, random_state)
+    jobs = [(fold, chain, random_state, options) for fold in parts]
+    for fold, (part, _) in zip(parts, in_parallel(Fold.run, jobs, n_jobs, on_progress), strict=True):
+        errors[:, fold.test] = part
+    return errors

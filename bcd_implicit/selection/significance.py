@@ -1,0 +1,112 @@
+"""A score test of single inputs: would B, or D, move if an input were let in?
+
+At a fit on a support S, an input j outside of S has B_j = 0. With the residuals r_k = y_k - yhat_k, the loss's gradient
+with respect to the preactivations is minus P_k = N_k'C'r_k, N_k = (I - D_k A)^-1 D_k, and with respect to B_j minus::
+
+    1/m sum_k P_k u_jk.
+
+If u_j has no part in the targets it is as good as a random column, so that this is a sum of independent terms, and its
+squared norm, over the variance of u_j, has the distribution of a weighted sum of squared normal variables, the weights
+being the eigenvalues of the mean of P_k P_k'. What S and the intercept explain linearly of u_j and of P is taken out
+first, so that inputs correlated with those in S do not pass for them, and so that the fit need not have converged to
+the last digit. An effect even in u_j leaves this gradient zero; therefore u_j^2 is tested as well, and the smaller of
+both p-values counts, doubled.
+
+With shares omega_k of the sample weights in place of 1/m, S and the intercept explain what weighted least squares say,
+and the eigenvalues are those of sum_k omega_k^2 P_k P_k': a weight multiplies a sample's term, a weight of 2 is not two
+independent samples. The p-values are as good as the effective number of samples, 1/sum_k omega_k^2, is large, and an
+input without a part is to have none in the weights either.
+
+The test is that of Rao (1948) in the form of variance-component score tests (Liu, Lin and Ghosh, Biometrics 2007).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.optimize import brentq
+from scipy.special import ndtr
+
+from bcd_implicit.certificates.responses import equilibrium_responses
+from bcd_implicit.problem import statistics
+from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.training.result import BcdResult
+
+
+def entry_p_values(problem: TrainingProblem, result: BcdResult | None, support: np.ndarray) -> np.ndarray:
+    """P-values of the hypotheses that an input, next to those of the support, has no part in the targets.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+        With all p inputs.
+    result : BcdResult or None
+        A fit on the inputs of the support, without group lasso. For an empty support none is needed: the residuals of
+        the mean take the place of P.
+    support : ndarray of bool, shape (p,)
+
+    Returns
+    -------
+    ndarray of shape (p,)
+        For a single test each: divide the level by p for all of them together. 1 for the inputs of the support, and
+        where there are too few samples to say anything.
+    """
+    p_values, m = np.ones(len(support)), problem.n_samples
+    others = np.flatnonzero(~support)
+    # Least squares are weighted once every sample is multiplied by the root of its weight.
+    S, roots = np.vstack([np.ones((1, m)), problem.U[support]]), np.sqrt(problem.shares)
+    if (
+        statistics.effective_samples(problem.shares) - len(S) < 1.5 or len(others) == 0
+    ):  # 2 degrees of freedom, but for rounding
+        return p_values
+    basis = np.linalg.qr((S * roots).T)[0]
+    # What is expected of the weighted sum of squares of a random column of variance 1, less what S explains.
+    expected = 1.0 - float(problem.shares @ np.sum(basis**2, axis=1))
+
+    def rest(rows: np.ndarray) -> np.ndarray:
+        rows = rows * roots
+        return rows - (rows @ basis) @ basis.T
+
+    P = rest(problem.Y if result is None else _pulled_residuals(result))
+    weights = np.maximum(np.linalg.eigvalsh(P * problem.shares @ P.T) / expected, 0.0)
+    U = problem.U[others]
+    bent = (U - np.linalg.lstsq((S * roots).T, (U * roots).T, rcond=None)[0].T @ S) ** 2
+    for features in (U, bent):
+        left = rest(features)
+        squares, before = np.sum(left**2, axis=1), features**2 @ problem.shares
+        # What is left of a feature that the support determines is rounding.
+        known = squares <= 1e-12 * before
+        scores = np.einsum("ij,ij->j", P @ left.T, P @ left.T) / np.where(known, 1.0, squares)
+        single = np.array([weighted_chi_squared_tail(score, weights) for score in scores])
+        p_values[others] = np.minimum(p_values[others], np.where(known, 1.0, 2 * single))
+    return p_values
+
+
+def _pulled_residuals(result: BcdResult) -> np.ndarray:
+    """N_k'C'r_k for all samples, shape (n, m); where D is a variable, with the residuals themselves below."""
+    problem, it = result.problem, result.iterate
+    residuals = problem.Y - problem.prediction(it)
+    inside = np.linalg.qr(it.C)[0].T @ residuals
+    pulled = [np.einsum("rjk,rk->jk", J, inside[:, part]) for part, J in equilibrium_responses(problem, it)()]
+    return np.vstack([np.hstack(pulled), *([residuals] if problem.pass_through else [])])
+
+
+def weighted_chi_squared_tail(value: float, weights: np.ndarray) -> float:
+    """P(sum_i weights_i chi_i^2 > value) for independent squares of standard normal variables.
+
+    By the Lugannani-Rice saddlepoint approximation (Kuonen, Biometrika 1999), good to a tenth far into the tail.
+    Values up to the mean have a p-value of 1: they are of no interest here, and the formula is singular there.
+    """
+    weights = weights[weights > 1e-12 * weights.max(initial=0.0)]
+    if len(weights) == 0 or value <= weights.sum() * (1 + 1e-4):
+        return 1.0
+    value, weights = value / weights.max(), weights / weights.max()
+
+    def slope(t: float) -> float:
+        return float(np.sum(weights / (1 - 2 * t * weights))) - value
+
+    # slope grows from below 0 to infinity on [0, 1/2).
+    t = brentq(slope, 0.0, 0.5 * (1 - 1e-13)) if slope(0.5 * (1 - 1e-13)) > 0 else 0.5 * (1 - 1e-13)
+    log_moment = -0.5 * float(np.sum(np.log1p(-2 * t * weights)))
+    curvature = 2 * float(np.sum((weights / (1 - 2 * t * weights)) ** 2))
+    w, v = np.sqrt(2 * (t * value - log_moment)), t * np.sqrt(curvature)
+    return float(np.clip(ndtr(-(w + np.log(v / w) / w)), 0.0, 1.0))

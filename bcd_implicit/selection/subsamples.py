@@ -1,0 +1,65 @@
+"""How often random halves of the samples keep an input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.selection.path_record import PathRecord
+from bcd_implicit.selection.walk import walk
+from bcd_implicit.support.checks import check_number, random_generator
+from bcd_implicit.support.parallel import in_parallel
+from bcd_implicit.support.progress import Progress, show_progress
+
+
+def frequencies(
+    path: PathRecord,
+    n_subsamples: int,
+    random_state: int | None,
+    n_jobs: int | None = None,
+    progress: bool | Progress = False,
+) -> np.ndarray:
+    """In which share of random halves of the samples an input is in, at each kappa of a path.
+
+    The halves come in complementary pairs (Shah and Samworth 2013), each with a start of its own.
+
+    Returns
+    -------
+    ndarray of shape (n_kappas, p)
+
+    Raises
+    ------
+    InvalidInputError
+        Fewer than 2 subsamples, or fewer than 4 samples to divide.
+    """
+    n_subsamples = check_number("n_subsamples", n_subsamples, 2, integer=True, remedy="Give 2 or more")
+    m = path.problem.n_samples
+    if m < 4:
+        raise InvalidInputError("n_subsamples", f"{m} samples cannot be halved", "At least 4 are needed")
+    rng = random_generator(random_state)
+    halves: list[np.ndarray] = []
+    while len(halves) < n_subsamples:
+        order = rng.permutation(m)
+        halves += [np.sort(order[: m // 2]), np.sort(order[m // 2 : 2 * (m // 2)])]
+    seeds = rng.integers(2**31, size=n_subsamples)
+    jobs = [
+        (path.problem, half, path.kappas, int(seed), path.solve_options)
+        for half, seed in zip(halves[:n_subsamples], seeds, strict=True)
+    ]
+    with show_progress(progress, "subsamples") as tell:
+        return np.mean(list(in_parallel(_supports_on, jobs, n_jobs, tell)), axis=0)
+
+
+def _supports_on(
+    problem: TrainingProblem, samples: np.ndarray, kappas: np.ndarray, seed: int, options: dict[str, Any]
+) -> np.ndarray:
+    """The supports of the path on some samples: bool, (n_kappas, p)."""
+    smaller = problem.subset(samples)
+    results = walk(smaller, kappas, smaller.initial(seed), options)
+    supports = np.zeros((len(kappas), problem.n_inputs), dtype=bool)
+    for row, result in zip(supports, results, strict=False):  # the walk ends early where B = 0
+        row[:] = result.problem.selected(result.iterate)
+    return supports

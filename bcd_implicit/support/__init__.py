@@ -1,0 +1,1 @@
+"""What knows no mathematics: checks, tables, files, progress, parallel work, threads, HTML."""

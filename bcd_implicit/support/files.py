@@ -1,0 +1,48 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bcd_implicit.errors import InvalidInputError
+
+
+def write_atomically(path: str | os.PathLike[str], write: Callable[[Any], None]) -> Path:
+    """Call ``write`` on a temporary binary file in the same folder, then move it into place.
+
+    A reader sees the old file or the whole new one, never a part: an error on the way leaves what stood.
+
+    Raises
+    ------
+    InvalidInputError
+        The folder does not exist or cannot be written to, or the disk is full.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InvalidInputError(str(path), "is a folder", "Give the name of a file")
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise InvalidInputError(
+            str(path), f"cannot be written ({error.strerror or error})", "Choose another folder"
+        ) from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            write(file)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)  # mkstemp makes private files; give what open() would have given
+        os.replace(temporary, path)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise InvalidInputError(
+            str(path), f"cannot be written ({error.strerror or error})", "Choose another folder"
+        ) from None
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    return path

@@ -1,0 +1,1 @@
+"""The convex pieces of the problem: activations, losses, groups and their norms, penalties, projections."""

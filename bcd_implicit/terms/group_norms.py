@@ -1,0 +1,217 @@
+"""The norms that measure each group's columns of B, or of (B; D) stacked.
+
+To add a norm, write a subclass of :class:`GroupNorm` and add it to :data:`GROUP_NORMS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import cvxpy as cp
+import numpy as np
+
+from bcd_implicit.terms.groups import Groups
+from bcd_implicit.terms.projections import project_l1_rows
+
+BISECTIONS = 200
+# Entries this near to a group's largest are tied with it.
+TIED = 1e-10
+
+
+@dataclass(frozen=True)
+class Facet:
+    """Where the weighted sum of norms is smooth: the part of a face that the group lasso shapes.
+
+    Attributes
+    ----------
+    kept : ndarray of bool, shape (p,)
+        Columns that may move.
+    slope : ndarray of shape (n, p)
+        Gradient of the weighted sum of norms.
+    units : ndarray of shape (n, p)
+        Directions in which a group's norm does not bend, of length 1 a group; zero where it bends nowhere.
+    bend : ndarray of shape (p,)
+        Curvature of the weighted sum across them.
+    ties : ndarray of shape (n_ties, n, p)
+        Normals of the further conditions that hold on the facet.
+    """
+
+    kept: np.ndarray
+    slope: np.ndarray
+    units: np.ndarray
+    bend: np.ndarray
+    ties: np.ndarray
+
+
+class GroupNorm:
+    """A norm for the columns of each group. B has shape (n, p), values of groups (n_groups,)."""
+
+    name: ClassVar[str]
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+    def of(self, B: np.ndarray, groups: Groups) -> np.ndarray:
+        """The norm of each group."""
+        raise NotImplementedError
+
+    def dual(self, G: np.ndarray, groups: Groups) -> np.ndarray:
+        """The dual norm of each group."""
+        raise NotImplementedError
+
+    def shrink(self, B: np.ndarray, groups: Groups, thresholds: np.ndarray) -> np.ndarray:
+        """The proximal map of the sum of thresholds * norms."""
+        raise NotImplementedError
+
+    def conjugate(self, G: np.ndarray, groups: Groups, thresholds: np.ndarray, ridge: np.ndarray) -> np.ndarray:
+        """``sup_T <G, T> - threshold |T| - 1/2 sum_i ridge_i |T_i|^2`` for each group; ridge has a value a row."""
+        raise NotImplementedError
+
+    def cvxpy(self, B: cp.Expression, groups: Groups) -> cp.Expression:
+        """The norm of each group, as a CVXPY vector."""
+        raise NotImplementedError
+
+    def facet(self, B: np.ndarray, groups: Groups) -> Facet:
+        """The facet on which B lies."""
+        raise NotImplementedError
+
+    def settle(self, B: np.ndarray, start: np.ndarray, groups: Groups, facet: Facet) -> np.ndarray:
+        """B after a step inside the facet of ``start``: groups that turned round are zero, ties are exact."""
+        raise NotImplementedError
+
+
+class EuclideanNorm(GroupNorm):
+    """The root of the sum of squares."""
+
+    name = "2"
+
+    def of(self, B, groups):
+        return np.sqrt(groups.sums(np.einsum("ij,ij->j", B, B)))
+
+    dual = of
+
+    def shrink(self, B, groups, thresholds):
+        norms = self.of(B, groups)
+        safe = np.where(norms > 0, norms, 1.0)
+        return B * groups.spread(np.maximum(1.0 - thresholds / safe, 0.0))
+
+    def conjugate(self, G, groups, thresholds, ridge):
+        distinct = np.unique(ridge)
+        # |T| = t and T_i = t G_i / (ridge_i t + threshold), where these have the norm t.
+        squares = np.array([self.of(G[ridge == r], groups) for r in distinct]) ** 2
+        unbounded = squares[0] > thresholds**2 * (1 + 1e-12) if distinct[0] == 0 else np.zeros(len(thresholds), bool)
+        if len(distinct) == 1:
+            excess = np.maximum(np.sqrt(squares[0]) - thresholds, 0.0)
+            return np.where(unbounded, np.inf, 0.5 * excess**2 / distinct[0] if distinct[0] > 0 else 0.0)
+        r = distinct[:, None]
+
+        def lengths(t: np.ndarray) -> np.ndarray:
+            return np.sqrt(squares) / np.maximum(r * t + thresholds, 1e-300)
+
+        t = _root(lambda t: np.sum(lengths(t) ** 2, axis=0) - 1, squares.sum(axis=0) > thresholds**2, unbounded)
+        lengths_t = t * lengths(t)
+        values = np.sum(np.sqrt(squares) * lengths_t - 0.5 * r * lengths_t**2, axis=0) - thresholds * t
+        return np.where(unbounded, np.inf, values)
+
+    def cvxpy(self, B, groups):
+        if groups.alone:
+            return cp.norm(B, 2, axis=0)
+        return cp.hstack([cp.norm(B[:, m], "fro") for m in groups.members])
+
+    def facet(self, B, groups):
+        norms = self.of(B, groups)
+        present = norms > 0
+        safe = np.where(present, norms, 1.0)
+        units = B / groups.spread(safe)
+        kept = groups.spread(present | (groups.weights == 0))
+        bend = groups.spread(np.where(present, groups.weights / safe, 0.0))
+        return Facet(kept, groups.spread(groups.weights) * units, units, bend, np.zeros((0, *B.shape)))
+
+    def settle(self, B, start, groups, facet):
+        turned = groups.sums(np.einsum("ij,ij->j", B, start)) <= 0
+        return np.where(groups.spread(turned & (groups.weights > 0)), 0.0, B)
+
+
+class MaxNorm(GroupNorm):
+    """The largest absolute entry: a group pays for one row of B and gets all."""
+
+    name = "inf"
+
+    def of(self, B, groups):
+        return np.abs(groups.rows(B)).max(axis=1)
+
+    def dual(self, G, groups):
+        return groups.sums(np.abs(G).sum(axis=0))
+
+    def shrink(self, B, groups, thresholds):
+        rows = groups.rows(B)
+        # Moreau: what the projection on the dual ball leaves. Ties by clipping, so that they are exact.
+        rest = np.abs(rows - project_l1_rows(rows, thresholds)).max(axis=1, keepdims=True)
+        rest[self.dual(B, groups) <= thresholds] = 0.0
+        return groups.columns(np.clip(rows, -rest, rest), len(B))
+
+    def conjugate(self, G, groups, thresholds, ridge):
+        size = np.abs(groups.rows(G))
+        r = groups.rows(np.broadcast_to(ridge[:, None], G.shape))
+        unbounded = np.where(r == 0, size, 0.0).sum(axis=1) > thresholds * (1 + 1e-12)
+        t = _root(
+            lambda t: np.maximum(size - r * t[:, None], 0.0).sum(axis=1) - thresholds,
+            size.sum(axis=1) > thresholds,
+            unbounded,
+        )
+        T = np.minimum(np.divide(size, r, out=np.full(size.shape, np.inf), where=r > 0), t[:, None])
+        return np.where(unbounded, np.inf, np.sum(size * T - 0.5 * r * T**2, axis=1) - thresholds * t)
+
+    def cvxpy(self, B, groups):
+        return cp.hstack([cp.max(cp.abs(B[:, m])) for m in groups.members])
+
+    def facet(self, B, groups):
+        norms = self.of(B, groups)
+        kept = groups.spread((norms > 0) | (groups.weights == 0))
+        tied = (np.abs(B) >= groups.spread(norms) * (1 - TIED)) & groups.spread(norms > 0)
+        signs = np.where(tied, np.sign(B), 0.0)
+        counts = groups.sums(tied.sum(axis=0).astype(float))
+        slope = signs * groups.spread(groups.weights / np.maximum(counts, 1.0))
+        ties = []
+        for members in groups.members:
+            rows, columns = np.nonzero(tied[:, members])
+            for i in range(1, len(rows)):
+                tie = np.zeros(B.shape)
+                for k, sign in ((0, 1.0), (i, -1.0)):
+                    place = rows[k], members[columns[k]]
+                    tie[place] = sign * signs[place]
+                ties.append(tie)
+        flat = np.zeros(B.shape)
+        return Facet(kept, slope, flat, flat[0], np.array(ties).reshape(-1, *B.shape))
+
+    def settle(self, B, start, groups, facet):
+        signs = np.sign(facet.slope)
+        counts = groups.sums(np.abs(signs).sum(axis=0))
+        largest = groups.sums((signs * B).sum(axis=0)) / np.maximum(counts, 1.0)
+        free = groups.spread((groups.weights == 0) | (counts == 0))
+        limit = groups.spread(np.maximum(largest, 0.0))
+        return np.where(free, B, np.where(signs != 0, signs * limit, np.clip(B, -limit, limit)))
+
+
+def _root(excess: Callable[[np.ndarray], np.ndarray], positive: np.ndarray, unbounded: np.ndarray) -> np.ndarray:
+    """Where decreasing functions cross zero, by bisection; 0 where they are not positive at 0."""
+    wanted = positive & ~unbounded
+    low, high = np.zeros(len(wanted)), np.ones(len(wanted))
+    for _ in range(BISECTIONS):
+        beyond = wanted & (excess(high) > 0)
+        if not beyond.any():
+            break
+        low, high = np.where(beyond, high, low), np.where(beyond, 4 * high, high)
+    for _ in range(BISECTIONS):
+        middle = 0.5 * (low + high)
+        if np.all((middle <= low) | (middle >= high)):
+            break
+        above = excess(middle) > 0
+        low, high = np.where(above, middle, low), np.where(above, high, middle)
+    return np.where(wanted, 0.5 * (low + high), 0.0)
+
+
+#: The norms of a group, by name.
+GROUP_NORMS: dict[str, GroupNorm] = {norm.name: norm for norm in (EuclideanNorm(), MaxNorm())}

@@ -1,0 +1,174 @@
+"""Groups of inputs: which belong together, and how much each group weighs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.support.checks import check_number
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Which inputs belong together, and how much each group weighs.
+
+    Attributes
+    ----------
+    labels : ndarray of int, shape (p,)
+        The group of each input.
+    weights : ndarray of shape (n_groups,)
+    names : list of str
+        One a group.
+    """
+
+    labels: np.ndarray
+    weights: np.ndarray
+    names: list[str]
+
+    def __repr__(self) -> str:
+        return f"Groups({len(self.weights)} of {len(self.labels)} inputs)"
+
+    @cached_property
+    def alone(self) -> bool:
+        """Whether every input is a group of its own."""
+        return np.array_equal(self.labels, np.arange(len(self.labels)))
+
+    @cached_property
+    def members(self) -> list[np.ndarray]:
+        """The inputs of each group."""
+        return [np.flatnonzero(self.labels == g) for g in range(len(self.weights))]
+
+    @cached_property
+    def _table(self) -> np.ndarray:
+        """The inputs of each group, shape (n_groups, largest group), filled up with p."""
+        table = np.full((len(self.members), max(len(m) for m in self.members)), len(self.labels))
+        for row, m in zip(table, self.members, strict=True):
+            row[: len(m)] = m
+        return table
+
+    def sums(self, columns: np.ndarray) -> np.ndarray:
+        """Sums over each group: (p,) to (n_groups,)."""
+        return columns if self.alone else np.bincount(self.labels, columns, len(self.weights))
+
+    def spread(self, values: np.ndarray) -> np.ndarray:
+        """Each group's value for all its inputs: (n_groups,) to (p,)."""
+        return values if self.alone else values[self.labels]
+
+    def rows(self, B: np.ndarray) -> np.ndarray:
+        """Each group's entries in a row, filled up with zeros: (n, p) to (n_groups, entries)."""
+        if self.alone:
+            return B.T
+        padded = np.hstack([B, np.zeros((len(B), 1))])
+        return padded.T[self._table].reshape(len(self._table), -1)
+
+    def columns(self, rows: np.ndarray, n: int) -> np.ndarray:
+        """The inverse of :meth:`rows`."""
+        if self.alone:
+            return rows.T
+        padded = np.zeros((len(self.labels) + 1, n))
+        padded[self._table.ravel()] = rows.reshape(-1, n)
+        return padded[:-1].T
+
+    @staticmethod
+    def singles(p: int) -> Groups:
+        """Each of p inputs by itself, with weight 1."""
+        return Groups(np.arange(p), np.ones(p), [str(j) for j in range(p)])
+
+    @staticmethod
+    def parse(
+        groups: Sequence[Any] | Mapping[str, Sequence[str]] | None,
+        weights: Sequence[float] | Mapping[str, float] | None,
+        input_names: Sequence[str],
+    ) -> Groups:
+        """From what a person gives.
+
+        Parameters
+        ----------
+        groups : sequence of p labels, mapping from a group's name to its inputs' names, or None
+            Inputs with equal labels belong together; inputs that a mapping does not name stand alone.
+        weights : sequence, one a group in the order of first appearance, mapping from names, or None
+            Groups that a mapping does not name, and all by default, weigh the square root of their size.
+        input_names : sequence of str
+
+        Raises
+        ------
+        InvalidInputError
+            Labels of another length, unknown or repeated input names, weights of another length or negative.
+        """
+        p = len(input_names)
+        if groups is None:
+            names, labels = list(input_names), np.arange(p)
+        else:
+            given = _labels_of(groups, input_names) if isinstance(groups, Mapping) else groups
+            if isinstance(given, (str, bytes)) or np.ndim(given) != 1 or len(given) != p:
+                size = f"{len(given)} labels" if np.ndim(given) == 1 else f"a {type(groups).__name__}"
+                raise InvalidInputError("groups", f"has {size} for {p} inputs", "Give one label for each input")
+            listed = list(given)
+            if any(label is None or label != label for label in listed):
+                raise InvalidInputError("groups", "has an empty label", "Give one label for each input")
+            place = {label: g for g, label in enumerate(dict.fromkeys(listed))}
+            names = [str(label) for label in place]
+            if len(set(names)) < len(names):
+                raise InvalidInputError("groups", "has labels that read alike, such as 1 and '1'", "Use one kind")
+            labels = np.array([place[label] for label in listed])
+        return Groups(labels, _weights_of(weights, names, np.bincount(labels)), names)
+
+
+def _labels_of(groups: Mapping[str, Sequence[str]], input_names: Sequence[str]) -> list[str]:
+    labels: dict[str, str] = {}
+    for group, members in groups.items():
+        if not isinstance(members, (str, Sequence, np.ndarray, pd.Index, pd.Series)):
+            raise InvalidInputError(
+                "groups", f"group {group!r} is a {type(members).__name__}", "List its inputs' names"
+            )
+        for name in [members] if isinstance(members, str) else members:
+            if name not in input_names:
+                raise InvalidInputError(
+                    "groups", f"group {group!r} names an input {name!r} that does not exist",
+                    f"The inputs are {', '.join(map(str, input_names))}",
+                )  # fmt: skip
+            if name in labels:
+                raise InvalidInputError(
+                    "groups", f"input {name!r} is in {labels[name]!r} and in {group!r}", "An input has one group"
+                )
+            labels[name] = str(group)
+    for name in input_names:
+        if name not in labels and name in map(str, groups):
+            raise InvalidInputError(
+                "groups", f"{name!r} is a group and an input outside of it", "Give the group another name"
+            )
+    return [labels.get(name, name) for name in input_names]
+
+
+def _weights_of(
+    weights: Sequence[float] | Mapping[str, float] | None, names: list[str], sizes: np.ndarray
+) -> np.ndarray:
+    checked = np.sqrt(sizes)
+    if weights is None:
+        return checked
+    if isinstance(weights, pd.Series):
+        weights = weights.to_dict()
+    if isinstance(weights, Mapping):
+        place = {name: g for g, name in enumerate(names)}
+        for name, weight in weights.items():
+            if str(name) not in place:
+                raise InvalidInputError(
+                    "group_weights", f"names a group {name!r} that does not exist", f"The groups are {', '.join(names)}"
+                )
+            checked[place[str(name)]] = check_number("group_weights", weight, 0)
+    elif np.ndim(weights) != 1 or len(weights) != len(names):
+        raise InvalidInputError(
+            "group_weights", f"must be {len(names)} numbers, one a group, got {weights!r}",
+            "Groups are in the order in which they first appear",
+        )  # fmt: skip
+    else:
+        checked = np.array([check_number("group_weights", weight, 0) for weight in weights])
+    if not checked.any():
+        raise InvalidInputError("group_weights", "are all zero", "Choose kappa = 0 to penalise nothing")
+    return checked

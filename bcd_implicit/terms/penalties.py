@@ -1,0 +1,247 @@
+"""The convex terms on A and B: row l1 balls and the group lasso over the columns of B, or of (B; D).
+
+Each has a value, a violation, a proximal map (or projection), a repair that makes a nearly feasible point
+feasible, a conjugate (for duality gaps) and its CVXPY form. With a ridge term r/2 ||.||^2 added,
+the conjugate at G is  sup_T <G, T> - h(T) - r/2 ||T||^2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import cvxpy as cp
+import numpy as np
+from scipy.optimize import brentq, minimize_scalar
+
+from bcd_implicit.terms.group_norms import GROUP_NORMS, Facet, GroupNorm
+from bcd_implicit.terms.groups import Groups
+from bcd_implicit.terms.projections import project_l1_rows
+
+
+def column_norms(B: np.ndarray) -> np.ndarray:
+    """Euclidean norm of each column of B (n, p): shape (p,)."""
+    return np.sqrt(np.einsum("ij,ij->j", B, B))
+
+
+@dataclass(frozen=True)
+class RowBall:
+    """``||A||_inf = max_i sum_j |A_ij| <= radius``: every row of A in the l1 ball (well-posedness)."""
+
+    radius: float
+
+    def violation(self, A: np.ndarray) -> float:
+        """How far the largest absolute row sum exceeds the radius; 0 when feasible."""
+        return max(0.0, float(np.abs(A).sum(axis=1).max()) - self.radius)
+
+    def prox(self, A: np.ndarray, step: float | np.ndarray = 1.0) -> np.ndarray:
+        """Projection, in the metric of the steps where they differ by column."""
+        return project_l1_rows(A, self.radius, step if np.ndim(step) else None)  # type: ignore[arg-type]
+
+    def binding(self, A: np.ndarray) -> np.ndarray:
+        """Which rows are on the boundary, to rounding; bool, shape (n,)."""
+        return np.abs(A).sum(axis=1) >= self.radius * (1 - 1e-12)
+
+    def repair(self, A: np.ndarray, onto: np.ndarray | None = None) -> np.ndarray:
+        """Scale back the rows that a solver left slightly outside; scale those of ``onto`` to the boundary."""
+        sums = np.abs(A).sum(axis=1)
+        scaled = sums > self.radius
+        if onto is not None:
+            scaled[onto] = sums[onto] > 0
+        return A * np.where(scaled, self.radius / np.where(scaled, sums, 1.0), 1.0)[:, None]
+
+    def conjugate(self, G: np.ndarray, ridge: float = 0.0) -> float:
+        """Sup over feasible A of <G, A> - ridge/2 ||A||_F^2."""
+        if ridge == 0:
+            return self.radius * float(np.abs(G).max(axis=1).sum())
+        A = project_l1_rows(G / ridge, self.radius)
+        return float(np.sum(G * A) - 0.5 * ridge * np.sum(A * A))
+
+    def cvxpy(self, A: cp.Expression) -> list[cp.Constraint]:
+        """The constraint on a CVXPY variable. (cp.norm_inf would be the largest *entry*.)"""
+        return [cp.norm1(A, axis=1) <= self.radius]
+
+
+@dataclass(frozen=True)
+class GroupLasso:
+    """The weighted sum of the groups' norms, times kappa or bounded by kappa.
+
+    Parameters
+    ----------
+    kappa : float
+    groups : Groups
+    norm : GroupNorm
+    """
+
+    kappa: float
+    groups: Groups
+    norm: GroupNorm = GROUP_NORMS["2"]
+    form: ClassVar[str]
+
+    def sum_of_norms(self, B: np.ndarray) -> float:
+        """The weighted sum of the groups' norms."""
+        return float(self.groups.weights @ self.norm.of(B, self.groups))
+
+    def steepest(self, G: np.ndarray) -> float:
+        """The largest dual norm over weight, of the groups that have a weight."""
+        weighted = self.groups.weights > 0
+        return float((self.norm.dual(G, self.groups)[weighted] / self.groups.weights[weighted]).max())
+
+    def facet(self, B: np.ndarray) -> Facet:
+        """Where the sum of norms is smooth, at B."""
+        return self.norm.facet(B, self.groups)
+
+    def settle(self, B: np.ndarray, start: np.ndarray, facet: Facet) -> np.ndarray:
+        """B after a step inside the facet of ``start``."""
+        return self.norm.settle(B, start, self.groups, facet)
+
+
+class GroupLassoPenalty(GroupLasso):
+    """The term kappa * sum_g weight_g ||B_g|| in the objective."""
+
+    form = "penalty"
+
+    def value(self, B: np.ndarray) -> float:
+        """Kappa times the weighted sum of norms."""
+        return self.kappa * self.sum_of_norms(B)
+
+    def violation(self, B: np.ndarray) -> float:
+        """A penalty cannot be violated: 0."""
+        return 0.0
+
+    def repair(self, B: np.ndarray, onto: bool = False) -> np.ndarray:
+        """Nothing to repair."""
+        return B
+
+    def prox(self, B: np.ndarray, step: float | np.ndarray) -> np.ndarray:
+        """Group soft thresholding; one step, or one a column, equal inside a group."""
+        groups = self.groups
+        return self.norm.shrink(B, groups, self.kappa * groups.weights * _of_groups(step, groups))
+
+    def conjugate(self, G: np.ndarray, ridge: float | np.ndarray = 0.0) -> float:
+        """sup_B <G, B> - kappa sum_g weight_g ||B_g|| - 1/2 sum_i ridge_i ||row i of B||^2.
+
+        Infinite without ridge outside the dual ball.
+        """
+        groups = self.groups
+        ridge = np.broadcast_to(np.asarray(ridge, dtype=float), len(G))
+        return float(self.norm.conjugate(G, groups, self.kappa * groups.weights, ridge).sum())
+
+    def dual_scale(self, G: np.ndarray) -> float:
+        """Largest s <= 1 for which s G lies in the dual ball, ||G_g||* <= kappa weight_g for all groups."""
+        groups = self.groups
+        limits, norms = self.kappa * groups.weights, self.norm.dual(G, groups)
+        beyond = norms > limits
+        return float((limits[beyond] / norms[beyond]).min(initial=1.0))
+
+    def multiplier(self, G: np.ndarray, B: np.ndarray) -> float:
+        """The penalty weight itself."""
+        return self.kappa
+
+    def binds(self, B: np.ndarray) -> bool:
+        """A penalty is no constraint."""
+        return False
+
+    def cvxpy(self, B: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
+        """Objective term and constraints; kappa is a cp.Parameter named "kappa"."""
+        kappa, groups = cp.Parameter(nonneg=True, name="kappa", value=self.kappa), self.groups
+        return kappa * (groups.weights @ self.norm.cvxpy(B, groups)), []
+
+
+class GroupLassoConstraint(GroupLasso):
+    """The constraint sum_g weight_g ||B_g|| <= kappa."""
+
+    form = "constraint"
+
+    def value(self, B: np.ndarray) -> float:
+        """A constraint adds nothing to the objective: 0."""
+        return 0.0
+
+    def violation(self, B: np.ndarray) -> float:
+        """How far the weighted sum of norms exceeds kappa."""
+        return max(0.0, self.sum_of_norms(B) - self.kappa)
+
+    def repair(self, B: np.ndarray, onto: bool = False) -> np.ndarray:
+        """Scale B back when a solver left it slightly outside; with ``onto``, to the boundary in any case."""
+        total = self.sum_of_norms(B)
+        return B * (self.kappa / total) if total > self.kappa or (onto and total > 0) else B
+
+    def prox(self, B: np.ndarray, step: float | np.ndarray = 1.0) -> np.ndarray:
+        """Projection, in the metric of the steps where they differ by group."""
+        groups = self.groups
+        steps = _of_groups(step, groups) * np.ones(len(groups.weights))
+        weights, norms = groups.weights, self.norm.of(B, groups)
+        if weights @ norms <= self.kappa:
+            return B.copy()
+        if self.norm.name == "2":
+            # The norms are projected, the directions stay. What has no weight is not bounded.
+            w = np.where(weights > 0, weights, 1.0)
+            shrunk = project_l1_rows((weights * norms)[None, :], self.kappa, w**2 * steps)[0] / w
+            factors = np.where(weights > 0, shrunk / np.where(norms > 0, norms, 1.0), 1.0)
+            return B * groups.spread(factors)
+
+        def excess(multiplier: float) -> float:
+            return self.sum_of_norms(self.norm.shrink(B, groups, multiplier * weights * steps)) - self.kappa
+
+        zero = self.norm.dual(B, groups)[weights > 0] / (weights * steps)[weights > 0]
+        most = 2 * float(zero.max())  # from half of it on the norms are zero
+        if excess(most) >= 0:
+            return self.norm.shrink(B, groups, most * weights * steps)
+        multiplier = brentq(excess, 0.0, most, xtol=1e-300, rtol=1e-15, maxiter=500)
+        return self.repair(self.norm.shrink(B, groups, multiplier * weights * steps))
+
+    def conjugate(self, G: np.ndarray, ridge: float | np.ndarray = 0.0) -> float:
+        """Sup over feasible B of <G, B> - 1/2 sum_i ridge_i ||row i of B||^2."""
+        ridge = np.broadcast_to(np.asarray(ridge, dtype=float), len(G))
+        groups, least = self.groups, self.steepest(G[ridge == 0])
+        if np.any(G[ridge == 0][:, groups.spread(groups.weights == 0)]):
+            return np.inf  # not bounded
+        if (ridge == ridge[0]).all() and ridge[0] > 0:
+            B = self.prox(G / ridge[0])
+            return float(np.sum(G * B) - 0.5 * ridge[0] * np.sum(B * B))
+        most = self.steepest(G)
+        if (ridge == 0).all():
+            return self.kappa * most
+
+        # By duality in the radius: the least over t of kappa t plus the penalty's conjugate at weight t. Any t will do
+        # for an upper bound.
+        def bound(multiplier: float) -> float:
+            values = self.norm.conjugate(G, groups, multiplier * groups.weights, ridge)
+            return self.kappa * multiplier + float(values.sum())
+
+        found = minimize_scalar(bound, bounds=(least, most), method="bounded", options={"xatol": 1e-12 * most})
+        return min(float(found.fun), bound(least), bound(most))
+
+    def dual_scale(self, G: np.ndarray) -> float:
+        """The conjugate is finite everywhere: no scaling is needed."""
+        return 1.0
+
+    def multiplier(self, G: np.ndarray, B: np.ndarray) -> float:
+        """Equivalent penalty weight: the largest dual norm over weight of G, minus the gradient of the smooth terms.
+
+        Zero while the constraint is not active.
+        """
+        return self.steepest(G) if self.binds(B, 1e-6) else 0.0
+
+    def binds(self, B: np.ndarray, tol: float = 1e-12) -> bool:
+        """Whether B lies on the boundary, to the relative tolerance."""
+        return self.sum_of_norms(B) >= self.kappa * (1 - tol)
+
+    def cvxpy(self, B: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
+        """Objective term and constraints; kappa is a cp.Parameter named "kappa"."""
+        kappa, groups = cp.Parameter(nonneg=True, name="kappa", value=self.kappa), self.groups
+        return cp.Constant(0.0), [groups.weights @ self.norm.cvxpy(B, groups) <= kappa]
+
+
+def _of_groups(step: float | np.ndarray, groups: Groups) -> float | np.ndarray:
+    """Steps of columns, equal inside a group, as steps of groups."""
+    if np.ndim(step) == 0 or groups.alone:
+        return step
+    return np.asarray(step)[[m[0] for m in groups.members]]
+
+
+#: The forms of the group lasso, by name.
+GROUP_FORMS: dict[str, type[GroupLassoPenalty] | type[GroupLassoConstraint]] = {
+    "penalty": GroupLassoPenalty,
+    "constraint": GroupLassoConstraint,
+}

@@ -1,0 +1,289 @@
+"""The two block-coordinate descent loops.
+
+fenchel
+    output -> state -> hidden on the relaxed objective (F), which never rises.
+prox-linear
+    output exactly at the equilibrium -> prox-linear block -> Picard; the step counts if the true objective (T) fell,
+    else mu grows and the same linearisation is tried again.
+
+Both end with Picard states and the output block exact at them.
+
+Each is one function below: a cycle that takes an iterate to a better one. To add a loop, write its cycle and
+add it to :data:`METHODS`.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bcd_implicit.blocks.feasibility import feasible_start
+from bcd_implicit.blocks.hidden import HiddenBlock
+from bcd_implicit.blocks.matrices import MatricesBlock
+from bcd_implicit.blocks.prox_linear import ProxLinearBlock
+from bcd_implicit.blocks.solution import USER_VIOLATION, BlockSolution
+from bcd_implicit.blocks.solve import make_block, solve_prepared
+from bcd_implicit.blocks.solvers import AUTO, check_solver
+from bcd_implicit.certificates.certificate import Certificate
+from bcd_implicit.errors import BlockSolveError, ConvergenceWarning, InvalidInputError, check_choice
+from bcd_implicit.problem.iterate import Iterate, check_iterate
+from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.progress import Progress, show_progress
+from bcd_implicit.support.threads import one_blas_thread
+from bcd_implicit.training.result import BcdResult, Status
+
+Callback = Callable[[int, float, Iterate], Any]
+# Retries of one linearisation: 4^20 times the curvature moves nothing any more.
+MAX_ATTEMPTS = 20
+# Attempts with a block that the solver could not solve: more of them would miss as well.
+MAX_MISSES = 3
+# An objective this far below that of predicting zero is nothing but rounding.
+NOTHING_LEFT = 1e-12
+# Below this share of the loss's mean curvature the proximal term only spoils the conditioning.
+MU_FLOOR = 1e-6
+
+
+@dataclass
+class _Loop:
+    """What the cycles of one run share: how to solve a block, the proximal weight, the last certificates."""
+
+    problem: TrainingProblem
+    solver: str
+    block_tol: float
+    solver_options: Mapping[str, Any] | None
+    mu: float | None = None
+    attempts: int = 0
+    stalled: bool = False
+    certificates: dict[str, Certificate] = field(default_factory=dict)
+    dual_values: dict[str, Any] = field(default_factory=dict)
+
+    def block(self, it: Iterate, name: str, **options: Any) -> Any:
+        return make_block(self.problem, it, name, **options)
+
+    def solve(self, block: Any) -> BlockSolution:
+        solution = solve_prepared(block, self.solver, self.block_tol, self.solver_options)
+        self.certificates[block.name] = solution.certificate
+        self.dual_values |= solution.dual_values
+        return solution
+
+    def descend(self, it: Iterate, name: str) -> Iterate:
+        """Solve one block on (F); a solver's rounding must not raise the objective, so the better point is kept."""
+        solution = self.solve(self.block(it, name))
+        lower = self.problem.objective(solution.iterate) <= self.problem.objective(it)
+        return solution.iterate if lower and solution.feasible else it
+
+
+def fenchel_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
+    """Output, state, hidden: each exact with the others fixed. Returns the iterate and (F)."""
+    for name in ("output", "state", "hidden"):
+        it = loop.descend(it, name)
+    return it, loop.problem.objective(it)
+
+
+def prox_linear_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
+    """Output at the equilibrium, then the first prox-linear step that lowers (T). Returns the iterate and (T)."""
+    problem = loop.problem
+    it = loop.descend(it, "output")
+    objective = problem.objective_at_states(it)
+    block, missed = loop.block(it, "prox-linear", mu=loop.mu), 0
+    for loop.attempts in range(1, MAX_ATTEMPTS + 1):
+        solution = loop.solve(block)
+        trial = problem.at_equilibrium(solution.iterate)
+        value = problem.objective_at_states(trial)
+        if value < objective and solution.feasible:
+            loop.mu = max(block.mu / 3, MU_FLOOR * block.mean_curvature)
+            return trial, value
+        if solution.objective >= objective - 1e-9 * abs(objective) and solution.meets(loop.block_tol):
+            return it, objective  # the block, certified, promises nothing: stationary
+        missed += not solution.meets(loop.block_tol)
+        if missed == MAX_MISSES:
+            break
+        block.mu *= 4
+    loop.stalled = True
+    return it, objective
+
+
+@dataclass(frozen=True)
+class Method:
+    """A loop: its cycle, and the block in which it moves (A, B, b)."""
+
+    cycle: Callable[[_Loop, Iterate], tuple[Iterate, float]]
+    matrices_block: type[MatricesBlock]
+
+
+#: The loops, by name.
+METHODS: dict[str, Method] = {
+    "prox-linear": Method(prox_linear_cycle, ProxLinearBlock),
+    "fenchel": Method(fenchel_cycle, HiddenBlock),
+}
+
+
+def check_loop(method: Any, solver: Any, max_cycles: Any, tol: Any) -> tuple[str, str, int, float]:
+    """Return these arguments of :func:`~bcd_implicit.solve`, or raise an error that names the bad one.
+
+    Raises
+    ------
+    InvalidInputError
+        An unknown method or solver, or a number out of its range.
+    """
+    return (
+        check_choice("method", method, METHODS),
+        check_solver(solver),
+        check_number("max_cycles", max_cycles, 1, integer=True, remedy="Give 1 or more cycles"),
+        check_number("tol", tol, 0, remedy="Choose 0 or a small positive number"),
+    )
+
+
+def solve(
+    problem: TrainingProblem,
+    method: str = "prox-linear",
+    solver: str = AUTO,
+    max_cycles: int = 50,
+    tol: float = 1e-5,
+    random_state: int | np.random.Generator | None = 0,
+    *,
+    start: Iterate | BcdResult | None = None,
+    callback: Callback | None = None,
+    progress: bool | Progress = False,
+    block_tol: float = 1e-6,
+    solver_options: Mapping[str, Any] | None = None,
+) -> BcdResult:
+    """Train an implicit model by block-coordinate descent.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+    method : {"prox-linear", "fenchel"}
+    solver : {"auto", "native", "cvxpy", "CLARABEL", "ECOS", "SCS"}
+        As in :func:`~bcd_implicit.solve_block`: a block on which a constraint or penalty of the user acts goes
+        through CVXPY in any case.
+    max_cycles : int
+        The most cycles to take.
+    tol : float
+        Stop when a cycle lowers the objective by less than this, relatively.
+    random_state : int, Generator or None
+        Seed of the start.
+    start : Iterate or BcdResult, optional
+        Warm start, e.g. another run's result; takes the place of the random start.
+    callback : callable, optional
+        ``callback(cycle, objective, iterate)`` after every cycle; a true return value stops the loop.
+    progress : bool or callable
+        True shows a bar while it runs, in a terminal or a notebook; a function gets the share done (0 to 1) and a text.
+    block_tol : float
+        Relative duality gap asked of every block.
+    solver_options : mapping, optional
+        The solver's own options.
+
+    Returns
+    -------
+    BcdResult
+        Its states are at equilibrium, whatever the method.
+
+    Raises
+    ------
+    InvalidInputError
+        A bad argument, named.
+    BlockSolveError
+        A block is infeasible (the message names the constraints in conflict) or unbounded, or no solver gave a point
+        for it in the first cycle.
+
+    Warns
+    -----
+    ConvergenceWarning
+        The loop ended without meeting ``tol``, or a block missed ``block_tol``; with the numbers.
+    """
+    if not isinstance(problem, TrainingProblem):
+        raise InvalidInputError("problem", f"is a {type(problem).__name__}", "Pass a TrainingProblem")
+    method, solver, max_cycles, tol = check_loop(method, solver, max_cycles, tol)
+    block_tol = check_number("block_tol", block_tol, 0, 1, boundaries="neither", remedy="Choose a number such as 1e-6")
+    if callback is not None and not callable(callback):
+        kind = type(callback).__name__
+        raise InvalidInputError("callback", f"is a {kind}", "Pass a function of cycle, objective and iterate")
+    start = start.iterate if isinstance(start, BcdResult) else start
+    it = (
+        problem.initial(random_state)
+        if start is None
+        else check_iterate(start, problem.shapes, problem.activation, "start")
+    )
+
+    loop = _Loop(problem, solver, block_tol, solver_options)
+    rows: list[dict[str, float]] = []
+    status, change = Status.MAX_CYCLES, np.inf
+    with one_blas_thread(), show_progress(progress, "training") as tell:
+        it = problem.at_equilibrium(feasible_start(problem, it))
+        objective = problem.objective(it)
+        nothing = NOTHING_LEFT * (problem.loss_of_zero or abs(objective))
+        for cycle in range(1, max_cycles + 1):
+            began, before = time.perf_counter(), objective
+            try:
+                it, objective = METHODS[method].cycle(loop, it)
+            except BlockSolveError as error:
+                if error.infeasible or cycle == 1:
+                    raise
+                warnings.warn(str(error), ConvergenceWarning, stacklevel=2)
+                status = Status.SOLVER_FAILED
+                break
+            change = (before - objective) / max(abs(before), np.finfo(float).tiny)
+            rows.append(_history_row(loop, it, cycle, objective, change, time.perf_counter() - began))
+            tell(cycle / max_cycles, f"cycle {cycle}, objective {objective:.6g}")
+            if callback is not None and callback(cycle, objective, it):
+                status = Status.STOPPED
+                break
+            if loop.stalled:
+                status = Status.STALLED
+                break
+            if abs(objective) <= nothing:
+                status = Status.CONVERGED
+                break
+            # The first cycle of the prox-linear loop takes a cautious step: a small one says nothing yet.
+            if cycle > 1 and change <= tol:
+                # While a block misses its certificate, a small change may be the solver's standstill.
+                solved = all(
+                    c.holds(max(tol, block_tol)) if c.known else c.violation <= USER_VIOLATION
+                    for c in loop.certificates.values()
+                )
+                status = Status.CONVERGED if solved else Status.STALLED
+                break
+        # Every method ends alike: Picard states, and the output block exact at them.
+        it = problem.at_equilibrium(it)
+        if status is not Status.SOLVER_FAILED:
+            try:
+                it = loop.descend(it, "output")
+            except BlockSolveError as error:
+                warnings.warn(str(error), ConvergenceWarning, stacklevel=2)
+                status = Status.SOLVER_FAILED
+        tell(1.0, f"{len(rows)} cycles, objective {objective:.6g}")
+    if not status.ok:
+        warnings.warn(
+            f"{method}: {status.value} (after {len(rows)} cycles the objective is {objective:.6g}, "
+            f"last relative change {change:.1e}, tol {tol:.0e}).",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    history = pd.DataFrame(rows)
+    return BcdResult(problem, method, solver, status, it, history, loop.certificates, loop.dual_values)
+
+
+def _history_row(
+    loop: _Loop, it: Iterate, cycle: int, objective: float, change: float, seconds: float
+) -> dict[str, float]:
+    worst = max(loop.certificates.values(), key=lambda c: c.relative_gap)
+    return {
+        "cycle": cycle,
+        "objective": objective,
+        "change": change,
+        "gap": worst.relative_gap,
+        "kkt_residual": max(c.kkt_residual for c in loop.certificates.values()),
+        "violation": max(*loop.problem.violations(it).values(), *(c.violation for c in loop.certificates.values())),
+        "n_selected": int(loop.problem.selected(it).sum()),
+        "mu": np.nan if loop.mu is None else loop.mu,
+        "attempts": loop.attempts,
+        "seconds": seconds,
+    }

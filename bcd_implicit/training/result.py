@@ -1,0 +1,108 @@
+"""The outcome of a loop, with a status that carries the advice."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+import pandas as pd
+
+from bcd_implicit.certificates.certificate import Certificate
+from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.problem.iterate import Iterate
+from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.support.display import facts_table, names_of
+
+
+class Status(Enum):
+    """How a loop ended. The value is a sentence for a person, with the advice in it."""
+
+    CONVERGED = "converged: a cycle changed the objective by less than tol (blockwise stationary, not a global optimum)"
+    MAX_CYCLES = "stopped at max_cycles while the objective still fell; raise max_cycles or tol"
+    STALLED = "stopped without progress while a block missed its tolerance; scale the data or use another solver"
+    SOLVER_FAILED = (
+        "a block could not be solved; the last good iterate is returned: try another solver or scale the data"
+    )
+    STOPPED = "stopped by the callback"
+
+    @property
+    def ok(self) -> bool:
+        """Whether the loop ended as asked."""
+        return self in (Status.CONVERGED, Status.STOPPED)
+
+
+@dataclass(frozen=True)
+class BcdResult:
+    """The outcome of :func:`bcd_implicit.solve`.
+
+    Attributes
+    ----------
+    problem : TrainingProblem
+    method, solver : str
+    status : Status
+    iterate : Iterate
+        Matrices and equilibrium states.
+    history : DataFrame
+        A row a cycle: cycle, objective (the one the loop never raises), change, gap, violation, seconds, ...
+    certificates : mapping of str to Certificate
+        Of the last solve of every block.
+    dual_values : mapping
+        By constraint, of the last solved block on which it acts, as in :class:`BlockSolution`.
+    """
+
+    problem: TrainingProblem
+    method: str
+    solver: str
+    status: Status
+    iterate: Iterate
+    history: pd.DataFrame
+    certificates: Mapping[str, Certificate]
+    dual_values: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def model(self) -> ImplicitModel:
+        """The trained model; it takes samples as rows."""
+        return self.problem.model(self.iterate)
+
+    @property
+    def objective(self) -> float:
+        """The true objective (T) at the result's states, which are at equilibrium."""
+        return self.problem.objective_at_states(self.iterate)
+
+    @property
+    def violations(self) -> dict[str, float]:
+        """The largest violation of every constraint at the result, by name."""
+        return self.problem.violations(self.iterate)
+
+    @property
+    def n_cycles(self) -> int:
+        """Cycles taken."""
+        return len(self.history)
+
+    @property
+    def seconds(self) -> float:
+        """Total of the cycles, in seconds."""
+        return float(self.history["seconds"].sum())
+
+    def __repr__(self) -> str:
+        return (
+            f"BcdResult(method={self.method!r}, status={self.status.name}, n_cycles={self.n_cycles}, "
+            f"objective={self.objective:.6g}, seconds={self.seconds:.3g})"
+        )
+
+    def _repr_html_(self) -> str:
+        problem, it = self.problem, self.iterate
+        facts = {
+            "status": self.status.value,
+            "method": f"{self.method}, solver {self.solver}",
+            "cycles": f"{self.n_cycles}, {self.seconds:.3g} s",
+            "objective (T)": f"{self.objective:.6g}",
+            "hidden features": f"{problem.n_hidden}, {problem.activation.name}",
+            "||A||_inf": f"{self.model.norm_inf():.4g}, at most {problem.norm_bound:g}",
+            "inputs used": names_of(problem.input_names, problem.selected(it)),
+        }
+        for block, certificate in self.certificates.items():
+            facts[f"{block} block"] = ", ".join(f"{name} {value}" for name, value in certificate.facts.items())
+        return facts_table("BcdResult", facts)

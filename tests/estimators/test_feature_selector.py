@@ -1,0 +1,79 @@
+"""The feature selector as a step of pipelines: what it asks for, and what it says."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_iris
+
+from bcd_implicit import ImplicitFeatureSelector, InvalidInputError
+
+X = np.random.default_rng(0).standard_normal((40, 3))
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"n_features_to_select": 0}, r"^n_features_to_select: .* Between 1 and all inputs\.$"),
+        ({"n_features_to_select": 4}, r"^n_features_to_select: .* Between 1 and all inputs\.$"),
+        ({"n_features_to_select": 0.5}, r"^n_features_to_select: must be a whole number"),
+        ({"min_features_to_select": 4}, r"^min_features_to_select: .* Between 0 and all inputs\.$"),
+        ({"n_folds": "3"}, r"^n_folds: must be a whole number, got '3'"),
+        ({"n_folds": 1}, r"^n_folds: got 1, must be >= 2"),
+        ({"rule": "best"}, r"^rule: unknown rule 'best'"),
+        ({"level": 2}, r"^level: got 2"),
+    ],
+)
+def test_bad_parameters_are_named_before_the_path_is_walked(monkeypatch, parameters, message):
+    monkeypatch.setattr("bcd_implicit.estimators.selector.kappa_path", None)
+    with pytest.raises(InvalidInputError, match=message):
+        ImplicitFeatureSelector(**parameters).fit(X, X[:, 0])
+
+
+def test_too_few_samples_are_said_to_be_too_few():
+    with pytest.raises(InvalidInputError, match=r"X: has 3 samples that differ and have a weight\. Give 4 or more"):
+        ImplicitFeatureSelector().fit(X[:3], X[:3, 0])
+    with pytest.raises(InvalidInputError, match=r"X: has 2 samples that differ"):
+        ImplicitFeatureSelector().fit(X, X[:, 0], sample_weight=np.arange(40) < 2)
+
+
+@pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
+def test_where_nothing_stands_out_the_next_step_still_gets_an_input():
+    noise = np.random.default_rng(1).standard_normal(40)
+    with pytest.warns(UserWarning, match="only 0 of the inputs stand out, fewer than min_features_to_select=1"):
+        kept = ImplicitFeatureSelector(2, n_kappas=8).fit(X, noise)
+    assert kept.support_.sum() == 1
+    assert kept.transform(X).shape == (40, 1)
+    empty = ImplicitFeatureSelector(2, n_kappas=8, min_features_to_select=0).fit(X, noise)
+    assert not empty.support_.any()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
+def test_numbers_of_any_type_are_numbers_and_texts_are_classes():
+    settings = {"n_hidden": 2, "n_kappas": 6, "rule": "plateau", "level": None}
+    y = X[:, 0] + 0.1 * X[:, 1]
+    floats, objects = (ImplicitFeatureSelector(**settings).fit(X, y.astype(kind)) for kind in (float, object))
+    np.testing.assert_array_equal(floats.leaves_at_, objects.leaves_at_)
+    inputs, labels = load_iris(return_X_y=True)
+    with pytest.warns(UserWarning, match=r"y holds 3 different whole numbers .* pass y.astype\(str\)"):
+        assert ImplicitFeatureSelector(**settings).fit(inputs, labels).path_.problem.n_outputs == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        problem = ImplicitFeatureSelector(**settings).fit(inputs, labels.astype(str)).path_.problem
+        ImplicitFeatureSelector(**settings).fit(inputs, labels.astype(float))
+    assert problem.output_names == ["0", "1", "2"]
+    with pytest.raises(InvalidInputError, match="y: holds neither numbers nor one column of texts"):
+        ImplicitFeatureSelector(**settings).fit(inputs, np.column_stack([labels, labels]).astype(str))
+
+
+@pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
+def test_the_least_number_counts_whole_groups():
+    noise = np.random.default_rng(1).standard_normal(40)
+    groups = [0, 0, 1]
+    with pytest.warns(UserWarning, match=r"min_features_to_select=2: the [23] that stay longest"):
+        kept = ImplicitFeatureSelector(2, n_kappas=6, groups=groups, min_features_to_select=2).fit(X, noise)
+    assert kept.support_[0] == kept.support_[1]
+    assert kept.support_.sum() >= 2

@@ -1,0 +1,87 @@
+"""The same answer for every number of jobs and every joblib back end."""
+
+import os
+import time
+import warnings
+
+import joblib
+import numpy as np
+import pytest
+
+import bcd_implicit as bi
+from bcd_implicit.experiments.feature_selection import run_seeds
+from bcd_implicit.support.parallel import in_parallel
+
+
+@pytest.fixture(scope="module")
+def path():
+    data = bi.datasets.make_column_sparse(60, 5, 3, 4, 2, noise=0.1, random_state=0)
+    return bi.kappa_path(bi.TrainingProblem(data.U, data.Y, 2, pass_through=False), 5)
+
+
+def everything(path, n_jobs):
+    """All that runs in parallel: folds, ridges, refits at every kappa, subsamples."""
+    chosen = path.select(n_jobs=n_jobs)
+    criterion = path.select("bic", n_jobs=n_jobs).table["criterion"]
+    frequencies = path.frequencies(4, n_jobs=n_jobs)
+    return chosen.table["error"].to_numpy(), criterion.to_numpy(), frequencies, chosen.model.B
+
+
+@pytest.fixture(scope="module")
+def alone(path):
+    return everything(path, None)
+
+
+def assert_same(found, expected):
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_any_number_of_jobs_gives_the_same_numbers(path, alone, n_jobs):
+    assert_same(everything(path, n_jobs), alone)
+
+
+@pytest.mark.slow
+def test_threads_give_the_same_numbers(path, alone):
+    with joblib.parallel_config("threading", n_jobs=2):
+        assert_same(everything(path, None), alone)
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_of_two_processes_gives_the_same_numbers(path, alone):
+    distributed = pytest.importorskip("dask.distributed")
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        workers = set(client.run(os.getpid).values())
+        assert len(workers) == 2
+        with joblib.parallel_config("dask"):
+            assert set(in_parallel(_process, [(0.2,)] * 8, -1)) == workers  # it does go there
+            assert_same(everything(path, -1), alone)
+
+
+@pytest.mark.slow
+def test_seeds_in_parallel():
+    options = {"n_hidden": 2, "n_kappas": 3, "noise": 0.5}
+    two = [run_seeds("even", [0, 1], n_jobs=n, **options).drop(columns="seconds") for n in (1, 2)]
+    assert two[0].equals(two[1])
+    assert two[0]["seed"].tolist() == [0, 1]
+
+
+def _process(seconds):
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def _warns(number):
+    warnings.warn(f"job {number}", bi.ConvergenceWarning, stacklevel=1)
+    return number
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_warnings_of_the_jobs_are_seen(n_jobs):
+    with pytest.warns(bi.ConvergenceWarning) as caught:
+        assert list(in_parallel(_warns, [(0,), (1,), (2,)], n_jobs)) == [0, 1, 2]
+    assert [str(w.message) for w in caught] == ["job 0", "job 1", "job 2"]

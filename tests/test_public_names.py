@@ -1,0 +1,91 @@
+"""What a person sees of the package, and that old ways to it stay open."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+import bcd_implicit as bi
+from bcd_implicit.old_paths import MOVED
+
+PUBLIC = [
+    "ACTIVATIONS",
+    "BLOCKS",
+    "LOSSES",
+    "METHODS",
+    "SOLVERS",
+    "Activation",
+    "BcdError",
+    "BcdResult",
+    "BlockSolution",
+    "BlockSolveError",
+    "Certificate",
+    "ConstraintError",
+    "ConvergenceWarning",
+    "ImplicitClassifier",
+    "ImplicitFeatureSelector",
+    "ImplicitModel",
+    "ImplicitRegressor",
+    "InvalidInputError",
+    "Iterate",
+    "Loss",
+    "NotWellPosedError",
+    "PathResult",
+    "Selection",
+    "Status",
+    "TrainingProblem",
+    "block_problem",
+    "constraints",
+    "datasets",
+    "kappa_path",
+    "plots",
+    "reference_kappa",
+    "solve",
+    "solve_block",
+]
+
+# Where version 0.1.0 had them.
+OLD_MODULES = [
+    "activations",
+    "bcd",
+    "blocks",
+    "certificates",
+    "constraints",
+    "datasets",
+    "errors",
+    "estimators",
+    "losses",
+    "model",
+    "path",
+    "plots",
+    "problem",
+    "result",
+    "selection",
+    "solvers",
+]
+
+
+def test_the_public_names_are_these_and_no_others():
+    assert dir(bi) == sorted(PUBLIC)
+    assert sorted(bi.__all__) == sorted(PUBLIC)
+    assert all(getattr(bi, name) is not None for name in PUBLIC)
+
+
+def test_every_public_name_says_what_it_is():
+    documented = [getattr(bi, name) for name in PUBLIC if not name.isupper()]
+    assert all(thing.__doc__ for thing in documented)
+
+
+@pytest.mark.parametrize("old", OLD_MODULES)
+def test_old_import_paths_lead_to_the_same_objects(old):
+    module = importlib.import_module(f"bcd_implicit.{old}")
+    for name in MOVED.get(old, ()):
+        assert getattr(module, name) is getattr(bi, name)
+    code = f"from bcd_implicit.{old} import {', '.join(n for n in vars(module) if n in PUBLIC) or '__doc__'}"
+    exec(code, {})
+
+
+def test_an_old_path_can_be_the_first_import():
+    code = "from bcd_implicit.path import kappa_path, reference_kappa; from bcd_implicit.result import BcdResult"
+    subprocess.run([sys.executable, "-c", code], check=True)
