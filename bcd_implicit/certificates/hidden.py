@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bcd_implicit.certificates.certificate import Certificate, nothing
-from bcd_implicit.certificates.matrices import Gradients, best_dual, data_gradient, prox_residual, ridge_of_D
+from bcd_implicit.certificates.matrices import duality_gap, prox_residual, ridge_of_D
+from bcd_implicit.certificates.regressors import EPS, CentredRegressors, Gradients, rms
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
@@ -15,55 +16,73 @@ from bcd_implicit.terms.activations import Activation
 def hidden_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
     """Certificate of (A, B, b) for fixed X, and of D and d where the groups are columns of (B; D).
 
-    With v_k = lambda omega_k (phi(z_k) - x_k), f*(s V) = lambda sum_k omega_k g(x_k + s (phi(z_k) - x_k)): a point
-    between X and phi(Z), both in the domain of g, so it is finite for every s in [0, 1]. The loss of D and d,
-    1/2 sum_k omega_k ||o_k - r_k||^2 with O = DU + d and R = Y - CX, adds v_k = omega_k (o_k - r_k) with
-    f*(s V) = s^2/2 sum_k omega_k ||o_k - r_k||^2 + s <V, R>.
+    With v_k = lambda omega_k (phi(z_k) - x_k), f*(s V) = lambda sum_k omega_k (g(x_k(s)) - g(x_k)), where
+    x_k(s) = x_k + s (phi(z_k) - x_k) is a point between X and phi(Z), both in the domain of g, so it is finite for
+    every s in [0, 1]. The data's part of the gap is lambda sum_k omega_k F(x_k(s), z_k), of divergences, none of which
+    is negative. The loss of D and d, 1/2 sum_k omega_k ||o_k - r_k||^2 with O = DU + d and R = Y - CX, adds
+    v_k = omega_k (o_k - r_k) and 1/2 sum_k omega_k ||(o_k - r_k) - s (o'_k - r_k)||^2.
     """
     phi, weight, shares, X = problem.activation, problem.fenchel_weight, problem.shares, it.X
-    Z = problem.preactivation(it)
-    R, through = _through(problem, it)
+    regressors = CentredRegressors(problem, X)
+    Z, Z_rounding = regressors.image(it.A, it.B, it.b)
+    miss, miss_rounding = _miss(problem, regressors, it)
 
     def mean(values: np.ndarray) -> float:
         """The sum over rows of the means over samples."""
         return float(np.sum(values @ shares))
 
-    def smooth(Z: np.ndarray, through: np.ndarray) -> float:
-        return weight * mean(phi.g_conjugate(Z) - X * Z) + 0.5 * mean((through - R) ** 2)
+    def gradients(Z: np.ndarray, miss: np.ndarray) -> tuple[Gradients, Gradients]:
+        return regressors.pull(weight * (phi(Z) - X) * shares, miss * shares)
 
-    def gradients(Z: np.ndarray, through: np.ndarray) -> Gradients:
-        return data_gradient(problem, weight * (phi(Z) - X) * shares, (through - R) * shares, X)
-
-    g_X = mean(phi.g(X))
-    primal = smooth(Z, through) + problem.hidden_regularization(it) + ridge_of_D(problem, it)
+    # Where the intercepts are re-solved, unpenalised b costs nothing.
     Z_dual = _balance(Z, X, phi, shares) if problem.fit_intercept else Z
-    through_dual = through - statistics.mean(through - R, problem.shares)[:, None] if problem.fit_intercept else through
-    phi_Z, miss = phi(Z_dual), through_dual - R
+    miss_dual = miss - statistics.mean(miss, shares)[:, None] if problem.fit_intercept else miss
+    phi_Z, phi_dual = phi(Z), phi(Z_dual)
 
-    def dual_data(s: float) -> float:
+    def data_gap(s: float) -> float:
         # A convex combination, not X + s V / weight: rounding must not push it out of the domain of g.
-        return -weight * mean(phi.g((1 - s) * X + s * phi_Z)) - 0.5 * s**2 * mean(miss**2) - s * mean(miss * R)
+        between = (1 - s) * X + s * phi_dual
+        slack = rms(phi_Z - between, shares)
+        # F's derivatives are phi(z) - x and g'(x) - z: what an error of z, and one of x, may change.
+        rounding = slack @ Z_rounding + 0.5 * np.sum(Z_rounding**2)
+        rounding += 4 * EPS * mean((np.abs(X) + np.abs(phi_dual)) * np.abs(phi.g_derivative(between) - Z))
+        rest = rms(miss - s * miss_dual, shares) + miss_rounding
+        return weight * (mean(phi.divergence(between, Z)) + float(rounding)) + 0.5 * float(rest @ rest)
 
-    at_dual, at_zero = gradients(Z_dual, through_dual), gradients(np.zeros_like(X), np.zeros_like(R))
-    gap = primal - best_dual(problem, dual_data, -at_dual.A, -at_dual.groups)
+    here, _ = gradients(Z, miss)
+    pulled, rounding = gradients(Z_dual, miss_dual)
+    objective = (
+        weight * mean(phi.divergence(X, Z))
+        + 0.5 * mean(miss**2)
+        + problem.hidden_regularization(it)
+        + ridge_of_D(problem, it)
+    )
+    reach = np.concatenate([rms(Z, shares) + rms(Z_dual, shares), 2 * rms(miss, shares)])
+    gap = duality_gap(problem, it, pulled, rounding, data_gap, reach)
+    zero, R = np.zeros_like(X), problem.Y - it.C @ X if problem.stacked else miss[:0]
+    at_zero, _ = gradients(zero, -R)
     return Certificate(
-        gap=max(gap, 0.0),
+        gap=gap,
         # The block's own nonnegative part, the Fenchel term + regularisation, here and at A = B = b = 0.
-        scale=max(
-            weight * g_X + smooth(np.zeros_like(X), np.zeros_like(R)), weight * g_X + primal, nothing(problem, it)
-        ),
+        scale=max(weight * mean(phi.divergence(X, zero)) + 0.5 * mean(R**2), objective, nothing(problem, it)),
         kkt_residual=prox_residual(
-            problem, it, gradients(Z, through), at_zero, max(weight, 1.0) if problem.stacked else weight
+            problem,
+            it,
+            regressors.uncentred(here),
+            regressors.uncentred(at_zero),
+            max(weight, 1.0) if problem.stacked else weight,
         ),
         violation=problem.violation(it),
     )
 
 
-def _through(problem: TrainingProblem, it: Iterate) -> tuple[np.ndarray, np.ndarray]:
-    """Y - CX and DU + d, where D and d are variables of the block; else nothing, of shape (0, m)."""
+def _miss(problem: TrainingProblem, regressors: CentredRegressors, it: Iterate) -> tuple[np.ndarray, np.ndarray]:
+    """DU + d - (Y - CX) and its rounding, where D and d are variables of the block; else nothing, of shape (0, m)."""
     if not problem.stacked:
-        return np.zeros((0, problem.n_samples)), np.zeros((0, problem.n_samples))
-    return problem.Y - it.C @ it.X, it.D @ problem.U + it.d[:, None]
+        return np.zeros((0, problem.n_samples)), np.zeros(0)
+    through, rounding = regressors.image(np.zeros_like(it.C), it.D, it.d)
+    rounding = rounding + regressors.unit * (rms(problem.Y, problem.shares) + np.abs(it.C) @ rms(it.X, problem.shares))
+    return through - (problem.Y - it.C @ it.X), rounding
 
 
 def _balance(Z: np.ndarray, X: np.ndarray, phi: Activation, shares: np.ndarray) -> np.ndarray:

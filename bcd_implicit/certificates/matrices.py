@@ -1,49 +1,74 @@
-"""What the certificates of the two blocks in (A, B, b) share."""
+"""What the certificates of the two blocks in (A, B, b) share: the duality gap of data term and regularisation.
+
+With f the data term, h the regularisation (row balls, group lasso, ridge), T the matrices and V a dual point with
+gradient G = V W', the gap is the sum of two parts, each of which is never negative (Fenchel and Young)::
+
+    f(T) + f*(s V) - s <V, T W>   and   h(T) + h*(-s G) + s <G, T>,      0 <= s <= 1
+
+and the first is written so that it cannot cancel. Rounding is added to the gap, so that a gap that floating point
+cannot tell from zero does not pass for zero where the numbers that make it up are large.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from bcd_implicit.certificates.certificate import ratio
+from bcd_implicit.certificates.regressors import EPS, Gradients
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 
 
-@dataclass(frozen=True)
-class Gradients:
-    """Of the smooth part: with respect to A, to what the group lasso sees, and to the intercepts."""
+def duality_gap(
+    problem: TrainingProblem,
+    it: Iterate,
+    gradients: Gradients,
+    rounding: Gradients,
+    data_gap: Callable[[float], float],
+    reach: np.ndarray,
+) -> float:
+    """The least gap over the scalings worth trying: s = 0, 1, and those that make the groups' part finite.
 
-    A: np.ndarray
-    groups: np.ndarray
-    intercepts: np.ndarray
-
-
-def data_gradient(problem: TrainingProblem, P: np.ndarray, P_outputs: np.ndarray, X: np.ndarray) -> Gradients:
-    """From those with respect to the preactivations, and to DU + d where that is a variable: (n, m) and (q, m)."""
-    both = np.vstack([P, P_outputs])
-    return Gradients(P @ X.T, both @ problem.U.T, both.sum(axis=1))
-
-
-def best_dual(problem: TrainingProblem, dual_data: Callable[[float], float], G_A: np.ndarray, G: np.ndarray) -> float:
-    """Best dual value over the scalings worth trying: s = 1, and those that make the groups' part finite."""
-    ridge, lasso, ridges = problem.ridge_hidden, problem.group_lasso, _ridges(problem)
+    Parameters
+    ----------
+    problem : TrainingProblem
+    it : Iterate
+    gradients, rounding : Gradients
+        G for the centred regressors, and how far each entry may be off. The intercepts' are zero up to rounding.
+    data_gap : callable
+        f(T) + f*(s V) - s <V, T W> as a function of s, with its rounding.
+    reach : ndarray of shape (rows,)
+        How far the intercepts may be from the optimum's.
+    """
+    lasso, ridges = problem.group_lasso, row_ridges(problem)
+    # The conjugates grow with the size of every entry: those of the largest G within rounding are bounds.
+    G_A, G = np.abs(gradients.A) + rounding.A, np.abs(gradients.groups) + rounding.groups
     # Rows with a ridge are finite anyway.
     free = G[ridges == 0]
     if len(free) and lasso.dual_scale(np.ones_like(free)) == 0:
-        return -np.inf  # every dual point near this one is infeasible, and s = 0 says nothing
-    values = []
+        return np.inf  # every dual point near this one is infeasible, and s = 0 says nothing
     # Where only some rows have a ridge, a little inside: on the boundary the conjugate is all rounding.
     inside = 1 - 1e-9 if 0 < len(free) < len(G) else 1.0
-    for s in {1.0, lasso.dual_scale(G), inside * lasso.dual_scale(free) if len(free) else 1.0}:
-        conjugate = problem.row_ball.conjugate(s * G_A, ridge) + lasso.conjugate(s * G, ridges)
-        values.append(dual_data(s) - conjugate)
-    return max(values)
+    groups = problem.grouped(it)
+    products = (gradients.A * it.A).ravel(), (gradients.groups * groups).ravel()
+    sizes = float(np.sum(np.abs(it.A) * G_A) + np.sum(np.abs(groups) * G))
+    off = float(np.sum(np.abs(it.A) * rounding.A) + np.sum(np.abs(groups) * rounding.groups))
+    if problem.fit_intercept:
+        off += float((np.abs(gradients.intercepts) + rounding.intercepts) @ reach)
+    inner, value = float(np.sum(np.concatenate(products))), problem.hidden_regularization(it) + ridge_of_D(problem, it)
+    unit = EPS * (10 + np.log2(1 + groups.size + it.A.size))  # NumPy sums in pairs
+
+    def gap(s: float) -> float:
+        parts = value + problem.row_ball.conjugate(s * G_A, problem.ridge_hidden) + lasso.conjugate(s * G, ridges)
+        return data_gap(s) + max(parts + s * inner, 0.0) + unit * (parts + s * sizes) + s * off
+
+    # With s = 0 the gap is the objective itself: no term of it is negative.
+    return min(gap(s) for s in {0.0, 1.0, lasso.dual_scale(G), inside * lasso.dual_scale(free) if len(free) else 1.0})
 
 
-def _ridges(problem: TrainingProblem) -> np.ndarray:
+def row_ridges(problem: TrainingProblem) -> np.ndarray:
     """The ridge on each row of what the group lasso sees."""
     of_D = [problem.ridge] * problem.n_outputs if problem.stacked else []
     return np.array([problem.ridge_hidden] * problem.n_hidden + of_D)
@@ -57,9 +82,13 @@ def ridge_of_D(problem: TrainingProblem, it: Iterate) -> float:
 def prox_residual(
     problem: TrainingProblem, it: Iterate, gradients: Gradients, at_zero: Gradients, curvature: float
 ) -> float:
-    """|| T - prox(T - grad/L) || L, relative to the gradient at T = 0, for h = row balls + group lasso."""
-    W = regressors(it.X, problem.U, problem.fit_intercept) * np.sqrt(problem.shares)
-    ridges, G = _ridges(problem), problem.grouped(it)
+    """|| T - prox(T - grad/L) || L, relative to the gradient at T = 0, for h = row balls + group lasso.
+
+    The gradients are those for the regressors as they are, not centred.
+    """
+    ones = [np.ones((1, problem.n_samples))] if problem.fit_intercept else []
+    W = np.vstack([it.X, problem.U, *ones]) * np.sqrt(problem.shares)
+    ridges, G = row_ridges(problem), problem.grouped(it)
     L = curvature * float(np.linalg.eigvalsh(W @ W.T)[-1]) + ridges.max()
     if L == 0:
         return 0.0
@@ -69,8 +98,3 @@ def prox_residual(
     size = np.sqrt(np.sum(A**2) + np.sum(B**2) + np.sum(b**2))
     squares = sum(float(np.sum(g**2)) for g in (at_zero.A, at_zero.groups, at_zero.intercepts))
     return ratio(float(L * size), float(np.sqrt(squares)) + problem.kappa)
-
-
-def regressors(X: np.ndarray, U: np.ndarray | None, intercept: bool) -> np.ndarray:
-    """The rows [X; U; 1] that a block's matrices multiply, without those that it lacks."""
-    return np.vstack([X, *([] if U is None else [U]), *([np.ones((1, X.shape[1]))] if intercept else [])])

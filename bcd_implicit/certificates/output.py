@@ -6,56 +6,82 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from bcd_implicit.certificates.certificate import Certificate, ratio
-from bcd_implicit.certificates.matrices import regressors
+from bcd_implicit.certificates.regressors import EPS, CentredRegressors, rms
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 
+# Cholesky factors of a matrix of unit diagonal whose pivots' squares are larger than this, times the order and the
+# last digit, are good for a bound.
+SAFE = 1e3
+
 
 def output_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
-    """Certificate of (C, D, d) for fixed X: a ridge regression, so the gap is exact, 1/2 tr(G H^-1 G').
+    """Certificate of (C, D, d) for fixed X: a ridge regression, so the gap is exact.
 
-    G is the gradient and H the Hessian of one output row, the mean of [x; u; 1] times its transpose, plus the ridge.
+    With M = [W'; diag(sqrt(ridge))] for the regressors W, times the roots of the samples' shares, and the residuals of
+    an output rho = (prediction - y; sqrt(ridge) theta), the gap is half the squared length of rho's projection on the
+    range of M. Rounding moves rho by at most what it adds to the predictions.
     """
-    roots = np.sqrt(problem.shares)
-    W = regressors(it.X, problem.U if problem.D_is_output else None, problem.fit_intercept) * roots
-    n_penalised = len(W) - int(problem.fit_intercept)
-    ridge = problem.ridge * (np.arange(len(W)) < n_penalised)
-    theta = _coefficients(it.C, it.D if problem.D_is_output else None, it.d if problem.fit_intercept else None)
-    G = problem.loss.gradient(problem.prediction(it), problem.Y) * roots @ W.T + theta * ridge
-    G_zero = problem.loss.gradient(np.zeros_like(problem.Y), problem.Y) * roots @ W.T
-    gap = 0.5 * float(np.sum(G * divided(G, W @ W.T, ridge)))
+    shares, with_D = problem.shares, problem.D_is_output
+    regressors = CentredRegressors(problem, it.X)
+    W = np.vstack([regressors.X, regressors.U]) if with_D else regressors.X
+    theta = np.hstack([it.C, it.D]) if with_D else it.C
+    residual, rounding = _residual(problem, regressors, it)
+    mean = residual @ shares if problem.fit_intercept else np.zeros(len(residual))
+    rest = (residual - mean[:, None]) * np.sqrt(shares)
+    # The intercept's column is orthogonal to the centred ones: its share of the projection is the mean.
+    length = np.sqrt(float(mean @ mean) + _projected(W * np.sqrt(shares), rest, theta, problem.ridge))
+    G = _gradient(problem, it, residual, theta)
+    G_zero = _gradient(problem, it, -problem.Y, np.zeros_like(theta))
     return Certificate(
-        gap=gap,
+        gap=0.5 * (length + float(np.linalg.norm(rounding))) ** 2,
         scale=max(problem.output_objective(it), problem.loss_of_zero),
         kkt_residual=ratio(float(np.linalg.norm(G)), float(np.linalg.norm(G_zero))),
         violation=0.0,
     )
 
 
-def divided(G: np.ndarray, H: np.ndarray, ridge: np.ndarray) -> np.ndarray:
-    """G (H + diag(ridge))^+ for positive semidefinite H, by eigenvalues where that is not safely positive definite.
+def _residual(problem: TrainingProblem, regressors: CentredRegressors, it: Iterate) -> tuple[np.ndarray, np.ndarray]:
+    """CX + DU + d - Y, and how far rounding may have each output off, in the root mean square."""
+    through, through_rounding = regressors.image(it.C, np.zeros_like(it.D), it.d)
+    if it.D.any():
+        direct, direct_rounding = regressors.image(np.zeros_like(it.C), it.D, np.zeros_like(it.d))
+        through, through_rounding = through + direct, through_rounding + direct_rounding
+    return through - problem.Y, through_rounding + 2 * EPS * rms(problem.Y, problem.shares)
 
-    Rounding hides eigenvalues below n eps. With a ridge they are taken for the least that the ridge leaves them, so
-    that the quadratic form G (..)^+ G' is never too small; without, they are the directions that leave the loss alone.
+
+def _gradient(problem: TrainingProblem, it: Iterate, residual: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    """With respect to (C, D, d), for the regressors as they are."""
+    weighted = residual * problem.shares
+    parts = [weighted @ it.X.T, *([weighted @ problem.U.T] if problem.D_is_output else [])]
+    intercept = [weighted.sum(axis=1, keepdims=True)] if problem.fit_intercept else []
+    return np.hstack([np.hstack(parts) + problem.ridge * theta, *intercept])
+
+
+def _projected(W: np.ndarray, rest: np.ndarray, theta: np.ndarray, ridge: float) -> float:
+    """Squared length of the projections of (rest; sqrt(ridge) theta), a row an output, on the range of M.
+
+    By a Cholesky factor of M'M where that is safely positive definite. Else by an orthonormal basis: squared, half of
+    the digits would be gone. Directions in which W has rounding only are taken for directions in which it is zero.
     """
-    diagonal = np.diag(H) + ridge
-    unit = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))  # so that a small column does not pass for a zero one
-    scaled, floor = (H + np.diag(ridge)) / unit / unit[:, None], len(H) * np.finfo(float).eps
+    squares = np.einsum("ij,ij->i", W, W) + ridge
+    unit = np.sqrt(np.where(squares > 0, squares, 1.0))  # so that a small column does not pass for a zero one
+    W, penalty, theta = W / unit[:, None], ridge / unit**2, theta * unit
     try:
-        factor = np.linalg.cholesky(scaled)
-        if np.diag(factor).min() ** 2 > 1e3 * floor:
-            half = solve_triangular(factor, (G / unit).T, lower=True, check_finite=False)
-            return solve_triangular(factor, half, lower=True, trans=1, check_finite=False).T / unit
+        factor = np.linalg.cholesky(W @ W.T + np.diag(penalty))
+        if np.diag(factor).min() ** 2 > SAFE * EPS * len(W):
+            G = rest @ W.T + theta * penalty
+            return float(np.sum(solve_triangular(factor, G.T, lower=True, check_finite=False) ** 2))
     except np.linalg.LinAlgError:
         pass
-    values, vectors = np.linalg.eigh(scaled)
-    hidden = values <= 2 * floor * values.max(initial=0.0)
-    if ridge.any():
-        least = float((ridge / unit**2)[ridge > 0].min())
-        values, hidden = np.where(hidden, least, values), np.zeros_like(hidden)
-    kept = ~hidden
-    return (G / unit @ vectors[:, kept] / values[kept]) @ vectors[:, kept].T / unit
-
-
-def _coefficients(C: np.ndarray, D: np.ndarray | None, d: np.ndarray | None) -> np.ndarray:
-    return np.hstack([C, *([] if D is None else [D]), *([] if d is None else [d[:, None]])])
+    left, sizes, right = np.linalg.svd(W, full_matrices=W.shape[0] > W.shape[1])
+    rank = int(np.sum(sizes > EPS * max(W.shape) * sizes.max(initial=0.0)))
+    rows, seen, hidden = right[:rank].T, left[:, :rank] / sizes[:rank], left[:, rank:]
+    roots = np.sqrt(penalty)[:, None]
+    # What W does not see first, by itself: its columns may be smaller than the rounding of the others.
+    below = roots * hidden
+    lengths = np.linalg.norm(below, axis=0)
+    below = below[:, lengths > 0] / lengths[lengths > 0]
+    M = np.vstack([np.hstack([np.zeros((W.shape[1], below.shape[1])), rows]), np.hstack([below, roots * seen])])
+    basis = np.linalg.qr(M)[0]
+    return float(np.sum((np.hstack([rest, theta * roots[:, 0]]) @ basis) ** 2))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bcd_implicit.certificates.certificate import Certificate, nothing
-from bcd_implicit.certificates.matrices import Gradients, best_dual, data_gradient, prox_residual, ridge_of_D
+from bcd_implicit.certificates.matrices import duality_gap, prox_residual, ridge_of_D
+from bcd_implicit.certificates.regressors import CentredRegressors, Gradients, rms
 from bcd_implicit.certificates.responses import Responses, equilibrium_responses
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
@@ -16,44 +17,54 @@ def prox_linear_certificate(
 ) -> Certificate:
     """Certificate of (A, B, b) in the prox-linear block, linearised at the equilibrium ``base``.
 
-    The smooth part is 1/2 ||y - J dT||^2 with rows sqrt(omega_k) (r_k - C N_k dT w_k) and sqrt(mu omega_k) dT w_k, so
-    with V = J dT - y, f*(s V) = s^2/2 ||V||^2 + s <V, y>. J is applied sample by sample; no Gram matrix is formed.
-    Where the groups are columns of (B; D), dO = dD u_k + dd is added to the outputs.
-    ``responses`` are :func:`equilibrium_responses` at the base, for who certifies several points.
+    The smooth part is 1/2 ||y - J dT||^2 with rows sqrt(omega_k) (r_k - C N_k dT w_k) and sqrt(mu omega_k) dT w_k. With
+    V = J dT - y, and V' the same after the intercepts are re-solved, the data's part of the gap is 1/2 ||V - s V'||^2.
+    J is applied sample by sample; no Gram matrix is formed. Where the groups are columns of (B; D), dO = dD u_k + dd is
+    added to the outputs. ``responses`` are :func:`equilibrium_responses` at the base, for who certifies several points.
     """
-    shares, n, U, X, stacked = problem.shares, problem.n_hidden, problem.U, base.X, problem.stacked
+    shares, n, stacked = problem.shares, problem.n_hidden, problem.stacked
+    regressors = CentredRegressors(problem, base.X)
     r = problem.Y - problem.prediction(base)
     # C = QR: without D, outputs outside the range of C do not answer, and are a constant.
     Q, _ = np.linalg.qr(base.C)
     target = r if stacked else Q.T @ r
-    constant = 0.0 if stacked else float(np.sum(r**2 @ shares) - np.sum(target**2 @ shares))
+    constant = 0.0 if stacked else float(np.sum(rms(r - Q @ target, shares) ** 2))
     responses = responses or equilibrium_responses(problem, base)
+    largest = max(float(np.einsum("rjk,rjk->k", J, J).max()) for _, J in responses())
 
     def linear(dZ: np.ndarray, dO: np.ndarray) -> np.ndarray:
         """J without its scaling: predicted change of the outputs, in the basis Q where D does not move."""
         change = np.hstack([np.einsum("rjk,jk->rk", J, dZ[:, part]) for part, J in responses()])
         return Q @ change + dO if stacked else change
 
-    def dual_point(dZ: np.ndarray, miss: np.ndarray) -> np.ndarray:
-        """V W' pulled back to the preactivations: gradient with respect to dZ (n, m); miss = linear(..) - target."""
+    def gradients(dZ: np.ndarray, miss: np.ndarray) -> tuple[Gradients, Gradients]:
+        """V W' and its rounding, with V pulled back to the preactivations; miss = linear(..) - target."""
         inside = Q.T @ miss if stacked else miss
-        pulled = [np.einsum("rjk,rk->jk", J, inside[:, part]) for part, J in responses()]
-        return (np.hstack(pulled) + mu * dZ) * shares
-
-    def gradients(dZ: np.ndarray, miss: np.ndarray) -> Gradients:
-        return data_gradient(problem, dual_point(dZ, miss), miss * shares if stacked else miss[:0], X)
+        pulled = np.hstack([np.einsum("rjk,rk->jk", J, inside[:, part]) for part, J in responses()])
+        P, P_outputs = (pulled + mu * dZ) * shares, miss * shares if stacked else miss[:0]
+        found, rounding = regressors.pull(P, P_outputs)
+        # J itself is known only so well, and the sums over its rows may cancel.
+        off = responses.error + regressors.unit * np.sqrt(largest)
+        off *= float(np.linalg.norm(rms(miss, shares)))
+        rounding.A[:] += off * regressors.x_size
+        rounding.groups[:n] += off * regressors.u_size
+        rounding.intercepts[:n] += off
+        return found, rounding
 
     def smooth(dZ: np.ndarray, miss: np.ndarray) -> float:
         return 0.5 * (float(np.sum(miss**2 @ shares)) + constant + mu * float(np.sum(dZ**2 @ shares)))
 
-    def moved(A: np.ndarray, B: np.ndarray, b: np.ndarray, D: np.ndarray, d: np.ndarray) -> tuple:
-        """DZ and linear(..) - target after a change of the matrices."""
-        dZ = A @ X + B @ U + b[:, None]
-        return dZ, linear(dZ, D @ U + d[:, None] if stacked else target) - target
+    def moved(to: Iterate) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """DZ and linear(..) - target after the change from the base, and how far rounding may have them off."""
+        dZ, Z_rounding = regressors.image(to.A - base.A, to.B - base.B, to.b - base.b)
+        dO, rounding = target, np.zeros(len(target))
+        if stacked:
+            dO, rounding = regressors.image(np.zeros_like(base.C), to.D - base.D, to.d - base.d)
+        return dZ, linear(dZ, dO) - target, Z_rounding, rounding
 
-    dZ, miss = moved(it.A - base.A, it.B - base.B, it.b - base.b, it.D - base.D, it.d - base.d)
-    primal = smooth(dZ, miss) + problem.hidden_regularization(it) + ridge_of_D(problem, it)
-    here = at_dual = gradients(dZ, miss)
+    dZ, miss, Z_rounding, O_rounding = moved(it)
+    here, rounding = gradients(dZ, miss)
+    at_dual, dZ_dual, miss_dual = here, dZ, miss
     if problem.fit_intercept:
         # The intercepts enter quadratically: one Newton step makes their gradient zero.
         curvature = mu * np.eye(n)
@@ -63,21 +74,40 @@ def prox_linear_certificate(
             mean = sum(J @ shares[part] for part, J in responses())
             curvature = np.block([[curvature, mean.T @ Q.T], [Q @ mean, np.eye(len(r))]])
         shift = np.linalg.lstsq(curvature, -here.intercepts, rcond=None)[0]
-        dZ = dZ + shift[:n, None]
-        miss = linear(dZ, (it.D - base.D) @ U + (it.d - base.d + shift[n:])[:, None] if stacked else target) - target
-        at_dual = gradients(dZ, miss)
-    value, cross = smooth(dZ, miss), float(np.sum(target * miss @ shares)) - constant
-    at_base = float(np.sum(at_dual.A * base.A) + np.sum(at_dual.groups * problem.grouped(base)))
+        dZ_dual = dZ + shift[:n, None]
+        dO = np.broadcast_to(shift[n:, None], target.shape) if stacked else target
+        miss_dual = miss + linear(np.broadcast_to(shift[:n, None], dZ.shape), dO)
+        at_dual, rounding = gradients(dZ_dual, miss_dual)
 
-    def dual_data(s: float) -> float:
-        return -(s**2) * value - s * cross - s * at_base
+    # What floating point may have V off by: r, J dT and dT w, each relative to the numbers that it is the sum of.
+    sizes_of_r = rms(problem.Y, shares), np.abs(base.C) @ rms(base.X, shares), np.abs(base.D) @ rms(problem.U, shares)
+    r_rounding = regressors.unit * (sum(sizes_of_r) + np.abs(base.d))
+    moves = float(np.linalg.norm(rms(dZ, shares)))
+    miss_rounding = float(
+        np.linalg.norm(r_rounding)
+        + np.linalg.norm(O_rounding)
+        + np.sqrt(largest) * (np.linalg.norm(Z_rounding) + regressors.unit * moves)
+        + responses.error * moves
+    )
 
-    gap = primal - best_dual(problem, dual_data, -at_dual.A, -at_dual.groups)
-    at_zero = gradients(*moved(-base.A, -base.B, -base.b, -base.D, -base.d))
-    largest = max(float(np.einsum("rjk,rjk->k", J, J).max()) for _, J in responses()) + float(stacked)
+    def data_gap(s: float) -> float:
+        rest = float(np.linalg.norm(rms(miss - s * miss_dual, shares))) + miss_rounding
+        moved = float(np.linalg.norm(rms(dZ - s * dZ_dual, shares) + Z_rounding))
+        return 0.5 * (rest**2 + mu * moved**2)
+
+    objective = smooth(dZ, miss) + problem.hidden_regularization(it) + ridge_of_D(problem, it)
+    # Both points' moves are bounded by what the proximal term may cost.
+    furthest = rms(dZ_dual, shares) + (np.sqrt(2 * objective / mu) if mu > 0 else rms(dZ, shares))
+    reach = np.concatenate([furthest, 2 * rms(miss, shares) if stacked else np.zeros(0)])
+    gap = duality_gap(problem, it, at_dual, rounding, data_gap, reach)
+    nowhere = Iterate.zeros(problem.shapes)
+    dZ_zero, miss_zero, *_ = moved(nowhere)
+    at_zero, _ = gradients(dZ_zero, miss_zero)
     return Certificate(
-        gap=max(gap, 0.0),
-        scale=max(primal, smooth(np.zeros_like(X), -target), nothing(problem, base)),
-        kkt_residual=prox_residual(problem, it, here, at_zero, largest + mu),
+        gap=gap,
+        scale=max(objective, smooth(np.zeros_like(dZ), -target), nothing(problem, base)),
+        kkt_residual=prox_residual(
+            problem, it, regressors.uncentred(here), regressors.uncentred(at_zero), largest + float(stacked) + mu
+        ),
         violation=problem.violation(it),
     )

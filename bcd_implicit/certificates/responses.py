@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,8 +13,25 @@ from bcd_implicit.support.parts import LARGEST_KEPT, parts
 
 # Claimed responses are believed if they miss their equation by no more than this, relative to C.
 TRUSTED = 1e-11
-# R N_k for all samples, as (samples, array of shape (len(R), n, samples)), some samples at a time.
-Responses = Callable[[], Iterable[tuple[slice, np.ndarray]]]
+
+
+@dataclass(frozen=True)
+class Responses:
+    """J_k = R N_k for all samples; a call gives them some samples at a time.
+
+    Attributes
+    ----------
+    in_parts : callable
+        Gives pairs of samples and array of shape (len(R), n, samples).
+    error : float
+        Bounds the root of the sum of squares of what J_k is off.
+    """
+
+    in_parts: Callable[[], Iterable[tuple[slice, np.ndarray]]]
+    error: float
+
+    def __call__(self) -> Iterable[tuple[slice, np.ndarray]]:
+        return self.in_parts()
 
 
 def equilibrium_responses(problem: TrainingProblem, base: Iterate, claimed: np.ndarray | None = None) -> Responses:
@@ -26,10 +44,15 @@ def equilibrium_responses(problem: TrainingProblem, base: Iterate, claimed: np.n
     n, m = problem.n_hidden, problem.n_samples
     R = np.linalg.qr(base.C)[1]
     slopes = problem.activation.derivative(problem.preactivation(base))
+    largest = float(np.abs(R).max())
+    # A row of J (I - A D) = R D that is off by e is a row of J off by e (I - A D)^-1, and ||A D||_inf <= ||A||_inf.
+    contraction = float(np.abs(base.A).sum(axis=1).max())
+    gain = np.sqrt(R.size) * np.sqrt(n) / (1 - contraction) if contraction < 1 else np.inf
+    usual = 2 * n * np.finfo(float).eps * largest  # what a solve leaves of its equation
     if claimed is not None:
-        miss = claimed - slopes * (base.A.T @ claimed + R[:, :, None])
-        if np.abs(miss).max() <= TRUSTED * np.abs(R).max():
-            return lambda: [(slice(0, m), claimed)]
+        miss = float(np.abs(claimed - slopes * (base.A.T @ claimed + R[:, :, None])).max())
+        if miss <= TRUSTED * largest:
+            return Responses(lambda: [(slice(0, m), claimed)], gain * (miss + usual))
 
     def part_of(part: slice) -> np.ndarray:
         # Transposed: (R (I - DA)^-1 D)' = D S with (I - A'D) S = R'.
@@ -39,6 +62,6 @@ def equilibrium_responses(problem: TrainingProblem, base: Iterate, claimed: np.n
 
     slices = parts(m, n * n)
     if m * R.size > LARGEST_KEPT:
-        return lambda: ((part, part_of(part)) for part in slices)
+        return Responses(lambda: ((part, part_of(part)) for part in slices), gain * usual)
     kept = [(part, part_of(part)) for part in slices]
-    return lambda: kept
+    return Responses(lambda: kept, gain * usual)

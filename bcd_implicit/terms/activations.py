@@ -73,7 +73,11 @@ class Activation:
         raise NotImplementedError
 
     def divergence(self, x: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """F(x, z) = g(x) + g*(z) - x z >= 0, elementwise."""
+        """F(x, z) = g(x) + g*(z) - x z >= 0, elementwise; ``inf`` outside the domain of g.
+
+        A subclass may know a form without cancellation: where x is near phi(z) this one is a small difference of large
+        numbers, and objectives and certificates are made of it.
+        """
         return self.g(x) + self.g_conjugate(z) - x * z
 
     def cvxpy_g(self, x: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
@@ -120,6 +124,9 @@ class Relu(Activation):
     def g_conjugate(self, z):
         return 0.5 * np.maximum(z, 0.0) ** 2
 
+    def divergence(self, x, z):
+        return _inside(x, *self.domain, np.where(z > 0, 0.5 * (x - z) ** 2, x * (0.5 * x - z)))
+
     def cvxpy_g_rest(self, x, weights=1.0):
         return cp.Constant(0.0), [x >= 0]
 
@@ -159,6 +166,10 @@ class LeakyRelu(Activation):
         z = np.asarray(z, dtype=float)
         return 0.5 * np.where(z > 0, z**2, self.slope * z**2)
 
+    def divergence(self, x, z):
+        same_side = np.where(z > 0, 0.5 * (x - z) ** 2, 0.5 / self.slope * (x - self.slope * z) ** 2)
+        return np.where((x > 0) == (z > 0), same_side, self.g(x) + self.g_conjugate(z) - x * z)  # all parts positive
+
     def cvxpy_g_rest(self, x, weights=1.0):
         return 0.5 * (1 / self.slope - 1) * _sum_squares(cp.neg(x), weights), []
 
@@ -192,6 +203,11 @@ class Clip(Activation):
         size = np.abs(z)
         return np.where(size <= 1, 0.5 * size**2, size - 0.5)
 
+    def divergence(self, x, z):
+        # Beyond the kink at +-1 both parts count from there.
+        beyond, short = np.maximum(np.abs(z) - 1, 0.0), 1 - np.sign(z) * x
+        return _inside(x, *self.domain, np.where(beyond > 0, short * (0.5 * short + beyond), 0.5 * (x - z) ** 2))
+
     def cvxpy_g_rest(self, x, weights=1.0):
         return cp.Constant(0.0), [x >= -1, x <= 1]
 
@@ -222,6 +238,9 @@ class Identity(Activation):
 
     def g_conjugate(self, z):
         return 0.5 * np.asarray(z, dtype=float) ** 2
+
+    def divergence(self, x, z):
+        return 0.5 * (np.asarray(x, dtype=float) - z) ** 2
 
     def cvxpy_g_rest(self, x, weights=1.0):
         return cp.Constant(0.0), []

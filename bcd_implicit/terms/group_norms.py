@@ -13,11 +13,13 @@ import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.terms.groups import Groups
-from bcd_implicit.terms.projections import project_l1_rows
+from bcd_implicit.terms.projections import l1_multipliers, project_l1_rows
 
 BISECTIONS = 200
 # Entries this near to a group's largest are tied with it.
 TIED = 1e-10
+# Multipliers of conjugates use this share of a threshold, so that rounding does not take them beyond the whole.
+ROOM = 1 - 1e-12
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,11 @@ class GroupNorm:
         raise NotImplementedError
 
     def conjugate(self, G: np.ndarray, groups: Groups, thresholds: np.ndarray, ridge: np.ndarray) -> np.ndarray:
-        """``sup_T <G, T> - threshold |T| - 1/2 sum_i ridge_i |T_i|^2`` for each group; ridge has a value a row."""
+        """``sup_T <G, T> - threshold |T| - 1/2 sum_i ridge_i |T_i|^2`` for each group; ridge has a value a row.
+
+        Certificates need an upper bound in floating point: evaluate the dual form, a sum of terms that are not negative
+        and that holds for every multiplier, not the differences of this formula at the best T.
+        """
         raise NotImplementedError
 
     def cvxpy(self, B: cp.Expression, groups: Groups) -> cp.Expression:
@@ -99,21 +105,25 @@ class EuclideanNorm(GroupNorm):
 
     def conjugate(self, G, groups, thresholds, ridge):
         distinct = np.unique(ridge)
-        # |T| = t and T_i = t G_i / (ridge_i t + threshold), where these have the norm t.
-        squares = np.array([self.of(G[ridge == r], groups) for r in distinct]) ** 2
-        unbounded = squares[0] > thresholds**2 * (1 + 1e-12) if distinct[0] == 0 else np.zeros(len(thresholds), bool)
         if len(distinct) == 1:
-            excess = np.maximum(np.sqrt(squares[0]) - thresholds, 0.0)
-            return np.where(unbounded, np.inf, 0.5 * excess**2 / distinct[0] if distinct[0] > 0 else 0.0)
-        r = distinct[:, None]
+            excess = np.maximum(self.of(G, groups) - thresholds, 0.0)
+            return _halved_square(excess, distinct[0])
+        # By duality: the least over V, |V| <= threshold, of sum_i |G_i - V_i|^2 / (2 ridge_i), V_i = G_i without ridge.
+        # It is V_i = threshold G_i / (ridge_i t + threshold) with the t at which |V| = threshold; a larger t leaves V
+        # inside, so that what it gives is a bound all the same.
+        squares, r = np.array([self.of(G[ridge == r], groups) for r in distinct]) ** 2, distinct[:, None]
+        room = thresholds**2 * ROOM
+        unbounded = squares[0] > room if distinct[0] == 0 else np.zeros(len(thresholds), bool)
 
-        def lengths(t: np.ndarray) -> np.ndarray:
-            return np.sqrt(squares) / np.maximum(r * t + thresholds, 1e-300)
+        lengths = np.sqrt(squares)
 
-        t = _root(lambda t: np.sum(lengths(t) ** 2, axis=0) - 1, squares.sum(axis=0) > thresholds**2, unbounded)
-        lengths_t = t * lengths(t)
-        values = np.sum(np.sqrt(squares) * lengths_t - 0.5 * r * lengths_t**2, axis=0) - thresholds * t
-        return np.where(unbounded, np.inf, values)
+        def shares(t: np.ndarray) -> np.ndarray:
+            below = r * t + thresholds
+            return np.divide(lengths, below, out=np.zeros_like(lengths), where=below > 0) ** 2
+
+        # Dividing by threshold^2 the condition on |V| is that the shares' sum is at most 1.
+        t = _root(lambda t: np.sum(shares(t), axis=0) - ROOM, squares.sum(axis=0) > room, unbounded)
+        return np.where(unbounded, np.inf, 0.5 * t**2 * np.sum(r * shares(t), axis=0))
 
     def cvxpy(self, B, groups):
         if groups.alone:
@@ -153,16 +163,21 @@ class MaxNorm(GroupNorm):
         return groups.columns(np.clip(rows, -rest, rest), len(B))
 
     def conjugate(self, G, groups, thresholds, ridge):
-        size = np.abs(groups.rows(G))
+        size, distinct = np.abs(groups.rows(G)), np.unique(ridge)
+        # By duality: the least over V, |V|_1 <= threshold, of sum (|G| - V)^2 / (2 ridge): V = max(|G| - ridge t, 0).
+        if len(distinct) == 1:
+            rest = np.minimum(size, l1_multipliers(size, thresholds)[:, None])
+            return _halved_square(np.sqrt(np.sum(rest**2, axis=1)), distinct[0])
         r = groups.rows(np.broadcast_to(ridge[:, None], G.shape))
-        unbounded = np.where(r == 0, size, 0.0).sum(axis=1) > thresholds * (1 + 1e-12)
+        unbounded = np.where(r == 0, size, 0.0).sum(axis=1) > thresholds * ROOM
         t = _root(
-            lambda t: np.maximum(size - r * t[:, None], 0.0).sum(axis=1) - thresholds,
-            size.sum(axis=1) > thresholds,
+            lambda t: np.maximum(size - r * t[:, None], 0.0).sum(axis=1) - thresholds * ROOM,
+            size.sum(axis=1) > thresholds * ROOM,
             unbounded,
         )
-        T = np.minimum(np.divide(size, r, out=np.full(size.shape, np.inf), where=r > 0), t[:, None])
-        return np.where(unbounded, np.inf, np.sum(size * T - 0.5 * r * T**2, axis=1) - thresholds * t)
+        rest = np.minimum(size, r * t[:, None])
+        values = np.divide(rest**2, 2 * r, out=np.zeros(rest.shape), where=r > 0).sum(axis=1)
+        return np.where(unbounded, np.inf, values)
 
     def cvxpy(self, B, groups):
         return cp.hstack([cp.max(cp.abs(B[:, m])) for m in groups.members])
@@ -195,8 +210,15 @@ class MaxNorm(GroupNorm):
         return np.where(free, B, np.where(signs != 0, signs * limit, np.clip(B, -limit, limit)))
 
 
+def _halved_square(excess: np.ndarray, ridge: float) -> np.ndarray:
+    """Excess^2 / (2 ridge); without ridge 0 for no excess, else infinity."""
+    if ridge == 0:
+        return np.where(excess > 0, np.inf, 0.0)
+    return 0.5 * (excess / ridge) * excess  # the square alone might overflow
+
+
 def _root(excess: Callable[[np.ndarray], np.ndarray], positive: np.ndarray, unbounded: np.ndarray) -> np.ndarray:
-    """Where decreasing functions cross zero, by bisection; 0 where they are not positive at 0."""
+    """Where decreasing functions are no longer positive, by bisection; 0 where they are not positive at 0."""
     wanted = positive & ~unbounded
     low, high = np.zeros(len(wanted)), np.ones(len(wanted))
     for _ in range(BISECTIONS):
@@ -210,7 +232,7 @@ def _root(excess: Callable[[np.ndarray], np.ndarray], positive: np.ndarray, unbo
             break
         above = excess(middle) > 0
         low, high = np.where(above, middle, low), np.where(above, high, middle)
-    return np.where(wanted, 0.5 * (low + high), 0.0)
+    return np.where(wanted, high, 0.0)  # not the middle: there the function might be positive
 
 
 #: The norms of a group, by name.

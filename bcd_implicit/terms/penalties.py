@@ -14,9 +14,14 @@ import cvxpy as cp
 import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 
-from bcd_implicit.terms.group_norms import GROUP_NORMS, Facet, GroupNorm
+from bcd_implicit.terms.group_norms import GROUP_NORMS, ROOM, Facet, GroupNorm
 from bcd_implicit.terms.groups import Groups
-from bcd_implicit.terms.projections import project_l1_rows
+from bcd_implicit.terms.projections import l1_multipliers, project_l1_rows
+
+# Sums of terms that are not negative, rounded down at most by so much, are bounds again.
+UPWARDS = 1 + 1e-13
+# Dual points are scaled this far into the dual ball.
+INSIDE = 1 - 1e-12
 
 
 def column_norms(B: np.ndarray) -> np.ndarray:
@@ -51,11 +56,20 @@ class RowBall:
         return A * np.where(scaled, self.radius / np.where(scaled, sums, 1.0), 1.0)[:, None]
 
     def conjugate(self, G: np.ndarray, ridge: float = 0.0) -> float:
-        """Sup over feasible A of <G, A> - ridge/2 ||A||_F^2."""
-        if ridge == 0:
-            return self.radius * float(np.abs(G).max(axis=1).sum())
-        A = project_l1_rows(G / ridge, self.radius)
-        return float(np.sum(G * A) - 0.5 * ridge * np.sum(A * A))
+        """Sup over feasible A of <G, A> - ridge/2 ||A||_F^2, or a little more: never less, in floating point.
+
+        By duality it is, row by row, the least over t >= 0 of radius t + sum_j max(|g_j| - t, 0)^2 / (2 ridge). Every t
+        gives an upper bound, and around the best one the value is flat: an error in t hardly shows. Projecting G/ridge
+        and taking <G, A> - ridge/2 ||A||^2 there would cancel all digits where ridge * radius is small beside G.
+        """
+        size = np.abs(G)
+        largest = size.max(axis=1)
+        values = self.radius * largest  # of t = max_j |g_j|
+        if ridge > 0:
+            t = np.minimum(l1_multipliers(size, ridge * self.radius), largest)
+            beyond = np.maximum(size - t[:, None], 0.0)
+            values = np.minimum(values, self.radius * t + 0.5 * np.sum(beyond / ridge * beyond, axis=1))
+        return UPWARDS * float(values.sum())
 
     def cvxpy(self, A: cp.Expression) -> list[cp.Constraint]:
         """The constraint on a CVXPY variable. (cp.norm_inf would be the largest *entry*.)"""
@@ -125,14 +139,17 @@ class GroupLassoPenalty(GroupLasso):
         """
         groups = self.groups
         ridge = np.broadcast_to(np.asarray(ridge, dtype=float), len(G))
-        return float(self.norm.conjugate(G, groups, self.kappa * groups.weights, ridge).sum())
+        return UPWARDS * float(self.norm.conjugate(G, groups, self.kappa * groups.weights, ridge).sum())
 
     def dual_scale(self, G: np.ndarray) -> float:
-        """Largest s <= 1 for which s G lies in the dual ball, ||G_g||* <= kappa weight_g for all groups."""
+        """Largest s <= 1 for which s G lies in the dual ball, ||G_g||* <= kappa weight_g for all groups.
+
+        A hair less where that is below 1, so that s G is inside whatever its rounding.
+        """
         groups = self.groups
         limits, norms = self.kappa * groups.weights, self.norm.dual(G, groups)
         beyond = norms > limits
-        return float((limits[beyond] / norms[beyond]).min(initial=1.0))
+        return INSIDE * float((limits[beyond] / norms[beyond]).min()) if beyond.any() else 1.0
 
     def multiplier(self, G: np.ndarray, B: np.ndarray) -> float:
         """The penalty weight itself."""
@@ -191,26 +208,40 @@ class GroupLassoConstraint(GroupLasso):
         return self.repair(self.norm.shrink(B, groups, multiplier * weights * steps))
 
     def conjugate(self, G: np.ndarray, ridge: float | np.ndarray = 0.0) -> float:
-        """Sup over feasible B of <G, B> - 1/2 sum_i ridge_i ||row i of B||^2."""
-        ridge = np.broadcast_to(np.asarray(ridge, dtype=float), len(G))
-        groups, least = self.groups, self.steepest(G[ridge == 0])
-        if np.any(G[ridge == 0][:, groups.spread(groups.weights == 0)]):
-            return np.inf  # not bounded
-        if (ridge == ridge[0]).all() and ridge[0] > 0:
-            B = self.prox(G / ridge[0])
-            return float(np.sum(G * B) - 0.5 * ridge[0] * np.sum(B * B))
-        most = self.steepest(G)
-        if (ridge == 0).all():
-            return self.kappa * most
+        """Sup over feasible B of <G, B> - 1/2 sum_i ridge_i ||row i of B||^2; never less, in floating point.
 
-        # By duality in the radius: the least over t of kappa t plus the penalty's conjugate at weight t. Any t will do
-        # for an upper bound.
+        By duality in the radius: the least over t >= 0 of kappa t plus the penalty's conjugate at weight t. Any t gives
+        an upper bound.
+        """
+        ridge = np.broadcast_to(np.asarray(ridge, dtype=float), len(G))
+        groups, without = self.groups, G[ridge == 0]
+        if np.any(without[:, groups.spread(groups.weights == 0)]):
+            return np.inf  # not bounded
+        most = self.steepest(G)
+        if (ridge == 0).all() or most == 0:
+            return UPWARDS * (self.kappa * most + self._conjugate_of_free(G, ridge))
+
         def bound(multiplier: float) -> float:
             values = self.norm.conjugate(G, groups, multiplier * groups.weights, ridge)
             return self.kappa * multiplier + float(values.sum())
 
+        if self.norm.name == "2" and (ridge == ridge[0]).all():
+            # Where the derivative is zero, sum_g weight_g max(|G_g| - t weight_g, 0) = kappa ridge.
+            weights = groups.weights[groups.weights > 0]
+            sizes = weights * self.norm.of(G, groups)[groups.weights > 0]
+            found = float(l1_multipliers(sizes[None], self.kappa * ridge[0], weights**2)[0])
+            return UPWARDS * min(bound(min(found, most)), bound(most))
+        # Below ``least`` the rows without ridge are beyond the dual ball.
+        least = self.steepest(without) / ROOM**2
+        if least >= most:
+            return UPWARDS * bound(least)
         found = minimize_scalar(bound, bounds=(least, most), method="bounded", options={"xatol": 1e-12 * most})
-        return min(float(found.fun), bound(least), bound(most))
+        return UPWARDS * min(float(found.fun), bound(least), bound(most))
+
+    def _conjugate_of_free(self, G: np.ndarray, ridge: np.ndarray) -> float:
+        """Of the groups without weight, which only a ridge bounds."""
+        values = self.norm.conjugate(G, self.groups, np.zeros(len(self.groups.weights)), ridge)
+        return float(values[self.groups.weights == 0].sum())
 
     def dual_scale(self, G: np.ndarray) -> float:
         """The conjugate is finite everywhere: no scaling is needed."""

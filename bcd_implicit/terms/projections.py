@@ -5,8 +5,44 @@ from __future__ import annotations
 import numpy as np
 
 
+def l1_multipliers(size: np.ndarray, radius: float | np.ndarray, steps: np.ndarray | None = None) -> np.ndarray:
+    """The t >= 0 of each row with sum_j max(size_j - t steps_j, 0) = radius; 0 where the row's sum is no larger.
+
+    By sorting (Held, Wolfe, Crowder 1974).
+
+    Parameters
+    ----------
+    size : ndarray of shape (n, k)
+        0 or more.
+    radius : float, or ndarray of shape (n,)
+        0 or more; one for all rows, or one each.
+    steps : ndarray of shape (k,), optional
+        Positive; ones by default.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+    """
+    multipliers = np.zeros(len(size))
+    outside = size.sum(axis=1) > radius
+    if not outside.any():
+        return multipliers
+    size = size[outside]
+    radius = np.asarray(radius)[outside, None] if np.ndim(radius) else radius
+    steps = np.ones(size.shape[1]) if steps is None else steps
+    # Entry j is zero from the multiplier size_j / steps_j on: take the entries in that order.
+    leaves = size / steps
+    order = np.argsort(-leaves, axis=1)
+    candidates = (np.cumsum(np.take_along_axis(size, order, axis=1), axis=1) - radius) / np.cumsum(steps[order], axis=1)
+    # The entries kept are as many as still exceed the multiplier that they would need among themselves.
+    # At least one: rounding can hide the first when the radius is tiny.
+    kept = np.maximum(np.sum(np.take_along_axis(leaves, order, axis=1) > candidates, axis=1), 1)
+    multipliers[outside] = candidates[np.arange(len(kept)), kept - 1]
+    return multipliers
+
+
 def project_l1_rows(A: np.ndarray, radius: float | np.ndarray, steps: np.ndarray | None = None) -> np.ndarray:
-    """Project every row of A (n, k) on the l1 ball of a radius (Held, Wolfe, Crowder 1974).
+    """Project every row of A (n, k) on the l1 ball of a radius.
 
     Parameters
     ----------
@@ -22,19 +58,10 @@ def project_l1_rows(A: np.ndarray, radius: float | np.ndarray, steps: np.ndarray
     if not outside.any():
         return A.copy()
     P = A.copy()
-    if np.ndim(radius):
-        radius = np.asarray(radius)[outside, None]
-    elif radius == 0:
+    if np.ndim(radius) == 0 and radius == 0:
         P[outside] = 0.0
         return P
-    size, steps = size[outside], np.ones(A.shape[1]) if steps is None else steps
-    # Entry j is zero from the multiplier size_j / steps_j on: take the entries in that order.
-    leaves = size / steps
-    order = np.argsort(-leaves, axis=1)
-    candidates = (np.cumsum(np.take_along_axis(size, order, axis=1), axis=1) - radius) / np.cumsum(steps[order], axis=1)
-    # The entries kept are as many as still exceed the multiplier that they would need among themselves.
-    # At least one: rounding can hide the first when the radius is tiny.
-    kept = np.maximum(np.sum(np.take_along_axis(leaves, order, axis=1) > candidates, axis=1), 1)
-    multiplier = candidates[np.arange(len(kept)), kept - 1]
-    P[outside] = np.sign(A[outside]) * np.maximum(size - multiplier[:, None] * steps, 0.0)
+    size = size[outside]
+    multiplier = l1_multipliers(size, np.asarray(radius)[outside] if np.ndim(radius) else radius, steps)[:, None]
+    P[outside] = np.sign(A[outside]) * np.maximum(size - multiplier * (1.0 if steps is None else steps), 0.0)
     return P
