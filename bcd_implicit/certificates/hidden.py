@@ -39,15 +39,20 @@ def hidden_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
     miss_dual = miss - statistics.mean(miss, shares)[:, None] if problem.fit_intercept else miss
     phi_Z, phi_dual = phi(Z), phi(Z_dual)
 
-    def data_gap(s: float) -> float:
+    # Intercepts move preactivations as a whole, and the optimum's are of the size of these.
+    reach = rms(Z, shares) + rms(Z_dual, shares)
+
+    def data_gap(s: float, left: np.ndarray) -> float:
         # A convex combination, not X + s V / weight: rounding must not push it out of the domain of g.
         between = (1 - s) * X + s * phi_dual
         slack = rms(phi_Z - between, shares)
         # F's derivatives are phi(z) - x and g'(x) - z: what an error of z, and one of x, may change.
         rounding = slack @ Z_rounding + 0.5 * np.sum(Z_rounding**2)
         rounding += 4 * EPS * mean((np.abs(X) + np.abs(phi_dual)) * np.abs(phi.g_derivative(between) - Z))
-        rest = rms(miss - s * miss_dual, shares) + miss_rounding
-        return weight * (mean(phi.divergence(between, Z)) + float(rounding)) + 0.5 * float(rest @ rest)
+        # What is left of the gradients of d a constant added to the dual point takes.
+        rest = rms(miss - s * miss_dual, shares) + miss_rounding + s * left[len(X) :]
+        divergence = weight * (mean(phi.divergence(between, Z)) + float(rounding))
+        return divergence + 0.5 * float(rest @ rest) + s * float(left[: len(X)] @ reach)
 
     here, _ = gradients(Z, miss)
     pulled, rounding = gradients(Z_dual, miss_dual)
@@ -57,8 +62,7 @@ def hidden_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
         + problem.hidden_regularization(it)
         + ridge_of_D(problem, it)
     )
-    reach = np.concatenate([rms(Z, shares) + rms(Z_dual, shares), 2 * rms(miss, shares)])
-    gap = duality_gap(problem, it, pulled, rounding, data_gap, reach)
+    gap = duality_gap(problem, it, pulled, rounding, data_gap)
     zero, R = np.zeros_like(X), problem.Y - it.C @ X if problem.stacked else miss[:0]
     at_zero, _ = gradients(zero, -R)
     return Certificate(

@@ -26,8 +26,7 @@ def duality_gap(
     it: Iterate,
     gradients: Gradients,
     rounding: Gradients,
-    data_gap: Callable[[float], float],
-    reach: np.ndarray,
+    data_gap: Callable[[float, np.ndarray], float],
 ) -> float:
     """The least gap over the scalings worth trying: s = 0, 1, and those that make the groups' part finite.
 
@@ -38,9 +37,8 @@ def duality_gap(
     gradients, rounding : Gradients
         G for the centred regressors, and how far each entry may be off. The intercepts' are zero up to rounding.
     data_gap : callable
-        f(T) + f*(s V) - s <V, T W> as a function of s, with its rounding.
-    reach : ndarray of shape (rows,)
-        How far the intercepts may be from the optimum's.
+        f(T) + f*(s V) - s <V, T W>, with its rounding, as a function of s and of what may be left of the intercepts'
+        gradients, shape (rows,).
     """
     lasso, ridges = problem.group_lasso, row_ridges(problem)
     # The conjugates grow with the size of every entry: those of the largest G within rounding are bounds.
@@ -55,14 +53,13 @@ def duality_gap(
     products = (gradients.A * it.A).ravel(), (gradients.groups * groups).ravel()
     sizes = float(np.sum(np.abs(it.A) * G_A) + np.sum(np.abs(groups) * G))
     off = float(np.sum(np.abs(it.A) * rounding.A) + np.sum(np.abs(groups) * rounding.groups))
-    if problem.fit_intercept:
-        off += float((np.abs(gradients.intercepts) + rounding.intercepts) @ reach)
+    left = (np.abs(gradients.intercepts) + rounding.intercepts) * problem.fit_intercept
     inner, value = float(np.sum(np.concatenate(products))), problem.hidden_regularization(it) + ridge_of_D(problem, it)
     unit = EPS * (10 + np.log2(1 + groups.size + it.A.size))  # NumPy sums in pairs
 
     def gap(s: float) -> float:
         parts = value + problem.row_ball.conjugate(s * G_A, problem.ridge_hidden) + lasso.conjugate(s * G, ridges)
-        return data_gap(s) + max(parts + s * inner, 0.0) + unit * (parts + s * sizes) + s * off
+        return data_gap(s, left) + max(parts + s * inner, 0.0) + unit * (parts + s * sizes) + s * off
 
     # With s = 0 the gap is the objective itself: no term of it is negative.
     return min(gap(s) for s in {0.0, 1.0, lasso.dual_scale(G), inside * lasso.dual_scale(free) if len(free) else 1.0})

@@ -12,7 +12,7 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 
 # Cholesky factors of a matrix of unit diagonal whose pivots' squares are larger than this, times the order and the
 # last digit, are good for a bound.
-SAFE = 1e3
+SAFE = 1e6
 
 
 def output_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
@@ -30,11 +30,14 @@ def output_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
     mean = residual @ shares if problem.fit_intercept else np.zeros(len(residual))
     rest = (residual - mean[:, None]) * np.sqrt(shares)
     # The intercept's column is orthogonal to the centred ones: its share of the projection is the mean.
-    length = np.sqrt(float(mean @ mean) + _projected(W * np.sqrt(shares), rest, theta, problem.ridge))
+    squares, step = _projected(W * np.sqrt(shares), rest, theta, problem.ridge)
+    length = np.sqrt(float(mean @ mean) + squares)
+    # Products with the optimum's coefficients round as well, and these may be large where regressors are collinear.
+    off = np.linalg.norm(rounding) + regressors.unit * step
     G = _gradient(problem, it, residual, theta)
     G_zero = _gradient(problem, it, -problem.Y, np.zeros_like(theta))
     return Certificate(
-        gap=0.5 * (length + float(np.linalg.norm(rounding))) ** 2,
+        gap=0.5 * float(length + off) ** 2,
         scale=max(problem.output_objective(it), problem.loss_of_zero),
         kkt_residual=ratio(float(np.linalg.norm(G)), float(np.linalg.norm(G_zero))),
         violation=0.0,
@@ -58,8 +61,10 @@ def _gradient(problem: TrainingProblem, it: Iterate, residual: np.ndarray, theta
     return np.hstack([np.hstack(parts) + problem.ridge * theta, *intercept])
 
 
-def _projected(W: np.ndarray, rest: np.ndarray, theta: np.ndarray, ridge: float) -> float:
+def _projected(W: np.ndarray, rest: np.ndarray, theta: np.ndarray, ridge: float) -> tuple[float, float]:
     """Squared length of the projections of (rest; sqrt(ridge) theta), a row an output, on the range of M.
+
+    Also the way to the optimum in theta: the sum of its steps, each times the length of its regressor.
 
     By a Cholesky factor of M'M where that is safely positive definite. Else by an orthonormal basis: squared, half of
     the digits would be gone. Directions in which W has rounding only are taken for directions in which it is zero.
@@ -69,9 +74,11 @@ def _projected(W: np.ndarray, rest: np.ndarray, theta: np.ndarray, ridge: float)
     W, penalty, theta = W / unit[:, None], ridge / unit**2, theta * unit
     try:
         factor = np.linalg.cholesky(W @ W.T + np.diag(penalty))
-        if np.diag(factor).min() ** 2 > SAFE * EPS * len(W):
-            G = rest @ W.T + theta * penalty
-            return float(np.sum(solve_triangular(factor, G.T, lower=True, check_finite=False) ** 2))
+        lost = 10 * EPS * len(W) / np.diag(factor).min() ** 2  # of the quadratic form, relatively
+        if lost * SAFE < 10:
+            half = solve_triangular(factor, (rest @ W.T + theta * penalty).T, lower=True, check_finite=False)
+            steps = solve_triangular(factor, half, lower=True, trans=1, check_finite=False)
+            return (1 + lost) * float(np.sum(half**2)), float(np.abs(steps).sum())
     except np.linalg.LinAlgError:
         pass
     left, sizes, right = np.linalg.svd(W, full_matrices=W.shape[0] > W.shape[1])
@@ -83,5 +90,7 @@ def _projected(W: np.ndarray, rest: np.ndarray, theta: np.ndarray, ridge: float)
     lengths = np.linalg.norm(below, axis=0)
     below = below[:, lengths > 0] / lengths[lengths > 0]
     M = np.vstack([np.hstack([np.zeros((W.shape[1], below.shape[1])), rows]), np.hstack([below, roots * seen])])
-    basis = np.linalg.qr(M)[0]
-    return float(np.sum((np.hstack([rest, theta * roots[:, 0]]) @ basis) ** 2))
+    basis, triangle = np.linalg.qr(M)
+    projected = np.hstack([rest, theta * roots[:, 0]]) @ basis
+    steps = seen @ np.linalg.lstsq(triangle, projected.T, rcond=None)[0][below.shape[1] :]
+    return float(np.sum(projected**2)), float(np.abs(steps).sum())

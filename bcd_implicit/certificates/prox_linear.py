@@ -90,16 +90,21 @@ def prox_linear_certificate(
         + responses.error * moves
     )
 
-    def data_gap(s: float) -> float:
-        rest = float(np.linalg.norm(rms(miss - s * miss_dual, shares))) + miss_rounding
-        moved = float(np.linalg.norm(rms(dZ - s * dZ_dual, shares) + Z_rounding))
-        return 0.5 * (rest**2 + mu * moved**2)
-
     objective = smooth(dZ, miss) + problem.hidden_regularization(it) + ridge_of_D(problem, it)
-    # Both points' moves are bounded by what the proximal term may cost.
+    # The moves of the optimum are bounded by what the proximal term may cost.
     furthest = rms(dZ_dual, shares) + (np.sqrt(2 * objective / mu) if mu > 0 else rms(dZ, shares))
-    reach = np.concatenate([furthest, 2 * rms(miss, shares) if stacked else np.zeros(0)])
-    gap = duality_gap(problem, it, at_dual, rounding, data_gap, reach)
+
+    def data_gap(s: float, left: np.ndarray) -> float:
+        # Where the intercepts' gradients are not zero, a constant added to the dual point's outputs or moves takes the
+        # rest; or it is paid for as far as the optimum's intercept may be.
+        rest = float(np.linalg.norm(rms(miss - s * miss_dual, shares))) + miss_rounding + s * np.linalg.norm(left[n:])
+        moves, left = rms(dZ - s * dZ_dual, shares) + Z_rounding, s * left[:n]
+        each = 0.5 * mu * moves**2 + left * furthest
+        if mu > 0:
+            each = np.minimum(each, 0.5 * mu * (moves + left / mu) ** 2)
+        return float(0.5 * rest**2 + each.sum())
+
+    gap = duality_gap(problem, it, at_dual, rounding, data_gap)
     nowhere = Iterate.zeros(problem.shapes)
     dZ_zero, miss_zero, *_ = moved(nowhere)
     at_zero, _ = gradients(dZ_zero, miss_zero)

@@ -44,17 +44,18 @@ def state_certificate(problem: TrainingProblem, previous: Iterate, it: Iterate, 
     radius = (np.abs(phi(c)).max(axis=0) + np.sqrt(2 * np.maximum(value, 0) / weight)) / (1 - contraction)
     box_low, box_high = np.maximum(low, -radius), np.minimum(high, radius)
     strength = _least_curvature(problem, it, proximal)
-    rounding = _rounding(problem, it, inside, phi(Z), step, proximal)
+    rounding, value_rounding = _rounding(problem, it, inside, phi(Z), step, proximal)
     downwards = _largest_rise(r + rounding, inside - box_low, strength)
     upwards = _largest_rise(rounding - r, box_high - inside, strength)
+    # No term of a sample's objective is negative, so that it bounds the gap as well.
+    whole = (np.sqrt(np.maximum(value, 0.0)) + value_rounding) ** 2
 
     curvature = np.linalg.norm(it.C, 2) ** 2 + weight * (1 + contraction) ** 2 + np.linalg.norm(proximal, 2)
     zero = np.clip(np.zeros_like(X), low, high)
     r_zero = gradient(zero, it.A @ zero + c, it.C @ zero + it.D @ problem.U + it.d[:, None], zero - previous.X)
     natural = curvature * (inside - np.clip(inside - r / curvature, low, high))
     return Certificate(
-        # No term of a sample's objective is negative, so that it bounds the gap as well.
-        gap=float(np.minimum(np.sum(np.maximum(downwards, upwards), axis=0), value) @ shares),
+        gap=float(np.minimum(np.sum(np.maximum(downwards, upwards), axis=0), whole) @ shares),
         scale=max(float(value @ shares), nothing(problem, it)),
         kkt_residual=ratio(float(np.linalg.norm(natural * roots)), float(np.linalg.norm(r_zero * roots))),
         violation=float(np.abs(X - inside).max()),
@@ -80,13 +81,16 @@ def _least_curvature(problem: TrainingProblem, it: Iterate, proximal: np.ndarray
 
 def _rounding(
     problem: TrainingProblem, it: Iterate, X: np.ndarray, phi_Z: np.ndarray, step: np.ndarray, proximal: np.ndarray
-) -> np.ndarray:
-    """How far rounding may have each entry of the gradient off, a number a sample: shape (m,)."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """How far rounding may have each entry of the gradient off, and the root of the objective: a number a sample."""
     x, u, y = (np.sqrt(np.einsum("ij,ij->j", part, part)) for part in (X, problem.U, problem.Y))
     C, D, B, P = (float(np.linalg.norm(part)) for part in (it.C, it.D, it.B, proximal))
+    weight, root = problem.fenchel_weight, float(np.sqrt(len(X)))
+    unit = EPS * (2 + len(X) + len(problem.U))
     prediction = C * x + D * u + float(np.linalg.norm(it.d)) + y
-    Z = np.sqrt(len(X)) * x + B * u + float(np.linalg.norm(it.b))  # ||A||_2 <= sqrt(n) ||A||_inf
+    Z = root * x + B * u + float(np.linalg.norm(it.b))  # ||A||_2 <= sqrt(n) ||A||_inf
     fenchel = np.sqrt(np.einsum("ij,ij->j", phi_Z, phi_Z)) + x
     moved = P * np.sqrt(np.einsum("ij,ij->j", step, step))
-    terms = C * prediction + problem.fenchel_weight * (x + Z + np.sqrt(len(X)) * (fenchel + Z)) + moved
-    return EPS * terms
+    terms = C * prediction + weight * (x + Z + root * (fenchel + Z)) + moved
+    # Both the loss and the divergence grow like half a square of what they are off by.
+    return unit * terms, unit * (prediction + np.sqrt(weight) * Z)

@@ -1,0 +1,92 @@
+"""The blocks' objectives with a hundred and twenty digits, written anew: what certificates are checked against."""
+
+from __future__ import annotations
+
+import mpmath
+import numpy as np
+
+from bcd_implicit import Iterate, TrainingProblem
+
+# Objectives may hold constants 1e50 times as large as what two points differ by.
+DIGITS = 120
+
+exactly = np.frompyfunc(mpmath.mpf, 1, 1)
+root = np.frompyfunc(mpmath.sqrt, 1, 1)
+
+
+def divergence(name: str, x: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """F(x, z) by its definition, g(x) + g*(z) - x z."""
+    half, zero = mpmath.mpf("0.5"), mpmath.mpf(0)
+    positive = np.maximum(z, zero)
+    match name:
+        case "relu":
+            return half * x**2 + half * positive**2 - x * z
+        case "leaky_relu":
+            slope = exactly(0.1)
+            g = half * np.maximum(x, zero) ** 2 + half * np.minimum(x, zero) ** 2 / slope
+            return g + half * positive**2 + half * slope * np.minimum(z, zero) ** 2 - x * z
+        case "clip":
+            size = abs(z)
+            return half * x**2 + np.where(size <= 1, half * size**2, size - half) - x * z
+        case "identity":
+            return half * (x - z) ** 2
+    raise ValueError(name)
+
+
+class Exact:
+    """A problem's block at a base point; :meth:`objective` takes any point."""
+
+    def __init__(self, problem: TrainingProblem, block: str, base: Iterate, mu: float = 0.0, proximal=None) -> None:
+        self.problem, self.block, self.base, self.mu = problem, block, self._exact(base), exactly(mu)
+        self.U, self.Y, self.shares = (exactly(part) for part in (problem.U, problem.Y, problem.shares))
+        self.proximal = None if proximal is None else exactly(proximal)
+
+    @staticmethod
+    def _exact(it: Iterate) -> Iterate:
+        return it.replace(**{letter: exactly(getattr(it, letter)) for letter in "ABbCDdX"})
+
+    def objective(self, point: Iterate):
+        """The block's objective, as a number of mpmath."""
+        it, problem = self._exact(point), self.problem
+        half, weight = mpmath.mpf("0.5"), exactly(problem.fenchel_weight)
+        value = self._regularisation(it)
+        if self.block == "prox-linear":
+            return value + self._linearised(it)
+        miss = it.C @ it.X + it.D @ self.U + it.d[:, None] - self.Y
+        value += half * np.sum(miss**2 @ self.shares)
+        if self.block in ("state", "hidden"):
+            Z = it.A @ it.X + it.B @ self.U + it.b[:, None]
+            value += weight * np.sum(divergence(problem.activation.name, it.X, Z) @ self.shares)
+        if self.block == "state":
+            step = it.X - self.base.X
+            value += half * np.sum((step * (self.proximal @ step)) @ self.shares)
+        return value
+
+    def _regularisation(self, it: Iterate):
+        problem, half = self.problem, mpmath.mpf("0.5")
+        value = half * exactly(problem.ridge) * (np.sum(it.C**2) + np.sum(it.D**2))
+        value += half * exactly(problem.ridge_hidden) * (np.sum(it.A**2) + np.sum(it.B**2))
+        if problem.group_form == "penalty":
+            G = np.vstack([it.B, it.D]) if problem.stacked else it.B
+            for g, weight in enumerate(problem.group_lasso.groups.weights):
+                members = G[:, problem.group_lasso.groups.labels == g]
+                norm = root(np.sum(members**2)) if problem.group_norm == "2" else np.max(abs(members))
+                value += exactly(problem.kappa) * exactly(weight) * norm
+        return value
+
+    def _linearised(self, it: Iterate):
+        problem, base, half = self.problem, self.base, mpmath.mpf("0.5")
+        slopes = problem.activation.derivative(problem.preactivation(self._float(base)))
+        residuals = self.Y - (base.C @ base.X + base.D @ self.U + base.d[:, None])
+        value = mpmath.mpf(0)
+        for k, share in enumerate(self.shares):
+            dz = (it.A - base.A) @ base.X[:, k] + (it.B - base.B) @ self.U[:, k] + (it.b - base.b)
+            D = exactly(slopes[:, k])
+            moved = mpmath.lu_solve(mpmath.matrix(np.eye(len(D)) - D[:, None] * base.A), mpmath.matrix(D * dz))
+            change = base.C @ np.array(list(moved)) + (it.D - base.D) @ self.U[:, k] + (it.d - base.d)
+            value += half * share * (np.sum((residuals[:, k] - change) ** 2) + self.mu * np.sum(dz**2))
+        return value
+
+    @staticmethod
+    def _float(it: Iterate) -> Iterate:
+        return it.replace(**{letter: getattr(it, letter).astype(float) for letter in "ABbCDdX"})
