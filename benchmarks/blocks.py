@@ -28,7 +28,6 @@ from rich.table import Table
 from threadpoolctl import threadpool_limits
 
 import bcd_implicit as bi
-from bcd_implicit.selection.walk import reference_kappa
 
 Size = tuple[int, int, int, int]
 SIZES: list[Size] = [(5, 20, 10, 200), (10, 50, 100, 400), (20, 50, 100, 400), (50, 50, 100, 1000)]
@@ -56,7 +55,7 @@ def problem_at(size: Size, method: str) -> tuple[bi.TrainingProblem, bi.Iterate]
     n, p, q, m = size
     data = bi.datasets.make_column_sparse(m, p, q, 20, min(10, p), noise=0.1, random_state=0)
     problem = bi.TrainingProblem(data.U, data.Y, n, pass_through=False)
-    problem = problem.replace(kappa=0.1 * reference_kappa(problem, method))
+    problem = problem.replace(kappa=0.1 * bi.reference_kappa(problem, method))
     iterates: list[bi.Iterate] = []
     bi.solve(problem, method, max_cycles=3, tol=0.0, callback=lambda cycle, value, it: iterates.append(it))
     return problem, iterates[-1]

@@ -39,13 +39,12 @@ def megabytes() -> float:
 def point(n: int, p: int, q: int, m: int, method: str) -> dict:
     """One measurement, in this process."""
     import bcd_implicit as bi
-    from bcd_implicit.selection.walk import reference_kappa
 
     bi.solve(bi.TrainingProblem(np.eye(4), np.arange(4.0), 1), method, max_cycles=2)  # everything imported and warm
     imports = megabytes()
     data = bi.datasets.make_column_sparse(m, p, q, 20, min(10, p), noise=0.1, random_state=0)
     problem = bi.TrainingProblem(data.U, data.Y, n, pass_through=False)
-    problem = problem.replace(kappa=0.1 * reference_kappa(problem, method))
+    problem = problem.replace(kappa=0.1 * bi.reference_kappa(problem, method))
     result = bi.solve(problem, method, max_cycles=CYCLES, tol=0.0)
     seconds = result.history["seconds"]
     return {
