@@ -29,7 +29,8 @@ class Certificate:
     kkt_residual : float
         Norm of the proximal-gradient step, relative to the gradient at zero; ``inf`` where unknown.
     violation : float
-        Largest violation of a constraint, in the constraint's own units.
+        Largest violation of a constraint: of ||A||_inf <= norm_bound as it is, of the group-lasso constraint relative
+        to kappa, of the range of phi and of a user's constraints in their own units.
     """
 
     gap: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bcd_implicit.certificates.certificate import Certificate, nothing
-from bcd_implicit.certificates.matrices import duality_gap, prox_residual, ridge_of_D
+from bcd_implicit.certificates.matrices import duality_gap, prox_residual, relative_violation, ridge_of_D
 from bcd_implicit.certificates.regressors import EPS, CentredRegressors, Gradients, rms
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.iterate import Iterate
@@ -76,7 +76,7 @@ def hidden_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
             regressors.uncentred(at_zero),
             max(weight, 1.0) if problem.stacked else weight,
         ),
-        violation=problem.violation(it),
+        violation=relative_violation(problem, it),
     )
 
 

@@ -65,6 +65,16 @@ def duality_gap(
     return min(gap(s) for s in {0.0, 1.0, lasso.dual_scale(G), inside * lasso.dual_scale(free) if len(free) else 1.0})
 
 
+def relative_violation(problem: TrainingProblem, it: Iterate) -> float:
+    """The largest violation of ||A||_inf <= norm_bound and, relative to kappa, of the group-lasso constraint.
+
+    A radius has the inputs' units: beyond it by 1e-9 is nothing beside 1, and everything beside 1e-12.
+    """
+    beyond = problem.group_lasso.violation(problem.grouped(it))
+    relative = beyond / problem.kappa if problem.kappa > 0 else np.inf if beyond > 0 else 0.0
+    return max(problem.row_ball.violation(it.A), relative)
+
+
 def row_ridges(problem: TrainingProblem) -> np.ndarray:
     """The ridge on each row of what the group lasso sees."""
     of_D = [problem.ridge] * problem.n_outputs if problem.stacked else []

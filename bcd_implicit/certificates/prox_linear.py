@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bcd_implicit.certificates.certificate import Certificate, nothing
-from bcd_implicit.certificates.matrices import duality_gap, prox_residual, ridge_of_D
+from bcd_implicit.certificates.matrices import duality_gap, prox_residual, relative_violation, ridge_of_D
 from bcd_implicit.certificates.regressors import CentredRegressors, Gradients, rms
 from bcd_implicit.certificates.responses import Responses, equilibrium_responses
 from bcd_implicit.problem.iterate import Iterate
@@ -114,5 +114,5 @@ def prox_linear_certificate(
         kkt_residual=prox_residual(
             problem, it, regressors.uncentred(here), regressors.uncentred(at_zero), largest + float(stacked) + mu
         ),
-        violation=problem.violation(it),
+        violation=relative_violation(problem, it),
     )

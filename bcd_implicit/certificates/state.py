@@ -56,7 +56,8 @@ def state_certificate(problem: TrainingProblem, previous: Iterate, it: Iterate, 
     natural = curvature * (inside - np.clip(inside - r / curvature, low, high))
     return Certificate(
         gap=float(np.minimum(np.sum(np.maximum(downwards, upwards), axis=0), whole) @ shares),
-        scale=max(float(value @ shares), nothing(problem, it)),
+        # Where the loss is zero to the last digit, the states' own size must do, or rounding of it would be infinite.
+        scale=max(float(value @ shares), nothing(problem, it), EPS * weight * float(np.sum(X**2 @ shares))),
         kkt_residual=ratio(float(np.linalg.norm(natural * roots)), float(np.linalg.norm(r_zero * roots))),
         violation=float(np.abs(X - inside).max()),
     )

@@ -97,7 +97,8 @@ def test_violations_are_seen():
     too_large = point.replace(A=np.full((3, 3), 0.3))
     assert hidden.certificate(too_large).violation == pytest.approx(0.4)
     assert not hidden.certificate(too_large).holds(np.inf)
-    assert hidden.certificate(point.replace(B=point.B * 3)).violation == pytest.approx(1.0)
+    # Relative to kappa: three times the radius is beyond it by two.
+    assert hidden.certificate(point.replace(B=point.B * 3)).violation == pytest.approx(2.0)
     assert state.certificate(it.replace(X=it.X - 1)).violation == pytest.approx(1 - it.X.min())
 
 

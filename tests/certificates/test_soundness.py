@@ -154,6 +154,18 @@ def test_no_wrong_point_of_many_is_certified(first):
     assert counts["LIES"] == counts["wrong points certified"] == 0
 
 
+@pytest.mark.parametrize("name", ["hidden", "prox-linear"])
+def test_a_point_outside_a_tiny_radius_is_not_certified(name):
+    """Beyond the constraint by 1e-9, which is nothing beside 1 but a thousand times the radius."""
+    problem = random_problem((3, 4, 2, 30), kappa=1e-12, group_form="constraint")
+    it = random_iterate(problem, relaxed=name != "prox-linear")
+    solution = solve_block(problem, it, name, "native")
+    assert solution.certificate.holds(1e-6)
+    outside = solution.iterate.replace(B=solution.iterate.B + 1e-10)
+    assert problem.group_lasso.violation(outside.B) < 1e-8
+    assert not make_block(problem, it, name).certificate(outside).holds(1e-6)
+
+
 # Changes of units by powers of two change no digit: the certificate must say the same.
 POWERS = [-40, -13, 1, 20, 40]
 KINDS = {
