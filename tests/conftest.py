@@ -1,7 +1,23 @@
-"""Fixtures of all tests; problems to test with are in problems.py."""
+"""Fixtures of all tests, and how the tests are spread; problems to test with are in problems.py."""
+
+import os
 
 import pytest
-from problems import SIZES
+from sizes import SIZES
+
+# On matrices of these sizes a second BLAS thread costs more than it brings, most of all where another process of the
+# tests wants the same core. Read when NumPy is first imported; whoever sets it differently gets that.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give each worker neighbouring tests, which share fixtures and solutions, and let the idle ones steal the rest."""
+    if config.getvalue("dist") != "load":
+        return None
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
 
 
 @pytest.fixture(params=SIZES, ids=lambda s: "n{}-p{}-q{}-m{}".format(*s))

@@ -89,7 +89,7 @@ class TestReadyMade:
 
     @pytest.mark.parametrize("method", METHODS)
     def test_the_trained_model_meets_it(self, method, constraint, feasible, infeasible, violation):
-        result = train(problem_with(constraint), method)
+        result = train(problem_with(constraint), method, max_cycles=2)
         assert result.violations[constraint.name] <= 1e-6
         assert result.violations["norm_bound"] <= 1e-12
         assert result.history["violation"].max() <= 1e-6
