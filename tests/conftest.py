@@ -20,6 +20,18 @@ def pytest_xdist_make_scheduler(config, log):
     return WorkStealingScheduling(config, log)
 
 
+def pytest_collection_modifyitems(items):
+    """Put tests that start processes first: then they are all on one worker, and start and load them once."""
+    items.sort(key=lambda item: item.get_closest_marker("processes") is None)
+
+
 @pytest.fixture(params=SIZES, ids=lambda s: "n{}-p{}-q{}-m{}".format(*s))
 def size(request):
     return request.param
+
+
+@pytest.fixture
+def plain_choice(monkeypatch):
+    """A selection chooses no ridge and adds no hidden features: for tests of what stands around it."""
+    monkeypatch.setattr("bcd_implicit.selection.choose.RIDGE_FACTORS", (1,))
+    monkeypatch.setattr("bcd_implicit.selection.adjustment.MOST_DOUBLINGS", 0)

@@ -19,7 +19,17 @@ WITH_PYTHON = [page for page in PAGES[1:] if PYTHON.search(page.read_text())]
 
 
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.stem)
-def test_the_python_of_a_page_runs_from_top_to_bottom(page):
+def test_the_python_of_a_page_runs_from_top_to_bottom(page, plain_choice):
+    run(page)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.stem)
+def test_the_python_of_a_page_runs_with_the_choice_of_the_ridge_and_of_the_size(page):
+    run(page)
+
+
+def run(page):
     text, names = page.read_text(), {"__name__": page.stem}
     with (
         mock.patch.dict(ACTIVATIONS),

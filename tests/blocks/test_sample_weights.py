@@ -327,9 +327,9 @@ def p_values_without_a_part(sample_weight, seeds, noise_scale=None, support=True
         weights = sample_weight(rng)
         noise = rng.standard_normal(data.Y.shape)
         Y = data.Y + 0.5 * (noise if noise_scale is None else noise_scale(weights)[:, None] * noise)
-        problem = TrainingProblem(data.U, Y, 3, pass_through=False, sample_weight=weights)
+        problem = TrainingProblem(data.U, Y, 2, pass_through=False, sample_weight=weights)
         given = data.support if support else np.zeros(62, dtype=bool)
-        result = run_refit(problem, Refit(given, 3, 1e-3), problem.initial(0), 0, {"max_cycles": 30, "tol": 1e-2})
+        result = run_refit(problem, Refit(given, 2, 1e-3), problem.initial(0), 0, {"max_cycles": 15, "tol": 2e-2})
         found.append(entry_p_values(problem, result, given)[~data.support])
     return np.concatenate(found)
 

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 import warnings
@@ -264,7 +265,7 @@ def test_select_writes_report_figure_and_model(here):
     assert 1 - rest == pytest.approx(report["test_r2"], abs=0.4)
 
 
-def test_select_where_no_input_matters(here):
+def test_select_where_no_input_matters(here, plain_choice):
     rng = np.random.default_rng(0)
     pd.DataFrame(rng.standard_normal((40, 3)), columns=["a", "b", "y"]).to_csv("noise.csv", index=False)
     succeed(
@@ -333,7 +334,7 @@ def test_summary_folds_the_inputs_that_do_not_matter():
     assert rows(1)[-1] == ["the other 38", "at most 1.026", "10 or before", "-"]  # the selected are always shown
 
 
-def test_demo_compares_with_the_truth(here, monkeypatch):
+def test_demo_compares_with_the_truth(here, plain_choice, monkeypatch):
     small = partial(datasets.make_column_sparse, n_samples=40, n_features=4, n_outputs=3, n_hidden=2, n_informative=2)
     monkeypatch.setitem(feature_selection.FAMILIES, "column-sparse", small)
     monkeypatch.setattr(feature_selection, "N_TEST", 50)
@@ -570,11 +571,15 @@ def test_help(command):
         assert all(f"bcd-implicit {command}" in example for example in examples)
 
 
-def test_version_and_module_entry_point():
+def test_version_and_module_entry_point(monkeypatch, capsys):
     assert succeed("--version").stdout.strip().endswith(__version__)
+    monkeypatch.setattr(sys, "argv", ["bcd_implicit", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("bcd_implicit", run_name="__main__", alter_sys=True)
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    assert all(f"\n  {command} " in shown for command in ("check", "demo", "fit", "predict", "select"))
     module = [sys.executable, "-m", "bcd_implicit"]
-    shown = subprocess.run([*module, "--help"], capture_output=True, text=True, check=True)
-    assert all(f"\n  {command} " in shown.stdout for command in ("check", "demo", "fit", "predict", "select"))
     refused = subprocess.run([*module, "check", "gone.npz"], capture_output=True, text=True, check=False)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == "Error: gone.npz: no such file. Check the path.\n"

@@ -166,7 +166,7 @@ def test_selector_turns_labels_that_are_words_into_indicators():
     assert selector.path_.problem.n_outputs == 3
 
 
-def test_pipeline_in_a_grid_search_on_a_data_frame(table):
+def test_pipeline_in_a_grid_search_on_a_data_frame(table, plain_choice):
     X, y = table
     pipeline = make_pipeline(
         ImplicitFeatureSelector(2, n_kappas=2, n_folds=2, pass_through=True).set_output(transform="pandas"),
@@ -215,6 +215,7 @@ def test_warm_start_begins_anew_where_the_intercept_goes(table):
         ImplicitRegressor(verbose="no").fit(X, y)
 
 
+@pytest.mark.processes
 @pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
 def test_the_best_of_several_starts_is_kept(table):
     X, y = table
@@ -227,7 +228,7 @@ def test_the_best_of_several_starts_is_kept(table):
     assert len(starts) == 3  # the starts matter
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.processes)])
 def test_only_the_best_start_warns(table, n_jobs):
     X, y = table
     settings = {"alpha": 0.01, "max_cycles": 10, "tol": 1e-2}
@@ -299,6 +300,7 @@ def test_verbose_shows_the_folds_too(table, capsys, verbose):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.processes
 def test_answer_does_not_depend_on_n_jobs(table):
     X, y = table
     one, two = (

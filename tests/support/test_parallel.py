@@ -38,7 +38,7 @@ def assert_same(found, expected):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.processes)])
 def test_any_number_of_jobs_gives_the_same_numbers(path, alone, n_jobs):
     assert_same(everything(path, n_jobs), alone)
 
@@ -81,7 +81,7 @@ def _warns(number):
     return number
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.processes)])
 def test_warnings_of_the_jobs_are_seen(n_jobs):
     with pytest.warns(bi.ConvergenceWarning) as caught:
         assert list(in_parallel(_warns, [(0,), (1,), (2,)], n_jobs)) == [0, 1, 2]
