@@ -21,8 +21,9 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_modifyitems(items):
-    """Put tests that start processes first: then they are all on one worker, and start and load them once."""
-    items.sort(key=lambda item: item.get_closest_marker("processes") is None)
+    """Put files whose tests start processes first: one worker gets them all, and starts and loads these once."""
+    files = {item.path for item in items if item.get_closest_marker("processes")}
+    items.sort(key=lambda item: item.path not in files)
 
 
 @pytest.fixture(params=SIZES, ids=lambda s: "n{}-p{}-q{}-m{}".format(*s))

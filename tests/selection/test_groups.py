@@ -196,7 +196,7 @@ def test_groups_stay_and_leave_together(data, group_norm, group_over):
     pairs = path.supports.reshape(len(path.results), 4, 2)
     assert (pairs[:, :, 0] == pairs[:, :, 1]).all()
     assert 0 < path.supports[-1].sum() < 8 or len(set(path.supports.sum(axis=1))) > 1
-    chosen = path.select(n_folds=2, grow_hidden=False, ridges=[1e-4])
+    chosen = path.select(n_folds=2, grow_hidden=False, ridges=[1e-4], tol=0.2)
     true_pairs = data.support.reshape(4, 2).any(axis=1)
     assert (chosen.support.reshape(4, 2).all(axis=1) >= true_pairs).all()
 
@@ -231,7 +231,9 @@ def test_an_input_that_acts_through_D_alone_is_selected_only_with_stacked_groups
     # D takes over from B as soon as that costs anything, and what D costs nobody sees; stacked, both are seen.
     assert (paths["B"].leaves_at[linear] < paths["B"].leaves_at[data.support]).all()
     assert paths["BD"].leaves_at[linear] == np.inf
-    np.testing.assert_array_equal(paths["BD"].select(n_folds=2, grow_hidden=False, ridges=[1e-4]).support, wanted)
+    np.testing.assert_array_equal(
+        paths["BD"].select(n_folds=2, grow_hidden=False, ridges=[1e-4], tol=0.2).support, wanted
+    )
 
 
 @pytest.mark.filterwarnings("ignore:.*stopped at max_cycles")

@@ -54,7 +54,7 @@ def by_rule(path):
 
     @cache
     def choose(rule):
-        return path.select(rule, n_subsamples=4, level=None, grow_hidden=False, ridges=[1e-4], random_state=0)
+        return path.select(rule, n_subsamples=4, level=None, grow_hidden=False, ridges=[1e-4], tol=0.2, random_state=0)
 
     return choose
 
@@ -127,7 +127,7 @@ def test_ranking_says_who_stays_longest_and_how_often(short_path, data):
 
 @pytest.mark.parametrize("n_features", [1, 2, 5, 8])
 def test_a_number_of_features_is_taken_by_the_ranking(path, n_features):
-    chosen = path.select(n_features=n_features, grow_hidden=False, ridges=[1e-4])
+    chosen = path.select(n_features=n_features, grow_hidden=False, ridges=[1e-4], tol=0.2)
     assert chosen.names == sorted(path.ranking()["input"][:n_features])
     assert chosen.rule == "n_features"
     assert chosen.model.B.any(axis=0).sum() == n_features
@@ -169,8 +169,8 @@ def test_data_without_any_signal_select_nothing():
 
 def test_what_the_score_tests_change_is_named(path):
     everything = replace(path, results=path.results[:1])  # all inputs, or none
-    before = everything.select(level=None, grow_hidden=False, ridges=[1e-4])
-    after = everything.select(grow_hidden=False, ridges=[1e-4])
+    before = everything.select(level=None, grow_hidden=False, ridges=[1e-4], tol=0.2)
+    after = everything.select(grow_hidden=False, ridges=[1e-4], tol=0.2)
     assert before.changed_by_tests == {"entered": [], "left": []}
     assert after.changed_by_tests["left"] == [name for name in before.names if name not in after.names] != []
     assert "left after score tests" in after._repr_html_()
@@ -188,7 +188,7 @@ def test_number_of_features_with_groups(data):
     path = kappa_path(bi.TrainingProblem(data.U, data.Y, 3, groups=[0, 0, 0, 1, 1, 1, 2, 2], pass_through=False), 4)
     first = path.ranking()["input"][0]
     size = 2 if first in ("u6", "u7") else 3
-    assert path.select(n_features=size, grow_hidden=False, ridges=[1e-4]).support.sum() == size
+    assert path.select(n_features=size, grow_hidden=False, ridges=[1e-4], tol=0.2).support.sum() == size
     with pytest.raises(InvalidInputError, match="n_features: 1 is less than group '.' has"):
         path.select(n_features=1)
 
@@ -224,7 +224,7 @@ def test_an_input_of_weight_zero_stays_in_every_choice(data):
 def test_where_all_supports_are_too_large_the_longest_inputs_are_the_candidate(data, problem):
     crowded = kappa_path(problem, kappas=[1e-4])
     assert crowded.supports.sum() == 8
-    chosen = crowded.select(max_features=3, level=None, grow_hidden=False, ridges=[1e-4])
+    chosen = crowded.select(max_features=3, level=None, grow_hidden=False, ridges=[1e-4], tol=0.2)
     assert chosen.support.sum() == 3
 
 
@@ -261,7 +261,7 @@ def test_cross_validation_trains_on_the_other_folds_and_the_refit_on_all(short_p
 
     monkeypatch.setattr(module, "solve", spy)
     short_path.select(
-        n_folds=4, level=None, ridges=[1e-4, 1e-2]
+        n_folds=4, level=None, ridges=[1e-4, 1e-2], tol=0.2
     )  # the score test's fits are on all samples, and are not judged on any
     assert set(trained_on[:-1]) == {90}
     assert trained_on[-1] == 120
@@ -366,7 +366,7 @@ def test_user_constraints_stay_in_force_through_the_refit(small):
 def test_progress_is_told(problem):
     told = []
     path = kappa_path(problem, kappas=[1.0, 2.0], progress=lambda share, text: told.append(share))
-    path.select(n_folds=2, ridges=[1e-4, 1e-2], progress=lambda share, text: told.append(1 + share))
+    path.select(n_folds=2, ridges=[1e-4, 1e-2], tol=0.2, progress=lambda share, text: told.append(1 + share))
     assert told == sorted(told)
     assert told[-1] == 2
 

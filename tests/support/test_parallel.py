@@ -15,15 +15,15 @@ from bcd_implicit.support.parallel import in_parallel
 
 @pytest.fixture(scope="module")
 def path():
-    data = bi.datasets.make_column_sparse(40, 4, 2, 3, 2, noise=0.1, random_state=0)
-    return bi.kappa_path(bi.TrainingProblem(data.U, data.Y, 2, pass_through=False), 3)
+    data = bi.datasets.make_column_sparse(60, 4, 2, 2, 1, noise=0.1, random_state=0)
+    return bi.kappa_path(bi.TrainingProblem(data.U, data.Y, 1, pass_through=False), 3)
 
 
 def everything(path, n_jobs):
     """All that runs in parallel: folds, ridges, refits at every kappa, subsamples."""
-    ridges = [1e-4, 1e-2]
-    chosen = path.select(ridges=ridges, n_jobs=n_jobs)
-    criterion = path.select("bic", ridges=ridges, level=None, grow_hidden=False, n_jobs=n_jobs).table["criterion"]
+    options = {"ridges": [1e-4, 1e-2], "tol": 0.2, "n_jobs": n_jobs}
+    chosen = path.select(**options)
+    criterion = path.select("bic", level=None, grow_hidden=False, **options).table["criterion"]
     frequencies = path.frequencies(4, n_jobs=n_jobs)
     return chosen.table["error"].to_numpy(), criterion.to_numpy(), frequencies, chosen.model.B
 
