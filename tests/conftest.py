@@ -1,5 +1,6 @@
 """Fixtures of all tests, and how the tests are spread; problems to test with are in problems.py."""
 
+import gc
 import os
 
 import pytest
@@ -18,6 +19,12 @@ def pytest_xdist_make_scheduler(config, log):
     from xdist.scheduler import WorkStealingScheduling
 
     return WorkStealingScheduling(config, log)
+
+
+def pytest_collection_finish():
+    """Take what stands now, modules and tests, out of garbage collection, which would look at it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items):

@@ -10,6 +10,7 @@ import numpy as np
 from bcd_implicit import BlockSolution, BlockSolveError, ConvergenceWarning, Iterate, TrainingProblem, solve_block
 from bcd_implicit.blocks import make_block
 from bcd_implicit.blocks.solve import solve_prepared
+from bcd_implicit.support.threads import one_blas_thread
 
 
 def random_problem(size: tuple[int, int, int, int], seed: int = 0, **options) -> TrainingProblem:
@@ -88,7 +89,7 @@ def pose_and_solve(name, size, block):
     posed = prepared.cvxpy_problem()
     prepared.cvxpy_problem = lambda: posed
     for solver in ("CLARABEL", "SCS"):
-        with warnings.catch_warnings(), suppress(BlockSolveError):
+        with one_blas_thread(), warnings.catch_warnings(), suppress(BlockSolveError):
             warnings.simplefilter("ignore", ConvergenceWarning)
             _SOLVED[name, size, block] = solve_prepared(prepared, solver, TOL)
             break

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from problems import OPTIONS, TOL, at, check_native, conic_solution, pose_and_solve, random_iterate, random_problem
+from sizes import SIZES
 
 from bcd_implicit import (
     BLOCKS,
@@ -21,29 +22,35 @@ from bcd_implicit.blocks import make_block
 AGREEMENT = {"CLARABEL": 1e-6, "ECOS": 1e-5, "SCS": 1e-6}
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-@pytest.mark.parametrize("options", OPTIONS)
-def test_cvxpy_value_is_the_numpy_objective_at_the_solution(block, options, size):
-    prepared, posed = pose_and_solve(options, size, block)
-    assert posed.is_dcp()
-    assert posed.is_dcp(dpp=True)
-    values = {k: np.array(posed.var_dict[k].value) for k in prepared.letters if k in posed.var_dict}
-    numpy_value = prepared.objective(prepared.repair(prepared.it.replace(**values)))
-    assert numpy_value == pytest.approx(posed.value, rel=1e-6, abs=1e-9)
-    # And not only there: with the variables set to the base point, the problem gives that point's objective.
-    for k, v in posed.var_dict.items():
-        v.value = getattr(prepared.it, k)
-    assert posed.objective.value == pytest.approx(prepared.objective(prepared.it), rel=1e-9)
+CASES = [(options, size, block) for options in OPTIONS for size in SIZES for block in BLOCKS]
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-@pytest.mark.parametrize("options", OPTIONS)
-def test_native_agrees_with_clarabel(block, options, size):
-    problem = random_problem(size, **OPTIONS[options])
-    native, reference = check_native(problem, at(problem, block), block, conic_solution(options, size, block))
-    assert native.objective <= reference.objective * (1 + TOL)
-    if reference.certificate.holds(TOL):
-        assert native.objective == pytest.approx(reference.objective, rel=TOL)
+# One scope, so that the two tests of a case stand next to each other and CVXPY solves it once.
+@pytest.mark.parametrize(
+    ("options", "size", "block"),
+    CASES,
+    ids=["n{}-p{}-q{}-m{}-{}-{}".format(*size, options, block) for options, size, block in CASES],
+    scope="class",
+)
+class TestEveryBlockOfEveryProblem:
+    def test_cvxpy_value_is_the_numpy_objective_at_the_solution(self, options, size, block):
+        prepared, posed = pose_and_solve(options, size, block)
+        assert posed.is_dcp()
+        assert posed.is_dcp(dpp=True)
+        values = {k: np.array(posed.var_dict[k].value) for k in prepared.letters if k in posed.var_dict}
+        numpy_value = prepared.objective(prepared.repair(prepared.it.replace(**values)))
+        assert numpy_value == pytest.approx(posed.value, rel=1e-6, abs=1e-9)
+        # And not only there: with the variables set to the base point, the problem gives that point's objective.
+        for k, v in posed.var_dict.items():
+            v.value = getattr(prepared.it, k)
+        assert posed.objective.value == pytest.approx(prepared.objective(prepared.it), rel=1e-9)
+
+    def test_native_agrees_with_clarabel(self, options, size, block):
+        problem = random_problem(size, **OPTIONS[options])
+        native, reference = check_native(problem, at(problem, block), block, conic_solution(options, size, block))
+        assert native.objective <= reference.objective * (1 + TOL)
+        if reference.certificate.holds(TOL):
+            assert native.objective == pytest.approx(reference.objective, rel=TOL)
 
 
 @pytest.mark.parametrize("block", BLOCKS)

@@ -166,7 +166,8 @@ def test_selector_turns_labels_that_are_words_into_indicators():
     assert selector.path_.problem.n_outputs == 3
 
 
-def test_pipeline_in_a_grid_search_on_a_data_frame(table, plain_choice):
+@pytest.mark.slow
+def test_pipeline_in_a_grid_search_on_a_data_frame(table):
     X, y = table
     pipeline = make_pipeline(
         ImplicitFeatureSelector(2, n_kappas=2, n_folds=2, pass_through=True).set_output(transform="pandas"),

@@ -30,7 +30,7 @@ def problem(data):
 
 @pytest.fixture(scope="session")
 def path(problem):
-    return kappa_path(problem, 8, random_state=0)
+    return kappa_path(problem, 6, random_state=0)
 
 
 @pytest.fixture(scope="session")

@@ -184,14 +184,14 @@ def test_a_free_group_has_no_finite_conjugate_without_ridge(norm):
 
 @pytest.fixture(scope="module")
 def data():
-    return bi.datasets.make_column_sparse(100, 8, 4, 4, 3, noise=0.3, random_state=0)
+    return bi.datasets.make_column_sparse(80, 8, 4, 4, 3, noise=0.3, random_state=0)
 
 
 @pytest.mark.parametrize("group_norm", [2, "inf"])
 @pytest.mark.parametrize("group_over", ["B", "BD"])
 def test_groups_stay_and_leave_together(data, group_norm, group_over):
     labels = [j // 2 for j in range(8)]
-    problem = bi.TrainingProblem(data.U, data.Y, 3, groups=labels, group_norm=group_norm, group_over=group_over)
+    problem = bi.TrainingProblem(data.U, data.Y, 2, groups=labels, group_norm=group_norm, group_over=group_over)
     path = bi.kappa_path(problem, 4)
     pairs = path.supports.reshape(len(path.results), 4, 2)
     assert (pairs[:, :, 0] == pairs[:, :, 1]).all()

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning
 
 @pytest.fixture(scope="module")
 def path():
-    return bi.kappa_path(random_problem((2, 3, 1, 30)), kappas=[0.01, 0.1])
+    return bi.kappa_path(random_problem((1, 3, 1, 30)), kappas=[0.01, 0.1])
 
 
 def everything(path, **options):
