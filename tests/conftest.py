@@ -1,9 +1,45 @@
-"""Fixtures of all tests; problems to test with are in problems.py."""
+"""Fixtures of all tests, and how the tests are spread; problems to test with are in problems.py."""
+
+import gc
+import os
 
 import pytest
-from problems import SIZES
+from sizes import SIZES
+
+# On matrices of these sizes a second BLAS thread costs more than it brings, most of all where another process of the
+# tests wants the same core. Read when NumPy is first imported; whoever sets it differently gets that.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Give each worker neighbouring tests, which share fixtures and solutions, and let the idle ones steal the rest."""
+    if config.getvalue("dist") != "load":
+        return None
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log)
+
+
+def pytest_collection_finish():
+    """Take what stands now, modules and tests, out of garbage collection, which would look at it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_collection_modifyitems(items):
+    """Put files whose tests start processes first: one worker gets them all, and starts and loads these once."""
+    files = {item.path for item in items if item.get_closest_marker("processes")}
+    items.sort(key=lambda item: item.path not in files)
 
 
 @pytest.fixture(params=SIZES, ids=lambda s: "n{}-p{}-q{}-m{}".format(*s))
 def size(request):
     return request.param
+
+
+@pytest.fixture
+def plain_choice(monkeypatch):
+    """A selection chooses no ridge and adds no hidden features: for tests of what stands around it."""
+    monkeypatch.setattr("bcd_implicit.selection.choose.RIDGE_FACTORS", (1,))
+    monkeypatch.setattr("bcd_implicit.selection.adjustment.MOST_DOUBLINGS", 0)

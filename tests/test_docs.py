@@ -9,6 +9,7 @@ from unittest import mock
 import pytest
 
 from bcd_implicit import ACTIVATIONS, BLOCKS, METHODS
+from bcd_implicit.selection import path
 from bcd_implicit.selection.rules import RULES
 from bcd_implicit.terms.group_norms import GROUP_NORMS
 
@@ -19,7 +20,19 @@ WITH_PYTHON = [page for page in PAGES[1:] if PYTHON.search(page.read_text())]
 
 
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.stem)
-def test_the_python_of_a_page_runs_from_top_to_bottom(page):
+def test_the_python_of_a_page_runs_from_top_to_bottom(page, plain_choice, monkeypatch):
+    grid = path.automatic_grid
+    monkeypatch.setattr(path, "automatic_grid", lambda problem, n_kappas, *rest: grid(problem, min(n_kappas, 3), *rest))
+    run(page)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.stem)
+def test_the_python_of_a_page_runs_with_its_whole_paths_and_choices(page):
+    run(page)
+
+
+def run(page):
     text, names = page.read_text(), {"__name__": page.stem}
     with (
         mock.patch.dict(ACTIVATIONS),

@@ -40,13 +40,13 @@ def test_too_few_samples_are_said_to_be_too_few():
 
 
 @pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
-def test_where_nothing_stands_out_the_next_step_still_gets_an_input():
+def test_where_nothing_stands_out_the_next_step_still_gets_an_input(plain_choice):
     noise = np.random.default_rng(1).standard_normal(40)
     with pytest.warns(UserWarning, match="only 0 of the inputs stand out, fewer than min_features_to_select=1"):
-        kept = ImplicitFeatureSelector(2, n_kappas=8).fit(X, noise)
+        kept = ImplicitFeatureSelector(2, n_kappas=4).fit(X, noise)
     assert kept.support_.sum() == 1
     assert kept.transform(X).shape == (40, 1)
-    empty = ImplicitFeatureSelector(2, n_kappas=8, min_features_to_select=0).fit(X, noise)
+    empty = ImplicitFeatureSelector(2, n_kappas=4, min_features_to_select=0).fit(X, noise)
     assert not empty.support_.any()
 
 
@@ -70,10 +70,10 @@ def test_numbers_of_any_type_are_numbers_and_texts_are_classes():
 
 
 @pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
-def test_the_least_number_counts_whole_groups():
+def test_the_least_number_counts_whole_groups(plain_choice):
     noise = np.random.default_rng(1).standard_normal(40)
     groups = [0, 0, 1]
     with pytest.warns(UserWarning, match=r"min_features_to_select=2: the [23] that stay longest"):
-        kept = ImplicitFeatureSelector(2, n_kappas=6, groups=groups, min_features_to_select=2).fit(X, noise)
+        kept = ImplicitFeatureSelector(2, n_kappas=3, groups=groups, min_features_to_select=2).fit(X, noise)
     assert kept.support_[0] == kept.support_[1]
     assert kept.support_.sum() >= 2

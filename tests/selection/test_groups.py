@@ -184,19 +184,19 @@ def test_a_free_group_has_no_finite_conjugate_without_ridge(norm):
 
 @pytest.fixture(scope="module")
 def data():
-    return bi.datasets.make_column_sparse(150, 8, 6, 4, 3, noise=0.3, random_state=0)
+    return bi.datasets.make_column_sparse(80, 8, 4, 4, 3, noise=0.3, random_state=0)
 
 
 @pytest.mark.parametrize("group_norm", [2, "inf"])
 @pytest.mark.parametrize("group_over", ["B", "BD"])
 def test_groups_stay_and_leave_together(data, group_norm, group_over):
     labels = [j // 2 for j in range(8)]
-    problem = bi.TrainingProblem(data.U, data.Y, 3, groups=labels, group_norm=group_norm, group_over=group_over)
-    path = bi.kappa_path(problem, 6)
+    problem = bi.TrainingProblem(data.U, data.Y, 2, groups=labels, group_norm=group_norm, group_over=group_over)
+    path = bi.kappa_path(problem, 4)
     pairs = path.supports.reshape(len(path.results), 4, 2)
     assert (pairs[:, :, 0] == pairs[:, :, 1]).all()
     assert 0 < path.supports[-1].sum() < 8 or len(set(path.supports.sum(axis=1))) > 1
-    chosen = path.select()
+    chosen = path.select(n_folds=2, grow_hidden=False, ridges=[1e-4], tol=0.2)
     true_pairs = data.support.reshape(4, 2).any(axis=1)
     assert (chosen.support.reshape(4, 2).all(axis=1) >= true_pairs).all()
 
@@ -205,9 +205,9 @@ def test_an_input_of_weight_zero_always_stays(data):
     never = int(np.flatnonzero(~data.support)[0])
     weights = np.ones(8)
     weights[never] = 0
-    path = bi.kappa_path(bi.TrainingProblem(data.U, data.Y, 3, pass_through=False, group_weights=weights), 6)
+    path = bi.kappa_path(bi.TrainingProblem(data.U, data.Y, 3, pass_through=False, group_weights=weights), 4)
     assert path.supports[:, never].all()
-    plain = bi.kappa_path(bi.TrainingProblem(data.U, data.Y, 3, pass_through=False), 6)
+    plain = bi.kappa_path(bi.TrainingProblem(data.U, data.Y, 3, pass_through=False), 4)
     assert not plain.supports[-1, never]
 
 
@@ -224,21 +224,23 @@ def test_a_heavier_group_leaves_sooner(data):
 
 def test_an_input_that_acts_through_D_alone_is_selected_only_with_stacked_groups(data):
     linear = int(np.flatnonzero(~data.support)[0])
-    Y = data.Y + data.U[:, [linear]] @ np.array([[1.0, -0.5, 0.8, 1.2, -1.0, 0.6]])
+    Y = data.Y + data.U[:, [linear]] @ np.array([[1.0, -0.5, 0.8, 1.2]])
     wanted = data.support.copy()
     wanted[linear] = True
-    paths = {over: bi.kappa_path(bi.TrainingProblem(data.U, Y, 3, group_over=over)) for over in ("B", "BD")}
+    paths = {over: bi.kappa_path(bi.TrainingProblem(data.U, Y, 3, group_over=over), 7) for over in ("B", "BD")}
     # D takes over from B as soon as that costs anything, and what D costs nobody sees; stacked, both are seen.
     assert (paths["B"].leaves_at[linear] < paths["B"].leaves_at[data.support]).all()
     assert paths["BD"].leaves_at[linear] == np.inf
-    np.testing.assert_array_equal(paths["BD"].select().support, wanted)
+    np.testing.assert_array_equal(
+        paths["BD"].select(n_folds=2, grow_hidden=False, ridges=[1e-4], tol=0.2).support, wanted
+    )
 
 
-@pytest.mark.filterwarnings("ignore:fenchel. stopped at max_cycles")
+@pytest.mark.filterwarnings("ignore:.*stopped at max_cycles")
 def test_neither_loop_ever_raises_the_objective_with_stacked_groups(data):
     problem = bi.TrainingProblem(data.U, data.Y, 3, kappa=0.05, group_over="BD")
     for method in bi.METHODS:
-        result = bi.solve(problem, method)
+        result = bi.solve(problem, method, max_cycles=15)
         assert np.all(np.diff(result.history["objective"]) <= 1e-9)
         gone = ~problem.selected(result.iterate)
         assert not result.model.B[:, gone].any()

@@ -8,7 +8,7 @@ import bcd_implicit as bi
 from bcd_implicit.selection.refits import Refit, run_refit
 from bcd_implicit.selection.significance import entry_p_values, weighted_chi_squared_tail
 
-OPTIONS = {"max_cycles": 60, "tol": 1e-3}
+OPTIONS = {"max_cycles": 30, "tol": 1e-2}
 
 
 @pytest.mark.parametrize("value", [5.0, 20.0, 60.0])

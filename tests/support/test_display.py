@@ -65,7 +65,7 @@ def path(result):
 @pytest.fixture(scope="module")
 def shown(result, path):
     """Everything that a notebook shows as a table."""
-    chosen = path.select(n_folds=2, grow_hidden=False)
+    chosen = path.select(n_folds=2, grow_hidden=False, ridges=[1e-4])
     things = [result, result.problem, result.model, path, chosen, *result.certificates.values()]
     return {type(thing).__name__: (thing, thing._repr_html_()) for thing in things}
 

@@ -15,14 +15,15 @@ from bcd_implicit.support.parallel import in_parallel
 
 @pytest.fixture(scope="module")
 def path():
-    data = bi.datasets.make_column_sparse(60, 5, 3, 4, 2, noise=0.1, random_state=0)
-    return bi.kappa_path(bi.TrainingProblem(data.U, data.Y, 2, pass_through=False), 5)
+    data = bi.datasets.make_column_sparse(60, 4, 2, 2, 1, noise=0.1, random_state=0)
+    return bi.kappa_path(bi.TrainingProblem(data.U, data.Y, 1, pass_through=False), 3)
 
 
 def everything(path, n_jobs):
     """All that runs in parallel: folds, ridges, refits at every kappa, subsamples."""
-    chosen = path.select(n_jobs=n_jobs)
-    criterion = path.select("bic", n_jobs=n_jobs).table["criterion"]
+    options = {"ridges": [1e-4, 1e-2], "tol": 0.2, "n_jobs": n_jobs}
+    chosen = path.select(**options)
+    criterion = path.select("bic", level=None, grow_hidden=False, **options).table["criterion"]
     frequencies = path.frequencies(4, n_jobs=n_jobs)
     return chosen.table["error"].to_numpy(), criterion.to_numpy(), frequencies, chosen.model.B
 
@@ -37,7 +38,7 @@ def assert_same(found, expected):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.processes)])
 def test_any_number_of_jobs_gives_the_same_numbers(path, alone, n_jobs):
     assert_same(everything(path, n_jobs), alone)
 
@@ -80,7 +81,7 @@ def _warns(number):
     return number
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2])
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.processes)])
 def test_warnings_of_the_jobs_are_seen(n_jobs):
     with pytest.warns(bi.ConvergenceWarning) as caught:
         assert list(in_parallel(_warns, [(0,), (1,), (2,)], n_jobs)) == [0, 1, 2]

@@ -1,0 +1,41 @@
+"""The output block: its formula, and targets that can be met exactly."""
+
+import numpy as np
+import pytest
+from problems import TOL, at, check_native, random_iterate, random_problem
+from tables import table
+
+from bcd_implicit import TrainingProblem, solve_block
+
+
+def test_output_block_is_the_ridge_formula():
+    problem = random_problem((3, 4, 2, 30), ridge=0.1)
+    it = at(problem, "output")
+    W = np.vstack([it.X, problem.U, np.ones((1, 30))])
+    H = W @ W.T / 30 + np.diag([0.1] * 7 + [0.0])
+    by_hand = np.linalg.solve(H, W @ problem.Y.T / 30).T
+    found = solve_block(problem, it, "output", "native").iterate
+    np.testing.assert_allclose(np.hstack([found.C, found.D, found.d[:, None]]), by_hand, atol=1e-10)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_zero_targets_need_no_luck_with_rounding(seed):
+    U, Y = table(p=2 + seed, m=3 + 3 * seed, seed=seed)
+    problem = TrainingProblem(U, 0 * Y, 8, kappa=0.0, ridge_hidden=0.0)  # the optimum is exactly 0
+    native = solve_block(problem, random_iterate(problem, seed), "output", "native")
+    assert native.certificate.holds(TOL)
+    assert np.abs(problem.prediction(native.iterate)).max() < 1e-9
+
+
+@pytest.mark.parametrize("units", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("ridge", [1e-6, 1e-2])
+def test_output_block_with_fewer_samples_than_inputs(units, ridge):
+    # The targets can be met exactly; in large units the ridge is next to nothing beside the Gram matrix.
+    U, Y = table(p=20, m=5, q=4)
+    problem = TrainingProblem(units * U, Y, 1, ridge=ridge)
+    it = problem.initial(0)
+    check_native(problem, it, "output")
+    # What the start adds across the samples costs nothing but ridge, and only the ridge removes it.
+    rng = np.random.default_rng(0)
+    it = it.replace(C=rng.standard_normal((4, 1)), D=0.3 * rng.standard_normal((4, 20)))
+    check_native(problem, it, "output")

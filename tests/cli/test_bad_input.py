@@ -1,0 +1,84 @@
+"""One clear line where a command cannot work, and no file that was not there before."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line import fail, make_table, usage_error
+
+
+@pytest.mark.parametrize("command", ["fit", "select"])
+@pytest.mark.parametrize(
+    ("change", "target", "words"),
+    [
+        (None, "x", "target: no column named 'x'. The table has: age, bmi, dose, noise, y, z, id."),
+        (("bmi", 3, "tall"), "y", "data.csv: column 'bmi' is not numeric (row 3 holds 'tall')."),
+        (("y", 5, "?"), "y", "data.csv: column 'y' is not numeric (row 5 holds '?')."),
+        (("dose", 7, np.nan), "y", "data.csv: contains nan at row 7, column 'dose' (1 such entries in all)."),
+        (("z", 0, np.inf), "z", "data.csv: contains inf at row 0, column 'z'"),
+    ],
+)
+def test_bad_tables(here, command, change, target, words):
+    table = make_table()
+    if change:
+        column, row, value = change
+        table[column] = table[column].astype(object)
+        table.loc[row, column] = value
+    table.to_csv("data.csv", index=False)
+    where = ["--model", "m.npz"] if command == "fit" else ["--output", "out"]
+    assert words in fail(command, "data.csv", "--target", target, *where)
+    assert os.listdir(here) == ["data.csv"]
+
+
+@pytest.mark.parametrize("command", ["fit", "select", "predict"])
+def test_bad_files(folder, here, command):
+    Path("empty.csv").write_bytes(b"")
+    Path("folder").mkdir()
+    before = sorted(os.listdir(here))
+    where = {"fit": ["--model", "m", "--target", "y"], "select": ["--output", "o", "--target", "y"]}.get(command)
+    first = [] if where else [folder / "m.npz"]
+    where = where or ["--output", "p.csv"]
+    assert "gone.csv: no such file." in fail(command, *first, "gone.csv", *where)
+    assert "empty.csv: cannot be read as a table (No columns" in fail(command, *first, "empty.csv", *where)
+    assert f"{folder / 'm.npz'}: cannot be read as a table" in fail(command, *first, folder / "m.npz", *where)
+    assert "folder: is a folder." in fail(command, *first, "folder", *where)
+    assert sorted(os.listdir(here)) == before
+
+
+def test_missing_options(folder):
+    assert usage_error("fit", folder / "data.csv", "--model", "m.npz") == "Error: Missing option '--target'."
+    assert usage_error("predict", folder / "m.npz", folder / "data.csv") == "Error: Missing option '--output'."
+    assert usage_error("check") == "Error: Missing argument 'MODEL'."
+
+
+@pytest.mark.parametrize("command", ["check", "predict"])
+def test_files_that_are_no_models(folder, here, command):
+    Path("random.npz").write_bytes(np.random.default_rng(0).bytes(500))
+    np.savez("other.npz", A=np.eye(2))
+    np.save("array.npy", np.eye(2))
+    Path("empty.npz").write_bytes(b"")
+    files = sorted(os.listdir(here))
+    rest = [folder / "data.csv", "--output", "p.csv"] if command == "predict" else []
+    for name in [*files, folder / "data.csv"]:
+        assert "not a model file" in fail(command, name, *rest)
+    assert "it lacks B, C, D, activation, b, d, format" in fail(command, "other.npz", *rest)
+    assert "gone.npz: no such file." in fail(command, "gone.npz", *rest)
+    assert sorted(os.listdir(here)) == files
+
+
+def test_output_that_cannot_be_made(folder, here):
+    data, target = folder / "data.csv", ["--target", "y"]
+    Path("file").write_text("old")
+    assert "model: folder gone does not exist." in fail("fit", data, *target, "--model", "gone/m.npz")
+    assert f"model: {here} is a folder." in fail("fit", data, *target, "--model", here)
+    assert "output: file/out cannot be written to (Not a directory)." in fail(
+        "select", data, *target, "--output", "file/out"
+    )
+    assert "output: file/out cannot be written to (Not a directory)." in fail("demo", "--output", "file/out")
+    assert "Directory 'file' is a file." in usage_error("select", data, *target, "--output", "file")
+    assert "gone/p.csv: cannot be written (No such file or directory)." in fail(
+        "predict", folder / "m.npz", data, "--output", "gone/p.csv"
+    )
+    assert os.listdir(here) == ["file"]
+    assert Path("file").read_text() == "old"

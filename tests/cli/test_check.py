@@ -1,0 +1,63 @@
+"""bcd-implicit check."""
+
+import gc
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from command_line import fail, run, succeed
+
+from bcd_implicit import ImplicitModel
+from bcd_implicit.cli import main
+
+
+def test_check_of_a_trained_model(folder):
+    outcome = succeed("check", folder / "m.npz")
+    model = ImplicitModel.load(folder / "m.npz")
+    facts = dict(
+        [part.strip() for part in line.strip("│").split("│")] for line in outcome.stdout.splitlines() if "│" in line
+    )
+    assert facts["hidden features, inputs, outputs"] == "3, 4, 1"
+    assert facts["activation"] == "relu"
+    assert float(facts["||A||_inf"]) == pytest.approx(model.norm_inf(), abs=1e-6)
+    assert float(facts["margin 1 - ||A||_inf"]) == pytest.approx(1 - model.norm_inf(), abs=1e-6)
+    assert facts["well-posed"] == "yes: ||A||_inf < 1"
+
+
+@pytest.mark.parametrize(
+    ("A", "code", "words"),
+    [
+        (2 * np.eye(2), 1, "NO: the spectral radius of |A| is 1 or more"),
+        (np.eye(2), 1, "NO: the spectral radius of |A| is 1 or more"),
+        ([[0.5, 3.0], [0.0, 0.5]], 0, "yes, by the Perron-Frobenius test only"),
+        (0.5 * np.eye(2), 0, "yes: ||A||_inf < 1"),
+        (np.zeros((2, 2)), 0, "none: A = 0"),
+    ],
+)
+def test_check_tells_well_posed_from_not(here, A, code, words):
+    ImplicitModel(A, np.eye(2), None, np.eye(2)).save("m.npz")
+    outcome = run("check", "m.npz")
+    assert outcome.exit_code == code
+    assert words in " ".join(outcome.stdout.replace("│", " ").split())
+
+
+def test_damaged_models(folder, here):
+    whole = (folder / "m.npz").read_bytes()
+    for place in range(0, len(whole), 7):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0xFF
+        Path("m.npz").write_bytes(damaged)
+        outcome = CliRunner().invoke(main, ["check", "m.npz"])
+        # Some bytes, such as dates in the archive, do not matter.
+        assert outcome.exit_code == 0 or outcome.stderr.startswith("Error: "), f"byte {place}: {outcome.exception!r}"
+
+
+def test_a_model_cut_short(folder, here):
+    Path("m.npz").write_bytes((folder / "m.npz").read_bytes()[:1000])
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert "m.npz: is damaged or not a model file (" in fail("check", "m.npz")
+        gc.collect()
+    assert [str(w.message) for w in caught] == []

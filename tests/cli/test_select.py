@@ -1,0 +1,102 @@
+"""bcd-implicit select."""
+
+import json
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from command_line import REPORT_KEYS, fail, make_table, succeed
+
+from bcd_implicit import ConvergenceWarning, ImplicitModel
+from bcd_implicit.experiments import feature_selection
+
+
+def test_select_writes_report_figure_and_model(here):
+    table = make_table(40)
+    table["length [cm]"] = table.pop("age")
+    table.drop(columns=["id", "z", "noise"]).to_csv("data.csv", index=False)
+    outcome = succeed(
+        *("select", "data.csv", "--target", "y", "--n-hidden", 1, "--norm-bound", 0, "--n-kappas", 2),
+        *("--output", "deep/folder"),
+    )
+    output = Path("deep/folder")
+    assert sorted(os.listdir(output)) == ["feature_selection.png", "model.npz", "report.json"]
+    report = json.loads((output / "report.json").read_text())
+    assert report.keys() == REPORT_KEYS
+    assert report["true"] is report["exact"] is report["f1"] is report["column_norms_true"] is None
+    model = ImplicitModel.load(output / "model.npz")
+    assert model.input_names == ["bmi", "dose", "length [cm]"]
+    assert report["selected"] == [
+        name for name, used in zip(model.input_names, model.B.any(axis=0), strict=True) if used
+    ]
+    assert {"bmi", "length [cm]"} <= set(report["selected"])
+    assert report["kappa"] in report["kappas"]
+    assert len(report["kappas"]) == len(report["n_selected"]) == 2
+    # The score test may have let an input go that the path holds throughout.
+    assert report["n_selected"][report["kappas"].index(report["kappa"])] >= len(report["selected"])
+    assert len(report["column_norms_learned"]) == 3
+    assert (output / "feature_selection.png").read_bytes().startswith(b"\x89PNG\r\n")
+    # The table in the terminal: a line an input with its name in full, then one line with the conclusion.
+    lines = outcome.stdout.splitlines()
+    assert lines[0] == "data.csv, prox-linear"
+    assert [line for line in lines if line.startswith("│ length [cm] │") and "yes" in line]
+    (verdict,) = (line for line in lines if line.startswith("kappa "))
+    assert f"{len(report['selected'])} of 3 inputs selected, test R2 {report['test_r2']:.3f}" in verdict
+    assert lines[-1] == "wrote deep/folder/model.npz"
+    # The test rows take no part in training, and the model takes raw inputs: its R2 on all rows is alike.
+    rest = (table["y"] - model.predict(table[model.input_names])[:, 0]).var() / table["y"].var()
+    assert 1 - rest == pytest.approx(report["test_r2"], abs=0.4)
+
+
+def test_select_where_no_input_matters(here, plain_choice):
+    rng = np.random.default_rng(0)
+    pd.DataFrame(rng.standard_normal((40, 3)), columns=["a", "b", "y"]).to_csv("noise.csv", index=False)
+    succeed(
+        *("select", "noise.csv", "--target", "y", "--n-hidden", 1, "--norm-bound", 0, "--n-kappas", 2, "--output", "."),
+    )
+    report = json.loads(Path("report.json").read_text())
+    assert report["selected"] == []
+    assert report["test_r2"] < 0.2
+
+
+def test_warnings_of_a_path_become_one_line(here, monkeypatch):
+    """Dozens of fits may each warn; a person gets their number and the last."""
+
+    def run_table(*arguments, **options):
+        for k in range(3):
+            warnings.warn(f"fit {k} fell short.", ConvergenceWarning, stacklevel=1)
+
+    monkeypatch.setattr(feature_selection, "run_table", run_table)
+    monkeypatch.setattr("bcd_implicit.cli.select.present", lambda run, output: None)
+    make_table().to_csv("data.csv", index=False)
+    outcome = succeed("select", "data.csv", "--target", "y")
+    assert outcome.stderr.splitlines() == [
+        "Warning: 3 warnings that something ended short of its tolerance, so its numbers are approximate; "
+        "the last: fit 2 fell short."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--n-kappas", 1], "n_kappas: got 1, must be >= 2."),
+        (["--n-hidden", 0], "n_hidden: got 0, must be >= 1."),
+        (
+            ["--test-share", 0.01],
+            "test_share: 0.01 of 60 rows leaves 59 to train on and 1 to test on. At least",
+        ),
+    ],
+)
+def test_bad_settings_of_select(folder, here, options, words):
+    assert words in fail("select", folder / "data.csv", "--target", "y", "--output", ".", *options)
+    assert os.listdir(here) == []
+
+
+def test_too_few_rows_to_select_from(here):
+    make_table(7).to_csv("data.csv", index=False)
+    assert "data.csv: has 7 sample(s), at least 8 needed." in fail("select", "data.csv", "--target", "y")
+    make_table(8).to_csv("data.csv", index=False)
+    assert "leaves 4 to train on" in fail("select", "data.csv", "--target", "y", "--test-share", 0.5)

@@ -1,0 +1,53 @@
+"""The command line as a person calls it, and what it is given."""
+
+import numpy as np
+import pandas as pd
+from click.testing import CliRunner
+
+from bcd_implicit.cli import main
+
+QUICK = ["--n-hidden", "3", "--max-cycles", "5"]
+
+REPORT_KEYS = {
+    *("selected", "true", "exact", "f1", "kappa", "kappas", "n_selected", "test_r2", "seconds", "status"),
+    *("column_norms_learned", "column_norms_true", "changed_by_tests"),
+}
+
+
+def run(*arguments):
+    outcome = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert outcome.exception is None or isinstance(outcome.exception, SystemExit), outcome.exception
+    return outcome
+
+
+def succeed(*arguments):
+    outcome = run(*arguments)
+    assert outcome.exit_code == 0, outcome.output
+    return outcome
+
+
+def fail(*arguments):
+    """Bad input: exit status 2 and one line on standard error, which is returned."""
+    outcome = run(*arguments)
+    assert outcome.exit_code == 2, outcome.output
+    assert outcome.stdout == ""
+    (line,) = outcome.stderr.splitlines()
+    assert line.startswith("Error: ")
+    return line
+
+
+def usage_error(*arguments):
+    """What click itself refuses: exit status 2, and the usage before the error."""
+    outcome = run(*arguments)
+    assert outcome.exit_code == 2
+    assert outcome.stderr.startswith("Usage: ")
+    return outcome.stderr.splitlines()[-1]
+
+
+def make_table(n_rows=60, seed=0):
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame(rng.standard_normal((n_rows, 4)) * [1, 10, 0.1, 3], columns=["age", "bmi", "dose", "noise"])
+    table["y"] = 100 + 3 * np.maximum(table["age"], 0) + 0.3 * table["bmi"] + 0.1 * rng.standard_normal(n_rows)
+    table["z"] = -5 * table["dose"]
+    table["id"] = np.arange(n_rows)
+    return table

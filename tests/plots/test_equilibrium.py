@@ -1,0 +1,95 @@
+"""States, and how Picard's iteration reaches them."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from bcd_implicit import ImplicitModel, NotWellPosedError, plots
+
+pytestmark = pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
+
+
+def test_states_are_the_equilibrium(ax, problem, result):
+    assert plots.states(result, ax=ax) is ax
+    (image,) = ax.images
+    X, (A, B, b) = np.asarray(image.get_array()), (result.iterate.A, result.iterate.B, result.iterate.b)
+    np.testing.assert_allclose(X, np.maximum(A @ X + B @ problem.U + b[:, None], 0), atol=1e-9)
+    assert X.shape == (2, 40)
+    assert (image.norm.vmin, image.norm.vmax) == (0.0, X.max())
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("sample", "hidden feature $i$")
+
+
+def test_signed_states_have_zero_in_the_middle(ax):
+    model = ImplicitModel([[0.0]], [[1.0]], None, [[1.0]], activation="identity")
+    plots.states(model, [[-3.0], [1.0]], ax)
+    np.testing.assert_allclose(ax.images[0].get_array(), [[-3.0, 1.0]])
+    assert (ax.images[0].norm.vmin, ax.images[0].norm.vmax) == (-3.0, 3.0)
+    assert [tick for tick in ax.get_yticks() if abs(tick) <= 0.5] == [0]
+
+
+def picard_by_hand(model, U, n_steps):
+    """Errors, last changes and the first change, by an own loop against a solution of much more steps."""
+    drive = (U @ model.B.T + model.b).T
+    X, steps = np.zeros_like(drive), []
+    for _ in range(400):
+        steps.append(np.maximum(model.A @ X + drive, 0))
+        X = steps[-1]
+    changes = [np.abs(b - a).max() for a, b in zip([0 * X, *steps[: n_steps - 1]], steps[:n_steps], strict=True)]
+    return [np.abs(step - X).max() for step in steps[:n_steps]], changes
+
+
+def test_picards_error_lies_under_its_bounds(ax, model):
+    U = np.random.default_rng(0).standard_normal((6, 3))
+    assert plots.picard_convergence(model, U, ax, n_steps=12) is ax
+    a_priori, bound, error = (line.get_ydata() for line in ax.lines)
+    errors, changes = picard_by_hand(model, U, 12)
+    nu = 0.75  # the first row of A
+    np.testing.assert_array_equal(ax.lines[0].get_xdata(), np.arange(1, 13))
+    np.testing.assert_allclose(error, errors, atol=1e-14)
+    np.testing.assert_allclose(bound, nu / (1 - nu) * np.array(changes), rtol=1e-6)
+    np.testing.assert_allclose(a_priori, nu ** np.arange(1, 13) / (1 - nu) * changes[0])
+    assert np.all(error <= bound)
+    assert np.all(bound <= a_priori * (1 + 1e-12))
+    assert ax.get_yscale() == "log"
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert [label.split()[0] for label in labels] == ["first", "last", "error"]
+    assert ax.get_xlabel().endswith(r"$\nu$ = 0.75")
+    ax.figure.draw_without_rendering()
+
+
+def test_picards_bounds_hold_where_only_the_perron_frobenius_test_does():
+    model = ImplicitModel([[0.0, 2.0], [0.125, 0.3]], np.eye(2), None, [[1.0, 1.0]])
+    table = model.picard_convergence(np.random.default_rng(0).standard_normal((5, 2)), 30)
+    assert model.norm_inf() > 1
+    assert np.all(table["error"] <= table["bound"])
+    assert np.all(table["bound"] <= table["a_priori"] * (1 + 1e-12))
+    assert table["error"].iloc[-1] < 1e-4 * table["error"].iloc[0]
+
+
+def test_picard_stops_at_rounding_and_after_one_step_where_A_is_zero(model):
+    U = np.ones((2, 3))
+    table = model.picard_convergence(U, 500)
+    assert table["step"].tolist() == list(range(1, len(table) + 1))
+    assert len(table) < 200
+    assert table["error"].iloc[-1] < 1e-12
+    still = ImplicitModel(np.zeros((2, 2)), model.B, model.b, model.C)
+    assert still.picard_convergence(U).to_numpy().tolist() == [[1, 0.0, 0.0, 0.0]]
+    ax = Figure().subplots()
+    plots.picard_convergence(still, U, ax)
+    ax.figure.draw_without_rendering()
+    low, high = ax.get_xlim()
+    assert [tick for tick in ax.get_xticks() if low <= tick <= high] == [1]
+
+
+def test_picard_of_a_result_takes_its_inputs(ax, problem, result):
+    plots.picard_convergence(result, ax=ax)
+    errors, _ = picard_by_hand(result.model, problem.U.T, 3)
+    np.testing.assert_allclose(ax.lines[2].get_ydata()[:3], errors, atol=1e-12)
+
+
+def test_models_without_equilibrium_are_refused(ax):
+    model = ImplicitModel([[2.0]], [[1.0]], None, [[1.0]])
+    for draw in (plots.states, plots.picard_convergence):
+        with pytest.raises(NotWellPosedError, match="spectral radius"):
+            draw(model, [[1.0]], ax)
+    plots.sparsity(model, ax=ax)  # it can be looked at

@@ -1,0 +1,65 @@
+"""Residuals and predictions."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from bcd_implicit import ImplicitModel, TrainingProblem, plots, solve
+
+pytestmark = pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
+
+
+@pytest.mark.parametrize("kind", ["residual_vs_predicted", "actual_vs_predicted"])
+def test_residuals_by_output(ax, problem, result, kind):
+    assert plots.residuals(result, ax=ax, kind=kind) is ax
+    it = result.iterate
+    predicted = it.C @ it.X + it.D @ problem.U + it.d[:, None]
+    *points, line = ax.lines
+    for k in range(2):
+        np.testing.assert_allclose(points[k].get_xdata(), predicted[k], atol=1e-8)
+        expected = problem.Y[k] - predicted[k] if kind == "residual_vs_predicted" else problem.Y[k]
+        np.testing.assert_allclose(points[k].get_ydata(), expected, atol=1e-8)
+    assert points[0].get_color() != points[1].get_color()
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["y0", "y1"]
+    if kind == "residual_vs_predicted":
+        assert set(line.get_ydata()) == {0}
+        assert ax.get_ylabel() == "residual"
+    else:
+        assert line.get_slope() == 1
+        assert np.ptp(line.get_xy1()) == 0  # on the diagonal
+        assert ax.get_ylabel() == "target"
+
+
+def test_residuals_of_a_choice_and_of_other_samples(ax, problem, chosen):
+    plots.residuals(chosen, ax=ax)
+    U, Y = problem.U.T, problem.Y.T
+    expected = (Y - chosen.model.predict(U))[:, 0]
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), expected, atol=1e-8)
+    other = Figure().subplots()
+    plots.residuals(chosen.model, U[:5], Y[:5], other)
+    np.testing.assert_allclose(other.lines[0].get_ydata(), expected[:5], atol=1e-8)
+
+
+def test_residuals_match_the_columns_of_a_table_by_name(ax):
+    U, Y = np.random.default_rng(0).standard_normal((30, 2)), pd.DataFrame({"a": np.arange(30.0), "b": np.ones(30)})
+    result = solve(TrainingProblem(U, Y, 2), tol=1e-2)
+    for table in (Y, Y[["b", "a"]], Y.to_numpy()):
+        drawn = plots.residuals(result.model, U, table, Figure().subplots())
+        np.testing.assert_allclose(drawn.lines[0].get_ydata(), Y["a"] - result.model.predict(U)[:, 0])
+
+
+def test_residuals_of_many_outputs_have_one_colour(ax):
+    rng = np.random.default_rng(0)
+    model = ImplicitModel([[0.0]], [[1.0]], None, np.ones((100, 1)))
+    plots.residuals(model, rng.standard_normal((7, 1)), rng.standard_normal((7, 100)), ax)
+    assert {line.get_color() for line in ax.lines[:-1]} == {plots.MARK}
+    assert ax.get_legend() is None
+    assert ax.get_xlabel() == "prediction, 100 outputs"
+
+
+def test_names_of_outputs_are_no_formulas(ax):
+    model = ImplicitModel([[0.0]], [[1.0]], None, np.ones((2, 1)), output_names=[r"$\foo$", "b" * 50])
+    plots.residuals(model, [[1.0]], [[1.0, 2.0]], ax)
+    ax.figure.draw_without_rendering()
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [r"$\foo$", "b" * 12 + "…" + "b" * 11]

@@ -1,0 +1,67 @@
+"""After the rule: score tests and more hidden features."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import bcd_implicit as bi
+from bcd_implicit import kappa_path
+
+
+def test_the_refit_grows_where_more_hidden_features_explain_more(data):
+    path = kappa_path(bi.TrainingProblem(data.U, data.Y, 1, pass_through=False), 3)
+    small, grown = (path.select(grow_hidden=grow, ridges=[1e-4]) for grow in (False, True))
+    assert small.model.n_hidden == 1
+    assert grown.model.n_hidden in (2, 4, 8)
+    U, Y = data.sample(500, 1)
+    errors = [np.mean((chosen.model.predict(U) - Y) ** 2) for chosen in (small, grown)]
+    assert errors[1] < 0.7 * errors[0]
+
+
+def test_inputs_without_a_part_are_not_selected_even_if_all_candidates_hold_them(path, data, problem):
+    crowded = path.supports.copy()
+    extra = int(np.flatnonzero(~data.support)[0])
+    crowded[:, extra] |= crowded[:, data.support].any(axis=1)
+    from bcd_implicit.selection.adjustment import polish
+    from bcd_implicit.selection.evidence import Evidence, Settings
+
+    evidence = Evidence(path, Settings(3, 8, 2, 0, None, [1e-4], path.solve_options | {"max_cycles": 50, "tol": 5e-2}))
+    np.testing.assert_array_equal(polish(evidence, crowded[path.nearest(data.support)], 0.05), data.support)
+    missing = data.support.copy()
+    missing[np.flatnonzero(data.support)[0]] = False
+    np.testing.assert_array_equal(polish(evidence, missing, 0.05), data.support)
+
+
+@pytest.mark.slow
+def test_data_without_any_signal_select_nothing():
+    kept = 0
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        problem = bi.TrainingProblem(rng.standard_normal((60, 5)), rng.standard_normal(60), 2, pass_through=False)
+        kept += kappa_path(problem, 4).select(grow_hidden=False).support.any()
+    assert kept <= 2  # at most 1 in 20 of them is to be expected
+
+
+def test_what_the_score_tests_change_is_named(path):
+    everything = replace(path, results=path.results[:1])  # all inputs, or none
+    before = everything.select(level=None, grow_hidden=False, ridges=[1e-4], tol=0.2)
+    after = everything.select(grow_hidden=False, ridges=[1e-4], tol=0.2)
+    assert before.changed_by_tests == {"entered": [], "left": []}
+    assert after.changed_by_tests["left"] == [name for name in before.names if name not in after.names] != []
+    assert "left after score tests" in after._repr_html_()
+
+
+def test_a_strong_false_input_is_not_shielded_by_a_weak_true_one():
+    rng = np.random.default_rng(0)
+    U = rng.standard_normal((100, 5))
+    U[:, 1] = U[:, 0] + 0.3 * rng.standard_normal(100)
+    y = 2 * np.maximum(U[:, 0], 0) + 0.2 * U[:, 2] + 0.2 * rng.standard_normal(100)
+    assert kappa_path(bi.TrainingProblem(U, y, 3), 4).select(ridges=[1e-4]).names == ["u0", "u2"]
+
+
+def test_score_tests_find_the_inputs_even_from_an_empty_path(problem, data):
+    chosen = kappa_path(problem, kappas=[1e4]).select()
+    np.testing.assert_array_equal(chosen.support, data.support)
+    U, Y = data.sample(500, 1)
+    assert np.mean((chosen.model.predict(U) - Y) ** 2) < 0.5

@@ -1,0 +1,9 @@
+"""What can be read off axes."""
+
+
+def colours(bars):
+    return [bar.get_facecolor() for bar in bars]
+
+
+def tick_names(axis):
+    return [label.get_text() for label in axis.get_ticklabels()]
