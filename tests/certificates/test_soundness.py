@@ -1,5 +1,7 @@
 """Certificates in floating point: no wrong point passes, and good points pass in any units."""
 
+from functools import cache
+
 import mpmath
 import numpy as np
 import pytest
@@ -110,7 +112,7 @@ def test_the_row_balls_conjugate_is_an_upper_bound_at_every_scale(seed, unit, ri
 
 @pytest.mark.parametrize("norm", GROUP_NORMS)
 @pytest.mark.parametrize("form", [GroupLassoPenalty, GroupLassoConstraint])
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(seed=seeds, unit=units, kappa=units, ridge=ridges)
 def test_the_groups_conjugates_are_upper_bounds_at_every_scale(norm, form, seed, unit, kappa, ridge):
     G = draw(seed, unit)
@@ -141,8 +143,8 @@ def test_conjugates_with_a_ridge_of_its_own_a_row_bound_every_point(norm, seed, 
 
 
 def test_no_wrong_point_is_certified():
-    counts = sum((draw_and_judge(seed) for seed in range(40)), start=draw_and_judge(40))
-    assert counts["wrong points"] > 150
+    counts = sum((draw_and_judge(seed) for seed in range(16)), start=draw_and_judge(16))
+    assert counts["wrong points"] > 60
     assert counts["LIES"] == counts["wrong points certified"] == 0
 
 
@@ -167,7 +169,7 @@ def test_a_point_outside_a_tiny_radius_is_not_certified(name):
 
 
 # Changes of units by powers of two change no digit: the certificate must say the same.
-POWERS = [-40, -13, 1, 20, 40]
+POWERS = [-40, -13, 40]
 KINDS = {
     "penalty": {"kappa": 0.1},
     "penalty, largest": {"kappa": 0.1, "group_norm": "inf", "groups": "pairs"},
@@ -199,31 +201,38 @@ def with_units(problem: TrainingProblem, it, *, u=1.0, x=1.0, y=1.0, **changes):
     return scaled, point
 
 
-@pytest.mark.parametrize("power", POWERS)
-@pytest.mark.parametrize("kind", KINDS)
+@cache
+def solved(name: str, kind: str, ridge_hidden: float):
+    """A problem, a block's point to start from, and the block's solution."""
+    problem = random_problem((3, 4, 2, 30), pass_through=False, ridge_hidden=ridge_hidden, **KINDS[kind])
+    it = random_iterate(problem, relaxed=name != "prox-linear")
+    mu = {"mu": 0.1} if name == "prox-linear" else {}
+    solution = solve_block(problem, it, name, "native", tol=1e-9 if name != "state" else 1e-7, **mu)
+    start = make_block(problem, it, name, **mu)
+    return problem, start, [solution.iterate, start.it]
+
+
 @pytest.mark.parametrize("name", ["output", "state", "hidden", "prox-linear"])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("power", POWERS)
 def test_certificates_do_not_depend_on_units(name, kind, power):
     t = 2.0**power
     for ridge_hidden, changes in (
         (1e-3, [{"y": t}]),
         (0.0, [{"y": t}, {"u": t}, {"x": t}, {"u": 1 / t, "x": t, "y": t}]),
     ):
-        problem = random_problem((3, 4, 2, 30), pass_through=False, ridge_hidden=ridge_hidden, **KINDS[kind])
-        it = random_iterate(problem, relaxed=name != "prox-linear")
-        mu = {"mu": 0.1} if name == "prox-linear" else {}
-        solution = solve_block(problem, it, name, "native", tol=1e-9 if name != "state" else 1e-7, **mu)
-        start = make_block(problem, it, name, **mu)
-        plain = [start.certificate(point) for point in (solution.iterate, start.it)]
+        problem, start, points = solved(name, kind, ridge_hidden)
+        plain = [start.certificate(point) for point in points]
         assert plain[0].relative_gap <= 1e-7 < 1e-6 < plain[1].relative_gap
         for change in changes:
             scaled, base = with_units(problem, start.it, **change)
-            in_units = {"mu": 0.1 * (change.get("y", 1.0) / change.get("x", 1.0)) ** 2} if mu else {}
+            in_units = {"mu": 0.1 * (change.get("y", 1.0) / change.get("x", 1.0)) ** 2} if name == "prox-linear" else {}
             block = make_block(scaled, base, name, **in_units)
-            points = [with_units(problem, point, **change)[1] for point in (solution.iterate, start.it)]
-            for before, after in zip(plain, map(block.certificate, points), strict=True):
+            there = [block.certificate(with_units(problem, point, **change)[1]) for point in points]
+            for before, after in zip(plain, there, strict=True):
                 # The rounding of a state block's eigenvalues and of Picard's end may differ a little.
                 assert after.relative_gap == pytest.approx(before.relative_gap, rel=1e-3, abs=1e-9)
-            assert block.certificate(points[0]).holds(1e-6)
+            assert there[0].holds(1e-6)
 
 
 @pytest.mark.parametrize("ridge", [0.0, 1e-15, 1e-6])
