@@ -221,8 +221,9 @@ def test_warm_start_begins_anew_where_the_intercept_goes(table):
 def test_the_best_of_several_starts_is_kept(table):
     X, y = table
     settings = {"alpha": 0.01, "max_cycles": 5, "tol": 0.0, "n_init": 1}
-    each = [ImplicitRegressor(4, **settings, random_state=s).fit(X, y) for s in range(3)]
-    best, parallel = (ImplicitRegressor(4, **settings | {"n_init": 3, "n_jobs": k}).fit(X, y) for k in (1, 2))
+    each = [ImplicitRegressor(4, **settings, random_state=s).fit(X, y) for s in (4, 5, 6)]
+    several = settings | {"n_init": 3, "random_state": 4}  # of its three starts the first is neither best nor worst
+    best, parallel = (ImplicitRegressor(4, **several, n_jobs=k).fit(X, y) for k in (1, 2))
     assert best.result_.objective == parallel.result_.objective <= each[0].result_.objective
     np.testing.assert_array_equal(best.predict(X), parallel.predict(X))
     starts = {round(e.result_.objective, 10) for e in each}
@@ -232,9 +233,9 @@ def test_the_best_of_several_starts_is_kept(table):
 @pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.processes)])
 def test_only_the_best_start_warns(table, n_jobs):
     X, y = table
-    settings = {"alpha": 0.01, "max_cycles": 10, "tol": 1e-2}
+    settings = {"alpha": 0.01, "max_cycles": 20, "tol": 1e-3}
     fits = []
-    for start in range(4):
+    for start in range(2):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             fits.append(ImplicitRegressor(4, **settings, n_init=3, n_jobs=n_jobs, random_state=start).fit(X, y))
