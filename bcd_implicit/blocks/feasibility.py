@@ -74,7 +74,7 @@ def feasible_start(problem: TrainingProblem, it: Iterate) -> Iterate:
         except BlockSolveError as error:
             raise explained(error, problem, letters) from None
         it = it.replace(**{k: np.array(v[k].value, dtype=float) for k in letters})
-    # A conic solver meets the bounds only to its tolerance, and a start beyond them may be lower than any feasible point.
+    # A conic solver meets the bounds only to its tolerance. A start beyond them may be lower than any feasible point.
     it = problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it)))
     return it.replace(A=problem.row_ball.repair(it.A))
 
