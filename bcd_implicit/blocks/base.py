@@ -87,6 +87,7 @@ class Block:
         sizes = in_spreads(it, self.problem.U, self.problem.Y, self.problem.shares)
         objective = self.objective(it)
         highest = objective + 1e-2 * tol * abs(objective)
+        # A conic point may violate a little already: zeros must not make that worse.
         allowed = {name: max(violation, 1e-9) for name, violation in self.user_violations(it).items()}
         for letter in sorted(self.user_terms.letters):
             size = np.abs(sizes[letter])

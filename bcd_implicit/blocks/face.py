@@ -56,6 +56,7 @@ class Terms:
         self.n, self.last = problem.n_hidden, problem.n_hidden + problem.n_inputs
         self.n_rows = self.n + (problem.n_outputs if problem.stacked else 0)
         self.ridge = np.zeros((self.n_rows, self.last + int(problem.fit_intercept)))
+        # The last column, the intercepts, is never penalised; the rows below A and B, where there are any, are D.
         self.ridge[: self.n, : self.last] = problem.ridge_hidden
         self.ridge[self.n :, self.n : self.last] = problem.ridge
         self.column_ridge = self.ridge.max(axis=0)
@@ -76,6 +77,8 @@ class Terms:
         """A diagonal bound of the Hessian, shape (P,): the columns of a group share the largest."""
         metric = curvature + self.column_ridge
         if not self.groups.alone:
+            # Shrinking a whole group is a formula only with one step for all its columns, and the largest keeps this a
+            # bound.
             largest = np.zeros(len(self.groups.weights))
             np.maximum.at(largest, self.groups.labels, metric[self.n : self.last])
             metric[self.n : self.last] = self.groups.spread(largest)
@@ -84,6 +87,7 @@ class Terms:
     def prox(self, T: np.ndarray, steps: np.ndarray) -> np.ndarray:
         """Proximal map of balls and group lasso, with one step a column of T, equal inside a group."""
         T = T.copy()
+        # Beside D there is no variable: a gradient step would fill these entries.
         T[self.n :, : self.n] = 0.0
         self.A(T)[:] = self.row_ball.prox(self.A(T), steps[: self.n])
         self.B(T)[:] = self.group_lasso.prox(self.B(T), steps[self.n : self.last])
@@ -97,8 +101,10 @@ class Terms:
         free[self.n :, : self.n] = False
         self.A(free)[:] = A != 0
         self.B(free)[:] = facet.kept
+        # With norm_bound = 0 a zero row is on the boundary too, but has no signs to make a normal of.
         rows = np.flatnonzero(self.row_ball.binding(A) & A.any(axis=1))
         slope = facet.slope
+        # The same for kappa = 0 in constraint form.
         binds = self.group_lasso.binds(B) and bool(slope.any())
         gradient = G + self.ridge * T
         if self.group_lasso.form == "penalty":
@@ -106,6 +112,7 @@ class Terms:
             self.B(gradient)[:] += multiplier * slope
         else:  # the force with which the columns press against the constraint
             pressure = -float(np.vdot(self.B(gradient), slope)) if binds else 0.0
+            # Not below 0: Newton's matrix would be indefinite, and roots are taken of these weights.
             multiplier = max(pressure / float(np.vdot(slope, slope)), 0.0) if binds else 0.0
         face = Face(free, rows, np.sign(A[rows]), facet, multiplier * facet.bend, binds)
         return face, np.where(free, gradient, 0.0)
@@ -114,6 +121,7 @@ class Terms:
         """T + step; entries of A and groups of B that turned round are zero, and boundaries stay boundaries."""
         Y = T + step
         A, B = self.A(Y), self.B(Y)
+        # Zeros first: they shorten a row, which is then scaled back to its boundary.
         A[A * self.A(T) <= 0] = 0.0
         A[:] = self.row_ball.repair(A, face.rows)
         B[:] = self.group_lasso.repair(self.group_lasso.settle(B, self.B(T), face.facet), face.group_binds)

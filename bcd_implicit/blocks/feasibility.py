@@ -74,6 +74,7 @@ def feasible_start(problem: TrainingProblem, it: Iterate) -> Iterate:
         except BlockSolveError as error:
             raise explained(error, problem, letters) from None
         it = it.replace(**{k: np.array(v[k].value, dtype=float) for k in letters})
+    # A conic solver meets the bounds only to its tolerance. A start beyond them may be lower than any feasible point.
     it = problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it)))
     return it.replace(A=problem.row_ball.repair(it.A))
 
@@ -108,6 +109,7 @@ def conflict(problem: TrainingProblem, letters: Sequence[str]) -> list[str]:
 
     A constraint of the user that is infeasible with the problem's own comes before those infeasible with each other.
     """
+    # What is fixed at zero is a variable here, with a constraint: it may be the one in conflict, or be left out.
     v = BlockVariables({k: cp.Variable(problem.shapes[k], name=k) for k in letters})
     terms = user_terms(problem.constraints, v)
     words = {"norm_bound": f"norm_bound={problem.norm_bound:g}", "group_lasso": f"kappa={problem.kappa:g} as a bound"}
@@ -116,6 +118,7 @@ def conflict(problem: TrainingProblem, letters: Sequence[str]) -> list[str]:
         own.setdefault(setting, []).extend([v[letter] == 0] if letter in v else [])
     user = {repr(name): terms.constraints.get(name, []) for name in problem.constraints}
     for name, penalty in terms.penalties.items():
+        # A penalty rules out points by its domain alone, as a logarithm does.
         user[repr(name)] = user[repr(name)] + penalty.domain
     sets = own | user
 
@@ -131,6 +134,7 @@ def conflict(problem: TrainingProblem, letters: Sequence[str]) -> list[str]:
     guilty = list(sets) if alone is None else [*own, alone]
     if not infeasible(guilty):
         return []
+    # One pass leaves a set of which every member is needed. The smallest such set would take a search over subsets.
     for name in tuple(guilty):  # leave out what is not needed
         rest = [other for other in guilty if other != name]
         if infeasible(rest):

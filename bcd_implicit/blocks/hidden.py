@@ -36,7 +36,9 @@ class _FenchelFit:
         if problem.stacked:
             self.weights = np.vstack([self.weights, np.ones((problem.n_outputs, 1))])
             states = np.vstack([it.X, problem.Y - it.C @ it.X])
+        # The part of the objective linear in T, <X, Z>, is summed over samples once, not at every call.
         self.inner = self.weights * (states * self.shares @ self.W.T)
+        # phi' is at most 1, so this bounds the Hessian's diagonal at every T.
         self.curvature = self.weights.max() * (self.W**2 @ self.shares)
 
     def value_and_gradient(self, T: np.ndarray) -> tuple[float, np.ndarray]:
@@ -48,12 +50,14 @@ class _FenchelFit:
             value += float(self.weights[0, 0] * np.sum(self.activation.g_conjugate(hidden) @ shares))
             if len(outputs):
                 value += 0.5 * float(self.weights[-1, 0] * np.sum(outputs**2 @ shares))
+            # ``hidden`` is a view: its values were needed first, now Z becomes phi(Z).
             Z[: self.n] = self.activation(hidden)
             Z *= shares
             gradient += Z @ W.T
         return value - float(np.vdot(self.inner, T)), self.weights * gradient - self.inner
 
     def hessian(self, T: np.ndarray) -> _RowBlocks:
+        # The rows of D stand for identity activations: slope 1.
         slopes = np.ones((len(T), self.W.shape[1]))
         slopes[: self.n] = self.activation.derivative(T[: self.n] @ self.W)
         return _RowBlocks(self.W, self.weights * slopes * self.shares, self.shares)
@@ -63,6 +67,7 @@ class _RowBlocks:
     """A block for each row of T: W diag(slopes_i) W', the samples' weights in the slopes."""
 
     def __init__(self, W: np.ndarray, slopes: np.ndarray, shares: np.ndarray) -> None:
+        # The shares sum to 1, so a row's weight is its mean slope times the Fenchel weight (for a row of D, 1).
         self.W, self.slopes, self.shares, self.row_weights = W, slopes, shares, slopes.sum(axis=1)
 
     def gram_matrix(self, columns: np.ndarray) -> np.ndarray:
@@ -112,6 +117,7 @@ class HiddenBlock(MatricesBlock):
         ones = np.ones((1, problem.n_samples))
         shares = problem.n_samples * problem.shares  # of mean 1, as in the output block
         Z = v["A"] @ it.X + v["B"] @ problem.U + cp.reshape(v["b"], (problem.n_hidden, 1), order="F") @ ones
+        # Constant here, but the value is to be the joint objective (F).
         g_X = float(np.sum(shares * problem.activation.g(it.X)))
         # <X, Z> through the Gram matrices: n (n + p + 1) coefficients instead of n m.
         X = shares * it.X

@@ -45,9 +45,11 @@ class Linearisation:
         self.roots = np.sqrt(problem.shares)
         self.slopes = problem.activation.derivative(problem.preactivation(it))
         self.Q, self.R = np.linalg.qr(it.C)
+        # The constant is that of the whole residual: what lies outside C's range is loss as well.
         residual = (problem.Y - problem.prediction(it)) * self.roots
         self.residual, self.constant = self.Q.T @ residual, 0.5 * float(np.sum(residual**2))
         self.W = centred_regressors(problem, it.X)
+        # After the centring: times the roots the intercept's row is no longer constant.
         self.W *= self.roots
         self.H = self.W @ self.W.T
         self.kept: np.ndarray | None = None
@@ -57,6 +59,7 @@ class Linearisation:
             kept = np.empty((*self.R.shape, self.n_samples))
             for part, J in self._sensitivity_parts():
                 kept[:, :, part] = J
+            # Only once it is full: the parts are read from it as soon as it is set.
             self.kept = kept
         pulled, squares = np.empty_like(self.slopes), np.empty_like(self.slopes)
         for part, J in self._sensitivity_parts():
@@ -68,11 +71,13 @@ class Linearisation:
         if self.stacked:
             pulled = np.vstack([pulled, residual])
             self.row_curvature = np.concatenate([self.row_curvature, np.ones(problem.n_outputs)])
+            # One metric serves all rows, and those of D have the curvature H itself.
             self.curvature = np.maximum(self.curvature, np.diag(self.H))
         self.k = pulled @ self.W.T
 
     def _sensitivities(self, part: slice) -> np.ndarray:
         """J_k = R (I - D_k A)^-1 D_k for some samples: shape (min(q, n), n, samples)."""
+        # Solved for R', min(q, n) sides a sample, not for the inverse. It is regular: ||D_k A||_inf <= norm_bound < 1.
         slopes = self.slopes.T[part]
         transposed = np.eye(len(self.A)) - self.A.T * slopes[:, None, :]  # (I - D_k A)' = I - A' D_k
         solved = np.linalg.solve(transposed, np.broadcast_to(self.R.T, (len(slopes), *self.R.T.shape)))
@@ -104,6 +109,7 @@ class Linearisation:
     @property
     def multiplies_by_gram(self) -> bool:
         """Whether the Gram matrix is at hand as a whole, and the shorter way."""
+        # With n P the size of k: 2 (n P)^2 operations by the matrix against 4 m n P by the samples.
         return len(self._columns) == len(self.W) and self.k.size <= 2 * self.n_samples
 
     def gram(self, columns: np.ndarray, mu: float) -> np.ndarray:
@@ -111,6 +117,7 @@ class Linearisation:
         if not self.has_gram(columns):
             self._columns, self._gram = columns, self._form_gram(columns)
         place, i = np.searchsorted(self._columns, columns), np.arange(len(self.A))
+        # Indexing by arrays copies: what is kept stays free of mu, which changes from solve to solve.
         K = self._gram[place][:, :, place]
         K[:, i, :, i] += mu * self.H[np.ix_(columns, columns)]
         return K

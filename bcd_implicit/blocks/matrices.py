@@ -33,11 +33,13 @@ def centred_regressors(problem: TrainingProblem, X: np.ndarray) -> np.ndarray:
     an intercept W = [X; U]. A constant input is exactly zero once centred.
     """
     means = _means(problem, X)
+    # Subtracted into place: W is as large as the data, and one copy is enough.
     W = np.empty((len(means) + int(problem.fit_intercept), problem.n_samples))
     np.subtract(X, means[: len(X), None], out=W[: len(X)])
     np.subtract(problem.U, means[len(X) :, None], out=W[len(X) : len(means)])
     if problem.fit_intercept:
         W[-1] = 1.0
+        # Newton's matrices are scaled to unit diagonal, which would make a regressor of what is only rounding.
         W[:-1][np.abs(W[:-1]).max(axis=1) <= 1e-13 * np.abs(means)] = 0.0
     return W
 
@@ -79,6 +81,7 @@ class MatricesBlock(Block):
         """
         problem, lasso = self.problem, self.problem.group_lasso
         it = self.repaired(it)
+        # Nothing asks for zeros.
         if problem.kappa == 0 and lasso.form == "penalty":
             return it
         B, objective, groups = problem.grouped(it), self.objective(it), lasso.groups
@@ -86,6 +89,7 @@ class MatricesBlock(Block):
         # What is not penalised stays, however small.
         norms = np.where(groups.weights > 0, lasso.norm.of(B, groups), np.inf)
         largest = norms[groups.weights > 0].max()
+        # The boldest first, 1.0 being B = 0; the first that costs nothing is taken.
         for threshold in (1.0, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6):
             small = norms <= threshold * largest
             if not small.any():
@@ -144,6 +148,7 @@ class MatricesBlock(Block):
 
         def accept(T: np.ndarray) -> bool:
             nonlocal it
+            # The repaired point is certified, so that one is returned, not T.
             it = self.repaired(self.parted(T))
             return met(it)
 

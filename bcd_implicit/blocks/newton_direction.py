@@ -77,13 +77,16 @@ def newton_direction(
     the end the steps add up. By a factorisation, if it fits into memory, where that costs only a few such steps or
     where as many steps as it costs were not enough. ``damping``, shape (P,), is added to the Hessian's diagonal.
     """
+    # All entries are held at zero: the systems below would be empty.
     if not face.free.any():
         return np.zeros_like(gradient)
     diagonal = terms.ridge + damping
+    # The group lasso bends by weights (I - u u'): its diagonal here, -u u' as borders of the system.
     terms.B(diagonal)[:] += face.weights
     factorisation, product = hessian.cost(face.free)
     step = product + STEP_OVERHEAD
     n_sides = np.count_nonzero(face.weights) + face.n_normals
+    # Twice the borders: they and what they are solved to.
     fits = hessian.storage(face.free) + 2 * n_sides * gradient.size <= LARGEST_SYSTEM
     steps = min(int(factorisation / step), MOST_STEPS) if fits else MOST_STEPS
     if steps >= LEAST_STEPS:
@@ -96,6 +99,7 @@ def newton_direction(
         direction, done = _conjugate_gradients(hessian, terms, face, diagonal, gradient, precondition, steps)
         if done or not fits:
             return direction
+    # A fresh array goes in: the solve changes it in place.
     exact = _bordered(hessian.factorise(face.free, diagonal), terms, face, curved=True)
     return exact(np.where(face.free, -gradient, 0.0))
 
@@ -120,6 +124,7 @@ def _bordered(solve: Solve, terms: Terms, face: Face, curved: bool) -> Callable[
         terms.B(E)[-1] = face.facet.slope
     solved = solve(sides).reshape(len(sides), -1)
     border = sides.reshape(len(sides), -1)
+    # The Schur complement. The -1 makes a border stand for -V'V (Woodbury); without it, it is a condition.
     inner = border @ solved.T
     inner[np.arange(n_groups), np.arange(n_groups)] -= 1
     inverse = _inverse(inner)
@@ -136,6 +141,7 @@ def _bordered(solve: Solve, terms: Terms, face: Face, curved: bool) -> Callable[
 def _inverse(S: np.ndarray) -> np.ndarray:
     """Inverse of a symmetric matrix, or the pseudoinverse where there is none."""
     unit = np.sqrt(np.abs(np.diag(S)))
+    # 0 belongs to a condition on entries without curvature, such as those of inputs that are all zero.
     unit[unit == 0] = 1.0
     try:
         inverse = np.linalg.inv(S / unit / unit[:, None])
@@ -146,6 +152,7 @@ def _inverse(S: np.ndarray) -> np.ndarray:
 
 def row_layout(free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The free columns of each row, (n, size), rows with fewer of them padded, and which of these are free."""
+    # Rows padded to one size are inverted in one call, not in a loop over rows.
     size = int(free.sum(axis=1).max())
     columns = np.argsort(~free, axis=1, kind="stable")[:, :size]
     return columns, free[np.arange(len(free))[:, None], columns]
@@ -159,9 +166,11 @@ def solve_by_rows(blocks: np.ndarray, columns: np.ndarray, used: np.ndarray, dia
     rows, i = np.arange(len(blocks))[:, None], np.arange(blocks.shape[1])
     blocks[:, i, i] += diagonal[rows, columns]
     on_diagonal = blocks[:, i, i]
+    # Scale 0 keeps padding, and what has no curvature, where it is.
     scale = np.where(used & (on_diagonal > 0), 1 / np.sqrt(np.where(on_diagonal > 0, on_diagonal, 1.0)), 0.0)
     blocks *= scale[:, :, None] * scale[:, None, :]
     blocks[:, i, i] = 1.0 + LIFT
+    # Inverses, as NumPy has no triangular solve for stacks, and every step of conjugate gradients uses them.
     inverses = np.linalg.inv(blocks) * (scale[:, :, None] * scale[:, None, :])
 
     def solve(sides: np.ndarray) -> np.ndarray:
@@ -176,6 +185,7 @@ def _row_model_solve(hessian: Hessian, free: np.ndarray, diagonal: np.ndarray) -
     """Solves with row_weights_i * Gram + diagonal in each row."""
     columns, used = row_layout(free)
     some = np.flatnonzero(free.any(axis=0))
+    # Padding may point beyond the last column in use: any will do, for its scale is 0.
     place = np.minimum(np.searchsorted(some, columns), len(some) - 1)
     blocks = hessian.gram_matrix(some)[place[:, :, None], place[:, None, :]]
     blocks *= _floored(hessian.row_weights)[:, None, None]
@@ -190,6 +200,7 @@ def _diagonal_solve(hessian: Hessian, free: np.ndarray, diagonal: np.ndarray) ->
 
 
 def _floored(weights: np.ndarray) -> np.ndarray:
+    # A hidden feature that is zero for all samples has weight 0, and its block would be singular.
     return np.maximum(weights, FLOOR * weights.max())
 
 
@@ -220,6 +231,7 @@ def _conjugate_gradients(
     search, size = Z, float(np.vdot(residual, Z))
     first = size
     for _ in range(steps):
+        # Both are squares of the preconditioned gradient's length.
         if size <= ACCURACY**2 * first:
             return solution, True
         image = product(search)
@@ -231,4 +243,5 @@ def _conjugate_gradients(
         Z = precondition(residual)
         last, size = size, float(np.vdot(residual, Z))
         search = Z + (size / last) * search
+    # Not accurate, but every step lowered the model: it is a direction of descent all the same.
     return solution, False

@@ -74,6 +74,7 @@ class OutputBlock(Block):
         H = W_unit @ W_unit.T + np.diag(ridge)
         try:
             factor = np.linalg.cholesky(H)
+            # A pivot squared is a difference of numbers near 1: of 1e-10 no more than six digits are right.
             if np.diag(factor).min() < 1e-5:
                 raise np.linalg.LinAlgError
         except np.linalg.LinAlgError:
@@ -101,8 +102,10 @@ class OutputBlock(Block):
             CD = CD - inverse(residual @ W.T + problem.ridge * CD)
             it = it.replace(C=CD[:, :n])
             if not problem.stacked:
+                # Without pass-through an iterate may still bring a D of another problem.
                 it = it.replace(D=CD[:, n:] if problem.pass_through else np.zeros_like(it.D))
             if problem.fit_intercept:
+                # The intercept last: it is the mean of what C and D leave.
                 it = it.replace(d=it.d + statistics.mean(problem.Y - problem.prediction(it), problem.shares))
             if met(it):
                 return it, True, {}

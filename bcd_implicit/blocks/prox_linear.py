@@ -40,12 +40,14 @@ class _LinearisedFit:
     def __init__(self, linearisation: Linearisation, base: np.ndarray, mu: float) -> None:
         self.linearisation, self.base, self.mu = linearisation, base, mu
         self.row_weights = linearisation.row_curvature.copy()
+        # The proximal term is on A, B and b only: the rows of D and d have none.
         self.row_weights[: len(linearisation.A)] += mu
         self.curvature = linearisation.curvature + mu * self.squares()
 
     def value_and_gradient(self, T: np.ndarray) -> tuple[float, np.ndarray]:
         dT = T - self.base
         image = self.product(dT)
+        # Without the constant, beside which small decreases would lose their digits.
         return float(np.vdot(dT, 0.5 * image - self.linearisation.k)), image - self.linearisation.k
 
     def hessian(self, T: np.ndarray) -> _LinearisedFit:
@@ -75,9 +77,11 @@ class _LinearisedFit:
 
     def factorise(self, free: np.ndarray, diagonal: np.ndarray) -> Solve:
         columns = np.flatnonzero(free.any(axis=0))
+        # K is laid out column by column of dT: hence the transpose.
         used = np.flatnonzero(free[:, columns].T)
         K = self.linearisation.gram(columns, self.mu).reshape(len(columns) * len(free), -1)[np.ix_(used, used)]
         K[np.diag_indices_from(K)] += diagonal[:, columns].T.ravel()[used]
+        # Units play no part, and an input that is zero may have no curvature at all.
         unit = np.sqrt(np.where(np.diag(K) > 0, np.diag(K), 1.0))
         K /= unit * unit[:, None]
         K[np.diag_indices_from(K)] += LIFT
@@ -120,6 +124,7 @@ class ProxLinearBlock(MatricesBlock):
     def pose(self, v):
         problem, it, n = self.problem, self.it, self.problem.n_hidden
         dAB = cp.hstack([v["A"] - it.A, v["B"] - it.B])
+        # K is for centred regressors, whose intercept moves with A and B.
         db = cp.reshape(v["b"] - it.b + dAB @ self.means, (n, 1), order="F")
         dT = cp.hstack([dAB, db]) if problem.fit_intercept else dAB
         regularization, constraints = self.pose_regularization(v)

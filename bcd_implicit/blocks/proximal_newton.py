@@ -31,10 +31,12 @@ MAX_ITERATIONS = 1000
 FIRST_STEPS = 3
 # No further progress: so many iterations have gained less than this of the objective.
 PATIENCE, PROGRESS = 50, 1e-9
+# The share of the promised decrease that a step has to bring: the usual small one.
 ARMIJO = 1e-4
 HALVINGS, SHRINKINGS, POLISHINGS = 12, 5, 10
 # The least damping of Newton's model, relative to the curvature bound; with less there is none. And the most: no step.
 LEAST_DAMPING, MOST_DAMPING = 1e-6, 1e12
+# In place of a zero divisor: no curvature, or no promise so far.
 TINY = 1e-100
 
 
@@ -95,12 +97,14 @@ def minimise(
         decrease = middle.objective - here.objective
         if decrease < 0.1 * promise:
             damping = min(max((10 if step > 0.1 else 100) * damping, LEAST_DAMPING), MOST_DAMPING)
+        # Where the model is exact a whole step brings half of gradient times step: 0.4 is near that.
         elif decrease > 0.4 * promise:
             damping = 0.1 * damping if damping > LEAST_DAMPING else 0.0
         # Convergence is quadratic at the end: the next promise is to this one at most as this one to the last.
         next_promise = promise * min(1.0, promise / max(last_promise, TINY)) if step == 1.0 else promise
         last_promise = promise
         objectives.append(here.objective)
+        # Two ways to stand still: nothing at all in one iteration, or next to nothing in many.
         slow = len(objectives) > PATIENCE and objectives[-PATIENCE - 1] - begin <= PROGRESS * abs(begin)
         stuck = slow or begin - here.objective <= 1e-15 * abs(begin)
         if next_promise <= aim or stuck:
@@ -139,6 +143,7 @@ def _proximal_step(smooth: Smooth, terms: Terms, start: _Point, stretch: float) 
         trial = _at(smooth, terms, terms.prox(start.T - gradient / metric, 1 / metric))
         change = trial.T - start.T
         bound = np.vdot(start.gradient, change) + 0.5 * stretch * np.vdot(smooth.curvature * change, change)
+        # The slack is rounding: near the optimum the bound cannot be seen to hold.
         if trial.value - start.value <= bound + 1e-14 * abs(start.value) or stretch > trial.T.size:
             return trial, max(0.7 * stretch, 0.1)
         stretch *= 2
@@ -160,6 +165,7 @@ def _newton_step(smooth: Smooth, terms: Terms, start: _Point, damping: float) ->
         trial = _at(smooth, terms, terms.move(point.T, way, smaller))
         if trial.objective <= start.objective - ARMIJO * promise:
             return trial, 1.0, promise
+        # No entry became zero: the face is not to blame, the length is.
         if np.array_equal(trial.T != 0, smaller.free):
             break
         point = trial

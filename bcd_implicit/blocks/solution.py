@@ -67,5 +67,6 @@ class BlockSolution:
         """Whether the certificate holds to the tolerance, or none is known and the solver reports an optimum."""
         if self.certificate.known:
             return self.certificate.holds(tol)
+        # It is infinite under a user's constraint: then only the solver's word and the violation count.
         residual = self.certificate.kkt_residual
         return self.status == "optimal" and self.feasible and (residual <= FAIR_RESIDUAL or residual == float("inf"))

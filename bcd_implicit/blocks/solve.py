@@ -117,6 +117,7 @@ def solve_block(
     """
     solver = check_solver(solver)
     tol = check_number("tol", tol, 0, 1, boundaries="neither", remedy="Choose a small positive number such as 1e-6")
+    # A second thread on matrices this small gains little, and on a busy machine costs many times the whole.
     with one_blas_thread():
         return solve_prepared(make_block(problem, it, block, **block_options), solver, tol, solver_options)
 
@@ -178,6 +179,7 @@ def solve_prepared(
         f"(asked for {tol:.0e}), KKT residual {certificate.kkt_residual:.1e}, violation "
         f"{certificate.violation:.1e}{whose}. Try another solver, a looser tol, or scale the data.",
         ConvergenceWarning,
+        # The caller of solve_block.
         stacklevel=3,
     )
     return best
@@ -197,6 +199,7 @@ def _solve_natively(block: Block, tol: float) -> BlockSolution:
         return certificate.holds(tol) and certificate.gap <= tol * abs(block.objective(it))
 
     it, optimal, dual_values = block.solve_native(tol, met)
+    # Mostly the last one asked for is that of the point returned: no need to pay for it twice.
     certificate = seen[0][1] if seen and seen[0][0] is it else block.certificate(it)
     return BlockSolution(
         block=block.name,

@@ -86,9 +86,12 @@ def picard(
     """
     v = np.ones(len(A)) if weights is None else weights
     factor = float(np.max(np.abs(A) @ v / v))
+    # Not ``factor >= 1``: NaN, from numbers that overflow, is refused too.
     if not factor < 1:
         raise NotWellPosedError(f"A: contraction factor {factor:.6g} is not below 1, so Picard need not converge.")
+    # From zero the first step needs no product with A.
     X = activation(drive) if X is None else X
+    # Changes are measured in units v: in the states' own the bound is up to max v times as large.
     gain = factor / (1 - factor) * float(v.max())
     # Rounding alone moves the states by this much: a difference that shrinks by less than its last digit stays.
     rounding = min(2 * np.finfo(float).eps * (4 + 1 / (1 - factor)), 1e-10)
@@ -97,6 +100,7 @@ def picard(
         change = np.abs(new - X)
         bound = gain * np.max(change / v_column, axis=0)
         X, size = new, float(np.abs(new).max())
+        # Not <: states that are all zero must pass.
         if bound.max() <= tol * size:
             return FixedPoint(X, n_iter, bound)
         if change.max() <= rounding * size:

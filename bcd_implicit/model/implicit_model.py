@@ -97,6 +97,7 @@ class ImplicitModel:
 
         This is the weaker test (arXiv 1908.06315, theorem 2.2); ||A||_inf < 1 implies it.
         """
+        # The norm first: it is cheap and mostly decides.
         return self.norm_inf() < 1 or self.spectral_radius() < 1
 
     def contraction(self) -> float:
@@ -184,14 +185,17 @@ class ImplicitModel:
         drive, v = self._drive(U), well_posedness.weights(self.A)[:, None]
         factor = self.contraction()
         gain = float(v.max()) / (1 - factor)
+        # To rounding: errors are measured against it.
         equilibrium = self.states(U, tol=0.0).X.T
         X, rows, first = np.zeros_like(drive), [], 0.0
         for step, new in enumerate(islice(picard_iterates(self.A, drive, self.activation, X), n_steps), start=1):
             moved, change = float(np.abs(new - X).max()), float(np.max(np.abs(new - X) / v))
+            # Zero only if the start is the equilibrium, and then both bounds are 0.
             first, X = first or change, new
             error = float(np.abs(X - equilibrium).max())
             bounds = {"bound": factor * gain * change, "a_priori": factor**step * gain * first}
             rows.append({"step": step, "error": error} | bounds)
+            # From here on the error of the reference is as large as that of the step.
             if bounds["bound"] == 0 or moved <= 100 * np.finfo(float).eps * np.abs(X).max():
                 break
         return pd.DataFrame(rows)
@@ -202,6 +206,7 @@ class ImplicitModel:
 
     def _inputs(self, U: ArrayLike) -> np.ndarray:
         """The inputs as an array (m, p); a data frame's columns are matched by name where the model has names."""
+        # A model without names of its own takes columns in their order, whatever a frame calls them.
         unnamed = self.input_names == check_names("input_names", None, self.B.shape[1], "u")
         if isinstance(U, pd.DataFrame) and not unnamed:
             U = pick_columns("U", U, self.input_names)
@@ -245,6 +250,7 @@ class ImplicitModel:
         inputs = self._inputs(U)
         X = self.states(inputs).X.T
         slopes = self.activation.derivative(self.A @ X + self._drive(inputs)).T[:, :, None]
+        # Regular: |S A| <= |A| entry by entry, and the spectral radius of |A| is below 1.
         return self.C @ np.linalg.solve(np.eye(self.n_hidden) - slopes * self.A, slopes * self.B) + self.D
 
     def unstandardized(
@@ -253,6 +259,7 @@ class ImplicitModel:
         """Model for raw inputs and outputs, from one trained on (u - mean) / scale. A does not change."""
         B, D = self.B / input_scale, self.D / input_scale
         C, D = self.C * target_scale[:, None], D * target_scale[:, None]
+        # D is in raw units by now, and so is the B that b takes off.
         d = self.d * target_scale + target_mean - D @ input_mean
         return self._copy(B=B, b=self.b - B @ input_mean, C=C, D=D, d=d)
 

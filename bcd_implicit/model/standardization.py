@@ -30,6 +30,7 @@ class Standardization:
         cls, U: np.ndarray, Y: np.ndarray, sample_weight: np.ndarray | None = None, with_mean: bool = True
     ) -> Standardization:
         """Measure means and standard deviations of U (m, p) and Y (m, q); means of zero unless ``with_mean``."""
+        # Spreads are around the mean even where means stay in. The scale is 1 where only rounding varies.
         inputs = StandardScaler().fit(U, sample_weight=sample_weight)
         targets = StandardScaler().fit(Y, sample_weight=sample_weight)
         means = (inputs.mean_, targets.mean_) if with_mean else (np.zeros(U.shape[1]), np.zeros(Y.shape[1]))
@@ -47,5 +48,6 @@ class Standardization:
 def _centred(table: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """The table less its columns' means; exact zeros where only rounding is left."""
     centred = table - mean
+    # A column of 0.1s misses its mean in the last digit: that is to be an exact zero, not a tiny input.
     centred[:, np.abs(centred).max(axis=0, initial=0.0) <= 1e-12 * np.abs(mean)] = 0.0
     return centred

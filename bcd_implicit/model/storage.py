@@ -54,6 +54,7 @@ def read_model(path: str | os.PathLike[str]) -> dict[str, Any]:
     advice = "Give an .npz file written by ImplicitModel.save"
     try:
         with open(path, "rb") as file:
+            # np.load would take a lone array too, and of any other file say that pickles are forbidden.
             if file.read(4) != _ZIP_START:
                 raise InvalidInputError(str(path), "is not a model file", advice)
             file.seek(0)
@@ -61,7 +62,9 @@ def read_model(path: str | os.PathLike[str]) -> dict[str, Any]:
                 stored = dict(archive)
     except FileNotFoundError:
         raise InvalidInputError(str(path), "no such file", "Check the path") from None
+    # What zipfile, zlib and NumPy say of damaged archives; NotImplementedError is for unknown compressions.
     except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        # The one raised above is a ValueError as well.
         if isinstance(error, InvalidInputError):
             raise
         raise InvalidInputError(str(path), f"is damaged or not a model file ({error})", advice) from None
@@ -72,6 +75,7 @@ def read_model(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise InvalidInputError(
             str(path), f"has format {str(stored['format'])!r}, {_FORMAT!r} needed", "Use the version that wrote it"
         )
+    # The other activations have no parameters.
     name = str(stored["activation"])
     return {
         **{letter: stored[letter] for letter in LETTERS},

@@ -19,6 +19,7 @@ def norm_inf(A: np.ndarray) -> float:
 
 def spectral_radius(A: np.ndarray) -> float:
     """The Perron-Frobenius root of ``|A|``, for A (n, n)."""
+    # The root is real and not negative, but others may be as large in absolute value, or rounding make it complex.
     return float(np.abs(np.linalg.eigvals(np.abs(A))).max())
 
 
@@ -45,6 +46,7 @@ def weights(A: np.ndarray) -> np.ndarray:
     NotWellPosedError
         The spectral radius of ``|A|`` is 1 or more.
     """
+    # Trained models always pass: no eigenvalues, and error bounds in the states' own units.
     if norm_inf(A) < 1:
         return np.ones(len(A))
     radius = spectral_radius(A)
@@ -54,4 +56,5 @@ def weights(A: np.ndarray) -> np.ndarray:
             "not below 1, so an equilibrium need not exist. Scale A down, or train with norm_bound < 1."
         )
     s = (1 + radius) / 2
+    # The inverse is a series of matrices without negative entries that begins with I, so v >= 1: it can be divided by.
     return np.linalg.solve(np.eye(len(A)) - np.abs(A) / s, np.ones(len(A)))

@@ -9,8 +9,10 @@ import numpy as np
 from bcd_implicit.support.display import facts_table, names_of
 
 
+# Any: the module of TrainingProblem imports this one.
 def in_one_line(problem: Any) -> str:
     """The sizes and settings of a TrainingProblem, for its ``repr``."""
+    # Equal weights over their sum are equal to the last digit.
     weighted = "" if np.ptp(problem.shares) == 0 else " (weighted)"
     groups = _groups_in_words(problem)
     return (

@@ -79,6 +79,7 @@ def check_iterate(
             )
         if not np.isfinite(part).all():
             raise InvalidInputError(f"{name}.{letter}", "contains NaN or infinity", "Start from problem.initial()")
+    # Beyond the range (F) is infinite, and no step from there could be compared.
     low, high = activation.domain
     if it.X.min() < low or it.X.max() > high:
         raise InvalidInputError(
@@ -91,6 +92,7 @@ def check_iterate(
 
 def in_spreads(it: Iterate, U: np.ndarray, Y: np.ndarray, shares: np.ndarray) -> dict[str, np.ndarray]:
     """The matrices by letter for inputs and outputs measured in their standard deviations (1 for constant ones)."""
+    # Constant columns have no spread to be measured in.
     u, y = (np.sqrt(np.where(v > 0, v, 1.0)) for v in (statistics.variance(U, shares), statistics.variance(Y, shares)))
     y_column = y[:, None]
     return {"A": it.A, "B": it.B * u, "b": it.b, "C": it.C / y_column, "D": it.D * u / y_column, "d": it.d / y}

@@ -14,8 +14,10 @@ from bcd_implicit.terms.penalties import GROUP_FORMS
 
 # Least and largest number, which of these ends belong to the range, and what to do about others.
 RANGES = {
+    # 0 is a model without feedback; 1 would leave no contraction.
     "norm_bound": (0, 1, "left", "Choose it in [0, 1): below 1 is well-posed"),
     **dict.fromkeys(("kappa", "ridge", "ridge_hidden"), (0, None, "both", "Choose 0 or more")),
+    # 0 would leave the hidden block without data, and the state block divides by it.
     "fenchel_weight": (0, None, "neither", "Choose a positive weight"),
 }
 FLAGS = ("fit_intercept", "pass_through")
@@ -62,5 +64,6 @@ def check_replaceable(names: Iterable[str]) -> None:
         As said.
     """
     if unknown := set(names) - set(SETTINGS):
+        # The least of the names, not the first of a set: the message is the same in every run.
         known = ", ".join(sorted(SETTINGS))
         raise InvalidInputError(min(unknown), "cannot be replaced", f"Use one of {known}, or build a new problem")

@@ -17,6 +17,7 @@ def mean(values: np.ndarray, shares: np.ndarray) -> np.ndarray:
 def variance(values: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Weighted variance; 0 where only rounding tells the samples apart."""
     found = (values - mean(values, shares)[..., None]) ** 2 @ shares
+    # Not > 0: values that should be equal may differ in the last digit, which units would blow up.
     return np.where(found > (1e-12 * np.abs(values).max(axis=-1)) ** 2, found, 0.0)
 
 
@@ -31,4 +32,5 @@ def standard_error(values: np.ndarray, shares: np.ndarray) -> np.ndarray:
     The root of m/(m - 1) sum_k omega_k^2 (v_k - mean)^2, where m is the effective number of samples.
     """
     misses = np.sum((shares * (values - mean(values, shares)[..., None])) ** 2, axis=-1)
+    # One sample that has all the weight makes this 0 / 0.
     return np.sqrt(misses / max(1 - 1 / effective_samples(shares), np.finfo(float).eps))

@@ -146,6 +146,7 @@ class TrainingProblem:
         self.U, self.Y = check_arrays(U, Y)
         weights = check_sample_weight(sample_weight, self.n_samples)
         if not weights.all():
+            # Left out for good, so that an input which varies in such samples alone counts as constant everywhere.
             self.U, self.Y, weights = (array.compress(weights, axis=-1) for array in (self.U, self.Y, weights))
         self.shares = weights / weights.sum()
         self.n_hidden = n_hidden
@@ -169,12 +170,15 @@ class TrainingProblem:
 
     def _check(self) -> None:
         vars(self).update(check_settings(vars(self)))
+        # Built here and not in __init__: replace() comes through here too.
         self.row_ball = RowBall(self.norm_bound)
         if self.stacked and not self.pass_through:
             raise InvalidInputError("group_over", '"BD" groups columns of D, but pass_through is False', 'Choose "B"')
         parsed = Groups.parse(self.groups, self.group_weights, self.input_names)
+        # A label for each input, however they were given: subset() can then take some of them.
         self.groups, self.group_weights = [parsed.names[g] for g in parsed.labels], parsed.weights
         self.group_lasso = GROUP_FORMS[self.group_form](self.kappa, parsed, GROUP_NORMS[self.group_norm])
+        # Last: a user's function is tried on variables of the checked shapes.
         self.constraints = check_constraints(self.constraints, self.shapes, self.block_letters)
 
     @property
@@ -229,6 +233,7 @@ class TrainingProblem:
             other.U = other.U[inputs]
             other.constraints = {name: OnInputs(f, inputs) for name, f in self.constraints.items()}
             other.input_names = [name for name, kept in zip(self.input_names, inputs, strict=True) if kept]
+            # A group that loses members keeps its weight: the square root of its size is only a default.
             weights = dict(zip(self.group_lasso.groups.names, self.group_weights, strict=True))
             other.groups = [group for group, kept in zip(self.groups, inputs, strict=True) if kept]
             other.group_weights = {group: weights[group] for group in other.groups}
@@ -294,6 +299,7 @@ class TrainingProblem:
 
     def fenchel_term(self, it: Iterate) -> float:
         """(fenchel_weight/m) sum F_phi(X, AX + BU + b); infinite where X leaves the range of phi."""
+        # By the divergence, not by its three terms: near an equilibrium they would cancel.
         divergence = np.sum(self.activation.divergence(it.X, self.preactivation(it)), axis=0)
         return self.fenchel_weight * float(divergence @ self.shares)
 
@@ -337,6 +343,7 @@ class TrainingProblem:
 
     def equilibrium(self, it: Iterate, tol: float = STATE_TOL) -> FixedPoint:
         """Picard from the iterate's X."""
+        # Between two steps of a loop the states move little: its own X is the best start.
         return picard(it.A, it.B @ self.U + it.b[:, None], self.activation, it.X, tol=tol)
 
     def at_equilibrium(self, it: Iterate) -> Iterate:
@@ -357,8 +364,11 @@ class TrainingProblem:
         scale = np.sqrt(statistics.variance(self.U, self.shares))
         scale[scale == 0] = np.inf  # constant inputs carry nothing
         it = Iterate.zeros(self.shapes)
+        # B = 0 would be stationary: equal states, so C = 0, so no gradient for B. By these factors preactivations have
+        # a variance of about 1, for any number of inputs.
         it = it.replace(B=rng.standard_normal(it.B.shape) / np.sqrt(self.n_inputs) / scale)
         B = self.group_lasso.repair(self.grouped(it))[: self.n_hidden]
+        # Kinks through the centre: else an offset leaves features that are zero, or linear, on all samples.
         b = -B @ statistics.mean(self.U, self.shares) if self.fit_intercept else it.b
         return self.at_equilibrium(it.replace(B=B, b=b))
 

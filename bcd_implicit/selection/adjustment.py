@@ -30,6 +30,7 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
     """
     path, s = evidence.path, evidence.settings
     problem, groups = path.problem, path.problem.group_lasso.groups
+    # Bonferroni: the level is for all inputs together.
     level /= problem.n_inputs
 
     always = groups.weights == 0
@@ -37,6 +38,7 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
     def fit(support: np.ndarray, start: Iterate) -> BcdResult | None:
         return run_refit(problem, evidence.refit_on(support), start, s.random_state, s.finer)
 
+    # A rule such as "stability" may name a support that is nowhere on the path.
     it = path.results[path.nearest(support)].iterate
     result = fit(support, it)
     for step in range(MOST_STEPS):
@@ -44,11 +46,14 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
         it = it if result is None else extend(result.iterate, support)
         p_values = entry_p_values(problem, result, support)
         best = int(p_values.argmin())
+        # Found through one member, a group enters whole.
         larger = support | (groups.labels == groups.labels[best])
+        # Entering is five times harder than staying, so that an input at the limit does not go in and out in turn.
         if p_values[best] < level / 5 and larger.sum() <= s.max_features:
             support, result = larger, fit(larger, it)
             continue
         present = np.flatnonzero((groups.sums(support.astype(float)) > 0) & ~always)
+        # Times their spread, so that the units of the inputs play no part.
         strength = np.sqrt(
             groups.sums(np.einsum("ij,ij->j", it.B, it.B) * statistics.variance(problem.U, problem.shares))
         )
@@ -80,6 +85,7 @@ def grow(evidence: Evidence, support: np.ndarray) -> tuple[Refit, Iterate | None
     """
     problem, s = evidence.path.problem, evidence.settings
     best, start = evidence.refit_on(support), None
+    # An empty support leaves the mean, which no hidden feature improves.
     if not support.any() or problem.constraints:
         return best, start
     fold = folds(problem, s.n_folds, s.random_state)[0]
@@ -87,6 +93,7 @@ def grow(evidence: Evidence, support: np.ndarray) -> tuple[Refit, Iterate | None
     (errors,), it = fold.run([best], s.random_state, s.finer)
     for step in range(MOST_DOUBLINGS):
         n = 2 * best.n_hidden
+        # Four samples for each feature at least; and an error below the gain asked for cannot fall by it.
         if n > problem.n_samples // 4 or statistics.mean(errors, test.shares) <= LEAST_GAIN:
             break
         s.on_progress(0.6 + 0.3 * step / MOST_DOUBLINGS, f"{n} hidden features")

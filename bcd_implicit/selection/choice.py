@@ -53,6 +53,7 @@ class Selection:
     def model(self) -> ImplicitModel:
         """The refitted model. It takes all p inputs; the columns of B and D outside the support are zero."""
         it = self.result.iterate
+        # The refit on no input has all of them already, with zeros.
         if it.B.shape[1] < len(self.support):
             it = extend(it, self.support)
         return self.result.problem.model(it, self.input_names)
@@ -61,6 +62,7 @@ class Selection:
     def changed_by_tests(self) -> dict[str, list[str]]:
         """Names of the inputs that the score tests let in ("entered") and sent away ("left") after the rule."""
         rows = self.table.loc[self.table["chosen"], "inputs"]
+        # A support that is no candidate, as after n_features or "stability", has no row.
         before = list(rows.iloc[0]) if len(rows) else self.names
         return {
             "entered": [name for name in self.names if name not in before],

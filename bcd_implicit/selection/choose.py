@@ -51,6 +51,7 @@ def choose(
     )
     if ridges is None:
         own = path.problem.ridge_hidden
+        # Multiples of 0 are one ridge, which needs no cross-validation.
         ridges = [factor * own for factor in RIDGE_FACTORS] if own > 0 else [0.0]
     if np.ndim(ridges) != 1 or len(ridges) == 0:
         raise InvalidInputError("ridges", f"must be a list of numbers, got {ridges!r}", "Pass [ridge] for one")
@@ -68,18 +69,22 @@ def choose(
         else:
             choice = RULES[rule](evidence)
         support = choice.support
+        # Score tests would change a number of inputs that was asked for.
         if level is not None and n_features is None:
             support = polish(evidence, support, level)
         final, grown = grow(evidence, support) if grow_hidden else (evidence.refit_on(support), None)
 
         tell(0.9, "refitting on the chosen inputs")
+        # Score tests may have left the path's supports.
         index = path.nearest(support)
         finest = options | {"max_cycles": 6 * max_cycles, "tol": tol / 20}
         start = path.results[index].iterate if grown is None else grown
+        # None for an empty support: the targets' means are its model.
         result = run_refit(path.problem, final, start, random_state, finest) or mean_model(path.results[index])
         tell(1.0, "chosen")
     names = np.array(path.problem.input_names, dtype=object)
     table = pd.DataFrame(
+        # The empty support may be a candidate one place beyond the path's end.
         {"kappa": np.append(path.kappas, path.beyond)[evidence.candidates], "n_selected": evidence.sizes}
         | choice.columns
         | {

@@ -55,9 +55,12 @@ class Evidence:
         supports = np.vstack([path.supports, np.zeros((1, path.problem.n_inputs), dtype=bool)])
         groups = path.problem.group_lasso.groups
         supports |= groups.spread(groups.weights == 0)  # what is not penalised always stays
+        # The first place: of kappas with one support the one that shrinks it least.
         first = np.unique(supports, axis=0, return_index=True)[1]
         sizes = supports[first].sum(axis=1)
+        # The smallest support stays even if unpenalised inputs alone are too many.
         first = first[(sizes <= settings.max_features) | (sizes == sizes.min())]
+        # From the largest down: in cross-validation each refit starts from the one before, which knows its inputs.
         self.candidates = first[np.lexsort((first, -supports[first].sum(axis=1)))]
         self.supports = supports[self.candidates]
         if len(self.supports) == 1 and path.supports.any():
@@ -78,6 +81,7 @@ class Evidence:
         if len(ridges) == 1:
             return ridges[0]
         stays = self.path.plateau()
+        # A plateau may be missing, or too large to be fitted.
         support = stays if 0 < stays.sum() <= self.settings.max_features else self.supports[0]
         chain = [self.refit_on(support, ridge_hidden=ridge) for ridge in ridges]
         # Coarse fits would favour the last of the chain, which start from the others.
@@ -95,6 +99,7 @@ class Evidence:
     @cached_property
     def refits(self) -> list[BcdResult | None]:
         """Each candidate's refit on all samples, from the path's own iterate; none for the empty support."""
+        # The empty support may lie beyond the path's end.
         starts = [self.path.results[min(c, len(self.path.results) - 1)].iterate for c in self.candidates]
         s = self.settings
         jobs = [

@@ -183,6 +183,7 @@ class PathResult(PathRecord):
         if n_subsamples:
             frequencies = self.frequencies(n_subsamples, random_state, n_jobs=n_jobs, progress=progress)
             sizes = self.supports.sum(axis=1)
+            # Near the ends most inputs are in, or hardly any: frequencies there tell little apart.
             place = int(np.abs(sizes - sizes.max() / 2).argmin())
             if kappa is not None:
                 place = int(np.abs(self.kappas - kappa).argmin())
@@ -224,6 +225,7 @@ class PathResult(PathRecord):
         first = self.results[0]
         lasso = first.problem.group_lasso
         norms = lasso.norm.of(first.problem.grouped(first.iterate), lasso.groups)
+        # Where B = 0 already all groups stay as they weigh.
         largest = norms.max() or 1.0
         weights = lasso.groups.weights * largest / np.maximum(norms, LEAST_NORM * largest)
         problem = self.problem.replace(group_weights=weights)
@@ -280,6 +282,7 @@ def kappa_path(
     else:
         if np.ndim(kappas) != 1:
             raise InvalidInputError("kappas", f"must be a list of numbers, got {kappas!r}", "Pass [kappa] for one")
+        # Each start has to know more inputs than the problem it is for keeps: radii fall.
         grid = np.array(sorted((check_number("kappas", k, 0) for k in kappas), reverse=constraint_form))
         if len(grid) == 0:
             raise InvalidInputError("kappas", "is empty", "Give at least one value")
@@ -288,5 +291,6 @@ def kappa_path(
         if kappas is None:
             tell(0.0, "looking for the scale of kappa")
             grid = automatic_grid(problem, n_kappas, random_state, options)
+        # Not before: the two cycles that find the scale have limits of their own.
         options |= {"max_cycles": max_cycles, "tol": tol}
         return PathResult(problem, walk(problem, grid, it, options, tell), options)

@@ -54,12 +54,14 @@ class PathRecord:
 
         Where it is in to the end ``inf``, or 0 in constraint form, in which the radius falls.
         """
+        # An input that is never in, at place -1, stays out from the first kappa on.
         return np.append(self.kappas, self.beyond)[self._last + 1]
 
     @property
     def _last(self) -> np.ndarray:
         """The last place on the path at which an input is in; -1 where it never is. Shape (p,)."""
         supports = self.supports
+        # argmax finds the first True: from behind that is the last.
         return np.where(supports.any(axis=0), len(supports) - 1 - supports[::-1].argmax(axis=0), -1)
 
     @property
@@ -70,7 +72,9 @@ class PathRecord:
     def order(self) -> tuple[np.ndarray, np.ndarray]:
         """The inputs, those that stay longest first, and their norms at the last kappa at which they are in."""
         last, norms = self._last, self.column_norms
+        # Place -1 would read the end of the path.
         last_norms = np.where(last >= 0, norms[last, np.arange(norms.shape[1])], 0.0)
+        # lexsort's last key counts first.
         return np.lexsort((-last_norms, -last)), last_norms
 
     @property
@@ -89,6 +93,7 @@ class PathRecord:
 
     def nearest(self, support: np.ndarray) -> int:
         """The place on the path with this support, or with the one that differs least from it."""
+        # Of several the first, at which kappa shrinks least.
         return int((self.supports != support).sum(axis=1).argmin())
 
     def longest(self, n_features: int) -> np.ndarray:
@@ -106,6 +111,7 @@ class PathRecord:
             members = groups.members[groups.labels[j]]
             if support[j]:
                 continue
+            # No smaller group instead: it left earlier than this one.
             if support.sum() + len(members) > n_features:
                 break
             support[members] = True
@@ -118,11 +124,13 @@ class PathRecord:
         """The support that stays over the longest stretch of log kappa; neither all inputs nor none. Shape (p,)."""
         supports = self.supports
         varying = statistics.variance(self.problem.U, self.problem.shares) > 0  # a constant input is never selected
+        # In logarithms, as the grid is geometric. A kappa of 0 has none.
         steps = np.abs(np.diff(np.log(np.maximum(self.kappas, 1e-300))))
         best, longest, start = np.zeros(self.problem.n_inputs, dtype=bool), -1.0, 0
         for end in range(1, len(supports) + 1):
             if end < len(supports) and (supports[end] == supports[start]).all():
                 continue
+            # From its first kappa to its last. A support at one kappa alone counts 0, which still beats none.
             length = float(steps[start : end - 1].sum())
             if 0 < supports[start].sum() < np.count_nonzero(varying) and length > longest:
                 best, longest = supports[start], length

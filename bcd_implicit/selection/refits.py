@@ -39,6 +39,7 @@ class Refit:
     def problem(self, problem: TrainingProblem) -> TrainingProblem:
         """The training problem of the refit: no groups, and D in the output block unless a user's constraint acts."""
         problem = problem.replace(
+            # Of the penalty: a radius of 0 would make B zero.
             group_form="penalty",
             kappa=0.0,
             groups=None,
@@ -78,11 +79,14 @@ def run_refit(
     if has_faded(smaller, it, fresh):
         it = fresh
     elif n != what.n_hidden:
+        # Zeros for the new features in A and C: the larger model starts where the smaller one ended.
         A, C = fresh.A.copy(), fresh.C.copy()
         A[:n, :n], C[:, :n] = it.A, it.C
         it = it.replace(A=A, B=np.vstack([it.B, fresh.B[n:]]), b=np.concatenate([it.b, fresh.b[n:]]), C=C)
+    # Of other samples, or fewer features: X can only be where Picard starts.
     if it.X.shape != fresh.X.shape:
         it = smaller.at_equilibrium(it.replace(X=fresh.X))
+    # Half, as the loss is half a square: this is the loss of the mean.
     variance = 0.5 * float(statistics.variance(smaller.Y, smaller.shares).sum())
     settled = _settled(options["tol"] * NEGLIGIBLE * variance)
     result = solve(smaller, start=it, random_state=random_state, callback=settled, **options)
@@ -118,6 +122,7 @@ def mean_model(result: BcdResult) -> BcdResult:
     it = Iterate.zeros(problem.shapes)
     if problem.fit_intercept:
         it = it.replace(d=statistics.mean(problem.Y, problem.shares))
+    # X as well has to be that of the new matrices.
     return replace(result, iterate=problem.at_equilibrium(it))
 
 
@@ -140,9 +145,11 @@ class Fold:
         """
         problem, test = self.problem, self.test
         variance = statistics.variance(problem.Y, problem.shares)
+        # An output that does not vary has no scale, and counts for nothing.
         scales = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0) / problem.n_outputs
         errors = np.zeros((len(chain), len(test)))
         training = problem.subset(self.train)
+        # Not from the path: its iterates have seen the samples to be judged on.
         it = training.replace(n_hidden=chain[0].n_hidden).initial(random_state) if start is None else start
         for i, what in enumerate(chain):
             result = run_refit(training, what, it, random_state, options)
@@ -150,6 +157,7 @@ class Fold:
                 it = extend(result.iterate, what.support)
                 prediction = result.model.predict(problem.U[what.support][:, test].T).T
             else:
+                # Of the training samples; without an intercept the empty model predicts 0.
                 prediction = statistics.mean(training.Y, training.shares)[:, None] * problem.fit_intercept
             errors[i] = scales @ (prediction - problem.Y[:, test]) ** 2
         return errors, it
@@ -157,6 +165,7 @@ class Fold:
 
 def folds(problem: TrainingProblem, n_folds: int, random_state: int | None) -> list[Fold]:
     """The folds of a cross-validation, shuffled."""
+    # Shuffled: tables are often sorted. Samples are columns here, and rows to scikit-learn.
     parts = KFold(n_folds, shuffle=True, random_state=random_state).split(problem.U.T)
     return [Fold(problem, train, test) for train, test in parts]
 

@@ -40,6 +40,7 @@ def _by_errors(evidence: Evidence, limit: Callable[[np.ndarray, int], np.ndarray
     errors, problem = evidence.errors, evidence.path.problem
     mean = statistics.mean(errors, problem.shares)
     best = int(mean.argmin())
+    # Not <: under a limit of 0 the best itself has to remain.
     allowed = np.flatnonzero(mean - mean[best] <= limit(errors, best))
     chosen = int(allowed[np.lexsort((mean[allowed], evidence.sizes[allowed]))[0]])
     columns = {
@@ -85,7 +86,9 @@ def _by_criterion(evidence: Evidence, gamma: float) -> Choice:
             float(np.mean(statistics.mean(miss[varying] ** 2, problem.shares) / variance[varying])) if q else 0.0
         )
     degrees = problem.n_hidden * evidence.sizes
+    # By logarithms of the gamma function: binomial coefficients overflow.
     choices = gammaln(p + 1) - gammaln(evidence.sizes + 1) - gammaln(p - evidence.sizes + 1)
+    # An exact fit has the loss 0, and 0 no logarithm.
     floor = np.finfo(float).tiny
     criterion = m * q * np.log(np.maximum(losses, floor)) + degrees * math.log(max(m * q, 1)) + 2 * gamma * choices
     return Choice(evidence.supports[int(criterion.argmin())], {"criterion": criterion})
@@ -113,14 +116,17 @@ def gap(evidence: Evidence) -> Choice:
     """The inputs that leave after the largest ratio between the kappas at which two inputs leave in turn."""
     path = evidence.path
     known = len(path.kappas) > 1 and path.kappas[-2] > 0
+    # Inputs still in at the end leave one step of the geometric grid later; a kappa of 0 gives no such step.
     step = path.kappas[-1] ** 2 / path.kappas[-2] if known else path.kappas[-1]
     leaves = np.where(np.isin(path.leaves_at, path.kappas), path.leaves_at, step)
     leaves = np.maximum(leaves, 1e-300)
     distinct = np.unique(np.log(leaves))
+    # All leave at once: there is no gap.
     if len(distinct) < 2:
         return Choice(evidence.supports[0])
     widest = int(np.diff(distinct).argmax())
     later = np.log(leaves) > distinct[widest] + 1e-12
+    # Radii fall along the path: those that leave later leave at a smaller one.
     return Choice(later if path.kappas[-1] > path.kappas[0] else ~later)
 
 
@@ -133,7 +139,9 @@ def stability(evidence: Evidence) -> Choice:
     f, problem = evidence.frequencies, evidence.path.problem
     kept, varying = f > 0.5, statistics.variance(problem.U, problem.shares) > 0
     disagreement = np.mean(2 * f * (1 - f), axis=1)
+    # All or none is what halves agree on best of all, and says nothing.
     disagreement[kept[:, varying].all(axis=1) | ~kept.any(axis=1)] = np.inf
+    # The last value is of the empty support, which may lie beyond the path's end.
     columns = {"disagreement": np.append(disagreement, np.inf)[evidence.candidates]}
     if not np.isfinite(disagreement).any():
         return Choice(np.zeros(f.shape[1], dtype=bool), columns)

@@ -37,16 +37,20 @@ def frequencies(
     """
     n_subsamples = check_number("n_subsamples", n_subsamples, 2, integer=True, remedy="Give 2 or more")
     m = path.problem.n_samples
+    # Each half is a problem, which needs two samples.
     if m < 4:
         raise InvalidInputError("n_subsamples", f"{m} samples cannot be halved", "At least 4 are needed")
     rng = random_generator(random_state)
     halves: list[np.ndarray] = []
     while len(halves) < n_subsamples:
         order = rng.permutation(m)
+        # Equal halves: of an odd number one sample sits out.
         halves += [np.sort(order[: m // 2]), np.sort(order[m // 2 : 2 * (m // 2)])]
+    # Drawn before the work is spread, so that the number of jobs plays no part.
     seeds = rng.integers(2**31, size=n_subsamples)
     jobs = [
         (path.problem, half, path.kappas, int(seed), path.solve_options)
+        # Of an odd number the last half has no partner.
         for half, seed in zip(halves[:n_subsamples], seeds, strict=True)
     ]
     with show_progress(progress, "subsamples") as tell:

@@ -52,6 +52,7 @@ def walk(
         n_selected = int(at_kappa.selected(it).sum())
         share = (i + 1) / len(grid) if n_selected else 1.0
         tell(share, f"kappa {kappa:.3g}: {n_selected} of {problem.n_inputs} inputs")
+        # B = 0 is stationary for all that follow, which weigh it more or bound it closer.
         if n_selected == 0:
             break
     return tuple(results)
@@ -67,6 +68,7 @@ def reference_kappa(
     """
     it = _two_cycles(problem, method, random_state, options)
     block = METHODS[method].matrices_block(without_group_lasso(problem), it)
+    # At B = 0, not at the fit, which has brought the gradient near zero.
     gradient = block.gradient_of_groups(problem.with_grouped(it, np.zeros_like(problem.grouped(it))))
     return problem.group_lasso.steepest(gradient)
 
@@ -76,6 +78,7 @@ def _two_cycles(problem: TrainingProblem, method: str, random_state: int | None,
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return solve(
+            # Without: the problem's own kappa is to play no part.
             without_group_lasso(problem),
             max_cycles=2,
             tol=0.0,
@@ -92,6 +95,7 @@ def automatic_grid(
     ``options`` are those of :func:`bcd_implicit.solve` but for ``max_cycles`` and ``tol``.
     """
     if problem.group_form == "constraint":
+        # A radius is a size of B itself: that of a fit that nothing bounds.
         largest = problem.group_lasso.sum_of_norms(
             problem.grouped(_two_cycles(problem, options["method"], random_state, options))
         )
@@ -100,4 +104,5 @@ def automatic_grid(
     reference = reference_kappa(problem, random_state=random_state, **options) or 1.0
     # Small kappas keep most inputs: with many of them that takes long, and no rule considers such supports.
     start = 1 / 100 if problem.n_inputs <= problem.n_samples / 2 else 1 / 10
+    # Up to 3: where the last columns leave the reference says to within a small factor only.
     return reference * np.geomspace(start, 3, n_kappas)

@@ -91,6 +91,7 @@ class Activation:
 
 def _sum_squares(x: cp.Expression, weights: float | np.ndarray) -> cp.Expression:
     """Sum of weights * x^2, a weight a column."""
+    # The weights inside the square: one sum of squares for a conic solver, not a cone an entry.
     return cp.sum_squares(cp.multiply(np.broadcast_to(np.sqrt(weights), x.shape), x))
 
 
@@ -109,6 +110,7 @@ class Relu(Activation):
         return np.maximum(z, 0.0)
 
     def derivative(self, z):
+        # At the kink any slope in [0, 1] is a generalised derivative.
         return (np.asarray(z) > 0).astype(float)
 
     def g(self, x):
@@ -125,6 +127,7 @@ class Relu(Activation):
         return 0.5 * np.maximum(z, 0.0) ** 2
 
     def divergence(self, x, z):
+        # A square, or a product of factors that are not negative for x >= 0 >= z: nothing cancels.
         return _inside(x, *self.domain, np.where(z > 0, 0.5 * (x - z) ** 2, x * (0.5 * x - z)))
 
     def cvxpy_g_rest(self, x, weights=1.0):
@@ -141,6 +144,7 @@ class LeakyRelu(Activation):
     positively_homogeneous = True
 
     def __init__(self, slope: float = 0.1) -> None:
+        # g has 1/slope, so that 0 is relu, of another domain; above 1 phi is not 1-Lipschitz.
         if not 0 < slope <= 1:
             raise InvalidInputError("slope", f"must lie in (0, 1], got {slope}")
         self.slope = slope
@@ -160,6 +164,7 @@ class LeakyRelu(Activation):
         return np.where(x > 0, x, x / self.slope)
 
     def g_curvature(self, x):
+        # At 0 the larger side: the state block takes it for a bound on all of g''.
         return np.where(np.asarray(x) > 0, 1.0, 1 / self.slope)
 
     def g_conjugate(self, z):
@@ -168,9 +173,11 @@ class LeakyRelu(Activation):
 
     def divergence(self, x, z):
         same_side = np.where(z > 0, 0.5 * (x - z) ** 2, 0.5 / self.slope * (x - self.slope * z) ** 2)
+        # Near phi(z) x and z are on one side of 0: there the three terms are one square.
         return np.where((x > 0) == (z > 0), same_side, self.g(x) + self.g_conjugate(z) - x * z)  # all parts positive
 
     def cvxpy_g_rest(self, x, weights=1.0):
+        # g less x^2/2; convex, since the slope is at most 1.
         return 0.5 * (1 / self.slope - 1) * _sum_squares(cp.neg(x), weights), []
 
     def cvxpy_g_conjugate(self, z, weights=1.0):
@@ -191,6 +198,7 @@ class Clip(Activation):
 
     def g(self, x):
         x = np.asarray(x, dtype=float)
+        # The ends belong to the domain: saturated states lie exactly on them.
         return _inside(x, *self.domain, 0.5 * x**2)
 
     def g_derivative(self, x):

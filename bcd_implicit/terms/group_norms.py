@@ -100,6 +100,7 @@ class EuclideanNorm(GroupNorm):
 
     def shrink(self, B, groups, thresholds):
         norms = self.of(B, groups)
+        # A zero group stays zero, without 0/0.
         safe = np.where(norms > 0, norms, 1.0)
         return B * groups.spread(np.maximum(1.0 - thresholds / safe, 0.0))
 
@@ -136,6 +137,7 @@ class EuclideanNorm(GroupNorm):
         safe = np.where(present, norms, 1.0)
         units = B / groups.spread(safe)
         kept = groups.spread(present | (groups.weights == 0))
+        # A zero group is at the kink and has no curvature: its columns are not kept, or weigh nothing.
         bend = groups.spread(np.where(present, groups.weights / safe, 0.0))
         return Facet(kept, groups.spread(groups.weights) * units, units, bend, np.zeros((0, *B.shape)))
 
@@ -188,22 +190,26 @@ class MaxNorm(GroupNorm):
         tied = (np.abs(B) >= groups.spread(norms) * (1 - TIED)) & groups.spread(norms > 0)
         signs = np.where(tied, np.sign(B), 0.0)
         counts = groups.sums(tied.sum(axis=0).astype(float))
+        # Any shares of sum 1 have the same slope along the facet; equal ones need no choice.
         slope = signs * groups.spread(groups.weights / np.maximum(counts, 1.0))
         ties = []
         for members in groups.members:
             rows, columns = np.nonzero(tied[:, members])
+            # All equal to the first: one condition fewer than entries tied.
             for i in range(1, len(rows)):
                 tie = np.zeros(B.shape)
                 for k, sign in ((0, 1.0), (i, -1.0)):
                     place = rows[k], members[columns[k]]
                     tie[place] = sign * signs[place]
                 ties.append(tie)
+        # The norm is polyhedral: inside a facet it does not bend.
         flat = np.zeros(B.shape)
         return Facet(kept, slope, flat, flat[0], np.array(ties).reshape(-1, *B.shape))
 
     def settle(self, B, start, groups, facet):
         signs = np.sign(facet.slope)
         counts = groups.sums(np.abs(signs).sum(axis=0))
+        # Their mean, so that rounding does not untie them; below 0 the group turned round.
         largest = groups.sums((signs * B).sum(axis=0)) / np.maximum(counts, 1.0)
         free = groups.spread((groups.weights == 0) | (counts == 0))
         limit = groups.spread(np.maximum(largest, 0.0))

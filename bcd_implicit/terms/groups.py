@@ -47,6 +47,7 @@ class Groups:
     @cached_property
     def _table(self) -> np.ndarray:
         """The inputs of each group, shape (n_groups, largest group), filled up with p."""
+        # p is the place of the zeros that :meth:`rows` appends.
         table = np.full((len(self.members), max(len(m) for m in self.members)), len(self.labels))
         for row, m in zip(table, self.members, strict=True):
             row[: len(m)] = m
@@ -110,10 +111,13 @@ class Groups:
                 size = f"{len(given)} labels" if np.ndim(given) == 1 else f"a {type(groups).__name__}"
                 raise InvalidInputError("groups", f"has {size} for {p} inputs", "Give one label for each input")
             listed = list(given)
+            # NaN, as a table gives for an empty cell, is not equal to itself.
             if any(label is None or label != label for label in listed):
                 raise InvalidInputError("groups", "has an empty label", "Give one label for each input")
+            # A dict keeps the order of first appearance, in which weights are given; a set would not.
             place = {label: g for g, label in enumerate(dict.fromkeys(listed))}
             names = [str(label) for label in place]
+            # Names are what a mapping of weights refers to.
             if len(set(names)) < len(names):
                 raise InvalidInputError("groups", "has labels that read alike, such as 1 and '1'", "Use one kind")
             labels = np.array([place[label] for label in listed])
@@ -127,6 +131,7 @@ def _labels_of(groups: Mapping[str, Sequence[str]], input_names: Sequence[str]) 
             raise InvalidInputError(
                 "groups", f"group {group!r} is a {type(members).__name__}", "List its inputs' names"
             )
+        # A string alone is one name, not a sequence of letters.
         for name in [members] if isinstance(members, str) else members:
             if name not in input_names:
                 raise InvalidInputError(
@@ -139,6 +144,7 @@ def _labels_of(groups: Mapping[str, Sequence[str]], input_names: Sequence[str]) 
                 )
             labels[name] = str(group)
     for name in input_names:
+        # Standing alone it would be a group of its own, under a name that is taken.
         if name not in labels and name in map(str, groups):
             raise InvalidInputError(
                 "groups", f"{name!r} is a group and an input outside of it", "Give the group another name"
@@ -149,6 +155,7 @@ def _labels_of(groups: Mapping[str, Sequence[str]], input_names: Sequence[str]) 
 def _weights_of(
     weights: Sequence[float] | Mapping[str, float] | None, names: list[str], sizes: np.ndarray
 ) -> np.ndarray:
+    # Noise gives a group of k columns a gradient sqrt(k) times as long: so large groups do not enter for their size.
     checked = np.sqrt(sizes)
     if weights is None:
         return checked
@@ -169,6 +176,7 @@ def _weights_of(
         )  # fmt: skip
     else:
         checked = np.array([check_number("group_weights", weight, 0) for weight in weights])
+    # The scale of kappa is a largest value over the groups that have a weight: without any there is none.
     if not checked.any():
         raise InvalidInputError("group_weights", "are all zero", "Choose kappa = 0 to penalise nothing")
     return checked

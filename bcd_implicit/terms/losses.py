@@ -41,6 +41,7 @@ class SquaredLoss(Loss):
     name = "squared"
 
     def value(self, prediction, Y):
+        # A value a sample: the problem weighs them.
         return 0.5 * np.sum((prediction - Y) ** 2, axis=0)
 
     def gradient(self, prediction, Y):

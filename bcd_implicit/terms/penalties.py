@@ -52,6 +52,7 @@ class RowBall:
         sums = np.abs(A).sum(axis=1)
         scaled = sums > self.radius
         if onto is not None:
+            # A zero row has no direction in which to reach the boundary.
             scaled[onto] = sums[onto] > 0
         return A * np.where(scaled, self.radius / np.where(scaled, sums, 1.0), 1.0)[:, None]
 
@@ -66,6 +67,7 @@ class RowBall:
         largest = size.max(axis=1)
         values = self.radius * largest  # of t = max_j |g_j|
         if ridge > 0:
+            # Rounding may take t beyond the largest entry, from where the bound only grows.
             t = np.minimum(l1_multipliers(size, ridge * self.radius), largest)
             beyond = np.maximum(size - t[:, None], 0.0)
             values = np.minimum(values, self.radius * t + 0.5 * np.sum(beyond / ridge * beyond, axis=1))
@@ -149,6 +151,7 @@ class GroupLassoPenalty(GroupLasso):
         groups = self.groups
         limits, norms = self.kappa * groups.weights, self.norm.dual(G, groups)
         beyond = norms > limits
+        # Of those beyond only: a limit and a norm of 0 cannot be divided, and ask for nothing.
         return INSIDE * float((limits[beyond] / norms[beyond]).min()) if beyond.any() else 1.0
 
     def multiplier(self, G: np.ndarray, B: np.ndarray) -> float:
@@ -161,6 +164,7 @@ class GroupLassoPenalty(GroupLasso):
 
     def cvxpy(self, B: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
         """Objective term and constraints; kappa is a cp.Parameter named "kappa"."""
+        # As a parameter it can be changed without compiling again: it multiplies a term as a whole.
         kappa, groups = cp.Parameter(nonneg=True, name="kappa", value=self.kappa), self.groups
         return kappa * (groups.weights @ self.norm.cvxpy(B, groups)), []
 
@@ -202,9 +206,12 @@ class GroupLassoConstraint(GroupLasso):
 
         zero = self.norm.dual(B, groups)[weights > 0] / (weights * steps)[weights > 0]
         most = 2 * float(zero.max())  # from half of it on the norms are zero
+        # A radius of 0, or so small that rounding exceeds it: no change of sign for brentq.
         if excess(most) >= 0:
             return self.norm.shrink(B, groups, most * weights * steps)
+        # The relative accuracy alone decides: multipliers may be of any size.
         multiplier = brentq(excess, 0.0, most, xtol=1e-300, rtol=1e-15, maxiter=500)
+        # The root is met to rounding, and the radius must hold.
         return self.repair(self.norm.shrink(B, groups, multiplier * weights * steps))
 
     def conjugate(self, G: np.ndarray, ridge: float | np.ndarray = 0.0) -> float:
@@ -218,6 +225,7 @@ class GroupLassoConstraint(GroupLasso):
         if np.any(without[:, groups.spread(groups.weights == 0)]):
             return np.inf  # not bounded
         most = self.steepest(G)
+        # Without ridge the conjugate of the penalty is infinite for t below ``most``, and 0 from there on.
         if (ridge == 0).all() or most == 0:
             return UPWARDS * (self.kappa * most + self._conjugate_of_free(G, ridge))
 

@@ -59,6 +59,7 @@ def project_l1_rows(A: np.ndarray, radius: float | np.ndarray, steps: np.ndarray
         return A.copy()
     P = A.copy()
     if np.ndim(radius) == 0 and radius == 0:
+        # By the multiplier rounding would leave some entries next to zero instead.
         P[outside] = 0.0
         return P
     size = size[outside]

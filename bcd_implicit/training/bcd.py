@@ -98,13 +98,16 @@ def prox_linear_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
         trial = problem.at_equilibrium(solution.iterate)
         value = problem.objective_at_states(trial)
         if value < objective and solution.feasible:
+            # By less than it grows: after a refusal and a success mu stays above what was refused.
             loop.mu = max(block.mu / 3, MU_FLOOR * block.mean_curvature)
             return trial, value
+        # At its start the block's objective is (T): the difference is what the block promises.
         if solution.objective >= objective - 1e-9 * abs(objective) and solution.meets(loop.block_tol):
             return it, objective  # the block, certified, promises nothing: stationary
         missed += not solution.meets(loop.block_tol)
         if missed == MAX_MISSES:
             break
+        # The same block: its linearisation, and the products formed so far, hold for any mu.
         block.mu *= 4
     loop.stalled = True
     return it, objective
@@ -217,25 +220,30 @@ def solve(
     rows: list[dict[str, float]] = []
     status, change = Status.MAX_CYCLES, np.inf
     with one_blas_thread(), show_progress(progress, "training") as tell:
+        # Feasible first: Picard needs ||A||_inf below 1.
         it = problem.at_equilibrium(feasible_start(problem, it))
         objective = problem.objective(it)
+        # Targets that are all zero give no scale.
         nothing = NOTHING_LEFT * (problem.loss_of_zero or abs(objective))
         for cycle in range(1, max_cycles + 1):
             began, before = time.perf_counter(), objective
             try:
                 it, objective = METHODS[method].cycle(loop, it)
             except BlockSolveError as error:
+                # No solver mends an infeasible block, and before the first cycle there is no trained iterate to return.
                 if error.infeasible or cycle == 1:
                     raise
                 warnings.warn(str(error), ConvergenceWarning, stacklevel=2)
                 status = Status.SOLVER_FAILED
                 break
+            # An objective of exactly 0 cannot be divided by.
             change = (before - objective) / max(abs(before), np.finfo(float).tiny)
             rows.append(_history_row(loop, it, cycle, objective, change, time.perf_counter() - began))
             tell(cycle / max_cycles, f"cycle {cycle}, objective {objective:.6g}")
             if callback is not None and callback(cycle, objective, it):
                 status = Status.STOPPED
                 break
+            # Before the test of the change, which a cycle without a step may pass.
             if loop.stalled:
                 status = Status.STALLED
                 break
@@ -253,6 +261,7 @@ def solve(
                 break
         # Every method ends alike: Picard states, and the output block exact at them.
         it = problem.at_equilibrium(it)
+        # A solver that gave up a moment ago is not asked again: the last good iterate is the answer.
         if status is not Status.SOLVER_FAILED:
             try:
                 it = loop.descend(it, "output")

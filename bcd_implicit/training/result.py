@@ -30,6 +30,7 @@ class Status(Enum):
     @property
     def ok(self) -> bool:
         """Whether the loop ended as asked."""
+        # Whoever stops by a callback has decided that it is enough.
         return self in (Status.CONVERGED, Status.STOPPED)
 
 
