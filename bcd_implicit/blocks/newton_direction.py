@@ -185,7 +185,7 @@ def _row_model_solve(hessian: Hessian, free: np.ndarray, diagonal: np.ndarray) -
     """Solves with row_weights_i * Gram + diagonal in each row."""
     columns, used = row_layout(free)
     some = np.flatnonzero(free.any(axis=0))
-    # Padding may point beyond the last column in use: any will do, for its scale is 0.
+    # Padding may point to a column that no row uses: any place will do, for its scale is 0.
     place = np.minimum(np.searchsorted(some, columns), len(some) - 1)
     blocks = hessian.gram_matrix(some)[place[:, :, None], place[:, None, :]]
     blocks *= _floored(hessian.row_weights)[:, None, None]
@@ -200,7 +200,7 @@ def _diagonal_solve(hessian: Hessian, free: np.ndarray, diagonal: np.ndarray) ->
 
 
 def _floored(weights: np.ndarray) -> np.ndarray:
-    # A hidden feature that is zero for all samples has weight 0, and its block would be singular.
+    # A hidden feature that is zero for all samples has weight 0: of its row the ridge alone would be left, or nothing.
     return np.maximum(weights, FLOOR * weights.max())
 
 
