@@ -33,7 +33,7 @@ FIRST_STEPS = 3
 PATIENCE, PROGRESS = 50, 1e-9
 # The share of the promised decrease that a step has to bring: the usual small one.
 ARMIJO = 1e-4
-HALVINGS, SHRINKINGS, POLISHINGS = 12, 5, 10
+HALVINGS, SHRINKINGS, POLISHINGS = 12, 5, 15
 # The least damping of Newton's model, relative to the curvature bound; with less there is none. And the most: no step.
 LEAST_DAMPING, MOST_DAMPING = 1e-6, 1e12
 # In place of a zero divisor: no curvature, or no promise so far.
@@ -194,9 +194,11 @@ def _polish(smooth: Smooth, terms: Terms, point: _Point, stretch: float) -> np.n
 
     size, damping = residual(point), 0.0
     for _ in range(POLISHINGS):
-        face, gradient = terms.face(point.T, point.gradient)
-        direction = newton_direction(smooth.hessian(point.T), terms, face, gradient, damping * smooth.curvature)
-        trial = _at(smooth, terms, terms.move(point.T, direction, face))
+        # As in every iteration: the proximal step finds the face, without which Newton's step may go far astray.
+        middle, stretch = _proximal_step(smooth, terms, point, stretch)
+        face, gradient = terms.face(middle.T, middle.gradient)
+        direction = newton_direction(smooth.hessian(middle.T), terms, face, gradient, damping * smooth.curvature)
+        trial = _at(smooth, terms, terms.move(middle.T, direction, face))
         trial_size = residual(trial)
         if trial_size < 0.5 * size:
             point, size = trial, trial_size
