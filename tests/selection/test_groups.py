@@ -227,7 +227,7 @@ def test_an_input_that_acts_through_D_alone_is_selected_only_with_stacked_groups
     Y = data.Y + data.U[:, [linear]] @ np.array([[1.0, -0.5, 0.8, 1.2]])
     wanted = data.support.copy()
     wanted[linear] = True
-    paths = {over: bi.kappa_path(bi.TrainingProblem(data.U, Y, 3, group_over=over), 7) for over in ("B", "BD")}
+    paths = {over: bi.kappa_path(bi.TrainingProblem(data.U, Y, 3, group_over=over), 5) for over in ("B", "BD")}
     # D takes over from B as soon as that costs anything, and what D costs nobody sees; stacked, both are seen.
     assert (paths["B"].leaves_at[linear] < paths["B"].leaves_at[data.support]).all()
     assert paths["BD"].leaves_at[linear] == np.inf
