@@ -15,7 +15,7 @@ import numpy as np
 from bcd_implicit.terms.groups import Groups
 from bcd_implicit.terms.projections import l1_multipliers, project_l1_rows
 
-BISECTIONS = 200
+BISECTIONS, NEWTON_STEPS = 200, 50
 # Entries this near to a group's largest are tied with it.
 TIED = 1e-10
 # Multipliers of conjugates use this share of a threshold, so that rounding does not take them beyond the whole.
@@ -122,8 +122,16 @@ class EuclideanNorm(GroupNorm):
             below = r * t + thresholds
             return np.divide(lengths, below, out=np.zeros_like(lengths), where=below > 0) ** 2
 
+        def newton(t: np.ndarray) -> np.ndarray:
+            # On the sum's root turned upside down, which is nearly linear in t, and concave: no step goes too far.
+            each, below = shares(t), r * t + thresholds
+            total = each.sum(axis=0)
+            slope = np.divide(r * each, below, out=np.zeros_like(each), where=below > 0).sum(axis=0)
+            return np.divide(total * (np.sqrt(total / ROOM) - 1), slope, out=np.zeros_like(t), where=slope > 0)
+
         # Dividing by threshold^2 the condition on |V| is that the shares' sum is at most 1.
-        t = _root(lambda t: np.sum(shares(t), axis=0) - ROOM, squares.sum(axis=0) > room, unbounded)
+        start = np.where(thresholds > 0, 0.0, 1.0)
+        t = _root(lambda t: shares(t).sum(axis=0) - ROOM, newton, start, squares.sum(axis=0) > room, unbounded)
         return np.where(unbounded, np.inf, 0.5 * t**2 * np.sum(r * shares(t), axis=0))
 
     def cvxpy(self, B, groups):
@@ -172,11 +180,15 @@ class MaxNorm(GroupNorm):
             return _halved_square(np.sqrt(np.sum(rest**2, axis=1)), distinct[0])
         r = groups.rows(np.broadcast_to(ridge[:, None], G.shape))
         unbounded = np.where(r == 0, size, 0.0).sum(axis=1) > thresholds * ROOM
-        t = _root(
-            lambda t: np.maximum(size - r * t[:, None], 0.0).sum(axis=1) - thresholds * ROOM,
-            size.sum(axis=1) > thresholds * ROOM,
-            unbounded,
-        )
+
+        def excess(t: np.ndarray) -> np.ndarray:
+            return np.maximum(size - r * t[:, None], 0.0).sum(axis=1) - thresholds * ROOM
+
+        def newton(t: np.ndarray) -> np.ndarray:
+            slope = np.where(size > r * t[:, None], r, 0.0).sum(axis=1)
+            return np.divide(excess(t), slope, out=np.zeros_like(t), where=slope > 0)
+
+        t = _root(excess, newton, np.zeros(len(size)), size.sum(axis=1) > thresholds * ROOM, unbounded)
         rest = np.minimum(size, r * t[:, None])
         values = np.divide(rest**2, 2 * r, out=np.zeros(rest.shape), where=r > 0).sum(axis=1)
         return np.where(unbounded, np.inf, values)
@@ -223,9 +235,27 @@ def _halved_square(excess: np.ndarray, ridge: float) -> np.ndarray:
     return 0.5 * (excess / ridge) * excess  # the square alone might overflow
 
 
-def _root(excess: Callable[[np.ndarray], np.ndarray], positive: np.ndarray, unbounded: np.ndarray) -> np.ndarray:
-    """Where decreasing functions are no longer positive, by bisection; 0 where they are not positive at 0."""
+def _root(
+    excess: Callable[[np.ndarray], np.ndarray],
+    newton: Callable[[np.ndarray], np.ndarray],
+    start: np.ndarray,
+    positive: np.ndarray,
+    unbounded: np.ndarray,
+) -> np.ndarray:
+    """Where decreasing functions are no longer positive; 0 where they are not positive at 0.
+
+    By Newton's steps from the left, and where rounding leaves their end on the wrong side, by bisection.
+    """
     wanted = positive & ~unbounded
+    t = start
+    for _ in range(NEWTON_STEPS):
+        step = np.where(wanted, newton(t), 0.0)
+        t = t + step
+        if np.all(np.abs(step) <= 1e-14 * t):
+            break
+    t = t * (1 + 1e-12)
+    if not np.any(wanted & (excess(t) > 0)):
+        return np.where(wanted, t, 0.0)
     low, high = np.zeros(len(wanted)), np.ones(len(wanted))
     for _ in range(BISECTIONS):
         beyond = wanted & (excess(high) > 0)
