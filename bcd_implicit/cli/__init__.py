@@ -1,4 +1,4 @@
-"""The command line; :func:`main` is ``bcd-implicit``."""
+"""The command line; ``main`` is the program ``bcd-implicit``."""
 
 from bcd_implicit.cli.app import main
 

@@ -136,7 +136,7 @@ def verdict(run: FeatureSelection) -> str:
 
 
 def seeds_table(table: pd.DataFrame) -> RichTable:
-    """The terminal's table of :func:`run_seeds`."""
+    """The terminal's table of :func:`~bcd_implicit.experiments.feature_selection.run_seeds`."""
     shown = RichTable()
     for name in table.columns:
         shown.add_column(name.replace("_", " "), justify="right")

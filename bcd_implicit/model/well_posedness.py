@@ -1,8 +1,9 @@
 """Whether x = phi(Ax + c) has one solution for every c, and in which units Picard's iteration contracts.
 
-For phi with slopes in [0, 1] it is enough that the spectral radius of |A|, its Perron-Frobenius root, is below 1
-(El Ghaoui et al., arXiv 1908.06315, theorem 2.2); ||A||_inf < 1 implies it. A positive vector v with |A| v < v proves
-it (Collatz and Wielandt) and gives the units: in max_i |x_i| / v_i a step contracts by max_i (|A| v)_i / v_i.
+For phi with slopes in [0, 1] it is enough that the spectral radius of ``|A|``, its Perron-Frobenius root, is below 1
+(El Ghaoui et al., arXiv 1908.06315, theorem 2.2); ||A||_inf < 1 implies it. A positive vector v with ``|A| v < v``
+proves it (Collatz and Wielandt) and gives the units: in ``max_i |x_i| / v_i`` a step contracts by
+``max_i (|A| v)_i / v_i``.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ def contraction(A: np.ndarray, v: np.ndarray) -> float:
 
 
 def weights(A: np.ndarray) -> np.ndarray:
-    """Positive v with |A| v < v. Ones where ||A||_inf < 1; else v = (I - |A|/s)^-1 1, so |A| v = s (v - 1).
+    """Positive v with ``|A| v < v``: ones where ||A||_inf < 1, else ``v = (I - |A|/s)^-1 1``, so ``|A| v = s (v - 1)``.
 
-    s lies half-way between the spectral radius of |A| and 1, so that the contraction is no weaker than s.
+    s lies half-way between the spectral radius of ``|A|`` and 1, so that the contraction is no weaker than s.
 
     Parameters
     ----------

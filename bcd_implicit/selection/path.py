@@ -253,7 +253,7 @@ def kappa_path(
     problem : TrainingProblem
         Its own kappa plays no part.
     n_kappas : int
-        The length of the automatic grid: geometric, from 1/100 to 3 times :func:`~bcd_implicit.path.reference_kappa`,
+        The length of the automatic grid: geometric, from 1/100 to 3 times :func:`bcd_implicit.reference_kappa`,
         or from 1/10 with more inputs than half the samples.
         The path ends early where B = 0.
     random_state : int or None

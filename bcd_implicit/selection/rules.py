@@ -1,7 +1,8 @@
 """The choice of a support from a path of growing kappa, from data alone.
 
 A rule looks at the path, at refits of its supports in cross-validation or on all samples, or at paths on subsamples,
-and names one of the path's supports. To add a rule, write a function of :class:`Evidence` and add it to
+and names one of the path's supports. To add a rule, write a function of
+:class:`~bcd_implicit.selection.evidence.Evidence` and add it to
 :data:`RULES`.
 
 What a rule asks for is computed when it is first looked at, in parallel where ``n_jobs`` says so (through joblib, so

@@ -56,7 +56,7 @@ def _read_csv(path: Path) -> pd.DataFrame:
 
 
 def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
-    """Write a CSV or Parquet file, by the ending of its name; see :func:`write_atomically`."""
+    """Write a CSV or Parquet file, by the ending of its name, whole or not at all."""
     if Path(path).suffix.lower() in _PARQUET:
         return write_atomically(path, lambda file: table.to_parquet(file, index=False))
     return write_atomically(path, lambda file: table.to_csv(file, index=False))

@@ -59,9 +59,9 @@ class RowBall:
     def conjugate(self, G: np.ndarray, ridge: float = 0.0) -> float:
         """Sup over feasible A of <G, A> - ridge/2 ||A||_F^2, or a little more: never less, in floating point.
 
-        By duality it is, row by row, the least over t >= 0 of radius t + sum_j max(|g_j| - t, 0)^2 / (2 ridge). Every t
-        gives an upper bound, and around the best one the value is flat: an error in t hardly shows. Projecting G/ridge
-        and taking <G, A> - ridge/2 ||A||^2 there would cancel all digits where ridge * radius is small beside G.
+        By duality it is, row by row, the least over t >= 0 of ``radius t + sum_j max(|g_j| - t, 0)^2 / (2 ridge)``.
+        Every t gives an upper bound, and around the best one the value is flat: an error in t hardly shows. Projecting
+        G/ridge and taking <G, A> - ridge/2 ||A||^2 there would cancel all digits where ridge * radius is small beside G.
         """
         size = np.abs(G)
         largest = size.max(axis=1)

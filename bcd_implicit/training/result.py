@@ -50,7 +50,7 @@ class BcdResult:
     certificates : mapping of str to Certificate
         Of the last solve of every block.
     dual_values : mapping
-        By constraint, of the last solved block on which it acts, as in :class:`BlockSolution`.
+        By constraint, of the last solved block on which it acts, as in :class:`~bcd_implicit.BlockSolution`.
     """
 
     problem: TrainingProblem
