@@ -16,7 +16,8 @@ def state_certificate(problem: TrainingProblem, previous: Iterate, it: Iterate, 
 
     For a subgradient r at x and the block's least curvature s,
     ``objective(x) - optimum <= <r, x - x*> - s/2 ||x - x*||^2``, and x* is bounded: every term of the objective is
-    nonnegative and F_phi(x, z) >= 1/2 (x - phi(z))^2, so with v the sample's objective ``|x*| <= (|phi(c)| + sqrt(2 v / lambda)) / (1 - ||A||_inf)`` in the maximum norm, c = Bu + b.
+    nonnegative and F_phi(x, z) >= 1/2 (x - phi(z))^2, so with v the sample's objective
+    ``|x*| <= (|phi(c)| + sqrt(2 v / lambda)) / (1 - ||A||_inf)`` in the maximum norm, c = Bu + b.
     The bound is the largest value over that box, coordinate by coordinate.
     """
     phi, weight, shares = problem.activation, problem.fenchel_weight, problem.shares

@@ -61,7 +61,7 @@ class RowBall:
 
         By duality it is, row by row, the least over t >= 0 of ``radius t + sum_j max(|g_j| - t, 0)^2 / (2 ridge)``.
         Every t gives an upper bound, and around the best one the value is flat: an error in t hardly shows. Projecting
-        G/ridge and taking <G, A> - ridge/2 ||A||^2 there would cancel all digits where ridge * radius is small beside G.
+        G/ridge and taking <G, A> - ridge/2 ||A||^2 there would cancel all digits where ridge * radius is far below G.
         """
         size = np.abs(G)
         largest = size.max(axis=1)
