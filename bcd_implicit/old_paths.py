@@ -7,7 +7,7 @@ which public names stood before the package had a room for each thing.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 from types import ModuleType
 from typing import Any
 
@@ -22,9 +22,9 @@ MOVED = {
 }
 
 
-def keep_old_paths(public: Mapping[str, Any]) -> None:
-    """Make a module of each old name, with the public names that stood in it."""
+def keep_old_paths(public: MutableMapping[str, Any]) -> None:
+    """Make a module of each old name, with the public names that stood in it, in the package's own names."""
     for module_name, names in MOVED.items():
         module = ModuleType(f"bcd_implicit.{module_name}", "An old import path; use ``import bcd_implicit as bi``.")
         vars(module).update({name: public[name] for name in names})
-        sys.modules[module.__name__] = module
+        sys.modules[module.__name__] = public[module_name] = module  # an attribute too: import a.b; a.b.name

@@ -82,6 +82,7 @@ def test_old_import_paths_lead_to_the_same_objects(old):
     module = importlib.import_module(f"bcd_implicit.{old}")
     for name in MOVED.get(old, ()):
         assert getattr(module, name) is getattr(bi, name)
+    assert getattr(bi, old) is module
     code = f"from bcd_implicit.{old} import {', '.join(n for n in vars(module) if n in PUBLIC) or '__doc__'}"
     exec(code, {})
 

@@ -26,7 +26,7 @@ from bcd_implicit.blocks.state import StateBlock
 from bcd_implicit.certificates.certificate import Certificate
 from bcd_implicit.errors import BlockSolveError, ConvergenceWarning, InvalidInputError, check_choice
 from bcd_implicit.problem.iterate import Iterate, check_iterate
-from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.threads import one_blas_thread
 
@@ -42,8 +42,7 @@ def make_block(problem: TrainingProblem, it: Iterate, block: str, **block_option
     InvalidInputError
         An unknown block (the message lists the known ones) or an iterate of other shapes.
     """
-    if not isinstance(problem, TrainingProblem):
-        raise InvalidInputError("problem", f"is a {type(problem).__name__}", "Pass a TrainingProblem")
+    check_problem(problem)
     kind = BLOCKS[check_choice("block", block, BLOCKS)]
     for option in block_options:
         if option not in kind.options:

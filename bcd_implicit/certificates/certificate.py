@@ -25,7 +25,9 @@ class Certificate:
         the block, or an input is free of every penalty and constraint (kappa or its group's weight is 0, and so is a
         ridge on its column).
     scale : float
-        The size of the objective that makes the gap relative.
+        What makes the gap relative: the block's own objective at the point or, where that is larger, where it has done
+        nothing (predictions of zero; A = B = b = 0 in the hidden block; no step in the prox-linear block). Where the
+        objective is a billionth of that, a point may pass though another has half of it.
     kkt_residual : float
         Norm of the proximal-gradient step, relative to the gradient at zero; ``inf`` where unknown.
     violation : float

@@ -51,6 +51,13 @@ from bcd_implicit.terms.penalties import GROUP_FORMS, RowBall
 STATE_TOL = 1e-13
 
 
+def check_problem(problem: Any) -> TrainingProblem:
+    """Return the problem, or raise an InvalidInputError that says what was passed instead."""
+    if not isinstance(problem, TrainingProblem):
+        raise InvalidInputError("problem", f"is a {type(problem).__name__}", "Pass a TrainingProblem")
+    return problem
+
+
 class TrainingProblem:
     """Data, model size and regularisation of one training problem.
 

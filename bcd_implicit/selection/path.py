@@ -11,7 +11,7 @@ import pandas as pd
 
 from bcd_implicit.blocks.solvers import AUTO
 from bcd_implicit.errors import InvalidInputError
-from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.selection.choice import Selection
 from bcd_implicit.selection.choose import choose
 from bcd_implicit.selection.path_record import PathRecord
@@ -270,6 +270,7 @@ def kappa_path(
     -------
     PathResult
     """
+    check_problem(problem)
     options: dict[str, Any] = {
         "method": method,
         "solver": solver,

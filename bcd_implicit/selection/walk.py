@@ -14,7 +14,7 @@ import numpy as np
 
 from bcd_implicit.errors import ConvergenceWarning
 from bcd_implicit.problem.iterate import Iterate
-from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.selection.refits import without_group_lasso
 from bcd_implicit.support.progress import Progress, silent
 from bcd_implicit.training.bcd import METHODS, solve
@@ -66,7 +66,7 @@ def reference_kappa(
     After two cycles without group lasso: the largest column norm of the gradient with respect to B, at B = 0, of
     the smooth part of the method's own (A, B, b) block, which would have B = 0 from there on if nothing else moved.
     """
-    it = _two_cycles(problem, method, random_state, options)
+    it = _two_cycles(check_problem(problem), method, random_state, options)
     block = METHODS[method].matrices_block(without_group_lasso(problem), it)
     # At B = 0, not at the fit, which has brought the gradient near zero.
     gradient = block.gradient_of_groups(problem.with_grouped(it, np.zeros_like(problem.grouped(it))))

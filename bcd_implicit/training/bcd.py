@@ -33,7 +33,7 @@ from bcd_implicit.blocks.solvers import AUTO, check_solver
 from bcd_implicit.certificates.certificate import Certificate
 from bcd_implicit.errors import BlockSolveError, ConvergenceWarning, InvalidInputError, check_choice
 from bcd_implicit.problem.iterate import Iterate, check_iterate
-from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.progress import Progress, show_progress
 from bcd_implicit.support.threads import one_blas_thread
@@ -202,8 +202,7 @@ def solve(
     ConvergenceWarning
         The loop ended without meeting ``tol``, or a block missed ``block_tol``; with the numbers.
     """
-    if not isinstance(problem, TrainingProblem):
-        raise InvalidInputError("problem", f"is a {type(problem).__name__}", "Pass a TrainingProblem")
+    check_problem(problem)
     method, solver, max_cycles, tol = check_loop(method, solver, max_cycles, tol)
     block_tol = check_number("block_tol", block_tol, 0, 1, boundaries="neither", remedy="Choose a number such as 1e-6")
     if callback is not None and not callable(callback):

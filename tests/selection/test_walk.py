@@ -7,7 +7,7 @@ from sklearn.datasets import make_friedman1
 from sklearn.preprocessing import scale
 
 import bcd_implicit as bi
-from bcd_implicit import kappa_path
+from bcd_implicit import InvalidInputError, kappa_path
 from bcd_implicit.selection.walk import reference_kappa
 
 
@@ -65,3 +65,9 @@ def test_reweighted_path_divides_weights_by_norms_and_finds_what_the_plain_one_m
     assert second.problem.group_weights[0] == 0
     wrong = [(p.supports != true).sum(axis=1).min() for p in (path, second)]
     assert wrong[1] == 0 < wrong[0]
+
+
+def test_what_is_no_problem_is_named():
+    for call in (kappa_path, reference_kappa):
+        with pytest.raises(InvalidInputError, match=r"problem: is a list. Pass a TrainingProblem."):
+            call([[1.0]])
