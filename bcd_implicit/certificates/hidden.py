@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bcd_implicit.certificates.certificate import Certificate, nothing
-from bcd_implicit.certificates.matrices import duality_gap, prox_residual, relative_violation, ridge_of_D
+from bcd_implicit.certificates.matrices import duality_gap, prox_residual, regularisation, relative_violation
 from bcd_implicit.certificates.regressors import EPS, CentredRegressors, Gradients, rms
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.iterate import Iterate
@@ -56,12 +56,7 @@ def hidden_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
 
     here, _ = gradients(Z, miss)
     pulled, rounding = gradients(Z_dual, miss_dual)
-    objective = (
-        weight * mean(phi.divergence(X, Z))
-        + 0.5 * mean(miss**2)
-        + problem.hidden_regularization(it)
-        + ridge_of_D(problem, it)
-    )
+    objective = weight * mean(phi.divergence(X, Z)) + 0.5 * mean(miss**2) + regularisation(problem, it)
     gap = duality_gap(problem, it, pulled, rounding, data_gap)
     zero, R = np.zeros_like(X), problem.Y - it.C @ X if problem.stacked else miss[:0]
     at_zero, _ = gradients(zero, -R)

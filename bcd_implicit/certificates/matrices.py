@@ -54,7 +54,7 @@ def duality_gap(
     sizes = float(np.sum(np.abs(it.A) * G_A) + np.sum(np.abs(groups) * G))
     off = float(np.sum(np.abs(it.A) * rounding.A) + np.sum(np.abs(groups) * rounding.groups))
     left = (np.abs(gradients.intercepts) + rounding.intercepts) * problem.fit_intercept
-    inner, value = float(np.sum(np.concatenate(products))), problem.hidden_regularization(it) + ridge_of_D(problem, it)
+    inner, value = float(np.sum(np.concatenate(products))), regularisation(problem, it)
     unit = EPS * (10 + np.log2(1 + groups.size + it.A.size))  # NumPy sums in pairs
 
     def gap(s: float) -> float:
@@ -81,9 +81,10 @@ def row_ridges(problem: TrainingProblem) -> np.ndarray:
     return np.array([problem.ridge_hidden] * problem.n_hidden + of_D)
 
 
-def ridge_of_D(problem: TrainingProblem, it: Iterate) -> float:
-    """The ridge on D, where that is a variable of the block."""
-    return 0.5 * problem.ridge * float(np.sum(it.D**2)) if problem.stacked else 0.0
+def regularisation(problem: TrainingProblem, it: Iterate) -> float:
+    """What the block's own matrices pay: group lasso and ridge on A and B, and on D where that is a variable."""
+    of_D = 0.5 * problem.ridge * float(np.sum(it.D**2)) if problem.stacked else 0.0
+    return problem.hidden_regularization(it) + of_D
 
 
 def prox_residual(

@@ -46,11 +46,8 @@ def output_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
 
 def _residual(problem: TrainingProblem, regressors: CentredRegressors, it: Iterate) -> tuple[np.ndarray, np.ndarray]:
     """CX + DU + d - Y, and how far rounding may have each output off, in the root mean square."""
-    through, through_rounding = regressors.image(it.C, np.zeros_like(it.D), it.d)
-    if it.D.any():
-        direct, direct_rounding = regressors.image(np.zeros_like(it.C), it.D, np.zeros_like(it.d))
-        through, through_rounding = through + direct, through_rounding + direct_rounding
-    return through - problem.Y, through_rounding + 2 * EPS * rms(problem.Y, problem.shares)
+    prediction, rounding = regressors.image(it.C, it.D, it.d)
+    return prediction - problem.Y, rounding + 2 * EPS * rms(problem.Y, problem.shares)
 
 
 def _gradient(problem: TrainingProblem, it: Iterate, residual: np.ndarray, theta: np.ndarray) -> np.ndarray:

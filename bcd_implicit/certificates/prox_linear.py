@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bcd_implicit.certificates.certificate import Certificate, nothing
-from bcd_implicit.certificates.matrices import duality_gap, prox_residual, relative_violation, ridge_of_D
+from bcd_implicit.certificates.matrices import duality_gap, prox_residual, regularisation, relative_violation
 from bcd_implicit.certificates.regressors import CentredRegressors, Gradients, rms
 from bcd_implicit.certificates.responses import Responses, equilibrium_responses
 from bcd_implicit.problem.iterate import Iterate
@@ -93,7 +93,7 @@ def prox_linear_certificate(
         + responses.error * moves
     )
 
-    objective = smooth(dZ, miss) + problem.hidden_regularization(it) + ridge_of_D(problem, it)
+    objective = smooth(dZ, miss) + regularisation(problem, it)
     # The moves of the optimum are bounded by what the proximal term may cost.
     furthest = rms(dZ_dual, shares) + (np.sqrt(2 * objective / mu) if mu > 0 else rms(dZ, shares))
 

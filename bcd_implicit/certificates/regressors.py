@@ -56,7 +56,11 @@ class CentredRegressors:
         """AX + BU + b, shape (rows, m), and a bound on the root mean square of the rounding of each row."""
         shift = b + A @ self.x_mean + B @ self.u_mean
         rounding = np.abs(A) @ (self.x_size + np.abs(self.x_mean)) + np.abs(B) @ (self.u_size + np.abs(self.u_mean))
-        return A @ self.X + B @ self.U + shift[:, None], self.unit * (rounding + np.abs(b))
+        Z = np.repeat(shift[:, None], self.X.shape[1], axis=1)
+        for matrix, rows in ((A, self.X), (B, self.U)):
+            if matrix.any():  # without pass-through D is zero, and its product most of the work
+                Z += matrix @ rows
+        return Z, self.unit * (rounding + np.abs(b))
 
     def pull(self, P: np.ndarray, P_outputs: np.ndarray) -> tuple[Gradients, Gradients]:
         """Gradients from those with respect to AX + BU + b, (n, m), and to DU + d where that is a variable, (q, m).
