@@ -124,7 +124,10 @@ class Linearisation:
 
     def has_gram(self, columns: np.ndarray) -> bool:
         """Whether K on these columns is at hand."""
-        return bool(np.isin(columns, self._columns).all())
+        # As a rule all or none are kept, and np.isin is slow.
+        if len(self._columns) == len(self.W):
+            return True
+        return len(columns) <= len(self._columns) and bool(np.isin(columns, self._columns).all())
 
     def _form_gram(self, columns: np.ndarray) -> np.ndarray:
         """sum_k (w_k w_k') kron (J_k'J_k), shape (columns, n, columns, n)."""

@@ -111,8 +111,12 @@ def _bordered(solve: Solve, terms: Terms, face: Face, curved: bool) -> Callable[
     would stay while the rest shrinks, and its rounding push the search off the face.
     """
     columns = np.flatnonzero(face.weights) if curved else np.zeros(0, dtype=int)
-    curved_groups, row_of = np.unique(terms.groups.labels[columns], return_inverse=True)
-    n_groups, n_rows = len(curved_groups), len(face.rows)
+    if terms.groups.alone:
+        n_groups, row_of = len(columns), np.arange(len(columns))
+    else:
+        curved_groups, row_of = np.unique(terms.groups.labels[columns], return_inverse=True)
+        n_groups = len(curved_groups)
+    n_rows = len(face.rows)
     sides = np.zeros((n_groups + face.n_normals, *face.free.shape))
     if not len(sides):
         return lambda R: solve(R[None])[0]

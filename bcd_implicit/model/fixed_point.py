@@ -95,27 +95,26 @@ def picard(
     gain = factor / (1 - factor) * float(v.max())
     # Rounding alone moves the states by this much: a difference that shrinks by less than its last digit stays.
     rounding = min(2 * np.finfo(float).eps * (4 + 1 / (1 - factor)), 1e-10)
-    v_column = v[:, None]
     for n_iter, new in enumerate(islice(picard_iterates(A, drive, activation, X), max_iter), start=1):
         change = np.abs(new - X)
-        bound = gain * np.max(change / v_column, axis=0)
-        X, size = new, float(np.abs(new).max())
+        in_units = change if weights is None else change / v[:, None]
+        X, size, bound = new, float(np.abs(new).max()), gain * float(in_units.max())
         # Not <: states that are all zero must pass.
-        if bound.max() <= tol * size:
-            return FixedPoint(X, n_iter, bound)
+        if bound <= tol * size:
+            return FixedPoint(X, n_iter, gain * in_units.max(axis=0))
         if change.max() <= rounding * size:
-            if bound.max() > WEAKEST * size:
+            if bound > WEAKEST * size:
                 warnings.warn(
-                    f"Picard's states no longer change, but their error is only known to be below {bound.max():.1e} "
+                    f"Picard's states no longer change, but their error is only known to be below {bound:.1e} "
                     f"(contraction factor {factor:.6g}, units of the states up to {v.max():.1e} apart).",
                     ConvergenceWarning,
                     stacklevel=2,
                 )
-            return FixedPoint(X, n_iter, bound)
+            return FixedPoint(X, n_iter, gain * in_units.max(axis=0))
     warnings.warn(
-        f"Picard stopped after {max_iter} steps with error bound {bound.max():.2e} "
+        f"Picard stopped after {max_iter} steps with error bound {bound:.2e} "
         f"(contraction factor {factor:.6g}). Lower norm_bound or raise max_iter.",
         ConvergenceWarning,
         stacklevel=2,
     )
-    return FixedPoint(X, max_iter, bound)
+    return FixedPoint(X, max_iter, gain * in_units.max(axis=0))
