@@ -21,7 +21,7 @@ def path():
 
 def everything(path, n_jobs):
     """All that runs in parallel: folds, ridges, refits at every kappa, subsamples."""
-    options = {"ridges": [1e-4, 1e-2], "tol": 0.2, "n_jobs": n_jobs}
+    options = {"n_folds": 2, "ridges": [1e-4, 1e-2], "tol": 0.2, "n_jobs": n_jobs}
     chosen = path.select(**options)
     criterion = path.select("bic", level=None, grow_hidden=False, **options).table["criterion"]
     frequencies = path.frequencies(4, n_jobs=n_jobs)

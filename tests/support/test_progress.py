@@ -20,14 +20,14 @@ pytestmark = pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning
 
 @pytest.fixture(scope="module")
 def path():
-    return bi.kappa_path(random_problem((1, 3, 1, 30)), kappas=[0.01, 0.1])
+    return bi.kappa_path(random_problem((1, 3, 1, 30)), kappas=[0.01, 0.1], max_cycles=4)
 
 
 def everything(path, **options):
     """All long work that can show progress."""
     bi.solve(path.problem, max_cycles=4, tol=0.0, **options)
-    bi.kappa_path(path.problem, n_kappas=3, **options)
-    path.select("min", n_folds=2, ridges=[1e-4, 1e-2], tol=0.2, **options)
+    bi.kappa_path(path.problem, n_kappas=3, max_cycles=4, **options)
+    path.select("min", n_folds=2, ridges=[1e-4, 1e-2], max_cycles=4, tol=0.2, **options)
     path.ranking(n_subsamples=2, **options)
 
 
