@@ -6,10 +6,8 @@ import sys
 import threading
 import warnings
 
-import nbformat
 import numpy as np
 import pytest
-from nbclient import NotebookClient
 from problems import random_problem
 
 import bcd_implicit as bi
@@ -184,19 +182,6 @@ def test_a_dumb_terminal_gets_lines(monkeypatch):
 # In a notebook ----------------------------------------------------------------------------------------------------
 
 
-class Watched(NotebookClient):
-    """Keeps every message of the kernel."""
-
-    def __init__(self, *cells):
-        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
-        super().__init__(notebook, timeout=120, kernel_name="python3", allow_errors=True)
-        self.seen = []
-
-    def process_message(self, message, cell, cell_index):
-        self.seen.append((cell_index, message["msg_type"], message["content"]))
-        return super().process_message(message, cell, cell_index)
-
-
 START = """
 import sys, warnings
 import numpy as np
@@ -212,6 +197,21 @@ problem = bi.TrainingProblem(rng.standard_normal((30, 3)), rng.standard_normal(3
 @pytest.fixture(scope="module")
 def notebook():
     """A notebook whose cells end well, by an error, by an interrupt; and one without a bar."""
+    import nbformat  # here: only slow tests need these two, and loading them takes a while
+    from nbclient import NotebookClient
+
+    class Watched(NotebookClient):
+        """Keeps every message of the kernel."""
+
+        def __init__(self, *cells):
+            notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+            super().__init__(notebook, timeout=120, kernel_name="python3", allow_errors=True)
+            self.seen = []
+
+        def process_message(self, message, cell, cell_index):
+            self.seen.append((cell_index, message["msg_type"], message["content"]))
+            return super().process_message(message, cell, cell_index)
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the client's own
         client = Watched(
