@@ -194,6 +194,8 @@ class MaxNorm(GroupNorm):
         return np.where(unbounded, np.inf, values)
 
     def cvxpy(self, B, groups):
+        if groups.alone:
+            return cp.max(cp.abs(B), axis=0)
         return cp.hstack([cp.max(cp.abs(B[:, m])) for m in groups.members])
 
     def facet(self, B, groups):
