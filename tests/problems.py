@@ -79,27 +79,32 @@ def by_clarabel(problem, it, block, tol=TOL, **options):
 
 
 # What has been solved by CVXPY in this process: posing, compiling and solving takes four times as long as natively.
-_SOLVED: dict[tuple[str, tuple[int, int, int, int], str], BlockSolution] = {}
+_SOLVED: dict[tuple[str, tuple[int, int, int, int], str], BlockSolution | None] = {}
 
 
-def pose_and_solve(name, size, block):
-    """A block of ``random_problem(size, **OPTIONS[name])``, its CVXPY problem, and that solved as by_clarabel does."""
-    problem = random_problem(size, **OPTIONS[name])
-    prepared = make_block(problem, at(problem, block), block)
+def pose_and_solve(problem, it, block):
+    """A block, its CVXPY problem, and the solution of that as by_clarabel finds it, posed only once."""
+    prepared = make_block(problem, it, block)
     posed = prepared.cvxpy_problem()
     prepared.cvxpy_problem = lambda: posed
     for solver in ("CLARABEL", "SCS"):
         with one_blas_thread(), warnings.catch_warnings(), suppress(BlockSolveError):
             warnings.simplefilter("ignore", ConvergenceWarning)
-            _SOLVED[name, size, block] = solve_prepared(prepared, solver, TOL)
-            break
+            return prepared, posed, solve_prepared(prepared, solver, TOL)
+    return prepared, posed, None
+
+
+def pose_and_solve_case(name, size, block):
+    """The same for a block of ``random_problem(size, **OPTIONS[name])``, whose solution is kept."""
+    problem = random_problem(size, **OPTIONS[name])
+    prepared, posed, _SOLVED[name, size, block] = pose_and_solve(problem, at(problem, block), block)
     return prepared, posed
 
 
 def conic_solution(name, size, block):
     """That solution, from an earlier test where there was one."""
     if (name, size, block) not in _SOLVED:
-        pose_and_solve(name, size, block)
+        pose_and_solve_case(name, size, block)
     return _SOLVED[name, size, block]
 
 

@@ -60,8 +60,10 @@ class MatricesBlock(Block):
         group, _ = problem.group_lasso.cvxpy(grouped_variable(problem, v))
         self.named_constraints = own_constraints(problem, v)
         ridge = 0.5 * problem.ridge_hidden * (cp.sum_squares(v["A"]) + cp.sum_squares(v["B"]))
-        D = v["D"] if problem.stacked else self.it.D
-        ridge = ridge + 0.5 * problem.ridge * (cp.sum_squares(D) + np.sum(self.it.C**2))
+        if problem.stacked:
+            ridge = ridge + 0.5 * problem.ridge * (cp.sum_squares(v["D"]) + np.sum(self.it.C**2))
+        else:
+            ridge = ridge + problem.output_regularization(self.it)
         return group + ridge, list(self.named_constraints.values())
 
     def own_dual_values(self):

@@ -8,7 +8,8 @@ residuals r_k = y_k - C x_k - D u_k - d::
     s.t.  ||A + dA||_inf <= norm_bound,                H = W W'/m
 
 The native solve works with the products dT -> gradient, of cost O(m n (n + p)); where these converge slowly, and in
-CVXPY, the number of samples and outputs is eliminated: with t = vec(dT), column by column, the smooth part is
+CVXPY unless inputs outnumber samples, the number of samples and outputs is eliminated: with t = vec(dT), column by
+column, the smooth part is
 1/2 t'Kt - k't + r'r/(2m),  K = 1/m sum_k (w_k w_k') kron (N_k'C'C N_k) + mu H kron I.
 
 Here w_k and r_k occur in products of two only, so each is held times the root of its sample's weight, sqrt(omega_k),
@@ -25,12 +26,14 @@ from functools import cached_property
 import cvxpy as cp
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
+from scipy.sparse import block_diag
 
 from bcd_implicit.blocks.linearisation import Linearisation
 from bcd_implicit.blocks.matrices import MatricesBlock
 from bcd_implicit.blocks.newton_direction import LIFT, STEP_OVERHEAD, Solve
 from bcd_implicit.certificates.prox_linear import prox_linear_certificate
 from bcd_implicit.certificates.responses import equilibrium_responses
+from bcd_implicit.constraints.user import BlockVariables
 from bcd_implicit.support.checks import check_number
 
 
@@ -128,7 +131,9 @@ class ProxLinearBlock(MatricesBlock):
         db = cp.reshape(v["b"] - it.b + dAB @ self.means, (n, 1), order="F")
         dT = cp.hstack([dAB, db]) if problem.fit_intercept else dAB
         regularization, constraints = self.pose_regularization(v)
-        smooth = self._pose_stacked(v, dT) if problem.stacked else self._pose_gram(cp.vec(dT, order="F"))
+        # With many inputs and few samples there are fewer residuals than rows of K, which is dense.
+        by_residuals = problem.stacked or problem.n_samples * (n + problem.n_outputs) < dT.size
+        smooth = self._pose_residuals(v, dT) if by_residuals else self._pose_gram(cp.vec(dT, order="F"))
         return smooth + regularization, constraints
 
     def _pose_gram(self, t: cp.Expression) -> cp.Expression:
@@ -139,16 +144,18 @@ class ProxLinearBlock(MatricesBlock):
         K = 0.5 * (K + K.T) + 100 * np.finfo(float).eps * np.linalg.norm(K) * np.eye(len(K))
         return 0.5 * cp.quad_form(t, cp.psd_wrap(K)) - linearised.k.reshape(-1, order="F") @ t + linearised.constant
 
-    def _pose_stacked(self, v: cp.Expression, dT: cp.Expression) -> cp.Expression:
-        """By the residuals of all samples and outputs: the plain form, for small problems."""
+    def _pose_residuals(self, v: BlockVariables, dT: cp.Expression) -> cp.Expression:
+        """By the residuals of all samples and outputs."""
         problem, it, m, roots = self.problem, self.it, self.problem.n_samples, self.linearisation.roots
         moved = dT @ self.linearisation.W
-        responses = np.concatenate([J for _, J in self._responses()], axis=2)
-        changes = [self.linearisation.Q @ (responses[:, :, k] @ moved[:, k]) for k in range(m)]
-        through = (v["D"] - it.D) @ (problem.U * roots)
-        if problem.fit_intercept:
-            through = through + cp.reshape(v["d"] - it.d, (problem.n_outputs, 1), order="F") @ roots[None]
-        miss = (problem.Y - problem.prediction(it)) * roots - cp.vstack(changes).T - through
+        # All J_k on one diagonal, so that CVXPY compiles one product, not one a sample.
+        J = block_diag(np.concatenate([J for _, J in self._responses()], axis=2).transpose(2, 0, 1), format="csr")
+        changes = self.linearisation.Q @ cp.reshape(J @ cp.vec(moved, order="F"), (-1, m), order="F")
+        if problem.stacked:
+            changes = changes + (v["D"] - it.D) @ (problem.U * roots)
+            if problem.fit_intercept:
+                changes = changes + cp.reshape(v["d"] - it.d, (problem.n_outputs, 1), order="F") @ roots[None]
+        miss = (problem.Y - problem.prediction(it)) * roots - changes
         return 0.5 * (cp.sum_squares(miss) + self.mu * cp.sum_squares(moved))
 
     def objective(self, it):

@@ -77,6 +77,20 @@ class GroupNorm:
 
     def cvxpy(self, B: cp.Expression, groups: Groups) -> cp.Expression:
         """The norm of each group, as a CVXPY vector."""
+        if groups.alone:
+            return self.cvxpy_of_columns(B)
+        # One atom for all groups of a size: compiling an atom a group takes CVXPY long.
+        sizes = np.array([len(m) for m in groups.members])
+        order = np.argsort(sizes, kind="stable")
+        norms = []
+        for size in np.unique(sizes):
+            alike = order[sizes[order] == size]
+            entries = B[:, np.concatenate([groups.members[g] for g in alike])]
+            norms.append(self.cvxpy_of_columns(cp.reshape(entries, (-1, len(alike)), order="F")))
+        return cp.hstack(norms)[np.argsort(order)]
+
+    def cvxpy_of_columns(self, B: cp.Expression) -> cp.Expression:
+        """The norm of each column, as a CVXPY vector."""
         raise NotImplementedError
 
     def facet(self, B: np.ndarray, groups: Groups) -> Facet:
@@ -134,10 +148,8 @@ class EuclideanNorm(GroupNorm):
         t = _root(lambda t: shares(t).sum(axis=0) - ROOM, newton, start, squares.sum(axis=0) > room, unbounded)
         return np.where(unbounded, np.inf, 0.5 * t**2 * np.sum(r * shares(t), axis=0))
 
-    def cvxpy(self, B, groups):
-        if groups.alone:
-            return cp.norm(B, 2, axis=0)
-        return cp.hstack([cp.norm(B[:, m], "fro") for m in groups.members])
+    def cvxpy_of_columns(self, B):
+        return cp.norm(B, 2, axis=0)
 
     def facet(self, B, groups):
         norms = self.of(B, groups)
@@ -193,8 +205,8 @@ class MaxNorm(GroupNorm):
         values = np.divide(rest**2, 2 * r, out=np.zeros(rest.shape), where=r > 0).sum(axis=1)
         return np.where(unbounded, np.inf, values)
 
-    def cvxpy(self, B, groups):
-        return cp.hstack([cp.max(cp.abs(B[:, m])) for m in groups.members])
+    def cvxpy_of_columns(self, B):
+        return cp.max(cp.abs(B), axis=0)
 
     def facet(self, B, groups):
         norms = self.of(B, groups)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from problems import OPTIONS, at, check_native, random_problem, wrong_point
+from problems import OPTIONS, at, check_native, pose_and_solve, random_problem, wrong_point
 from weights import FORMS, SIZE, random_weights, weighted_and_repeated
 
 from bcd_implicit import BLOCKS, TrainingProblem, solve_block
@@ -42,10 +42,9 @@ def test_blocks_and_certificates_are_those_of_repeated_samples(options, block):
 def test_native_agrees_with_cvxpy(size, options, block):
     problem = random_problem(size, sample_weight=random_weights(size[-1]), **options)
     it = at(problem, block)
-    native, reference = check_native(problem, it, block)
+    prepared, posed, reference = pose_and_solve(problem, it, block)
+    native, reference = check_native(problem, it, block, reference)
     assert native.objective <= reference.objective * (1 + 1e-6)
-    prepared = make_block(problem, it, block)
-    posed = prepared.cvxpy_problem()
     assert posed.is_dcp(dpp=True)
     for solution in (native.iterate, prepared.it):  # what CVXPY minimises is the objective, everywhere
         for letter, variable in posed.var_dict.items():

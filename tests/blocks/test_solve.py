@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
-from problems import OPTIONS, TOL, at, check_native, conic_solution, pose_and_solve, random_iterate, random_problem
+from problems import OPTIONS, TOL, at, check_native, conic_solution, pose_and_solve_case, random_iterate, random_problem
 from sizes import SIZES
 
 from bcd_implicit import (
@@ -34,7 +34,7 @@ CASES = [(options, size, block) for options in OPTIONS for size in SIZES for blo
 )
 class TestEveryBlockOfEveryProblem:
     def test_cvxpy_value_is_the_numpy_objective_at_the_solution(self, options, size, block):
-        prepared, posed = pose_and_solve(options, size, block)
+        prepared, posed = pose_and_solve_case(options, size, block)
         assert posed.is_dcp()
         assert posed.is_dcp(dpp=True)
         values = {k: np.array(posed.var_dict[k].value) for k in prepared.letters if k in posed.var_dict}

@@ -57,9 +57,8 @@ def exact_row_ball(G, radius, ridge):
     return total
 
 
-def exact_of_group(entries, norm, threshold, ridge):
-    """sup <G, T> - threshold |T| - ridge/2 |T|_2^2 for one group."""
-    size = [abs(mpmath.mpf(float(g))) for g in entries]
+def exact_of_group(size, norm, threshold, ridge):
+    """sup <G, T> - threshold |T| - ridge/2 |T|_2^2 for one group, by the absolute values of its entries of G."""
     dual = mpmath.sqrt(sum(g**2 for g in size)) if norm == "2" else sum(size)
     if dual <= threshold:
         return mpmath.mpf(0)
@@ -74,7 +73,8 @@ def exact_of_group(entries, norm, threshold, ridge):
 
 def exact_groups(G, norm, form, kappa, ridge):
     """The conjugate of the group lasso over pairs of columns, each pair of weight sqrt(2)."""
-    pairs, weight = [G[:, :2].ravel(), G[:, 2:].ravel()], mpmath.mpf(float(np.sqrt(2)))
+    pairs = [[abs(mpmath.mpf(float(g))) for g in pair.ravel()] for pair in (G[:, :2], G[:, 2:])]
+    weight = mpmath.mpf(float(np.sqrt(2)))
     kappa, ridge = mpmath.mpf(kappa), mpmath.mpf(ridge)
 
     def at(t):
@@ -82,13 +82,10 @@ def exact_groups(G, norm, form, kappa, ridge):
 
     if form is GroupLassoPenalty:
         return at(kappa)
-    duals = [np.sum(np.abs(p)) if norm == "inf" else np.linalg.norm(p) for p in pairs]
-    most = mpmath.mpf(2 * float(max(duals)))
+    largest = max(mpmath.sqrt(sum(g**2 for g in pair)) if norm == "2" else sum(pair) for pair in pairs)
     if ridge == 0:
-        exact = [mpmath.sqrt(sum(mpmath.mpf(float(g)) ** 2 for g in p)) if norm == "2"
-                 else sum(abs(mpmath.mpf(float(g))) for g in p) for p in pairs]  # fmt: skip
-        return kappa * max(exact) / weight
-    low, high = mpmath.mpf(0), most  # kappa t + at(t) is convex
+        return kappa * largest / weight
+    low, high = mpmath.mpf(0), 2 * largest  # kappa t + at(t) is convex
     for _ in range(150):
         a, b = low + (high - low) / 3, high - (high - low) / 3
         low, high = (low, b) if kappa * a + at(a) < kappa * b + at(b) else (a, high)
