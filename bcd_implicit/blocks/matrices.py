@@ -72,7 +72,9 @@ class MatricesBlock(Block):
         if problem.norm_bound == 0:
             duals["norm_bound"] = np.abs(duals["norm_bound"]).max(axis=1)
         if "group_lasso" in duals and problem.kappa == 0:
-            duals["group_lasso"] = problem.group_lasso.steepest(duals["group_lasso"])
+            force = np.zeros((self.terms.n_rows, problem.n_inputs))
+            force[:, problem.group_lasso.bounded] = duals["group_lasso"]
+            duals["group_lasso"] = problem.group_lasso.steepest(force)
         return duals
 
     def repair(self, it):
@@ -99,8 +101,9 @@ class MatricesBlock(Block):
             cleaned = np.where(groups.spread(small), 0.0, B)
             # In constraint form the freed budget goes to the columns that stay.
             kept = lasso.sum_of_norms(cleaned)
-            growth = lasso.sum_of_norms(B) / kept if lasso.form == "constraint" and kept > 0 else 1.0
-            sparse = problem.with_grouped(it, lasso.repair(cleaned * growth))
+            if lasso.form == "constraint" and kept > 0:
+                cleaned = lasso.scaled(cleaned, lasso.sum_of_norms(B) / kept)
+            sparse = problem.with_grouped(it, lasso.repair(cleaned))
             lower = self.objective(sparse) <= objective + 1e-12 * abs(objective)
             if lower and all(v <= allowed[name] for name, v in self.user_violations(sparse).items()):
                 return sparse

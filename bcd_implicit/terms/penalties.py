@@ -98,6 +98,15 @@ class GroupLasso:
         """The weighted sum of the groups' norms."""
         return float(self.groups.weights @ self.norm.of(B, self.groups))
 
+    @property
+    def bounded(self) -> np.ndarray:
+        """The columns whose group has a weight: bool, shape (p,)."""
+        return self.groups.spread(self.groups.weights > 0)
+
+    def scaled(self, B: np.ndarray, factor: float) -> np.ndarray:
+        """B with the columns whose group has a weight multiplied by a factor."""
+        return B * np.where(self.bounded, factor, 1.0)
+
     def steepest(self, G: np.ndarray) -> float:
         """The largest dual norm over weight, of the groups that have a weight."""
         weighted = self.groups.weights > 0
@@ -185,7 +194,8 @@ class GroupLassoConstraint(GroupLasso):
     def repair(self, B: np.ndarray, onto: bool = False) -> np.ndarray:
         """Scale B back when a solver left it slightly outside; with ``onto``, to the boundary in any case."""
         total = self.sum_of_norms(B)
-        return B * (self.kappa / total) if total > self.kappa or (onto and total > 0) else B
+        # What has no weight is not bounded, and stays: a radius of 0 would make it zero.
+        return self.scaled(B, self.kappa / total) if total > self.kappa or (onto and total > 0) else B
 
     def prox(self, B: np.ndarray, step: float | np.ndarray = 1.0) -> np.ndarray:
         """Projection, in the metric of the steps where they differ by group."""

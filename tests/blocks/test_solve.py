@@ -97,6 +97,28 @@ def test_edges(block, edge):
         assert np.all(solution.iterate.B == 0)
 
 
+@pytest.mark.parametrize("group_norm", [2, "inf"])
+@pytest.mark.parametrize("kappa", [0.0, 0.05])
+@pytest.mark.parametrize("block", ["hidden", "prox-linear"])
+def test_a_radius_does_not_bound_inputs_of_weight_zero(block, kappa, group_norm):
+    problem = random_problem(
+        (3, 4, 2, 30), kappa=kappa, group_form="constraint", group_weights=[0, 1, 1, 1], group_norm=group_norm
+    )
+    it = at(problem, block)
+    native, reference = (solve_block(problem, it, block, solver) for solver in ("native", "CLARABEL"))
+    for solution in (native, reference):
+        assert solution.certificate.holds(1e-6)
+        assert solution.iterate.B[:, 0].any()
+        assert solution.iterate.B[:, 1:].any() == (kappa > 0)
+    assert native.objective == pytest.approx(reference.objective, rel=1e-6)
+    assert native.dual_values["group_lasso"] == pytest.approx(reference.dual_values["group_lasso"], rel=1e-2)
+    # Nor does what moves a point into the radius touch them.
+    outside = 100 * np.ones((3, 4))
+    inside = problem.group_lasso.repair(outside)
+    assert np.all(inside[:, 0] == 100)
+    assert problem.group_lasso.sum_of_norms(inside) == pytest.approx(kappa)
+
+
 @pytest.mark.parametrize("block", ["hidden", "prox-linear"])
 def test_constraint_form_and_its_multiplier_as_penalty_give_the_same_B(block):
     for size in [(3, 4, 2, 30), (5, 8, 20, 40)]:
