@@ -38,7 +38,7 @@ def test_blocks_and_certificates_are_those_of_repeated_samples(options, block):
 
 @pytest.mark.parametrize("block", BLOCKS)
 @pytest.mark.parametrize("options", FORMS.values(), ids=FORMS)
-@pytest.mark.parametrize("size", [(1, 30, 2, 20), (5, 8, 20, 40), (8, 6, 3, 40)], ids=str)
+@pytest.mark.parametrize("size", [(3, 30, 2, 12), (5, 8, 20, 40), (8, 6, 3, 40)], ids=str)
 def test_native_agrees_with_cvxpy(size, options, block):
     problem = random_problem(size, sample_weight=random_weights(size[-1]), **options)
     it = at(problem, block)

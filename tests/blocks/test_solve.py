@@ -193,11 +193,14 @@ def test_columns_near_zero_become_zero_and_useful_ones_stay():
     assert np.all(sparse[:, 2:] == 0)
 
 
+# Inputs, outputs and hidden features: fewer residuals than variables, then more, so that CVXPY gets a singular K.
+@pytest.mark.parametrize(("p", "q", "n"), [(40, 1, 5), (30, 5, 2)])
 @pytest.mark.parametrize("seed", range(3))
-def test_wide_tables_leave_the_gram_matrix_singular_and_every_solver_copes(seed):
+def test_wide_tables_leave_the_gram_matrix_singular_and_every_solver_copes(seed, p, q, n):
     rng = np.random.default_rng(seed)
-    U = rng.standard_normal((20, 40))
-    problem = TrainingProblem(U, U[:, :1] + np.abs(U[:, 1:2]), 5, kappa=0.01, ridge_hidden=0.0, pass_through=False)
+    U = rng.standard_normal((20, p))
+    Y = U[:, :1] + np.abs(U[:, 1 : q + 1])
+    problem = TrainingProblem(U, Y, n, kappa=0.01, ridge_hidden=0.0, pass_through=False)
     it = random_iterate(problem, relaxed=False)
     objectives = []
     for solver in SOLVERS:

@@ -1,6 +1,7 @@
 """Help, version and the module's entry point."""
 
 import runpy
+import subprocess
 import sys
 
 import pytest
@@ -29,7 +30,7 @@ def test_version_and_module_entry_point(monkeypatch, capsys):
     assert ended.value.code == 0
     shown = capsys.readouterr().out
     assert all(f"\n  {command} " in shown for command in ("check", "demo", "fit", "predict", "select"))
-    monkeypatch.setattr(sys, "argv", ["bcd_implicit", "check", "gone.npz"])
-    with pytest.raises(SystemExit) as refused:
-        runpy.run_module("bcd_implicit", run_name="__main__", alter_sys=True)
-    assert (refused.value.code, *capsys.readouterr()) == (2, "", "Error: gone.npz: no such file. Check the path.\n")
+    module = [sys.executable, "-m", "bcd_implicit"]
+    refused = subprocess.run([*module, "check", "gone.npz"], capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == "Error: gone.npz: no such file. Check the path.\n"
