@@ -43,8 +43,9 @@ def own_constraints(problem: TrainingProblem, v: BlockVariables) -> dict[str, cp
     # A radius of 0 leaves conic solvers no interior point: say what it means instead.
     own = {"norm_bound": problem.row_ball.cvxpy(v["A"])[0] if problem.norm_bound > 0 else v["A"] == 0}
     for constraint in problem.group_lasso.cvxpy(grouped_variable(problem, v))[1]:
-        bounded = grouped_variable(problem, v)[:, problem.group_lasso.bounded]
-        own["group_lasso"] = constraint if problem.kappa > 0 else bounded == 0
+        if problem.kappa == 0:
+            constraint = grouped_variable(problem, v)[:, problem.group_lasso.bounded] == 0
+        own["group_lasso"] = constraint
     return own
 
 

@@ -110,7 +110,11 @@ class Linearisation:
     def multiplies_by_gram(self) -> bool:
         """Whether the Gram matrix is at hand as a whole, and the shorter way."""
         # With n P the size of k: 2 (n P)^2 operations by the matrix against 4 m n P by the samples.
-        return len(self._columns) == len(self.W) and self.k.size <= 2 * self.n_samples
+        return self._gram_is_whole and self.k.size <= 2 * self.n_samples
+
+    @property
+    def _gram_is_whole(self) -> bool:
+        return len(self._columns) == len(self.W)
 
     def gram(self, columns: np.ndarray, mu: float) -> np.ndarray:
         """K on some columns of dT: shape (columns, n, columns, n). The last one is kept, and serves fewer columns."""
@@ -125,9 +129,9 @@ class Linearisation:
     def has_gram(self, columns: np.ndarray) -> bool:
         """Whether K on these columns is at hand."""
         # As a rule all or none are kept, and np.isin is slow.
-        if len(self._columns) == len(self.W):
-            return True
-        return len(columns) <= len(self._columns) and bool(np.isin(columns, self._columns).all())
+        if self._gram_is_whole or len(columns) > len(self._columns):
+            return self._gram_is_whole
+        return bool(np.isin(columns, self._columns).all())
 
     def _form_gram(self, columns: np.ndarray) -> np.ndarray:
         """sum_k (w_k w_k') kron (J_k'J_k), shape (columns, n, columns, n)."""

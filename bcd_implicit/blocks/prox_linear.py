@@ -8,8 +8,8 @@ residuals r_k = y_k - C x_k - D u_k - d::
     s.t.  ||A + dA||_inf <= norm_bound,                H = W W'/m
 
 The native solve works with the products dT -> gradient, of cost O(m n (n + p)); where these converge slowly, and in
-CVXPY unless inputs outnumber samples, the number of samples and outputs is eliminated: with t = vec(dT), column by
-column, the smooth part is
+CVXPY unless there are fewer residuals than variables, the number of samples and outputs is eliminated: with
+t = vec(dT), column by column, the smooth part is
 1/2 t'Kt - k't + r'r/(2m),  K = 1/m sum_k (w_k w_k') kron (N_k'C'C N_k) + mu H kron I.
 
 Here w_k and r_k occur in products of two only, so each is held times the root of its sample's weight, sqrt(omega_k),
@@ -131,7 +131,7 @@ class ProxLinearBlock(MatricesBlock):
         db = cp.reshape(v["b"] - it.b + dAB @ self.means, (n, 1), order="F")
         dT = cp.hstack([dAB, db]) if problem.fit_intercept else dAB
         regularization, constraints = self.pose_regularization(v)
-        # With many inputs and few samples there are fewer residuals than rows of K, which is dense.
+        # Wide data have fewer residuals than K has rows, and K is dense.
         by_residuals = problem.stacked or problem.n_samples * (n + problem.n_outputs) < dT.size
         smooth = self._pose_residuals(v, dT) if by_residuals else self._pose_gram(cp.vec(dT, order="F"))
         return smooth + regularization, constraints

@@ -95,13 +95,14 @@ def picard(
     gain = factor / (1 - factor) * float(v.max())
     # Rounding alone moves the states by this much: a difference that shrinks by less than its last digit stays.
     rounding = min(2 * np.finfo(float).eps * (4 + 1 / (1 - factor)), 1e-10)
-    for n_iter, new in enumerate(islice(picard_iterates(A, drive, activation, X), max_iter), start=1):
+    iterates = picard_iterates(A, drive, activation, X)
+    for n_iter, new in enumerate(islice(iterates, max_iter), start=1):  # noqa: B007 - used after the loop
         change = np.abs(new - X)
         in_units = change if weights is None else change / v[:, None]
         X, size, bound = new, float(np.abs(new).max()), gain * float(in_units.max())
         # Not <: states that are all zero must pass.
         if bound <= tol * size:
-            return FixedPoint(X, n_iter, gain * in_units.max(axis=0))
+            break
         if change.max() <= rounding * size:
             if bound > WEAKEST * size:
                 warnings.warn(
@@ -110,11 +111,13 @@ def picard(
                     ConvergenceWarning,
                     stacklevel=2,
                 )
-            return FixedPoint(X, n_iter, gain * in_units.max(axis=0))
-    warnings.warn(
-        f"Picard stopped after {max_iter} steps with error bound {bound:.2e} "
-        f"(contraction factor {factor:.6g}). Lower norm_bound or raise max_iter.",
-        ConvergenceWarning,
-        stacklevel=2,
-    )
-    return FixedPoint(X, max_iter, gain * in_units.max(axis=0))
+            break
+    else:
+        warnings.warn(
+            f"Picard stopped after {max_iter} steps with error bound {bound:.2e} "
+            f"(contraction factor {factor:.6g}). Lower norm_bound or raise max_iter.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    # Sample by sample only here: within the loop the largest will do.
+    return FixedPoint(X, n_iter, gain * in_units.max(axis=0))
