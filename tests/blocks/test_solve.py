@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from problems import OPTIONS, TOL, at, check_native, conic_solution, pose_and_solve_case, random_iterate, random_problem
-from sizes import SIZES
+from sizes import SIZES, WIDEST
 
 from bcd_implicit import (
     BLOCKS,
@@ -22,7 +22,7 @@ from bcd_implicit.blocks import make_block
 AGREEMENT = {"CLARABEL": 1e-6, "ECOS": 1e-5, "SCS": 1e-6}
 
 
-CASES = [(options, size, block) for options in OPTIONS for size in SIZES for block in BLOCKS]
+CASES = [(options, size, block) for options in OPTIONS for size in [*SIZES, WIDEST] for block in BLOCKS]
 
 
 # One scope, so that the two tests of a case stand next to each other and CVXPY solves it once.
