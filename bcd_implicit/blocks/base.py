@@ -122,6 +122,10 @@ class Block:
         """
         raise NotImplementedError
 
+    def improve(self, share: float) -> Iterate:
+        """A better point, feasible, by native steps until one gains less than ``share`` of what all have gained."""
+        raise NotImplementedError
+
     def certificate(self, it: Iterate) -> Certificate:
         """Gap, residual and violation of a point, from the data."""
         raise NotImplementedError

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 
+from bcd_implicit.blocks.kronecker import KroneckerModel
 from bcd_implicit.blocks.matrices import centred_regressors
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
@@ -24,18 +26,15 @@ class Linearisation:
         Roots of the samples' weights.
     W : ndarray of shape (P, m)
         The regressors, times the roots.
-    H : ndarray of shape (P, P)
-        W W'.
     residual : ndarray of shape (min(q, n), m)
         Q'(y - prediction), times the roots.
     k : ndarray of shape (n, P)
         Minus the gradient at dT = 0.
     constant : float
         The loss at dT = 0.
-    row_curvature : ndarray of shape (n,)
-        Diagonal of the mean of N_k'C'C N_k over samples, and ``mean_curvature`` its mean.
-    curvature : ndarray of shape (P,)
-        The diagonal of K, averaged over rows.
+    rows : ndarray of shape (n, n)
+        The mean of J_k'J_k = N_k'C'C N_k over samples, and ``mean_curvature`` the mean of its diagonal. Stacked, of
+        [Q J_k, I]'[Q J_k, I], shape (n + q, n + q).
     kept : ndarray of shape (min(q, n), n, m) or None
         J_k for all samples, where memory holds them.
     """
@@ -51,7 +50,6 @@ class Linearisation:
         self.W = centred_regressors(problem, it.X)
         # After the centring: times the roots the intercept's row is no longer constant.
         self.W *= self.roots
-        self.H = self.W @ self.W.T
         self.kept: np.ndarray | None = None
         self.n_products = 0
         self._columns, self._gram = np.zeros(0, dtype=int), np.zeros((0, len(self.A), 0, len(self.A)))
@@ -61,19 +59,38 @@ class Linearisation:
                 kept[:, :, part] = J
             # Only once it is full: the parts are read from it as soon as it is set.
             self.kept = kept
-        pulled, squares = np.empty_like(self.slopes), np.empty_like(self.slopes)
+        pulled, n = np.empty_like(self.slopes), len(self.A)
+        rows, mean = np.zeros((n, n)), np.zeros((len(self.R), n))
         for part, J in self._sensitivity_parts():
             pulled[:, part] = np.einsum("rnk,rk->nk", J, self.residual[:, part])
-            squares[:, part] = np.einsum("rnk,rnk->nk", J, J)
-        self.row_curvature = squares @ problem.shares
-        self.mean_curvature = float(self.row_curvature.mean())
-        self.curvature = self.W**2 @ squares.mean(axis=0)
+            weighted = np.swapaxes(J * self.roots[part], 0, 1).reshape(n, -1)
+            rows += weighted @ weighted.T
+            if self.stacked:
+                mean += J @ problem.shares[part]
+        self.mean_curvature = float(np.trace(rows)) / n
         if self.stacked:
-            pulled = np.vstack([pulled, residual])
-            self.row_curvature = np.concatenate([self.row_curvature, np.ones(problem.n_outputs)])
-            # One metric serves all rows, and those of D have the curvature H itself.
-            self.curvature = np.maximum(self.curvature, np.diag(self.H))
+            # The outputs change by Q J_k dz + dD u: the mean of [Q J_k, I]'[Q J_k, I].
+            pulled, across = np.vstack([pulled, residual]), self.Q @ mean
+            rows = np.block([[rows, across.T], [across, np.eye(problem.n_outputs)]])
+        self.rows = rows
         self.k = pulled @ self.W.T
+
+    @cached_property
+    def squares(self) -> np.ndarray:
+        """The diagonal of H, shape (P,)."""
+        return np.einsum("ij,ij->i", self.W, self.W)
+
+    @cached_property
+    def H(self) -> np.ndarray:
+        """W W', shape (P, P)."""
+        return self.W @ self.W.T
+
+    def model(self, mu: float) -> KroneckerModel:
+        """The Kronecker product near the quadratic's Hessian."""
+        rows = self.rows.copy()
+        rows[np.arange(len(self.A)), np.arange(len(self.A))] += mu
+        # By H a product costs 2 n P^2 operations, by the samples 4 n P m.
+        return KroneckerModel(rows, self.W, self.H if len(self.W) <= 2 * self.n_samples else None)
 
     def _sensitivities(self, part: slice) -> np.ndarray:
         """J_k = R (I - D_k A)^-1 D_k for some samples: shape (min(q, n), n, samples)."""
@@ -102,8 +119,7 @@ class Linearisation:
             if self.stacked:  # the outputs change by Q change + outputs
                 image[n:] += (self.Q @ change + outputs) @ W.T
                 change += self.Q.T @ outputs
-            image[:n] += np.einsum("rnk,rk->nk", J, change) @ W.T
-        image[:n] += mu * (V[:n] @ self.H)
+            image[:n] += (np.einsum("rnk,rk->nk", J, change) + mu * Z[:n]) @ W.T
         return image
 
     @property

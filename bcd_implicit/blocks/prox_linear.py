@@ -28,6 +28,7 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import block_diag
 
+from bcd_implicit.blocks.kronecker import KroneckerModel, approach
 from bcd_implicit.blocks.linearisation import Linearisation
 from bcd_implicit.blocks.matrices import MatricesBlock
 from bcd_implicit.blocks.newton_direction import LIFT, STEP_OVERHEAD, Solve
@@ -42,14 +43,16 @@ class _LinearisedFit:
 
     def __init__(self, linearisation: Linearisation, base: np.ndarray, mu: float) -> None:
         self.linearisation, self.base, self.mu = linearisation, base, mu
-        self.row_weights = linearisation.row_curvature.copy()
+        self.row_weights = np.diag(linearisation.rows).copy()
         # The proximal term is on A, B and b only: the rows of D and d have none.
         self.row_weights[: len(linearisation.A)] += mu
-        self.curvature = linearisation.curvature + mu * self.squares()
+        # One metric serves all rows, and those of D have the curvature H itself.
+        largest = max(linearisation.mean_curvature + mu, float(linearisation.stacked))
+        self.curvature = largest * linearisation.squares
 
     def value_and_gradient(self, T: np.ndarray) -> tuple[float, np.ndarray]:
         dT = T - self.base
-        image = self.product(dT)
+        image = self.product(dT) if dT.any() else dT
         # Without the constant, beside which small decreases would lose their digits.
         return float(np.vdot(dT, 0.5 * image - self.linearisation.k)), image - self.linearisation.k
 
@@ -63,7 +66,10 @@ class _LinearisedFit:
         return self.linearisation.H[np.ix_(columns, columns)]
 
     def squares(self) -> np.ndarray:
-        return np.diag(self.linearisation.H)
+        return self.linearisation.squares
+
+    def model(self) -> KroneckerModel:
+        return self.linearisation.model(self.mu)
 
     def cost(self, free: np.ndarray) -> tuple[float, float]:
         columns, (n, P), lin = np.flatnonzero(free.any(axis=0)), free.shape, self.linearisation
@@ -174,6 +180,11 @@ class ProxLinearBlock(MatricesBlock):
 
     def smooth(self):
         return _LinearisedFit(self.linearisation, self.joined(self.it), self.mu)
+
+    def improve(self, share):
+        start = self.joined(self.repaired(self.last_solution or self.it))
+        self.last_solution = self.repaired(self.parted(approach(self.smooth(), self.terms, start, share)))
+        return self.last_solution
 
     def certificate(self, it):
         return prox_linear_certificate(self.problem, self.it, it, self.mu, self._responses)

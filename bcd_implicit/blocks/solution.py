@@ -13,6 +13,8 @@ from bcd_implicit.problem.iterate import Iterate
 USER_VIOLATION = 1e-6
 # Without a gap the residual must do; it is relative to the gradient at zero and falls with the gap's square root.
 FAIR_RESIDUAL = 1e-3
+# The status of a point that is better than the start, and was not meant to be optimal.
+IMPROVED = "improved"
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,11 @@ class BlockSolution:
     def feasible(self) -> bool:
         """Whether no constraint is violated by more than 1e-6."""
         return self.certificate.violation <= USER_VIOLATION
+
+    @property
+    def solved(self) -> bool:
+        """Whether an optimum was asked for; else only a better point."""
+        return self.status != IMPROVED
 
     @property
     def rank(self) -> tuple[float, bool, float]:

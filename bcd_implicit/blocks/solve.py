@@ -20,7 +20,7 @@ from bcd_implicit.blocks.feasibility import explained
 from bcd_implicit.blocks.hidden import HiddenBlock
 from bcd_implicit.blocks.output import OutputBlock
 from bcd_implicit.blocks.prox_linear import ProxLinearBlock
-from bcd_implicit.blocks.solution import BlockSolution
+from bcd_implicit.blocks.solution import IMPROVED, BlockSolution
 from bcd_implicit.blocks.solvers import AUTO, CHOICES, CVXPY, NATIVE, check_solver, run_solver
 from bcd_implicit.blocks.state import StateBlock
 from bcd_implicit.certificates.certificate import Certificate
@@ -182,6 +182,27 @@ def solve_prepared(
         stacklevel=3,
     )
     return best
+
+
+def can_improve(block: Block) -> bool:
+    """Whether :func:`improve` can be asked of a block."""
+    return type(block).improve is not Block.improve and not block.constrained
+
+
+def improve(block: Block, share: float) -> BlockSolution:
+    """A better point by the block's own solver, as rough as ``share`` allows, and no certificate."""
+    start = time.perf_counter()
+    it = block.improve(share)
+    return BlockSolution(
+        block=block.name,
+        solver=NATIVE,
+        status=IMPROVED,
+        iterate=it,
+        objective=block.objective(it),
+        certificate=Certificate(np.inf, np.inf, np.inf, block.problem.violation(it)),
+        dual_values={},
+        seconds=block.build_seconds + time.perf_counter() - start,
+    )
 
 
 def _solve_natively(block: Block, tol: float) -> BlockSolution:

@@ -1,0 +1,165 @@
+"""Accelerated steps by a Kronecker model: cheap steps to most of what the prox-linear block has to give.
+
+With the regressors w_k and the sensitivities J_k of the samples the Hessian of the block's smooth part f is near a
+Kronecker product, that of two means::
+
+    sum_k (J_k'J_k) kron (w_k w_k') + mu I kron H   ~   M kron H,    M = mean J_k'J_k + mu I,   H = sum_k w_k w_k'
+
+A step minimises, with the gradient G of f at Y::
+
+    <G, T - Y> + stretch/2 <T - Y, M (T - Y) H> + ridge, group lasso and balls of T
+
+by an inner loop on (n, P) matrices alone. The samples are needed once a step, for one product with the true Hessian.
+It says how much the model has to be stretched to be a majoriser. Both loops are FISTA with restarts (Beck and
+Teboulle 2009; O'Donoghue and Candes 2015): the number of outer steps grows with the root of the stretch, that of inner
+steps with the root of the condition of M and H, and an inner step costs P/2m of a gradient.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from bcd_implicit.blocks.face import Terms
+
+# Outer steps at most, and inner steps a step: accuracy there buys nothing while the next gradient differs.
+import os
+MOST_STEPS, INNER_STEPS = int(os.environ.get('MS','30')), int(os.environ.get('IS','10'))
+# Inner steps end where the proximal gradient has become this small a share of the first.
+INNER_ACCURACY = 0.1
+# How far a stretch may miss the curvature seen along a step before the step is taken anew.
+SLACK = 1.05
+POWER_STEPS = 15
+# In place of a zero divisor.
+TINY = 1e-100
+
+
+class KroneckerModel:
+    """The operator V -> M V H on matrices of shape (n, P).
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, n)
+        M, symmetric and positive semidefinite.
+    W : ndarray of shape (P, m)
+        H is W W'.
+    H : ndarray of shape (P, P) or None
+        The same where it is at hand: the shorter way with fewer regressors than samples.
+
+    Attributes
+    ----------
+    curvature : ndarray of shape (P,)
+        A diagonal bound: the operator is at most that of ``V * curvature``.
+    """
+
+    def __init__(self, rows: np.ndarray, W: np.ndarray, H: np.ndarray | None) -> None:
+        self.rows, self.W, self.H = rows, W, H
+        squares = np.einsum("ij,ij->i", W, W)
+        unit = 1 / np.sqrt(np.where(squares > 0, squares, 1.0))
+        # Power steps from the vector of ones, which correlated regressors have in common. They end below the largest
+        # eigenvalue: the tenth is for that.
+        v, largest = np.ones(len(W)), 0.0
+        for _ in range(POWER_STEPS):
+            v = unit * self._times_gram((v / np.linalg.norm(v) * unit)[None])[0]
+            largest = float(np.linalg.norm(v))
+            if largest == 0:
+                break
+        self.curvature = 1.1 * largest * float(np.linalg.eigvalsh(rows)[-1]) * squares
+
+    def _times_gram(self, V: np.ndarray) -> np.ndarray:
+        return V @ self.H if self.H is not None else (V @ self.W) @ self.W.T
+
+    def product(self, V: np.ndarray) -> np.ndarray:
+        """M V H."""
+        return self.rows @ self._times_gram(V)
+
+
+class Quadratic(Protocol):
+    """A smooth part whose Hessian is the same everywhere, and near a Kronecker product."""
+
+    def value_and_gradient(self, T: np.ndarray) -> tuple[float, np.ndarray]:
+        """f(T) and its gradient, shape (n, P)."""
+        ...
+
+    def product(self, V: np.ndarray) -> np.ndarray:
+        """The Hessian times V, shape (n, P)."""
+        ...
+
+    def model(self) -> KroneckerModel:
+        """The Kronecker product near the Hessian."""
+        ...
+
+
+def approach(smooth: Quadratic, terms: Terms, T: np.ndarray, share: float) -> np.ndarray:
+    """Steps until one gains less than ``share`` of what all have gained; the objective never rises.
+
+    Parameters
+    ----------
+    smooth : Quadratic
+    terms : Terms
+    T : ndarray of shape (n, P)
+        Feasible start.
+    share : float
+
+    Returns
+    -------
+    ndarray of shape (n, P)
+        Feasible.
+    """
+    model, stretch = smooth.model(), 1.0
+    value, gradient = smooth.value_and_gradient(T)
+    objective = first = value + terms.value(T)
+    # The extrapolated point from which a step goes, its gradient, and the momentum's sequence.
+    Y, gradient_at_Y, momentum = T, gradient, 1.0
+    for _ in range(MOST_STEPS):
+        new = _model_step(model, terms, Y, gradient_at_Y, stretch)
+        change = new - Y
+        image = smooth.product(change)
+        bend, expected = float(np.vdot(change, image)), float(np.vdot(change, model.product(change)))
+        if bend > SLACK * stretch * expected:
+            stretch = 1.3 * bend / max(expected, TINY)
+            continue
+        # f is quadratic: gradients add up, and between two points its slope is their gradients' mean.
+        new_gradient, step = gradient_at_Y + image, new - T
+        new_value = value + 0.5 * float(np.vdot(gradient + new_gradient, step))
+        new_objective = new_value + terms.value(new)
+        if not new_objective < objective:
+            if momentum == 1.0:
+                break
+            Y, gradient_at_Y, momentum = T, gradient, 1.0
+            continue
+        gain = objective - new_objective
+        next_momentum = 0.5 * (1 + np.sqrt(1 + 4 * momentum**2))
+        ahead = (momentum - 1) / next_momentum
+        Y, gradient_at_Y = new + ahead * step, new_gradient + ahead * (new_gradient - gradient)
+        T, value, gradient, objective, momentum = new, new_value, new_gradient, new_objective, next_momentum
+        if gain <= share * (first - objective):
+            break
+    return T
+
+
+def _model_step(
+    model: KroneckerModel, terms: Terms, Y: np.ndarray, gradient: np.ndarray, stretch: float
+) -> np.ndarray:
+    """Minimise the model around Y plus the terms, roughly: FISTA from Y, in the metric of the model's bound."""
+    metric = np.maximum(terms.metric(stretch * model.curvature), TINY)
+    steps = 1 / metric
+    T = Z = Y
+    momentum, first = 1.0, 0.0
+    for i in range(INNER_STEPS):
+        slope = gradient + terms.ridge * Z
+        if i:
+            slope += stretch * model.product(Z - Y)
+        new = terms.prox(Z - slope * steps, steps)
+        pull = metric * (new - Z)
+        size = float(np.vdot(pull, new - Z))
+        first = first or size
+        if size <= INNER_ACCURACY**2 * first and i:
+            return new
+        step = new - T
+        if np.vdot(pull, step) < 0:  # uphill: start anew
+            momentum = 1.0
+        next_momentum = 0.5 * (1 + np.sqrt(1 + 4 * momentum**2))
+        T, Z, momentum = new, new + (momentum - 1) / next_momentum * step, next_momentum
+    return T
