@@ -6,12 +6,17 @@ columns of (B; D) it goes on below with the rows (0 | D | d).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.terms.group_norms import Facet
+
+
+# A group whose gradient is this near to letting it in is looked at.
+NEAR = 0.7
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,22 @@ class Terms:
         self.ridge[self.n :, self.n : self.last] = problem.ridge
         self.column_ridge = self.ridge.max(axis=0)
 
+    def on(self, groups: np.ndarray) -> tuple[Terms, np.ndarray]:
+        """The same for some of the groups alone, bool of shape (n_groups,), and the columns of T that are left."""
+        inputs = self.groups.spread(groups)
+        columns = np.concatenate([np.arange(self.n), self.n + np.flatnonzero(inputs), np.arange(self.last, self.width)])
+        some = copy.copy(self)
+        some.groups = self.groups.some(groups)
+        some.group_lasso = replace(self.group_lasso, groups=some.groups)
+        some.last = self.n + int(inputs.sum())
+        some.ridge, some.column_ridge = self.ridge[:, columns], self.column_ridge[columns]
+        return some, columns
+
+    @property
+    def width(self) -> int:
+        """The number P of columns of T."""
+        return self.ridge.shape[1]
+
     def A(self, T: np.ndarray) -> np.ndarray:
         """The part of T that is A; a view."""
         return T[..., : self.n, : self.n]
@@ -72,6 +93,12 @@ class Terms:
     def value(self, T: np.ndarray) -> float:
         """Ridge and group-lasso penalty."""
         return 0.5 * float(np.einsum("ij,ij,ij->", self.ridge, T, T)) + self.group_lasso.value(self.B(T))
+
+    def active(self, T: np.ndarray, G: np.ndarray) -> np.ndarray:
+        """The groups that are in, or may soon be by the gradient G of f: bool, shape (n_groups,)."""
+        lasso = self.group_lasso
+        near = lasso.norm.dual(self.B(G), self.groups) > NEAR * lasso.kappa * self.groups.weights
+        return near | (lasso.norm.of(self.B(T), self.groups) > 0) | (lasso.form == "constraint")
 
     def metric(self, curvature: np.ndarray) -> np.ndarray:
         """A diagonal bound of the Hessian, shape (P,): the columns of a group share the largest."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from functools import cached_property
 
@@ -84,6 +85,17 @@ class Linearisation:
     def H(self) -> np.ndarray:
         """W W', shape (P, P)."""
         return self.W @ self.W.T
+
+    def on(self, columns: np.ndarray) -> Linearisation:
+        """The same for some of the columns of dT, the others being zero."""
+        some = copy.copy(self)
+        some.W, some.k = self.W[columns], self.k[:, columns]
+        for derived in ("squares", "H"):
+            vars(some).pop(derived, None)
+        if "H" in vars(self):
+            some.H = self.H[np.ix_(columns, columns)]
+        some._columns, some._gram = np.zeros(0, dtype=int), np.zeros((0, len(self.A), 0, len(self.A)))
+        return some
 
     def model(self, mu: float) -> KroneckerModel:
         """The Kronecker product near the quadratic's Hessian."""

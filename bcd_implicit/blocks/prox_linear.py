@@ -56,6 +56,10 @@ class _LinearisedFit:
         # Without the constant, beside which small decreases would lose their digits.
         return float(np.vdot(dT, 0.5 * image - self.linearisation.k)), image - self.linearisation.k
 
+    def on(self, columns: np.ndarray) -> _LinearisedFit:
+        """The same as a function of some columns, the others staying where they are at the base."""
+        return _LinearisedFit(self.linearisation.on(columns), self.base[:, columns], self.mu)
+
     def hessian(self, T: np.ndarray) -> _LinearisedFit:
         return self  # quadratic: the same everywhere
 
@@ -182,8 +186,11 @@ class ProxLinearBlock(MatricesBlock):
         return _LinearisedFit(self.linearisation, self.joined(self.it), self.mu)
 
     def improve(self, share):
-        start = self.joined(self.repaired(self.last_solution or self.it))
-        self.last_solution = self.repaired(self.parted(approach(self.smooth(), self.terms, start, share)))
+        T, smooth = self.joined(self.repaired(self.last_solution or self.it)), self.smooth()
+        active = self.terms.active(T, smooth.value_and_gradient(T)[1])
+        terms, columns = self.terms.on(active)
+        T[:, columns] = approach(smooth.on(columns), terms, T[:, columns], share)
+        self.last_solution = self.repaired(self.parted(T))
         return self.last_solution
 
     def certificate(self, it):

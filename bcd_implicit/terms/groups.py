@@ -76,6 +76,12 @@ class Groups:
         padded[self._table.ravel()] = rows.reshape(-1, n)
         return padded[:-1].T
 
+    def some(self, kept: np.ndarray) -> Groups:
+        """Those groups of which ``kept``, bool of shape (n_groups,), is true, for their inputs alone."""
+        place = np.cumsum(kept) - 1
+        names = [name for name, stays in zip(self.names, kept, strict=True) if stays]
+        return Groups(place[self.labels[self.spread(kept)]], self.weights[kept], names)
+
     @staticmethod
     def singles(p: int) -> Groups:
         """Each of p inputs by itself, with weight 1."""
