@@ -14,7 +14,6 @@ import numpy as np
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.terms.group_norms import Facet
 
-
 # A group whose gradient is this near to letting it in is looked at.
 NEAR = 0.7
 

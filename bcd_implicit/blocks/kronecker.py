@@ -24,12 +24,13 @@ import numpy as np
 from bcd_implicit.blocks.face import Terms
 
 # Outer steps at most, and inner steps a step: accuracy there buys nothing while the next gradient differs.
-import os
-MOST_STEPS, INNER_STEPS = int(os.environ.get('MS','30')), int(os.environ.get('IS','10'))
+MOST_STEPS, INNER_STEPS = 50, 10
 # Inner steps end where the proximal gradient has become this small a share of the first.
 INNER_ACCURACY = 0.1
-# How far a stretch may miss the curvature seen along a step before the step is taken anew.
-SLACK = 1.05
+# How far a stretch may miss the curvature seen along a step before the step is taken anew, and by how much it then
+# exceeds that curvature.
+SLACK, REACH = 1.05, 1.3
+# Steps of the power method for an eigenvalue that may be a tenth off.
 POWER_STEPS = 15
 # In place of a zero divisor.
 TINY = 1e-100
@@ -78,10 +79,6 @@ class KroneckerModel:
 class Quadratic(Protocol):
     """A smooth part whose Hessian is the same everywhere, and near a Kronecker product."""
 
-    def value_and_gradient(self, T: np.ndarray) -> tuple[float, np.ndarray]:
-        """f(T) and its gradient, shape (n, P)."""
-        ...
-
     def product(self, V: np.ndarray) -> np.ndarray:
         """The Hessian times V, shape (n, P)."""
         ...
@@ -91,15 +88,17 @@ class Quadratic(Protocol):
         ...
 
 
-def approach(smooth: Quadratic, terms: Terms, T: np.ndarray, share: float) -> np.ndarray:
+def approach(quadratic: Quadratic, terms: Terms, T: np.ndarray, gradient: np.ndarray, share: float) -> np.ndarray:
     """Steps until one gains less than ``share`` of what all have gained; the objective never rises.
 
     Parameters
     ----------
-    smooth : Quadratic
+    quadratic : Quadratic
     terms : Terms
     T : ndarray of shape (n, P)
         Feasible start.
+    gradient : ndarray of shape (n, P)
+        That of f at the start.
     share : float
 
     Returns
@@ -107,41 +106,38 @@ def approach(smooth: Quadratic, terms: Terms, T: np.ndarray, share: float) -> np
     ndarray of shape (n, P)
         Feasible.
     """
-    model, stretch = smooth.model(), 1.0
-    value, gradient = smooth.value_and_gradient(T)
-    objective = first = value + terms.value(T)
+    model, stretch = quadratic.model(), 1.0
+    rest, gained = terms.value(T), 0.0
     # The extrapolated point from which a step goes, its gradient, and the momentum's sequence.
     Y, gradient_at_Y, momentum = T, gradient, 1.0
     for _ in range(MOST_STEPS):
         new = _model_step(model, terms, Y, gradient_at_Y, stretch)
         change = new - Y
-        image = smooth.product(change)
+        image = quadratic.product(change)
         bend, expected = float(np.vdot(change, image)), float(np.vdot(change, model.product(change)))
         if bend > SLACK * stretch * expected:
-            stretch = 1.3 * bend / max(expected, TINY)
+            stretch = REACH * bend / max(expected, TINY)
             continue
         # f is quadratic: gradients add up, and between two points its slope is their gradients' mean.
-        new_gradient, step = gradient_at_Y + image, new - T
-        new_value = value + 0.5 * float(np.vdot(gradient + new_gradient, step))
-        new_objective = new_value + terms.value(new)
-        if not new_objective < objective:
+        new_gradient, step, new_rest = gradient_at_Y + image, new - T, terms.value(new)
+        slope = 0.5 * float(np.vdot(gradient + new_gradient, step))
+        gain = (rest - new_rest) - slope
+        if not gain > 0:
             if momentum == 1.0:
                 break
             Y, gradient_at_Y, momentum = T, gradient, 1.0
             continue
-        gain = objective - new_objective
         next_momentum = 0.5 * (1 + np.sqrt(1 + 4 * momentum**2))
         ahead = (momentum - 1) / next_momentum
         Y, gradient_at_Y = new + ahead * step, new_gradient + ahead * (new_gradient - gradient)
-        T, value, gradient, objective, momentum = new, new_value, new_gradient, new_objective, next_momentum
-        if gain <= share * (first - objective):
+        T, gradient, rest, momentum = new, new_gradient, new_rest, next_momentum
+        gained += gain
+        if gain <= share * gained:
             break
     return T
 
 
-def _model_step(
-    model: KroneckerModel, terms: Terms, Y: np.ndarray, gradient: np.ndarray, stretch: float
-) -> np.ndarray:
+def _model_step(model: KroneckerModel, terms: Terms, Y: np.ndarray, gradient: np.ndarray, stretch: float) -> np.ndarray:
     """Minimise the model around Y plus the terms, roughly: FISTA from Y, in the metric of the model's bound."""
     metric = np.maximum(terms.metric(stretch * model.curvature), TINY)
     steps = 1 / metric

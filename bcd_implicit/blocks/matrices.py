@@ -5,6 +5,7 @@ Where the groups are columns of (B; D), both blocks hold D and d too: the predic
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 
 import cvxpy as cp
@@ -148,8 +149,20 @@ class MatricesBlock(Block):
         return it.replace(b=b[:n], d=b[n:]) if problem.stacked else it.replace(b=b)
 
     def solve_native(self, tol, met):
-        problem, it = self.problem, self.it
-        start = self.joined(self.repaired(self.last_solution or it))
+        it, optimal = self.native_optimum(tol, met)
+        self.last_solution = it
+        T, problem = self.joined(it), self.problem
+        # What presses against the constraints: minus the gradient of all that is smooth.
+        force = -(self.smooth().value_and_gradient(T)[1] + self.terms.ridge * T)
+        binding = problem.row_ball.binding(it.A)
+        dual_values: dict[str, object] = {"norm_bound": np.where(binding, np.abs(self.terms.A(force)).max(axis=1), 0.0)}
+        if problem.group_form == "constraint":
+            dual_values["group_lasso"] = problem.group_lasso.multiplier(self.terms.B(force), problem.grouped(it))
+        return it, optimal, dual_values
+
+    def native_optimum(self, tol: float, met: Callable[[Iterate], bool]) -> tuple[Iterate, bool]:
+        """The block's optimum without CVXPY, by Newton steps, and whether ``met`` accepted it."""
+        it = self.it
 
         def accept(T: np.ndarray) -> bool:
             nonlocal it
@@ -157,14 +170,7 @@ class MatricesBlock(Block):
             it = self.repaired(self.parted(T))
             return met(it)
 
-        smooth = self.smooth()
+        start = self.joined(self.repaired(self.last_solution or it))
         # The gap is of the order of the gradient, and the objective's distance to its optimum of that squared.
-        T, optimal = minimise(smooth, self.terms, start, 100 * tol**2 * self.size(), accept)
-        self.last_solution = it
-        # What presses against the constraints: minus the gradient of all that is smooth.
-        force = -(smooth.value_and_gradient(T)[1] + self.terms.ridge * T)
-        binding = problem.row_ball.binding(it.A)
-        dual_values: dict[str, object] = {"norm_bound": np.where(binding, np.abs(self.terms.A(force)).max(axis=1), 0.0)}
-        if problem.group_form == "constraint":
-            dual_values["group_lasso"] = problem.group_lasso.multiplier(self.terms.B(force), problem.grouped(it))
-        return it, optimal, dual_values
+        _, optimal = minimise(self.smooth(), self.terms, start, 100 * tol**2 * self.size(), accept)
+        return it, optimal

@@ -37,6 +37,9 @@ from bcd_implicit.certificates.responses import equilibrium_responses
 from bcd_implicit.constraints.user import BlockVariables
 from bcd_implicit.support.checks import check_number
 
+# Where the native solve's Kronecker steps end and the certificate is asked: steps that gain so little of the whole.
+SHARES = (1e-2, 1e-3)
+
 
 class _LinearisedFit:
     """The smooth part as a function of T = base + dT."""
@@ -57,7 +60,7 @@ class _LinearisedFit:
         return float(np.vdot(dT, 0.5 * image - self.linearisation.k)), image - self.linearisation.k
 
     def on(self, columns: np.ndarray) -> _LinearisedFit:
-        """The same as a function of some columns, the others staying where they are at the base."""
+        """The same for some of the columns, the others staying where they are."""
         return _LinearisedFit(self.linearisation.on(columns), self.base[:, columns], self.mu)
 
     def hessian(self, T: np.ndarray) -> _LinearisedFit:
@@ -186,12 +189,25 @@ class ProxLinearBlock(MatricesBlock):
         return _LinearisedFit(self.linearisation, self.joined(self.it), self.mu)
 
     def improve(self, share):
-        T, smooth = self.joined(self.repaired(self.last_solution or self.it)), self.smooth()
-        active = self.terms.active(T, smooth.value_and_gradient(T)[1])
-        terms, columns = self.terms.on(active)
-        T[:, columns] = approach(smooth.on(columns), terms, T[:, columns], share)
+        """Kronecker steps on the groups that are in or near it; the others' gradients are looked at again next time."""
+        T, smooth, terms = self.joined(self.repaired(self.last_solution or self.it)), self.smooth(), self.terms
+        gradient = smooth.value_and_gradient(T)[1]
+        active = terms.active(T, gradient)
+        if active.all():
+            T = approach(smooth, terms, T, gradient, share)
+        else:
+            terms, columns = terms.on(active)
+            T[:, columns] = approach(smooth.on(columns), terms, T[:, columns], gradient[:, columns], share)
         self.last_solution = self.repaired(self.parted(T))
         return self.last_solution
+
+    def native_optimum(self, tol, met):
+        """Kronecker steps, finer and finer; where these are not enough, Newton's for the last digits."""
+        for share in SHARES:
+            it = self.improve(share)
+            if met(it):
+                return it, True
+        return super().native_optimum(tol, met)
 
     def certificate(self, it):
         return prox_linear_certificate(self.problem, self.it, it, self.mu, self._responses)

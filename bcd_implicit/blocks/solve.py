@@ -184,11 +184,6 @@ def solve_prepared(
     return best
 
 
-def can_improve(block: Block) -> bool:
-    """Whether :func:`improve` can be asked of a block."""
-    return type(block).improve is not Block.improve and not block.constrained
-
-
 def improve(block: Block, share: float) -> BlockSolution:
     """A better point by the block's own solver, as rough as ``share`` allows, and no certificate."""
     start = time.perf_counter()

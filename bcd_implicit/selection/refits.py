@@ -17,8 +17,8 @@ from bcd_implicit.problem.iterate import Iterate, in_spreads
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.parallel import in_parallel
 from bcd_implicit.support.progress import Progress, silent
-from bcd_implicit.training.bcd import Callback, solve
-from bcd_implicit.training.result import BcdResult, Status
+from bcd_implicit.training.bcd import solve
+from bcd_implicit.training.result import BcdResult
 
 # Once a cycle lowers the objective by less than this share of the targets' variance, times the tolerance, a refit has
 # settled: where the loss comes near zero, a relative change of it says little.
@@ -88,10 +88,8 @@ def run_refit(
         it = smaller.at_equilibrium(it.replace(X=fresh.X))
     # Half, as the loss is half a square: this is the loss of the mean.
     variance = 0.5 * float(statistics.variance(smaller.Y, smaller.shares).sum())
-    settled = _settled(options["tol"] * NEGLIGIBLE * variance)
-    result = solve(smaller, start=it, random_state=random_state, callback=settled, **options)
-    # Nobody but the callback stops it, and that is how a refit converges.
-    return replace(result, status=Status.CONVERGED) if result.status is Status.STOPPED else result
+    atol = options["tol"] * NEGLIGIBLE * variance
+    return solve(smaller, start=it, random_state=random_state, atol=atol, **options)
 
 
 def has_faded(problem: TrainingProblem, it: Iterate, fresh: Iterate) -> bool:
@@ -103,17 +101,6 @@ def has_faded(problem: TrainingProblem, it: Iterate, fresh: Iterate) -> bool:
         np.linalg.norm(in_spreads(point, problem.U, problem.Y, problem.shares)["B"]) for point in (it, fresh)
     )
     return bool(size <= FADED * usual)
-
-
-def _settled(least: float) -> Callback:
-    last = np.inf
-
-    def callback(cycle: int, objective: float, it: Iterate) -> bool:
-        nonlocal last
-        decrease, last = last - objective, objective
-        return cycle > 2 and decrease <= least  # the first step is a cautious one
-
-    return callback
 
 
 def mean_model(result: BcdResult) -> BcdResult:

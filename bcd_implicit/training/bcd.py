@@ -3,10 +3,11 @@
 fenchel
     output -> state -> hidden on the relaxed objective (F), which never rises.
 prox-linear
-    output exactly at the equilibrium -> prox-linear block -> Picard; the step counts if the true objective (T) fell,
-    else mu grows and the same linearisation is tried again.
+    scale -> output exactly at the equilibrium -> prox-linear block -> states; the step counts if the true objective (T)
+    fell, else mu grows and the same linearisation is tried again. While there is far to go a rough step will do; once
+    rough steps stand still, or at the last cycle, the blocks are solved exactly and certified.
 
-Both end with Picard states and the output block exact at them.
+Both end with states at equilibrium and the output block exact at them.
 
 Each is one function below: a cycle that takes an iterate to a better one. To add a loop, write its cycle and
 add it to :data:`METHODS`.
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +29,7 @@ from bcd_implicit.blocks.hidden import HiddenBlock
 from bcd_implicit.blocks.matrices import MatricesBlock
 from bcd_implicit.blocks.prox_linear import ProxLinearBlock
 from bcd_implicit.blocks.solution import USER_VIOLATION, BlockSolution
-from bcd_implicit.blocks.solve import can_improve, improve, make_block, solve_prepared
+from bcd_implicit.blocks.solve import improve, make_block, solve_prepared
 from bcd_implicit.blocks.solvers import AUTO, NATIVE, check_solver
 from bcd_implicit.certificates.certificate import Certificate
 from bcd_implicit.errors import BlockSolveError, ConvergenceWarning, InvalidInputError, check_choice
@@ -38,35 +39,34 @@ from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.progress import Progress, show_progress
 from bcd_implicit.support.threads import one_blas_thread
 from bcd_implicit.training.result import BcdResult, Status
+from bcd_implicit.training.scale import rescaled
 
 Callback = Callable[[int, float, Iterate], Any]
 # Retries of one linearisation: 4^20 times the curvature moves nothing any more.
 MAX_ATTEMPTS = 20
 # Attempts with a block that the solver could not solve: more of them would miss as well.
 MAX_MISSES = 3
-import os
-TRUSTED, DOUBTED = float(os.environ.get("TR",".75")), float(os.environ.get("DO",".25"))
-TINY = 1e-100
-# A rough step ends where a native step gains less than this of what all have gained.
-FIRST_SHARE = 0.1
+# A rough step ends where a native step gains less than this share of what all have gained.
+FIRST_SHARE = 0.03
 # An objective this far below that of predicting zero is nothing but rounding.
 NOTHING_LEFT = 1e-12
-# Below this share of the loss's mean curvature the proximal term only spoils the conditioning.
-MU_FLOOR = 1e-6
+# Below this share of the loss's mean curvature the proximal term only spoils the conditioning: (T) falls no faster.
+MU_FLOOR = 1e-2
 
 
 @dataclass
 class _Loop:
     """What the cycles of one run share: how to solve a block, the proximal weight, the last certificates.
 
-    While there is far to go a step has to lower (T), not to solve its block: ``share`` is then where a block's native
-    steps may end, as in :meth:`~bcd_implicit.blocks.base.Block.improve`. With 0 blocks are solved and certified.
+    While there is far to go a step has to lower (T), not to solve its block: ``share`` says how rough a block's native
+    steps may be, as in :meth:`~bcd_implicit.blocks.base.Block.improve`. With 0 blocks are solved and certified.
     """
 
     problem: TrainingProblem
     solver: str
     block_tol: float
     solver_options: Mapping[str, Any] | None
+    inexact: bool
     objective: float
     share: float = 0.0
     mu: float | None = None
@@ -79,12 +79,19 @@ class _Loop:
         return make_block(self.problem, it, name, **options)
 
     def solve(self, block: Any) -> BlockSolution:
-        if self.share and can_improve(block):
+        if self.share:
             return improve(block, self.share)
         solution = solve_prepared(block, self.solver, self.block_tol, self.solver_options)
         self.certificates[block.name] = solution.certificate
         self.dual_values |= solution.dual_values
         return solution
+
+    def solutions(self, block: Any) -> Iterator[BlockSolution]:
+        """A rough one where that is allowed, then, where this cycle asks for it, the exact one."""
+        if self.inexact:
+            yield improve(block, self.share or FIRST_SHARE)
+        if not self.share:
+            yield self.solve(block)
 
     def descend(self, it: Iterate, name: str) -> Iterate:
         """Solve one block on (F); a solver's rounding must not raise the objective, so the better point is kept."""
@@ -101,31 +108,31 @@ def fenchel_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
 
 
 def prox_linear_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
-    """Output at the equilibrium, then the first prox-linear step that lowers (T). Returns the iterate and (T)."""
-    problem = loop.problem
+    """Scale, output at the equilibrium, the first prox-linear step that lowers (T). Returns the iterate and (T)."""
+    problem, objective = loop.problem, loop.objective
+    it = rescaled(problem, it)
     output = loop.solve(loop.block(it, "output"))
-    objective = problem.objective_at_states(output.iterate)
-    if objective <= loop.objective and output.feasible:
-        it = output.iterate
-    else:  # a solver's rounding
-        objective = loop.objective
+    # A solver's rounding must not raise the objective.
+    if output.objective <= objective and output.feasible:
+        it, objective = output.iterate, output.objective
     block, missed = loop.block(it, "prox-linear", mu=loop.mu), 0
     for loop.attempts in range(1, MAX_ATTEMPTS + 1):
-        solution = loop.solve(block)
-        trial = problem.at_equilibrium(solution.iterate)
-        value = problem.objective_at_states(trial)
-        if value < objective and solution.feasible:
-            # Levenberg and Marquardt: what of the block's promise came true says how far its linearisation can be
-            # trusted.
-            kept = (objective - value) / max(objective - solution.objective, TINY)
-            loop.mu = block.mu / 3 if kept > TRUSTED else block.mu if kept > DOUBTED else 2 * block.mu
-            loop.mu = max(loop.mu, MU_FLOOR * block.mean_curvature)
+        for solution in loop.solutions(block):
+            trial = problem.at_equilibrium(solution.iterate)
+            value = problem.objective_at_states(trial)
+            falls = value < objective and solution.feasible
+            # At its start the block's objective is (T): the difference is what the block promises.
+            promises = solution.objective < objective - 1e-9 * abs(objective)
+            if promises and not falls:
+                break  # so far the linearisation does not reach: solving it exactly will not help
+        if falls:
+            # By less than it grows: after a refusal and a success mu stays above what was refused.
+            loop.mu = max(block.mu / 3, MU_FLOOR * block.mean_curvature)
             return trial, value
-        # At its start the block's objective is (T): the difference is what the block promises.
-        nothing = solution.objective >= objective - 1e-9 * abs(objective)
-        if nothing and (solution.meets(loop.block_tol) or not solution.solved):
+        met = solution.meets(loop.block_tol)
+        if not promises and (met or not solution.solved):
             return it, objective  # certified, it is stationary; if not, the next cycle will tell
-        missed += solution.solved and not solution.meets(loop.block_tol)
+        missed += solution.solved and not met
         if missed == MAX_MISSES:
             break
         # The same block: its linearisation, and the products formed so far, hold for any mu.
@@ -136,7 +143,7 @@ def prox_linear_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
 
 @dataclass(frozen=True)
 class Method:
-    """A loop: its cycle, the block in which it moves (A, B, b), and whether its steps may be inexact."""
+    """A loop: its cycle, the block in which it moves (A, B, b), and whether a rough step will do on the way."""
 
     cycle: Callable[[_Loop, Iterate], tuple[Iterate, float]]
     matrices_block: type[MatricesBlock]
@@ -178,6 +185,7 @@ def solve(
     callback: Callback | None = None,
     progress: bool | Progress = False,
     block_tol: float = 1e-6,
+    atol: float = 0.0,
     solver_options: Mapping[str, Any] | None = None,
 ) -> BcdResult:
     """Train an implicit model by block-coordinate descent.
@@ -202,7 +210,11 @@ def solve(
     progress : bool or callable
         True shows a bar while it runs, in a terminal or a notebook; a function gets the share done (0 to 1) and a text.
     block_tol : float
-        Relative duality gap asked of every block.
+        Relative duality gap asked of every block of the last cycle. The prox-linear loop's steps before are only as
+        exact as lowering (T) needs, unless ``solver`` names another than "auto" and "native" or the user's constraints
+        ask for one; the history's column "asked" says what was asked.
+    atol : float
+        Stop also when a cycle lowers the objective by less than this, in the objective's own units.
     solver_options : mapping, optional
         The solver's own options.
 
@@ -227,6 +239,7 @@ def solve(
     check_problem(problem)
     method, solver, max_cycles, tol = check_loop(method, solver, max_cycles, tol)
     block_tol = check_number("block_tol", block_tol, 0, 1, boundaries="neither", remedy="Choose a number such as 1e-6")
+    atol = check_number("atol", atol, 0, remedy="Choose 0 or a small positive number")
     if callback is not None and not callable(callback):
         kind = type(callback).__name__
         raise InvalidInputError("callback", f"is a {kind}", "Pass a function of cycle, objective and iterate")
@@ -243,8 +256,10 @@ def solve(
         # Feasible first: Picard needs ||A||_inf below 1.
         it = problem.at_equilibrium(feasible_start(problem, it))
         objective = problem.objective(it)
-        loop = _Loop(problem, solver, block_tol, solver_options, objective)
-        share, finishing = FIRST_SHARE if solver in (AUTO, NATIVE) and METHODS[method].inexact else 0.0, False
+        # A user's constraints need a conic solver, which knows no rough steps.
+        inexact = METHODS[method].inexact and solver in (AUTO, NATIVE) and not problem.constraints
+        loop = _Loop(problem, solver, block_tol, solver_options, inexact, objective)
+        share, finishing = FIRST_SHARE if inexact else 0.0, False
         # Targets that are all zero give no scale.
         nothing = NOTHING_LEFT * (problem.loss_of_zero or abs(objective))
         for cycle in range(1, max_cycles + 1):
@@ -272,14 +287,16 @@ def solve(
             if loop.stalled:
                 status = Status.STALLED
                 break
+            # The first cycle of the prox-linear loop takes a cautious step: a small one says nothing yet.
+            small = cycle > 1 and (change <= tol or before - objective <= atol)
+            if loop.share:
+                # Rough steps stand still: now the blocks are solved exactly.
+                finishing = small or abs(objective) <= nothing
+                continue
             if abs(objective) <= nothing:
                 status = Status.CONVERGED
                 break
-            # The first cycle of the prox-linear loop takes a cautious step: a small one says nothing yet.
-            if cycle > 1 and change <= tol:
-                if loop.share:
-                    finishing = True
-                    continue
+            if small:
                 # While a block misses its certificate, a small change may be the solver's standstill.
                 solved = all(
                     c.holds(max(tol, block_tol)) if c.known else c.violation <= USER_VIOLATION
@@ -287,11 +304,10 @@ def solve(
                 )
                 status = Status.CONVERGED if solved else Status.STALLED
                 break
-            if finishing:
-                # Exact steps went on where rough ones stood still: finer ones are due.
-                share, finishing = 0.1 * share, False
+            # Exact steps went on where rough ones stood still: finer ones are due.
+            share, finishing = 0.1 * share, False
         # Every method ends alike: Picard states, and the output block exact at them.
-        it = problem.at_equilibrium(it)
+        it, loop.share = problem.at_equilibrium(it), 0.0
         # A solver that gave up a moment ago is not asked again: the last good iterate is the answer.
         if status is not Status.SOLVER_FAILED:
             try:
