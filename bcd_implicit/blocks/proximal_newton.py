@@ -185,6 +185,8 @@ def _polish(smooth: Smooth, terms: Terms, point: _Point, stretch: float) -> np.n
 
     Gradients vanish like the square root of the objective's error, and the duality gap needs them.
     """
+    # No shorter metric than the bound's own: of steps too long nothing tells here, and they spoil the gradient.
+    stretch = max(stretch, 1.0)
     metric = np.maximum(terms.metric(stretch * smooth.curvature), TINY)
 
     def residual(at: _Point) -> float:
@@ -195,12 +197,12 @@ def _polish(smooth: Smooth, terms: Terms, point: _Point, stretch: float) -> np.n
     size, damping = residual(point), 0.0
     for _ in range(POLISHINGS):
         # As in every iteration: the proximal step finds the face, without which Newton's step may go far astray.
-        middle, stretch = _proximal_step(smooth, terms, point, stretch)
+        middle, _ = _proximal_step(smooth, terms, point, stretch)
         face, gradient = terms.face(middle.T, middle.gradient)
         direction = newton_direction(smooth.hessian(middle.T), terms, face, gradient, damping * smooth.curvature)
         trial = _at(smooth, terms, terms.move(middle.T, direction, face))
         trial_size = residual(trial)
-        if trial_size < 0.5 * size:
+        if trial_size < 0.9 * size:
             point, size = trial, trial_size
         else:
             damping = max(10 * damping, LEAST_DAMPING)

@@ -70,11 +70,12 @@ def entry_p_values(problem: TrainingProblem, result: BcdResult | None, support: 
     weights = np.maximum(np.linalg.eigvalsh(P * problem.shares @ P.T) / expected, 0.0)
     U = problem.U[others]
     bent = (U - np.linalg.lstsq((S * roots).T, (U * roots).T, rcond=None)[0].T @ S) ** 2
+    known = np.zeros(len(others), dtype=bool)
     for features in (U, bent):
         left = rest(features)
         squares, before = np.sum(left**2, axis=1), features**2 @ problem.shares
-        # What is left of a feature that the support determines is rounding.
-        known = squares <= 1e-12 * before
+        # What is left of a feature that the support determines is rounding, and so is all that follows from it.
+        known |= squares <= 1e-12 * before
         scores = np.einsum("ij,ij->j", P @ left.T, P @ left.T) / np.where(known, 1.0, squares)
         single = np.array([weighted_chi_squared_tail(score, weights) for score in scores])
         p_values[others] = np.minimum(p_values[others], np.where(known, 1.0, 2 * single))

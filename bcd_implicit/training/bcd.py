@@ -147,13 +147,13 @@ class Method:
 
     cycle: Callable[[_Loop, Iterate], tuple[Iterate, float]]
     matrices_block: type[MatricesBlock]
-    inexact: bool
+    inexact: bool = False
 
 
 #: The loops, by name.
 METHODS: dict[str, Method] = {
     "prox-linear": Method(prox_linear_cycle, ProxLinearBlock, inexact=True),
-    "fenchel": Method(fenchel_cycle, HiddenBlock, inexact=False),
+    "fenchel": Method(fenchel_cycle, HiddenBlock),
 }
 
 
