@@ -40,8 +40,8 @@ def active_set(states: StateMap, X: np.ndarray, max_iter: int) -> Reached:
         X[:, unsettled], new[:, unsettled] = here, some.activation(Z)
         left = ~some.settled(here, new[:, unsettled], float(np.abs(new).max()))
         unsettled, slopes, some = unsettled[left], some.activation.derivative(Z[:, left]), some.take(left)
-    if not unsettled.size:
-        return Reached(X, new, n_rounds, True, "active-set")
+    if not unsettled.size or n_rounds == max_iter:
+        return Reached(X, new, n_rounds, not unsettled.size, "active-set")
     return _by_picard(states, start, Reached(X, new, n_rounds, False, "active-set"), unsettled, max_iter)
 
 
@@ -51,7 +51,7 @@ def _by_picard(states: StateMap, start: np.ndarray, reached: Reached, samples: n
     begin, here = start[:, samples], new[:, samples]
     first, last = (some.in_units(change).max(axis=0) for change in (some.step(begin) - begin, here - X[:, samples]))
     # Not >=: what is not a number does not pass.
-    rest = picard(some, np.where(last < first, here, begin), max(1, max_iter - reached.n_iter))
+    rest = picard(some, np.where(last < first, here, begin), max_iter - reached.n_iter)
     X[:, samples], new[:, samples] = rest.X, rest.new
     return Reached(X, new, reached.n_iter + rest.n_iter, rest.settled, "active-set + picard")
 
