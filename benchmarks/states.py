@@ -2,10 +2,10 @@
 
     python benchmarks/states.py [--sizes 20,1050 ...] [--bounds 0.5 0.9 0.99 0.999] [--json FILE]
 
-A size is n,m. "trained" models are those of the prox-linear loop on friedman1, 12 cycles; "random" ones have an A without
-negative entries and every row on the norm bound, the worst case for Picard. "cold" starts from zero, "warm" from the
-states of the cycle before (trained), or of drives that differ by a hundredth (random). Seconds are processor time on one
-BLAS thread, to the tolerance of the loops; ratios are to Picard in the same run.
+A size is n,m. "trained" models are those of the prox-linear loop on friedman1, 12 cycles; "random" ones have an A
+without negative entries and every row on the norm bound, the worst case for Picard. "cold" starts from zero, "warm"
+from the states of the cycle before (trained), or of drives that differ by a hundredth (random). Seconds are processor
+time on one BLAS thread, to the tolerance of the loops; ratios are to Picard in the same run.
 """
 
 from __future__ import annotations
