@@ -1,19 +1,31 @@
-"""Picard iteration x <- phi(Ax + Bu + b), with the error bound of the contraction."""
+"""States at equilibrium, x = phi(Ax + Bu + b), by any of several solvers, with a bound on their error.
+
+To add a solver, write a function of a :class:`~bcd_implicit.model.state_map.StateMap`, a start and the most iterations
+that returns a :class:`~bcd_implicit.model.state_map.Reached`, and add it to :data:`SOLVERS`. Bounds do not depend on
+it.
+"""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bcd_implicit.errors import ConvergenceWarning, NotWellPosedError
+from bcd_implicit.errors import ConvergenceWarning, check_choice
+from bcd_implicit.model.active_set import SHARED_BY, active_set, count_patterns
+from bcd_implicit.model.anderson import anderson
+from bcd_implicit.model.picard import picard
+from bcd_implicit.model.state_map import Reached, StateMap
+from bcd_implicit.support.parts import parts
 from bcd_implicit.terms.activations import Activation
 
 # A larger bound on the error, relative to the states, is told.
 WEAKEST = 1e-6
+#: What Newton costs, in Picard steps: at the least, and more where every sample has a pattern of its own (benchmarks/
+#: states.py; it is about the same for every number of hidden features, LAPACK being slow where they are few).
+NEWTON, NEWTON_BY_SAMPLE = 40.0, 80.0
 
 
 @dataclass(frozen=True)
@@ -25,37 +37,68 @@ class FixedPoint:
     X : ndarray of shape (n, m)
         States, one sample a column ((m, n) when it comes from a model: samples are rows there).
     n_iter : int
-        Picard steps taken.
+        Steps or rounds taken.
     error_bound : ndarray of shape (m,)
-        For each sample, a bound on ``max_i |x_i - x*_i|``.
+        For each sample, a bound on ``max_i |x_i - x*_i|``, rounding included.
+    solver : str
+        Whose answer it is: "picard", "active-set", "anderson", or "active-set + picard" where Picard took over samples
+        that did not settle.
     """
 
     X: np.ndarray
     n_iter: int
     error_bound: np.ndarray
+    solver: str
 
 
-def picard_iterates(A: np.ndarray, drive: np.ndarray, activation: Activation, X: np.ndarray) -> Iterator[np.ndarray]:
-    """The states phi(A X + drive), and so on from them, without end: those of :func:`picard`, unchecked."""
-    while True:
-        X = activation(A @ X + drive)
-        yield X
+def auto(states: StateMap, X: np.ndarray, max_iter: int) -> Reached:
+    """Picard, and Newton from where Picard got to as soon as Picard seems to need longer than that."""
+    cost = NEWTON
+
+    def leave(X: np.ndarray, taken: int, remaining: float) -> bool:
+        nonlocal cost
+        # Steps taken count too: where estimates stay too low, Picard costs no more than Newton all the same.
+        expected = max(taken, remaining)
+        # Counting patterns costs a few steps: once, where it may matter.
+        if cost == NEWTON and expected > NEWTON:
+            cost += NEWTON_BY_SAMPLE * _share_of_systems(states, X)
+        return expected > cost
+
+    reached = picard(states, X, max_iter, leave)
+    if reached.settled or reached.n_iter >= max_iter or not np.isfinite(reached.new).all():
+        return reached
+    rest = active_set(states, reached.new, max_iter - reached.n_iter)
+    return replace(rest, n_iter=reached.n_iter + rest.n_iter)
 
 
-def picard(
+def _share_of_systems(states: StateMap, X: np.ndarray) -> float:
+    """How many systems a round of Newton solves from states X, as a share of one for each sample."""
+    n_patterns = count_patterns(states.activation.derivative(states.preactivation(X)))
+    return min(1.0, SHARED_BY * n_patterns / X.shape[1])
+
+
+#: The solvers, by name.
+SOLVERS: dict[str, Callable[[StateMap, np.ndarray, int], Reached]] = {
+    "auto": auto,
+    "picard": picard,
+    "active-set": active_set,
+    "anderson": anderson,
+}
+
+
+def fixed_point(
     A: np.ndarray,
     drive: np.ndarray,
     activation: Activation,
     X: np.ndarray | None = None,
     *,
+    solver: str = "auto",
     weights: np.ndarray | None = None,
     tol: float = 1e-10,
     max_iter: int = 100_000,
+    drive_error: np.ndarray | None = None,
 ) -> FixedPoint:
-    """Iterate X <- phi(A X + drive) until the error bound meets the tolerance.
-
-    With contraction factor nu, ``nu/(1-nu) * max_i |x_new - x_old|_i`` bounds the distance to the
-    equilibrium (El Ghaoui et al., arXiv 1908.06315, section 2).
+    """Solve X = phi(A X + drive) until the error bound meets the tolerance.
 
     Parameters
     ----------
@@ -65,17 +108,29 @@ def picard(
     activation : Activation
     X : ndarray of shape (n, m), optional
         Start; zero when absent.
+    solver : {"auto", "picard", "active-set", "anderson"}
+        "picard" steps X <- phi(A X + drive); "active-set" is Newton's method, exact after a few rounds for
+        piecewise-linear activations, whatever the contraction; "anderson" combines Picard's last steps; "auto" begins
+        with Picard and goes over to the active set where that costs less.
     weights : ndarray of shape (n,), optional
         Positive v: the contraction is measured in ``max_i |x_i| / v_i``. Ones by default, which asks for
         ||A||_inf < 1; other weights serve models that only pass the Perron-Frobenius test.
     tol : float
-        Largest error bound accepted, relative to the largest state of the batch. The iteration also ends, with the
-        bound that it has, where rounding is all that still changes.
+        Largest error bound accepted, relative to the largest state of the batch, from what the last step changed. The
+        iteration also ends, with the bound that it has, where rounding is all that still changes.
     max_iter : int
         A stop for contraction factors next to 1; reaching it warns.
+    drive_error : ndarray of shape (n, m), optional
+        How far off the drive may be: counted in the error bound. By default it is exact.
+
+    Returns
+    -------
+    FixedPoint
 
     Raises
     ------
+    InvalidInputError
+        Another solver.
     NotWellPosedError
         The contraction factor is 1 or more.
 
@@ -84,40 +139,37 @@ def picard(
     ConvergenceWarning
         ``max_iter`` was reached, or rounding before the error was bounded by a millionth.
     """
-    v = np.ones(len(A)) if weights is None else weights
-    factor = float(np.max(np.abs(A) @ v / v))
-    # Not ``factor >= 1``: NaN, from numbers that overflow, is refused too.
-    if not factor < 1:
-        raise NotWellPosedError(f"A: contraction factor {factor:.6g} is not below 1, so Picard need not converge.")
-    # From zero the first step needs no product with A.
-    X = activation(drive) if X is None else X
-    # Changes are measured in units v: in the states' own the bound is up to max v times as large.
-    gain = factor / (1 - factor) * float(v.max())
-    # Rounding alone moves the states by this much: a difference that shrinks by less than its last digit stays.
-    rounding = min(2 * np.finfo(float).eps * (4 + 1 / (1 - factor)), 1e-10)
-    iterates = picard_iterates(A, drive, activation, X)
-    for n_iter, new in enumerate(islice(iterates, max_iter), start=1):  # noqa: B007 - used after the loop
-        change = np.abs(new - X)
-        in_units = change if weights is None else change / v[:, None]
-        X, size, bound = new, float(np.abs(new).max()), gain * float(in_units.max())
-        # Not <: states that are all zero must pass.
-        if bound <= tol * size:
-            break
-        if change.max() <= rounding * size:
-            if bound > WEAKEST * size:
-                warnings.warn(
-                    f"Picard's states no longer change, but their error is only known to be below {bound:.1e} "
-                    f"(contraction factor {factor:.6g}, units of the states up to {v.max():.1e} apart).",
-                    ConvergenceWarning,
-                    stacklevel=2,
-                )
-            break
-    else:
-        warnings.warn(
-            f"Picard stopped after {max_iter} steps with error bound {bound:.2e} "
-            f"(contraction factor {factor:.6g}). Lower norm_bound or raise max_iter.",
-            ConvergenceWarning,
-            stacklevel=2,
+    solve = SOLVERS[check_choice("solver", solver, SOLVERS)]
+    states = StateMap(A, drive, activation, weights, tol)
+    found, bound = np.empty_like(drive), np.empty(drive.shape[1])
+    ends, left = [], 0.0
+    # A part that fits into the cache takes half the time, and need not wait for the others.
+    for part in parts(drive.shape[1], len(A)):
+        some = states.take(part)
+        # From zero the first step needs no product with A.
+        end = solve(some, activation(some.drive) if X is None else X[:, part], max_iter)
+        found[:, part] = end.new
+        bound[part] = some.error_bound(end.X, end.new, None if drive_error is None else drive_error[:, part])
+        # Not max(): what is not a number must stay.
+        left = float(np.maximum(left, some.error_left(end.X, end.new).max()))
+        ends.append(end)
+    n_iter = max((end.n_iter for end in ends), default=0)
+    # Of several parts the one that took more than Picard.
+    name = max((end.solver for end in ends), key=lambda name: name != "picard", default=solver)
+    told = f"contraction factor {states.factor:.6g}"
+    if not all(end.settled for end in ends):
+        _warn(
+            f"{name.capitalize()} stopped after {n_iter} steps with error bound {bound.max():.2e} ({told}). "
+            "Lower norm_bound or raise max_iter."
         )
-    # Sample by sample only here: within the loop the largest will do.
-    return FixedPoint(X, n_iter, gain * in_units.max(axis=0))
+    # What rounding adds to the bound is no sign of bad convergence, and mostly too pessimistic to warn of.
+    elif left > max(WEAKEST, tol) * np.abs(found).max(initial=0.0):
+        _warn(
+            f"{name.capitalize()}'s states no longer change, but their error is only known to be below "
+            f"{bound.max():.1e} ({told}, units of the states up to {states.widest:.1e} apart)."
+        )
+    return FixedPoint(found, n_iter, bound, name)
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, ConvergenceWarning, stacklevel=3)

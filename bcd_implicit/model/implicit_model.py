@@ -15,7 +15,9 @@ from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError
 from bcd_implicit.model import well_posedness
-from bcd_implicit.model.fixed_point import FixedPoint, picard, picard_iterates
+from bcd_implicit.model.fixed_point import FixedPoint, fixed_point
+from bcd_implicit.model.picard import picard_iterates
+from bcd_implicit.model.state_map import summation_error
 from bcd_implicit.model.storage import LETTERS, read_model, write_model
 from bcd_implicit.support.checks import check_matrix, check_names, check_number
 from bcd_implicit.support.display import facts_table, names_of
@@ -144,20 +146,42 @@ class ImplicitModel:
             )
         return self._copy(A=self.A * v / v[:, None], B=self.B / v[:, None], b=self.b / v, C=self.C * v)
 
-    def states(self, U: ArrayLike, *, tol: float = 1e-10) -> FixedPoint:
+    def states(self, U: ArrayLike, *, tol: float = 1e-10, solver: str = "auto") -> FixedPoint:
         """Equilibrium states for inputs U (m, p), with a bound on their error.
+
+        Parameters
+        ----------
+        U : array-like of shape (m, p)
+        tol : float
+            Largest error accepted, relative to the largest state.
+        solver : {"auto", "picard", "active-set", "anderson"}
+            Picard's iteration; Newton's method on the active pieces of the activation, which takes a few rounds however
+            near to 1 the contraction factor is; Anderson's acceleration of Picard; or the cheaper of the first two.
 
         Returns
         -------
         FixedPoint
-            ``X`` of shape (m, n), ``n_iter`` and ``error_bound`` of shape (m,).
+            ``X`` of shape (m, n), ``n_iter``, ``error_bound`` of shape (m,), rounding included, and the ``solver``.
 
         Raises
         ------
+        InvalidInputError
+            Another solver, or inputs that do not fit.
         NotWellPosedError
             The spectral radius of ``|A|`` is 1 or more.
         """
-        point = picard(self.A, self._drive(U), self.activation, weights=well_posedness.weights(self.A), tol=tol)
+        inputs, v = self._inputs(U), well_posedness.weights(self.A)
+        # Offsets that B and b take off again cost digits of BU + b itself.
+        rounding = summation_error(inputs.shape[1]) * (np.abs(self.B) @ np.abs(inputs).T + np.abs(self.b)[:, None])
+        point = fixed_point(
+            self.A,
+            self._drive(inputs),
+            self.activation,
+            solver=solver,
+            weights=v if self.norm_inf() >= 1 else None,
+            tol=tol,
+            drive_error=rounding,
+        )
         return replace(point, X=point.X.T)
 
     def picard_convergence(self, U: ArrayLike, n_steps: int = 50) -> pd.DataFrame:
@@ -212,7 +236,7 @@ class ImplicitModel:
             U = pick_columns("U", U, self.input_names)
         return check_matrix("U", U, n_columns=self.B.shape[1])
 
-    def predict(self, U: ArrayLike) -> np.ndarray:
+    def predict(self, U: ArrayLike, *, solver: str = "auto") -> np.ndarray:
         """Predictions Cx + Du + d at the equilibrium.
 
         Parameters
@@ -220,13 +244,15 @@ class ImplicitModel:
         U : array-like of shape (m, p)
             Inputs, one sample a row. A data frame's columns are matched by name, if the model was trained with
             names; others are ignored.
+        solver : {"auto", "picard", "active-set", "anderson"}
+            Of the states, as for :meth:`states`.
 
         Returns
         -------
         ndarray of shape (m, q)
         """
         inputs = self._inputs(U)
-        return self.states(inputs).X @ self.C.T + inputs @ self.D.T + self.d
+        return self.states(inputs, solver=solver).X @ self.C.T + inputs @ self.D.T + self.d
 
     def jacobian(self, U: ArrayLike) -> np.ndarray:
         """Derivatives of the predictions with respect to the inputs, D + C (I - S A)^-1 S B with S = diag(phi').

@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike
 from bcd_implicit.constraints.checks import check_constraints
 from bcd_implicit.constraints.user import OnInputs, UserFunction, UserTerms, terms_at
 from bcd_implicit.errors import InvalidInputError
-from bcd_implicit.model.fixed_point import FixedPoint, picard
+from bcd_implicit.model.fixed_point import FixedPoint, fixed_point
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.description import as_table, in_one_line
@@ -329,7 +329,7 @@ class TrainingProblem:
         return self.objective_at_states(it) + self.fenchel_term(it)
 
     def equilibrium_objective(self, it: Iterate) -> float:
-        """The true objective (T): states re-solved by Picard, whatever X the iterate carries."""
+        """The true objective (T): states solved anew, whatever X the iterate carries."""
         return self.objective_at_states(self.at_equilibrium(it))
 
     def violation(self, it: Iterate) -> float:
@@ -349,9 +349,9 @@ class TrainingProblem:
     # Points ---------------------------------------------------------------------------------------------------
 
     def equilibrium(self, it: Iterate, tol: float = STATE_TOL) -> FixedPoint:
-        """Picard from the iterate's X."""
+        """States at equilibrium, from the iterate's X."""
         # Between two steps of a loop the states move little: its own X is the best start.
-        return picard(it.A, it.B @ self.U + it.b[:, None], self.activation, it.X, tol=tol)
+        return fixed_point(it.A, it.B @ self.U + it.b[:, None], self.activation, it.X, tol=tol)
 
     def at_equilibrium(self, it: Iterate) -> Iterate:
         """The same matrices with X at the equilibrium."""

@@ -4,7 +4,7 @@ import pytest
 
 from bcd_implicit import ImplicitModel, InvalidInputError, NotWellPosedError
 from bcd_implicit.errors import ConvergenceWarning
-from bcd_implicit.model.fixed_point import picard
+from bcd_implicit.model.fixed_point import fixed_point
 from bcd_implicit.terms.activations import LeakyRelu, get_activation
 
 
@@ -152,10 +152,10 @@ def test_repr_says_what_matters():
 def test_picard_stops_and_warns_at_its_limit():
     A, drive = np.array([[0.999]]), np.ones((1, 3))
     with pytest.warns(ConvergenceWarning, match="Picard stopped after 5 steps with error bound"):
-        point = picard(A, drive, get_activation("relu"), max_iter=5)
+        point = fixed_point(A, drive, get_activation("relu"), solver="picard", max_iter=5)
     assert point.n_iter == 5
     with pytest.raises(NotWellPosedError, match="contraction factor 1 is not below 1"):
-        picard(np.eye(1), drive, get_activation("relu"))
+        fixed_point(np.eye(1), drive, get_activation("relu"))
 
 
 def test_picard_tolerance_is_relative_to_the_states():
@@ -163,7 +163,7 @@ def test_picard_tolerance_is_relative_to_the_states():
     U = np.random.default_rng(4).standard_normal((10, 3))
     for scale in (1e-6, 1.0, 1e6):
         drive = scale * (model.B @ U.T + model.b[:, None])
-        X = picard(model.A, drive, model.activation, tol=1e-10).X
+        X = fixed_point(model.A, drive, model.activation, tol=1e-10).X
         assert np.abs(X - model.activation(model.A @ X + drive)).max() <= 1e-9 * np.abs(X).max()
 
 
@@ -224,6 +224,9 @@ def test_states_of_deep_models_with_large_weights_are_exact(n):
 def test_a_contraction_too_weak_to_certify_is_told():
     A = np.full((4, 4), (1 - 1e-6) / 4) * np.array([[1, -1, 1, -1]])
     model = ImplicitModel(A, np.eye(4), None, np.ones((1, 4)))
+    U = np.random.default_rng(0).standard_normal((3, 4))
     with pytest.warns(ConvergenceWarning, match=r"no longer change, but their error is only known to be below"):
-        states = model.states(np.random.default_rng(0).standard_normal((3, 4)))
+        states = model.states(U, solver="picard")
     assert states.error_bound.max() > 1e-6
+    # Newton does not wait for changes to shrink: no warning.
+    assert model.states(U, solver="active-set").error_bound.max() < 1e-7

@@ -1,0 +1,137 @@
+"""Newton's method for states: solve (I - SA) dx = phi(Ax + c) - x with S = diag(phi'), sample by sample.
+
+For piecewise-linear activations the equation is linear once the pattern of active pieces is right: a few rounds find
+the pattern, and the state is exact. It then is an active-set method, and costs the same for every contraction factor.
+For smooth activations it is Newton's method, quadratically convergent. That it ends is not proved for every A:
+samples that do not settle go to Picard, which contracts from anywhere.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bcd_implicit.model.picard import picard
+from bcd_implicit.model.state_map import Reached, StateMap
+from bcd_implicit.support.parts import parts
+
+#: Samples that have not settled by then go to Picard. Two to five rounds are usual.
+MAX_ROUNDS = 10
+#: Samples of one pattern share an inverse where they are this many on average: it costs as much as three solves.
+SHARED_BY = 4
+#: From this many hidden features on it pays to leave rows of slope zero out of the systems.
+WORTH_REDUCING = 16
+
+
+def active_set(states: StateMap, X: np.ndarray, max_iter: int) -> Reached:
+    """Rounds of Newton on the samples that have not settled; Picard on those that do not settle."""
+    start, X = X, X.copy()
+    Z = states.preactivation(X)
+    new = states.activation(Z)
+    unsettled = np.flatnonzero(~states.settled(X, new, float(np.abs(new).max())))
+    some, n_rounds = states.take(unsettled), 0
+    slopes = states.activation.derivative(Z[:, unsettled])
+    for n_rounds in range(1, min(MAX_ROUNDS, max_iter) + 1):
+        if not unsettled.size:
+            n_rounds -= 1
+            break
+        here = X[:, unsettled]
+        here += newton_step(states.A, slopes, new[:, unsettled] - here)
+        Z = some.preactivation(here)
+        X[:, unsettled], new[:, unsettled] = here, some.activation(Z)
+        left = ~some.settled(here, new[:, unsettled], float(np.abs(new).max()))
+        unsettled, slopes, some = unsettled[left], some.activation.derivative(Z[:, left]), some.take(left)
+    if not unsettled.size or n_rounds == max_iter:
+        return Reached(X, new, n_rounds, not unsettled.size, "active-set")
+    return _by_picard(states, start, Reached(X, new, n_rounds, False, "active-set"), unsettled, max_iter)
+
+
+def _by_picard(states: StateMap, start: np.ndarray, reached: Reached, samples: np.ndarray, max_iter: int) -> Reached:
+    """The same with some samples solved by Picard, from where the last change is smaller: here or at the start."""
+    some, X, new = states.take(samples), reached.X, reached.new
+    begin, here = start[:, samples], new[:, samples]
+    first, last = (some.in_units(change).max(axis=0) for change in (some.step(begin) - begin, here - X[:, samples]))
+    # Not >=: what is not a number does not pass.
+    rest = picard(some, np.where(last < first, here, begin), max_iter - reached.n_iter)
+    X[:, samples], new[:, samples] = rest.X, rest.new
+    return Reached(X, new, reached.n_iter + rest.n_iter, rest.settled, "active-set + picard")
+
+
+def newton_step(A: np.ndarray, slopes: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    """(I - SA)^-1 residual, S = diag(slopes), for each column of slopes and residual (n, m); NaN where singular."""
+    first, members = patterns(slopes)
+    try:
+        if len(first) * SHARED_BY <= slopes.shape[1]:
+            return _by_pattern(A, slopes[:, first], residual, members)
+        return _by_sample(A, slopes.T, residual.T).T
+    # Not met with ||A||_inf < 1; then in another pattern, or at Picard's hands, the sample settles.
+    except np.linalg.LinAlgError:
+        return np.full_like(residual, np.nan)
+
+
+def patterns(slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A sample of each pattern of slopes (n, m), and for every sample the number of its pattern."""
+    _, first, members = np.unique(_keys(slopes), return_index=True, return_inverse=True)
+    return first, members
+
+
+def count_patterns(slopes: np.ndarray) -> int:
+    """How many patterns of slopes (n, m) there are."""
+    return len(np.unique(_keys(slopes)))
+
+
+def _keys(slopes: np.ndarray) -> np.ndarray:
+    """A number for each column, the same for the same slopes."""
+    # Comparing columns costs as much as a round. Two patterns of one number would do no harm: the samples of one of
+    # them would not settle, and go to Picard.
+    return np.sin(np.arange(1.0, len(slopes) + 1)) @ slopes
+
+
+def _by_pattern(A: np.ndarray, slopes: np.ndarray, residual: np.ndarray, members: np.ndarray) -> np.ndarray:
+    """One inverse for all samples of a pattern."""
+    n, n_patterns = slopes.shape
+    order = np.argsort(members, kind="stable")
+    ends = np.cumsum(np.bincount(members, minlength=n_patterns)).tolist()
+    ordered, step, begin = residual[:, order], np.empty_like(residual), 0
+    for part in parts(n_patterns, n * n):
+        inverses = np.linalg.inv(np.eye(n) - slopes[:, part].T[:, :, None] * A)
+        for inverse, end in zip(inverses, ends[part], strict=True):
+            ordered[:, begin:end] = inverse @ ordered[:, begin:end]
+            begin = end
+    step[:, order] = ordered
+    return step
+
+
+def _by_sample(A: np.ndarray, slopes: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    """One system for each sample; samples are rows here."""
+    n, step = len(A), np.empty_like(residual)
+    n_active = np.count_nonzero(slopes, axis=1)
+    # Where the slope is zero a row of I - SA is one of I. Samples with about as many others are solved together.
+    reduce = n >= WORTH_REDUCING and n_active.mean() < 0.75 * n
+    order = np.argsort(n_active) if reduce else np.arange(len(slopes))
+    for part in parts(len(slopes), n * n):
+        here = order[part]
+        size = int(n_active[here[-1]]) if reduce else n
+        S, r = slopes[here], residual[here]
+        if size < n:
+            step[here] = _reduced(A, S, r, size)
+        else:
+            step[here] = _solve(A, S, r)
+    return step
+
+
+def _solve(A: np.ndarray, slopes: np.ndarray, residual: np.ndarray) -> np.ndarray:
+    matrices = slopes[:, :, None] * -A
+    diagonal = np.arange(A.shape[-1])
+    matrices[:, diagonal, diagonal] += 1.0
+    return np.linalg.solve(matrices, residual[:, :, None])[:, :, 0]
+
+
+def _reduced(A: np.ndarray, slopes: np.ndarray, residual: np.ndarray, size: int) -> np.ndarray:
+    """The same where at most ``size`` slopes of a sample are not zero: the others' steps are their residuals."""
+    rows = np.argsort(slopes == 0, axis=1, kind="stable")[:, :size]
+    step = residual.copy()
+    np.put_along_axis(step, rows, 0.0, axis=1)
+    right = residual + slopes * (step @ A.T)
+    kept = [np.take_along_axis(part, rows, axis=1) for part in (slopes, right)]
+    np.put_along_axis(step, rows, _solve(A[rows[:, :, None], rows[:, None, :]], *kept), axis=1)
+    return step

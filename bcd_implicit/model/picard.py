@@ -1,0 +1,61 @@
+"""Picard's iteration x <- phi(Ax + c): cheap steps, and many of them where the contraction is weak."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from bcd_implicit.model.state_map import Reached, StateMap
+from bcd_implicit.terms.activations import Activation
+
+
+def picard_iterates(A: np.ndarray, drive: np.ndarray, activation: Activation, X: np.ndarray) -> Iterator[np.ndarray]:
+    """The states phi(A X + drive), and so on from them, without end and unchecked."""
+    while True:
+        X = activation(A @ X + drive)
+        yield X
+
+
+def picard(
+    states: StateMap, X: np.ndarray, max_iter: int, leave: Callable[[np.ndarray, int, float], bool] | None = None
+) -> Reached:
+    """Step until the last change shows the error to be small enough, or only rounding still changes.
+
+    Parameters
+    ----------
+    states : StateMap
+    X : ndarray of shape (n, m)
+        Start.
+    max_iter : int
+    leave : callable, optional
+        Of the states, the steps taken and the estimated number of those still needed: whether to end here, not settled.
+    """
+    taken, stride, before = 0, 1, 0.0
+    while True:
+        # Measuring a change costs as much as a step: most steps go without.
+        stride = min(stride, max_iter - taken)
+        for _ in range(stride - 1):
+            X = states.step(X)
+        new = states.step(X)
+        taken += stride
+        change = new - X
+        largest, size = float(states.in_units(change).max()), float(np.abs(new).max())
+        in_states = largest if states.weights is None else float(np.abs(change).max())
+        # Not <: states that are all zero must pass.
+        if states.gain * largest <= states.tol * size or in_states <= states.stagnation * size:
+            return Reached(X, new, taken, True, "picard")
+        # Of numbers that overflowed nothing will come.
+        if taken >= max_iter or not math.isfinite(largest):
+            return Reached(X, new, taken, False, "picard")
+        X, remaining = new, 0.0
+        if before > 0:
+            rate = min((largest / before) ** (1 / stride), states.factor)
+            # All that counts is the changes' order of magnitude: in which units is all the same.
+            goal = max(states.tol / states.gain, states.stagnation) * size
+            remaining = math.log(goal / largest) / math.log(rate) if 0 < goal < largest else 1.0
+            if leave is not None and leave(new, taken, remaining):
+                return Reached(X, new, taken, False, "picard")
+        # Half of them, since what is estimated from few steps is no promise.
+        before, stride = largest, max(1, int(remaining / 2))

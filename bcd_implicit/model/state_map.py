@@ -1,0 +1,179 @@
+"""The map x -> phi(Ax + c) of a batch of samples: how far it contracts, when to stop, and how large the error is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from bcd_implicit.errors import NotWellPosedError
+from bcd_implicit.model import well_posedness
+from bcd_implicit.terms.activations import Activation
+
+EPS = float(np.finfo(float).eps)
+
+
+def summation_error(n_terms: int) -> float:
+    """A sum of products of ``n_terms`` terms is off by at most this share of the sum of their absolute values.
+
+    In any order of summation (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1), with some terms to
+    spare for what is added, rounded and compared afterwards.
+    """
+    return (n_terms + 8) * EPS / 2
+
+
+@dataclass(frozen=True)
+class StateMap:
+    """x -> phi(Ax + drive), with all that its solvers share.
+
+    Parameters
+    ----------
+    A : ndarray of shape (n, n)
+    drive : ndarray of shape (n, m)
+        BU + b, one sample a column.
+    activation : Activation
+    weights : ndarray of shape (n,) or None
+        Positive v: changes are measured in ``max_i |x_i| / v_i``. None stands for ones.
+    tol : float
+        Largest error accepted for that a step still changes, relative to the largest state.
+
+    Attributes
+    ----------
+    factor : float
+        By how much a step contracts, rounded up.
+
+    Raises
+    ------
+    NotWellPosedError
+        The contraction factor is 1 or more.
+    """
+
+    A: np.ndarray
+    drive: np.ndarray
+    activation: Activation
+    weights: np.ndarray | None
+    tol: float
+    factor: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        v = np.ones(len(self.A)) if self.weights is None else self.weights
+        factor = well_posedness.contraction(self.A, v) * (1 + summation_error(len(v)))
+        # Not ``factor >= 1``: NaN, from numbers that overflow, is refused too.
+        if not factor < 1:
+            raise NotWellPosedError(f"A: contraction factor {factor:.6g} is not below 1, so Picard need not converge.")
+        object.__setattr__(self, "factor", factor)
+
+    def take(self, samples: np.ndarray | slice) -> StateMap:
+        """The map of some of the samples."""
+        return replace(self, drive=self.drive[:, samples])
+
+    @property
+    def widest(self) -> float:
+        """The largest unit: in the states' own units an error is up to so many times as large."""
+        return 1.0 if self.weights is None else float(self.weights.max())
+
+    @property
+    def gain(self) -> float:
+        """``nu/(1-nu)``, which times the last change bounds the error, in the states' own units."""
+        return self.factor / (1 - self.factor) * self.widest * (1 + 8 * EPS)
+
+    def error_left(self, X: np.ndarray, new: np.ndarray) -> np.ndarray:
+        """What more steps could take off the error after one from X to new, at most: (m,)."""
+        return self.gain * self.in_units(new - X).max(axis=0)
+
+    @property
+    def stagnation(self) -> float:
+        """Picard's changes do not fall below this share of the states.
+
+        Rounding alone moves the states by so much: a difference that shrinks by less than its last digit stays.
+        """
+        return min(2 * EPS * (4 + 1 / (1 - self.factor)), 1e-10)
+
+    def preactivation(self, X: np.ndarray) -> np.ndarray:
+        """AX + drive."""
+        Z = self.A @ X
+        Z += self.drive
+        return Z
+
+    def step(self, X: np.ndarray) -> np.ndarray:
+        """phi(AX + drive)."""
+        return self.activation(self.preactivation(X))
+
+    def in_units(self, change: np.ndarray) -> np.ndarray:
+        """``|change_i| / v_i``, entry by entry."""
+        size = np.abs(change)
+        if self.weights is not None:
+            size /= self.weights[:, None]
+        return size
+
+    def settled(self, X: np.ndarray, new: np.ndarray, size: float) -> np.ndarray:
+        """Whether another step, from X to new, shows the error to be in ``tol * size`` or lost in rounding: (m,)."""
+        left = self.error_left(X, new)
+        settled = left <= self.tol * size
+        if not settled.all():
+            rounding = summation_error(len(X)) * (np.abs(self.A) @ np.abs(X) + np.abs(self.drive))
+            settled |= left <= self.gain * self.in_units(rounding).max(axis=0)
+        return settled
+
+    def error_bound(self, X: np.ndarray, new: np.ndarray, drive_error: np.ndarray | None = None) -> np.ndarray:
+        """For each sample a bound on ``max_i |new_i - x*_i|``, where a step goes from X to about new.
+
+        In exact arithmetic it would be ``nu/(1-nu) max_i |new - X|_i`` (El Ghaoui et al., arXiv 1908.06315,
+        section 2). With ``|new - phi(AX + drive)| <= r`` it is ``(nu |new - X| + r) / (1-nu)``: the r found here holds
+        whatever the rounding, barring underflow.
+
+        Parameters
+        ----------
+        X, new : ndarray of shape (n, m)
+        drive_error : ndarray of shape (n, m), optional
+            How far off the drive itself may be.
+
+        Returns
+        -------
+        ndarray of shape (m,)
+        """
+        size_of_A, change = np.abs(self.A), np.abs(new - X)
+        off = summation_error(len(X)) * (size_of_A @ np.abs(X) + np.abs(self.drive))
+        if drive_error is not None:
+            off += drive_error
+        Z, phi = self.preactivation(X), self.activation
+        # phi is monotone: what lies between Z - off and Z + off goes between their images. Where relu is 0 on all of
+        # it, nothing is lost. phi itself is taken to be right to four units in the last place.
+        missed = np.maximum(phi(Z + off) - new, new - phi(Z - off)) + 2 * EPS * np.abs(new)
+        largest = [self.in_units(part).max(axis=0) for part in (change, missed)]
+        bound = (self.factor * largest[0] + largest[1]) / (1 - self.factor) * (1 + 8 * EPS)
+        if self.weights is None:
+            return bound
+        # In units that are far apart the norm says little of small states. The error of each state is at most
+        # missed + |A| (change + error): applied to the bound itself until that no longer pays.
+        errors = bound * self.weights[:, None]
+        for _ in range(len(X)):
+            better = (missed + size_of_A @ (change + errors)) * (1 + 2 * summation_error(len(X)))
+            better = np.minimum(better, errors)
+            pays = better.max() < 0.9 * errors.max()
+            errors = better
+            if not pays:
+                break
+        return errors.max(axis=0)
+
+
+@dataclass(frozen=True)
+class Reached:
+    """Where a solver ended: the last step went from X to ``new``.
+
+    Attributes
+    ----------
+    X, new : ndarray of shape (n, m)
+    n_iter : int
+        Steps or rounds taken.
+    settled : bool
+        False where the most iterations were reached first.
+    solver : str
+        Whose answer it is.
+    """
+
+    X: np.ndarray
+    new: np.ndarray
+    n_iter: int
+    settled: bool
+    solver: str
