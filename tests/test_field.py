@@ -84,22 +84,21 @@ def test_gaps_become_the_mean_and_scales_come_from_what_is_not_held_out(field):
     n_gaps = int(np.isnan(inputs[:, 0]).sum())
     assert np.sum(np.abs(parts.U[:, 0]) < 1e-12) + np.sum(np.abs(parts.U_test[:, 0]) < 1e-12) == n_gaps
     # Rows that are held out are moved far away: the others must not notice, and they must stay far.
-    train, test = field_rows(labels, 0)
+    test = rows_held_out(labels, 0)
     moved = inputs.copy()
     moved[test] += 1e6
     again = field.split(moved, labels, 0)
     np.testing.assert_array_equal(again.U, parts.U)
     assert np.nanmin(again.U_test[:, 1:]) > 1e4
-    assert len(train) == len(parts.U)
 
 
-def field_rows(labels, seed):
-    """The rows of a split, found by a table whose only input is the number of the row."""
+def rows_held_out(labels, seed):
+    """Found by a table whose only input is the number of the row."""
     tables = importlib.import_module("field_parts.tables")
     numbers = np.arange(len(labels), dtype=float)[:, None]
     parts = tables.split(numbers, labels, seed)
     order = np.concatenate([parts.U, parts.U_test])[:, 0].argsort().argsort()
-    return order[: len(parts.U)], order[len(parts.U) :]
+    return order[len(parts.U) :]
 
 
 # --- Choices and judges ---------------------------------------------------------------------------------------------
@@ -267,3 +266,9 @@ def test_madelons_true_inputs_are_those_that_go_with_each_other(field):
     inputs, _ = table.read(PUBLISHED / table.file)
     related = np.abs(np.corrcoef(inputs.T) - np.eye(inputs.shape[1])).max(axis=0)
     assert set(np.argsort(-related)[:20]) == set(table.true)
+
+
+def test_the_page_has_the_table_that_the_runs_made():
+    made = (ROOT / "benchmarks" / "results" / "field.md").read_text()
+    # If this fails: python benchmarks/field.py --page docs/field.md --plot docs/field.png
+    assert made in (ROOT / "docs" / "field.md").read_text()
