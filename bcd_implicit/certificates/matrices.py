@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bcd_implicit.certificates.certificate import ratio
-from bcd_implicit.certificates.regressors import EPS, Gradients
+from bcd_implicit.certificates.regressors import EPS, Gradients, largest_square
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 
@@ -97,7 +97,7 @@ def prox_residual(
     ones = [np.ones((1, problem.n_samples))] if problem.fit_intercept else []
     W = np.vstack([it.X, problem.U, *ones]) * np.sqrt(problem.shares)
     ridges, G = row_ridges(problem), problem.grouped(it)
-    L = curvature * float(np.linalg.eigvalsh(W @ W.T)[-1]) + ridges.max()
+    L = curvature * largest_square(W) + ridges.max()
     if L == 0:
         return 0.0
     A = it.A - problem.row_ball.prox(it.A - (gradients.A + problem.ridge_hidden * it.A) / L)

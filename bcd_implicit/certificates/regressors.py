@@ -9,16 +9,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse.linalg import svds
 
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.training_problem import TrainingProblem
 
 EPS = float(np.finfo(float).eps)
+# Eigenvalues of larger Gram matrices cost more than the certificate's other parts.
+FEW = 100
 
 
 def rms(rows: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """The weighted root mean square of each row over the samples: (k, m) to (k,)."""
     return np.sqrt(rows**2 @ shares)
+
+
+def largest_square(W: np.ndarray) -> float:
+    """The largest eigenvalue of W W', to a hundredth."""
+    if min(W.shape) <= FEW:
+        gram = W @ W.T if len(W) <= W.shape[1] else W.T @ W
+        return float(np.linalg.eigvalsh(gram)[-1])
+    # Lanczos' method, from a start that does not depend on chance.
+    return float(svds(W, k=1, tol=1e-2, v0=np.ones(min(W.shape)), return_singular_vectors=False)[0] ** 2)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The parts of benchmarks/field.py: its tables, methods, judges and report."""

@@ -1,0 +1,136 @@
+"""The methods: each takes a split, the numbers of inputs to choose, a seed and settings, and yields choices.
+
+The clock stops at each yield. A choice may hold fewer inputs than asked for, never more.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.feature_selection import mutual_info_classif
+from sklearn.linear_model import MultiTaskLasso
+
+import bcd_implicit as bi
+from field_parts.tables import Split
+
+
+class Choice(NamedTuple):
+    """How many inputs were asked for, None where the method was not told, and those chosen: bool, shape (p,)."""
+
+    k: int | None
+    support: np.ndarray
+
+
+Fit = Callable[[Split, Sequence[int], int, dict[str, Any]], Iterator[Choice]]
+
+
+# --- bcd_implicit ---------------------------------------------------------------------------------------------------
+
+
+def walk(split: Split, seed: int, settings: dict[str, Any]) -> bi.PathResult:
+    """The path on class indicators under the squared loss."""
+    return bi.kappa_path(bi.TrainingProblem(split.U, split.Y, **settings), random_state=seed)
+
+
+def fit_implicit(split: Split, ks: Sequence[int], seed: int, settings: dict[str, Any]) -> Iterator[Choice]:
+    path = walk(split, seed, settings)
+    # An input that is nowhere on the path has no rank.
+    ever = path.supports.any(axis=0)
+    for k in ks:
+        yield Choice(k, path.longest(k) & ever)
+
+
+def fit_implicit_untold(split: Split, ks: Sequence[int], seed: int, settings: dict[str, Any]) -> Iterator[Choice]:
+    yield Choice(None, walk(split, seed, settings).select(random_state=seed).support)
+
+
+# --- Peers ----------------------------------------------------------------------------------------------------------
+
+
+def fit_lassonet(split: Split, ks: Sequence[int], seed: int, settings: dict[str, Any]) -> Iterator[Choice]:
+    # Not imported by name: both are optional.
+    lassonet, torch = importlib.import_module("lassonet"), importlib.import_module("torch")
+    torch.set_num_threads(1)
+    net = lassonet.LassoNetClassifier(**settings, verbose=0, random_state=seed, torch_seed=seed)
+    path = net.path(split.U, split.classes)
+    for k in ks:
+        # As in its authors' experiments: the first model of the path that has no more than k.
+        yield Choice(k, next(item.selected for item in path if item.selected.sum() <= k).numpy().astype(bool))
+
+
+def highest(scores: np.ndarray, ks: Sequence[int]) -> Iterator[Choice]:
+    order = np.argsort(-scores, kind="stable")
+    for k in ks:
+        support = np.zeros(len(scores), dtype=bool)
+        support[order[:k]] = True
+        yield Choice(k, support)
+
+
+def fit_forest(split: Split, ks: Sequence[int], seed: int, settings: dict[str, Any]) -> Iterator[Choice]:
+    forest = RandomForestClassifier(**settings, random_state=seed).fit(split.U, split.classes)
+    yield from highest(forest.feature_importances_, ks)
+
+
+def fit_lasso(split: Split, ks: Sequence[int], seed: int, settings: dict[str, Any]) -> Iterator[Choice]:
+    """Alpha falls from where the first input enters until more than the largest k are in.
+
+    For each k, that alpha is taken which lets in the most inputs that are not more than k.
+    """
+    U, Y = np.asfortranarray(split.U), split.Y - split.Y.mean(axis=0)
+    largest = float(np.linalg.norm(U.T @ Y, axis=1).max()) / len(U)
+    lasso = MultiTaskLasso(warm_start=True, max_iter=settings["max_iter"])
+    supports: list[np.ndarray] = []
+    for alpha in largest * settings["ratio"] ** np.arange(settings["n_alphas"]):
+        supports.append(lasso.set_params(alpha=alpha).fit(U, split.Y).coef_.any(axis=0))
+        if supports[-1].sum() > max(ks):
+            break
+    sizes = np.array([support.sum() for support in supports])
+    for k in ks:
+        yield Choice(k, supports[int(np.where(sizes <= k, sizes, -1).argmax())])
+
+
+def fit_mutual_information(split: Split, ks: Sequence[int], seed: int, settings: dict[str, Any]) -> Iterator[Choice]:
+    yield from highest(mutual_info_classif(split.U, split.classes, **settings, random_state=seed), ks)
+
+
+def take_all(split: Split, ks: Sequence[int], seed: int, settings: dict[str, Any]) -> Iterator[Choice]:
+    yield Choice(None, np.ones(split.U.shape[1], dtype=bool))
+
+
+# --- By name --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method and its settings, as far as they are not its package's defaults."""
+
+    fit: Fit
+    settings: dict[str, Any] = field(default_factory=dict)
+    told: bool = True
+    needs: tuple[str, ...] = ()
+
+    @property
+    def missing(self) -> list[str]:
+        return [name for name in self.needs if importlib.util.find_spec(name) is None]
+
+
+IMPLICIT = {"n_hidden": 10, "pass_through": False}
+METHODS = {
+    "bcd_implicit": Method(fit_implicit, IMPLICIT),
+    "bcd_implicit, untold": Method(fit_implicit_untold, IMPLICIT, told=False),
+    "LassoNet": Method(
+        fit_lassonet,
+        {"hidden_dims": (100,), "backtrack": True, "path_multiplier": 1.05},
+        needs=("lassonet", "torch"),
+    ),
+    "random forest": Method(fit_forest, {"n_estimators": 500}),
+    "MultiTaskLasso": Method(fit_lasso, {"ratio": 0.97, "n_alphas": 300, "max_iter": 5000}),
+    "mutual information": Method(fit_mutual_information),
+    "all inputs": Method(take_all, told=False),
+}
