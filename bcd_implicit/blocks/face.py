@@ -93,11 +93,11 @@ class Terms:
         """Ridge and group-lasso penalty."""
         return 0.5 * float(np.einsum("ij,ij,ij->", self.ridge, T, T)) + self.group_lasso.value(self.B(T))
 
-    def active(self, T: np.ndarray, G: np.ndarray) -> np.ndarray:
-        """The groups that are in, or may soon be by the gradient G of f: bool, shape (n_groups,)."""
+    def active(self, T: np.ndarray, G: np.ndarray, near: float = NEAR) -> np.ndarray:
+        """The groups that are in, or whose gradient in G, that of f, is near what lets them in: bool, (n_groups,)."""
         lasso = self.group_lasso
-        near = lasso.norm.dual(self.B(G), self.groups) > NEAR * lasso.kappa * self.groups.weights
-        return near | (lasso.norm.of(self.B(T), self.groups) > 0) | (lasso.form == "constraint")
+        pulled = lasso.norm.dual(self.B(G), self.groups) > near * lasso.kappa * self.groups.weights
+        return pulled | (lasso.norm.of(self.B(T), self.groups) > 0) | (lasso.form == "constraint")
 
     def metric(self, curvature: np.ndarray) -> np.ndarray:
         """A diagonal bound of the Hessian, shape (P,): the columns of a group share the largest."""

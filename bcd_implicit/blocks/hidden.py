@@ -9,6 +9,8 @@ would be for q more rows of identity activation, whose states are Y - CX.
 
 from __future__ import annotations
 
+import copy
+
 import cvxpy as cp
 import numpy as np
 
@@ -40,6 +42,13 @@ class _FenchelFit:
         self.inner = self.weights * (states * self.shares @ self.W.T)
         # phi' is at most 1, so this bounds the Hessian's diagonal at every T.
         self.curvature = self.weights.max() * (self.W**2 @ self.shares)
+
+    def on(self, columns: np.ndarray, T: np.ndarray, gradient: np.ndarray) -> _FenchelFit:
+        if len(columns) == len(self.W):
+            return self
+        some = copy.copy(self)
+        some.W, some.inner, some.curvature = self.W[columns], self.inner[:, columns], self.curvature[columns]
+        return some
 
     def value_and_gradient(self, T: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = 0.0, np.zeros_like(T)

@@ -86,10 +86,14 @@ class Linearisation:
         """W W', shape (P, P)."""
         return self.W @ self.W.T
 
-    def on(self, columns: np.ndarray) -> Linearisation:
-        """The same for some of the columns of dT, the others being zero."""
+    def on(self, columns: np.ndarray, k: np.ndarray) -> Linearisation:
+        """The same for changes of some columns alone, with another linear part k."""
         some = copy.copy(self)
-        some.W, some.k = self.W[columns], self.k[:, columns]
+        some.k = k
+        # Copies would cost more than they save.
+        if len(columns) == len(self.W):
+            return some
+        some.W = self.W[columns]
         for derived in ("squares", "H"):
             vars(some).pop(derived, None)
         if "H" in vars(self):

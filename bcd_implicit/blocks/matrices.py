@@ -161,16 +161,31 @@ class MatricesBlock(Block):
         return it, optimal, dual_values
 
     def native_optimum(self, tol: float, met: Callable[[Iterate], bool]) -> tuple[Iterate, bool]:
-        """The block's optimum without CVXPY, by Newton steps, and whether ``met`` accepted it."""
-        it = self.it
+        """The block's optimum without CVXPY, by Newton steps, and whether ``met`` accepted it.
 
-        def accept(T: np.ndarray) -> bool:
-            nonlocal it
+        On the groups that are in or near it. Where another one's gradient turns out to let it in, it is added.
+        """
+        T, smooth, terms = self.joined(self.repaired(self.last_solution or self.it)), self.smooth(), self.terms
+        gradient = smooth.value_and_gradient(T)[1]
+        active, it, missing = terms.active(T, gradient), self.it, np.zeros(0, dtype=bool)
+
+        def accept(some: np.ndarray) -> bool:
+            nonlocal it, gradient, missing
+            T[:, columns] = some
             # The repaired point is certified, so that one is returned, not T.
             it = self.repaired(self.parted(T))
-            return met(it)
+            if met(it):
+                return True
+            gradient = smooth.value_and_gradient(T)[1]
+            missing = terms.active(T, gradient, near=1.0) & ~active
+            return bool(missing.any())
 
-        start = self.joined(self.repaired(self.last_solution or it))
-        # The gap is of the order of the gradient, and the objective's distance to its optimum of that squared.
-        _, optimal = minimise(self.smooth(), self.terms, start, 100 * tol**2 * self.size(), accept)
-        return it, optimal
+        while True:
+            missing = np.zeros_like(active)
+            some, columns = terms.on(active)
+            part = smooth.on(columns, T, gradient)
+            # The gap is of the order of the gradient, the objective's distance to its optimum of that squared.
+            _, optimal = minimise(part, some, T[:, columns], 100 * tol**2 * self.size(), accept)
+            if not missing.any():
+                return it, optimal
+            active |= terms.active(T, gradient)

@@ -59,9 +59,8 @@ class _LinearisedFit:
         # Without the constant, beside which small decreases would lose their digits.
         return float(np.vdot(dT, 0.5 * image - self.linearisation.k)), image - self.linearisation.k
 
-    def on(self, columns: np.ndarray) -> _LinearisedFit:
-        """The same for some of the columns, the others staying where they are."""
-        return _LinearisedFit(self.linearisation.on(columns), self.base[:, columns], self.mu)
+    def on(self, columns: np.ndarray, T: np.ndarray, gradient: np.ndarray) -> _LinearisedFit:
+        return _LinearisedFit(self.linearisation.on(columns, -gradient[:, columns]), T[:, columns], self.mu)
 
     def hessian(self, T: np.ndarray) -> _LinearisedFit:
         return self  # quadratic: the same everywhere
@@ -190,14 +189,11 @@ class ProxLinearBlock(MatricesBlock):
 
     def improve(self, share):
         """Kronecker steps on the groups that are in or near it; the others' gradients are looked at again next time."""
-        T, smooth, terms = self.joined(self.repaired(self.last_solution or self.it)), self.smooth(), self.terms
+        T, smooth = self.joined(self.repaired(self.last_solution or self.it)), self.smooth()
         gradient = smooth.value_and_gradient(T)[1]
-        active = terms.active(T, gradient)
-        if active.all():
-            T = approach(smooth, terms, T, gradient, share)
-        else:
-            terms, columns = terms.on(active)
-            T[:, columns] = approach(smooth.on(columns), terms, T[:, columns], gradient[:, columns], share)
+        terms, columns = self.terms.on(self.terms.active(T, gradient))
+        smooth = smooth.on(columns, T, gradient)
+        T[:, columns] = approach(smooth, terms, T[:, columns], gradient[:, columns], share)
         self.last_solution = self.repaired(self.parted(T))
         return self.last_solution
 

@@ -55,6 +55,10 @@ class Smooth(Protocol):
         """f(T) and its gradient, shape (n, P)."""
         ...
 
+    def on(self, columns: np.ndarray, T: np.ndarray, gradient: np.ndarray) -> Smooth:
+        """The same, less a constant, as a function of some columns; at T, of that gradient, the others are zero."""
+        ...
+
     def hessian(self, T: np.ndarray) -> Hessian:
         """The second derivative at T, or one element of the generalised one."""
         ...
