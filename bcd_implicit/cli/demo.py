@@ -12,6 +12,7 @@ from bcd_implicit.cli.console import check_writable, console, one_warning, prese
 from bcd_implicit.cli.options import jobs_option, method_options
 from bcd_implicit.experiments import feature_selection as experiment
 from bcd_implicit.experiments import report
+from bcd_implicit.support.parallel import check_jobs
 
 
 @click.command()
@@ -78,6 +79,7 @@ def demo(
       bcd-implicit demo --method fenchel
       bcd-implicit demo --noise 1 --n-seeds 20 --n-jobs -1
     """
+    check_jobs(n_jobs)
     if n_seeds > 1:
         seeds = range(seed, seed + n_seeds)
         with one_warning():

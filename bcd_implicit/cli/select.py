@@ -12,6 +12,8 @@ from bcd_implicit.cli.console import check_writable, one_warning, present
 from bcd_implicit.cli.options import jobs_option, method_options, problem_options, read_columns, table_options
 from bcd_implicit.experiments import feature_selection as experiment
 from bcd_implicit.selection.rules import DEFAULT_RULE, RULES
+from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.parallel import check_jobs
 
 
 @click.command()
@@ -42,7 +44,7 @@ from bcd_implicit.selection.rules import DEFAULT_RULE, RULES
     "--n-features",
     type=click.IntRange(min=1),
     default=None,
-    help="Choose so many inputs, by the path's ranking, instead of a rule.",
+    help="Choose so many inputs, by the path's ranking, instead of a rule; the path ends there.",
 )
 @jobs_option
 @table_options
@@ -76,6 +78,11 @@ def select(
       bcd-implicit select data.csv --target y --n-features 5
     """
     inputs, outputs = read_columns(data, targets, ignore)
+    # Before the folder is made and the path walked.
+    check_jobs(n_jobs)
+    if n_features is not None:
+        p, remedy = inputs.shape[1], "Between 1 and all inputs"
+        check_number("n_features", n_features, 1, p, integer=True, remedy=remedy)
     check_writable(output)
     with one_warning():
         run = experiment.run_table(

@@ -21,6 +21,7 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.path import kappa_path
 from bcd_implicit.selection.rules import DEFAULT_RULE, check_rule
 from bcd_implicit.support.checks import check_number, column_names
+from bcd_implicit.support.parallel import check_jobs
 from bcd_implicit.support.progress import Progress, between, show_progress
 from bcd_implicit.terms.activations import Activation
 
@@ -57,7 +58,8 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
     n_hidden : int
         Number of hidden features.
     n_features_to_select : int or None
-        So many inputs, those that stay longest on the path. None: as many as the rule and the score test say.
+        So many inputs, those that stay longest on the path, which ends there. None: as many as the rule and the score
+        test say.
     activation : str or Activation
     rule : str
         As of :meth:`bcd_implicit.PathResult.select`.
@@ -77,7 +79,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         Number of folds.
     min_features_to_select : int
         If fewer stand out, as many as stay longest on the path are kept, with a warning: the next step of a pipeline
-        needs some. 0 leaves the choice as it is.
+        needs some. Inputs that are never in on the path are not among them. 0 leaves the choice as it is.
     random_state : int, RandomState or None
     n_jobs : int or None
         Processes, as in joblib. The answer does not depend on it.
@@ -88,7 +90,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
     ----------
     support_ : ndarray of bool, shape (n_features,)
     leaves_at_ : ndarray of shape (n_features,)
-        The kappa from which on an input stays out: the larger, the more it matters.
+        The kappa from which on an input stays out: the larger, the more it matters. Infinite where it is in to the end.
     path_ : PathResult
     selection_ : Selection
         With the refitted model and the table of candidates, for standardised data.
@@ -164,6 +166,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             check_number("n_features_to_select", n_features, 1, p, integer=True, remedy=remedy)
         check_number("min_features_to_select", least, 0, p, integer=True, remedy="Between 0 and all inputs")
         check_rule(self.rule, self.level)
+        check_jobs(self.n_jobs)
         n_folds = check_number("n_folds", self.n_folds, 2, integer=True)
         targets, output_names = _numbers_or_indicators(targets, column_names(y))
         samples = StandardisedSamples.merge(inputs, targets, sample_weight)
@@ -188,7 +191,13 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             sample_weight=samples.weight,
         )
         with show_progress(progress_of(self.verbose), "select") as tell:
-            self.path_ = kappa_path(problem, self.n_kappas, random_state=seed, progress=between(tell, 0.0, 0.4))
+            self.path_ = kappa_path(
+                problem,
+                self.n_kappas,
+                random_state=seed,
+                n_features=n_features,
+                progress=between(tell, 0.0, 0.4),
+            )
             select = partial(
                 self.path_.select,
                 self.rule,
@@ -201,12 +210,13 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             self.selection_ = select(n_features)
             if (n_found := int(self.selection_.support.sum())) < least:
                 # A group enters whole, so it may take more inputs than asked for to have as many.
-                enough = next(n for n in range(least, p + 1) if self.path_.longest(n).sum() >= least)
-                self.selection_ = select(enough)
+                enough = self.path_.enough(least)
+                if enough > n_found:
+                    self.selection_ = select(enough)
+                kept = f"the {enough} that stay longest on the path are kept, though the samples do not show that they"
                 warnings.warn(
-                    f"only {n_found} of the inputs stand out, fewer than min_features_to_select={least}: the "
-                    f"{int(self.selection_.support.sum())} that stay longest on the path are kept, though the samples "
-                    "do not show that they matter.",
+                    f"only {n_found} of the inputs stand out, fewer than min_features_to_select={least}: "
+                    + (f"{kept} matter." if enough else "none is kept, as none was ever in on the path."),
                     UserWarning,
                     stacklevel=2,
                 )

@@ -28,7 +28,7 @@ from bcd_implicit.selection.choice import Selection
 from bcd_implicit.selection.path import PathResult, kappa_path
 from bcd_implicit.selection.rules import DEFAULT_RULE
 from bcd_implicit.support.checks import check_matrix, check_number
-from bcd_implicit.support.parallel import in_parallel
+from bcd_implicit.support.parallel import check_jobs, in_parallel
 from bcd_implicit.support.progress import Progress, between, show_progress
 from bcd_implicit.terms.penalties import column_norms
 
@@ -211,7 +211,7 @@ def run_table(
     seed : int
         Of the split, the start and the folds.
     rule, n_features, n_jobs
-        As in :meth:`~bcd_implicit.PathResult.select`.
+        As in :meth:`~bcd_implicit.PathResult.select`. With ``n_features`` the path ends there.
     test_share : float
         Share of the rows set aside.
     standardize : bool
@@ -261,10 +261,22 @@ def _walk_and_choose(
     method: str,
     solver: str,
     n_kappas: int,
+    *,
+    n_features: int | None = None,
+    n_jobs: int | None = None,
     **choice: Any,
 ) -> tuple[PathResult, Selection]:
+    # Before the path, not after it; the path itself checks n_features.
+    check_jobs(n_jobs)
     with show_progress(progress, title) as tell:
         path = kappa_path(
-            problem, n_kappas, random_state=seed, method=method, solver=solver, progress=between(tell, 0.0, 0.5)
+            problem,
+            n_kappas,
+            random_state=seed,
+            n_features=n_features,
+            method=method,
+            solver=solver,
+            progress=between(tell, 0.0, 0.5),
         )
-        return path, path.select(random_state=seed, progress=between(tell, 0.5, 1.0), **choice)
+        choice |= {"n_features": n_features, "n_jobs": n_jobs, "progress": between(tell, 0.5, 1.0)}
+        return path, path.select(random_state=seed, **choice)

@@ -66,7 +66,8 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
                 if error.infeasible:  # a user's constraint asks for this group
                     continue
                 raise
-            p_value = entry_p_values(problem, refitted, smaller)[support & ~smaller].min()
+            left = support & ~smaller
+            p_value = entry_p_values(problem, refitted, smaller, left)[left].min()
             if p_value >= max(level, largest):
                 largest, without = p_value, (smaller, refitted)
         if without is None:

@@ -59,7 +59,7 @@ def choose(
     tol = check_number("tol", options["tol"], 0, remedy="Choose a small positive number")
     max_cycles = options["max_cycles"]
     if max_features is None:
-        max_features = max(10, path.problem.n_samples * (n_folds - 1) // n_folds // 2)
+        max_features = path.max_features or max(10, path.problem.n_samples * (n_folds - 1) // n_folds // 2)
     max_features = check_number("max_features", max_features, 1, integer=True)
     with show_progress(progress, "select") as tell:
         settings = Settings(n_folds, max_features, n_subsamples, random_state, n_jobs, ridges, options, tell)

@@ -14,13 +14,15 @@ from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.selection.choice import Selection
 from bcd_implicit.selection.choose import choose
+from bcd_implicit.selection.grid import automatic_grid, walk_automatic_grid
 from bcd_implicit.selection.path_record import PathRecord
 from bcd_implicit.selection.rules import DEFAULT_RULE
 from bcd_implicit.selection.subsamples import frequencies
-from bcd_implicit.selection.walk import automatic_grid, walk
+from bcd_implicit.selection.walk import Wanted, n_selected, walk, warn_if_collapsed
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.display import facts_table
 from bcd_implicit.support.progress import Progress, show_progress
+from bcd_implicit.training.bcd import check_loop
 
 # What the norm of a group counts for at least in reweighting, relative to the largest.
 LEAST_NORM = 1e-3
@@ -37,6 +39,8 @@ class PathResult(PathRecord):
         One for each kappa, warm-started from the one before.
     solve_options : dict
         What every solve of the path was called with; ``select`` refits with the same.
+    max_features : int or None
+        As given to :func:`kappa_path`.
     """
 
     def __repr__(self) -> str:
@@ -89,11 +93,12 @@ class PathResult(PathRecord):
             ``docs/selection.md`` compares them.
         n_features : int, optional
             So many inputs instead of a rule, by :meth:`ranking`: those that stay longest. Groups stay whole, so that it
-            may be fewer.
+            may be fewer. Inputs that are never in on the path are never chosen: where fewer were, it is these, with a
+            warning. A path to that number, ``kappa_path(n_features=...)``, takes less time.
         n_folds : int
         max_features : int, optional
-            Larger supports are no candidates. By default half of the samples that a fold trains on, but at least 10:
-            a refit on more inputs costs much and says little.
+            Larger supports are no candidates. By default that of the path or, if it has none, half of the samples that
+            a fold trains on, but at least 10: a refit on more inputs costs much and says little.
         level : float or None
             The level of a score test, for all inputs together, by which inputs then enter and leave; None for none.
             Not with ``n_features``.
@@ -123,7 +128,8 @@ class PathResult(PathRecord):
         Raises
         ------
         InvalidInputError
-            An unknown rule, fewer samples than folds need, or more features than inputs.
+            An unknown rule, fewer samples than folds need, more features than inputs, or a number of features where no
+            input was ever in on the path.
         """
         return choose(
             self,
@@ -150,7 +156,7 @@ class PathResult(PathRecord):
         n_jobs: int | None = None,
         progress: bool | Progress = False,
     ) -> pd.DataFrame:
-        """The inputs, the most important first.
+        """The inputs, the most important first. Those that are never in on the path come last, in no order.
 
         Parameters
         ----------
@@ -169,9 +175,9 @@ class PathResult(PathRecord):
         Returns
         -------
         DataFrame
-            A row an input: input (its name), leaves_at (the kappa from which on it stays out), norm (of its column at
-            the last kappa before that, which decides between inputs that leave together) and, with subsamples,
-            frequency (the share of them in which it is in).
+            A row an input: input (its name), leaves_at (the kappa from which on it stays out: the first, and a norm of
+            0, where it was never in), norm (of its column at the last kappa before that, which decides between inputs
+            that leave together) and, with subsamples, frequency (the share of them in which it is in).
         """
         if kappa is not None:
             kappa = check_number("kappa", kappa, 0)
@@ -229,7 +235,8 @@ class PathResult(PathRecord):
         largest = norms.max() or 1.0
         weights = lasso.groups.weights * largest / np.maximum(norms, LEAST_NORM * largest)
         problem = self.problem.replace(group_weights=weights)
-        return kappa_path(problem, n_kappas, random_state, progress=progress, **self.solve_options)
+        most = self.max_features
+        return kappa_path(problem, n_kappas, random_state, max_features=most, progress=progress, **self.solve_options)
 
 
 def kappa_path(
@@ -238,6 +245,8 @@ def kappa_path(
     random_state: int | None = 0,
     *,
     kappas: Sequence[float] | None = None,
+    n_features: int | None = None,
+    max_features: int | None = None,
     method: str = "prox-linear",
     solver: str = AUTO,
     max_cycles: int = 30,
@@ -254,29 +263,54 @@ def kappa_path(
         Its own kappa plays no part.
     n_kappas : int
         The length of the automatic grid: geometric, from 1/100 to 3 times :func:`bcd_implicit.reference_kappa`,
-        or from 1/10 with more inputs than half the samples.
+        or from 1/10 with more inputs than half the samples. Where the first kappa keeps no input (or fewer than
+        ``n_features``) the grid starts again ten times lower, three times at most.
         The path ends early where B = 0.
     random_state : int or None
         Seed of the first start.
     kappas : sequence of float, optional
         The grid, instead of the automatic one. Sorted here: weights upwards, radii downwards.
+    n_features : int, optional
+        So many inputs are wanted: the path ends at the first kappa that keeps no more, and ``select(n_features=...)``
+        takes them. Where the grid jumps from more inputs to fewer, by more than a tenth, up to five kappas in between
+        are tried, so that the last model has nearly as many. The automatic grid goes on beyond its end, up to twice its
+        length, while more are in.
+    max_features : int, optional
+        Larger supports are not wanted: kappas that keep more inputs are passed in three cycles each (their status is
+        STOPPED) and only serve as starts for the next, and ``select`` takes none of their supports. It saves much of
+        the time where there are many inputs.
     method, solver, max_cycles, tol, block_tol, solver_options
         As in :func:`bcd_implicit.solve`, for each kappa. The tolerance is looser than there: a path needs
         supports, and its choice is refitted.
     progress : bool or callable
-        As in :func:`bcd_implicit.solve`.
+        As in :func:`bcd_implicit.solve`; it moves with every cycle.
 
     Returns
     -------
     PathResult
+
+    Raises
+    ------
+    InvalidInputError
+        A bad argument, named.
+
+    Warns
+    -----
+    UserWarning
+        No input is in, even at the first kappa.
+    ConvergenceWarning
+        As in :func:`bcd_implicit.solve`.
     """
     check_problem(problem)
+    wanted = _check_wanted(problem, n_features, max_features)
     options: dict[str, Any] = {
         "method": method,
         "solver": solver,
         "block_tol": block_tol,
         "solver_options": solver_options,
     }
+    # Before the search for the scale of kappa, which takes its time.
+    check_loop(method, solver, max_cycles, tol)
     constraint_form = problem.group_form == "constraint"
     if kappas is None:
         n_kappas = check_number("n_kappas", n_kappas, 2, integer=True, remedy="A path has 2 kappas or more")
@@ -287,11 +321,29 @@ def kappa_path(
         grid = np.array(sorted((check_number("kappas", k, 0) for k in kappas), reverse=constraint_form))
         if len(grid) == 0:
             raise InvalidInputError("kappas", "is empty", "Give at least one value")
-    it = problem.initial(random_state)
+    it, automatic = problem.initial(random_state), kappas is None
     with show_progress(progress, "kappa path") as tell:
-        if kappas is None:
+        if automatic:
             tell(0.0, "looking for the scale of kappa")
             grid = automatic_grid(problem, n_kappas, random_state, options)
         # Not before: the two cycles that find the scale have limits of their own.
         options |= {"max_cycles": max_cycles, "tol": tol}
-        return PathResult(problem, walk(problem, grid, it, options, tell), options)
+        results = (walk_automatic_grid if automatic else walk)(problem, grid, it, options, tell, wanted)
+        # The walk may have ended before its grid.
+        tell(1.0, f"{n_selected(results[-1])} of {problem.n_inputs} inputs at the last kappa")
+    warn_if_collapsed(results)
+    return PathResult(problem, results, options, wanted.max_features)
+
+
+def _check_wanted(problem: TrainingProblem, n_features: Any, max_features: Any) -> Wanted:
+    """The numbers of inputs that a person asks for, or an error that names the bad one."""
+    p, remedy = problem.n_inputs, "Between 1 and all inputs"
+    if n_features is not None:
+        n_features = check_number("n_features", n_features, 1, p, integer=True, remedy=remedy)
+    if max_features is not None:
+        max_features = check_number("max_features", max_features, 1, integer=True, remedy="Give 1 or more")
+        if n_features is not None and max_features < n_features:
+            raise InvalidInputError(
+                "max_features", f"{max_features} is less than n_features={n_features}", "Give as many or more"
+            )
+    return Wanted(n_features, max_features)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,11 +29,14 @@ class PathRecord:
         One for each kappa, warm-started from the one before.
     solve_options : dict
         What every solve of the path was called with.
+    max_features : int or None
+        Supports with more inputs are not wanted: their models are rough.
     """
 
     problem: TrainingProblem
     results: tuple[BcdResult, ...]
     solve_options: dict[str, Any] = field(default_factory=dict)
+    max_features: int | None = None
 
     @property
     def kappas(self) -> np.ndarray:
@@ -52,10 +57,16 @@ class PathRecord:
     def leaves_at(self) -> np.ndarray:
         """The kappa of the path from which on an input stays out. Shape (p,).
 
-        Where it is in to the end ``inf``, or 0 in constraint form, in which the radius falls.
+        Where it is in to the end ``inf``, or 0 in constraint form, in which the radius falls. Where it is never in
+        (see :attr:`ever_in`) the first kappa.
         """
         # An input that is never in, at place -1, stays out from the first kappa on.
         return np.append(self.kappas, self.beyond)[self._last + 1]
+
+    @property
+    def ever_in(self) -> np.ndarray:
+        """Which inputs are in at some kappa of the path; of the others it says nothing. Bool, shape (p,)."""
+        return np.asarray(self.supports.any(axis=0))
 
     @property
     def _last(self) -> np.ndarray:
@@ -70,7 +81,10 @@ class PathRecord:
         return np.inf if self.problem.group_form == "penalty" else 0.0
 
     def order(self) -> tuple[np.ndarray, np.ndarray]:
-        """The inputs, those that stay longest first, and their norms at the last kappa at which they are in."""
+        """The inputs, those that stay longest first, and their norms at the last kappa at which they are in.
+
+        Those that are never in come last, with a norm of 0: among them the order means nothing.
+        """
         last, norms = self._last, self.column_norms
         # Place -1 would read the end of the path.
         last_norms = np.where(last >= 0, norms[last, np.arange(norms.shape[1])], 0.0)
@@ -97,28 +111,62 @@ class PathRecord:
         return int((self.supports != support).sum(axis=1).argmin())
 
     def longest(self, n_features: int) -> np.ndarray:
-        """The inputs that stay longest, groups whole: bool, shape (p,).
+        """The inputs that stay longest, groups whole: bool, shape (p,). Never one that was never in.
 
         Raises
         ------
         InvalidInputError
-            Not between 1 and p, or fewer than the first group has.
+            Not between 1 and p, fewer than the first group has, or no input was ever in.
+
+        Warns
+        -----
+        UserWarning
+            Fewer inputs than asked for were ever in: these are returned.
         """
-        p, groups = self.problem.n_inputs, self.problem.group_lasso.groups
-        n_features = check_number("n_features", n_features, 1, p, integer=True, remedy="Between 1 and all inputs")
-        support = groups.spread(groups.weights == 0)
-        for j in self.order()[0]:
-            members = groups.members[groups.labels[j]]
-            if support[j]:
-                continue
+        problem, remedy = self.problem, "Between 1 and all inputs"
+        n_features = check_number("n_features", n_features, 1, problem.n_inputs, integer=True, remedy=remedy)
+        groups = problem.group_lasso.groups
+        support, full = groups.spread(groups.weights == 0), False
+        for members in self.groups_in_order():
             # No smaller group instead: it left earlier than this one.
-            if support.sum() + len(members) > n_features:
+            full = support.sum() + len(members) > n_features
+            if full:
                 break
             support[members] = True
-        if not support.any():
-            first = groups.names[groups.labels[self.order()[0][0]]]
+        n_found = int(support.sum())
+        weaker = f"Walk the path with {'smaller kappas' if problem.group_form == 'penalty' else 'larger radii'}"
+        if n_found == 0 and self.ever_in.any():
+            first = problem.groups[self.order()[0][0]]
             raise InvalidInputError("n_features", f"{n_features} is less than group {first!r} has", "Give more")
+        if n_found == 0:
+            cause = f"asks for {n_features}, but no input was ever in on the path, from kappa {self.kappas[0]:.3g} on"
+            raise InvalidInputError("n_features", cause, weaker)
+        if not full and n_found < n_features:
+            warnings.warn(
+                f"n_features={n_features}: only {n_found} inputs were ever in on the path, from kappa "
+                f"{self.kappas[0]:.3g} on, and these are returned. {weaker}.",
+                UserWarning,
+                stacklevel=2,
+            )
         return support
+
+    def enough(self, least: int) -> int:
+        """How many inputs :meth:`longest` takes to have at least so many; where fewer were ever in, all of these."""
+        groups = self.problem.group_lasso.groups
+        n = int(groups.spread(groups.weights == 0).sum())
+        for members in self.groups_in_order():
+            if n >= least:
+                break
+            n += len(members)
+        return n
+
+    def groups_in_order(self) -> Iterator[np.ndarray]:
+        """The members of each group that was ever in, the group that stays longest first; none of weight 0."""
+        groups = self.problem.group_lasso.groups
+        labels = groups.labels[self.order()[0][: np.count_nonzero(self.ever_in)]]
+        # A dict keeps the order in which the labels come.
+        for label in dict.fromkeys(labels[groups.weights[labels] > 0].tolist()):
+            yield np.flatnonzero(groups.labels == label)
 
     def plateau(self) -> np.ndarray:
         """The support that stays over the longest stretch of log kappa; neither all inputs nor none. Shape (p,)."""

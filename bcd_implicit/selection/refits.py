@@ -69,7 +69,8 @@ def run_refit(
     """Solve it, from an iterate on all inputs; None for an empty support.
 
     The start may be of other samples. Hidden features that it does not have begin with random rows of B and do not
-    reach the output. A start that knows none of the inputs, or hardly, is of no use: a random one takes its place.
+    reach the output; where it has more than asked for, the first are taken. A start that knows none of the inputs, or
+    hardly, is of no use: a random one takes its place.
     """
     if not what.support.any():
         return None
@@ -80,9 +81,10 @@ def run_refit(
         it = fresh
     elif n != what.n_hidden:
         # Zeros for the new features in A and C: the larger model starts where the smaller one ended.
-        A, C = fresh.A.copy(), fresh.C.copy()
-        A[:n, :n], C[:, :n] = it.A, it.C
-        it = it.replace(A=A, B=np.vstack([it.B, fresh.B[n:]]), b=np.concatenate([it.b, fresh.b[n:]]), C=C)
+        A, C, kept = fresh.A.copy(), fresh.C.copy(), slice(min(n, what.n_hidden))
+        A[kept, kept], C[:, kept] = it.A[kept, kept], it.C[:, kept]
+        B, b = np.vstack([it.B[kept], fresh.B[n:]]), np.concatenate([it.b[kept], fresh.b[n:]])
+        it = it.replace(A=A, B=B, b=b, C=C)
     # Of other samples, or fewer features: X can only be where Picard starts.
     if it.X.shape != fresh.X.shape:
         it = smaller.at_equilibrium(it.replace(X=fresh.X))

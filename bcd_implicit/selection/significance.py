@@ -32,7 +32,9 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.training.result import BcdResult
 
 
-def entry_p_values(problem: TrainingProblem, result: BcdResult | None, support: np.ndarray) -> np.ndarray:
+def entry_p_values(
+    problem: TrainingProblem, result: BcdResult | None, support: np.ndarray, asked: np.ndarray | None = None
+) -> np.ndarray:
     """P-values of the hypotheses that an input, next to those of the support, has no part in the targets.
 
     Parameters
@@ -43,15 +45,17 @@ def entry_p_values(problem: TrainingProblem, result: BcdResult | None, support: 
         A fit on the inputs of the support, without group lasso. For an empty support none is needed: the residuals of
         the mean take the place of P.
     support : ndarray of bool, shape (p,)
+    asked : ndarray of bool, shape (p,), optional
+        The inputs to test, outside of the support; by default all.
 
     Returns
     -------
     ndarray of shape (p,)
-        For a single test each: divide the level by p for all of them together. 1 for the inputs of the support, and
+        For a single test each: divide the level by p for all of them together. 1 for inputs that are not tested, and
         where there are too few samples to say anything.
     """
     p_values, m = np.ones(len(support)), problem.n_samples
-    others = np.flatnonzero(~support)
+    others = np.flatnonzero(~support if asked is None else asked)
     # Least squares are weighted once every sample is multiplied by the root of its weight.
     S, roots = np.vstack([np.ones((1, m)), problem.U[support]]), np.sqrt(problem.shares)
     if (

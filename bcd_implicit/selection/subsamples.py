@@ -9,7 +9,7 @@ import numpy as np
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.path_record import PathRecord
-from bcd_implicit.selection.walk import walk
+from bcd_implicit.selection.walk import Wanted, walk
 from bcd_implicit.support.checks import check_number, random_generator
 from bcd_implicit.support.parallel import in_parallel
 from bcd_implicit.support.progress import Progress, show_progress
@@ -49,7 +49,7 @@ def frequencies(
     # Drawn before the work is spread, so that the number of jobs plays no part.
     seeds = rng.integers(2**31, size=n_subsamples)
     jobs = [
-        (path.problem, half, path.kappas, int(seed), path.solve_options)
+        (path.problem, half, path.kappas, int(seed), path.solve_options, Wanted(max_features=path.max_features))
         # Of an odd number the last half has no partner.
         for half, seed in zip(halves[:n_subsamples], seeds, strict=True)
     ]
@@ -58,11 +58,16 @@ def frequencies(
 
 
 def _supports_on(
-    problem: TrainingProblem, samples: np.ndarray, kappas: np.ndarray, seed: int, options: dict[str, Any]
+    problem: TrainingProblem,
+    samples: np.ndarray,
+    kappas: np.ndarray,
+    seed: int,
+    options: dict[str, Any],
+    wanted: Wanted,
 ) -> np.ndarray:
     """The supports of the path on some samples: bool, (n_kappas, p)."""
     smaller = problem.subset(samples)
-    results = walk(smaller, kappas, smaller.initial(seed), options)
+    results = walk(smaller, kappas, smaller.initial(seed), options, wanted=wanted)
     supports = np.zeros((len(kappas), problem.n_inputs), dtype=bool)
     for row, result in zip(supports, results, strict=False):  # the walk ends early where B = 0
         row[:] = result.problem.selected(result.iterate)

@@ -1,24 +1,64 @@
-"""From small to large kappa with warm starts, and the scale of kappa.
+"""From small to large kappa with warm starts.
 
 The direction matters: from a cold start a large kappa collapses to B = 0, X = 0, which is stationary. Going up,
-each problem starts from a model that fits.
+each problem starts from a model that fits. So the first kappa has to be small enough:
+:func:`~bcd_implicit.selection.grid.walk_automatic_grid` starts again, ten times lower, where it is not.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from bcd_implicit.errors import ConvergenceWarning
 from bcd_implicit.problem.iterate import Iterate
-from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
-from bcd_implicit.selection.refits import without_group_lasso
-from bcd_implicit.support.progress import Progress, silent
-from bcd_implicit.training.bcd import METHODS, solve
+from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.support.progress import Progress, between, silent
+from bcd_implicit.training.bcd import Callback, solve
 from bcd_implicit.training.result import BcdResult
+
+# Where more inputs than wanted are in, the model is but a start for the next kappa: after so many cycles it will do.
+PASSING_CYCLES = 3
+# Solves that look for the wanted number of inputs between two kappas of the grid.
+MOST_BISECTIONS = 5
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """How many inputs are wanted: the arguments of :func:`~bcd_implicit.kappa_path`.
+
+    Attributes
+    ----------
+    n_features : int or None
+        The walk ends at the first kappa that keeps no more.
+    max_features : int or None
+        Kappas that keep more are passed with few cycles.
+    """
+
+    n_features: int | None = None
+    max_features: int | None = None
+
+    def reached(self, n_selected: int) -> bool:
+        """Whether no more inputs are in than asked for."""
+        return self.n_features is not None and n_selected <= self.n_features
+
+    def near(self, n_selected: int) -> bool:
+        """Whether as many are in as asked for, or up to a tenth fewer."""
+        return self.n_features is not None and 0 <= self.n_features - n_selected <= self.n_features // 10
+
+    def passing(self, problem: TrainingProblem) -> Callback | None:
+        """Stops a solve after few cycles while too many inputs are in."""
+        most = self.max_features
+        if most is None:
+            return None
+        return lambda cycle, _, it: cycle >= PASSING_CYCLES and int(problem.selected(it).sum()) > most
+
+
+#: Any number of inputs will do.
+ANY = Wanted()
 
 
 def walk(
@@ -27,8 +67,12 @@ def walk(
     it: Iterate,
     options: dict[str, Any],
     tell: Progress = silent,
+    wanted: Wanted = ANY,
+    n_more: int = 0,
 ) -> tuple[BcdResult, ...]:
-    """Solve the problem for every kappa of a grid, each from the solution before; it ends early where B = 0.
+    """Solve the problem for every kappa of a grid, each from the solution before.
+
+    It ends early where B = 0, and where no more inputs are in than wanted.
 
     Parameters
     ----------
@@ -42,69 +86,90 @@ def walk(
         Of :func:`bcd_implicit.solve`. The first solve, which has the longest way to go, may take twice the cycles.
     tell : callable
         Gets the share done and a text.
+    wanted : Wanted
+        Where the grid jumps from more inputs than ``n_features`` to fewer, kappas in between are tried.
+    n_more : int
+        So many kappas at most follow the grid, at its last ratio, while more inputs are in than ``n_features``.
     """
-    results: list[BcdResult] = []
-    for i, kappa in enumerate(grid):
-        at_kappa = problem.replace(kappa=float(kappa))
-        cycles = options["max_cycles"] if i else 2 * options["max_cycles"]
-        results.append(solve(at_kappa, start=it, **options | {"max_cycles": cycles}))
+    kappas, results = [float(kappa) for kappa in grid], list[BcdResult]()
+
+    def step(kappa: float, start: Iterate, share: float, next_share: float) -> BcdResult:
+        at_kappa = problem.replace(kappa=kappa)
+        # The first solve has the longest way to go.
+        cycles = options["max_cycles"] if results else 2 * options["max_cycles"]
+        told = between(tell, share, next_share, f"kappa {kappa:.3g}:")
+        callback = wanted.passing(at_kappa)
+        result = solve(at_kappa, start=start, callback=callback, progress=told, **options | {"max_cycles": cycles})
+        told(1.0, f"{n_selected(result)} of {problem.n_inputs} inputs")
+        return result
+
+    while len(results) < len(kappas):
+        # The end is where the grid ends: how many kappas follow it is not known.
+        before, share = (min((len(results) + i) / len(grid), 1.0) for i in (0, 1))
+        results.append(step(kappas[len(results)], it, before, share))
         it = results[-1].iterate
-        n_selected = int(at_kappa.selected(it).sum())
-        share = (i + 1) / len(grid) if n_selected else 1.0
-        tell(share, f"kappa {kappa:.3g}: {n_selected} of {problem.n_inputs} inputs")
+        n = n_selected(results[-1])
         # B = 0 is stationary for all that follow, which weigh it more or bound it closer.
-        if n_selected == 0:
+        if n == 0 or wanted.reached(n):
             break
+        if wanted.n_features is not None and len(grid) <= len(results) == len(kappas) < len(grid) + n_more:
+            kappas.append(kappas[-1] * kappas[-1] / kappas[-2])
+    if len(results) > 1 and wanted.reached(n):
+        # How many solves this takes is not known either: the share done stays.
+        results[-2:] = _between(results[-2], results[-1], wanted, lambda kappa, at: step(kappa, at, share, share))
     return tuple(results)
 
 
-def reference_kappa(
-    problem: TrainingProblem, method: str = "prox-linear", random_state: int | None = 0, **options: Any
-) -> float:
-    """The size of kappa at which columns of B leave, to within a small factor.
+def _between(
+    denser: BcdResult, sparser: BcdResult, wanted: Wanted, step: Callable[[float, Iterate], BcdResult]
+) -> list[BcdResult]:
+    """Results of increasing kappa, of which the last keeps nearly as many inputs as wanted, and the others more.
 
-    After two cycles without group lasso: the largest column norm of the gradient with respect to B, at B = 0, of
-    the smooth part of the method's own (A, B, b) block, which would have B = 0 from there on if nothing else moved.
+    By bisection of log kappa, each solve from the denser of the two models around it.
     """
-    it = _two_cycles(check_problem(problem), method, random_state, options)
-    block = METHODS[method].matrices_block(without_group_lasso(problem), it)
-    # At B = 0, not at the fit, which has brought the gradient near zero.
-    gradient = block.gradient_of_groups(problem.with_grouped(it, np.zeros_like(problem.grouped(it))))
-    return problem.group_lasso.steepest(gradient)
+    passed = [denser]
+    for _ in range(MOST_BISECTIONS):
+        if wanted.near(n_selected(sparser)):
+            break
+        low, high = sorted((passed[-1].problem.kappa, sparser.problem.kappa))
+        # A kappa of 0, or a radius of 0, has no logarithm.
+        result = step(float(np.sqrt(max(low, high / 100) * high)), passed[-1].iterate)
+        if wanted.reached(n_selected(result)):
+            sparser = result
+        else:
+            passed.append(result)
+    return [*passed, sparser]
 
 
-def _two_cycles(problem: TrainingProblem, method: str, random_state: int | None, options: dict[str, Any]) -> Iterate:
-    """A quick fit without group lasso, only to see the scale of things: that it stops early is meant."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return solve(
-            # Without: the problem's own kappa is to play no part.
-            without_group_lasso(problem),
-            # Stopped: a last cycle would be solved exactly.
-            max_cycles=3,
-            tol=0.0,
-            callback=lambda cycle, objective, it: cycle == 2,
-            random_state=random_state,
-            **options | {"method": method},
-        ).iterate
+def n_selected(result: BcdResult) -> int:
+    """The number of inputs that are in."""
+    return int(result.problem.selected(result.iterate).sum())
 
 
-def automatic_grid(
-    problem: TrainingProblem, n_kappas: int, random_state: int | None, options: dict[str, Any]
-) -> np.ndarray:
-    """The grid of :func:`bcd_implicit.kappa_path` where none is given: weights upwards, radii downwards.
+def is_collapsed(results: Sequence[BcdResult]) -> bool:
+    """Whether no input is in from the first kappa on, but for those of weight 0, which always are."""
+    first = results[0].problem
+    groups = first.group_lasso.groups
+    return not (first.selected(results[0].iterate) & groups.spread(groups.weights > 0)).any()
 
-    ``options`` are those of :func:`bcd_implicit.solve` but for ``max_cycles`` and ``tol``.
+
+def warn_if_collapsed(results: Sequence[BcdResult]) -> None:
+    """Say so where the path says nothing about the inputs.
+
+    Warns
+    -----
+    UserWarning
+        No input is in, even at the first kappa.
     """
-    if problem.group_form == "constraint":
-        # A radius is a size of B itself: that of a fit that nothing bounds.
-        largest = problem.group_lasso.sum_of_norms(
-            problem.grouped(_two_cycles(problem, options["method"], random_state, options))
-        )
-        return largest * np.geomspace(1, 1 / 100, n_kappas)
-    # Targets without variation give no scale: any positive kappa empties B.
-    reference = reference_kappa(problem, random_state=random_state, **options) or 1.0
-    # Small kappas keep most inputs: with many of them that takes long, and no rule considers such supports.
-    start = 1 / 100 if problem.n_inputs <= problem.n_samples / 2 else 1 / 10
-    # Up to 3: where the last columns leave the reference says to within a small factor only.
-    return reference * np.geomspace(start, 3, n_kappas)
+    if not is_collapsed(results):
+        return
+    problem = results[0].problem
+    penalty = problem.group_form == "penalty"
+    word, better, factor = ("kappa", "smaller", 1e-3) if penalty else ("radius", "larger", 1e3)
+    warnings.warn(
+        f"kappa_path: no input is in even at the first {word} ({problem.kappa:.3g}), so the path says nothing about "
+        f"the inputs. Give {better} kappas, such as kappas=[{problem.kappa * factor:.1g}, ...]; if none keeps any, "
+        "check that the targets vary and depend on the inputs, or try another random_state or more hidden features.",
+        UserWarning,
+        stacklevel=3,
+    )

@@ -13,6 +13,18 @@ from bcd_implicit.errors import ConvergenceWarning, InvalidInputError
 from bcd_implicit.support.progress import Progress, silent
 
 
+def check_jobs(n_jobs: Any) -> None:
+    """Raise an error where joblib could make nothing of the number of processes.
+
+    Raises
+    ------
+    InvalidInputError
+        Neither None nor a whole number other than 0.
+    """
+    if n_jobs is not None and (not isinstance(n_jobs, int) or n_jobs == 0):
+        raise InvalidInputError("n_jobs", f"got {n_jobs!r}", "Give a number of processes, or -1 for all cores")
+
+
 def in_parallel(
     function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], n_jobs: int | None, on_progress: Progress = silent
 ) -> Iterator[Any]:
@@ -25,8 +37,7 @@ def in_parallel(
     InvalidInputError
         ``n_jobs`` is no number of processes.
     """
-    if n_jobs is not None and (not isinstance(n_jobs, int) or n_jobs == 0):
-        raise InvalidInputError("n_jobs", f"got {n_jobs!r}", "Give a number of processes, or -1 for all cores")
+    check_jobs(n_jobs)
     parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
     results = parallel(joblib.delayed(with_warnings)(function, job) for job in jobs)
     for i, (result, messages) in enumerate(results):

@@ -82,3 +82,17 @@ def test_output_that_cannot_be_made(folder, here):
     )
     assert os.listdir(here) == ["file"]
     assert Path("file").read_text() == "old"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--n-features", 7), "n_features: got 7, must be <= 6. Between 1 and all inputs."),
+        (("--n-jobs", 0), "n_jobs: got 0. Give a number of processes, or -1 for all cores."),
+    ],
+)
+def test_numbers_that_cannot_be_are_named_before_the_path_is_walked(here, monkeypatch, options, words):
+    monkeypatch.setattr("bcd_implicit.experiments.feature_selection.kappa_path", None)
+    make_table().to_csv("data.csv", index=False)
+    assert words in fail("select", "data.csv", "--target", "y", *options, "--output", "out")
+    assert os.listdir(here) == ["data.csv"]

@@ -24,6 +24,7 @@ X = np.random.default_rng(0).standard_normal((40, 3))
         ({"n_folds": 1}, r"^n_folds: got 1, must be >= 2"),
         ({"rule": "best"}, r"^rule: unknown rule 'best'"),
         ({"level": 2}, r"^level: got 2"),
+        ({"n_jobs": 0}, r"^n_jobs: got 0"),
     ],
 )
 def test_bad_parameters_are_named_before_the_path_is_walked(monkeypatch, parameters, message):
@@ -77,3 +78,22 @@ def test_the_least_number_counts_whole_groups(plain_choice):
         kept = ImplicitFeatureSelector(2, n_kappas=3, groups=groups, min_features_to_select=2).fit(X, noise)
     assert kept.support_[0] == kept.support_[1]
     assert kept.support_.sum() >= 2
+
+
+@pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
+def test_the_path_ends_at_the_number_of_inputs_asked_for(plain_choice):
+    y = X @ [1.0, 0.5, 0.1]
+    selector = ImplicitFeatureSelector(2, n_kappas=4, n_features_to_select=2).fit(X, y)
+    assert selector.support_.tolist() == [True, True, False]
+    sizes = selector.path_.supports.sum(axis=1)
+    assert sizes[-1] <= 2 < min(sizes[:-1], default=3)
+    assert np.isinf(selector.leaves_at_[selector.path_.supports[-1]]).all()
+
+
+def test_inputs_that_were_never_in_are_not_kept():
+    with (
+        pytest.warns(UserWarning, match="no input is in even at the first kappa"),
+        pytest.warns(UserWarning, match=r"none is kept, as none was ever in on the path\.$"),
+    ):
+        selector = ImplicitFeatureSelector(2, n_kappas=2).fit(X, np.full(40, 7.0))
+    assert not selector.support_.any()

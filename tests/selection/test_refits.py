@@ -71,3 +71,22 @@ def test_a_start_whose_inputs_faded_is_replaced(problem):
     everything = Refit(np.ones(8, dtype=bool), 3, 1e-3)
     faded, anew = (run_refit(problem, everything, it, 0, options) for it in (fresh.replace(B=1e-9 * fresh.B), fresh))
     assert faded.objective == anew.objective
+
+
+@pytest.mark.filterwarnings("ignore:prox-linear. stopped at max_cycles")
+@pytest.mark.parametrize("n_hidden", [1, 2, 3, 5])
+def test_a_refit_may_have_fewer_or_more_hidden_features_than_its_start(problem, n_hidden, monkeypatch):
+    import bcd_implicit.selection.refits as module
+
+    starts = []
+    real = module.solve
+    monkeypatch.setattr(module, "solve", lambda *a, start, **o: starts.append(start) or real(*a, start=start, **o))
+    start = bi.solve(problem, max_cycles=2).iterate
+    result = run_refit(problem, Refit(np.ones(8, dtype=bool), n_hidden, 1e-3), start, 0, {"max_cycles": 3, "tol": 1e-9})
+    kept = min(n_hidden, 3)
+    assert result.problem.n_hidden == n_hidden == len(result.iterate.A)
+    np.testing.assert_array_equal(starts[0].A[:kept, :kept], start.A[:kept, :kept])
+    np.testing.assert_array_equal(starts[0].B[:kept], start.B[:kept])
+    np.testing.assert_array_equal(starts[0].C[:, :kept], start.C[:, :kept])
+    # What the start does not have does not reach the output.
+    assert not starts[0].C[:, 3:].any()

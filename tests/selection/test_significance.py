@@ -78,3 +78,13 @@ def test_an_input_that_the_support_determines_is_never_found():
     support = np.append(data.support, [False, False])
     problem, result = fitted(U, data.Y, support)
     assert (entry_p_values(problem, result, support)[-2:] == 1).all()
+
+
+def test_only_what_is_asked_for_is_tested():
+    data = bi.datasets.make_column_sparse(120, 8, 5, 4, 3, noise=0.3, random_state=0)
+    problem = bi.TrainingProblem(data.U, data.Y, 3, pass_through=False)
+    nothing, asked = np.zeros(8, dtype=bool), np.arange(8) % 3 == 0
+    some, all_of_them = (entry_p_values(problem, None, nothing, which) for which in (asked, None))
+    np.testing.assert_allclose(some[asked], all_of_them[asked], rtol=1e-9)
+    assert (some[~asked] == 1).all()
+    assert (all_of_them[~asked] < 1).any()

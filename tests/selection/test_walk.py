@@ -8,7 +8,7 @@ from sklearn.preprocessing import scale
 
 import bcd_implicit as bi
 from bcd_implicit import InvalidInputError, kappa_path
-from bcd_implicit.selection.walk import reference_kappa
+from bcd_implicit.selection.grid import reference_kappa
 
 
 def test_path_goes_up_and_thins_out(path, problem):

@@ -6,7 +6,7 @@ from problems import random_problem
 from weights import SIZE, weighted_and_repeated
 
 from bcd_implicit import solve
-from bcd_implicit.selection.walk import reference_kappa
+from bcd_implicit.selection.grid import reference_kappa
 from bcd_implicit.training.bcd import METHODS
 
 

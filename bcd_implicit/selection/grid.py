@@ -1,0 +1,115 @@
+"""The automatic grid of kappas: its scale, its ends, and where it starts again."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from bcd_implicit.errors import ConvergenceWarning
+from bcd_implicit.problem.iterate import Iterate
+from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
+from bcd_implicit.selection.refits import has_faded, without_group_lasso
+from bcd_implicit.selection.walk import ANY, Wanted, is_collapsed, n_selected, walk
+from bcd_implicit.support.progress import Progress, between, silent
+from bcd_implicit.training.bcd import METHODS, solve
+from bcd_implicit.training.result import BcdResult
+
+# How often an automatic grid starts again, each time ten times weaker, where its first kappa keeps too few inputs.
+MOST_RESTARTS = 3
+
+
+def reference_kappa(
+    problem: TrainingProblem, method: str = "prox-linear", random_state: int | None = 0, **options: Any
+) -> float:
+    """The size of kappa at which columns of B leave, to within a small factor.
+
+    After two cycles without group lasso: the largest column norm of the gradient with respect to B, at B = 0, of
+    the smooth part of the method's own (A, B, b) block, which would have B = 0 from there on if nothing else moved.
+
+    Warns
+    -----
+    UserWarning
+        After the two cycles B is zero or next to it, as where the targets do not vary: there is no scale to see.
+    """
+    reference, faded = _reference(check_problem(problem), method, random_state, options)
+    if faded:
+        warnings.warn(
+            f"reference_kappa: two cycles without group lasso end with B next to zero, so {reference:.3g} says little "
+            "about kappa. Check that the targets vary, lower ridge_hidden, or try another random_state.",
+            UserWarning,
+            stacklevel=2,
+        )
+    return reference
+
+
+def _reference(
+    problem: TrainingProblem, method: str, random_state: int | None, options: dict[str, Any]
+) -> tuple[float, bool]:
+    """:func:`reference_kappa`, and whether the fit behind it is of no use."""
+    it = _two_cycles(problem, method, random_state, options)
+    block = METHODS[method].matrices_block(without_group_lasso(problem), it)
+    # At B = 0, not at the fit, which has brought the gradient near zero.
+    gradient = block.gradient_of_groups(problem.with_grouped(it, np.zeros_like(problem.grouped(it))))
+    reference = problem.group_lasso.steepest(gradient)
+    return reference, reference == 0 or has_faded(problem, it, problem.initial(random_state))
+
+
+def _two_cycles(problem: TrainingProblem, method: str, random_state: int | None, options: dict[str, Any]) -> Iterate:
+    """A quick fit without group lasso, only to see the scale of things: that it stops early is meant."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return solve(
+            # Without: the problem's own kappa is to play no part.
+            without_group_lasso(problem),
+            # Stopped: a last cycle would be solved exactly.
+            max_cycles=3,
+            tol=0.0,
+            callback=lambda cycle, objective, it: cycle == 2,
+            random_state=random_state,
+            **options | {"method": method},
+        ).iterate
+
+
+def automatic_grid(
+    problem: TrainingProblem, n_kappas: int, random_state: int | None, options: dict[str, Any]
+) -> np.ndarray:
+    """The grid of :func:`bcd_implicit.kappa_path` where none is given: weights upwards, radii downwards.
+
+    ``options`` are those of :func:`bcd_implicit.solve` but for ``max_cycles`` and ``tol``.
+    """
+    if problem.group_form == "constraint":
+        # A radius is a size of B itself: that of a fit that nothing bounds.
+        largest = problem.group_lasso.sum_of_norms(
+            problem.grouped(_two_cycles(problem, options["method"], random_state, options))
+        )
+        return (largest or 1.0) * np.geomspace(1, 1 / 100, n_kappas)
+    # Targets without variation give no scale: any positive kappa empties B, of which the walk warns.
+    reference = _reference(problem, options["method"], random_state, options)[0] or 1.0
+    # Small kappas keep most inputs: with many of them that takes long, and no rule considers such supports.
+    start = 1 / 100 if problem.n_inputs <= problem.n_samples / 2 else 1 / 10
+    # Up to 3: where the last columns leave the reference says to within a small factor only.
+    return reference * np.geomspace(start, 3, n_kappas)
+
+
+def walk_automatic_grid(
+    problem: TrainingProblem,
+    grid: np.ndarray,
+    it: Iterate,
+    options: dict[str, Any],
+    tell: Progress = silent,
+    wanted: Wanted = ANY,
+) -> tuple[BcdResult, ...]:
+    """:func:`walk` along :func:`automatic_grid`, from ten times lower where its first kappa keeps too few inputs."""
+    n_kappas, weaker = len(grid), 0.1 if problem.group_form == "penalty" else 10.0
+    low = 0.0
+    for attempt in range(MOST_RESTARTS + 1):
+        results = walk(problem, grid, it, options, between(tell, low, 1.0), wanted, n_more=n_kappas)
+        too_few = is_collapsed(results) or n_selected(results[0]) < (wanted.n_features or 0)
+        if not too_few or attempt == MOST_RESTARTS:
+            break
+        # What was told so far is not taken back.
+        low += (1.0 - low) / n_kappas
+        grid = np.geomspace(weaker * grid[0], grid[-1], n_kappas)
+    return results
