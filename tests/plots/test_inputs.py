@@ -197,7 +197,9 @@ def test_path_from_zero_and_path_to_nothing(ax, problem):
     assert ax.get_xscale() == "symlog"
     assert ax.get_xlim()[0] <= 0
     other = Figure().subplots()
-    plots.kappa_path(kappa_path(problem, kappas=[100.0], max_cycles=2), ax=other)
+    with pytest.warns(UserWarning, match="no input is in even at the first kappa"):
+        empty = kappa_path(problem, kappas=[100.0], max_cycles=2)
+    plots.kappa_path(empty, ax=other)
     assert all(line.get_ydata() == [0.0] for line in other.lines)
     for axes in (ax, other):
         axes.figure.draw_without_rendering()
