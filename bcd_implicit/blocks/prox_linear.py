@@ -32,11 +32,14 @@ from bcd_implicit.blocks.kronecker import KroneckerModel, approach
 from bcd_implicit.blocks.linearisation import Linearisation
 from bcd_implicit.blocks.matrices import MatricesBlock
 from bcd_implicit.blocks.newton_direction import LIFT, STEP_OVERHEAD, Solve
+from bcd_implicit.blocks.proximal_newton import minimise
 from bcd_implicit.certificates.prox_linear import prox_linear_certificate
 from bcd_implicit.certificates.responses import equilibrium_responses
 from bcd_implicit.constraints.user import BlockVariables
 from bcd_implicit.support.checks import check_number
 
+# Up to so many unknowns a factorisation of the Gram matrix costs less than the Kronecker steps that it saves.
+FEW_UNKNOWNS = 300
 # Where the native solve's Kronecker steps end and the certificate is asked: steps that gain so little of the whole.
 SHARES = (1e-2, 1e-3)
 
@@ -188,12 +191,18 @@ class ProxLinearBlock(MatricesBlock):
         return _LinearisedFit(self.linearisation, self.joined(self.it), self.mu)
 
     def improve(self, share):
-        """Kronecker steps on the groups that are in or near it; the others' gradients are looked at again next time."""
+        """On the groups that are in or near it; the others' gradients are looked at again next time.
+
+        By Kronecker steps, or Newton's where these are cheaper.
+        """
         T, smooth = self.joined(self.repaired(self.last_solution or self.it)), self.smooth()
         gradient = smooth.value_and_gradient(T)[1]
         terms, columns = self.terms.on(self.terms.active(T, gradient))
-        smooth = smooth.on(columns, T, gradient)
-        T[:, columns] = approach(smooth, terms, T[:, columns], gradient[:, columns], share)
+        smooth, start = smooth.on(columns, T, gradient), T[:, columns]
+        if start.size <= FEW_UNKNOWNS:
+            T[:, columns] = minimise(smooth, terms, start, 0.0, lambda _: True, share)[0]
+        else:
+            T[:, columns] = approach(smooth, terms, start, gradient[:, columns], share)
         self.last_solution = self.repaired(self.parted(T))
         return self.last_solution
 

@@ -70,6 +70,7 @@ def minimise(
     T: np.ndarray,
     aim: float,
     met: Callable[[np.ndarray], bool],
+    share: float = 0.0,
 ) -> tuple[np.ndarray, bool]:
     """Minimise f + terms.
 
@@ -83,6 +84,8 @@ def minimise(
         ``met`` is asked once the next step promises to lower the objective by no more than this.
     met : callable
         The certificate: whether a point will do. Where it will not, the aim is lowered a hundredfold.
+    share : float
+        ``met`` is asked as well once an iteration gains no more than this share of what all have gained.
 
     Returns
     -------
@@ -111,7 +114,8 @@ def minimise(
         # Two ways to stand still: nothing at all in one iteration, or next to nothing in many.
         slow = len(objectives) > PATIENCE and objectives[-PATIENCE - 1] - begin <= PROGRESS * abs(begin)
         stuck = slow or begin - here.objective <= 1e-15 * abs(begin)
-        if next_promise <= aim or stuck:
+        rough = begin - here.objective <= share * (objectives[0] - here.objective)
+        if next_promise <= aim or rough or stuck:
             if met(here.T):
                 return here.T, True
             if stuck:

@@ -62,6 +62,9 @@ def choose(
         max_features = path.max_features or max(10, path.problem.n_samples * (n_folds - 1) // n_folds // 2)
     max_features = check_number("max_features", max_features, 1, integer=True)
     with show_progress(progress, "select") as tell:
+        certified = options["block_tol"]
+        # Fits that are only compared need no certificate.
+        options = options | {"block_tol": None}
         settings = Settings(n_folds, max_features, n_subsamples, random_state, n_jobs, ridges, options, tell)
         evidence = Evidence(path, settings)
         if n_features is not None:
@@ -77,7 +80,7 @@ def choose(
         tell(0.9, "refitting on the chosen inputs")
         # Score tests may have left the path's supports.
         index = path.nearest(support)
-        finest = options | {"max_cycles": 6 * max_cycles, "tol": tol / 20}
+        finest = options | {"max_cycles": 6 * max_cycles, "tol": tol / 20, "block_tol": min(certified, 1e-6)}
         start = path.results[index].iterate if grown is None else grown
         # None for an empty support: the targets' means are its model.
         result = run_refit(path.problem, final, start, random_state, finest) or mean_model(path.results[index])

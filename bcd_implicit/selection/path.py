@@ -22,8 +22,10 @@ from bcd_implicit.selection.walk import Wanted, n_selected, walk, warn_if_collap
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.display import facts_table
 from bcd_implicit.support.progress import Progress, show_progress
-from bcd_implicit.training.bcd import check_loop
+from bcd_implicit.training.bcd import check_loop, takes_rough_steps
 
+# The relative gap of native solves along a path: supports need no more.
+PATH_TOL = 1e-2
 # What the norm of a group counts for at least in reweighting, relative to the largest.
 LEAST_NORM = 1e-3
 
@@ -251,7 +253,7 @@ def kappa_path(
     solver: str = AUTO,
     max_cycles: int = 30,
     tol: float = 5e-3,
-    block_tol: float = 1e-6,
+    block_tol: float | None = None,
     solver_options: dict[str, Any] | None = None,
     progress: bool | Progress = False,
 ) -> PathResult:
@@ -263,7 +265,7 @@ def kappa_path(
         Its own kappa plays no part.
     n_kappas : int
         The length of the automatic grid: geometric, from 1/100 to 3 times :func:`bcd_implicit.reference_kappa`,
-        or from 1/10 with more inputs than half the samples. Where the first kappa keeps no input (or fewer than
+        or from 1/30 with more inputs than half the samples. Where the first kappa keeps no input (or fewer than
         ``n_features``) the grid starts again ten times lower, three times at most.
         The path ends early where B = 0.
     random_state : int or None
@@ -279,9 +281,12 @@ def kappa_path(
         Larger supports are not wanted: kappas that keep more inputs are passed in three cycles each (their status is
         STOPPED) and only serve as starts for the next, and ``select`` takes none of their supports. It saves much of
         the time where there are many inputs.
-    method, solver, max_cycles, tol, block_tol, solver_options
+    method, solver, max_cycles, tol, solver_options
         As in :func:`bcd_implicit.solve`, for each kappa. The tolerance is looser than there: a path needs
         supports, and its choice is refitted.
+    block_tol : float, optional
+        As in :func:`bcd_implicit.solve`. By default 1e-2 for the prox-linear loop with its native solvers, whose zeros
+        are exact all the same, and 1e-6 elsewhere: a conic solver's zeros are as good as its tolerance.
     progress : bool or callable
         As in :func:`bcd_implicit.solve`; it moves with every cycle.
 
@@ -311,6 +316,8 @@ def kappa_path(
     }
     # Before the search for the scale of kappa, which takes its time.
     check_loop(method, solver, max_cycles, tol)
+    if block_tol is None:
+        options["block_tol"] = PATH_TOL if takes_rough_steps(problem, method, solver) else 1e-6
     constraint_form = problem.group_form == "constraint"
     if kappas is None:
         n_kappas = check_number("n_kappas", n_kappas, 2, integer=True, remedy="A path has 2 kappas or more")

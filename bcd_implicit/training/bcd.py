@@ -46,8 +46,9 @@ Callback = Callable[[int, float, Iterate], Any]
 MAX_ATTEMPTS = 20
 # Attempts with a block that the solver could not solve: more of them would miss as well.
 MAX_MISSES = 3
-# A rough step ends where a native step gains less than this share of what all have gained.
-FIRST_SHARE = 0.03
+# A rough step ends where a native step gains less than this share of what all have gained. It shrinks tenfold where the
+# loop stands still, down to the least; then exact steps follow.
+FIRST_SHARE, LEAST_SHARE = 0.03, 1e-3
 # An objective this far below that of predicting zero is nothing but rounding.
 NOTHING_LEFT = 1e-12
 # Below this share of the loss's mean curvature the proximal term only spoils the conditioning: (T) falls no faster.
@@ -66,6 +67,7 @@ class _Loop:
     solver: str
     block_tol: float
     solver_options: Mapping[str, Any] | None
+    # Whether rough steps may be taken at all.
     inexact: bool
     objective: float
     share: float = 0.0
@@ -157,6 +159,12 @@ METHODS: dict[str, Method] = {
 }
 
 
+def takes_rough_steps(problem: TrainingProblem, method: str, solver: str) -> bool:
+    """Whether the loop's steps on the way are native and only as exact as they need to be."""
+    # A user's constraints need a conic solver, which knows no rough steps.
+    return METHODS[method].inexact and solver in (AUTO, NATIVE) and not problem.constraints
+
+
 def check_loop(method: Any, solver: Any, max_cycles: Any, tol: Any) -> tuple[str, str, int, float]:
     """Return these arguments of :func:`~bcd_implicit.solve`, or raise an error that names the bad one.
 
@@ -184,7 +192,7 @@ def solve(
     start: Iterate | BcdResult | None = None,
     callback: Callback | None = None,
     progress: bool | Progress = False,
-    block_tol: float = 1e-6,
+    block_tol: float | None = 1e-6,
     atol: float = 0.0,
     solver_options: Mapping[str, Any] | None = None,
 ) -> BcdResult:
@@ -209,10 +217,11 @@ def solve(
         ``callback(cycle, objective, iterate)`` after every cycle; a true return value stops the loop.
     progress : bool or callable
         True shows a bar while it runs, in a terminal or a notebook; a function gets the share done (0 to 1) and a text.
-    block_tol : float
+    block_tol : float or None
         Relative duality gap asked of every block of the last cycle. The prox-linear loop's steps before are only as
         exact as lowering (T) needs, unless ``solver`` names another than "auto" and "native" or the user's constraints
-        ask for one; the history's column "asked" says what was asked.
+        ask for one; the history's column "asked" says what was asked. None leaves it at such steps and certifies the
+        output block alone, for fits that are only compared; where every step is exact it means 1e-6.
     atol : float
         Stop also when a cycle lowers the objective by less than this, in the objective's own units.
     solver_options : mapping, optional
@@ -238,6 +247,8 @@ def solve(
     """
     check_problem(problem)
     method, solver, max_cycles, tol = check_loop(method, solver, max_cycles, tol)
+    certified = block_tol is not None
+    block_tol = 1e-6 if block_tol is None else block_tol
     block_tol = check_number("block_tol", block_tol, 0, 1, boundaries="neither", remedy="Choose a number such as 1e-6")
     atol = check_number("atol", atol, 0, remedy="Choose 0 or a small positive number")
     if callback is not None and not callable(callback):
@@ -256,8 +267,7 @@ def solve(
         # Feasible first: Picard needs ||A||_inf below 1.
         it = problem.at_equilibrium(feasible_start(problem, it))
         objective = problem.objective(it)
-        # A user's constraints need a conic solver, which knows no rough steps.
-        inexact = METHODS[method].inexact and solver in (AUTO, NATIVE) and not problem.constraints
+        inexact = takes_rough_steps(problem, method, solver)
         loop = _Loop(problem, solver, block_tol, solver_options, inexact, objective)
         share, finishing = FIRST_SHARE if inexact else 0.0, False
         # Targets that are all zero give no scale.
@@ -265,7 +275,7 @@ def solve(
         for cycle in range(1, max_cycles + 1):
             began, before = time.perf_counter(), objective
             # What is returned is solved and certified: the last cycle's blocks.
-            loop.share = 0.0 if finishing or cycle == max_cycles else share
+            loop.share = 0.0 if certified and (finishing or cycle == max_cycles) else share
             loop.objective = objective
             try:
                 it, objective = METHODS[method].cycle(loop, it)
@@ -289,11 +299,13 @@ def solve(
                 break
             # The first cycle of the prox-linear loop takes a cautious step: a small one says nothing yet.
             small = cycle > 1 and (change <= tol or before - objective <= atol)
-            if loop.share:
-                # Rough steps stand still: now the blocks are solved exactly.
-                finishing = small or abs(objective) <= nothing
+            settled = small or abs(objective) <= nothing
+            if loop.share and certified:
+                # Rough steps stand still: finer ones are due, and at last the blocks are solved exactly.
+                share *= 0.1 if settled else 1.0
+                finishing = share < LEAST_SHARE
                 continue
-            if abs(objective) <= nothing:
+            if abs(objective) <= nothing or (settled and loop.share):
                 status = Status.CONVERGED
                 break
             if small:
@@ -304,8 +316,8 @@ def solve(
                 )
                 status = Status.CONVERGED if solved else Status.STALLED
                 break
-            # Exact steps went on where rough ones stood still: finer ones are due.
-            share, finishing = 0.1 * share, False
+            # Exact steps go on where rough ones stood still.
+            share, finishing = LEAST_SHARE, False
         # Every method ends alike: Picard states, and the output block exact at them.
         it, loop.share = problem.at_equilibrium(it), 0.0
         # A solver that gave up a moment ago is not asked again: the last good iterate is the answer.
