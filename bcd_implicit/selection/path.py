@@ -251,7 +251,7 @@ def kappa_path(
     max_features: int | None = None,
     method: str = "prox-linear",
     solver: str = AUTO,
-    max_cycles: int = 30,
+    max_cycles: int = 60,
     tol: float = 5e-3,
     block_tol: float | None = None,
     solver_options: dict[str, Any] | None = None,

@@ -228,7 +228,7 @@ class MaxNorm(GroupNorm):
                 ties.append(tie)
         # The norm is polyhedral: inside a facet it does not bend.
         flat = np.zeros(B.shape)
-        return Facet(kept, slope, flat, flat[0], np.array(ties).reshape(-1, *B.shape))
+        return Facet(kept, slope, flat, flat[0], np.array(ties).reshape(len(ties), *B.shape))
 
     def settle(self, B, start, groups, facet):
         signs = np.sign(facet.slope)

@@ -185,7 +185,7 @@ def solve(
     problem: TrainingProblem,
     method: str = "prox-linear",
     solver: str = AUTO,
-    max_cycles: int = 50,
+    max_cycles: int = 100,
     tol: float = 1e-5,
     random_state: int | np.random.Generator | None = 0,
     *,
@@ -302,8 +302,9 @@ def solve(
             settled = small or abs(objective) <= nothing
             if loop.share and certified:
                 # Rough steps stand still: finer ones are due, and at last the blocks are solved exactly.
-                share *= 0.1 if settled else 1.0
-                finishing = share < LEAST_SHARE
+                if settled:
+                    share *= 0.1
+                    finishing = share < LEAST_SHARE
                 continue
             if abs(objective) <= nothing or (settled and loop.share):
                 status = Status.CONVERGED
@@ -317,7 +318,7 @@ def solve(
                 status = Status.CONVERGED if solved else Status.STALLED
                 break
             # Exact steps go on where rough ones stood still.
-            share, finishing = LEAST_SHARE, False
+            finishing = False
         # Every method ends alike: Picard states, and the output block exact at them.
         it, loop.share = problem.at_equilibrium(it), 0.0
         # A solver that gave up a moment ago is not asked again: the last good iterate is the answer.

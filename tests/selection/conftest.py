@@ -45,6 +45,6 @@ def by_rule(path):
 
     @cache
     def choose(rule):
-        return path.select(rule, n_subsamples=2, level=None, grow_hidden=False, ridges=[1e-4], tol=0.2, random_state=0)
+        return path.select(rule, n_subsamples=6, level=None, grow_hidden=False, ridges=[1e-4], tol=0.2, random_state=0)
 
     return choose

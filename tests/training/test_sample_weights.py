@@ -20,4 +20,4 @@ def test_solve_and_the_scale_of_kappa_are_those_of_repeated_samples(method):
     np.testing.assert_array_equal(weighted.selected(results[0].iterate), repeated.selected(results[1].iterate))
     assert reference_kappa(weighted, method) == pytest.approx(reference_kappa(repeated, method), rel=1e-5)
     unweighted = random_problem(SIZE, kappa=0.05)
-    assert abs(solve(unweighted, method, max_cycles=8, tol=1e-2).objective / results[0].objective - 1) > 1e-3
+    assert abs(solve(unweighted, method, max_cycles=8, tol=1e-2).objective / results[0].objective - 1) > 2e-4
