@@ -101,7 +101,7 @@ def walk_automatic_grid(
     tell: Progress = silent,
     wanted: Wanted = ANY,
 ) -> tuple[BcdResult, ...]:
-    """:func:`walk` along :func:`automatic_grid`, from ten times lower where its first kappa keeps too few inputs."""
+    """Walk along :func:`automatic_grid`, and from ten times lower where its first kappa keeps too few inputs."""
     n_kappas, weaker = len(grid), 0.1 if problem.group_form == "penalty" else 10.0
     low = 0.0
     for attempt in range(MOST_RESTARTS + 1):
