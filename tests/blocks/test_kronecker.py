@@ -1,5 +1,7 @@
 """The Kronecker model against its own definition, and its steps against exact solutions."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from problems import OPTIONS, at, random_problem
@@ -42,7 +44,7 @@ def test_rough_points_are_feasible_lower_and_near_the_optimum(name, size):
         assert problem.violation(point) <= 1e-9
         values.append(block.objective(point))
     slack = 1e-9 * abs(exact)
-    assert all(after <= before + slack for before, after in zip(values, values[1:], strict=False))
+    assert all(after <= before + slack for before, after in pairwise(values))
     assert values[-1] >= exact - 1e-6 * abs(exact)
     gone = (values[0] - np.array(values)) / (values[0] - exact)
     assert gone[1] >= 0.5
