@@ -123,7 +123,10 @@ class Block:
         raise NotImplementedError
 
     def improve(self, share: float) -> Iterate:
-        """A better point, feasible, by native steps until one gains less than ``share`` of what all have gained."""
+        """A better point, feasible, by native steps until one gains less than ``share`` of what all have gained.
+
+        Asked for by loops that take rough steps (``Method(..., inexact=True)``); others do without.
+        """
         raise NotImplementedError
 
     def certificate(self, it: Iterate) -> Certificate:

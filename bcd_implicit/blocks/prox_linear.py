@@ -7,8 +7,10 @@ residuals r_k = y_k - C x_k - D u_k - d::
                                  + kappa sum_j ||B_j + dB_j||_2 + ridge_hidden/2 (||A + dA||^2 + ||B + dB||^2)
     s.t.  ||A + dA||_inf <= norm_bound,                H = W W'/m
 
-The native solve works with the products dT -> gradient, of cost O(m n (n + p)); where these converge slowly, and in
-CVXPY unless there are fewer residuals than variables, the number of samples and outputs is eliminated: with
+The native solve begins with accelerated steps by a Kronecker model (:mod:`~bcd_implicit.blocks.kronecker`), at which
+rough steps end, and goes on with Newton's (:mod:`~bcd_implicit.blocks.proximal_newton`) where the certificate asks for
+more. Both work with the products dT -> gradient, of cost O(m n (n + p)); where Newton's converge slowly, and in CVXPY
+unless there are fewer residuals than variables, the number of samples and outputs is eliminated: with
 t = vec(dT), column by column, the smooth part is
 1/2 t'Kt - k't + r'r/(2m),  K = 1/m sum_k (w_k w_k') kron (N_k'C'C N_k) + mu H kron I.
 
@@ -123,7 +125,7 @@ class ProxLinearBlock(MatricesBlock):
     ----------
     problem : TrainingProblem
     it : Iterate
-        Its states are re-solved by Picard first.
+        Its states are solved anew first.
     mu : float, optional
         Proximal weight; by default the mean curvature of the linearised loss. It may be changed later:
         the linearisation is kept.

@@ -42,8 +42,8 @@ def history(result: BcdResult, ax: Axes | None = None) -> Axes:
 def certificates(result: BcdResult, ax: Axes | None = None) -> Axes:
     """The largest relative gap, KKT residual and violation of the blocks, cycle by cycle.
 
-    Put it under :func:`history`, with ``sharex=True``: two scales in one panel would be hard to read. What is unknown
-    has no line, and the legend says so.
+    Put it under :func:`history`, with ``sharex=True``: two scales in one panel would be hard to read. Rough cycles have
+    a violation only. What is unknown in all cycles has no line, and the legend says so.
 
     Parameters
     ----------

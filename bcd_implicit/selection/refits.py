@@ -85,7 +85,7 @@ def run_refit(
         A[kept, kept], C[:, kept] = it.A[kept, kept], it.C[:, kept]
         B, b = np.vstack([it.B[kept], fresh.B[n:]]), np.concatenate([it.b[kept], fresh.b[n:]])
         it = it.replace(A=A, B=B, b=b, C=C)
-    # Of other samples, or fewer features: X can only be where Picard starts.
+    # Of other samples, or fewer features: X can only be where the states' solver starts.
     if it.X.shape != fresh.X.shape:
         it = smaller.at_equilibrium(it.replace(X=fresh.X))
     # Half, as the loss is half a square: this is the loss of the mean.

@@ -10,7 +10,7 @@ prox-linear
 Both end with states at equilibrium and the output block exact at them.
 
 Each is one function below: a cycle that takes an iterate to a better one. To add a loop, write its cycle and
-add it to :data:`METHODS`.
+add it to :data:`METHODS`, with ``inexact=True`` if its blocks have :meth:`~bcd_implicit.blocks.base.Block.improve`.
 """
 
 from __future__ import annotations
@@ -264,7 +264,7 @@ def solve(
     rows: list[dict[str, float]] = []
     status, change = Status.MAX_CYCLES, np.inf
     with one_blas_thread(), show_progress(progress, "training") as tell:
-        # Feasible first: Picard needs ||A||_inf below 1.
+        # Feasible first: states need ||A||_inf below 1.
         it = problem.at_equilibrium(feasible_start(problem, it))
         objective = problem.objective(it)
         inexact = takes_rough_steps(problem, method, solver)
@@ -319,7 +319,7 @@ def solve(
                 break
             # Exact steps go on where rough ones stood still.
             finishing = False
-        # Every method ends alike: Picard states, and the output block exact at them.
+        # Every method ends alike: states at equilibrium, and the output block exact at them.
         it, loop.share = problem.at_equilibrium(it), 0.0
         # A solver that gave up a moment ago is not asked again: the last good iterate is the answer.
         if status is not Status.SOLVER_FAILED:

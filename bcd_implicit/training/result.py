@@ -46,9 +46,12 @@ class BcdResult:
     iterate : Iterate
         Matrices and equilibrium states.
     history : DataFrame
-        A row a cycle: cycle, objective (the one the loop never raises), change, gap, violation, seconds, ...
+        A row a cycle: cycle, objective (the one the loop never raises), change, asked (of its blocks: ``block_tol``,
+        or in a rough cycle the share of all gains at which native steps end), gap and kkt_residual (NaN in a rough
+        cycle), violation, seconds, ...
     certificates : mapping of str to Certificate
-        Of the last solve of every block.
+        Of the last exact solve of every block. A run that a callback stops in a rough cycle, or with
+        ``block_tol=None``, may have the output block's alone.
     dual_values : mapping
         By constraint, of the last solved block on which it acts, as in :class:`~bcd_implicit.BlockSolution`.
     """
