@@ -23,8 +23,8 @@ import numpy as np
 
 from bcd_implicit.blocks.face import Terms
 
-# Outer steps at most, and inner steps a step: accuracy there buys nothing while the next gradient differs.
-MOST_STEPS, INNER_STEPS = 50, 10
+# Inner steps a step at most: accuracy there buys nothing while the next gradient differs.
+INNER_STEPS = 10
 # Inner steps end where the proximal gradient has become this small a share of the first.
 INNER_ACCURACY = 0.1
 # How far a stretch may miss the curvature seen along a step before the step is taken anew, and by how much it then
@@ -88,7 +88,9 @@ class Quadratic(Protocol):
         ...
 
 
-def approach(quadratic: Quadratic, terms: Terms, T: np.ndarray, gradient: np.ndarray, share: float) -> np.ndarray:
+def approach(
+    quadratic: Quadratic, terms: Terms, T: np.ndarray, gradient: np.ndarray, share: float, most_steps: int
+) -> tuple[np.ndarray, bool]:
     """Steps until one gains less than ``share`` of what all have gained; the objective never rises.
 
     Parameters
@@ -100,17 +102,20 @@ def approach(quadratic: Quadratic, terms: Terms, T: np.ndarray, gradient: np.nda
     gradient : ndarray of shape (n, P)
         That of f at the start.
     share : float
+    most_steps : int
 
     Returns
     -------
-    ndarray of shape (n, P)
+    T : ndarray of shape (n, P)
         Feasible.
+    done : bool
+        Whether the steps ended by the share.
     """
     model, stretch = quadratic.model(), 1.0
     rest, gained = terms.value(T), 0.0
     # The extrapolated point from which a step goes, its gradient, and the momentum's sequence.
     Y, gradient_at_Y, momentum = T, gradient, 1.0
-    for _ in range(MOST_STEPS):
+    for _ in range(most_steps):
         new = _model_step(model, terms, Y, gradient_at_Y, stretch)
         change = new - Y
         image = quadratic.product(change)
@@ -124,7 +129,7 @@ def approach(quadratic: Quadratic, terms: Terms, T: np.ndarray, gradient: np.nda
         gain = (rest - new_rest) - slope
         if not gain > 0:
             if momentum == 1.0:
-                break
+                return T, True
             Y, gradient_at_Y, momentum = T, gradient, 1.0
             continue
         next_momentum = 0.5 * (1 + np.sqrt(1 + 4 * momentum**2))
@@ -133,8 +138,8 @@ def approach(quadratic: Quadratic, terms: Terms, T: np.ndarray, gradient: np.nda
         T, gradient, rest, momentum = new, new_gradient, new_rest, next_momentum
         gained += gain
         if gain <= share * gained:
-            break
-    return T
+            return T, True
+    return T, False
 
 
 def _model_step(model: KroneckerModel, terms: Terms, Y: np.ndarray, gradient: np.ndarray, stretch: float) -> np.ndarray:

@@ -11,7 +11,7 @@ from functools import cached_property
 
 import cvxpy as cp
 import numpy as np
-from scipy.linalg import solve_triangular
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from bcd_implicit.blocks.base import Block
 from bcd_implicit.certificates.output import output_certificate
@@ -21,6 +21,8 @@ from bcd_implicit.problem import statistics
 # What that and rounding leave of the error, the next refinement takes.
 LIFT = 1e-13
 REFINEMENTS = 5
+# Below this share of the sum of squares the samples' Gram matrix, singular once centred, may have no factor.
+LEAST_RIDGE = 1e-13
 
 
 class OutputBlock(Block):
@@ -57,16 +59,20 @@ class OutputBlock(Block):
         return self.problem.objective(it)
 
     @cached_property
-    def _inverse_hessian(self):
-        """The regressors W and a function R -> R (WW' + ridge)^-1: its Cholesky factor, computed once.
+    def _newton_step(self):
+        """A function of (C | D) and the residuals that gives the next (C | D); what it needs is factorised once.
 
-        W is centred and each sample times the root of its weight.
+        Regressors W and residuals are centred, and each sample times the root of its weight.
         """
         problem = self.problem
         W = np.vstack([self.it.X, problem.U]) if problem.D_is_output else self.it.X
         if problem.fit_intercept:
             W = W - statistics.mean(W, problem.shares)[:, None]
         W = W * np.sqrt(problem.shares)
+        if len(W) > W.shape[1] and problem.ridge > LEAST_RIDGE * float(np.vdot(W, W)):
+            # For more regressors than samples: (WW' + ridge)^-1 W = W (W'W + ridge)^-1, without a difference.
+            by_samples = cho_factor(W.T @ W + problem.ridge * np.eye(W.shape[1]), check_finite=False)
+            return lambda CD, residual: cho_solve(by_samples, (CD @ W - residual).T, check_finite=False).T @ W.T
         # To unit diagonal, so that inputs of any scale are alike; regressors that are zero stay out.
         unit = np.sqrt(np.einsum("ij,ij->i", W, W) + problem.ridge)
         unit[unit == 0] = 1.0
@@ -83,23 +89,23 @@ class OutputBlock(Block):
             lift = np.sqrt(ridge if problem.ridge > 0 else np.full(len(ridge), LIFT))
             factor = np.transpose(np.linalg.qr(np.vstack([W_unit.T, np.diag(lift)]), mode="r"))
 
-        def divided(R: np.ndarray) -> np.ndarray:
-            half = solve_triangular(factor, (R / unit).T, lower=True, check_finite=False)
-            return solve_triangular(factor, half, lower=True, trans=1, check_finite=False).T / unit
+        def step(CD: np.ndarray, residual: np.ndarray) -> np.ndarray:
+            gradient = residual @ W.T + problem.ridge * CD
+            half = solve_triangular(factor, (gradient / unit).T, lower=True, check_finite=False)
+            return CD - solve_triangular(factor, half, lower=True, trans=1, check_finite=False).T / unit
 
-        return W, divided
+        return step
 
     def solve_native(self, tol, met):
         """Newton steps: one for an exact solution, more only refine what rounding left."""
         problem, it, n = self.problem, self.it, self.problem.n_hidden
-        W, inverse = self._inverse_hessian
         CD, roots = np.hstack([it.C, it.D]) if problem.D_is_output else it.C, np.sqrt(problem.shares)
         for _ in range(REFINEMENTS):
             residual = problem.prediction(it) - problem.Y
             if problem.fit_intercept:
                 residual -= statistics.mean(residual, problem.shares)[:, None]
             residual *= roots
-            CD = CD - inverse(residual @ W.T + problem.ridge * CD)
+            CD = self._newton_step(CD, residual)
             it = it.replace(C=CD[:, :n])
             if not problem.stacked:
                 # Without pass-through an iterate may still bring a D of another problem.

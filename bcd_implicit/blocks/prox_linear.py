@@ -40,8 +40,8 @@ from bcd_implicit.certificates.responses import equilibrium_responses
 from bcd_implicit.constraints.user import BlockVariables
 from bcd_implicit.support.checks import check_number
 
-# Up to so many unknowns a factorisation of the Gram matrix costs less than the Kronecker steps that it saves.
-FEW_UNKNOWNS = 300
+# Kronecker steps at most. With so few unknowns that the Gram matrix is quickly factorised Newton's take over early.
+FEW_UNKNOWNS, FEW_STEPS, MOST_STEPS = 1000, 20, 50
 # Where the native solve's Kronecker steps end and the certificate is asked: steps that gain so little of the whole.
 SHARES = (1e-2, 1e-3)
 
@@ -195,16 +195,18 @@ class ProxLinearBlock(MatricesBlock):
     def improve(self, share):
         """On the groups that are in or near it; the others' gradients are looked at again next time.
 
-        By Kronecker steps, or Newton's where these are cheaper.
+        By Kronecker steps, then Newton's where these are cheaper.
         """
         T, smooth = self.joined(self.repaired(self.last_solution or self.it)), self.smooth()
         gradient = smooth.value_and_gradient(T)[1]
         terms, columns = self.terms.on(self.terms.active(T, gradient))
         smooth, start = smooth.on(columns, T, gradient), T[:, columns]
-        if start.size <= FEW_UNKNOWNS:
-            T[:, columns] = minimise(smooth, terms, start, 0.0, lambda _: True, share)[0]
-        else:
-            T[:, columns] = approach(smooth, terms, start, gradient[:, columns], share)
+        few = start.size <= FEW_UNKNOWNS
+        T[:, columns], done = approach(
+            smooth, terms, start, gradient[:, columns], share, FEW_STEPS if few else MOST_STEPS
+        )
+        if few and not done:
+            T[:, columns] = minimise(smooth, terms, T[:, columns], 0.0, lambda _: True, share)[0]
         self.last_solution = self.repaired(self.parted(T))
         return self.last_solution
 

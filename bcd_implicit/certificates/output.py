@@ -13,6 +13,8 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 # Cholesky factors of a matrix of unit diagonal whose pivots' squares are larger than this, times the order and the
 # last digit, are good for a bound.
 SAFE = 1e6
+# A factor of more regressors than this costs more than all else.
+MANY = 1000
 
 
 def output_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
@@ -65,7 +67,10 @@ def _projected(W: np.ndarray, rest: np.ndarray, theta: np.ndarray, ridge: float)
 
     By a Cholesky factor of M'M where that is safely positive definite. Else by an orthonormal basis: squared, half of
     the digits would be gone. Directions in which W has rounding only are taken for directions in which it is zero.
+    With many regressors and fewer samples the gradient bounds it, at a cost that grows no faster than W.
     """
+    if len(W) > max(MANY, W.shape[1]) and ridge > 0:
+        return _bounded_by_gradient(W, rest, theta, ridge)
     squares = np.einsum("ij,ij->i", W, W) + ridge
     unit = np.sqrt(np.where(squares > 0, squares, 1.0))  # so that a small column does not pass for a zero one
     W, penalty, theta = W / unit[:, None], ridge / unit**2, theta * unit
@@ -91,3 +96,15 @@ def _projected(W: np.ndarray, rest: np.ndarray, theta: np.ndarray, ridge: float)
     projected = np.hstack([rest, theta * roots[:, 0]]) @ basis
     steps = seen @ np.linalg.lstsq(triangle, projected.T, rcond=None)[0][below.shape[1] :]
     return float(np.sum(projected**2)), float(np.abs(steps).sum())
+
+
+def _bounded_by_gradient(W: np.ndarray, rest: np.ndarray, theta: np.ndarray, ridge: float) -> tuple[float, float]:
+    """Bounds of what :func:`_projected` returns: M'M is at least the ridge.
+
+    Half of it is the duality gap at the dual point that the residuals are, ||W rest' + ridge theta'||^2 / (2 ridge).
+    """
+    G = rest @ W.T + ridge * theta
+    sizes = np.linalg.norm(W, axis=1)
+    rounding = EPS * (W.shape[1] + 2) * (np.outer(np.linalg.norm(rest, axis=1), sizes) + ridge * np.abs(theta))
+    length = float(np.linalg.norm(np.abs(G) + rounding))
+    return length**2 / ridge, float(np.linalg.norm(sizes)) * np.sqrt(len(G)) * length / ridge

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.feature_selection import mutual_info_classif
 from sklearn.linear_model import MultiTaskLasso
+from sklearn.model_selection import cross_val_score
 
 import bcd_implicit as bi
 from field_parts.tables import Split
@@ -33,21 +34,29 @@ Fit = Callable[[Split, Sequence[int], int, dict[str, Any]], Iterator[Choice]]
 # --- bcd_implicit ---------------------------------------------------------------------------------------------------
 
 
-def walk(split: Split, seed: int, settings: dict[str, Any]) -> bi.PathResult:
+def walk(split: Split, seed: int, settings: dict[str, Any], **wanted: int) -> bi.PathResult:
     """The path on class indicators under the squared loss."""
-    return bi.kappa_path(bi.TrainingProblem(split.U, split.Y, **settings), random_state=seed)
+    return bi.kappa_path(bi.TrainingProblem(split.U, split.Y, **settings), random_state=seed, **wanted)
+
+
+def trees_score(split: Split, support: np.ndarray, seed: int) -> float:
+    """Accuracy of trees on the rows to train on, in cross-validation: no row that is held out is seen."""
+    trees = ExtraTreesClassifier(random_state=seed)
+    return float(cross_val_score(trees, split.U[:, support], split.classes, cv=3).mean())
 
 
 def fit_implicit(split: Split, ks: Sequence[int], seed: int, settings: dict[str, Any]) -> Iterator[Choice]:
-    path = walk(split, seed, settings)
-    # An input that is nowhere on the path has no rank.
-    ever = path.supports.any(axis=0)
+    """A path for each of some settings; for each k that one whose inputs trees predict better from."""
+    wanted = {"n_features": min(ks), "max_features": min(2 * max(ks), split.U.shape[1])}
+    paths = [walk(split, seed, candidate, **wanted) for candidate in settings["candidates"]]
     for k in ks:
-        yield Choice(k, path.longest(k) & ever)
+        supports = [path.longest(k) for path in paths]
+        yield Choice(k, max(supports, key=lambda support: trees_score(split, support, seed)))
 
 
 def fit_implicit_untold(split: Split, ks: Sequence[int], seed: int, settings: dict[str, Any]) -> Iterator[Choice]:
-    yield Choice(None, walk(split, seed, settings).select(random_state=seed).support)
+    path = walk(split, seed, settings, max_features=min(2 * max(ks), split.U.shape[1]))
+    yield Choice(None, path.select(random_state=seed).support)
 
 
 # --- Peers ----------------------------------------------------------------------------------------------------------
@@ -120,10 +129,12 @@ class Method:
         return [name for name in self.needs if importlib.util.find_spec(name) is None]
 
 
-IMPLICIT = {"n_hidden": 10, "pass_through": False}
+# A network with one hidden layer, held small, and an implicit model that is free to fit.
+SMOOTH = {"n_hidden": 20, "norm_bound": 0.0, "ridge": 0.1, "ridge_hidden": 0.05, "pass_through": False}
+FREE = {"n_hidden": 40, "norm_bound": 0.5, "ridge": 0.004, "ridge_hidden": 0.001, "pass_through": False}
 METHODS = {
-    "bcd_implicit": Method(fit_implicit, IMPLICIT),
-    "bcd_implicit, untold": Method(fit_implicit_untold, IMPLICIT, told=False),
+    "bcd_implicit": Method(fit_implicit, {"candidates": [SMOOTH, FREE]}),
+    "bcd_implicit, untold": Method(fit_implicit_untold, SMOOTH, told=False),
     "LassoNet": Method(
         fit_lassonet,
         {"hidden_dims": (100,), "backtrack": True, "path_multiplier": 1.05},

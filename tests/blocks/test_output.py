@@ -6,6 +6,7 @@ from problems import TOL, at, check_native, random_iterate, random_problem
 from tables import table
 
 from bcd_implicit import TrainingProblem, solve_block
+from bcd_implicit.blocks import make_block
 
 
 def test_output_block_is_the_ridge_formula():
@@ -39,3 +40,26 @@ def test_output_block_with_fewer_samples_than_inputs(units, ridge):
     rng = np.random.default_rng(0)
     it = it.replace(C=rng.standard_normal((4, 1)), D=0.3 * rng.standard_normal((4, 20)))
     check_native(problem, it, "output")
+
+
+@pytest.mark.parametrize("units", [1e-3, 1.0, 1e3])
+def test_many_more_inputs_than_samples_by_the_samples_gram_matrix(units):
+    rng = np.random.default_rng(0)
+    U, Y = units * rng.standard_normal((12, 1100)), rng.standard_normal((12, 3))
+    problem = TrainingProblem(U, Y, 4, ridge=0.01)
+    it = at(problem, "output")
+    native = solve_block(problem, it, "output", "native")
+    # By hand, in as many unknowns as samples.
+    W = np.vstack([it.X, problem.U])
+    W = (W - W.mean(axis=1, keepdims=True)) / np.sqrt(12)
+    targets = (problem.Y - problem.Y.mean(axis=1, keepdims=True)) / np.sqrt(12)
+    by_hand = targets @ np.linalg.solve(W.T @ W + 0.01 * np.eye(12), W.T)
+    np.testing.assert_allclose(np.hstack([native.iterate.C, native.iterate.D]), by_hand, rtol=1e-8, atol=1e-12)
+    assert native.certificate.holds(TOL)
+    # The bound is no lie at wrong points: at least what is missing from the optimum.
+    for size in (1e-6, 1e-2, 1.0):
+        wrong = native.iterate.replace(C=native.iterate.C + size * rng.standard_normal((3, 4)))
+        gap = make_block(problem, it, "output").certificate(wrong).gap
+        missing = problem.objective(wrong) - problem.objective(native.iterate)
+        assert gap >= missing * (1 - 1e-9) - 1e-14
+    assert not make_block(problem, it, "output").certificate(wrong).holds(TOL)

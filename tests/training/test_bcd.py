@@ -165,6 +165,40 @@ def test_history_has_what_the_design_promises():
     assert (history["violation"] <= 1e-8).all()
 
 
+def test_rough_steps_become_finer_before_blocks_are_solved():
+    history = solve(random_problem((3, 4, 2, 30), kappa=0.05), tol=1e-3).history
+    asked = history["asked"].to_numpy()
+    assert asked[0] == bcd.FIRST_SHARE
+    assert asked[-1] == 1e-6
+    rough = asked[history["gap"].isna()]
+    assert (np.diff(rough) <= 0).all()
+    assert rough.min() >= 0.1 * bcd.LEAST_SHARE
+    # Only what stands still ends the loop.
+    assert history["change"].iloc[-1] <= 1e-3
+
+
+def test_fits_that_are_only_compared_are_not_certified():
+    problem = random_problem((3, 4, 2, 30), kappa=0.05)
+    result, certified = (solve(problem, tol=1e-3, block_tol=tol) for tol in (None, 1e-6))
+    assert result.status is Status.CONVERGED
+    assert (result.history["asked"] == bcd.FIRST_SHARE).all()
+    assert result.certificates.keys() == {"output"}  # of the last step, which is exact in any case
+    assert result.n_cycles < certified.n_cycles
+    assert result.objective == pytest.approx(certified.objective, rel=0.05)
+    # Where every step is exact there is nothing to leave out.
+    exact = quiet(problem, solver="CLARABEL", max_cycles=2, block_tol=None)
+    assert (exact.history["asked"] == 1e-6).all()
+
+
+def test_a_small_decrease_in_the_objectives_units_ends_the_loop():
+    problem = random_problem((3, 4, 2, 30), kappa=0.05)
+    by_share, by_size = solve(problem, tol=1e-5), solve(problem, tol=0.0, atol=1e-2)
+    assert by_size.status is Status.CONVERGED
+    assert by_size.n_cycles < by_share.n_cycles
+    decreases = -np.diff(by_size.history["objective"])
+    assert decreases[-1] <= 1e-2 < decreases[:-3].min(initial=np.inf)
+
+
 @pytest.mark.parametrize(("solver", "n_solved", "n_cycles"), [("CLARABEL", 4, 1), ("native", 0, 9)])
 def test_a_failing_solver_keeps_the_last_good_iterate(monkeypatch, solver, n_solved, n_cycles):
     problem, calls = random_problem((3, 4, 2, 30)), []
@@ -207,6 +241,7 @@ def test_a_step_that_raises_the_true_objective_is_refused(monkeypatch):
         ({"max_cycles": 0}, "max_cycles: got 0, must be >= 1"),
         ({"tol": -1}, "tol: got -1"),
         ({"block_tol": 0}, "block_tol: got 0"),
+        ({"atol": -1}, "atol: got -1, must be >= 0"),
     ],
 )
 def test_bad_arguments_are_named(options, message):
