@@ -87,10 +87,8 @@ def automatic_grid(
         return (largest or 1.0) * np.geomspace(1, 1 / 100, n_kappas)
     # Targets without variation give no scale: any positive kappa empties B, of which the walk warns.
     reference = _reference(problem, options["method"], random_state, options)[0] or 1.0
-    # Small kappas keep most inputs: with many of them that takes long, and no rule considers such supports.
-    start = 1 / 100 if problem.n_inputs <= problem.n_samples / 2 else 1 / 30
-    # Up to 3: where the last columns leave the reference says to within a small factor only.
-    return reference * np.geomspace(start, 3, n_kappas)
+    # The reference says where the columns leave to within a small factor only, and once B = 0 the walk ends.
+    return reference * np.geomspace(1 / 30, 10, n_kappas)
 
 
 def walk_automatic_grid(
