@@ -50,7 +50,9 @@ def tiny(field, part, monkeypatch):
     monkeypatch.setitem(judges["trees"][1], "n_estimators", 30)
     monkeypatch.setitem(judges["network"][1], "max_iter", 60)
     monkeypatch.setitem(field.METHODS["random forest"].settings, "n_estimators", 30)
-    monkeypatch.setitem(part("methods").IMPLICIT, "n_hidden", 3)
+    for settings in (part("methods").SMOOTH, part("methods").FREE):
+        for name, value in {"n_hidden": 3, "ridge": 0.01, "ridge_hidden": 1e-4}.items():
+            monkeypatch.setitem(settings, name, value)
 
 
 def rows_of(folder):

@@ -145,7 +145,7 @@ def test_where_no_kappa_keeps_an_input_that_is_said(problem):
     with pytest.warns(UserWarning, match="check that the targets vary"):
         path = kappa_path(still, 3)
     assert sizes_of(path) == [0]
-    assert path.kappas[0] == pytest.approx(1e-5)  # three times ten times lower
+    assert path.kappas[0] == pytest.approx(1e-3 / 30)  # three times ten times lower
     with pytest.warns(UserWarning, match=r"the first radius \(1e\+03\).* larger kappas, such as kappas=\[1e\+06"):
         kappa_path(still.replace(group_form="constraint"), 3)
 
