@@ -225,3 +225,13 @@ def test_images_do_not_empty_the_path():
     assert sizes_of(path)[0] > 50
     assert 40 <= sizes_of(path)[-1] <= 50
     assert path.longest(50).sum() == 50
+
+
+@pytest.mark.slow
+def test_three_inputs_of_a_thousand_are_found_with_sixty_samples():
+    rng = np.random.default_rng(0)
+    U = rng.standard_normal((60, 1000))
+    y = 3 * U[:, 0] - 2 * U[:, 1] + 2 * U[:, 2] + 0.1 * rng.standard_normal(60)
+    path = kappa_path(bi.TrainingProblem(U, y, 10, pass_through=False), random_state=0)
+    assert not path.supports[0].all()
+    assert np.flatnonzero(path.select(random_state=0).support).tolist() == [0, 1, 2]
