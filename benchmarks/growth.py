@@ -4,8 +4,8 @@
 
 A *gradient* is the time of two matrix products of the data's size, (T @ W) @ W.T with T of n rows and n + p + 1 columns
 and W of as many rows and m columns: what one gradient in (A, B, b) costs at the least. It is measured before and after
-the cycles in their own process, with one BLAS thread, as they have. Other jobs on the machine disturb both, so a ratio
-differs by some tenths from run to run, seconds by more.
+the cycles in their own process, with one BLAS thread, as they have. Other jobs disturb both, the cycles more: the
+median of many short products hardly notices an interruption. On a busy machine ratios of small sizes come out too high.
 
 Each point is a process of its own. The prox-linear loop takes eleven cycles there: ten as rough as it likes, of which
 the table has the median and the longest, and the last one, exact and certified, which stands apart: as this loop takes
@@ -278,9 +278,11 @@ def show_exact(rows: list[dict]) -> Table:
 def plot(results: dict[str, list[dict]], file: str) -> None:
     """Seconds above, gradients below."""
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import NullFormatter
 
     names = {"m": "samples m", "n": "hidden features n", "p": "inputs p"}
-    figure, axes = plt.subplots(2, len(RANGES), figsize=(13, 6), sharex="col", sharey="row", layout="constrained")
+    shared = {"sharex": "col", "sharey": "row", "squeeze": False}
+    figure, axes = plt.subplots(2, len(RANGES), figsize=(13, 6), layout="constrained", **shared)
     for (above, below), (name, grown) in zip(axes.T, RANGES.items(), strict=True):
         for method, marker, colour in zip(grown.methods, "os", ("C0", "C1"), strict=False):
             own = [r for r in results[name] if r["method"] == method]
@@ -291,11 +293,14 @@ def plot(results: dict[str, list[dict]], file: str) -> None:
         above.set_title(grown.title, fontsize="medium")
         below.axhline(AIM, color="grey", linestyle="--", linewidth=1, label=f"{AIM} gradients")
         below.set_xlabel(names[grown.by])
+        below.yaxis.set_minor_formatter(NullFormatter())
         for ax in (above, below):
             ax.grid(True, which="major", alpha=0.3)
             ax.legend(frameon=False, fontsize="small")
     axes[0, 0].set_ylabel("seconds a cycle")
     axes[1, 0].set_ylabel("gradients a cycle")
+    # Wide enough for two labelled ticks.
+    axes[1, 0].set_ylim(20, 2_000)
     figure.savefig(file, dpi=150)
 
 
