@@ -27,7 +27,7 @@ lint: $(VENV)/.installed-dev
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/blocks.py --json benchmarks/results/blocks.json
 	$(BIN)/python benchmarks/paths.py --json benchmarks/results/paths.json
-	$(BIN)/python benchmarks/growth.py --json benchmarks/results/growth.json --plot docs/growth.png
+	$(BIN)/python benchmarks/growth.py --exact --json benchmarks/results/growth.json --plot docs/growth.png
 
 notebooks: $(VENV)/.installed-notebooks
 	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
