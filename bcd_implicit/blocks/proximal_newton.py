@@ -37,7 +37,7 @@ FIRST_STEPS = 3
 PATIENCE, PROGRESS = 50, 1e-9
 # The share of the promised decrease that a step has to bring: the usual small one.
 ARMIJO = 1e-4
-HALVINGS, SHRINKINGS, POLISHINGS = 12, 5, 15
+HALVINGS, SHRINKINGS, POLISHINGS = 12, 5, 40
 # The least damping of Newton's model, relative to the curvature bound; with less there is none. And the most: no step.
 LEAST_DAMPING, MOST_DAMPING = 1e-6, 1e12
 # In place of a zero divisor: no curvature, or no promise so far.
