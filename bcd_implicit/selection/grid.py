@@ -88,7 +88,8 @@ def automatic_grid(
     # Targets without variation give no scale: any positive kappa empties B, of which the walk warns.
     reference = _reference(problem, options["method"], random_state, options)[0] or 1.0
     # The reference says where the columns leave to within a small factor only, and once B = 0 the walk ends.
-    return reference * np.geomspace(1 / 30, 10, n_kappas)
+    low, high = METHODS[options["method"]].path_ends
+    return reference * np.geomspace(low, high, n_kappas)
 
 
 def walk_automatic_grid(

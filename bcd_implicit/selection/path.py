@@ -264,7 +264,8 @@ def kappa_path(
     problem : TrainingProblem
         Its own kappa plays no part.
     n_kappas : int
-        The length of the automatic grid: geometric, from 1/30 to 10 times :func:`bcd_implicit.reference_kappa`.
+        The length of the automatic grid: geometric, from 1/30 to 10 times :func:`bcd_implicit.reference_kappa`, or with
+        "fenchel" from 1/100 to 3 times.
         Where the first kappa keeps no input (or fewer than
         ``n_features``) the grid starts again ten times lower, three times at most.
         The path ends early where B = 0.

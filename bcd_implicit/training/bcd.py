@@ -145,16 +145,21 @@ def prox_linear_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
 
 @dataclass(frozen=True)
 class Method:
-    """A loop: its cycle, the block in which it moves (A, B, b), and whether a rough step will do on the way."""
+    """A loop: its cycle, the block in which it moves (A, B, b), whether a rough step will do on the way, and a path's ends.
+
+    These are multiples of the scale of kappa that the block tells.
+    """
 
     cycle: Callable[[_Loop, Iterate], tuple[Iterate, float]]
     matrices_block: type[MatricesBlock]
     inexact: bool = False
+    path_ends: tuple[float, float] = (1 / 100, 3.0)
 
 
 #: The loops, by name.
 METHODS: dict[str, Method] = {
-    "prox-linear": Method(prox_linear_cycle, ProxLinearBlock, inexact=True),
+    # The scale step makes C, and with it that scale, small.
+    "prox-linear": Method(prox_linear_cycle, ProxLinearBlock, inexact=True, path_ends=(1 / 30, 10.0)),
     "fenchel": Method(fenchel_cycle, HiddenBlock),
 }
 
