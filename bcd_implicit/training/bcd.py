@@ -145,9 +145,9 @@ def prox_linear_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
 
 @dataclass(frozen=True)
 class Method:
-    """A loop: its cycle, the block in which it moves (A, B, b), whether a rough step will do on the way, and a path's ends.
+    """A loop: its cycle, the block in which it moves (A, B, b), and whether a rough step will do on the way.
 
-    These are multiples of the scale of kappa that the block tells.
+    ``path_ends`` are where its path begins and ends, in multiples of the scale of kappa that the block tells.
     """
 
     cycle: Callable[[_Loop, Iterate], tuple[Iterate, float]]
