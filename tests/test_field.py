@@ -106,7 +106,7 @@ def rows_held_out(labels, seed):
 # --- Choices and judges ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", [*QUICK, "bcd_implicit"])
+@pytest.mark.parametrize("method", [*QUICK, pytest.param("bcd_implicit", marks=pytest.mark.slow)])
 def test_methods_choose_as_many_inputs_as_asked_for_and_the_true_ones_first(field, tiny, method):
     row = field.run(field.Job("tiny", 0, method), Path(), 60, "")
     assert "error" not in row

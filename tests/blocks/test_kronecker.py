@@ -32,7 +32,7 @@ def test_the_operator_is_the_kronecker_product_and_its_bound_holds(P, m):
 
 
 @pytest.mark.parametrize("name", OPTIONS)
-@pytest.mark.parametrize("size", [(3, 4, 2, 30), (4, 30, 3, 20)])
+@pytest.mark.parametrize("size", [(3, 4, 2, 30), pytest.param((4, 30, 3, 20), marks=pytest.mark.slow)])
 def test_rough_points_are_feasible_lower_and_near_the_optimum(name, size):
     problem = random_problem(size, **OPTIONS[name])
     it = at(problem, "prox-linear")
