@@ -56,6 +56,7 @@ from field_parts.methods import METHODS
 from field_parts.report import markdown, plot, put_on_page, summarize
 from field_parts.tables import HELD_OUT, TABLES, split
 from rich.console import Console
+from selection import read, source_hash
 from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
@@ -101,14 +102,6 @@ def processor_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGPROF, before)
 
 
-def source_hash() -> str:
-    """Of the library's files: its version alone does not tell one working copy from the next."""
-    digest = hashlib.sha256()
-    for file in sorted(Path(bi.__file__).parent.rglob("*.py")):
-        digest.update(file.read_bytes())
-    return digest.hexdigest()[:8]
-
-
 def run(job: Job, folder: Path, limit: float, source: str) -> dict[str, Any]:
     """Choose and judge; a failure is handed back as text, for one fit must not end the others."""
     table, method = TABLES[job.table], METHODS[job.method]
@@ -143,18 +136,6 @@ def run(job: Job, folder: Path, limit: float, source: str) -> dict[str, Any]:
             if choice is None:
                 return row
             choices.append({"seconds": wall, "cpu_seconds": cpu} | judge(choice, parts, table.true, job.seed))
-
-
-def read(file: Path) -> dict[str, dict[str, Any]]:
-    """Key -> its last row. A line that a crash has cut short is not there."""
-    rows = {}
-    for line in file.read_text().splitlines() if file.exists() else []:
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        rows[row["key"]] = row
-    return rows
 
 
 def is_there(job: Job, rows: dict[str, dict[str, Any]], limit: float) -> bool:

@@ -315,7 +315,7 @@ def judge(choice: Choice, data: SyntheticData) -> dict[str, Any]:
 
 
 def read(file: Path) -> dict[str, dict[str, Any]]:
-    """Key -> row. A line that a crash has cut short is not there."""
+    """Key -> its last row. A line that a crash has cut short is not there."""
     rows = {}
     for line in file.read_text().splitlines() if file.exists() else []:
         try:
