@@ -305,11 +305,11 @@ def solve(
             # The first cycle of the prox-linear loop takes a cautious step: a small one says nothing yet.
             small = cycle > 1 and (change <= tol or before - objective <= atol)
             settled = small or abs(objective) <= nothing
+            if settled and loop.share and share > LEAST_SHARE * 1.001:
+                share *= 0.1
+                continue
             if loop.share and certified:
-                # Rough steps stand still: finer ones are due, and at last the blocks are solved exactly.
-                if settled:
-                    share *= 0.1
-                    finishing = share < LEAST_SHARE
+                finishing = settled
                 continue
             if abs(objective) <= nothing or (settled and loop.share):
                 status = Status.CONVERGED
