@@ -4,8 +4,9 @@ fenchel
     output -> state -> hidden on the relaxed objective (F), which never rises.
 prox-linear
     scale -> output exactly at the equilibrium -> prox-linear block -> states; the step counts if the true objective (T)
-    fell, else mu grows and the same linearisation is tried again. While there is far to go a rough step will do; once
-    rough steps stand still, or at the last cycle, the blocks are solved exactly and certified.
+    fell, else mu grows and the same linearisation is tried again. While there is far to go a rough step will do, and
+    the next cycle looks ahead along it; once rough steps stand still, or at the last cycle, the blocks are solved
+    exactly and certified.
 
 Both end with states at equilibrium and the output block exact at them.
 
@@ -38,6 +39,7 @@ from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.progress import Progress, show_progress
 from bcd_implicit.support.threads import one_blas_thread
+from bcd_implicit.training.extrapolation import Extrapolation
 from bcd_implicit.training.result import BcdResult, Status
 from bcd_implicit.training.scale import rescaled
 
@@ -74,6 +76,7 @@ class _Loop:
     mu: float | None = None
     attempts: int = 0
     stalled: bool = False
+    extrapolation: Extrapolation = field(default_factory=Extrapolation)
     certificates: dict[str, Certificate] = field(default_factory=dict)
     dual_values: dict[str, Any] = field(default_factory=dict)
 
@@ -101,6 +104,16 @@ class _Loop:
         lower = self.problem.objective(solution.iterate) <= self.problem.objective(it)
         return solution.iterate if lower and solution.feasible else it
 
+    def look_ahead(self, it: Iterate, objective: float) -> tuple[Iterate, float]:
+        """The iterate and (T), or those farther along the last step if (T) is lower there."""
+        ahead = self.extrapolation.point(self.problem)
+        if ahead is None:
+            return it, objective
+        output = self.solve(self.block(rescaled(self.problem, ahead), "output"))
+        lower = output.objective < objective
+        self.extrapolation.learn(lower)
+        return (output.iterate, output.objective) if lower else (it, objective)
+
 
 def fenchel_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
     """Output, state, hidden: each exact with the others fixed. Returns the iterate and (F)."""
@@ -117,6 +130,9 @@ def prox_linear_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
     # A solver's rounding must not raise the objective.
     if output.objective <= objective and output.feasible:
         it, objective = output.iterate, output.objective
+    # Exact steps are certified where they are.
+    if loop.share:
+        it, objective = loop.look_ahead(it, objective)
     block, missed = loop.block(it, "prox-linear", mu=loop.mu), 0
     for loop.attempts in range(1, MAX_ATTEMPTS + 1):
         for solution in loop.solutions(block):
@@ -130,6 +146,7 @@ def prox_linear_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
         if falls:
             # By less than it grows: after a refusal and a success mu stays above what was refused.
             loop.mu = max(block.mu / 3, MU_FLOOR * block.mean_curvature)
+            loop.extrapolation.step = it, trial
             return trial, value
         met = solution.meets(loop.block_tol)
         if not promises and (met or not solution.solved):
@@ -305,9 +322,11 @@ def solve(
             # The first cycle of the prox-linear loop takes a cautious step: a small one says nothing yet.
             small = cycle > 1 and (change <= tol or before - objective <= atol)
             settled = small or abs(objective) <= nothing
-            if settled and loop.share and share > LEAST_SHARE * 1.001:
+            # Rough steps stand still: finer ones are due.
+            if settled and loop.share and 0.1 * share >= LEAST_SHARE:
                 share *= 0.1
                 continue
+            # At last the blocks are solved exactly.
             if loop.share and certified:
                 finishing = settled
                 continue
