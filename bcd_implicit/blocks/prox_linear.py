@@ -40,8 +40,8 @@ from bcd_implicit.certificates.responses import equilibrium_responses
 from bcd_implicit.constraints.user import BlockVariables
 from bcd_implicit.support.checks import check_number
 
-# Kronecker steps at most. With so few unknowns that the Gram matrix is quickly factorised Newton's take over early.
-FEW_UNKNOWNS, FEW_STEPS, MOST_STEPS = 1000, 20, 50
+# Of so few unknowns a rough step is Newton's at once. Kronecker steps at most where there are more.
+FEW_UNKNOWNS, MOST_STEPS = 450, 50
 # An exact solve of so few unknowns needs no other steps.
 NEWTON_ALONE = 2000
 # Where the native solve's Kronecker steps end and the certificate is asked: steps that gain so little of the whole.
@@ -203,12 +203,10 @@ class ProxLinearBlock(MatricesBlock):
         gradient = smooth.value_and_gradient(T)[1]
         terms, columns = self.terms.on(self.terms.active(T, gradient))
         smooth, start = smooth.on(columns, T, gradient), T[:, columns]
-        few = start.size <= FEW_UNKNOWNS
-        T[:, columns], done = approach(
-            smooth, terms, start, gradient[:, columns], share, FEW_STEPS if few else MOST_STEPS
-        )
-        if few and not done:
-            T[:, columns] = minimise(smooth, terms, T[:, columns], 0.0, lambda _: True, share)[0]
+        if start.size <= FEW_UNKNOWNS:
+            T[:, columns] = minimise(smooth, terms, start, 0.0, lambda _: True, share)[0]
+        else:
+            T[:, columns] = approach(smooth, terms, start, gradient[:, columns], share, MOST_STEPS)[0]
         self.last_solution = self.repaired(self.parted(T))
         return self.last_solution
 
