@@ -35,6 +35,8 @@ from bcd_implicit.training.bcd import check_loop, solve
 # What cross-validation chooses from.
 ALPHAS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 CV_OPTIONS = {"method": "prox-linear", "max_cycles": 100, "tol": 1e-2, "block_tol": None}
+# Several starts are compared at a tolerance so much coarser; the best is trained on.
+COARSER = 10
 
 
 class StandardisedSamples(NamedTuple):
@@ -156,14 +158,18 @@ class TrainedEstimator(BaseEstimator):
             problem = problem.replace(ridge=self.alpha_, ridge_hidden=self.alpha_)
             start = self._warm_start(problem, seed)
             starts = [problem.initial(seed + i) for i in range(n_init)] if start is None else [start]
-            run = partial(solve, problem, method, solver, max_cycles, tol)
-            told = between(tell, 0.7 if self.cv_errors_ else 0.0, 1.0, "start" if len(starts) > 1 else "")
-            if len(starts) == 1:
-                ends = iter([with_warnings(partial(run, start=starts[0], progress=told), ())])
-            else:
-                ends = in_parallel(with_warnings, [(partial(run, start=it), ()) for it in starts], self.n_jobs, told)
-            self.result_, messages = min(ends, key=lambda end: end[0].objective)
-        for message in messages:  # those of the other starts do not matter
+            told, share = between(tell, 0.7 if self.cv_errors_ else 0.0, 1.0), 0.0
+            run = partial(solve, problem, method, solver, max_cycles)
+            if len(starts) > 1:
+                share = 0.6
+                rough = partial(run, COARSER * tol, block_tol=None)
+                fits = [(partial(rough, start=it), ()) for it in starts]
+                # What they warn of does not matter.
+                ends = in_parallel(with_warnings, fits, self.n_jobs, between(told, 0.0, share, "start"))
+                starts = [min((end for end, _ in ends), key=lambda end: end.objective).iterate]
+            final = partial(run, tol, start=starts[0], progress=between(told, share, 1.0))
+            self.result_, messages = with_warnings(final, ())
+        for message in messages:
             warnings.warn(message, ConvergenceWarning, stacklevel=3)
         if (problem.kappa > 0 or problem.constraints) and not self.result_.iterate.B.any():
             warnings.warn(

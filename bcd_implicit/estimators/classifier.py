@@ -54,8 +54,8 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
     n_folds : int
         Number of folds for the choice of alpha.
     n_init : int
-        So many random starts of the final fit; the one with the least objective is kept. With a warm start there is
-        no other.
+        So many random starts of the final fit. The one whose objective is least at ten times ``tol`` is trained on.
+        With a warm start there is no other.
     warm_start : bool
         Start from the last fit instead of at random, where the sizes and ``fit_intercept`` are the same and its inputs
         still reached the state.
@@ -76,7 +76,7 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
     cv_errors_ : dict or None
         Cross-validated squared error by alpha, in shares of the variance; None where there was no choice to make.
     n_iter_ : int
-        Number of cycles.
+        Number of cycles of the last solve: with several starts, those after they were compared.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Where X was a data frame.
