@@ -22,7 +22,7 @@ WITH_PYTHON = [page for page in PAGES[1:] if PYTHON.search(page.read_text())]
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.stem)
 def test_the_python_of_a_page_runs_from_top_to_bottom(page, plain_choice, monkeypatch):
     grid = path.automatic_grid
-    monkeypatch.setattr(path, "automatic_grid", lambda problem, n_kappas, *rest: grid(problem, min(n_kappas, 3), *rest))
+    monkeypatch.setattr(path, "automatic_grid", lambda problem, n_kappas, *rest: grid(problem, min(n_kappas, 5), *rest))
     run(page)
 
 

@@ -26,7 +26,7 @@ def path(problem):
 
 @pytest.fixture(scope="session")
 def result(problem):
-    return solve(problem, max_cycles=4)
+    return solve(problem, tol=1e-3, random_state=1)  # a start from which A does not become zero
 
 
 @pytest.fixture(scope="session")

@@ -69,7 +69,7 @@ def test_a_path_ends_where_the_wanted_number_of_inputs_is_in(path, problem):
 
 @pytest.mark.parametrize("form", ["penalty", "constraint"])
 def test_between_many_inputs_and_few_the_walk_looks_for_the_wanted_number(problem, form):
-    kappas = [1e-4, 1.0] if form == "penalty" else [50.0, 0.3]
+    kappas = [1e-4, 1.0] if form == "penalty" else [50.0, 0.5]
     jump = kappa_path(problem.replace(group_form=form), kappas=kappas)
     assert sizes_of(jump)[0] > 5 > sizes_of(jump)[-1] + 1  # or there is nothing to look for
     path = kappa_path(problem.replace(group_form=form), kappas=kappas, n_features=5)

@@ -68,7 +68,7 @@ def test_training_beats_the_linear_model_on_nonlinear_data(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_deterministic_for_a_random_state(method):
-    problem = random_problem((3, 4, 2, 30))
+    problem = random_problem((3, 4, 2, 30), kappa=0.05)
     first, second, other = (quiet(problem, method, max_cycles=3, random_state=s) for s in (5, 5, 6))
     for part in ("A", "B", "b", "C", "D", "d", "X"):
         np.testing.assert_array_equal(getattr(first.iterate, part), getattr(second.iterate, part))
@@ -79,7 +79,7 @@ def test_deterministic_for_a_random_state(method):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_warm_start_goes_on_where_it_stopped(method):
-    problem = random_problem((3, 4, 2, 30))
+    problem = random_problem((3, 4, 2, 30), kappa=0.05)
     first = quiet(problem, method, max_cycles=4)
     with warnings.catch_warnings():
         # Equilibrium states are a stationary point of the relaxed objective: fenchel may have converged.
@@ -154,7 +154,7 @@ def test_callback_stops_and_sees_every_cycle():
 
 
 def test_history_has_what_the_design_promises():
-    history = quiet(random_problem((3, 4, 2, 30)), max_cycles=3).history
+    history = quiet(random_problem((3, 4, 2, 30), kappa=0.05), max_cycles=3).history
     assert {"cycle", "objective", "gap", "seconds"} <= set(history.columns)
     assert history["cycle"].tolist() == [1, 2, 3]
     # Rough steps are not certified, and say so; the last cycle is.
@@ -181,7 +181,8 @@ def test_fits_that_are_only_compared_are_not_certified():
     problem = random_problem((3, 4, 2, 30), kappa=0.05)
     result, certified = (solve(problem, tol=1e-3, block_tol=tol) for tol in (None, 1e-6))
     assert result.status is Status.CONVERGED
-    assert (result.history["asked"] == bcd.FIRST_SHARE).all()
+    assert result.history["gap"].isna().all()
+    assert result.history["asked"].min() >= bcd.LEAST_SHARE
     assert result.certificates.keys() == {"output"}  # of the last step, which is exact in any case
     assert result.n_cycles < certified.n_cycles
     assert result.objective == pytest.approx(certified.objective, rel=0.05)
@@ -196,12 +197,15 @@ def test_a_small_decrease_in_the_objectives_units_ends_the_loop():
     assert by_size.status is Status.CONVERGED
     assert by_size.n_cycles < by_share.n_cycles
     decreases = -np.diff(by_size.history["objective"])
-    assert decreases[-1] <= 1e-2 < decreases[:-3].min(initial=np.inf)
+    # Of two rough cycles the mean counts.
+    means = (decreases[1:] + decreases[:-1]) / 2
+    asked = by_size.history["asked"].to_numpy()
+    assert decreases[-1] <= 1e-2 < means[asked[2:] == asked[0]][:-1].min(initial=np.inf)
 
 
 @pytest.mark.parametrize(("solver", "n_solved", "n_cycles"), [("CLARABEL", 4, 1), ("native", 0, 9)])
 def test_a_failing_solver_keeps_the_last_good_iterate(monkeypatch, solver, n_solved, n_cycles):
-    problem, calls = random_problem((3, 4, 2, 30)), []
+    problem, calls = random_problem((3, 4, 2, 30), kappa=0.05), []
     real = bcd.solve_prepared
 
     def fails_later(block, *args):
