@@ -90,7 +90,7 @@ class Quadratic(Protocol):
 
 def approach(
     quadratic: Quadratic, terms: Terms, T: np.ndarray, gradient: np.ndarray, share: float, most_steps: int
-) -> tuple[np.ndarray, bool]:
+) -> np.ndarray:
     """Steps until one gains less than ``share`` of what all have gained; the objective never rises.
 
     Parameters
@@ -106,10 +106,8 @@ def approach(
 
     Returns
     -------
-    T : ndarray of shape (n, P)
+    ndarray of shape (n, P)
         Feasible.
-    done : bool
-        Whether the steps ended by the share.
     """
     model, stretch = quadratic.model(), 1.0
     rest, gained = terms.value(T), 0.0
@@ -129,7 +127,7 @@ def approach(
         gain = (rest - new_rest) - slope
         if not gain > 0:
             if momentum == 1.0:
-                return T, True
+                return T
             Y, gradient_at_Y, momentum = T, gradient, 1.0
             continue
         next_momentum = 0.5 * (1 + np.sqrt(1 + 4 * momentum**2))
@@ -138,8 +136,8 @@ def approach(
         T, gradient, rest, momentum = new, new_gradient, new_rest, next_momentum
         gained += gain
         if gain <= share * gained:
-            return T, True
-    return T, False
+            return T
+    return T
 
 
 def _model_step(model: KroneckerModel, terms: Terms, Y: np.ndarray, gradient: np.ndarray, stretch: float) -> np.ndarray:

@@ -7,9 +7,10 @@ residuals r_k = y_k - C x_k - D u_k - d::
                                  + kappa sum_j ||B_j + dB_j||_2 + ridge_hidden/2 (||A + dA||^2 + ||B + dB||^2)
     s.t.  ||A + dA||_inf <= norm_bound,                H = W W'/m
 
-The native solve begins with accelerated steps by a Kronecker model (:mod:`~bcd_implicit.blocks.kronecker`), at which
-rough steps end, and goes on with Newton's (:mod:`~bcd_implicit.blocks.proximal_newton`) where the certificate asks for
-more. Both work with the products dT -> gradient, of cost O(m n (n + p)); where Newton's converge slowly, and in CVXPY
+The native solve of many unknowns begins with accelerated steps by a Kronecker model
+(:mod:`~bcd_implicit.blocks.kronecker`), at which rough steps end, and goes on with Newton's
+(:mod:`~bcd_implicit.blocks.proximal_newton`) where the certificate asks for more; that of few unknowns takes these at
+once. Both work with the products dT -> gradient, of cost O(m n (n + p)); where Newton's converge slowly, and in CVXPY
 unless there are fewer residuals than variables, the number of samples and outputs is eliminated: with
 t = vec(dT), column by column, the smooth part is
 1/2 t'Kt - k't + r'r/(2m),  K = 1/m sum_k (w_k w_k') kron (N_k'C'C N_k) + mu H kron I.
@@ -40,7 +41,7 @@ from bcd_implicit.certificates.responses import equilibrium_responses
 from bcd_implicit.constraints.user import BlockVariables
 from bcd_implicit.support.checks import check_number
 
-# Of so few unknowns a rough step is Newton's at once. Kronecker steps at most where there are more.
+# With so few unknowns a rough solve takes Newton's steps, else so many Kronecker steps at most.
 FEW_UNKNOWNS, MOST_STEPS = 450, 50
 # An exact solve of so few unknowns needs no other steps.
 NEWTON_ALONE = 2000
@@ -197,7 +198,7 @@ class ProxLinearBlock(MatricesBlock):
     def improve(self, share):
         """On the groups that are in or near it; the others' gradients are looked at again next time.
 
-        By Kronecker steps, then Newton's where these are cheaper.
+        By Newton's steps where unknowns are few, else by Kronecker steps.
         """
         T, smooth = self.joined(self.repaired(self.last_solution or self.it)), self.smooth()
         gradient = smooth.value_and_gradient(T)[1]
@@ -206,7 +207,7 @@ class ProxLinearBlock(MatricesBlock):
         if start.size <= FEW_UNKNOWNS:
             T[:, columns] = minimise(smooth, terms, start, 0.0, lambda _: True, share)[0]
         else:
-            T[:, columns] = approach(smooth, terms, start, gradient[:, columns], share, MOST_STEPS)[0]
+            T[:, columns] = approach(smooth, terms, start, gradient[:, columns], share, MOST_STEPS)
         self.last_solution = self.repaired(self.parted(T))
         return self.last_solution
 

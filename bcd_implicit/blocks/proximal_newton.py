@@ -14,9 +14,9 @@ On the right face Newton's method converges quadratically, so the last digits co
 Iutzeler, Malick, *Newton acceleration on manifolds identified by proximal gradient methods*, arXiv 2012.12936).
 Most solves take three to ten iterations. With more inputs than samples and no ridge it may be hundreds.
 
-The hidden block is solved by this alone. The prox-linear block begins with the steps of
-:mod:`~bcd_implicit.blocks.kronecker` and comes here for the last digits; its rough steps come here where the unknowns
-are few. In both only the groups that are in or near it take part (:meth:`~bcd_implicit.blocks.face.Terms.active`).
+The hidden block is solved by this alone, and the prox-linear block where its unknowns are few. Where they are many it
+begins with the steps of :mod:`~bcd_implicit.blocks.kronecker` and comes here for the last digits. In both only the
+groups that are in or near it take part (:meth:`~bcd_implicit.blocks.face.Terms.active`).
 """
 
 from __future__ import annotations
