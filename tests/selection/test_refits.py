@@ -53,9 +53,7 @@ def test_a_large_ridge_does_not_spoil_the_others(ridges):
     x = np.random.default_rng(0).uniform(-1, 1, (100, 2))
     problem = bi.TrainingProblem(x, scale(np.sin(4 * x[:, 0])), 5)
     path = kappa_path(problem, kappas=[1e-2], tol=1e-2)
-    chosen, alone = (
-        path.select(n_folds=2, ridges=these, level=None, grow_hidden=False) for these in (ridges, [3e-3])
-    )
+    chosen, alone = (path.select(n_folds=2, ridges=these, level=None, grow_hidden=False) for these in (ridges, [3e-3]))
     assert chosen.result.problem.ridge_hidden == 3e-3
     assert chosen.result.objective == alone.result.objective
     # It follows the targets, whose variance is 1.
