@@ -23,23 +23,17 @@ def l1_multipliers(size: np.ndarray, radius: float | np.ndarray, steps: np.ndarr
     -------
     ndarray of shape (n,)
     """
-    multipliers = np.zeros(len(size))
-    outside = size.sum(axis=1) > radius
-    if not outside.any():
-        return multipliers
-    size = size[outside]
-    radius = np.asarray(radius)[outside, None] if np.ndim(radius) else radius
-    steps = np.ones(size.shape[1]) if steps is None else steps
+    radius = radius[:, None] if isinstance(radius, np.ndarray) else radius
     # Entry j is zero from the multiplier size_j / steps_j on: take the entries in that order.
-    leaves = size / steps
+    leaves = size if steps is None else size / steps
     rows, order = np.arange(len(size)), np.argsort(-leaves, axis=1)
     in_order = rows[:, None], order  # plain indexing: np.take_along_axis costs more than the sort
-    candidates = (np.cumsum(size[in_order], axis=1) - radius) / np.cumsum(steps[order], axis=1)
+    weights = np.arange(1, size.shape[1] + 1) if steps is None else np.cumsum(steps[order], axis=1)
+    candidates = (np.cumsum(size[in_order], axis=1) - radius) / weights
     # The entries kept are as many as still exceed the multiplier that they would need among themselves.
     # At least one: rounding can hide the first when the radius is tiny.
     kept = np.maximum(np.sum(leaves[in_order] > candidates, axis=1), 1)
-    multipliers[outside] = candidates[rows, kept - 1]
-    return multipliers
+    return np.maximum(candidates[rows, kept - 1], 0.0)
 
 
 def project_l1_rows(A: np.ndarray, radius: float | np.ndarray, steps: np.ndarray | None = None) -> np.ndarray:
@@ -58,12 +52,9 @@ def project_l1_rows(A: np.ndarray, radius: float | np.ndarray, steps: np.ndarray
     outside = size.sum(axis=1) > radius
     if not outside.any():
         return A.copy()
-    P = A.copy()
     if np.ndim(radius) == 0 and radius == 0:
         # By the multiplier rounding would leave some entries next to zero instead.
-        P[outside] = 0.0
-        return P
-    size = size[outside]
-    multiplier = l1_multipliers(size, np.asarray(radius)[outside] if np.ndim(radius) else radius, steps)[:, None]
-    P[outside] = np.sign(A[outside]) * np.maximum(size - multiplier * (1.0 if steps is None else steps), 0.0)
-    return P
+        return np.where(outside[:, None], 0.0, A)
+    # Rows inside have the multiplier 0: their entries stay as they are, to the last bit.
+    shrinkage = l1_multipliers(size, radius, steps)[:, None]
+    return np.sign(A) * np.maximum(size - (shrinkage if steps is None else shrinkage * steps), 0.0)
