@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from bcd_implicit.errors import BlockSolveError
@@ -17,6 +19,8 @@ from bcd_implicit.training.result import BcdResult
 MOST_STEPS, MOST_DOUBLINGS, LEAST_GAIN = 100, 3, 0.02
 # So many of the weakest groups are tested for leaving.
 MOST_TESTED = 20
+# A p-value this far below the level will not rise above it in a finer fit.
+CLEARLY = 1e-3
 
 
 def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
@@ -35,8 +39,18 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
 
     always = groups.weights == 0
 
-    def fit(support: np.ndarray, start: Iterate) -> BcdResult | None:
-        return run_refit(problem, evidence.refit_on(support), start, s.random_state, s.finer)
+    def fit(support: np.ndarray, start: Iterate, options: dict[str, Any] = s.finer) -> BcdResult | None:
+        return run_refit(problem, evidence.refit_on(support), start, s.random_state, options)
+
+    def fit_and_p_value(smaller: np.ndarray, left: np.ndarray, start: Iterate) -> tuple[BcdResult | None, float]:
+        """A fit without those that left, and their p-value: a coarse one where that is clear already."""
+        for options in (s.options, s.finer):
+            refitted = fit(smaller, start, options)
+            p_value = float(entry_p_values(problem, refitted, smaller, left)[left].min())
+            if refitted is None or p_value < CLEARLY * level:
+                break
+            start = extend(refitted.iterate, smaller)
+        return refitted, p_value
 
     # A rule such as "stability" may name a support that is nowhere on the path.
     it = path.results[path.nearest(support)].iterate
@@ -61,13 +75,11 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
         for g in present[np.argsort(strength[present], kind="stable")][:MOST_TESTED]:
             smaller = support & (groups.labels != g)
             try:
-                refitted = fit(smaller, it)
+                refitted, p_value = fit_and_p_value(smaller, support & ~smaller, it)
             except BlockSolveError as error:
                 if error.infeasible:  # a user's constraint asks for this group
                     continue
                 raise
-            left = support & ~smaller
-            p_value = entry_p_values(problem, refitted, smaller, left)[left].min()
             if p_value >= max(level, largest):
                 largest, without = p_value, (smaller, refitted)
         if without is None:

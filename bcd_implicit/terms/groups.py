@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -132,6 +132,7 @@ class Groups:
 
 def _labels_of(groups: Mapping[str, Sequence[str]], input_names: Sequence[str]) -> list[str]:
     labels: dict[str, str] = {}
+    known, taken = set(input_names), set(map(str, groups))
     for group, members in groups.items():
         if not isinstance(members, (str, Sequence, np.ndarray, pd.Index, pd.Series)):
             raise InvalidInputError(
@@ -139,7 +140,7 @@ def _labels_of(groups: Mapping[str, Sequence[str]], input_names: Sequence[str]) 
             )
         # A string alone is one name, not a sequence of letters.
         for name in [members] if isinstance(members, str) else members:
-            if name not in input_names:
+            if not isinstance(name, Hashable) or name not in known:
                 raise InvalidInputError(
                     "groups", f"group {group!r} names an input {name!r} that does not exist",
                     f"The inputs are {', '.join(map(str, input_names))}",
@@ -151,7 +152,7 @@ def _labels_of(groups: Mapping[str, Sequence[str]], input_names: Sequence[str]) 
             labels[name] = str(group)
     for name in input_names:
         # Standing alone it would be a group of its own, under a name that is taken.
-        if name not in labels and name in map(str, groups):
+        if name not in labels and name in taken:
             raise InvalidInputError(
                 "groups", f"{name!r} is a group and an input outside of it", "Give the group another name"
             )
