@@ -19,7 +19,7 @@ from bcd_implicit.support.display import facts_table, names_of
 class Status(Enum):
     """How a loop ended. The value is a sentence for a person, with the advice in it."""
 
-    CONVERGED = "converged: a cycle changed the objective by less than tol, or atol (blockwise stationary, not a global optimum)"
+    CONVERGED = "converged: a cycle changed the objective by less than tol or atol (blockwise stationary, not global)"
     MAX_CYCLES = "stopped at max_cycles while the objective still fell; raise max_cycles or tol"
     STALLED = "stopped without progress while a block missed its tolerance; scale the data or use another solver"
     SOLVER_FAILED = (
