@@ -55,6 +55,6 @@ def project_l1_rows(A: np.ndarray, radius: float | np.ndarray, steps: np.ndarray
     if np.ndim(radius) == 0 and radius == 0:
         # By the multiplier rounding would leave some entries next to zero instead.
         return np.where(outside[:, None], 0.0, A)
-    # Rows inside have the multiplier 0: their entries stay as they are, to the last bit.
+    # Rows inside have the multiplier 0 and stay as they are (but for rounding, on the boundary).
     shrinkage = l1_multipliers(size, radius, steps)[:, None]
     return np.sign(A) * np.maximum(size - (shrinkage if steps is None else shrinkage * steps), 0.0)
