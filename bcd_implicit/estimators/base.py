@@ -171,11 +171,12 @@ class TrainedEstimator(BaseEstimator):
             self.result_, messages = with_warnings(final, ())
         for message in messages:
             warnings.warn(message, ConvergenceWarning, stacklevel=3)
-        if (problem.kappa > 0 or problem.constraints) and not self.result_.iterate.B.any():
+        causes = [f"kappa={problem.kappa:g}"] if problem.kappa > 0 else []
+        causes += [f"alpha={self.alpha_:g}", "these constraints"] if problem.constraints else []
+        if causes and not self.result_.iterate.B.any():
             warnings.warn(
-                f"B = 0 at kappa={problem.kappa:g}{' and these constraints' if problem.constraints else ''}: no input "
-                "reaches the state, and the model is linear. Choose a smaller kappa, another random_state or more "
-                "starts (n_init).",
+                f"B = 0 at {' and '.join(causes)}: no input reaches the state, and the model is linear. Choose a "
+                f"smaller {'kappa' if problem.kappa > 0 else 'alpha'}, another random_state or more starts (n_init).",
                 ConvergenceWarning,
                 stacklevel=3,
             )

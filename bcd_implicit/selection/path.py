@@ -18,7 +18,7 @@ from bcd_implicit.selection.grid import automatic_grid, walk_automatic_grid
 from bcd_implicit.selection.path_record import PathRecord
 from bcd_implicit.selection.rules import DEFAULT_RULE
 from bcd_implicit.selection.subsamples import frequencies
-from bcd_implicit.selection.walk import Wanted, n_selected, walk, warn_if_collapsed
+from bcd_implicit.selection.walk import Wanted, n_selected, walk, warn_if_collapsed, warn_if_too_many
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.display import facts_table
 from bcd_implicit.support.progress import Progress, show_progress
@@ -276,8 +276,8 @@ def kappa_path(
     n_features : int, optional
         So many inputs are wanted: the path ends at the first kappa that keeps no more, and ``select(n_features=...)``
         takes them. Where the grid jumps from more inputs to fewer, by more than a tenth, up to five kappas in between
-        are tried, so that the last model has nearly as many. The automatic grid goes on beyond its end, up to twice its
-        length, while more are in.
+        are tried. The automatic grid goes on beyond its end, up to twice its length, while more are in; a warning says
+        so if that is not enough.
     max_features : int, optional
         Larger supports are not wanted: kappas that keep more inputs are passed in three cycles each (their status is
         STOPPED) and only serve as starts for the next, and ``select`` takes none of their supports. It saves much of
@@ -286,8 +286,9 @@ def kappa_path(
         As in :func:`bcd_implicit.solve`, for each kappa. The tolerance is looser than there: a path needs
         supports, and its choice is refitted.
     block_tol : float, optional
-        As in :func:`bcd_implicit.solve`. By default 1e-2 for the prox-linear loop with its native solvers, whose zeros
-        are exact all the same, and 1e-6 elsewhere: a conic solver's zeros are as good as its tolerance.
+        Relative duality gap asked of every block of a kappa's last cycle. None stands for 1e-2 for the prox-linear loop
+        with its native solvers, whose zeros are exact all the same, and for 1e-6 elsewhere: a conic solver's zeros are
+        as good as its tolerance.
     progress : bool or callable
         As in :func:`bcd_implicit.solve`; it moves with every cycle.
 
@@ -303,7 +304,7 @@ def kappa_path(
     Warns
     -----
     UserWarning
-        No input is in, even at the first kappa.
+        No input is in, even at the first kappa, or more than ``n_features`` are in at the last.
     ConvergenceWarning
         As in :func:`bcd_implicit.solve`.
     """
@@ -340,6 +341,7 @@ def kappa_path(
         # The walk may have ended before its grid.
         tell(1.0, f"{n_selected(results[-1])} of {problem.n_inputs} inputs at the last kappa")
     warn_if_collapsed(results)
+    warn_if_too_many(results, wanted)
     return PathResult(problem, results, options, wanted.max_features)
 
 

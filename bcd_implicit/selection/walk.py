@@ -173,3 +173,29 @@ def warn_if_collapsed(results: Sequence[BcdResult]) -> None:
         UserWarning,
         stacklevel=3,
     )
+
+
+def warn_if_too_many(results: Sequence[BcdResult], wanted: Wanted) -> None:
+    """Say so where a path to a number of inputs ends with more.
+
+    Warns
+    -----
+    UserWarning
+        With the number that is in at the end.
+    """
+    last, n = results[-1].problem, n_selected(results[-1])
+    if wanted.n_features is None or wanted.reached(n):
+        return
+    word, better = ("kappa", "larger") if last.group_form == "penalty" else ("radius", "smaller")
+    free = int(last.group_lasso.groups.spread(last.group_lasso.groups.weights == 0).sum())
+    remedy = (
+        f"{free} inputs have weight 0 and are never dropped: ask for more than these"
+        if free > wanted.n_features
+        else f"give {better} kappas"
+    )
+    warnings.warn(
+        f"kappa_path: at the last {word} ({last.kappa:.3g}) {n} inputs are in, more than n_features="
+        f"{wanted.n_features}; {remedy}.",
+        UserWarning,
+        stacklevel=3,
+    )

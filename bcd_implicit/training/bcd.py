@@ -54,7 +54,7 @@ FIRST_SHARE, LEAST_SHARE = 0.03, 1e-3
 # An objective this far below that of predicting zero is nothing but rounding.
 NOTHING_LEFT = 1e-12
 # Below this share of the loss's mean curvature the proximal term only spoils the conditioning: (T) falls no faster.
-MU_FLOOR = 1e-2
+LEAST_DAMPING = 1e-2
 
 
 @dataclass
@@ -73,7 +73,9 @@ class _Loop:
     inexact: bool
     objective: float
     share: float = 0.0
-    mu: float | None = None
+    # The proximal weight, in units of the block's mean curvature: like that, it knows no scale.
+    damping: float = 1.0
+    mu: float = np.nan
     attempts: int = 0
     stalled: bool = False
     extrapolation: Extrapolation = field(default_factory=Extrapolation)
@@ -133,7 +135,8 @@ def prox_linear_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
     # Exact steps are certified where they are.
     if loop.share:
         it, objective = loop.look_ahead(it, objective)
-    block, missed = loop.block(it, "prox-linear", mu=loop.mu), 0
+    block, damping, missed = loop.block(it, "prox-linear"), loop.damping, 0
+    loop.mu = block.mu = damping * block.mean_curvature
     for loop.attempts in range(1, MAX_ATTEMPTS + 1):
         for solution in loop.solutions(block):
             trial = problem.at_equilibrium(solution.iterate)
@@ -144,8 +147,8 @@ def prox_linear_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
             if promises and not falls:
                 break  # so far the linearisation does not reach: solving it exactly will not help
         if falls:
-            # By less than it grows: after a refusal and a success mu stays above what was refused.
-            loop.mu = max(block.mu / 3, MU_FLOOR * block.mean_curvature)
+            # By less than it grows: after a refusal and a success it stays above what was refused.
+            loop.damping = max(damping / 3, LEAST_DAMPING)
             loop.extrapolation.step = it, trial
             return trial, value
         met = solution.meets(loop.block_tol)
@@ -155,7 +158,8 @@ def prox_linear_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
         if missed == MAX_MISSES:
             break
         # The same block: its linearisation, and the products formed so far, hold for any mu.
-        block.mu *= 4
+        damping *= 4
+        loop.mu = block.mu = damping * block.mean_curvature
     loop.stalled = not loop.share  # solved exactly, the next cycle may do better
     return it, objective
 
@@ -236,7 +240,8 @@ def solve(
     start : Iterate or BcdResult, optional
         Warm start, e.g. another run's result; takes the place of the random start.
     callback : callable, optional
-        ``callback(cycle, objective, iterate)`` after every cycle; a true return value stops the loop.
+        ``callback(cycle, objective, iterate)`` after every cycle; a true return value stops the loop. The iterate is
+        the loop's own: copy its arrays before you change them.
     progress : bool or callable
         True shows a bar while it runs, in a terminal or a notebook; a function gets the share done (0 to 1) and a text.
     block_tol : float or None
@@ -252,7 +257,8 @@ def solve(
     Returns
     -------
     BcdResult
-        Its states are at equilibrium, whatever the method.
+        Its states are at equilibrium, whatever the method, and its output block is solved at them: its objective may be
+        lower than the history's last, and with "fenchel" it is (T) while the history has (F).
 
     Raises
     ------
@@ -321,8 +327,10 @@ def solve(
                 break
             # A look ahead that fails costs a rough cycle half of what it would gain: hence the mean of two.
             lower = (rows[-3]["objective"] - objective) / 2 if loop.share and cycle > 2 else before - objective
-            # The first cycle of the prox-linear loop takes a cautious step: a small one says nothing yet.
-            small = cycle > 1 and lower <= max(tol * abs(before), atol)
+            # The first cycle of the prox-linear loop takes a cautious step: a small one says nothing yet. Nor does an
+            # exact one that only max_cycles asked for: rough ones had not stood still.
+            forced = inexact and certified and not (loop.share or finishing)
+            small = cycle > 1 and not forced and lower <= max(tol * abs(before), atol)
             settled = small or abs(objective) <= nothing
             # Rough steps stand still: finer ones are due.
             if settled and loop.share and 0.1 * share >= LEAST_SHARE:
@@ -354,16 +362,17 @@ def solve(
             except BlockSolveError as error:
                 warnings.warn(str(error), ConvergenceWarning, stacklevel=2)
                 status = Status.SOLVER_FAILED
-        tell(1.0, f"{len(rows)} cycles, objective {objective:.6g}")
+        history = pd.DataFrame(rows)
+        result = BcdResult(problem, method, solver, status, it, history, loop.certificates, loop.dual_values)
+        tell(1.0, f"{len(rows)} cycles, objective {result.objective:.6g}")
     if not status.ok:
         warnings.warn(
-            f"{method}: {status.value} (after {len(rows)} cycles the objective is {objective:.6g}, "
-            f"last relative change {change:.1e}, tol {tol:.0e}).",
+            f"{method}: {status.value} (cycles: {len(rows)}, objective at the end: {result.objective:.6g}, "
+            f"last relative change: {change:.1e}, tol: {tol:.0e}).",
             ConvergenceWarning,
             stacklevel=2,
         )
-    history = pd.DataFrame(rows)
-    return BcdResult(problem, method, solver, status, it, history, loop.certificates, loop.dual_values)
+    return result
 
 
 def _history_row(
@@ -380,7 +389,7 @@ def _history_row(
         "kkt_residual": max((c.kkt_residual for c in certificates), default=np.nan),
         "violation": max([*loop.problem.violations(it).values(), *(c.violation for c in certificates)]),
         "n_selected": int(loop.problem.selected(it).sum()),
-        "mu": np.nan if loop.mu is None else loop.mu,
+        "mu": loop.mu,
         "attempts": loop.attempts,
         "seconds": seconds,
     }

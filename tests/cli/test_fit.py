@@ -33,7 +33,7 @@ def test_fit_says_what_it_did(folder, here):
     assert progress[-1].startswith("training: 100 %, ")
     assert all(re.fullmatch(r"training: \d+0 %, .*cycle.*", line) for line in progress)
     assert warning.startswith("Warning: prox-linear: stopped at max_cycles")
-    assert "tol 1e-04" in warning
+    assert "tol: 1e-04" in warning
     model = ImplicitModel.load("m [x].npz")
     table = make_table()
     rest = (table["y"] - model.predict(table[model.input_names])[:, 0]).var() / table["y"].var()

@@ -53,7 +53,7 @@ def test_fenchel_path_selects_the_same_inputs(problem, data):
 
 
 def test_reweighted_path_divides_weights_by_norms_and_finds_what_the_plain_one_misses():
-    U, y = make_friedman1(120, n_features=8, noise=1.0, random_state=0)
+    U, y = make_friedman1(150, n_features=8, noise=1.0, random_state=0)
     true = np.arange(8) < 5
     weights = np.ones(8)
     weights[0] = 0.0

@@ -55,15 +55,15 @@ def record(problem, rows):
 
 
 def test_a_path_ends_where_the_wanted_number_of_inputs_is_in(path, problem):
-    short = kappa_path(problem, 6, n_features=5)
+    short = kappa_path(problem, 6, n_features=3)
     sizes = sizes_of(short)
-    assert sizes[-1] <= 5 < min(sizes[:-1])
+    assert sizes[-1] <= 3 < min(sizes[:-1])
     assert np.all(np.diff(short.kappas) > 0)
     assert short.kappas[-1] < path.kappas[-1]
     # The same grid, so the same models up to the end but for those found in between.
     np.testing.assert_array_equal(short.kappas[0], path.kappas[0])
-    chosen = short.select(n_features=5, grow_hidden=False, ridges=[1e-4], tol=0.2)
-    assert chosen.support.sum() == 5
+    chosen = short.select(n_features=3, grow_hidden=False, ridges=[1e-4], tol=0.2)
+    assert chosen.support.sum() == 3
     assert (chosen.support >= short.supports[-1]).all()
 
 
@@ -84,10 +84,16 @@ def test_between_many_inputs_and_few_the_walk_looks_for_the_wanted_number(proble
 def test_the_automatic_grid_goes_on_until_the_wanted_number_is_reached(problem, monkeypatch):
     monkeypatch.setattr("bcd_implicit.selection.path.automatic_grid", lambda *args: np.array([0.01, 0.02]))
     assert sizes_of(kappa_path(problem, 2))[-1] > 6
-    longer = kappa_path(problem, 2, n_features=2)
-    np.testing.assert_allclose(longer.kappas[:3], [0.01, 0.02, 0.04])
+    with pytest.warns(UserWarning, match=r"at the last kappa \(0.08\) \d inputs are in, more than n_features=2"):
+        longer = kappa_path(problem, 2, n_features=2)
     # Twice the length at most.
-    assert len(kappa_path(problem, 2, n_features=1).results) == 4
+    np.testing.assert_allclose(longer.kappas, [0.01, 0.02, 0.04, 0.08])
+
+
+def test_a_number_that_unpenalised_inputs_exceed_is_told(problem):
+    free = problem.replace(group_weights=[0.0, 0.0, 0.0, 1, 1, 1, 1, 1])
+    with pytest.warns(UserWarning, match="3 inputs have weight 0 and are never dropped: ask for more"):
+        kappa_path(free, kappas=[0.1, 10.0], n_features=2)
 
 
 def test_kappas_with_too_many_inputs_are_passed_quickly(problem):
