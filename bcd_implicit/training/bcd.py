@@ -53,6 +53,8 @@ MAX_MISSES = 3
 FIRST_SHARE, LEAST_SHARE = 0.03, 1e-3
 # An objective this far below that of predicting zero is nothing but rounding.
 NOTHING_LEFT = 1e-12
+# Rough cycles look ahead once a cycle lowers the objective by less than this share.
+LOOK_AHEAD = 0.1
 # Below this share of the loss's mean curvature the proximal term only spoils the conditioning: (T) falls no faster.
 LEAST_DAMPING = 1e-2
 
@@ -72,6 +74,8 @@ class _Loop:
     # Whether rough steps may be taken at all.
     inexact: bool
     objective: float
+    # The share by which the last cycle lowered the objective.
+    change: float = np.inf
     share: float = 0.0
     # The proximal weight, in units of the block's mean curvature: like that, it knows no scale.
     damping: float = 1.0
@@ -132,8 +136,8 @@ def prox_linear_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
     # A solver's rounding must not raise the objective.
     if output.objective <= objective and output.feasible:
         it, objective = output.iterate, output.objective
-    # Exact steps are certified where they are.
-    if loop.share:
+    # Exact steps are certified where they are, and far from the end long steps lead to worse points.
+    if loop.share and loop.change < LOOK_AHEAD:
         it, objective = loop.look_ahead(it, objective)
     block, damping, missed = loop.block(it, "prox-linear"), loop.damping, 0
     loop.mu = block.mu = damping * block.mean_curvature
@@ -315,7 +319,7 @@ def solve(
                 status = Status.SOLVER_FAILED
                 break
             # An objective of exactly 0 cannot be divided by.
-            change = (before - objective) / max(abs(before), np.finfo(float).tiny)
+            change = loop.change = (before - objective) / max(abs(before), np.finfo(float).tiny)
             rows.append(_history_row(loop, it, cycle, objective, change, time.perf_counter() - began))
             tell(cycle / max_cycles, f"cycle {cycle}, objective {objective:.6g}")
             if callback is not None and callback(cycle, objective, it):
