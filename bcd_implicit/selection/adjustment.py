@@ -103,7 +103,9 @@ def grow(evidence: Evidence, support: np.ndarray) -> tuple[Refit, Iterate | None
         return best, start
     fold = folds(problem, s.n_folds, s.random_state)[0]
     test = problem.subset(fold.test)
-    (errors,), it = fold.run([best], s.random_state, s.finer)
+    # New features begin without a say, and what they gain is little of a noisy objective: a coarse fit would not see it.
+    options = s.options | {"tol": s.options["tol"] / 50}
+    (errors,), it = fold.run([best], s.random_state, options)
     for step in range(MOST_DOUBLINGS):
         n = 2 * best.n_hidden
         # Four samples for each feature at least; and an error below the gain asked for cannot fall by it.
@@ -111,7 +113,7 @@ def grow(evidence: Evidence, support: np.ndarray) -> tuple[Refit, Iterate | None
             break
         s.on_progress(0.6 + 0.3 * step / MOST_DOUBLINGS, f"{n} hidden features")
         larger = evidence.refit_on(support, n)
-        (those,), it = fold.run([larger], s.random_state, s.finer, it)
+        (those,), it = fold.run([larger], s.random_state, options, it)
         gain = errors - those
         if statistics.mean(gain, test.shares) <= max(LEAST_GAIN, statistics.standard_error(gain, test.shares)):
             break

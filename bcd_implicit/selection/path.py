@@ -113,8 +113,8 @@ class PathResult(PathRecord):
         method : str
             The loop of the refits. The prox-linear loop by default, whatever walked the path: it fits better.
         max_cycles, tol
-            Of each fit in cross-validation; those of score tests and of growing go to a fifth of tol. The final refit
-            goes to a twentieth, in up to six times the cycles.
+            Of each fit in cross-validation; those of score tests go to a fifth of tol, those of growing to a fiftieth.
+            The final refit goes to a twentieth, in up to six times the cycles.
         ridges : sequence of float, optional
             Values of ``ridge_hidden`` for the refits, of which cross-validation chooses one: noisy data want more
             than the path needs. By default the problem's own, and 30 and 1000 times that.
