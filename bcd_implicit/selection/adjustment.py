@@ -103,7 +103,7 @@ def grow(evidence: Evidence, support: np.ndarray) -> tuple[Refit, Iterate | None
         return best, start
     fold = folds(problem, s.n_folds, s.random_state)[0]
     test = problem.subset(fold.test)
-    # New features begin without a say, and what they gain is little of a noisy objective: a coarse fit would not see it.
+    # New features begin without a say, and what they gain is little of a noisy objective: coarse fits would not see it.
     options = s.options | {"tol": s.options["tol"] / 50}
     (errors,), it = fold.run([best], s.random_state, options)
     for step in range(MOST_DOUBLINGS):
