@@ -216,7 +216,7 @@ class ProxLinearBlock(MatricesBlock):
 
         Newton's alone where unknowns are few: they cost no more than the others would.
         """
-        for share in SHARES if self.joined(self.it).size > NEWTON_ALONE else ():
+        for share in SHARES if self.terms.ridge.size > NEWTON_ALONE else ():
             it = self.improve(share)
             if met(it):
                 return it, True

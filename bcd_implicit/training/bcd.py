@@ -140,8 +140,9 @@ def prox_linear_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
     if loop.share and loop.change < LOOK_AHEAD:
         it, objective = loop.look_ahead(it, objective)
     block, damping, missed = loop.block(it, "prox-linear"), loop.damping, 0
-    loop.mu = block.mu = damping * block.mean_curvature
     for loop.attempts in range(1, MAX_ATTEMPTS + 1):
+        # The same block every time: its linearisation, and the products formed so far, hold for any mu.
+        loop.mu = block.mu = damping * block.mean_curvature
         for solution in loop.solutions(block):
             trial = problem.at_equilibrium(solution.iterate)
             value = problem.objective_at_states(trial)
@@ -161,9 +162,7 @@ def prox_linear_cycle(loop: _Loop, it: Iterate) -> tuple[Iterate, float]:
         missed += solution.solved and not met
         if missed == MAX_MISSES:
             break
-        # The same block: its linearisation, and the products formed so far, hold for any mu.
         damping *= 4
-        loop.mu = block.mu = damping * block.mean_curvature
     loop.stalled = not loop.share  # solved exactly, the next cycle may do better
     return it, objective
 
@@ -294,7 +293,7 @@ def solve(
     )
 
     rows: list[dict[str, float]] = []
-    status, change = Status.MAX_CYCLES, np.inf
+    status = Status.MAX_CYCLES
     with one_blas_thread(), show_progress(progress, "training") as tell:
         # Feasible first: states need ||A||_inf below 1.
         it = problem.at_equilibrium(feasible_start(problem, it))
@@ -319,8 +318,8 @@ def solve(
                 status = Status.SOLVER_FAILED
                 break
             # An objective of exactly 0 cannot be divided by.
-            change = loop.change = (before - objective) / max(abs(before), np.finfo(float).tiny)
-            rows.append(_history_row(loop, it, cycle, objective, change, time.perf_counter() - began))
+            loop.change = (before - objective) / max(abs(before), np.finfo(float).tiny)
+            rows.append(_history_row(loop, it, cycle, objective, time.perf_counter() - began))
             tell(cycle / max_cycles, f"cycle {cycle}, objective {objective:.6g}")
             if callback is not None and callback(cycle, objective, it):
                 status = Status.STOPPED
@@ -372,22 +371,20 @@ def solve(
     if not status.ok:
         warnings.warn(
             f"{method}: {status.value} (cycles: {len(rows)}, objective at the end: {result.objective:.6g}, "
-            f"last relative change: {change:.1e}, tol: {tol:.0e}).",
+            f"last relative change: {loop.change:.1e}, tol: {tol:.0e}).",
             ConvergenceWarning,
             stacklevel=2,
         )
     return result
 
 
-def _history_row(
-    loop: _Loop, it: Iterate, cycle: int, objective: float, change: float, seconds: float
-) -> dict[str, float]:
+def _history_row(loop: _Loop, it: Iterate, cycle: int, objective: float, seconds: float) -> dict[str, float]:
     # Of the blocks of this cycle: those of a rough one are not certified.
     certificates = [] if loop.share else list(loop.certificates.values())
     return {
         "cycle": cycle,
         "objective": objective,
-        "change": change,
+        "change": loop.change,
         "asked": loop.share or loop.block_tol,
         "gap": max((c.relative_gap for c in certificates), default=np.nan),
         "kkt_residual": max((c.kkt_residual for c in certificates), default=np.nan),

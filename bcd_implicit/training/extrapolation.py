@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 
@@ -37,14 +35,13 @@ class Extrapolation:
         """The iterate ahead, feasible and with states at equilibrium, whose C is still the old one."""
         if self.step is None:
             return None
-        old, new = self.step
-        # Entries of A and columns of B that are zero stay zero, and those that would turn round become zero.
+        (old, new), lasso = self.step, problem.group_lasso
+        # Entries of A and groups of B that are zero stay zero, and those that would turn round become zero.
         A = new.A + self.reach * (new.A - old.A)
         A[A * new.A <= 0] = 0.0
         G = problem.grouped(new)
-        ahead = G + self.reach * (G - problem.grouped(old))
-        ahead[:, np.einsum("ij,ij->j", ahead, G) <= 0] = 0.0
-        it = problem.with_grouped(new, problem.group_lasso.repair(ahead)).replace(
+        ahead = lasso.settle(G + self.reach * (G - problem.grouped(old)), G, lasso.facet(G))
+        it = problem.with_grouped(new, lasso.repair(ahead)).replace(
             A=problem.row_ball.repair(A),
             b=new.b + self.reach * (new.b - old.b),
             d=new.d + self.reach * (new.d - old.d),

@@ -317,12 +317,18 @@ def test_native_and_conic_solvers_walk_the_same_way(method):
     np.testing.assert_array_equal(native.iterate.B.any(axis=0), conic.iterate.B.any(axis=0))
 
 
-@pytest.mark.parametrize("unit", [1e6, 1e8, 1e12])
-def test_targets_in_large_units_end_as_low(unit):
-    # The scale step makes C small after the first cycle, and with it the curvature; the proximal weight has to follow.
+def bent_data():
+    """Two outputs of six inputs, with bends, and a little noise."""
     rng = np.random.default_rng(0)
     U = rng.standard_normal((60, 6))
     Y = np.column_stack([np.abs(U[:, 0]) + U[:, 1], np.maximum(U[:, 2], 0)]) + 0.1 * rng.standard_normal((60, 2))
+    return U, Y
+
+
+@pytest.mark.parametrize("unit", [1e6, 1e8, 1e12])
+def test_targets_in_large_units_end_as_low(unit):
+    # The scale step makes C small after the first cycle, and with it the curvature; the proximal weight has to follow.
+    U, Y = bent_data()
     # Weak penalties, so that all units have nearly one problem.
     low, high = (
         solve(bi.TrainingProblem(U, Y * u, 4, ridge=1e-9, ridge_hidden=1e-9 * u), tol=1e-4) for u in (1.0, unit)
@@ -332,17 +338,11 @@ def test_targets_in_large_units_end_as_low(unit):
 
 
 def test_the_last_cycle_that_max_cycles_makes_exact_is_no_sign_of_convergence():
-    rng = np.random.default_rng(0)
-    U = rng.standard_normal((60, 6))
-    Y = np.column_stack([np.abs(U[:, 0]) + U[:, 1], np.maximum(U[:, 2], 0)]) + 0.1 * rng.standard_normal((60, 2))
+    U, Y = bent_data()
     problem = bi.TrainingProblem(U, Y, 4, kappa=0.02)
     whole = solve(problem)
     assert whole.status is Status.CONVERGED
     for max_cycles in range(2, whole.n_cycles - 2, 3):
         # The last changes are small, and so is that of an exact cycle; rough ones had not stood still.
-        assert quiet_status(problem, max_cycles) is Status.MAX_CYCLES
-
-
-def quiet_status(problem, max_cycles):
-    with pytest.warns(ConvergenceWarning, match="stopped at max_cycles"):
-        return solve(problem, max_cycles=max_cycles).status
+        with pytest.warns(ConvergenceWarning, match="stopped at max_cycles"):
+            assert solve(problem, max_cycles=max_cycles).status is Status.MAX_CYCLES

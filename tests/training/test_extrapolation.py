@@ -47,6 +47,16 @@ def test_zeros_stay_zero_and_what_would_turn_round_becomes_zero():
     assert ahead.B[:, 2:].all()
 
 
+def test_groups_turn_round_as_a_whole_and_unpenalised_inputs_stay():
+    problem = random_problem(SIZE, kappa=0.1, groups=["free", "pair", "pair", "a", "b"], group_weights=[0, 1, 1, 1])
+    old, new = two_iterates(problem)
+    B = new.B.copy()
+    B[:, :2] *= 0.1  # both turn round; the second is the smaller half of its group, which does not
+    B[:, 2] *= 100
+    ahead = Extrapolation(3.0, (old, new.replace(B=B))).point(problem)
+    assert ahead.B.all()
+
+
 @pytest.mark.parametrize("options", [{"norm_bound": 0.2}, {"group_form": "constraint", "kappa": 0.4}])
 def test_it_stays_feasible(options):
     problem = random_problem(SIZE, **options)
