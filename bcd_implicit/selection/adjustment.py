@@ -21,6 +21,8 @@ MOST_STEPS, MOST_DOUBLINGS, LEAST_GAIN = 100, 3, 0.02
 MOST_TESTED = 20
 # A p-value this far below the level will not rise above it in a finer fit.
 CLEARLY = 1e-3
+# So many standard errors on unseen samples speak for an input that a score test would send away.
+CONTRADICTION = 2.0
 
 
 def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
@@ -31,11 +33,18 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
     fifth of level/p enters; else that input of the support leaves whose p-value next to the others, refitted, is the
     largest, if it is above level/p (of many inputs the weakest are tested, by the norm of their columns of B times
     their spread); else that is the answer. Groups enter and leave whole, by their members' smallest p-value.
+
+    A score test has no power where the refit without the input leaves next to no residuals, as with few samples. So an
+    input stays without which the error on unseen samples is larger, by twice its standard error, than that of the best
+    support since the last that entered.
     """
     path, s = evidence.path, evidence.settings
     problem, groups = path.problem, path.problem.group_lasso.groups
-    # Bonferroni: the level is for all inputs together.
+    # Bonferroni: the level is for all inputs together. Entering is five times harder than staying, so that an input at
+    # the limit does not go in and out in turn.
     level /= problem.n_inputs
+    to_enter = level / 5
+    finest = s.finer | {"tol": s.finer["tol"] / 5}
 
     always = groups.weights == 0
 
@@ -55,23 +64,27 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
     # A rule such as "stability" may name a support that is nowhere on the path.
     it = path.results[path.nearest(support)].iterate
     result = fit(support, it)
+    # Of those since the last entered, the support with the least error on unseen samples.
+    best = support
     for step in range(MOST_STEPS):
         s.on_progress(0.5 + 0.1 * step / MOST_STEPS, f"score tests, {int(support.sum())} inputs")
         it = it if result is None else extend(result.iterate, support)
         p_values = entry_p_values(problem, result, support)
-        best = int(p_values.argmin())
+        if CLEARLY * to_enter < p_values.min() < to_enter:
+            # A coarse fit may decide what is this close.
+            result = fit(support, it, finest)
+            p_values = entry_p_values(problem, result, support)
         # Found through one member, a group enters whole.
-        larger = support | (groups.labels == groups.labels[best])
-        # Entering is five times harder than staying, so that an input at the limit does not go in and out in turn.
-        if p_values[best] < level / 5 and larger.sum() <= s.max_features:
-            support, result = larger, fit(larger, it)
+        larger = support | (groups.labels == groups.labels[p_values.argmin()])
+        if p_values.min() < to_enter and larger.sum() <= s.max_features:
+            best, support, result = larger, larger, fit(larger, it)
             continue
         present = np.flatnonzero((groups.sums(support.astype(float)) > 0) & ~always)
         # Times their spread, so that the units of the inputs play no part.
         strength = np.sqrt(
             groups.sums(np.einsum("ij,ij->j", it.B, it.B) * statistics.variance(problem.U, problem.shares))
         )
-        largest, without = 0.0, None
+        leaving: list[tuple[float, np.ndarray, BcdResult | None]] = []
         for g in present[np.argsort(strength[present], kind="stable")][:MOST_TESTED]:
             smaller = support & (groups.labels != g)
             try:
@@ -80,12 +93,33 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
                 if error.infeasible:  # a user's constraint asks for this group
                     continue
                 raise
-            if p_value >= max(level, largest):
-                largest, without = p_value, (smaller, refitted)
-        if without is None:
+            if p_value >= level:
+                leaving.append((p_value, smaller, refitted))
+        losses, deviations = losses_on_unseen_samples(evidence, best, [smaller for _, smaller, _ in leaving])
+        may_leave = losses <= CONTRADICTION * deviations
+        if not may_leave.any():
             break
-        support, result = without
+        least_needed = max(np.flatnonzero(may_leave), key=lambda i: leaving[i][0])
+        _, support, result = leaving[least_needed]
+        if losses[least_needed] < 0:
+            best = support
     return support
+
+
+def losses_on_unseen_samples(
+    evidence: Evidence, best: np.ndarray, smaller: list[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """By how much the error of each smaller support exceeds the best one's in cross-validation, and standard errors."""
+    if not smaller:
+        return np.zeros(0), np.zeros(0)
+    shares, s = evidence.path.problem.shares, evidence.settings
+    chain = [evidence.refit_on(support) for support in (best, *smaller)]
+    errors, *others = evidence.cross_validate(chain, "score tests, fold", 0.5, 0.6, s.finer)
+    losses = [those - errors for those in others]
+    return (
+        np.array([statistics.mean(loss, shares) for loss in losses]),
+        np.array([statistics.standard_error(loss, shares) for loss in losses]),
+    )
 
 
 def grow(evidence: Evidence, support: np.ndarray) -> tuple[Refit, Iterate | None]:

@@ -67,3 +67,21 @@ def test_score_tests_find_the_inputs_even_from_an_empty_path(problem, data):
     np.testing.assert_array_equal(chosen.support, data.support)
     U, Y = data.sample(500, 1)
     assert np.mean((chosen.model.predict(U) - Y) ** 2) < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 8])
+def test_score_tests_send_no_true_input_away_where_refits_nearly_interpolate(seed):
+    """With 50 samples a refit without a true input leaves small residuals too, so that score tests are blind."""
+    data = bi.datasets.make_column_sparse(50, noise=0.5, random_state=seed)
+    path = kappa_path(bi.TrainingProblem(data.U, data.Y, 10, pass_through=False), 20, random_state=seed)
+    chosen = path.select(random_state=seed, grow_hidden=False)
+    np.testing.assert_array_equal(chosen.support, data.support)
+
+
+@pytest.mark.slow
+def test_an_input_whose_p_value_is_near_the_level_enters_only_after_a_finer_fit():
+    """Here a coarse fit gives a false input a p-value below the level, and one ten times finer does not."""
+    data = bi.datasets.make_column_sparse(400, noise=0.5, random_state=8)
+    path = kappa_path(bi.TrainingProblem(data.U, data.Y, 10, pass_through=False), random_state=8)
+    np.testing.assert_array_equal(path.select(random_state=8, grow_hidden=False).support, data.support)
