@@ -34,7 +34,7 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         Ridge on A, B, C and D, in the units of standardised inputs and targets; ``ridge`` and ``ridge_hidden`` of
         :class:`~bcd_implicit.TrainingProblem`. Of several, cross-validation (of prox-linear fits with kappa = 0)
         chooses the largest whose squared error is within a standard error, that of the difference, of the least. Its
-        fits stop earlier than the final one, at tol 1e-2. A list takes as many times longer as it has numbers, times
+        fits stop earlier than the final one, at tol 3e-2. A list takes as many times longer as it has numbers, times
         the folds: give one number where a search around the estimator chooses.
     kappa : float
         Weight of the group lasso on the columns of B. To select inputs use :class:`ImplicitFeatureSelector`.

@@ -129,11 +129,13 @@ class Method:
         return [name for name in self.needs if importlib.util.find_spec(name) is None]
 
 
-# A network with one hidden layer, held small, and an implicit model that is free to fit.
+# A network with one hidden layer, held small; an implicit model that is free to fit; and a model that is linear but for
+# one hidden feature, whose inputs are selected by their columns of B and D together.
 SMOOTH = {"n_hidden": 20, "norm_bound": 0.0, "ridge": 0.1, "ridge_hidden": 0.05, "pass_through": False}
 FREE = {"n_hidden": 40, "norm_bound": 0.5, "ridge": 0.004, "ridge_hidden": 0.001, "pass_through": False}
+LINEAR = {"n_hidden": 1, "norm_bound": 0.0, "ridge": 0.001, "ridge_hidden": 0.001, "group_over": "BD"}
 METHODS = {
-    "bcd_implicit": Method(fit_implicit, {"candidates": [SMOOTH, FREE]}),
+    "bcd_implicit": Method(fit_implicit, {"candidates": [SMOOTH, FREE, LINEAR]}),
     "bcd_implicit, untold": Method(fit_implicit_untold, SMOOTH, told=False),
     "LassoNet": Method(
         fit_lassonet,
