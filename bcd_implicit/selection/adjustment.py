@@ -21,7 +21,7 @@ MOST_STEPS, MOST_DOUBLINGS, LEAST_GAIN = 100, 3, 0.02
 MOST_TESTED = 20
 # A p-value this far below the level will not rise above it in a finer fit.
 CLEARLY = 1e-3
-# So many standard errors on unseen samples speak for an input that a score test would send away.
+# So many standard errors of loss on unseen samples keep an input that a score test would send away.
 CONTRADICTION = 2.0
 
 
@@ -38,48 +38,64 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
     input stays without which the error on unseen samples is larger, by twice its standard error, than that of the best
     support since the last that entered.
     """
-    path, s = evidence.path, evidence.settings
-    problem, groups = path.problem, path.problem.group_lasso.groups
-    # Bonferroni: the level is for all inputs together. Entering is five times harder than staying, so that an input at
-    # the limit does not go in and out in turn.
-    level /= problem.n_inputs
-    to_enter = level / 5
-    finest = s.finer | {"tol": s.finer["tol"] / 5}
-
-    always = groups.weights == 0
-
-    def fit(support: np.ndarray, start: Iterate, options: dict[str, Any] = s.finer) -> BcdResult | None:
-        return run_refit(problem, evidence.refit_on(support), start, s.random_state, options)
-
-    def fit_and_p_value(smaller: np.ndarray, left: np.ndarray, start: Iterate) -> tuple[BcdResult | None, float]:
-        """A fit without those that left, and their p-value: a coarse one where that is clear already."""
-        for options in (s.options, s.finer):
-            refitted = fit(smaller, start, options)
-            p_value = float(entry_p_values(problem, refitted, smaller, left)[left].min())
-            if refitted is None or p_value < CLEARLY * level:
-                break
-            start = extend(refitted.iterate, smaller)
-        return refitted, p_value
-
+    path, tests = evidence.path, _ScoreTests(evidence, level)
     # A rule such as "stability" may name a support that is nowhere on the path.
     it = path.results[path.nearest(support)].iterate
-    result = fit(support, it)
-    # Of those since the last entered, the support with the least error on unseen samples.
+    result = tests.fit(support, it)
     best = support
     for step in range(MOST_STEPS):
-        s.on_progress(0.5 + 0.1 * step / MOST_STEPS, f"score tests, {int(support.sum())} inputs")
+        evidence.settings.on_progress(0.5 + 0.1 * step / MOST_STEPS, f"score tests, {int(support.sum())} inputs")
         it = it if result is None else extend(result.iterate, support)
-        p_values = entry_p_values(problem, result, support)
-        if CLEARLY * to_enter < p_values.min() < to_enter:
-            # A coarse fit may decide what is this close.
-            result = fit(support, it, finest)
-            p_values = entry_p_values(problem, result, support)
-        # Found through one member, a group enters whole.
-        larger = support | (groups.labels == groups.labels[p_values.argmin()])
-        if p_values.min() < to_enter and larger.sum() <= s.max_features:
-            best, support, result = larger, larger, fit(larger, it)
+        larger = tests.with_what_is_missing(support, result, it)
+        if larger is not None:
+            best, support, result = larger, larger, tests.fit(larger, it)
             continue
-        present = np.flatnonzero((groups.sums(support.astype(float)) > 0) & ~always)
+        leaving = tests.not_needed(support, it)
+        losses, deviations = losses_on_unseen_samples(evidence, best, [smaller for _, smaller, _ in leaving])
+        may_leave = np.flatnonzero(losses <= CONTRADICTION * deviations)
+        if not len(may_leave):
+            break
+        least_needed = max(may_leave, key=lambda i: leaving[i][0])
+        _, support, result = leaving[least_needed]
+        if losses[least_needed] < 0:
+            best = support
+    return support
+
+
+class _ScoreTests:
+    """The tests of one selection: what is missing next to a support, and what of it is not needed."""
+
+    def __init__(self, evidence: Evidence, level: float) -> None:
+        self.evidence, self.settings = evidence, evidence.settings
+        self.problem, self.groups = evidence.path.problem, evidence.path.problem.group_lasso.groups
+        # Bonferroni: the level is for all inputs together. Entering is five times harder than staying, so that an input
+        # at the limit does not go in and out in turn.
+        self.to_stay = level / self.problem.n_inputs
+        self.to_enter = self.to_stay / 5
+
+    def fit(self, support: np.ndarray, start: Iterate, options: dict[str, Any] | None = None) -> BcdResult | None:
+        what, s = self.evidence.refit_on(support), self.settings
+        return run_refit(self.problem, what, start, s.random_state, options or s.finer)
+
+    def with_what_is_missing(self, support: np.ndarray, result: BcdResult | None, it: Iterate) -> np.ndarray | None:
+        """The support with the group of the smallest p-value next to it, if that is small enough."""
+        p_values = entry_p_values(self.problem, result, support)
+        if CLEARLY * self.to_enter < p_values.min() < self.to_enter:
+            # So close a call needs a finer fit.
+            finer = self.settings.finer
+            p_values = entry_p_values(self.problem, self.fit(support, it, finer | {"tol": finer["tol"] / 5}), support)
+        # Found through one member, a group enters whole.
+        larger = support | (self.groups.labels == self.groups.labels[p_values.argmin()])
+        enters = p_values.min() < self.to_enter and larger.sum() <= self.settings.max_features
+        return larger if enters else None
+
+    def not_needed(self, support: np.ndarray, it: Iterate) -> list[tuple[float, np.ndarray, BcdResult | None]]:
+        """For each group that may leave: its p-value next to the others, the support without it, and the refit there.
+
+        Of many groups the weakest are tested.
+        """
+        groups, problem = self.groups, self.problem
+        present = np.flatnonzero((groups.sums(support.astype(float)) > 0) & (groups.weights > 0))
         # Times their spread, so that the units of the inputs play no part.
         strength = np.sqrt(
             groups.sums(np.einsum("ij,ij->j", it.B, it.B) * statistics.variance(problem.U, problem.shares))
@@ -88,22 +104,24 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
         for g in present[np.argsort(strength[present], kind="stable")][:MOST_TESTED]:
             smaller = support & (groups.labels != g)
             try:
-                refitted, p_value = fit_and_p_value(smaller, support & ~smaller, it)
+                p_value, refitted = self._fit_without(smaller, support & ~smaller, it)
             except BlockSolveError as error:
                 if error.infeasible:  # a user's constraint asks for this group
                     continue
                 raise
-            if p_value >= level:
+            if p_value >= self.to_stay:
                 leaving.append((p_value, smaller, refitted))
-        losses, deviations = losses_on_unseen_samples(evidence, best, [smaller for _, smaller, _ in leaving])
-        may_leave = losses <= CONTRADICTION * deviations
-        if not may_leave.any():
-            break
-        least_needed = max(np.flatnonzero(may_leave), key=lambda i: leaving[i][0])
-        _, support, result = leaving[least_needed]
-        if losses[least_needed] < 0:
-            best = support
-    return support
+        return leaving
+
+    def _fit_without(self, smaller: np.ndarray, left: np.ndarray, start: Iterate) -> tuple[float, BcdResult | None]:
+        """The p-value of those that left next to a fit without them: a coarse one where that is clear already."""
+        for options in (self.settings.options, self.settings.finer):
+            refitted = self.fit(smaller, start, options)
+            p_value = float(entry_p_values(self.problem, refitted, smaller, left)[left].min())
+            if refitted is None or p_value < CLEARLY * self.to_stay:
+                break
+            start = extend(refitted.iterate, smaller)
+        return p_value, refitted
 
 
 def losses_on_unseen_samples(
