@@ -133,7 +133,7 @@ class Method:
 # one hidden feature, whose inputs are selected by their columns of B and D together.
 SMOOTH = {"n_hidden": 20, "norm_bound": 0.0, "ridge": 0.1, "ridge_hidden": 0.05, "pass_through": False}
 FREE = {"n_hidden": 40, "norm_bound": 0.5, "ridge": 0.004, "ridge_hidden": 0.001, "pass_through": False}
-LINEAR = {"n_hidden": 1, "norm_bound": 0.0, "ridge": 0.001, "ridge_hidden": 0.001, "group_over": "BD"}
+LINEAR = {"n_hidden": 1, "norm_bound": 0.0, "group_over": "BD"}
 METHODS = {
     "bcd_implicit": Method(fit_implicit, {"candidates": [SMOOTH, FREE, LINEAR]}),
     "bcd_implicit, untold": Method(fit_implicit_untold, SMOOTH, told=False),
