@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ from bcd_implicit.errors import BlockSolveError
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.selection.evidence import Evidence
-from bcd_implicit.selection.refits import Refit, extend, folds, run_refit
+from bcd_implicit.selection.refits import Refit, extend, folds, run_refit, squared_errors
 from bcd_implicit.selection.significance import entry_p_values
 from bcd_implicit.training.result import BcdResult
 
@@ -21,8 +23,8 @@ MOST_STEPS, MOST_DOUBLINGS, LEAST_GAIN = 100, 3, 0.02
 MOST_TESTED = 20
 # A p-value this far below the level will not rise above it in a finer fit.
 CLEARLY = 1e-3
-# So many standard errors of loss on unseen samples keep an input that a score test would send away.
-CONTRADICTION = 2.0
+# A refit nearly interpolates if its squared residuals are less than this share of those on unseen samples.
+INTERPOLATES = 0.5
 
 
 def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
@@ -34,31 +36,37 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
     largest, if it is above level/p (of many inputs the weakest are tested, by the norm of their columns of B times
     their spread); else that is the answer. Groups enter and leave whole, by their members' smallest p-value.
 
-    A score test has no power where the refit without the input leaves next to no residuals, as with few samples. So an
-    input stays without which the error on unseen samples is larger, by twice its standard error, than that of the best
-    support since the last that entered.
+    A score test is blind where the refit nearly interpolates the samples, as with few of them: without the input the
+    residuals are small too. There those that it would send away, the largest p-value first, leave only as far as unseen
+    samples allow: the support becomes the sparsest whose error on them exceeds the least by no more than a standard
+    error of the difference.
     """
     path, tests = evidence.path, _ScoreTests(evidence, level)
     # A rule such as "stability" may name a support that is nowhere on the path.
     it = path.results[path.nearest(support)].iterate
     result = tests.fit(support, it)
-    best = support
+    # Of the supports since the last input entered, the least errors on unseen samples.
+    least: np.ndarray | None = None
     for step in range(MOST_STEPS):
         evidence.settings.on_progress(0.5 + 0.1 * step / MOST_STEPS, f"score tests, {int(support.sum())} inputs")
         it = it if result is None else extend(result.iterate, support)
         larger = tests.with_what_is_missing(support, result, it)
         if larger is not None:
-            best, support, result = larger, larger, tests.fit(larger, it)
+            support, result, least = larger, tests.fit(larger, it), None
             continue
         leaving = tests.not_needed(support, it)
-        losses, deviations = losses_on_unseen_samples(evidence, best, [smaller for _, smaller, _ in leaving])
-        may_leave = np.flatnonzero(losses <= CONTRADICTION * deviations)
-        if not len(may_leave):
+        if not leaving or result is None:
             break
-        least_needed = max(may_leave, key=lambda i: leaving[i][0])
-        _, support, result = leaving[least_needed]
-        if losses[least_needed] < 0:
-            best = support
+        if least is None:
+            (least,) = tests.errors_on_unseen_samples([support])
+            blind = tests.are_blind(result, least)
+        if not blind:
+            _, support, result = leaving[0]
+            continue
+        smaller, least = tests.as_few_as_predict_as_well(support, leaving, least)
+        if smaller.sum() == support.sum():
+            break
+        support, result = smaller, tests.fit(smaller, it)
     return support
 
 
@@ -92,7 +100,7 @@ class _ScoreTests:
     def not_needed(self, support: np.ndarray, it: Iterate) -> list[tuple[float, np.ndarray, BcdResult | None]]:
         """For each group that may leave: its p-value next to the others, the support without it, and the refit there.
 
-        Of many groups the weakest are tested.
+        The largest p-value comes first, and of equal ones the weakest group. Of many groups the weakest are tested.
         """
         groups, problem = self.groups, self.problem
         present = np.flatnonzero((groups.sums(support.astype(float)) > 0) & (groups.weights > 0))
@@ -111,7 +119,7 @@ class _ScoreTests:
                 raise
             if p_value >= self.to_stay:
                 leaving.append((p_value, smaller, refitted))
-        return leaving
+        return sorted(leaving, key=lambda candidate: -candidate[0])
 
     def _fit_without(self, smaller: np.ndarray, left: np.ndarray, start: Iterate) -> tuple[float, BcdResult | None]:
         """The p-value of those that left next to a fit without them: a coarse one where that is clear already."""
@@ -123,21 +131,31 @@ class _ScoreTests:
             start = extend(refitted.iterate, smaller)
         return p_value, refitted
 
+    def errors_on_unseen_samples(self, supports: Sequence[np.ndarray]) -> np.ndarray:
+        """Squared error of every sample under each support's refit, in cross-validation: (n_supports, m)."""
+        chain = [self.evidence.refit_on(support) for support in supports]
+        return self.evidence.cross_validate(chain, "score tests, fold", 0.5, 0.6, self.settings.finer)
 
-def losses_on_unseen_samples(
-    evidence: Evidence, best: np.ndarray, smaller: list[np.ndarray]
-) -> tuple[np.ndarray, np.ndarray]:
-    """By how much the error of each smaller support exceeds the best one's in cross-validation, and standard errors."""
-    if not smaller:
-        return np.zeros(0), np.zeros(0)
-    shares, s = evidence.path.problem.shares, evidence.settings
-    chain = [evidence.refit_on(support) for support in (best, *smaller)]
-    errors, *others = evidence.cross_validate(chain, "score tests, fold", 0.5, 0.6, s.finer)
-    losses = [those - errors for those in others]
-    return (
-        np.array([statistics.mean(loss, shares) for loss in losses]),
-        np.array([statistics.standard_error(loss, shares) for loss in losses]),
-    )
+    def are_blind(self, result: BcdResult, unseen: np.ndarray) -> bool:
+        """Whether a refit on all samples is next to none off them, beside its errors on unseen ones."""
+        shares = self.problem.shares
+        seen = squared_errors(self.problem, result.problem.prediction(result.iterate), self.problem.Y)
+        return bool(statistics.mean(seen, shares) < INTERPOLATES * statistics.mean(unseen, shares))
+
+    def as_few_as_predict_as_well(
+        self, support: np.ndarray, leaving: Sequence[tuple[float, np.ndarray, BcdResult | None]], least: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The sparsest support on the way on which those leaving leave one by one, and the least errors on that way.
+
+        That whose error on unseen samples is within a standard error, of the difference, of the least.
+        """
+        shares = self.problem.shares
+        way = [support, *accumulate((smaller for _, smaller, _ in leaving), np.logical_and)]
+        errors = [least, *self.errors_on_unseen_samples(way[1:])]
+        least = min(errors, key=lambda those: statistics.mean(those, shares))
+        losses = [those - least for those in errors]
+        near = [statistics.mean(loss, shares) <= statistics.standard_error(loss, shares) for loss in losses]
+        return way[np.flatnonzero(near)[-1]], least
 
 
 def grow(evidence: Evidence, support: np.ndarray) -> tuple[Refit, Iterate | None]:

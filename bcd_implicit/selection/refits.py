@@ -115,6 +115,14 @@ def mean_model(result: BcdResult) -> BcdResult:
     return replace(result, iterate=problem.at_equilibrium(it))
 
 
+def squared_errors(problem: TrainingProblem, prediction: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    """Mean squared error of each sample, a column, with the problem's outputs scaled to unit variance."""
+    variance = statistics.variance(problem.Y, problem.shares)
+    # An output that does not vary has no scale, and counts for nothing.
+    scales = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0) / problem.n_outputs
+    return np.asarray(scales @ (prediction - Y) ** 2)
+
+
 @dataclass(frozen=True, eq=False)
 class Fold:
     """Some samples to train on and others to judge by, of a problem on all inputs and samples."""
@@ -129,13 +137,9 @@ class Fold:
         """Squared error of the test samples under every refit, (n_refits, n_test), and the last iterate.
 
         The models are trained one after the other along the chain, each from the one before and the first, unless there
-        is a start, from a random one, so that no parameter has seen the samples that it is judged on. Outputs are
-        scaled to unit variance.
+        is a start, from a random one, so that no parameter has seen the samples that it is judged on.
         """
         problem, test = self.problem, self.test
-        variance = statistics.variance(problem.Y, problem.shares)
-        # An output that does not vary has no scale, and counts for nothing.
-        scales = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0) / problem.n_outputs
         errors = np.zeros((len(chain), len(test)))
         training = problem.subset(self.train)
         # Not from the path: its iterates have seen the samples to be judged on.
@@ -148,7 +152,7 @@ class Fold:
             else:
                 # Of the training samples; without an intercept the empty model predicts 0.
                 prediction = statistics.mean(training.Y, training.shares)[:, None] * problem.fit_intercept
-            errors[i] = scales @ (prediction - problem.Y[:, test]) ** 2
+            errors[i] = squared_errors(problem, prediction, problem.Y[:, test])
         return errors, it
 
 
