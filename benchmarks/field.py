@@ -18,8 +18,10 @@ FOLDER holds the tables. They are published for research, and not a part of this
 
 How the methods choose:
 
-    bcd_implicit            kappa_path(...), squared loss on class indicators: the k inputs that stay longest
-    bcd_implicit, untold    kappa_path(...).select(): not told k
+    bcd_implicit            kappa_path(...), squared loss on class indicators, with each of three settings: the k inputs
+                            that stay longest on the path from whose inputs trees predict best, in cross-validation on
+                            the rows to train on
+    bcd_implicit, untold    kappa_path(...).select() with the first of these settings: not told k
     LassoNet                the first model of its path with at most k inputs
     random forest           the k largest importances
     MultiTaskLasso          on class indicators: of the alphas with at most k inputs the one with the most

@@ -134,7 +134,7 @@ class _ScoreTests:
     def errors_on_unseen_samples(self, supports: Sequence[np.ndarray]) -> np.ndarray:
         """Squared error of every sample under each support's refit, in cross-validation: (n_supports, m)."""
         chain = [self.evidence.refit_on(support) for support in supports]
-        return self.evidence.cross_validate(chain, "score tests, fold", 0.5, 0.6, self.settings.finer)
+        return self.evidence.cross_validate(chain, "score tests, fold", 0.5, 0.5, self.settings.finer)
 
     def are_blind(self, result: BcdResult, unseen: np.ndarray) -> bool:
         """Whether a refit on all samples is next to none off them, beside its errors on unseen ones."""

@@ -16,7 +16,7 @@ from bcd_implicit.selection.path_record import PathRecord
 from bcd_implicit.selection.refits import mean_model, run_refit
 from bcd_implicit.selection.rules import RULES, Choice, check_rule
 from bcd_implicit.support.checks import check_number, random_generator
-from bcd_implicit.support.progress import Progress, show_progress
+from bcd_implicit.support.progress import Progress, never_back, show_progress
 
 # The ridges of a refit, in units of the problem's own.
 RIDGE_FACTORS = (1, 30, 1000)
@@ -61,7 +61,8 @@ def choose(
     if max_features is None:
         max_features = path.max_features or max(10, path.problem.n_samples * (n_folds - 1) // n_folds // 2)
     max_features = check_number("max_features", max_features, 1, integer=True)
-    with show_progress(progress, "select") as tell:
+    with show_progress(progress, "select") as shown:
+        tell = never_back(shown)
         certified = options["block_tol"]
         # Fits that are only compared need no certificate.
         options = options | {"block_tol": None}

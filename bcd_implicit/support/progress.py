@@ -31,6 +31,18 @@ def between(tell: Progress, low: float, high: float, noun: str = "") -> Progress
     return lambda share, text: tell(low + (high - low) * share, f"{noun} {text}".strip())
 
 
+def never_back(tell: Progress) -> Progress:
+    """The same, but that a share below one told before is told as that one."""
+    furthest = 0.0
+
+    def told(share: float, text: str) -> None:
+        nonlocal furthest
+        furthest = max(furthest, share)
+        tell(furthest, text)
+
+    return told
+
+
 def show_progress(progress: bool | Progress, title: str) -> AbstractContextManager[Progress]:
     """Show progress while a ``with`` block runs; it gives the function to call with the share done and a text.
 

@@ -69,6 +69,38 @@ def test_score_tests_find_the_inputs_even_from_an_empty_path(problem, data):
     assert np.mean((chosen.model.predict(U) - Y) ** 2) < 0.5
 
 
+def test_with_few_samples_unseen_ones_decide_how_many_leave():
+    """The tests are blind here: what leaves is a false input, what stays are true ones, and progress never goes back."""
+    rng = np.random.default_rng(0)
+    U = rng.standard_normal((25, 8))
+    Y = np.maximum(U[:, :3] @ rng.standard_normal((3, 6)), 0) + 0.05 * rng.standard_normal((25, 6))
+    path = kappa_path(bi.TrainingProblem(U, Y, 4, pass_through=False), 6)
+    from bcd_implicit.problem import statistics
+    from bcd_implicit.selection.adjustment import _ScoreTests, polish
+    from bcd_implicit.selection.evidence import Evidence, Settings
+
+    told = []
+    options = path.solve_options | {"max_cycles": 50, "tol": 5e-2, "block_tol": None}
+    settings = Settings(3, 8, 2, 0, None, [1e-4], options, lambda share, text: told.append(text))
+    evidence = Evidence(path, settings)
+    truth, crowded = np.arange(8) < 3, np.arange(8) < 6
+    tests = _ScoreTests(evidence, 0.05)
+    start = path.results[0].iterate
+    (unseen,) = tests.errors_on_unseen_samples([truth])
+    assert tests.are_blind(tests.fit(truth, start), unseen)
+    # Without a true input the error on unseen samples is clearly larger: nothing leaves, though this list says so.
+    without = [(1.0, truth & (np.arange(8) != j), None) for j in range(3)]
+    kept, least = tests.as_few_as_predict_as_well(truth, without, unseen)
+    np.testing.assert_array_equal(kept, truth)
+    assert statistics.mean(least, path.problem.shares) <= statistics.mean(unseen, path.problem.shares)
+    # Three false ones may go, and a true one after them may not.
+    (unseen,) = tests.errors_on_unseen_samples([crowded])
+    leaving = [(1.0 - 0.1 * j, crowded & (np.arange(8) != j), None) for j in (5, 4, 3, 2)]
+    np.testing.assert_array_equal(tests.as_few_as_predict_as_well(crowded, leaving, unseen)[0], truth)
+    np.testing.assert_array_equal(polish(evidence, crowded, 0.05), truth)
+    assert any("fold" in text for text in told)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 8])
 def test_score_tests_send_no_true_input_away_where_refits_nearly_interpolate(seed):

@@ -274,3 +274,13 @@ def test_path_and_choice_have_a_bar_each(notebook):
 @pytest.mark.slow
 def test_a_notebook_is_silent_by_default(notebook):
     assert notebook.nb.cells[6].outputs == []
+
+
+def test_a_share_below_one_told_before_is_told_as_that_one():
+    from bcd_implicit.support.progress import never_back
+
+    told = []
+    tell = never_back(lambda share, text: told.append((share, text)))
+    for share in (0.2, 0.6, 0.5, 0.7):
+        tell(share, f"{share}")
+    assert told == [(0.2, "0.2"), (0.6, "0.6"), (0.6, "0.5"), (0.7, "0.7")]
