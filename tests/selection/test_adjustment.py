@@ -70,7 +70,7 @@ def test_score_tests_find_the_inputs_even_from_an_empty_path(problem, data):
 
 
 def test_with_few_samples_unseen_ones_decide_how_many_leave():
-    """The tests are blind here: what leaves is a false input, what stays are true ones, and progress never goes back."""
+    """The tests are blind here: false inputs leave and true ones stay, as unseen samples say."""
     rng = np.random.default_rng(0)
     U = rng.standard_normal((25, 8))
     Y = np.maximum(U[:, :3] @ rng.standard_normal((3, 6)), 0) + 0.05 * rng.standard_normal((25, 6))
