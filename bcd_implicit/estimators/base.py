@@ -201,12 +201,7 @@ class TrainedEstimator(BaseEstimator):
         errors = cross_validate(problem, chain, n_folds, seed, options, self.n_jobs, between(on_progress, 0, 1, "fold"))
         means = statistics.mean(errors, problem.shares)
         self.cv_errors_ = dict(zip(alphas, means, strict=True))
-        above = errors - errors[means.argmin()]
-        return alphas[
-            np.flatnonzero(statistics.mean(above, problem.shares) <= statistics.standard_error(above, problem.shares))[
-                -1
-            ]
-        ]
+        return alphas[np.flatnonzero(statistics.near_least(errors, problem.shares))[-1]]
 
     def _warm_start(self, problem: TrainingProblem, seed: int) -> Iterate | None:
         """Where the last fit ended, if it was of the same kind and its inputs reached the state."""

@@ -34,3 +34,12 @@ def standard_error(values: np.ndarray, shares: np.ndarray) -> np.ndarray:
     misses = np.sum((shares * (values - mean(values, shares)[..., None])) ** 2, axis=-1)
     # One sample that has all the weight makes this 0 / 0.
     return np.sqrt(misses / max(1 - 1 / effective_samples(shares), np.finfo(float).eps))
+
+
+def near_least(errors: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Which rows exceed the one of the least mean by no more than a standard error of the difference: bool, (n_rows,).
+
+    The least itself is one of them.
+    """
+    above = errors - errors[mean(errors, shares).argmin()]
+    return mean(above, shares) <= standard_error(above, shares)

@@ -25,6 +25,8 @@ MOST_TESTED = 20
 CLEARLY = 1e-3
 # A refit nearly interpolates if its squared residuals are less than this share of those on unseen samples.
 INTERPOLATES = 0.5
+# A group that may leave: its p-value next to the others, the support without it, and the refit there.
+Leaving = tuple[float, np.ndarray, BcdResult | None]
 
 
 def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
@@ -97,8 +99,8 @@ class _ScoreTests:
         enters = p_values.min() < self.to_enter and larger.sum() <= self.settings.max_features
         return larger if enters else None
 
-    def not_needed(self, support: np.ndarray, it: Iterate) -> list[tuple[float, np.ndarray, BcdResult | None]]:
-        """For each group that may leave: its p-value next to the others, the support without it, and the refit there.
+    def not_needed(self, support: np.ndarray, it: Iterate) -> list[Leaving]:
+        """The groups that may leave.
 
         The largest p-value comes first, and of equal ones the weakest group. Of many groups the weakest are tested.
         """
@@ -108,7 +110,7 @@ class _ScoreTests:
         strength = np.sqrt(
             groups.sums(np.einsum("ij,ij->j", it.B, it.B) * statistics.variance(problem.U, problem.shares))
         )
-        leaving: list[tuple[float, np.ndarray, BcdResult | None]] = []
+        leaving: list[Leaving] = []
         for g in present[np.argsort(strength[present], kind="stable")][:MOST_TESTED]:
             smaller = support & (groups.labels != g)
             try:
@@ -143,7 +145,7 @@ class _ScoreTests:
         return bool(statistics.mean(seen, shares) < INTERPOLATES * statistics.mean(unseen, shares))
 
     def as_few_as_predict_as_well(
-        self, support: np.ndarray, leaving: Sequence[tuple[float, np.ndarray, BcdResult | None]], least: np.ndarray
+        self, support: np.ndarray, leaving: Sequence[Leaving], least: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
         """The sparsest support on the way on which those leaving leave one by one, and the least errors on that way.
 
@@ -151,11 +153,9 @@ class _ScoreTests:
         """
         shares = self.problem.shares
         way = [support, *accumulate((smaller for _, smaller, _ in leaving), np.logical_and)]
-        errors = [least, *self.errors_on_unseen_samples(way[1:])]
-        least = min(errors, key=lambda those: statistics.mean(those, shares))
-        losses = [those - least for those in errors]
-        near = [statistics.mean(loss, shares) <= statistics.standard_error(loss, shares) for loss in losses]
-        return way[np.flatnonzero(near)[-1]], least
+        errors = np.vstack([least, self.errors_on_unseen_samples(way[1:])])
+        near = statistics.near_least(errors, shares)
+        return way[np.flatnonzero(near)[-1]], errors[statistics.mean(errors, shares).argmin()]
 
 
 def grow(evidence: Evidence, support: np.ndarray) -> tuple[Refit, Iterate | None]:

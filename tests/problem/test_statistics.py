@@ -33,3 +33,12 @@ def test_the_standard_error_is_the_spread_of_weighted_means():
     estimated = np.sqrt(np.mean(statistics.standard_error(values, problem.shares) ** 2))
     assert estimated == pytest.approx(statistics.mean(values, problem.shares).std(), rel=0.05)
     assert estimated > 1.2 / np.sqrt(30)  # not that of 30 samples of equal weight
+
+
+def test_near_the_least_is_measured_by_the_difference():
+    shares = np.full(4, 0.25)
+    least = np.array([1.0, 5.0, 2.0, 8.0])
+    # Differences of mean 1 and standard error 0; of mean 0.5 and standard error 1; none.
+    errors = np.vstack([least + 1.0, least + 0.5 + np.sqrt(3) * np.array([1, -1, 1, -1]), least])
+    np.testing.assert_allclose(statistics.standard_error(errors[1] - least, shares), 1.0)
+    np.testing.assert_array_equal(statistics.near_least(errors, shares), [False, True, True])
