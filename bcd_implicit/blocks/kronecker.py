@@ -17,11 +17,10 @@ steps with the root of the condition of M and H, and an inner step costs P/2m of
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import numpy as np
 
 from bcd_implicit.blocks.face import Terms
+from bcd_implicit.blocks.smooth import Quadratic
 
 # Inner steps a step at most: accuracy there buys nothing while the next gradient differs.
 INNER_STEPS = 10
@@ -74,18 +73,6 @@ class KroneckerModel:
     def product(self, V: np.ndarray) -> np.ndarray:
         """M V H."""
         return self.rows @ self._times_gram(V)
-
-
-class Quadratic(Protocol):
-    """A smooth part whose Hessian is the same everywhere, and near a Kronecker product."""
-
-    def product(self, V: np.ndarray) -> np.ndarray:
-        """The Hessian times V, shape (n, P)."""
-        ...
-
-    def model(self) -> KroneckerModel:
-        """The Kronecker product near the Hessian."""
-        ...
 
 
 def approach(

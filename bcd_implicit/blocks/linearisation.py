@@ -14,6 +14,9 @@ from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.parts import LARGEST_KEPT, parts
 
+# Newton's steps on so few unknowns have the Hessian as a matrix.
+LARGEST_MATRIX = 300
+
 
 class Linearisation:
     """The outputs' first-order response to a change dT of (A | B | b), and the quadratic that comes of it.
@@ -52,8 +55,6 @@ class Linearisation:
         # After the centring: times the roots the intercept's row is no longer constant.
         self.W *= self.roots
         self.kept: np.ndarray | None = None
-        self.n_products = 0
-        self._columns, self._gram = np.zeros(0, dtype=int), np.zeros((0, len(self.A), 0, len(self.A)))
         if self.R.size * self.n_samples <= LARGEST_KEPT:
             kept = np.empty((*self.R.shape, self.n_samples))
             for part, J in self._sensitivity_parts():
@@ -94,11 +95,12 @@ class Linearisation:
         if len(columns) == len(self.W):
             return some
         some.W = self.W[columns]
-        for derived in ("squares", "H"):
+        for derived in ("squares", "H", "K"):
             vars(some).pop(derived, None)
         if "H" in vars(self):
             some.H = self.H[np.ix_(columns, columns)]
-        some._columns, some._gram = np.zeros(0, dtype=int), np.zeros((0, len(self.A), 0, len(self.A)))
+        if "K" in vars(self):
+            some.K = self.K[columns][:, :, columns]
         return some
 
     def model(self, mu: float) -> KroneckerModel:
@@ -123,10 +125,6 @@ class Linearisation:
 
     def product(self, V: np.ndarray, mu: float) -> np.ndarray:
         """The quadratic's Hessian times V, both of shape (n, P)."""
-        if self.multiplies_by_gram:  # never when stacked
-            image = self._gram.reshape(V.size, V.size) @ V.ravel(order="F")
-            return image.reshape(V.shape, order="F") + mu * (V @ self.H)
-        self.n_products += 1
         image, n = np.zeros_like(V), len(self.A)
         for part, J in self._sensitivity_parts():
             W = self.W[:, part]
@@ -138,36 +136,16 @@ class Linearisation:
             image[:n] += (np.einsum("rnk,rk->nk", J, change) + mu * Z[:n]) @ W.T
         return image
 
-    @property
-    def multiplies_by_gram(self) -> bool:
-        """Whether the Gram matrix is at hand as a whole, and the shorter way."""
-        # With n P the size of k: 2 (n P)^2 operations by the matrix against 4 m n P by the samples.
-        return self._gram_is_whole and self.k.size <= 2 * self.n_samples
+    def matrix(self, mu: float) -> np.ndarray:
+        """The Hessian as a matrix, shape (P, n, P, n), laid out column by column of dT; not when stacked."""
+        matrix, i = self.K.copy(), np.arange(len(self.A))
+        matrix[:, i, :, i] += mu * self.H
+        return matrix
 
-    @property
-    def _gram_is_whole(self) -> bool:
-        return len(self._columns) == len(self.W)
-
-    def gram(self, columns: np.ndarray, mu: float) -> np.ndarray:
-        """K on some columns of dT: shape (columns, n, columns, n). The last one is kept, and serves fewer columns."""
-        if not self.has_gram(columns):
-            self._columns, self._gram = columns, self._form_gram(columns)
-        place, i = np.searchsorted(self._columns, columns), np.arange(len(self.A))
-        # Indexing by arrays copies: what is kept stays free of mu, which changes from solve to solve.
-        K = self._gram[place][:, :, place]
-        K[:, i, :, i] += mu * self.H[np.ix_(columns, columns)]
-        return K
-
-    def has_gram(self, columns: np.ndarray) -> bool:
-        """Whether K on these columns is at hand."""
-        # As a rule all or none are kept, and np.isin is slow.
-        if self._gram_is_whole or len(columns) > len(self._columns):
-            return self._gram_is_whole
-        return bool(np.isin(columns, self._columns).all())
-
-    def _form_gram(self, columns: np.ndarray) -> np.ndarray:
-        """sum_k (w_k w_k') kron (J_k'J_k), shape (columns, n, columns, n)."""
-        n, W = len(self.A), self.W[columns]
+    @cached_property
+    def K(self) -> np.ndarray:
+        """sum_k (w_k w_k') kron (J_k'J_k), shape (P, n, P, n)."""
+        n, W = len(self.A), self.W
         # Both factors are symmetric: a quarter of the products will do.
         first, second = np.triu_indices(len(W))
         above = np.triu_indices(n)
@@ -182,3 +160,45 @@ class Linearisation:
         K = np.empty((len(W), len(W), n, n))
         K[first, second] = K[second, first] = half
         return np.ascontiguousarray(K.transpose(0, 2, 1, 3))
+
+
+class LinearisedFit:
+    """The quadratic as a function of T = base + dT, the proximal term with weight mu included."""
+
+    def __init__(self, linearisation: Linearisation, base: np.ndarray, mu: float) -> None:
+        self.linearisation, self.base, self.mu = linearisation, base, mu
+        self.n_samples = linearisation.n_samples
+        self.row_weights = np.diag(linearisation.rows).copy()
+        # The proximal term is on A, B and b only: the rows of D and d have none.
+        self.row_weights[: len(linearisation.A)] += mu
+        # One metric serves all rows, and those of D have the curvature H itself.
+        largest = max(linearisation.mean_curvature + mu, float(linearisation.stacked))
+        self.curvature = largest * linearisation.squares
+
+    def value_and_gradient(self, T: np.ndarray) -> tuple[float, np.ndarray]:
+        dT = T - self.base
+        image = self.product(dT) if dT.any() else dT
+        # Without the constant, beside which small decreases would lose their digits.
+        return float(np.vdot(dT, 0.5 * image - self.linearisation.k)), image - self.linearisation.k
+
+    def on(self, columns: np.ndarray, T: np.ndarray, gradient: np.ndarray) -> LinearisedFit:
+        return LinearisedFit(self.linearisation.on(columns, -gradient[:, columns]), T[:, columns], self.mu)
+
+    def hessian(self, T: np.ndarray) -> LinearisedFit:
+        return self  # quadratic: the same everywhere
+
+    def product(self, V: np.ndarray) -> np.ndarray:
+        return self.linearisation.product(V, self.mu)
+
+    def gram_matrix(self, columns: np.ndarray) -> np.ndarray:
+        return self.linearisation.H[np.ix_(columns, columns)]
+
+    def squares(self) -> np.ndarray:
+        return self.linearisation.squares
+
+    def matrix(self) -> np.ndarray | None:
+        cheap = self.base.size <= LARGEST_MATRIX and not self.linearisation.stacked
+        return self.linearisation.matrix(self.mu) if cheap else None
+
+    def model(self) -> KroneckerModel:
+        return self.linearisation.model(self.mu)

@@ -14,7 +14,8 @@ import numpy as np
 from bcd_implicit.blocks.base import Block
 from bcd_implicit.blocks.face import Terms
 from bcd_implicit.blocks.feasibility import grouped_variable, own_constraints
-from bcd_implicit.blocks.proximal_newton import Smooth, minimise
+from bcd_implicit.blocks.proximal_newton import minimise
+from bcd_implicit.blocks.smooth import Smooth
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem

@@ -12,60 +12,25 @@ a preconditioner that leaves conjugate gradients a handful of steps.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
+from scipy.linalg import cho_factor, cho_solve
 
 from bcd_implicit.blocks.face import Face, Terms
+from bcd_implicit.blocks.smooth import Hessian
 
 # Newton matrices, scaled to unit diagonal, are lifted by this much: collinear inputs make them singular.
 LIFT = 1e-12
 # The least weight of a row in the preconditioner, relative to the largest.
 FLOOR = 1e-6
-# Systems that need more numbers than this (160 MB) are not factorised.
-LARGEST_SYSTEM = 20_000_000
-# How far conjugate gradients reduce the gradient, the fewest steps worth starting, the most to take.
-ACCURACY, LEAST_STEPS, MOST_STEPS = 0.03, 4, 200
-# The calls of one step, in floating-point operations; and how many steps the preconditioner may cost at most.
-STEP_OVERHEAD, DEAREST_PRECONDITIONER = 1e6, 20
+# The preconditioner by rows may hold so many numbers (160 MB), and cost so many steps of conjugate gradients.
+LARGEST_PRECONDITIONER, DEAREST_PRECONDITIONER = 20_000_000, 20
+# How far conjugate gradients reduce the gradient, and their most steps.
+ACCURACY, MOST_STEPS = 0.03, 200
+# The calls of one step, in floating-point operations.
+STEP_OVERHEAD = 1e6
 # Solves for right-hand sides of shape (k, n, P).
 Solve = Callable[[np.ndarray], np.ndarray]
-
-
-class Hessian(Protocol):
-    """The second derivative of f at one point.
-
-    Attributes
-    ----------
-    row_weights : ndarray of shape (n,)
-        Row by row the Hessian is near these weights times the regressors' Gram matrix.
-    """
-
-    row_weights: np.ndarray
-
-    def product(self, V: np.ndarray) -> np.ndarray:
-        """Its product with V, shape (n, P)."""
-        ...
-
-    def gram_matrix(self, columns: np.ndarray) -> np.ndarray:
-        """Mean products of some of the regressors, shape (columns, columns)."""
-        ...
-
-    def squares(self) -> np.ndarray:
-        """Mean squares of the regressors, shape (P,)."""
-        ...
-
-    def cost(self, free: np.ndarray) -> tuple[float, float]:
-        """Floating-point operations of :meth:`factorise` and of :meth:`product`."""
-        ...
-
-    def storage(self, free: np.ndarray) -> float:
-        """How many numbers :meth:`factorise` holds at once."""
-        ...
-
-    def factorise(self, free: np.ndarray, diagonal: np.ndarray) -> Solve:
-        """A function that solves (H + diagonal) X = R on the free entries."""
-        ...
 
 
 def newton_direction(
@@ -73,9 +38,9 @@ def newton_direction(
 ) -> np.ndarray:
     """Minimise the quadratic model of the objective over the face: shape (n, P).
 
-    By conjugate gradients, to a small part of the gradient: more would be wasted while the face still changes, and at
-    the end the steps add up. By a factorisation, if it fits into memory, where that costs only a few such steps or
-    where as many steps as it costs were not enough. ``damping``, shape (P,), is added to the Hessian's diagonal.
+    Exactly where the Hessian is at hand as a matrix. Else by conjugate gradients, to a small part of the gradient: more
+    would be wasted while the face still changes, and at the end the steps add up. ``damping``, shape (P,), is added to
+    the Hessian's diagonal.
     """
     # All entries are held at zero: the systems below would be empty.
     if not face.free.any():
@@ -83,25 +48,20 @@ def newton_direction(
     diagonal = terms.ridge + damping
     # The group lasso bends by weights (I - u u'): its diagonal here, -u u' as borders of the system.
     terms.B(diagonal)[:] += face.weights
-    factorisation, product = hessian.cost(face.free)
-    step = product + STEP_OVERHEAD
-    n_sides = np.count_nonzero(face.weights) + face.n_normals
-    # Twice the borders: they and what they are solved to.
-    fits = hessian.storage(face.free) + 2 * n_sides * gradient.size <= LARGEST_SYSTEM
-    steps = min(int(factorisation / step), MOST_STEPS) if fits else MOST_STEPS
-    if steps >= LEAST_STEPS:
-        size = int(face.free.sum(axis=1).max())
-        affordable = 4.0 * len(gradient) * size**3 <= DEAREST_PRECONDITIONER * step
-        if affordable and n_sides * gradient.size <= LARGEST_SYSTEM:
-            precondition = _bordered(_row_model_solve(hessian, face.free, diagonal), terms, face, curved=True)
-        else:
-            precondition = _bordered(_diagonal_solve(hessian, face.free, diagonal), terms, face, curved=False)
-        direction, done = _conjugate_gradients(hessian, terms, face, diagonal, gradient, precondition, steps)
-        if done or not fits:
-            return direction
-    # A fresh array goes in: the solve changes it in place.
-    exact = _bordered(hessian.factorise(face.free, diagonal), terms, face, curved=True)
-    return exact(np.where(face.free, -gradient, 0.0))
+    matrix = hessian.matrix()
+    if matrix is not None:
+        exact = _bordered(_matrix_solve(matrix, face.free, diagonal), terms, face, curved=True)
+        # A fresh array goes in: the solve changes it in place.
+        return exact(np.where(face.free, -gradient, 0.0))
+    size = int(face.free.sum(axis=1).max())
+    step = 4.0 * hessian.n_samples * gradient.size + STEP_OVERHEAD
+    n_borders = np.count_nonzero(face.weights) + face.n_normals
+    largest = max(len(gradient) * size**2, n_borders * gradient.size)
+    if 4.0 * len(gradient) * size**3 <= DEAREST_PRECONDITIONER * step and largest <= LARGEST_PRECONDITIONER:
+        precondition = _bordered(_row_model_solve(hessian, face.free, diagonal), terms, face, curved=True)
+    else:
+        precondition = _bordered(_diagonal_solve(hessian, face.free, diagonal), terms, face, curved=False)
+    return _conjugate_gradients(hessian, terms, face, diagonal, gradient, precondition)
 
 
 def _bordered(solve: Solve, terms: Terms, face: Face, curved: bool) -> Callable[[np.ndarray], np.ndarray]:
@@ -154,24 +114,46 @@ def _inverse(S: np.ndarray) -> np.ndarray:
     return inverse / unit / unit[:, None]
 
 
-def row_layout(free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The free columns of each row, (n, size), rows with fewer of them padded, and which of these are free."""
-    # Rows padded to one size are inverted in one call, not in a loop over rows.
-    size = int(free.sum(axis=1).max())
-    columns = np.argsort(~free, axis=1, kind="stable")[:, :size]
-    return columns, free[np.arange(len(free))[:, None], columns]
+def _matrix_solve(matrix: np.ndarray, free: np.ndarray, diagonal: np.ndarray) -> Solve:
+    """Solves with matrix + diagonal on the free entries."""
+    # The matrix is laid out column by column of T: hence the transposes.
+    used = np.flatnonzero(free.T)
+    K = matrix.reshape(free.size, free.size)[np.ix_(used, used)]
+    K[np.diag_indices_from(K)] += diagonal.T.ravel()[used]
+    # Units play no part, and an input that is zero may have no curvature at all.
+    unit = np.sqrt(np.where(np.diag(K) > 0, np.diag(K), 1.0))
+    K /= unit * unit[:, None]
+    K[np.diag_indices_from(K)] += LIFT
+    factor = cho_factor(K, lower=True, overwrite_a=True, check_finite=False)
+
+    def solve(sides: np.ndarray) -> np.ndarray:
+        by_columns = sides.transpose(0, 2, 1).reshape(len(sides), -1)
+        solved = np.zeros_like(by_columns)
+        solved[:, used] = cho_solve(factor, (by_columns[:, used] / unit).T, check_finite=False).T / unit
+        return solved.reshape(len(sides), *free.T.shape).transpose(0, 2, 1)
+
+    return solve
 
 
-def solve_by_rows(blocks: np.ndarray, columns: np.ndarray, used: np.ndarray, diagonal: np.ndarray) -> Solve:
-    """Solves with a matrix that has a block for each row: (n, size, size), laid out by :func:`row_layout`.
+def _row_model_solve(hessian: Hessian, free: np.ndarray, diagonal: np.ndarray) -> Solve:
+    """Solves with row_weights_i * Gram + diagonal in each row.
 
     Scaled to unit diagonal and lifted a little: units play no part, and collinear inputs do no harm.
     """
-    rows, i = np.arange(len(blocks))[:, None], np.arange(blocks.shape[1])
+    # Rows padded to one size are inverted in one call, not in a loop over rows.
+    size = int(free.sum(axis=1).max())
+    columns = np.argsort(~free, axis=1, kind="stable")[:, :size]
+    rows, i = np.arange(len(free))[:, None], np.arange(size)
+    some = np.flatnonzero(free.any(axis=0))
+    # Padding may point to a column that no row uses: any place will do, for its scale is 0.
+    place = np.minimum(np.searchsorted(some, columns), len(some) - 1)
+    blocks = hessian.gram_matrix(some)[place[:, :, None], place[:, None, :]]
+    blocks *= _floored(hessian.row_weights)[:, None, None]
     blocks[:, i, i] += diagonal[rows, columns]
     on_diagonal = blocks[:, i, i]
     # Scale 0 keeps padding, and what has no curvature, where it is.
-    scale = np.where(used & (on_diagonal > 0), 1 / np.sqrt(np.where(on_diagonal > 0, on_diagonal, 1.0)), 0.0)
+    moves = free[rows, columns] & (on_diagonal > 0)
+    scale = np.where(moves, 1 / np.sqrt(np.where(on_diagonal > 0, on_diagonal, 1.0)), 0.0)
     blocks *= scale[:, :, None] * scale[:, None, :]
     blocks[:, i, i] = 1.0 + LIFT
     # Inverses, as NumPy has no triangular solve for stacks, and every step of conjugate gradients uses them.
@@ -183,17 +165,6 @@ def solve_by_rows(blocks: np.ndarray, columns: np.ndarray, used: np.ndarray, dia
         return solved
 
     return solve
-
-
-def _row_model_solve(hessian: Hessian, free: np.ndarray, diagonal: np.ndarray) -> Solve:
-    """Solves with row_weights_i * Gram + diagonal in each row."""
-    columns, used = row_layout(free)
-    some = np.flatnonzero(free.any(axis=0))
-    # Padding may point to a column that no row uses: any place will do, for its scale is 0.
-    place = np.minimum(np.searchsorted(some, columns), len(some) - 1)
-    blocks = hessian.gram_matrix(some)[place[:, :, None], place[:, None, :]]
-    blocks *= _floored(hessian.row_weights)[:, None, None]
-    return solve_by_rows(blocks, columns, used, diagonal)
 
 
 def _diagonal_solve(hessian: Hessian, free: np.ndarray, diagonal: np.ndarray) -> Solve:
@@ -215,9 +186,8 @@ def _conjugate_gradients(
     diagonal: np.ndarray,
     gradient: np.ndarray,
     precondition: Callable[[np.ndarray], np.ndarray],
-    steps: int,
-) -> tuple[np.ndarray, bool]:
-    """The direction by steps that never leave the face, and whether they met the accuracy."""
+) -> np.ndarray:
+    """The direction, by steps that never leave the face. Every step lowers the model: any number of them will do."""
     free = face.free.astype(float)
 
     def product(V: np.ndarray) -> np.ndarray:
@@ -234,18 +204,17 @@ def _conjugate_gradients(
     Z = precondition(residual)
     search, size = Z, float(np.vdot(residual, Z))
     first = size
-    for _ in range(steps):
+    for _ in range(MOST_STEPS):
         # Both are squares of the preconditioned gradient's length.
         if size <= ACCURACY**2 * first:
-            return solution, True
+            break
         image = product(search)
         bend = float(np.vdot(search, image))
-        if bend <= 0:  # rounding: nothing left in this direction
+        if bend <= LIFT * size:  # no curvature but that of rounding: nothing is left in this direction
             break
         solution += (size / bend) * search
         residual -= (size / bend) * image
         Z = precondition(residual)
         last, size = size, float(np.vdot(residual, Z))
         search = Z + (size / last) * search
-    # Not accurate, but every step lowered the model: it is a direction of descent all the same.
-    return solution, False
+    return solution

@@ -28,13 +28,11 @@ from functools import cached_property
 
 import cvxpy as cp
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import block_diag
 
-from bcd_implicit.blocks.kronecker import KroneckerModel, approach
-from bcd_implicit.blocks.linearisation import Linearisation
+from bcd_implicit.blocks.kronecker import approach
+from bcd_implicit.blocks.linearisation import Linearisation, LinearisedFit
 from bcd_implicit.blocks.matrices import MatricesBlock
-from bcd_implicit.blocks.newton_direction import LIFT, STEP_OVERHEAD, Solve
 from bcd_implicit.blocks.proximal_newton import minimise
 from bcd_implicit.certificates.prox_linear import prox_linear_certificate
 from bcd_implicit.certificates.responses import equilibrium_responses
@@ -47,78 +45,6 @@ FEW_UNKNOWNS, MOST_STEPS = 450, 50
 NEWTON_ALONE = 2000
 # Where the native solve's Kronecker steps end and the certificate is asked: steps that gain so little of the whole.
 SHARES = (1e-2, 1e-3)
-
-
-class _LinearisedFit:
-    """The smooth part as a function of T = base + dT."""
-
-    def __init__(self, linearisation: Linearisation, base: np.ndarray, mu: float) -> None:
-        self.linearisation, self.base, self.mu = linearisation, base, mu
-        self.row_weights = np.diag(linearisation.rows).copy()
-        # The proximal term is on A, B and b only: the rows of D and d have none.
-        self.row_weights[: len(linearisation.A)] += mu
-        # One metric serves all rows, and those of D have the curvature H itself.
-        largest = max(linearisation.mean_curvature + mu, float(linearisation.stacked))
-        self.curvature = largest * linearisation.squares
-
-    def value_and_gradient(self, T: np.ndarray) -> tuple[float, np.ndarray]:
-        dT = T - self.base
-        image = self.product(dT) if dT.any() else dT
-        # Without the constant, beside which small decreases would lose their digits.
-        return float(np.vdot(dT, 0.5 * image - self.linearisation.k)), image - self.linearisation.k
-
-    def on(self, columns: np.ndarray, T: np.ndarray, gradient: np.ndarray) -> _LinearisedFit:
-        return _LinearisedFit(self.linearisation.on(columns, -gradient[:, columns]), T[:, columns], self.mu)
-
-    def hessian(self, T: np.ndarray) -> _LinearisedFit:
-        return self  # quadratic: the same everywhere
-
-    def product(self, V: np.ndarray) -> np.ndarray:
-        return self.linearisation.product(V, self.mu)
-
-    def gram_matrix(self, columns: np.ndarray) -> np.ndarray:
-        return self.linearisation.H[np.ix_(columns, columns)]
-
-    def squares(self) -> np.ndarray:
-        return self.linearisation.squares
-
-    def model(self) -> KroneckerModel:
-        return self.linearisation.model(self.mu)
-
-    def cost(self, free: np.ndarray) -> tuple[float, float]:
-        columns, (n, P), lin = np.flatnonzero(free.any(axis=0)), free.shape, self.linearisation
-        product = 2.0 * (n * P) ** 2 if lin.multiplies_by_gram else 4.0 * lin.n_samples * n * (P + len(lin.R))
-        # The Gram matrix is dear, and serves all solves of this linearisation: it is formed once the products made
-        # so far have cost as much, so that no more than twice the better choice is ever paid. It is one large matrix
-        # product, three times as fast as the others, and a Cholesky factorisation of some hundred rows as slow.
-        gram = 0.0 if lin.has_gram(columns) else lin.n_samples * (n * len(columns)) ** 2 / 6
-        gram = max(gram - lin.n_products * (product + STEP_OVERHEAD), 0.0) if not lin.stacked else np.inf
-        return gram + np.count_nonzero(free) ** 3, product
-
-    def storage(self, free: np.ndarray) -> float:
-        return np.inf if self.linearisation.stacked else 2 * (len(free) * int(free.any(axis=0).sum())) ** 2
-
-    def factorise(self, free: np.ndarray, diagonal: np.ndarray) -> Solve:
-        columns = np.flatnonzero(free.any(axis=0))
-        # K is laid out column by column of dT: hence the transpose.
-        used = np.flatnonzero(free[:, columns].T)
-        K = self.linearisation.gram(columns, self.mu).reshape(len(columns) * len(free), -1)[np.ix_(used, used)]
-        K[np.diag_indices_from(K)] += diagonal[:, columns].T.ravel()[used]
-        # Units play no part, and an input that is zero may have no curvature at all.
-        unit = np.sqrt(np.where(np.diag(K) > 0, np.diag(K), 1.0))
-        K /= unit * unit[:, None]
-        K[np.diag_indices_from(K)] += LIFT
-        factor = cho_factor(K, lower=True, overwrite_a=True, check_finite=False)
-
-        def solve(sides: np.ndarray) -> np.ndarray:
-            R = sides[:, :, columns].transpose(0, 2, 1).reshape(len(sides), -1)[:, used] / unit
-            solved = np.zeros((len(sides), len(columns) * len(free)))
-            solved[:, used] = cho_solve(factor, R.T, check_finite=False).T / unit
-            result = np.zeros_like(sides)
-            result[:, :, columns] = solved.reshape(len(sides), len(columns), len(free)).transpose(0, 2, 1)
-            return result
-
-        return solve
 
 
 class ProxLinearBlock(MatricesBlock):
@@ -159,7 +85,7 @@ class ProxLinearBlock(MatricesBlock):
     def _pose_gram(self, t: cp.Expression) -> cp.Expression:
         """By K: a quadratic form reaches CLARABEL and SCS as it is, a factor would add as many rows as variables."""
         linearised = self.linearisation
-        K = linearised.gram(np.arange(len(linearised.W)), self.mu).reshape(t.size, t.size)
+        K = linearised.matrix(self.mu).reshape(t.size, t.size)
         # Rounding leaves eigenvalues of -1e-16 ||K||, which CVXPY's factorisation for ECOS refuses: lift them.
         K = 0.5 * (K + K.T) + 100 * np.finfo(float).eps * np.linalg.norm(K) * np.eye(len(K))
         return 0.5 * cp.quad_form(t, cp.psd_wrap(K)) - linearised.k.reshape(-1, order="F") @ t + linearised.constant
@@ -193,7 +119,7 @@ class ProxLinearBlock(MatricesBlock):
         return self.terms.B(gradient)
 
     def smooth(self):
-        return _LinearisedFit(self.linearisation, self.joined(self.it), self.mu)
+        return LinearisedFit(self.linearisation, self.joined(self.it), self.mu)
 
     def improve(self, share):
         """On the groups that are in or near it; the others' gradients are looked at again next time.

@@ -23,12 +23,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
 from bcd_implicit.blocks.face import Terms
-from bcd_implicit.blocks.newton_direction import Hessian, newton_direction
+from bcd_implicit.blocks.newton_direction import newton_direction
+from bcd_implicit.blocks.smooth import Smooth
 
 MAX_ITERATIONS = 1000
 # Proximal steps before the first Newton step: they are cheap, and a Newton step in a wrong face gains little.
@@ -42,30 +42,6 @@ HALVINGS, SHRINKINGS, POLISHINGS = 12, 5, 40
 LEAST_DAMPING, MOST_DAMPING = 1e-6, 1e12
 # In place of a zero divisor: no curvature, or no promise so far.
 TINY = 1e-100
-
-
-class Smooth(Protocol):
-    """The smooth part f of a block.
-
-    Attributes
-    ----------
-    curvature : ndarray of shape (P,)
-        The diagonal of a bound on the Hessian, averaged over the rows of T.
-    """
-
-    curvature: np.ndarray
-
-    def value_and_gradient(self, T: np.ndarray) -> tuple[float, np.ndarray]:
-        """f(T) and its gradient, shape (n, P)."""
-        ...
-
-    def on(self, columns: np.ndarray, T: np.ndarray, gradient: np.ndarray) -> Smooth:
-        """The same, less a constant, as a function of some columns; at T, of that gradient, the others are zero."""
-        ...
-
-    def hessian(self, T: np.ndarray) -> Hessian:
-        """The second derivative at T, or one element of the generalised one."""
-        ...
 
 
 def minimise(

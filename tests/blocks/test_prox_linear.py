@@ -51,21 +51,24 @@ class TestProxLinearBlock:
             w = np.concatenate([it.X[:, k] - it.X.mean(axis=1), problem.U[:, k] - problem.U.mean(axis=1), [1.0]])
             J = np.kron(w[None, :], it.C @ N)
             K = K + J.T @ J / 30
-        np.testing.assert_allclose(block.linearisation.gram(np.arange(8), 0.0).reshape(24, 24), K, atol=1e-10)
+        np.testing.assert_allclose(block.linearisation.matrix(0.0).reshape(24, 24), K, atol=1e-10)
 
-    def test_products_with_and_without_the_gram_matrix_agree(self, size, monkeypatch):
+    def test_products_matrix_and_parts_agree(self, size, monkeypatch):
         problem = random_problem(size)
         block = make_block(problem, random_iterate(problem, relaxed=False), "prox-linear", mu=0.3)
         linearisation = block.linearisation
         V = np.random.default_rng(0).standard_normal(linearisation.k.shape)
-        matrix_free = linearisation.product(V, 0.3)
+        product = linearisation.product(V, 0.3)
+        matrix = linearisation.matrix(0.3)
+        by_matrix = matrix.reshape(V.size, V.size) @ V.ravel(order="F")
+        np.testing.assert_allclose(by_matrix, product.ravel(order="F"), atol=1e-11)
+        some = linearisation.on(np.arange(1, V.shape[1]), linearisation.k[:, 1:])
+        np.testing.assert_allclose(some.matrix(0.3), matrix[1:, :, 1:], atol=1e-11)
         monkeypatch.setattr("bcd_implicit.blocks.linearisation.LARGEST_KEPT", 0)
         monkeypatch.setattr("bcd_implicit.support.parts.PART", 3 * problem.n_hidden**2)  # three samples at a time
         in_parts = make_block(problem, block.it, "prox-linear", mu=0.3).linearisation
-        np.testing.assert_allclose(in_parts.product(V, 0.3), matrix_free, atol=1e-11)
-        columns = np.arange(V.shape[1])
-        np.testing.assert_allclose(in_parts.gram(columns, 0.3), linearisation.gram(columns, 0.3), atol=1e-11)
-        np.testing.assert_allclose(linearisation.product(V, 0.3), matrix_free, atol=1e-11)  # now through the matrix
+        np.testing.assert_allclose(in_parts.product(V, 0.3), product, atol=1e-11)
+        np.testing.assert_allclose(in_parts.matrix(0.3), matrix, atol=1e-11)
 
     def test_mu_shortens_the_step(self):
         problem = random_problem((3, 4, 2, 30))

@@ -1,0 +1,81 @@
+"""What the native solvers of (A, B, b) know of the samples: the smooth part f of a block, a function of T alone.
+
+A solver handles matrices of the size of T, (n, P), and asks the rest here. Every answer is a sum over samples: whoever
+keeps these in parts, on disk or on other machines, adds up parts and touches no solver.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from bcd_implicit.blocks.kronecker import KroneckerModel
+
+
+class Hessian(Protocol):
+    """The second derivative of f at one point.
+
+    Attributes
+    ----------
+    n_samples : int
+        A product with it costs 4 n P operations for each.
+    row_weights : ndarray of shape (n,)
+        Row by row the Hessian is near these weights times the regressors' Gram matrix.
+    """
+
+    n_samples: int
+    row_weights: np.ndarray
+
+    def product(self, V: np.ndarray) -> np.ndarray:
+        """Its product with V, shape (n, P)."""
+        ...
+
+    def gram_matrix(self, columns: np.ndarray) -> np.ndarray:
+        """Mean products of some of the regressors, shape (columns, columns)."""
+        ...
+
+    def squares(self) -> np.ndarray:
+        """Mean squares of the regressors, shape (P,)."""
+        ...
+
+    def matrix(self) -> np.ndarray | None:
+        """The Hessian as a matrix, shape (P, n, P, n), where forming it is cheap; a fresh one."""
+        ...
+
+
+class Smooth(Protocol):
+    """The smooth part f of a block, convex.
+
+    Attributes
+    ----------
+    curvature : ndarray of shape (P,)
+        The diagonal of a bound on the Hessian, averaged over the rows of T.
+    """
+
+    curvature: np.ndarray
+
+    def value_and_gradient(self, T: np.ndarray) -> tuple[float, np.ndarray]:
+        """f(T) and its gradient, shape (n, P)."""
+        ...
+
+    def on(self, columns: np.ndarray, T: np.ndarray, gradient: np.ndarray) -> Smooth:
+        """The same, less a constant, as a function of some columns; at T, of that gradient, the others are zero."""
+        ...
+
+    def hessian(self, T: np.ndarray) -> Hessian:
+        """The second derivative at T, or one element of the generalised one."""
+        ...
+
+
+class Quadratic(Protocol):
+    """A smooth part whose Hessian is the same everywhere, and near a Kronecker product."""
+
+    def product(self, V: np.ndarray) -> np.ndarray:
+        """The Hessian times V, shape (n, P)."""
+        ...
+
+    def model(self) -> KroneckerModel:
+        """The Kronecker product near the Hessian."""
+        ...
