@@ -7,6 +7,7 @@ Where the groups are columns of (B; D), D belongs to the blocks in (A, B, b) and
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 import cvxpy as cp
@@ -16,6 +17,8 @@ from scipy.linalg import cho_factor, cho_solve, solve_triangular
 from bcd_implicit.blocks.base import Block
 from bcd_implicit.certificates.output import output_certificate
 from bcd_implicit.problem import statistics
+from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.support.parts import LARGEST_KEPT, parts
 
 # Without a ridge collinear regressors leave the scaled Gram matrix singular: this much is added to its unit diagonal.
 # What that and rounding leave of the error, the next refinement takes.
@@ -23,6 +26,65 @@ LIFT = 1e-13
 REFINEMENTS = 5
 # Below this share of the sum of squares the samples' Gram matrix, singular once centred, may have no factor.
 LEAST_RIDGE = 1e-13
+
+
+class _Regression:
+    """What the native solve knows of the samples: sums over parts of them.
+
+    The regressors W, (size, m), are X and U, or X alone, centred where there is an intercept, and each sample times the
+    root of its weight.
+
+    Attributes
+    ----------
+    squares : ndarray of shape (size,)
+        The diagonal of W W'.
+    """
+
+    def __init__(self, problem: TrainingProblem, X: np.ndarray) -> None:
+        self.rows, self.roots = [X, problem.U] if problem.D_is_output else [X], np.sqrt(problem.shares)
+        self.means = [
+            statistics.mean(rows, problem.shares) if problem.fit_intercept else np.zeros(len(rows))
+            for rows in self.rows
+        ]
+        self.size = sum(map(len, self.rows))
+        self.kept = [*self._formed()] if self.size * len(self.roots) <= LARGEST_KEPT else None
+        self.squares = np.zeros(self.size)
+        for _, W in self._parts():
+            self.squares += np.einsum("ij,ij->i", W, W)
+
+    def _formed(self) -> Iterator[tuple[slice, np.ndarray]]:
+        for part in parts(len(self.roots), self.size):
+            rows = [rows[:, part] - mean[:, None] for rows, mean in zip(self.rows, self.means, strict=True)]
+            yield part, np.vstack(rows) * self.roots[part]
+
+    def _parts(self) -> Iterable[tuple[slice, np.ndarray]]:
+        return self._formed() if self.kept is None else self.kept
+
+    def gram_matrix(self, unit: np.ndarray) -> np.ndarray:
+        """W W' of the regressors in these units."""
+        gram = np.zeros((self.size, self.size))
+        for _, W in self._parts():
+            scaled = W / unit[:, None]
+            gram += scaled @ scaled.T
+        return gram
+
+    def triangle(self, unit: np.ndarray, lift: np.ndarray) -> np.ndarray:
+        """R of the orthogonal factorisation of [W' in these units; diag(lift)], a part of the samples at a time."""
+        R = np.diag(lift)
+        for _, W in self._parts():
+            R = np.linalg.qr(np.vstack([(W / unit[:, None]).T, R]), mode="r")
+        return R
+
+    def pulled(self, residual: np.ndarray) -> np.ndarray:
+        """residual W', shape (q, size)."""
+        gradient = np.zeros((len(residual), self.size))
+        for part, W in self._parts():
+            gradient += residual[:, part] @ W.T
+        return gradient
+
+    def all_samples(self) -> np.ndarray:
+        """W itself: for few samples."""
+        return np.hstack([W for _, W in self._parts()])
 
 
 class OutputBlock(Block):
@@ -60,37 +122,30 @@ class OutputBlock(Block):
 
     @cached_property
     def _newton_step(self):
-        """A function of (C | D) and the residuals that gives the next (C | D); what it needs is factorised once.
-
-        Regressors W and residuals are centred, and each sample times the root of its weight.
-        """
-        problem = self.problem
-        W = np.vstack([self.it.X, problem.U]) if problem.D_is_output else self.it.X
-        if problem.fit_intercept:
-            W = W - statistics.mean(W, problem.shares)[:, None]
-        W = W * np.sqrt(problem.shares)
-        if len(W) > W.shape[1] and problem.ridge > LEAST_RIDGE * float(np.vdot(W, W)):
+        """A function of (C | D) and the residuals that gives the next (C | D); what it needs is factorised once."""
+        regression, penalty = _Regression(self.problem, self.it.X), self.problem.ridge
+        squares, size, m = regression.squares, len(regression.squares), self.problem.n_samples
+        if size > m and penalty > LEAST_RIDGE * float(squares.sum()):
             # For more regressors than samples: (WW' + ridge)^-1 W = W (W'W + ridge)^-1, without a difference.
-            by_samples = cho_factor(W.T @ W + problem.ridge * np.eye(W.shape[1]), check_finite=False)
+            W = regression.all_samples()
+            by_samples = cho_factor(W.T @ W + penalty * np.eye(m), check_finite=False)
             return lambda CD, residual: cho_solve(by_samples, (CD @ W - residual).T, check_finite=False).T @ W.T
         # To unit diagonal, so that inputs of any scale are alike; regressors that are zero stay out.
-        unit = np.sqrt(np.einsum("ij,ij->i", W, W) + problem.ridge)
+        unit = np.sqrt(squares + penalty)
         unit[unit == 0] = 1.0
-        W_unit, ridge = W / unit[:, None], problem.ridge / unit**2
-        H = W_unit @ W_unit.T + np.diag(ridge)
+        ridge = penalty / unit**2
         try:
-            factor = np.linalg.cholesky(H)
+            factor = np.linalg.cholesky(regression.gram_matrix(unit) + np.diag(ridge))
             # A pivot squared is a difference of numbers near 1: of 1e-10 no more than six digits are right.
             if np.diag(factor).min() < 1e-5:
                 raise np.linalg.LinAlgError
         except np.linalg.LinAlgError:
             # Squared, half the digits are gone: the factor must come from the data. What the loss does not see and
             # nothing penalises is lifted a little.
-            lift = np.sqrt(ridge if problem.ridge > 0 else np.full(len(ridge), LIFT))
-            factor = np.transpose(np.linalg.qr(np.vstack([W_unit.T, np.diag(lift)]), mode="r"))
+            factor = regression.triangle(unit, np.sqrt(ridge if penalty > 0 else np.full(size, LIFT))).T
 
         def step(CD: np.ndarray, residual: np.ndarray) -> np.ndarray:
-            gradient = residual @ W.T + problem.ridge * CD
+            gradient = regression.pulled(residual) + penalty * CD
             half = solve_triangular(factor, (gradient / unit).T, lower=True, check_finite=False)
             return CD - solve_triangular(factor, half, lower=True, trans=1, check_finite=False).T / unit
 

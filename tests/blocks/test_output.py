@@ -19,6 +19,21 @@ def test_output_block_is_the_ridge_formula():
     np.testing.assert_allclose(np.hstack([found.C, found.D, found.d[:, None]]), by_hand, atol=1e-10)
 
 
+@pytest.mark.parametrize("case", ["Gram matrix", "triangle", "by samples"])
+def test_output_block_in_parts_of_the_samples(case, monkeypatch):
+    U, Y = table(p=40 if case == "by samples" else 6, m=30, q=2)
+    if case == "triangle":
+        U = np.hstack([U, U[:, :1]])  # collinear: no ridge tells them apart
+    problem = TrainingProblem(U, Y, 3, ridge=0.0 if case == "triangle" else 0.1)
+    it = at(problem, "output")
+    whole = solve_block(problem, it, "output", "native").iterate
+    monkeypatch.setattr("bcd_implicit.blocks.output.LARGEST_KEPT", 0)
+    monkeypatch.setattr("bcd_implicit.support.parts.PART", 7 * (3 + len(problem.U)))  # seven samples at a time
+    in_parts = solve_block(problem, it, "output", "native").iterate
+    np.testing.assert_allclose(problem.prediction(in_parts), problem.prediction(whole), atol=1e-9)
+    np.testing.assert_allclose(in_parts.C, whole.C, atol=1e-9)
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_zero_targets_need_no_luck_with_rounding(seed):
     U, Y = table(p=2 + seed, m=3 + 3 * seed, seed=seed)
