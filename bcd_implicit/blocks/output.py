@@ -76,7 +76,7 @@ class _Regression:
         return R
 
     def pulled(self, residual: np.ndarray) -> np.ndarray:
-        """residual W', shape (q, size)."""
+        """The product of the residuals with W', shape (q, size)."""
         gradient = np.zeros((len(residual), self.size))
         for part, W in self._parts():
             gradient += residual[:, part] @ W.T

@@ -1,4 +1,4 @@
-"""Solvers know the samples only through the interface: a sum of two fits, half of the samples each, is as good as one."""
+"""Solvers know the samples only through the interface: a sum of two fits, half of the samples each, serves as well."""
 
 import numpy as np
 import pytest
@@ -77,4 +77,3 @@ def test_half_of_the_samples_here_and_half_there(block, matrix, monkeypatch):
     if block == "prox-linear":
         T = approach(summed, whole.terms, start, summed.value_and_gradient(start)[1], 1e-9, 500)
         assert whole.objective(whole.parted(T)) == pytest.approx(expected.objective, rel=1e-6)
-
