@@ -20,7 +20,7 @@ from __future__ import annotations
 import numpy as np
 
 from bcd_implicit.blocks.face import Terms
-from bcd_implicit.blocks.smooth import Quadratic
+from bcd_implicit.blocks.smooth import Hessian
 
 # Inner steps a step at most: accuracy there buys nothing while the next gradient differs.
 INNER_STEPS = 10
@@ -76,13 +76,22 @@ class KroneckerModel:
 
 
 def approach(
-    quadratic: Quadratic, terms: Terms, T: np.ndarray, gradient: np.ndarray, share: float, most_steps: int
+    hessian: Hessian,
+    model: KroneckerModel,
+    terms: Terms,
+    T: np.ndarray,
+    gradient: np.ndarray,
+    share: float,
+    most_steps: int,
 ) -> np.ndarray:
     """Steps until one gains less than ``share`` of what all have gained; the objective never rises.
 
     Parameters
     ----------
-    quadratic : Quadratic
+    hessian : Hessian
+        That of f, the same everywhere: f is quadratic.
+    model : KroneckerModel
+        Near it.
     terms : Terms
     T : ndarray of shape (n, P)
         Feasible start.
@@ -96,14 +105,13 @@ def approach(
     ndarray of shape (n, P)
         Feasible.
     """
-    model, stretch = quadratic.model(), 1.0
-    rest, gained = terms.value(T), 0.0
+    stretch, rest, gained = 1.0, terms.value(T), 0.0
     # The extrapolated point from which a step goes, its gradient, and the momentum's sequence.
     Y, gradient_at_Y, momentum = T, gradient, 1.0
     for _ in range(most_steps):
         new = _model_step(model, terms, Y, gradient_at_Y, stretch)
         change = new - Y
-        image = quadratic.product(change)
+        image = hessian.product(change)
         bend, expected = float(np.vdot(change, image)), float(np.vdot(change, model.product(change)))
         if bend > SLACK * stretch * expected:
             stretch = REACH * bend / max(expected, TINY)

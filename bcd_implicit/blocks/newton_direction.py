@@ -53,11 +53,11 @@ def newton_direction(
         exact = _bordered(_matrix_solve(matrix, face.free, diagonal), terms, face, curved=True)
         # A fresh array goes in: the solve changes it in place.
         return exact(np.where(face.free, -gradient, 0.0))
-    size = int(face.free.sum(axis=1).max())
+    rows, size = len(gradient), int(face.free.sum(axis=1).max())
+    n_borders = int(np.count_nonzero(face.weights)) + face.n_normals
+    small = max(rows * size**2, n_borders * gradient.size) <= LARGEST_PRECONDITIONER
     step = 4.0 * hessian.n_samples * gradient.size + STEP_OVERHEAD
-    n_borders = np.count_nonzero(face.weights) + face.n_normals
-    largest = max(len(gradient) * size**2, n_borders * gradient.size)
-    if 4.0 * len(gradient) * size**3 <= DEAREST_PRECONDITIONER * step and largest <= LARGEST_PRECONDITIONER:
+    if small and 4.0 * rows * size**3 <= DEAREST_PRECONDITIONER * step:
         precondition = _bordered(_row_model_solve(hessian, face.free, diagonal), terms, face, curved=True)
     else:
         precondition = _bordered(_diagonal_solve(hessian, face.free, diagonal), terms, face, curved=False)

@@ -72,7 +72,7 @@ class _Regression:
         """R of the orthogonal factorisation of [W' in these units; diag(lift)], a part of the samples at a time."""
         R = np.diag(lift)
         for _, W in self._parts():
-            R = np.linalg.qr(np.vstack([(W / unit[:, None]).T, R]), mode="r")
+            R = np.asarray(np.linalg.qr(np.vstack([(W / unit[:, None]).T, R]), mode="r"))
         return R
 
     def pulled(self, residual: np.ndarray) -> np.ndarray:

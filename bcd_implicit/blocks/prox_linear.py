@@ -133,7 +133,7 @@ class ProxLinearBlock(MatricesBlock):
         if start.size <= FEW_UNKNOWNS:
             T[:, columns] = minimise(smooth, terms, start, 0.0, lambda _: True, share)[0]
         else:
-            T[:, columns] = approach(smooth, terms, start, gradient[:, columns], share, MOST_STEPS)
+            T[:, columns] = approach(smooth, smooth.model(), terms, start, gradient[:, columns], share, MOST_STEPS)
         self.last_solution = self.repaired(self.parted(T))
         return self.last_solution
 

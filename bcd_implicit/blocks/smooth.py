@@ -6,12 +6,9 @@ keeps these in parts, on disk or on other machines, adds up parts and touches no
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from bcd_implicit.blocks.kronecker import KroneckerModel
 
 
 class Hessian(Protocol):
@@ -66,16 +63,4 @@ class Smooth(Protocol):
 
     def hessian(self, T: np.ndarray) -> Hessian:
         """The second derivative at T, or one element of the generalised one."""
-        ...
-
-
-class Quadratic(Protocol):
-    """A smooth part whose Hessian is the same everywhere, and near a Kronecker product."""
-
-    def product(self, V: np.ndarray) -> np.ndarray:
-        """The Hessian times V, shape (n, P)."""
-        ...
-
-    def model(self) -> KroneckerModel:
-        """The Kronecker product near the Hessian."""
         ...

@@ -57,18 +57,12 @@ def test_a_model_far_too_flat_is_stretched_until_the_objective_falls():
     smooth, terms, T = block.smooth(), block.terms, block.joined(block.it)
     value, gradient = smooth.value_and_gradient(T)
 
-    class Flat:
-        product = staticmethod(smooth.product)
-
-        @staticmethod
-        def model():
-            honest = smooth.model()
-            return KroneckerModel(1e-4 * honest.rows, honest.W, honest.H)
-
-    found = approach(Flat(), terms, T, gradient, 1e-3, 60)
+    honest = smooth.model()
+    flat = KroneckerModel(1e-4 * honest.rows, honest.W, honest.H)
+    found = approach(smooth, flat, terms, T, gradient, 1e-3, 60)
     assert smooth.value_and_gradient(found)[0] + terms.value(found) < value + terms.value(T)
     # Without the check a first step of that model goes far astray.
-    astray = terms.prox(T - gradient / Flat.model().curvature, 1 / Flat.model().curvature)
+    astray = terms.prox(T - gradient / flat.curvature, 1 / flat.curvature)
     assert smooth.value_and_gradient(astray)[0] + terms.value(astray) > value + terms.value(T)
 
 
@@ -77,7 +71,7 @@ def test_at_the_optimum_nothing_moves():
     block = make_block(problem, at(problem, "prox-linear"), "prox-linear")
     best = solve_block(problem, block.it, "prox-linear", "native", tol=1e-10).iterate
     T, smooth = block.joined(best), block.smooth()
-    found = approach(smooth, block.terms, T, smooth.value_and_gradient(T)[1], 0.1, 50)
+    found = approach(smooth, smooth.model(), block.terms, T, smooth.value_and_gradient(T)[1], 0.1, 50)
     assert block.objective(block.parted(found)) == pytest.approx(block.objective(best), rel=1e-9)
 
 

@@ -51,11 +51,6 @@ class SumOfFits:
         matrices = [fit.matrix() for fit in self.fits]
         return None if matrices[0] is None else self.added(matrices)
 
-    def model(self):
-        models = [fit.model() for fit in self.fits]
-        W = np.hstack([np.sqrt(weight) * model.W for weight, model in zip(self.weights, models, strict=True)])
-        return KroneckerModel(self.added(model.rows for model in models), W, None)
-
 
 @pytest.mark.parametrize("matrix", [True, False], ids=["matrix", "products"])
 @pytest.mark.parametrize("block", ["hidden", "prox-linear"])
@@ -75,5 +70,8 @@ def test_half_of_the_samples_here_and_half_there(block, matrix, monkeypatch):
     np.testing.assert_allclose(T, whole.joined(expected.iterate), atol=1e-4)
     assert whole.objective(whole.parted(T)) == pytest.approx(expected.objective, rel=1e-8)
     if block == "prox-linear":
-        T = approach(summed, whole.terms, start, summed.value_and_gradient(start)[1], 1e-9, 500)
+        W = np.hstack([np.sqrt(weight) * fit.linearisation.W for weight, fit in zip(summed.weights, fits, strict=True)])
+        rows = summed.added(fit.model().rows for fit in fits)
+        model, gradient = KroneckerModel(rows, W, None), summed.value_and_gradient(start)[1]
+        T = approach(summed, model, whole.terms, start, gradient, 1e-9, 500)
         assert whole.objective(whole.parted(T)) == pytest.approx(expected.objective, rel=1e-6)
