@@ -57,22 +57,23 @@ class Terms:
     def __init__(self, problem: TrainingProblem) -> None:
         self.row_ball, self.group_lasso = problem.row_ball, problem.group_lasso
         self.groups = self.group_lasso.groups
-        self.n, self.last = problem.n_hidden, problem.n_hidden + problem.n_inputs
+        self.n, self.end_of_B = problem.n_hidden, problem.n_hidden + problem.n_inputs
         self.n_rows = self.n + (problem.n_outputs if problem.stacked else 0)
-        self.ridge = np.zeros((self.n_rows, self.last + int(problem.fit_intercept)))
+        self.ridge = np.zeros((self.n_rows, self.end_of_B + int(problem.fit_intercept)))
         # The last column, the intercepts, is never penalised; the rows below A and B, where there are any, are D.
-        self.ridge[: self.n, : self.last] = problem.ridge_hidden
-        self.ridge[self.n :, self.n : self.last] = problem.ridge
+        self.ridge[: self.n, : self.end_of_B] = problem.ridge_hidden
+        self.ridge[self.n :, self.n : self.end_of_B] = problem.ridge
         self.column_ridge = self.ridge.max(axis=0)
 
     def on(self, groups: np.ndarray) -> tuple[Terms, np.ndarray]:
         """The same for some of the groups alone, bool of shape (n_groups,), and the columns of T that are left."""
         inputs = self.groups.spread(groups)
-        columns = np.concatenate([np.arange(self.n), self.n + np.flatnonzero(inputs), np.arange(self.last, self.width)])
+        states, intercepts = np.arange(self.n), np.arange(self.end_of_B, self.width)
+        columns = np.concatenate([states, self.n + np.flatnonzero(inputs), intercepts])
         some = copy.copy(self)
         some.groups = self.groups.some(groups)
         some.group_lasso = replace(self.group_lasso, groups=some.groups)
-        some.last = self.n + int(inputs.sum())
+        some.end_of_B = self.n + int(inputs.sum())
         some.ridge, some.column_ridge = self.ridge[:, columns], self.column_ridge[columns]
         return some, columns
 
@@ -87,7 +88,7 @@ class Terms:
 
     def B(self, T: np.ndarray) -> np.ndarray:
         """The part of T that is B, or (B; D); a view."""
-        return T[..., :, self.n : self.last]
+        return T[..., :, self.n : self.end_of_B]
 
     def value(self, T: np.ndarray) -> float:
         """Ridge and group-lasso penalty."""
@@ -106,8 +107,8 @@ class Terms:
             # Shrinking a whole group is a formula only with one step for all its columns, and the largest keeps this a
             # bound.
             largest = np.zeros(len(self.groups.weights))
-            np.maximum.at(largest, self.groups.labels, metric[self.n : self.last])
-            metric[self.n : self.last] = self.groups.spread(largest)
+            np.maximum.at(largest, self.groups.labels, metric[self.n : self.end_of_B])
+            metric[self.n : self.end_of_B] = self.groups.spread(largest)
         return metric
 
     def prox(self, T: np.ndarray, steps: np.ndarray) -> np.ndarray:
@@ -116,7 +117,7 @@ class Terms:
         # Beside D there is no variable: a gradient step would fill these entries.
         T[self.n :, : self.n] = 0.0
         self.A(T)[:] = self.row_ball.prox(self.A(T), steps[: self.n])
-        self.B(T)[:] = self.group_lasso.prox(self.B(T), steps[self.n : self.last])
+        self.B(T)[:] = self.group_lasso.prox(self.B(T), steps[self.n : self.end_of_B])
         return T
 
     def face(self, T: np.ndarray, G: np.ndarray) -> tuple[Face, np.ndarray]:
@@ -132,14 +133,14 @@ class Terms:
         slope = facet.slope
         # The same for kappa = 0 in constraint form.
         binds = self.group_lasso.binds(B) and bool(slope.any())
-        gradient = G + self.ridge * T
+        gradient, multiplier = G + self.ridge * T, 0.0
         if self.group_lasso.form == "penalty":
             multiplier = self.group_lasso.kappa
             self.B(gradient)[:] += multiplier * slope
-        else:  # the force with which the columns press against the constraint
-            pressure = -float(np.vdot(self.B(gradient), slope)) if binds else 0.0
-            # Not below 0: Newton's matrix would be indefinite, and roots are taken of these weights.
-            multiplier = max(pressure / float(np.vdot(slope, slope)), 0.0) if binds else 0.0
+        elif binds:
+            # The force with which the columns press against the constraint. Not below 0: Newton's matrix would be
+            # indefinite, and roots are taken of these weights.
+            multiplier = max(-float(np.vdot(self.B(gradient), slope)) / float(np.vdot(slope, slope)), 0.0)
         face = Face(free, rows, np.sign(A[rows]), facet, multiplier * facet.bend, binds)
         return face, np.where(free, gradient, 0.0)
 

@@ -3,16 +3,16 @@
 With the regressors w_k and the sensitivities J_k of the samples the Hessian of the block's smooth part f is near a
 Kronecker product, that of two means::
 
-    sum_k (J_k'J_k) kron (w_k w_k') + mu I kron H   ~   M kron H,    M = mean J_k'J_k + mu I,   H = sum_k w_k w_k'
+    sum_k (w_k w_k') kron (J_k'J_k) + mu H kron I   ~   H kron M,    M = mean J_k'J_k + mu I,   H = sum_k w_k w_k'
 
 A step minimises, with the gradient G of f at Y::
 
     <G, T - Y> + stretch/2 <T - Y, M (T - Y) H> + ridge, group lasso and balls of T
 
-by an inner loop on (n, P) matrices alone. The samples are needed once a step, for one product with the true Hessian.
-It says how much the model has to be stretched to be a majoriser. Both loops are FISTA with restarts (Beck and
-Teboulle 2009; O'Donoghue and Candes 2015): the number of outer steps grows with the root of the stretch, that of inner
-steps with the root of the condition of M and H, and an inner step costs P/2m of a gradient.
+by an inner loop on (n, P) matrices, which multiplies by M and H. The sensitivities are needed once a step, for one
+product with the true Hessian. It says how much the model has to be stretched to be a majoriser. Both loops are FISTA
+with restarts (Beck and Teboulle 2009; O'Donoghue and Candes 2015): the number of outer steps grows with the root of the
+stretch, that of inner steps with the root of the condition of M and H, and an inner step costs P/2m of a gradient.
 """
 
 from __future__ import annotations
@@ -40,39 +40,39 @@ class KroneckerModel:
 
     Parameters
     ----------
-    rows : ndarray of shape (n, n)
-        M, symmetric and positive semidefinite.
+    M : ndarray of shape (n, n)
+        Symmetric and positive semidefinite.
     W : ndarray of shape (P, m)
         H is W W'.
     H : ndarray of shape (P, P) or None
-        The same where it is at hand: the shorter way with fewer regressors than samples.
+        The same where it is at hand: the shorter way unless samples are few.
 
     Attributes
     ----------
     curvature : ndarray of shape (P,)
-        A diagonal bound: the operator is at most that of ``V * curvature``.
+        A diagonal bound, by an estimate: the operator is at most that of ``V * curvature``.
     """
 
-    def __init__(self, rows: np.ndarray, W: np.ndarray, H: np.ndarray | None) -> None:
-        self.rows, self.W, self.H = rows, W, H
+    def __init__(self, M: np.ndarray, W: np.ndarray, H: np.ndarray | None) -> None:
+        self.M, self.W, self.H = M, W, H
         squares = np.einsum("ij,ij->i", W, W)
         unit = 1 / np.sqrt(np.where(squares > 0, squares, 1.0))
-        # Power steps from the vector of ones, which correlated regressors have in common. They end below the largest
-        # eigenvalue: the tenth is for that.
-        v, largest = np.ones(len(W)), 0.0
+        # Power steps. A start of ones alone would be orthogonal to the difference of an input and its complement. They
+        # end below the largest eigenvalue: the tenth is for that.
+        v, largest = 1 + np.sin(np.arange(len(W))), 0.0
         for _ in range(POWER_STEPS):
             v = unit * self._times_gram((v / np.linalg.norm(v) * unit)[None])[0]
             largest = float(np.linalg.norm(v))
             if largest == 0:
                 break
-        self.curvature = 1.1 * largest * float(np.linalg.eigvalsh(rows)[-1]) * squares
+        self.curvature = 1.1 * largest * float(np.linalg.eigvalsh(M)[-1]) * squares
 
     def _times_gram(self, V: np.ndarray) -> np.ndarray:
         return V @ self.H if self.H is not None else (V @ self.W) @ self.W.T
 
     def product(self, V: np.ndarray) -> np.ndarray:
         """M V H."""
-        return self.rows @ self._times_gram(V)
+        return self.M @ self._times_gram(V)
 
 
 def approach(
@@ -144,7 +144,15 @@ def _model_step(model: KroneckerModel, terms: Terms, Y: np.ndarray, gradient: np
     for i in range(INNER_STEPS):
         slope = gradient + terms.ridge * Z
         if i:
-            slope += stretch * model.product(Z - Y)
+            bend = stretch * model.product(Z - Y)
+            if i == 1:
+                # The bound is an estimate. It has to hold along the first step, or the model may rise.
+                bound = float(np.vdot(stretch * model.curvature * (Z - Y), Z - Y))
+                excess = float(np.vdot(bend, Z - Y)) / max(bound, TINY)
+                if excess > 1:
+                    model.curvature = 1.1 * excess * model.curvature
+                    return _model_step(model, terms, Y, gradient, stretch)
+            slope += bend
         new = terms.prox(Z - slope * steps, steps)
         pull = metric * (new - Z)
         size = float(np.vdot(pull, new - Z))

@@ -30,13 +30,11 @@ class Linearisation:
         Roots of the samples' weights.
     W : ndarray of shape (P, m)
         The regressors, times the roots.
-    residual : ndarray of shape (min(q, n), m)
-        Q'(y - prediction), times the roots.
     k : ndarray of shape (n, P)
         Minus the gradient at dT = 0.
     constant : float
         The loss at dT = 0.
-    rows : ndarray of shape (n, n)
+    M : ndarray of shape (n, n)
         The mean of J_k'J_k = N_k'C'C N_k over samples, and ``mean_curvature`` the mean of its diagonal. Stacked, of
         [Q J_k, I]'[Q J_k, I], shape (n + q, n + q).
     kept : ndarray of shape (min(q, n), n, m) or None
@@ -50,7 +48,7 @@ class Linearisation:
         self.Q, self.R = np.linalg.qr(it.C)
         # The constant is that of the whole residual: what lies outside C's range is loss as well.
         residual = (problem.Y - problem.prediction(it)) * self.roots
-        self.residual, self.constant = self.Q.T @ residual, 0.5 * float(np.sum(residual**2))
+        in_range, self.constant = self.Q.T @ residual, 0.5 * float(np.sum(residual**2))
         self.W = centred_regressors(problem, it.X)
         # After the centring: times the roots the intercept's row is no longer constant.
         self.W *= self.roots
@@ -62,19 +60,19 @@ class Linearisation:
             # Only once it is full: the parts are read from it as soon as it is set.
             self.kept = kept
         pulled, n = np.empty_like(self.slopes), len(self.A)
-        rows, mean = np.zeros((n, n)), np.zeros((len(self.R), n))
+        M, mean = np.zeros((n, n)), np.zeros((len(self.R), n))
         for part, J in self._sensitivity_parts():
-            pulled[:, part] = np.einsum("rnk,rk->nk", J, self.residual[:, part])
+            pulled[:, part] = np.einsum("rnk,rk->nk", J, in_range[:, part])
             weighted = np.swapaxes(J * self.roots[part], 0, 1).reshape(n, -1)
-            rows += weighted @ weighted.T
+            M += weighted @ weighted.T
             if self.stacked:
                 mean += J @ problem.shares[part]
-        self.mean_curvature = float(np.trace(rows)) / n
+        self.mean_curvature = float(np.trace(M)) / n
         if self.stacked:
             # The outputs change by Q J_k dz + dD u: the mean of [Q J_k, I]'[Q J_k, I].
             pulled, across = np.vstack([pulled, residual]), self.Q @ mean
-            rows = np.block([[rows, across.T], [across, np.eye(problem.n_outputs)]])
-        self.rows = rows
+            M = np.block([[M, across.T], [across, np.eye(problem.n_outputs)]])
+        self.M = M
         self.k = pulled @ self.W.T
 
     @cached_property
@@ -87,28 +85,27 @@ class Linearisation:
         """W W', shape (P, P)."""
         return self.W @ self.W.T
 
-    def on(self, columns: np.ndarray, k: np.ndarray) -> Linearisation:
-        """The same for changes of some columns alone, with another linear part k."""
-        some = copy.copy(self)
-        some.k = k
-        # Copies would cost more than they save.
+    @property
+    def by_gram(self) -> bool:
+        """Whether products by H, 2 n P^2 operations, are the shorter way; by the samples they are 4 n P m."""
+        return len(self.W) <= 2 * self.n_samples
+
+    def on(self, columns: np.ndarray) -> Linearisation:
+        """The same for changes of some columns alone."""
+        # A copy of all would cost more than it saves, and lose what is kept.
         if len(columns) == len(self.W):
-            return some
-        some.W = self.W[columns]
-        for derived in ("squares", "H", "K"):
+            return self
+        some = copy.copy(self)
+        some.W, some.k = self.W[columns], self.k[:, columns]
+        for derived in ("squares", "H", "K0"):
             vars(some).pop(derived, None)
-        if "H" in vars(self):
-            some.H = self.H[np.ix_(columns, columns)]
-        if "K" in vars(self):
-            some.K = self.K[columns][:, :, columns]
         return some
 
     def model(self, mu: float) -> KroneckerModel:
         """The Kronecker product near the quadratic's Hessian."""
-        rows = self.rows.copy()
-        rows[np.arange(len(self.A)), np.arange(len(self.A))] += mu
-        # By H a product costs 2 n P^2 operations, by the samples 4 n P m.
-        return KroneckerModel(rows, self.W, self.H if len(self.W) <= 2 * self.n_samples else None)
+        M, i = self.M.copy(), np.arange(len(self.A))
+        M[i, i] += mu
+        return KroneckerModel(M, self.W, self.H if self.by_gram else None)
 
     def _sensitivities(self, part: slice) -> np.ndarray:
         """J_k = R (I - D_k A)^-1 D_k for some samples: shape (min(q, n), n, samples)."""
@@ -138,12 +135,12 @@ class Linearisation:
 
     def matrix(self, mu: float) -> np.ndarray:
         """The Hessian as a matrix, shape (P, n, P, n), laid out column by column of dT; not when stacked."""
-        matrix, i = self.K.copy(), np.arange(len(self.A))
+        matrix, i = self.K0.copy(), np.arange(len(self.A))
         matrix[:, i, :, i] += mu * self.H
         return matrix
 
     @cached_property
-    def K(self) -> np.ndarray:
+    def K0(self) -> np.ndarray:
         """sum_k (w_k w_k') kron (J_k'J_k), shape (P, n, P, n)."""
         n, W = len(self.A), self.W
         # Both factors are symmetric: a quarter of the products will do.
@@ -163,12 +160,15 @@ class Linearisation:
 
 
 class LinearisedFit:
-    """The quadratic as a function of T = base + dT, the proximal term with weight mu included."""
+    """The quadratic as a function of T = base + dT, the proximal term with weight mu included.
 
-    def __init__(self, linearisation: Linearisation, base: np.ndarray, mu: float) -> None:
-        self.linearisation, self.base, self.mu = linearisation, base, mu
+    ``gradient``, shape (n, P), is the one at the base.
+    """
+
+    def __init__(self, linearisation: Linearisation, base: np.ndarray, gradient: np.ndarray, mu: float) -> None:
+        self.linearisation, self.base, self.at_base, self.mu = linearisation, base, gradient, mu
         self.n_samples = linearisation.n_samples
-        self.row_weights = np.diag(linearisation.rows).copy()
+        self.row_weights = np.diag(linearisation.M).copy()
         # The proximal term is on A, B and b only: the rows of D and d have none.
         self.row_weights[: len(linearisation.A)] += mu
         # One metric serves all rows, and those of D have the curvature H itself.
@@ -179,10 +179,10 @@ class LinearisedFit:
         dT = T - self.base
         image = self.product(dT) if dT.any() else dT
         # Without the constant, beside which small decreases would lose their digits.
-        return float(np.vdot(dT, 0.5 * image - self.linearisation.k)), image - self.linearisation.k
+        return float(np.vdot(dT, 0.5 * image + self.at_base)), image + self.at_base
 
     def on(self, columns: np.ndarray, T: np.ndarray, gradient: np.ndarray) -> LinearisedFit:
-        return LinearisedFit(self.linearisation.on(columns, -gradient[:, columns]), T[:, columns], self.mu)
+        return LinearisedFit(self.linearisation.on(columns), T[:, columns], gradient[:, columns], self.mu)
 
     def hessian(self, T: np.ndarray) -> LinearisedFit:
         return self  # quadratic: the same everywhere
@@ -191,7 +191,11 @@ class LinearisedFit:
         return self.linearisation.product(V, self.mu)
 
     def gram_matrix(self, columns: np.ndarray) -> np.ndarray:
-        return self.linearisation.H[np.ix_(columns, columns)]
+        linearisation = self.linearisation
+        if linearisation.by_gram:
+            return linearisation.H[np.ix_(columns, columns)]
+        W = linearisation.W[columns]
+        return W @ W.T
 
     def squares(self) -> np.ndarray:
         return self.linearisation.squares

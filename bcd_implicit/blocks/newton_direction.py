@@ -19,7 +19,8 @@ from scipy.linalg import cho_factor, cho_solve
 from bcd_implicit.blocks.face import Face, Terms
 from bcd_implicit.blocks.smooth import Hessian
 
-# Newton matrices, scaled to unit diagonal, are lifted by this much: collinear inputs make them singular.
+# Newton matrices, scaled to unit diagonal, are lifted by this much: collinear inputs make them singular. A direction
+# with less curvature than that has none.
 LIFT = 1e-12
 # The least weight of a row in the preconditioner, relative to the largest.
 FLOOR = 1e-6
@@ -31,6 +32,8 @@ ACCURACY, MOST_STEPS = 0.03, 200
 STEP_OVERHEAD = 1e6
 # Solves for right-hand sides of shape (k, n, P).
 Solve = Callable[[np.ndarray], np.ndarray]
+# Solves for one right-hand side, with the conditions of the face: see :func:`_bordered`.
+BorderedSolve = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 def newton_direction(
@@ -50,9 +53,7 @@ def newton_direction(
     terms.B(diagonal)[:] += face.weights
     matrix = hessian.matrix()
     if matrix is not None:
-        exact = _bordered(_matrix_solve(matrix, face.free, diagonal), terms, face, curved=True)
-        # A fresh array goes in: the solve changes it in place.
-        return exact(np.where(face.free, -gradient, 0.0))
+        return _bordered(_matrix_solve(matrix, face.free, diagonal), terms, face, curved=True)(-gradient)[0]
     rows, size = len(gradient), int(face.free.sum(axis=1).max())
     n_borders = int(np.count_nonzero(face.weights)) + face.n_normals
     small = max(rows * size**2, n_borders * gradient.size) <= LARGEST_PRECONDITIONER
@@ -64,11 +65,11 @@ def newton_direction(
     return _conjugate_gradients(hessian, terms, face, diagonal, gradient, precondition)
 
 
-def _bordered(solve: Solve, terms: Terms, face: Face, curved: bool) -> Callable[[np.ndarray], np.ndarray]:
+def _bordered(solve: Solve, terms: Terms, face: Face, curved: bool) -> BorderedSolve:
     """From a solve with H + diagonal, one with the whole system; without V'V unless ``curved``.
 
-    It takes from the right-hand side, in place, what the boundaries bear: in the course of conjugate gradients that
-    would stay while the rest shrinks, and its rounding push the search off the face.
+    It returns the solution, and the right-hand side without what the boundaries bear: in the course of conjugate
+    gradients that would stay while the rest shrinks, and its rounding push the search off the face.
     """
     columns = np.flatnonzero(face.weights) if curved else np.zeros(0, dtype=int)
     if terms.groups.alone:
@@ -79,7 +80,7 @@ def _bordered(solve: Solve, terms: Terms, face: Face, curved: bool) -> Callable[
     n_rows = len(face.rows)
     sides = np.zeros((n_groups + face.n_normals, *face.free.shape))
     if not len(sides):
-        return lambda R: solve(R[None])[0]
+        return lambda R: (solve(R[None])[0], R)
     V, E = sides[:n_groups], sides[n_groups:]
     V[row_of, :, terms.n + columns] = (np.sqrt(face.weights[columns]) * face.facet.units[:, columns]).T
     terms.A(E)[np.arange(n_rows), face.rows] = face.signs
@@ -93,11 +94,11 @@ def _bordered(solve: Solve, terms: Terms, face: Face, curved: bool) -> Callable[
     inner[np.arange(n_groups), np.arange(n_groups)] -= 1
     inverse = _inverse(inner)
 
-    def whole(R: np.ndarray) -> np.ndarray:
+    def whole(R: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         Z = solve(R[None])[0]
         multipliers = inverse @ (border @ Z.ravel())
-        R -= (multipliers[n_groups:] @ border[n_groups:]).reshape(R.shape)
-        return Z - (multipliers @ solved).reshape(R.shape)
+        borne = (multipliers[n_groups:] @ border[n_groups:]).reshape(R.shape)
+        return Z - (multipliers @ solved).reshape(R.shape), R - borne
 
     return whole
 
@@ -117,12 +118,11 @@ def _inverse(S: np.ndarray) -> np.ndarray:
 def _matrix_solve(matrix: np.ndarray, free: np.ndarray, diagonal: np.ndarray) -> Solve:
     """Solves with matrix + diagonal on the free entries."""
     # The matrix is laid out column by column of T: hence the transposes.
-    used = np.flatnonzero(free.T)
-    K = matrix.reshape(free.size, free.size)[np.ix_(used, used)]
-    K[np.diag_indices_from(K)] += diagonal.T.ravel()[used]
-    # Units play no part, and an input that is zero may have no curvature at all.
-    unit = np.sqrt(np.where(np.diag(K) > 0, np.diag(K), 1.0))
-    K /= unit * unit[:, None]
+    K = matrix.reshape(free.size, free.size) + np.diag(diagonal.T.ravel())
+    # What has no curvature, such as an input that is zero, does not move. Units play no part.
+    used = np.flatnonzero(free.T.ravel() & (np.diag(K) > 0))
+    unit = np.sqrt(np.diag(K)[used])
+    K = K[np.ix_(used, used)] / (unit * unit[:, None])
     K[np.diag_indices_from(K)] += LIFT
     factor = cho_factor(K, lower=True, overwrite_a=True, check_finite=False)
 
@@ -185,7 +185,7 @@ def _conjugate_gradients(
     face: Face,
     diagonal: np.ndarray,
     gradient: np.ndarray,
-    precondition: Callable[[np.ndarray], np.ndarray],
+    precondition: BorderedSolve,
 ) -> np.ndarray:
     """The direction, by steps that never leave the face. Every step lowers the model: any number of them will do."""
     free = face.free.astype(float)
@@ -200,8 +200,8 @@ def _conjugate_gradients(
         image *= free
         return image
 
-    solution, residual = np.zeros_like(gradient), -free * gradient
-    Z = precondition(residual)
+    solution = np.zeros_like(gradient)
+    Z, residual = precondition(-gradient)
     search, size = Z, float(np.vdot(residual, Z))
     first = size
     for _ in range(MOST_STEPS):
@@ -210,11 +210,10 @@ def _conjugate_gradients(
             break
         image = product(search)
         bend = float(np.vdot(search, image))
-        if bend <= LIFT * size:  # no curvature but that of rounding: nothing is left in this direction
+        if bend <= LIFT * size:
             break
         solution += (size / bend) * search
-        residual -= (size / bend) * image
-        Z = precondition(residual)
+        Z, residual = precondition(residual - (size / bend) * image)
         last, size = size, float(np.vdot(residual, Z))
         search = Z + (size / last) * search
     return solution

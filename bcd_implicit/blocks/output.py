@@ -87,6 +87,16 @@ class _Regression:
         return np.hstack([W for _, W in self._parts()])
 
 
+def _cholesky(gram: np.ndarray) -> np.ndarray | None:
+    """The factor of a matrix of unit diagonal; None if too few of its digits are right."""
+    try:
+        factor = np.linalg.cholesky(gram)
+    except np.linalg.LinAlgError:
+        return None
+    # A pivot squared is a difference of numbers near 1: of 1e-10 no more than six digits are right.
+    return factor if np.diag(factor).min() >= 1e-5 else None
+
+
 class OutputBlock(Block):
     """The matrices C, D and the intercept d."""
 
@@ -121,7 +131,7 @@ class OutputBlock(Block):
         return self.problem.objective(it)
 
     @cached_property
-    def _newton_step(self):
+    def _refined(self):
         """A function of (C | D) and the residuals that gives the next (C | D); what it needs is factorised once."""
         regression, penalty = _Regression(self.problem, self.it.X), self.problem.ridge
         squares, size, m = regression.squares, len(regression.squares), self.problem.n_samples
@@ -130,16 +140,12 @@ class OutputBlock(Block):
             W = regression.all_samples()
             by_samples = cho_factor(W.T @ W + penalty * np.eye(m), check_finite=False)
             return lambda CD, residual: cho_solve(by_samples, (CD @ W - residual).T, check_finite=False).T @ W.T
-        # To unit diagonal, so that inputs of any scale are alike; regressors that are zero stay out.
+        # To unit diagonal, so that inputs of any scale are alike.
         unit = np.sqrt(squares + penalty)
         unit[unit == 0] = 1.0
         ridge = penalty / unit**2
-        try:
-            factor = np.linalg.cholesky(regression.gram_matrix(unit) + np.diag(ridge))
-            # A pivot squared is a difference of numbers near 1: of 1e-10 no more than six digits are right.
-            if np.diag(factor).min() < 1e-5:
-                raise np.linalg.LinAlgError
-        except np.linalg.LinAlgError:
+        factor = _cholesky(regression.gram_matrix(unit) + np.diag(ridge))
+        if factor is None:
             # Squared, half the digits are gone: the factor must come from the data. What the loss does not see and
             # nothing penalises is lifted a little.
             factor = regression.triangle(unit, np.sqrt(ridge if penalty > 0 else np.full(size, LIFT))).T
@@ -160,7 +166,7 @@ class OutputBlock(Block):
             if problem.fit_intercept:
                 residual -= statistics.mean(residual, problem.shares)[:, None]
             residual *= roots
-            CD = self._newton_step(CD, residual)
+            CD = self._refined(CD, residual)
             it = it.replace(C=CD[:, :n])
             if not problem.stacked:
                 # Without pass-through an iterate may still bring a D of another problem.

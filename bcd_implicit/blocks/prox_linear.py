@@ -10,16 +10,16 @@ residuals r_k = y_k - C x_k - D u_k - d::
 The native solve of many unknowns begins with accelerated steps by a Kronecker model
 (:mod:`~bcd_implicit.blocks.kronecker`), at which rough steps end, and goes on with Newton's
 (:mod:`~bcd_implicit.blocks.proximal_newton`) where the certificate asks for more; that of few unknowns takes these at
-once. Both work with the products dT -> gradient, of cost O(m n (n + p)). Newton's steps on few unknowns, and CVXPY
-unless there are fewer residuals than variables, take the samples and outputs together in one matrix: with t = vec(dT),
-column by column, the smooth part is
+once. Both work with the products dT -> gradient, of cost O(m n (n + p)). Newton's steps on 300 unknowns or fewer, and
+CVXPY unless there are fewer residuals than variables, take the samples and outputs together in one matrix: with
+t = vec(dT), column by column, the smooth part is
 1/2 t'Kt - k't + r'r/(2m),  K = 1/m sum_k (w_k w_k') kron (N_k'C'C N_k) + mu H kron I.
 
 Here w_k and r_k occur in products of two only, so each is held times the root of its sample's weight, sqrt(omega_k),
 and the means become sums.
 
 Where the groups are columns of (B; D), dD and dd are variables too: the outputs move by C N_k dT w_k + dD u_k + dd.
-T then has the rows (0 | D | d) below the others, J_k the columns of Q', C = QR, and there is no Gram matrix.
+T then has the rows (0 | D | d) below the others, and there is no matrix K.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class ProxLinearBlock(MatricesBlock):
         """By the residuals of all samples and outputs."""
         problem, it, m, roots = self.problem, self.it, self.problem.n_samples, self.linearisation.roots
         moved = dT @ self.linearisation.W
-        # All J_k on one diagonal, so that CVXPY compiles one product, not one a sample.
+        # All J_k, as the certificate has checked them, on one diagonal: one product for CVXPY, not one a sample.
         J = block_diag(np.concatenate([J for _, J in self._responses()], axis=2).transpose(2, 0, 1), format="csr")
         changes = self.linearisation.Q @ cp.reshape(J @ cp.vec(moved, order="F"), (-1, m), order="F")
         if problem.stacked:
@@ -106,20 +106,19 @@ class ProxLinearBlock(MatricesBlock):
 
     def objective(self, it):
         """(T) with the equilibrium linearised, plus the proximal term."""
-        problem, linearised = self.problem, self.linearisation
-        dT = self.joined(it) - self.joined(self.it)
-        smooth = float(np.sum(dT * (0.5 * linearised.product(dT, self.mu) - linearised.k)))
+        problem, smooth = self.problem, self.smooth().value_and_gradient(self.joined(it))[0]
         regularization = problem.output_regularization(it) + problem.hidden_regularization(it)
-        return smooth + linearised.constant + regularization + problem.user_penalty(it)
+        return smooth + self.linearisation.constant + regularization + problem.user_penalty(it)
 
     def gradient_of_groups(self, it):
         """Without the proximal term, which is the method's own and not the problem's."""
-        dT = self.joined(it) - self.joined(self.it)
-        gradient = self.linearisation.product(dT, 0.0) - self.linearisation.k
-        return self.terms.B(gradient)
+        return self.terms.B(self._fit(0.0).value_and_gradient(self.joined(it))[1])
 
     def smooth(self):
-        return LinearisedFit(self.linearisation, self.joined(self.it), self.mu)
+        return self._fit(self.mu)
+
+    def _fit(self, mu: float) -> LinearisedFit:
+        return LinearisedFit(self.linearisation, self.joined(self.it), -self.linearisation.k, mu)
 
     def improve(self, share):
         """On the groups that are in or near it; the others' gradients are looked at again next time.

@@ -37,9 +37,12 @@ FIRST_STEPS = 3
 PATIENCE, PROGRESS = 50, 1e-9
 # The share of the promised decrease that a step has to bring: the usual small one.
 ARMIJO = 1e-4
+# How often a step is halved, and a face made smaller, within one iteration; the most steps of a polish.
 HALVINGS, SHRINKINGS, POLISHINGS = 12, 5, 40
-# The least damping of Newton's model, relative to the curvature bound; with less there is none. And the most: no step.
+# The least damping of Newton's model, relative to the curvature bound: less is none. The most leaves next to no step.
 LEAST_DAMPING, MOST_DAMPING = 1e-6, 1e12
+# The stretch of the metric at most, times the number of unknowns.
+MOST_STRETCH = 100
 # In place of a zero divisor: no curvature, or no promise so far.
 TINY = 1e-100
 
@@ -82,9 +85,9 @@ def minimise(
         here, step, promise = _newton_step(smooth, terms, middle, damping)
         # Levenberg and Marquardt: trust the quadratic model as far as it told the truth.
         decrease = middle.objective - here.objective
-        if decrease < 0.1 * promise:
+        if decrease <= 0.1 * promise:
             damping = min(max((10 if step > 0.1 else 100) * damping, LEAST_DAMPING), MOST_DAMPING)
-        # Where the model is exact a whole step brings half of gradient times step: 0.4 is near that.
+        # Half of it would be all, 0.4 is near that.
         elif decrease > 0.4 * promise:
             damping = 0.1 * damping if damping > LEAST_DAMPING else 0.0
         # Convergence is quadratic at the end: the next promise is to this one at most as this one to the last.
@@ -123,7 +126,8 @@ def _at(smooth: Smooth, terms: Terms, T: np.ndarray) -> _Point:
 def _proximal_step(smooth: Smooth, terms: Terms, start: _Point, stretch: float) -> tuple[_Point, float]:
     """One step in the metric stretch * curvature, the stretch doubled until the quadratic bound holds.
 
-    The trace bounds any positive semidefinite matrix, so the doubling ends.
+    The doubling ends: the curvature is about the mean over the rows, and the bound holds once it exceeds the largest.
+    Where rounding hides that, a limit ends it.
     """
     gradient = start.gradient + terms.ridge * start.T
     while True:
@@ -132,13 +136,15 @@ def _proximal_step(smooth: Smooth, terms: Terms, start: _Point, stretch: float) 
         change = trial.T - start.T
         bound = np.vdot(start.gradient, change) + 0.5 * stretch * np.vdot(smooth.curvature * change, change)
         # The slack is rounding: near the optimum the bound cannot be seen to hold.
-        if trial.value - start.value <= bound + 1e-14 * abs(start.value) or stretch > trial.T.size:
+        if trial.value - start.value <= bound + 1e-14 * abs(start.value) or stretch > MOST_STRETCH * trial.T.size:
             return trial, max(0.7 * stretch, 0.1)
         stretch *= 2
 
 
 def _newton_step(smooth: Smooth, terms: Terms, start: _Point, damping: float) -> tuple[_Point, float, float]:
-    """Newton in the face of a point; also the step's length, and the decrease that the quadratic model promised.
+    """Newton in the face of a point; also the step's length, and its promise: minus the gradient times the direction.
+
+    Where the quadratic model is exact a whole step brings half of the promise.
 
     Where entries turned round and the objective rose, the face was too large: Newton goes on from there, in the face
     without them, and only if that ends no lower either the first step is shortened.
@@ -153,11 +159,11 @@ def _newton_step(smooth: Smooth, terms: Terms, start: _Point, damping: float) ->
         trial = _at(smooth, terms, terms.move(point.T, way, smaller))
         if trial.objective <= start.objective - ARMIJO * promise:
             return trial, 1.0, promise
+        found, gradient = terms.face(trial.T, trial.gradient)
         # No entry became zero: the face is not to blame, the length is.
-        if np.array_equal(trial.T != 0, smaller.free):
+        if np.array_equal(found.free, smaller.free):
             break
-        point = trial
-        smaller, gradient = terms.face(point.T, point.gradient)
+        point, smaller = trial, found
         way = newton_direction(smooth.hessian(point.T), terms, smaller, gradient, damping * smooth.curvature)
     step = 0.5
     for _ in range(HALVINGS):
@@ -183,7 +189,7 @@ def _polish(smooth: Smooth, terms: Terms, point: _Point, stretch: float) -> np.n
         return float(np.vdot(metric * change, change))
 
     size, damping = residual(point), 0.0
-    for _ in range(POLISHINGS):
+    for _ in range(POLISHINGS if size > 0 else 0):
         # As in every iteration: the proximal step finds the face, without which Newton's step may go far astray.
         middle, _ = _proximal_step(smooth, terms, point, stretch)
         face, gradient = terms.face(middle.T, middle.gradient)

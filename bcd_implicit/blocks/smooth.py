@@ -1,7 +1,8 @@
 """What the native solvers of (A, B, b) know of the samples: the smooth part f of a block, a function of T alone.
 
 A solver handles matrices of the size of T, (n, P), and asks the rest here. Every answer is a sum over samples: whoever
-keeps these in parts, on disk or on other machines, adds up parts and touches no solver.
+keeps these in parts, on disk or on other machines, adds up parts and touches no solver. (Where samples are few the
+Kronecker model multiplies by their regressors instead of H.)
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Hessian(Protocol):
         ...
 
     def matrix(self) -> np.ndarray | None:
-        """The Hessian as a matrix, shape (P, n, P, n), where forming it is cheap; a fresh one."""
+        """The Hessian as a matrix, shape (P, n, P, n), where forming it is cheap."""
         ...
 
 
@@ -48,7 +49,7 @@ class Smooth(Protocol):
     Attributes
     ----------
     curvature : ndarray of shape (P,)
-        The diagonal of a bound on the Hessian, averaged over the rows of T.
+        About a diagonal bound on the Hessian, the same for every row of T: the solver stretches it where it is short.
     """
 
     curvature: np.ndarray
@@ -58,7 +59,10 @@ class Smooth(Protocol):
         ...
 
     def on(self, columns: np.ndarray, T: np.ndarray, gradient: np.ndarray) -> Smooth:
-        """The same, less a constant, as a function of some columns; at T, of that gradient, the others are zero."""
+        """The same as a function of some columns of T, less a constant.
+
+        The other columns have to be zero; ``gradient`` is the one at T, of all columns.
+        """
         ...
 
     def hessian(self, T: np.ndarray) -> Hessian:

@@ -29,8 +29,10 @@ def largest_square(W: np.ndarray) -> float:
     if min(W.shape) <= FEW:
         gram = W @ W.T if len(W) <= W.shape[1] else W.T @ W
         return float(np.linalg.eigvalsh(gram)[-1])
-    # Lanczos' method, from a start that does not depend on chance.
-    return float(svds(W, k=1, tol=1e-2, v0=np.ones(min(W.shape)), return_singular_vectors=False)[0] ** 2)
+    # Lanczos' method, always from the same start. One of ones would be orthogonal to the difference of an input and its
+    # complement, and to all that such differences span.
+    start = np.random.default_rng(0).standard_normal(min(W.shape))
+    return float(svds(W, k=1, tol=1e-2, v0=start, return_singular_vectors=False)[0] ** 2)
 
 
 @dataclass(frozen=True)

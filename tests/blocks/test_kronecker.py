@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from problems import OPTIONS, at, random_problem
 
-from bcd_implicit import solve_block
+from bcd_implicit import TrainingProblem, solve_block
 from bcd_implicit.blocks import make_block
 from bcd_implicit.blocks.kronecker import KroneckerModel, approach
 
@@ -58,12 +58,43 @@ def test_a_model_far_too_flat_is_stretched_until_the_objective_falls():
     value, gradient = smooth.value_and_gradient(T)
 
     honest = smooth.model()
-    flat = KroneckerModel(1e-4 * honest.rows, honest.W, honest.H)
+    flat = KroneckerModel(1e-4 * honest.M, honest.W, honest.H)
     found = approach(smooth, flat, terms, T, gradient, 1e-3, 60)
     assert smooth.value_and_gradient(found)[0] + terms.value(found) < value + terms.value(T)
     # Without the check a first step of that model goes far astray.
     astray = terms.prox(T - gradient / flat.curvature, 1 / flat.curvature)
     assert smooth.value_and_gradient(astray)[0] + terms.value(astray) > value + terms.value(T)
+
+
+def complements(n_pairs: int) -> np.ndarray:
+    """Random 0/1 inputs, each beside its complement: centred, ones are orthogonal to all that they span."""
+    half = np.random.default_rng(0).integers(0, 2, (40, n_pairs)).astype(float)
+    return np.hstack([half, 1 - half])
+
+
+@pytest.mark.parametrize("n_pairs", [1, 5, 60])
+def test_the_bound_holds_for_inputs_and_their_complements(n_pairs):
+    U = complements(n_pairs).T
+    W = np.vstack([U - U.mean(axis=1, keepdims=True), np.ones(40)])
+    model = KroneckerModel(np.eye(1), W, None)
+    scaled = W / np.sqrt(model.curvature)[:, None]
+    assert np.linalg.eigvalsh(scaled @ scaled.T)[-1] <= 1.0
+
+
+def test_a_bound_that_is_short_is_found_out_by_the_first_step():
+    problem = TrainingProblem(complements(60), np.random.default_rng(1).standard_normal((40, 3)), 4, kappa=1e-3)
+    it = problem.initial(0)
+    it = it.replace(B=np.zeros_like(it.B), b=np.ones_like(it.b))  # states that are the same for all samples
+    block = make_block(problem, it, "prox-linear")
+    T, smooth, found = block.joined(block.it), block.smooth(), []
+    gradient = smooth.value_and_gradient(T)[1]
+    for short in (1.0, 0.1):
+        model = smooth.model()
+        model.curvature = short * model.curvature
+        found.append(block.objective(block.parted(approach(smooth, model, block.terms, T, gradient, 1e-3, 50))))
+    start, best = block.objective(block.it), solve_block(problem, block.it, "prox-linear", "native").objective
+    for objective in found:
+        assert start - objective >= 0.9 * (start - best)
 
 
 def test_at_the_optimum_nothing_moves():

@@ -62,7 +62,7 @@ class TestProxLinearBlock:
         matrix = linearisation.matrix(0.3)
         by_matrix = matrix.reshape(V.size, V.size) @ V.ravel(order="F")
         np.testing.assert_allclose(by_matrix, product.ravel(order="F"), atol=1e-11)
-        some = linearisation.on(np.arange(1, V.shape[1]), linearisation.k[:, 1:])
+        some = linearisation.on(np.arange(1, V.shape[1]))
         np.testing.assert_allclose(some.matrix(0.3), matrix[1:, :, 1:], atol=1e-11)
         monkeypatch.setattr("bcd_implicit.blocks.linearisation.LARGEST_KEPT", 0)
         monkeypatch.setattr("bcd_implicit.support.parts.PART", 3 * problem.n_hidden**2)  # three samples at a time

@@ -71,7 +71,7 @@ def test_half_of_the_samples_here_and_half_there(block, matrix, monkeypatch):
     assert whole.objective(whole.parted(T)) == pytest.approx(expected.objective, rel=1e-8)
     if block == "prox-linear":
         W = np.hstack([np.sqrt(weight) * fit.linearisation.W for weight, fit in zip(summed.weights, fits, strict=True)])
-        rows = summed.added(fit.model().rows for fit in fits)
-        model, gradient = KroneckerModel(rows, W, None), summed.value_and_gradient(start)[1]
+        M = summed.added(fit.model().M for fit in fits)
+        model, gradient = KroneckerModel(M, W, None), summed.value_and_gradient(start)[1]
         T = approach(summed, model, whole.terms, start, gradient, 1e-9, 500)
         assert whole.objective(whole.parted(T)) == pytest.approx(expected.objective, rel=1e-6)
