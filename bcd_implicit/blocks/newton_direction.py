@@ -121,6 +121,8 @@ def _matrix_solve(matrix: np.ndarray, free: np.ndarray, diagonal: np.ndarray) ->
     K = matrix.reshape(free.size, free.size) + np.diag(diagonal.T.ravel())
     # What has no curvature, such as an input that is zero, does not move. Units play no part.
     used = np.flatnonzero(free.T.ravel() & (np.diag(K) > 0))
+    if not used.size:
+        return np.zeros_like
     unit = np.sqrt(np.diag(K)[used])
     K = K[np.ix_(used, used)] / (unit * unit[:, None])
     K[np.diag_indices_from(K)] += LIFT
