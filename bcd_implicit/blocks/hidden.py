@@ -93,8 +93,15 @@ class _RowBlocks:
             image += (self.slopes[:, part] * (V @ W)) @ W.T
         return image
 
-    def matrix(self) -> None:
-        """None: the preconditioner by rows is near it, and cheaper."""
+    def matrix(self) -> np.ndarray:
+        (P, m), n = self.W.shape, len(self.slopes)
+        matrix = np.zeros((P, n, P, n))
+        for part in parts(m, n * P):
+            W = self.W[:, part]
+            blocks = (self.slopes[:, None, part] * W) @ W.T
+            for i, block in enumerate(blocks):
+                matrix[:, i, :, i] += block
+        return matrix
 
 
 class HiddenBlock(MatricesBlock):

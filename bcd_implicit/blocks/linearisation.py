@@ -14,9 +14,6 @@ from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.parts import LARGEST_KEPT, parts
 
-# Newton's steps on so few unknowns have the Hessian as a matrix.
-LARGEST_MATRIX = 300
-
 
 class Linearisation:
     """The outputs' first-order response to a change dT of (A | B | b), and the quadratic that comes of it.
@@ -201,8 +198,7 @@ class LinearisedFit:
         return self.linearisation.squares
 
     def matrix(self) -> np.ndarray | None:
-        cheap = self.base.size <= LARGEST_MATRIX and not self.linearisation.stacked
-        return self.linearisation.matrix(self.mu) if cheap else None
+        return None if self.linearisation.stacked else self.linearisation.matrix(self.mu)
 
     def model(self) -> KroneckerModel:
         return self.linearisation.model(self.mu)

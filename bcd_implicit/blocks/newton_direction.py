@@ -22,6 +22,8 @@ from bcd_implicit.blocks.smooth import Hessian
 # Newton matrices, scaled to unit diagonal, are lifted by this much: collinear inputs make them singular. A direction
 # with less curvature than that has none.
 LIFT = 1e-12
+# Up to so many unknowns the Hessian is factorised.
+LARGEST_MATRIX = 300
 # The least weight of a row in the preconditioner, relative to the largest.
 FLOOR = 1e-6
 # The preconditioner by rows may hold so many numbers (160 MB), and cost so many steps of conjugate gradients.
@@ -41,7 +43,7 @@ def newton_direction(
 ) -> np.ndarray:
     """Minimise the quadratic model of the objective over the face: shape (n, P).
 
-    Exactly where the Hessian is at hand as a matrix. Else by conjugate gradients, to a small part of the gradient: more
+    Exactly where unknowns are few. Else by conjugate gradients, to a small part of the gradient: more
     would be wasted while the face still changes, and at the end the steps add up. ``damping``, shape (P,), is added to
     the Hessian's diagonal.
     """
@@ -51,7 +53,7 @@ def newton_direction(
     diagonal = terms.ridge + damping
     # The group lasso bends by weights (I - u u'): its diagonal here, -u u' as borders of the system.
     terms.B(diagonal)[:] += face.weights
-    matrix = hessian.matrix()
+    matrix = hessian.matrix() if gradient.size <= LARGEST_MATRIX else None
     if matrix is not None:
         return _bordered(_matrix_solve(matrix, face.free, diagonal), terms, face, curved=True)(-gradient)[0]
     rows, size = len(gradient), int(face.free.sum(axis=1).max())
@@ -207,12 +209,12 @@ def _conjugate_gradients(
     search, size = Z, float(np.vdot(residual, Z))
     first = size
     for _ in range(MOST_STEPS):
-        # Both are squares of the preconditioned gradient's length.
-        if size <= ACCURACY**2 * first:
+        # Squares of the preconditioned gradient's length: small enough, or beyond what rounding leaves of a solution.
+        if not ACCURACY**2 * first < size < first / LIFT:
             break
         image = product(search)
         bend = float(np.vdot(search, image))
-        if bend <= LIFT * size:
+        if not bend > LIFT * size:
             break
         solution += (size / bend) * search
         Z, residual = precondition(residual - (size / bend) * image)

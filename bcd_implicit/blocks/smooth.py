@@ -39,7 +39,7 @@ class Hessian(Protocol):
         ...
 
     def matrix(self) -> np.ndarray | None:
-        """The Hessian as a matrix, shape (P, n, P, n), where forming it is cheap."""
+        """The Hessian as a matrix, shape (P, n, P, n); None where there is no formula for it."""
         ...
 
 

@@ -5,11 +5,11 @@ from problems import OPTIONS, TOL, at, random_problem
 
 from bcd_implicit import solve_block
 
-DIRECTION, LINEARISATION = "bcd_implicit.blocks.newton_direction", "bcd_implicit.blocks.linearisation"
+DIRECTION = "bcd_implicit.blocks.newton_direction"
 WAYS = {
-    "matrix": {f"{LINEARISATION}.LARGEST_MATRIX": 10**9},
-    "rows": {f"{LINEARISATION}.LARGEST_MATRIX": 0, f"{DIRECTION}.DEAREST_PRECONDITIONER": 10**9},
-    "diagonal": {f"{LINEARISATION}.LARGEST_MATRIX": 0, f"{DIRECTION}.LARGEST_PRECONDITIONER": 0},
+    "matrix": {f"{DIRECTION}.LARGEST_MATRIX": 10**9},
+    "rows": {f"{DIRECTION}.LARGEST_MATRIX": 0, f"{DIRECTION}.DEAREST_PRECONDITIONER": 10**9},
+    "diagonal": {f"{DIRECTION}.LARGEST_MATRIX": 0, f"{DIRECTION}.LARGEST_PRECONDITIONER": 0},
 }
 
 

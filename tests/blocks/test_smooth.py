@@ -55,7 +55,7 @@ class SumOfFits:
 @pytest.mark.parametrize("matrix", [True, False], ids=["matrix", "products"])
 @pytest.mark.parametrize("block", ["hidden", "prox-linear"])
 def test_half_of_the_samples_here_and_half_there(block, matrix, monkeypatch):
-    monkeypatch.setattr("bcd_implicit.blocks.linearisation.LARGEST_MATRIX", 10**9 if matrix else 0)
+    monkeypatch.setattr("bcd_implicit.blocks.newton_direction.LARGEST_MATRIX", 10**9 if matrix else 0)
     problem = random_problem((4, 10, 2, 50), kappa=0.05, fit_intercept=False)  # means are over all samples
     options = {"mu": 0.5} if block == "prox-linear" else {}
     whole = make_block(problem, at(problem, block), block, **options)
