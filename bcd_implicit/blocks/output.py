@@ -53,7 +53,8 @@ class _Regression:
             self.squares += np.einsum("ij,ij->i", W, W)
 
     def _formed(self) -> Iterator[tuple[slice, np.ndarray]]:
-        for part in parts(len(self.roots), self.size):
+        # No more rows of R than of samples in a step of the orthogonal factorisation.
+        for part in parts(len(self.roots), self.size, at_least=self.size):
             rows = [rows[:, part] - mean[:, None] for rows, mean in zip(self.rows, self.means, strict=True)]
             yield part, np.vstack(rows) * self.roots[part]
 

@@ -28,7 +28,7 @@ def test_output_block_in_parts_of_the_samples(case, monkeypatch):
     it = at(problem, "output")
     whole = solve_block(problem, it, "output", "native").iterate
     monkeypatch.setattr("bcd_implicit.blocks.output.LARGEST_KEPT", 0)
-    monkeypatch.setattr("bcd_implicit.support.parts.PART", 7 * (3 + len(problem.U)))  # seven samples at a time
+    monkeypatch.setattr("bcd_implicit.support.parts.PART", 1)  # as many samples at a time as there are regressors
     in_parts = solve_block(problem, it, "output", "native").iterate
     np.testing.assert_allclose(problem.prediction(in_parts), problem.prediction(whole), atol=1e-9)
     np.testing.assert_allclose(in_parts.C, whole.C, atol=1e-9)
