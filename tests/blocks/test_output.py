@@ -19,9 +19,9 @@ def test_output_block_is_the_ridge_formula():
     np.testing.assert_allclose(np.hstack([found.C, found.D, found.d[:, None]]), by_hand, atol=1e-10)
 
 
-@pytest.mark.parametrize("case", ["Gram matrix", "triangle", "by samples"])
+@pytest.mark.parametrize("case", ["Gram matrix", "triangle"])
 def test_output_block_in_parts_of_the_samples(case, monkeypatch):
-    U, Y = table(p=40 if case == "by samples" else 6, m=30, q=2)
+    U, Y = table(p=6, m=30, q=2)
     if case == "triangle":
         U = np.hstack([U, U[:, :1]])  # collinear: no ridge tells them apart
     problem = TrainingProblem(U, Y, 3, ridge=0.0 if case == "triangle" else 0.1)
