@@ -77,7 +77,7 @@ class _RowBlocks:
     def __init__(self, W: np.ndarray, slopes: np.ndarray, shares: np.ndarray) -> None:
         # The shares sum to 1, so a row's weight is its mean slope times the Fenchel weight (for a row of D, 1).
         self.W, self.slopes, self.shares, self.row_weights = W, slopes, shares, slopes.sum(axis=1)
-        self.n_samples = len(shares)
+        self.n_samples, self.constant = len(shares), False
 
     def gram_matrix(self, columns: np.ndarray) -> np.ndarray:
         W = self.W[columns] * np.sqrt(self.shares)

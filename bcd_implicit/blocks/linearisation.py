@@ -164,7 +164,7 @@ class LinearisedFit:
 
     def __init__(self, linearisation: Linearisation, base: np.ndarray, gradient: np.ndarray, mu: float) -> None:
         self.linearisation, self.base, self.at_base, self.mu = linearisation, base, gradient, mu
-        self.n_samples = linearisation.n_samples
+        self.n_samples, self.constant = linearisation.n_samples, True
         self.row_weights = np.diag(linearisation.M).copy()
         # The proximal term is on A, B and b only: the rows of D and d have none.
         self.row_weights[: len(linearisation.A)] += mu

@@ -10,7 +10,7 @@ residuals r_k = y_k - C x_k - D u_k - d::
 The native solve of many unknowns begins with accelerated steps by a Kronecker model
 (:mod:`~bcd_implicit.blocks.kronecker`), at which rough steps end, and goes on with Newton's
 (:mod:`~bcd_implicit.blocks.proximal_newton`) where the certificate asks for more; that of few unknowns takes these at
-once. Both work with the products dT -> gradient, of cost O(m n (n + p)). Newton's steps on 300 unknowns or fewer, and
+once. Both work with the products dT -> gradient, of cost O(m n (n + p)). Newton's steps where unknowns are few, and
 CVXPY unless there are fewer residuals than variables, take the samples and outputs together in one matrix: with
 t = vec(dT), column by column, the smooth part is
 1/2 t'Kt - k't + r'r/(2m),  K = 1/m sum_k (w_k w_k') kron (N_k'C'C N_k) + mu H kron I.

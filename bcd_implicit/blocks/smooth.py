@@ -19,10 +19,13 @@ class Hessian(Protocol):
     ----------
     n_samples : int
         A product with it costs 4 n P operations for each.
+    constant : bool
+        Whether it is the same at every point.
     row_weights : ndarray of shape (n,)
         Row by row the Hessian is near these weights times the regressors' Gram matrix.
     """
 
+    constant: bool
     n_samples: int
     row_weights: np.ndarray
 

@@ -11,8 +11,16 @@ from bcd_implicit import ConvergenceWarning, TrainingProblem, solve_block
 DIRECTION = "bcd_implicit.blocks.newton_direction"
 WAYS = {
     "matrix": {f"{DIRECTION}.LARGEST_MATRIX": 10**9},
-    "rows": {f"{DIRECTION}.LARGEST_MATRIX": 0, f"{DIRECTION}.DEAREST_PRECONDITIONER": 10**9},
-    "diagonal": {f"{DIRECTION}.LARGEST_MATRIX": 0, f"{DIRECTION}.LARGEST_PRECONDITIONER": 0},
+    "rows": {
+        f"{DIRECTION}.LARGEST_MATRIX": 0,
+        f"{DIRECTION}.CHEAP_FACTOR": 0,
+        f"{DIRECTION}.DEAREST_PRECONDITIONER": 10**9,
+    },
+    "diagonal": {
+        f"{DIRECTION}.LARGEST_MATRIX": 0,
+        f"{DIRECTION}.CHEAP_FACTOR": 0,
+        f"{DIRECTION}.LARGEST_PRECONDITIONER": 0,
+    },
 }
 
 

@@ -14,7 +14,7 @@ class SumOfFits:
     """A smooth part, its Hessian, or both, that is a weighted sum of several."""
 
     def __init__(self, fits, weights):
-        self.fits, self.weights = fits, weights
+        self.fits, self.weights, self.constant = fits, weights, True
 
     def added(self, answers):
         return sum(weight * answer for weight, answer in zip(self.weights, answers, strict=True))
