@@ -26,7 +26,7 @@ class _FenchelFit:
 
     W are the inputs [X; U] less their means and the intercept. With an intercept the centring changes b alone, and it
     makes large offsets harmless. The Hessian has a block a row of T, lambda W diag(omega phi'(z_i)) W', and is
-    never formed.
+    formed only where unknowns are few.
     """
 
     def __init__(self, problem: TrainingProblem, it: Iterate) -> None:

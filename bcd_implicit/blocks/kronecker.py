@@ -144,11 +144,12 @@ def _model_step(model: KroneckerModel, terms: Terms, Y: np.ndarray, gradient: np
     for i in range(INNER_STEPS):
         slope = gradient + terms.ridge * Z
         if i:
-            bend = stretch * model.product(Z - Y)
+            away = Z - Y
+            bend = stretch * model.product(away)
             if i == 1:
                 # The bound is an estimate. It has to hold along the first step, or the model may rise.
-                bound = float(np.vdot(stretch * model.curvature * (Z - Y), Z - Y))
-                excess = float(np.vdot(bend, Z - Y)) / max(bound, TINY)
+                bound = float(np.vdot(stretch * model.curvature * away, away))
+                excess = float(np.vdot(bend, away)) / max(bound, TINY)
                 if excess > 1:
                     model.curvature = 1.1 * excess * model.curvature
                     return _model_step(model, terms, Y, gradient, stretch)

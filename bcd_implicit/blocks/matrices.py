@@ -23,9 +23,7 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 
 def _means(problem: TrainingProblem, X: np.ndarray) -> np.ndarray:
     """What :func:`centred_regressors` subtracts, shape (n + p,)."""
-    if not problem.fit_intercept:
-        return np.zeros(problem.n_hidden + problem.n_inputs)
-    return np.concatenate([statistics.mean(X, problem.shares), statistics.mean(problem.U, problem.shares)])
+    return np.concatenate([statistics.centre(rows, problem.shares, problem.fit_intercept) for rows in (X, problem.U)])
 
 
 def centred_regressors(problem: TrainingProblem, X: np.ndarray) -> np.ndarray:

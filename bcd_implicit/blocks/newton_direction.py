@@ -29,7 +29,8 @@ LARGEST_MATRIX = 300
 CHEAP_FACTOR = 36
 # The least weight of a row in the preconditioner, relative to the largest.
 FLOOR = 1e-6
-# The preconditioner by rows may hold so many numbers (160 MB), and cost so many steps of conjugate gradients.
+# The preconditioner by rows, or a constant matrix, may hold so many numbers (160 MB); the former may cost so many steps
+# of conjugate gradients.
 LARGEST_PRECONDITIONER, DEAREST_PRECONDITIONER = 20_000_000, 20
 # How far conjugate gradients reduce the gradient, and their most steps.
 ACCURACY, MOST_STEPS = 0.03, 200
@@ -125,14 +126,15 @@ def _inverse(S: np.ndarray) -> np.ndarray:
 def _matrix_solve(matrix: np.ndarray, free: np.ndarray, diagonal: np.ndarray) -> Solve:
     """Solves with matrix + diagonal on the free entries."""
     # The matrix is laid out column by column of T: hence the transposes.
-    K = matrix.reshape(free.size, free.size) + np.diag(diagonal.T.ravel())
+    K = matrix.reshape(free.size, free.size)
+    on_diagonal = np.diag(K) + diagonal.T.ravel()
     # What has no curvature, such as an input that is zero, does not move. Units play no part.
-    used = np.flatnonzero(free.T.ravel() & (np.diag(K) > 0))
+    used = np.flatnonzero(free.T.ravel() & (on_diagonal > 0))
     if not used.size:
         return np.zeros_like
-    unit = np.sqrt(np.diag(K)[used])
+    unit = np.sqrt(on_diagonal[used])
     K = K[np.ix_(used, used)] / (unit * unit[:, None])
-    K[np.diag_indices_from(K)] += LIFT
+    K[np.diag_indices_from(K)] = on_diagonal[used] / (unit * unit) + LIFT
     factor = cho_factor(K, lower=True, overwrite_a=True, check_finite=False)
 
     def solve(sides: np.ndarray) -> np.ndarray:

@@ -42,10 +42,7 @@ class _Regression:
 
     def __init__(self, problem: TrainingProblem, X: np.ndarray) -> None:
         self.rows, self.roots = [X, problem.U] if problem.D_is_output else [X], np.sqrt(problem.shares)
-        self.means = [
-            statistics.mean(rows, problem.shares) if problem.fit_intercept else np.zeros(len(rows))
-            for rows in self.rows
-        ]
+        self.means = [statistics.centre(rows, problem.shares, problem.fit_intercept) for rows in self.rows]
         self.size = sum(map(len, self.rows))
         self.kept = [*self._formed()] if self.size * len(self.roots) <= LARGEST_KEPT else None
         self.squares = np.zeros(self.size)
@@ -135,7 +132,7 @@ class OutputBlock(Block):
     def _refined(self):
         """A function of (C | D) and the residuals that gives the next (C | D); what it needs is factorised once."""
         regression, penalty = _Regression(self.problem, self.it.X), self.problem.ridge
-        squares, size, m = regression.squares, len(regression.squares), self.problem.n_samples
+        squares, size, m = regression.squares, regression.size, self.problem.n_samples
         if size > m and penalty > LEAST_RIDGE * float(squares.sum()):
             # For more regressors than samples: (WW' + ridge)^-1 W = W (W'W + ridge)^-1, without a difference.
             W = regression.all_samples()

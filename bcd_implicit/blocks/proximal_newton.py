@@ -87,7 +87,7 @@ def minimise(
         decrease = middle.objective - here.objective
         if decrease <= 0.1 * promise:
             damping = min(max((10 if step > 0.1 else 100) * damping, LEAST_DAMPING), MOST_DAMPING)
-        # Half of it would be all, 0.4 is near that.
+        # Where the model is exact a whole step brings half of the promise: 0.4 is near that.
         elif decrease > 0.4 * promise:
             damping = 0.1 * damping if damping > LEAST_DAMPING else 0.0
         # Convergence is quadratic at the end: the next promise is to this one at most as this one to the last.
@@ -189,7 +189,9 @@ def _polish(smooth: Smooth, terms: Terms, point: _Point, stretch: float) -> np.n
         return float(np.vdot(metric * change, change))
 
     size, damping = residual(point), 0.0
-    for _ in range(POLISHINGS if size > 0 else 0):
+    if size == 0:
+        return point.T
+    for _ in range(POLISHINGS):
         # As in every iteration: the proximal step finds the face, without which Newton's step may go far astray.
         middle, _ = _proximal_step(smooth, terms, point, stretch)
         face, gradient = terms.face(middle.T, middle.gradient)

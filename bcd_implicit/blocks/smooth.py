@@ -17,10 +17,10 @@ class Hessian(Protocol):
 
     Attributes
     ----------
-    n_samples : int
-        A product with it costs 4 n P operations for each.
     constant : bool
         Whether it is the same at every point.
+    n_samples : int
+        A product with it costs 4 n P operations for each.
     row_weights : ndarray of shape (n,)
         Row by row the Hessian is near these weights times the regressors' Gram matrix.
     """

@@ -59,9 +59,7 @@ class CentredRegressors:
 
     def __init__(self, problem: TrainingProblem, X: np.ndarray) -> None:
         self.shares, centred = problem.shares, problem.fit_intercept
-        self.x_mean, self.u_mean = (
-            statistics.mean(part, self.shares) if centred else np.zeros(len(part)) for part in (X, problem.U)
-        )
+        self.x_mean, self.u_mean = (statistics.centre(part, self.shares, centred) for part in (X, problem.U))
         self.X, self.U = X - self.x_mean[:, None], problem.U - self.u_mean[:, None]
         self.x_size, self.u_size = rms(self.X, self.shares), rms(self.U, self.shares)
         self.unit = EPS * (sum(X.shape) + len(self.U) + 10)

@@ -14,6 +14,11 @@ def mean(values: np.ndarray, shares: np.ndarray) -> np.ndarray:
     return first + (values - first[..., None]) @ shares
 
 
+def centre(rows: np.ndarray, shares: np.ndarray, intercept: bool) -> np.ndarray:
+    """What an intercept takes out of each row: its :func:`mean`; 0 where there is none."""
+    return mean(rows, shares) if intercept else np.zeros(len(rows))
+
+
 def variance(values: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Weighted variance; 0 where only rounding tells the samples apart."""
     found = (values - mean(values, shares)[..., None]) ** 2 @ shares
