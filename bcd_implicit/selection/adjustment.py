@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtri
 
 from bcd_implicit.errors import BlockSolveError
 from bcd_implicit.problem import statistics
@@ -14,6 +13,7 @@ from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.selection.evidence import Evidence
 from bcd_implicit.selection.refits import Refit, extend, folds, run_refit, squared_errors
 from bcd_implicit.selection.significance import entry_p_values
+from bcd_implicit.selection.unseen import UnseenSamples
 from bcd_implicit.training.result import BcdResult
 
 # Inputs that may enter or leave after the choice; how often hidden features are doubled, and what share of the targets'
@@ -25,50 +25,45 @@ MOST_TESTED = 20
 CLEARLY = 1e-3
 # A refit nearly interpolates if its squared residuals are less than this share of those on unseen samples.
 INTERPOLATES = 0.5
-# A group that may leave: its p-value next to the others, the support without it, and the refit there.
-Leaving = tuple[float, np.ndarray, BcdResult | None]
 
 
 def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
-    """The support with the inputs that a score test says are missing, and without those that it says are not needed.
+    """The support with the inputs that a score test says are missing, and without those that nothing says are needed.
 
-    The path is crude where there are few outputs: its supports may hold false inputs all along, and cross-validation
-    is blind to that, for the path has seen all samples. In turn, an input whose p-value next to the support is below a
-    fifth of level/p enters; else that input of the support leaves whose p-value next to the others, refitted, is the
-    largest, if it is above level/p (of many inputs the weakest are tested, by the norm of their columns of B times
-    their spread); else that is the answer. Groups enter and leave whole, by their members' smallest p-value.
+    The path is crude where there are few outputs: its supports may hold false inputs all along, and the errors in
+    cross-validation favour these, for the path has seen all samples. In turn, an input whose p-value next to the
+    support is below a fifth of level/p enters; else inputs of the support leave whose p-values next to the others,
+    refitted, are above level/p, the largest first (of many inputs the weakest are tested, by the norm of their columns
+    of B times their spread); else that is the answer. Groups enter and leave whole, by their members' smallest p-value.
 
-    A score test is blind where the refit nearly interpolates the samples, as with few of them: without the input the
-    residuals are small too. There those that it would send away, the largest p-value first, leave only as far as unseen
-    samples allow: the support becomes the sparsest whose error on them exceeds the least by no more than a standard
-    error of the difference.
+    A score test may be blind: to redundant inputs, as each has little to add to the others, and to those that act
+    together only, next to a model that lacks their partners. Therefore nothing leaves that unseen samples miss: whose
+    error, in cross-validation, grows without it by more than a normal variable exceeds with probability level/p, in
+    standard errors of the difference. Where the refit nearly interpolates the samples, as with few of them, the test
+    is blind to all, for the residuals are small without the input too; one standard error is enough there.
     """
     path, tests = evidence.path, _ScoreTests(evidence, level)
     # A rule such as "stability" may name a support that is nowhere on the path.
     it = path.results[path.nearest(support)].iterate
     result = tests.fit(support, it)
-    # Of the supports since the last input entered, the least errors on unseen samples.
-    least: np.ndarray | None = None
+    unseen = UnseenSamples(evidence, support)
     for step in range(MOST_STEPS):
         evidence.settings.on_progress(0.5 + 0.1 * step / MOST_STEPS, f"score tests, {int(support.sum())} inputs")
         it = it if result is None else extend(result.iterate, support)
         larger = tests.with_what_is_missing(support, result, it)
         if larger is not None:
-            support, result, least = larger, tests.fit(larger, it), None
+            support, result, unseen = larger, tests.fit(larger, it), UnseenSamples(evidence, larger)
             continue
-        leaving = tests.not_needed(support, it)
-        if not leaving or result is None:
+        leaving = tests.not_needed(support, unseen.missed, it)
+        if result is None or not (leaving or unseen.ask_again()):
             break
-        if least is None:
-            (least,) = tests.errors_on_unseen_samples([support])
-            blind = tests.are_blind(result, least)
-        if not blind:
-            _, support, result = leaving[0]
-            continue
-        smaller, least = tests.as_few_as_predict_as_well(support, leaving, least)
-        if smaller.sum() == support.sum():
-            break
-        support, result = smaller, tests.fit(smaller, it)
+        # One by one, unless they may well be more than were tested.
+        most = 1 if len(leaving) < MOST_TESTED else MOST_TESTED // 2
+        left = unseen.let_go(leaving, tests.limit_on_unseen_samples(result, unseen), most)
+        if left.any():
+            support = support & ~left
+            result = tests.fit(support, it)
+            unseen.move(support)
     return support
 
 
@@ -99,63 +94,47 @@ class _ScoreTests:
         enters = p_values.min() < self.to_enter and larger.sum() <= self.settings.max_features
         return larger if enters else None
 
-    def not_needed(self, support: np.ndarray, it: Iterate) -> list[Leaving]:
-        """The groups that may leave.
+    def not_needed(self, support: np.ndarray, missed: np.ndarray, it: Iterate) -> list[np.ndarray]:
+        """The groups that may leave, as masks, but for those that are known to be missed.
 
         The largest p-value comes first, and of equal ones the weakest group. Of many groups the weakest are tested.
         """
         groups, problem = self.groups, self.problem
-        present = np.flatnonzero((groups.sums(support.astype(float)) > 0) & (groups.weights > 0))
+        asked = (support & ~missed).astype(float)
+        present = np.flatnonzero((groups.sums(asked) > 0) & (groups.weights > 0))
         # Times their spread, so that the units of the inputs play no part.
         strength = np.sqrt(
             groups.sums(np.einsum("ij,ij->j", it.B, it.B) * statistics.variance(problem.U, problem.shares))
         )
-        leaving: list[Leaving] = []
+        leaving: list[tuple[float, np.ndarray]] = []
         for g in present[np.argsort(strength[present], kind="stable")][:MOST_TESTED]:
-            smaller = support & (groups.labels != g)
+            group = support & (groups.labels == g)
             try:
-                p_value, refitted = self._fit_without(smaller, support & ~smaller, it)
+                p_value = self._p_value_of(group, support & ~group, it)
             except BlockSolveError as error:
                 if error.infeasible:  # a user's constraint asks for this group
                     continue
                 raise
             if p_value >= self.to_stay:
-                leaving.append((p_value, smaller, refitted))
-        return sorted(leaving, key=lambda candidate: -candidate[0])
+                leaving.append((p_value, group))
+        return [group for _, group in sorted(leaving, key=lambda candidate: -candidate[0])]
 
-    def _fit_without(self, smaller: np.ndarray, left: np.ndarray, start: Iterate) -> tuple[float, BcdResult | None]:
-        """The p-value of those that left next to a fit without them: a coarse one where that is clear already."""
+    def _p_value_of(self, group: np.ndarray, smaller: np.ndarray, start: Iterate) -> float:
+        """The p-value of a group next to a fit on the others: a coarse one where that is clear already."""
         for options in (self.settings.options, self.settings.finer):
             refitted = self.fit(smaller, start, options)
-            p_value = float(entry_p_values(self.problem, refitted, smaller, left)[left].min())
+            p_value = float(entry_p_values(self.problem, refitted, smaller, group)[group].min())
             if refitted is None or p_value < CLEARLY * self.to_stay:
                 break
             start = extend(refitted.iterate, smaller)
-        return p_value, refitted
+        return p_value
 
-    def errors_on_unseen_samples(self, supports: Sequence[np.ndarray]) -> np.ndarray:
-        """Squared error of every sample under each support's refit, in cross-validation: (n_supports, m)."""
-        chain = [self.evidence.refit_on(support) for support in supports]
-        return self.evidence.cross_validate(chain, "score tests, fold", 0.5, 0.5, self.settings.finer)
-
-    def are_blind(self, result: BcdResult, unseen: np.ndarray) -> bool:
-        """Whether a refit on all samples is next to none off them, beside its errors on unseen ones."""
+    def limit_on_unseen_samples(self, result: BcdResult, unseen: UnseenSamples) -> float:
+        """By how many standard errors their error may grow when an input leaves."""
         shares = self.problem.shares
         seen = squared_errors(self.problem, result.problem.prediction(result.iterate), self.problem.Y)
-        return bool(statistics.mean(seen, shares) < INTERPOLATES * statistics.mean(unseen, shares))
-
-    def as_few_as_predict_as_well(
-        self, support: np.ndarray, leaving: Sequence[Leaving], least: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The sparsest support on the way on which those leaving leave one by one, and the least errors on that way.
-
-        That whose error on unseen samples is within a standard error, of the difference, of the least.
-        """
-        shares = self.problem.shares
-        way = [support, *accumulate((smaller for _, smaller, _ in leaving), np.logical_and)]
-        errors = np.vstack([least, self.errors_on_unseen_samples(way[1:])])
-        near = statistics.near_least(errors, shares)
-        return way[np.flatnonzero(near)[-1]], errors[statistics.mean(errors, shares).argmin()]
+        interpolates = statistics.mean(seen, shares) < INTERPOLATES * statistics.mean(unseen.errors, shares)
+        return 1.0 if interpolates else -float(ndtri(self.to_stay))
 
 
 def grow(evidence: Evidence, support: np.ndarray) -> tuple[Refit, Iterate | None]:

@@ -1,0 +1,86 @@
+"""What samples that a model has not seen say of its inputs: models of all folds on a support, and on fewer inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from bcd_implicit.problem import statistics
+from bcd_implicit.problem.iterate import Iterate
+from bcd_implicit.selection.evidence import Evidence
+from bcd_implicit.selection.refits import Fold, folds
+from bcd_implicit.support.parallel import in_parallel
+
+# Of the refits' tolerance: models on a support, and those on fewer inputs that are compared with them. These start
+# where those ended, and what more training gains is not to hide what an input costs.
+ON_THE_SUPPORT, ON_FEWER = 1 / 500, 1 / 50
+# So many times the refits' cycles.
+PATIENCE = 6
+
+
+class UnseenSamples:
+    """Models of all folds on one support, and whether the samples held out miss inputs that leave it.
+
+    They are fitted when first asked for.
+
+    Attributes
+    ----------
+    missed : ndarray of bool, shape (p,)
+        The inputs that were found to be missed, each by itself or with its group.
+    """
+
+    def __init__(self, evidence: Evidence, support: np.ndarray) -> None:
+        self.missed, self._missed_before = np.zeros_like(support), np.zeros_like(support)
+        self._evidence, self._support = evidence, support
+        s = evidence.settings
+        self._folds = folds(evidence.path.problem, s.n_folds, s.random_state)
+        self._models: list[Iterate | None] = [None] * s.n_folds
+        self._errors: np.ndarray | None = None
+
+    def move(self, support: np.ndarray) -> None:
+        """Go on with another support."""
+        self._support, self._errors, self._missed_before = support, None, self.missed.copy()
+
+    def ask_again(self) -> bool:
+        """Forget who was missed on earlier, larger supports, and say whether there was any."""
+        old, self._missed_before = self._missed_before, np.zeros_like(self.missed)
+        self.missed &= ~old
+        return bool(old.any())
+
+    @property
+    def errors(self) -> np.ndarray:
+        """Squared error, (m,), of every sample under the model of the fold that has not seen it."""
+        if self._errors is None:
+            self._errors, self._models = self._fit(self._support, ON_THE_SUPPORT)
+        return self._errors
+
+    def let_go(self, groups: Sequence[np.ndarray], limit: float, most: int) -> np.ndarray:
+        """The first of some groups (masks) that are not missed, so many at most, as one mask.
+
+        In turn, a group leaves, next to those that have left, if the error does not grow by more than so many of the
+        difference's standard errors.
+        """
+        shares = self._evidence.path.problem.shares
+        left, before = np.zeros_like(self.missed), self.errors
+        for group in groups:
+            errors = self._fit(self._support & ~left & ~group, ON_FEWER)[0]
+            growth = errors - before
+            if statistics.mean(growth, shares) > limit * statistics.standard_error(growth, shares):
+                self.missed |= group
+                continue
+            left, before, most = left | group, errors, most - 1
+            if most == 0:
+                break
+        return left
+
+    def _fit(self, support: np.ndarray, share: float) -> tuple[np.ndarray, list[Iterate | None]]:
+        s = self._evidence.settings
+        options = s.options | {"tol": share * s.options["tol"], "max_cycles": PATIENCE * s.options["max_cycles"]}
+        chain = [self._evidence.refit_on(support)]
+        jobs = [(fold, chain, s.random_state, options, it) for fold, it in zip(self._folds, self._models, strict=True)]
+        errors, models = np.zeros(self._evidence.path.problem.n_samples), list[Iterate | None]()
+        for fold, ((part,), it) in zip(self._folds, in_parallel(Fold.run, jobs, s.n_jobs), strict=True):
+            errors[fold.test] = part
+            models.append(it)
+        return errors, models
