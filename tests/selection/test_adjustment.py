@@ -4,9 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 
 import bcd_implicit as bi
 from bcd_implicit import kappa_path
+from bcd_implicit.selection.adjustment import _ScoreTests, polish
+from bcd_implicit.selection.evidence import Evidence, Settings
+from bcd_implicit.selection.unseen import UnseenSamples
 
 
 def test_the_refit_grows_where_more_hidden_features_explain_more(data):
@@ -23,9 +27,6 @@ def test_inputs_without_a_part_are_not_selected_even_if_all_candidates_hold_them
     crowded = path.supports.copy()
     extra = int(np.flatnonzero(~data.support)[0])
     crowded[:, extra] |= crowded[:, data.support].any(axis=1)
-    from bcd_implicit.selection.adjustment import polish
-    from bcd_implicit.selection.evidence import Evidence, Settings
-
     evidence = Evidence(path, Settings(3, 8, 2, 0, None, [1e-4], path.solve_options | {"max_cycles": 50, "tol": 5e-2}))
     np.testing.assert_array_equal(polish(evidence, crowded[path.nearest(data.support)], 0.05), data.support)
     missing = data.support.copy()
@@ -69,36 +70,57 @@ def test_score_tests_find_the_inputs_even_from_an_empty_path(problem, data):
     assert np.mean((chosen.model.predict(U) - Y) ** 2) < 0.5
 
 
-def test_with_few_samples_unseen_ones_decide_how_many_leave():
-    """The tests are blind here: false inputs leave and true ones stay, as unseen samples say."""
+def few_samples() -> tuple[Evidence, list[str]]:
+    """Evidence on 25 samples of which the first three of eight inputs have a part, and what progress was told."""
     rng = np.random.default_rng(0)
     U = rng.standard_normal((25, 8))
     Y = np.maximum(U[:, :3] @ rng.standard_normal((3, 6)), 0) + 0.05 * rng.standard_normal((25, 6))
     path = kappa_path(bi.TrainingProblem(U, Y, 4, pass_through=False), 6)
-    from bcd_implicit.problem import statistics
-    from bcd_implicit.selection.adjustment import _ScoreTests, polish
-    from bcd_implicit.selection.evidence import Evidence, Settings
-
-    told = []
+    told: list[str] = []
     options = path.solve_options | {"max_cycles": 50, "tol": 5e-2, "block_tol": None}
-    settings = Settings(3, 8, 2, 0, None, [1e-4], options, lambda share, text: told.append(text))
-    evidence = Evidence(path, settings)
+    return Evidence(path, Settings(3, 8, 2, 0, None, [1e-4], options, lambda share, text: told.append(text))), told
+
+
+def test_with_few_samples_unseen_ones_decide_how_many_leave():
+    """The tests are blind here: false inputs leave and true ones stay, as unseen samples say."""
+    evidence, told = few_samples()
     truth, crowded = np.arange(8) < 3, np.arange(8) < 6
     tests = _ScoreTests(evidence, 0.05)
-    start = path.results[0].iterate
-    (unseen,) = tests.errors_on_unseen_samples([truth])
-    assert tests.are_blind(tests.fit(truth, start), unseen)
-    # Without a true input the error on unseen samples is clearly larger: nothing leaves, though this list says so.
-    without = [(1.0, truth & (np.arange(8) != j), None) for j in range(3)]
-    kept, least = tests.as_few_as_predict_as_well(truth, without, unseen)
-    np.testing.assert_array_equal(kept, truth)
-    assert statistics.mean(least, path.problem.shares) <= statistics.mean(unseen, path.problem.shares)
-    # Three false ones may go, and a true one after them may not.
-    (unseen,) = tests.errors_on_unseen_samples([crowded])
-    leaving = [(1.0 - 0.1 * j, crowded & (np.arange(8) != j), None) for j in (5, 4, 3, 2)]
-    np.testing.assert_array_equal(tests.as_few_as_predict_as_well(crowded, leaving, unseen)[0], truth)
+    result = tests.fit(truth, evidence.path.results[0].iterate)
+    assert tests.limit_on_unseen_samples(result, UnseenSamples(evidence, truth)) == 1.0
     np.testing.assert_array_equal(polish(evidence, crowded, 0.05), truth)
-    assert any("fold" in text for text in told)
+    assert any("score tests, 6 inputs" in text for text in told)
+
+
+def test_with_many_samples_the_level_is_that_of_the_score_tests(path):
+    options = path.solve_options | {"max_cycles": 50, "tol": 5e-2, "block_tol": None}
+    evidence = Evidence(path, Settings(3, 8, 2, 0, None, [1e-4], options))
+    support = path.supports[path.nearest(np.ones(path.problem.n_inputs, dtype=bool))]
+    tests = _ScoreTests(evidence, 0.05)
+    result = tests.fit(support, path.results[0].iterate)
+    limit = tests.limit_on_unseen_samples(result, UnseenSamples(evidence, support))
+    assert norm.sf(limit) == pytest.approx(0.05 / path.problem.n_inputs)
+
+
+@pytest.mark.slow
+def test_inputs_that_tell_something_only_together_stay():
+    """Two traits act as their product, each measured four times with as much noise as it varies.
+
+    Next to a model that lacks one trait, no measurement of the other has anything to say; and next to the others none
+    has much to add. Score tests alone sent all of them away here.
+    """
+    rng = np.random.default_rng(0)
+    traits = rng.standard_normal((400, 2))
+    U = np.hstack([np.repeat(traits, 4, axis=1) + rng.standard_normal((400, 8)), rng.standard_normal((400, 8))])
+    y = traits[:, 0] * traits[:, 1] + 0.3 * rng.standard_normal(400)
+    problem = bi.TrainingProblem(
+        U / U.std(axis=0), y / y.std(), 8, norm_bound=0.0, pass_through=False, ridge=0.1, ridge_hidden=0.05
+    )
+    chosen = kappa_path(problem).select(grow_hidden=False)
+    assert chosen.support[:4].any()
+    assert chosen.support[4:8].any()
+    assert chosen.support[8:].sum() <= 1
+    assert chosen.table["error"].min() < 0.75
 
 
 @pytest.mark.slow
