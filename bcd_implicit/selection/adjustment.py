@@ -36,11 +36,11 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
     refitted, are above level/p, the largest first (of many inputs the weakest are tested, by the norm of their columns
     of B times their spread); else that is the answer. Groups enter and leave whole, by their members' smallest p-value.
 
-    A score test may be blind: to redundant inputs, as each has little to add to the others, and to those that act
-    together only, next to a model that lacks their partners. Therefore nothing leaves that unseen samples miss: whose
-    error, in cross-validation, grows without it by more than a normal variable exceeds with probability level/p, in
-    standard errors of the difference. Where the refit nearly interpolates the samples, as with few of them, the test
-    is blind to all, for the residuals are small without the input too; one standard error is enough there.
+    A score test may be blind: to redundant inputs, each of which has little to add to the others, and to inputs that
+    act only together, next to a model that lacks their partners. Therefore none leaves that unseen samples miss: their
+    error may not grow, in standard errors of the difference, by more than a normal variable exceeds with probability
+    level/p. Where the refit nearly interpolates the samples, as with few of them, the test is blind to all inputs, for
+    the residuals are small without them too. There one standard error is the limit.
     """
     path, tests = evidence.path, _ScoreTests(evidence, level)
     # A rule such as "stability" may name a support that is nowhere on the path.
@@ -57,7 +57,7 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
         leaving = tests.not_needed(support, unseen.missed, it)
         if result is None or not (leaving or unseen.ask_again()):
             break
-        # One by one, unless they may well be more than were tested.
+        # One by one, unless there may be more than were tested.
         most = 1 if len(leaving) < MOST_TESTED else MOST_TESTED // 2
         left = unseen.let_go(leaving, tests.limit_on_unseen_samples(result, unseen), most)
         if left.any():
