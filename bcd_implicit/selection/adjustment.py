@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -40,26 +42,37 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
     act only together, next to a model that lacks their partners. Therefore none leaves that unseen samples miss: their
     error may not grow, in standard errors of the difference, by more than a normal variable exceeds with probability
     level/p. Where the refit nearly interpolates the samples, as with few of them, the test is blind to all inputs, for
-    the residuals are small without them too. There one standard error is the limit.
+    the residuals are small without them too. There inputs leave, the largest p-value first, to the sparsest support
+    whose error on unseen samples exceeds the least by no more than a standard error of the difference.
     """
     path, tests = evidence.path, _ScoreTests(evidence, level)
     # A rule such as "stability" may name a support that is nowhere on the path.
     it = path.results[path.nearest(support)].iterate
     result = tests.fit(support, it)
-    unseen = UnseenSamples(evidence, support)
+    # Both since the last input entered: models that know who is missed, and the least errors on unseen samples.
+    unseen, least = UnseenSamples(evidence, support), None
     for step in range(MOST_STEPS):
         evidence.settings.on_progress(0.5 + 0.1 * step / MOST_STEPS, f"score tests, {int(support.sum())} inputs")
         it = it if result is None else extend(result.iterate, support)
         larger = tests.with_what_is_missing(support, result, it)
         if larger is not None:
-            support, result, unseen = larger, tests.fit(larger, it), UnseenSamples(evidence, larger)
+            support, result = larger, tests.fit(larger, it)
+            unseen, least = UnseenSamples(evidence, support), None
             continue
         leaving = tests.not_needed(support, unseen.missed, it)
         if result is None or not (leaving or unseen.ask_again()):
             break
-        # One by one, unless there may be more than were tested.
-        most = 1 if len(leaving) < MOST_TESTED else MOST_TESTED // 2
-        left = unseen.let_go(leaving, tests.limit_on_unseen_samples(result, unseen), most)
+        if least is None:
+            (least,) = tests.errors_on_unseen_samples([support])
+            blind = tests.are_blind(result, least)
+        if blind:
+            left, least = tests.those_that_may_all_leave(support, leaving, least)
+            if not left.any():
+                break
+        else:
+            # One by one, unless there may be more than were tested.
+            most = 1 if len(leaving) < MOST_TESTED else MOST_TESTED // 2
+            left = unseen.let_go(leaving, -float(ndtri(tests.to_stay)), most)
         if left.any():
             support = support & ~left
             result = tests.fit(support, it)
@@ -129,12 +142,30 @@ class _ScoreTests:
             start = extend(refitted.iterate, smaller)
         return p_value
 
-    def limit_on_unseen_samples(self, result: BcdResult, unseen: UnseenSamples) -> float:
-        """By how many standard errors their error may grow when an input leaves."""
+    def errors_on_unseen_samples(self, supports: Sequence[np.ndarray]) -> np.ndarray:
+        """Squared error of every sample under each support's refit, in cross-validation: (n_supports, m)."""
+        chain = [self.evidence.refit_on(support) for support in supports]
+        return self.evidence.cross_validate(chain, "score tests, fold", 0.5, 0.5, self.settings.finer)
+
+    def are_blind(self, result: BcdResult, unseen: np.ndarray) -> bool:
+        """Whether a refit on all samples is next to none off them, beside its errors on unseen ones."""
         shares = self.problem.shares
         seen = squared_errors(self.problem, result.problem.prediction(result.iterate), self.problem.Y)
-        interpolates = statistics.mean(seen, shares) < INTERPOLATES * statistics.mean(unseen.errors, shares)
-        return 1.0 if interpolates else -float(ndtri(self.to_stay))
+        return bool(statistics.mean(seen, shares) < INTERPOLATES * statistics.mean(unseen, shares))
+
+    def those_that_may_all_leave(
+        self, support: np.ndarray, leaving: Sequence[np.ndarray], least: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The first of those leaving, without whom as few as possible predict as well, and the least errors so far.
+
+        To the sparsest support on this way whose error on unseen samples is within a standard error, of the difference,
+        of the least. None is skipped: to choose who leaves by the errors of few samples would be to fit these.
+        """
+        shares = self.problem.shares
+        ways = list(accumulate(leaving, np.logical_or, initial=np.zeros_like(support)))
+        errors = np.vstack([least, self.errors_on_unseen_samples([support & ~left for left in ways[1:]])])
+        near = statistics.near_least(errors, shares)
+        return ways[np.flatnonzero(near)[-1]], errors[statistics.mean(errors, shares).argmin()]
 
 
 def grow(evidence: Evidence, support: np.ndarray) -> tuple[Refit, Iterate | None]:

@@ -4,13 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import norm
 
 import bcd_implicit as bi
 from bcd_implicit import kappa_path
+from bcd_implicit.problem import statistics
 from bcd_implicit.selection.adjustment import _ScoreTests, polish
 from bcd_implicit.selection.evidence import Evidence, Settings
-from bcd_implicit.selection.unseen import UnseenSamples
 
 
 def test_the_refit_grows_where_more_hidden_features_explain_more(data):
@@ -70,36 +69,39 @@ def test_score_tests_find_the_inputs_even_from_an_empty_path(problem, data):
     assert np.mean((chosen.model.predict(U) - Y) ** 2) < 0.5
 
 
-def few_samples() -> tuple[Evidence, list[str]]:
-    """Evidence on 25 samples of which the first three of eight inputs have a part, and what progress was told."""
+def test_with_few_samples_unseen_ones_decide_how_many_leave():
+    """The tests are blind here: false inputs leave and true ones stay, as unseen samples say."""
     rng = np.random.default_rng(0)
     U = rng.standard_normal((25, 8))
     Y = np.maximum(U[:, :3] @ rng.standard_normal((3, 6)), 0) + 0.05 * rng.standard_normal((25, 6))
     path = kappa_path(bi.TrainingProblem(U, Y, 4, pass_through=False), 6)
-    told: list[str] = []
+    told = []
     options = path.solve_options | {"max_cycles": 50, "tol": 5e-2, "block_tol": None}
-    return Evidence(path, Settings(3, 8, 2, 0, None, [1e-4], options, lambda share, text: told.append(text))), told
-
-
-def test_with_few_samples_unseen_ones_decide_how_many_leave():
-    """The tests are blind here: false inputs leave and true ones stay, as unseen samples say."""
-    evidence, told = few_samples()
+    settings = Settings(3, 8, 2, 0, None, [1e-4], options, lambda share, text: told.append(text))
+    evidence = Evidence(path, settings)
     truth, crowded = np.arange(8) < 3, np.arange(8) < 6
     tests = _ScoreTests(evidence, 0.05)
-    result = tests.fit(truth, evidence.path.results[0].iterate)
-    assert tests.limit_on_unseen_samples(result, UnseenSamples(evidence, truth)) == 1.0
+    start = path.results[0].iterate
+    (unseen,) = tests.errors_on_unseen_samples([truth])
+    assert tests.are_blind(tests.fit(truth, start), unseen)
+    # Without a true input the error on unseen samples is clearly larger: nothing leaves, though this list says so.
+    left, least = tests.those_that_may_all_leave(truth, [np.arange(8) == j for j in range(3)], unseen)
+    assert not left.any()
+    assert statistics.mean(least, path.problem.shares) <= statistics.mean(unseen, path.problem.shares)
+    # Three false ones may go, and a true one after them may not.
+    (unseen,) = tests.errors_on_unseen_samples([crowded])
+    leaving = [np.arange(8) == j for j in (5, 4, 3, 2)]
+    left, _ = tests.those_that_may_all_leave(crowded, leaving, unseen)
+    np.testing.assert_array_equal(left, crowded & ~truth)
     np.testing.assert_array_equal(polish(evidence, crowded, 0.05), truth)
-    assert any("score tests, 6 inputs" in text for text in told)
+    assert any("fold" in text for text in told)
 
 
-def test_with_many_samples_the_level_is_that_of_the_score_tests(path):
+def test_with_many_samples_the_tests_are_not_blind(path, data):
     options = path.solve_options | {"max_cycles": 50, "tol": 5e-2, "block_tol": None}
-    evidence = Evidence(path, Settings(3, 8, 2, 0, None, [1e-4], options))
-    support = path.supports[path.nearest(np.ones(path.problem.n_inputs, dtype=bool))]
-    tests = _ScoreTests(evidence, 0.05)
-    result = tests.fit(support, path.results[0].iterate)
-    limit = tests.limit_on_unseen_samples(result, UnseenSamples(evidence, support))
-    assert norm.sf(limit) == pytest.approx(0.05 / path.problem.n_inputs)
+    tests = _ScoreTests(Evidence(path, Settings(3, 8, 2, 0, None, [1e-4], options)), 0.05)
+    (unseen,) = tests.errors_on_unseen_samples([data.support])
+    assert not tests.are_blind(tests.fit(data.support, path.results[0].iterate), unseen)
 
 
 @pytest.mark.slow
