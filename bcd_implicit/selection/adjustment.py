@@ -39,30 +39,34 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
     of B times their spread); else that is the answer. Groups enter and leave whole, by their members' smallest p-value.
 
     A score test may be blind: to redundant inputs, each of which has little to add to the others, and to inputs that
-    act only together, next to a model that lacks their partners. Therefore none leaves that unseen samples miss: their
-    error may not grow, in standard errors of the difference, by more than a normal variable exceeds with probability
-    level/p. Where the refit nearly interpolates the samples, as with few of them, the test is blind to all inputs, for
-    the residuals are small without them too. There inputs leave, the largest p-value first, to the sparsest support
-    whose error on unseen samples exceeds the least by no more than a standard error of the difference.
+    act only together, next to a model that lacks their partners. Therefore none leaves that unseen samples miss: the
+    error on them may not grow by more than z standard errors of the difference, where a normal variable exceeds z with
+    probability level/p. Each step is judged by itself.
+
+    If the first support from which inputs may leave nearly interpolates the samples, as with few of them, the test is
+    blind to all inputs, for the residuals are small without them too. Then they leave, the largest p-value first, to
+    the sparsest support whose error on unseen samples exceeds the least by no more than a standard error of the
+    difference.
     """
     path, tests = evidence.path, _ScoreTests(evidence, level)
     # A rule such as "stability" may name a support that is nowhere on the path.
     it = path.results[path.nearest(support)].iterate
     result = tests.fit(support, it)
-    # Both since the last input entered: models that know who is missed, and the least errors on unseen samples.
-    unseen, least = UnseenSamples(evidence, support), None
+    # Anew whenever an input enters. The least errors are for the blind tests alone.
+    unseen, blind, least = UnseenSamples(evidence, support), None, np.zeros(0)
     for step in range(MOST_STEPS):
         evidence.settings.on_progress(0.5 + 0.1 * step / MOST_STEPS, f"score tests, {int(support.sum())} inputs")
         it = it if result is None else extend(result.iterate, support)
         larger = tests.with_what_is_missing(support, result, it)
         if larger is not None:
             support, result = larger, tests.fit(larger, it)
-            unseen, least = UnseenSamples(evidence, support), None
+            unseen, blind = UnseenSamples(evidence, support), None
             continue
         leaving = tests.not_needed(support, unseen.missed, it)
+        # Those that were missed next to more inputs are asked again before this ends.
         if result is None or not (leaving or unseen.ask_again()):
             break
-        if least is None:
+        if blind is None:
             (least,) = tests.errors_on_unseen_samples([support])
             blind = tests.are_blind(result, least)
         if blind:
@@ -70,7 +74,7 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
             if not left.any():
                 break
         else:
-            # One by one, unless there may be more than were tested.
+            # One by one, unless all that were tested may leave: there are probably more.
             most = 1 if len(leaving) < MOST_TESTED else MOST_TESTED // 2
             left = unseen.let_go(leaving, -float(ndtri(tests.to_stay)), most)
         if left.any():
@@ -156,14 +160,20 @@ class _ScoreTests:
     def those_that_may_all_leave(
         self, support: np.ndarray, leaving: Sequence[np.ndarray], least: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The first of those leaving, without whom as few as possible predict as well, and the least errors so far.
+        """So many of the first groups that the rest is as small as unseen samples allow, and the least errors so far.
 
-        To the sparsest support on this way whose error on unseen samples is within a standard error, of the difference,
-        of the least. None is skipped: to choose who leaves by the errors of few samples would be to fit these.
+        They allow an error that exceeds the least by no more than a standard error of the difference. No group is
+        skipped: to choose who leaves by the errors of few samples would be to fit these.
         """
         shares = self.problem.shares
         ways = list(accumulate(leaving, np.logical_or, initial=np.zeros_like(support)))
-        errors = np.vstack([least, self.errors_on_unseen_samples([support & ~left for left in ways[1:]])])
+        try:
+            errors = np.vstack([least, self.errors_on_unseen_samples([support & ~left for left in ways[1:]])])
+        except BlockSolveError as error:
+            if not error.infeasible:
+                raise
+            # Each may leave by itself, and a user's constraint asks for one of them.
+            return self.those_that_may_all_leave(support, leaving[:-1], least) if leaving[1:] else (ways[0], least)
         near = statistics.near_least(errors, shares)
         return ways[np.flatnonzero(near)[-1]], errors[statistics.mean(errors, shares).argmin()]
 

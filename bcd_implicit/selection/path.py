@@ -102,8 +102,8 @@ class PathResult(PathRecord):
             Larger supports are no candidates. By default that of the path or, if it has none, half of the samples that
             a fold trains on, but at least 10: a refit on more inputs costs much and says little.
         level : float or None
-            The level of a score test, for all inputs together, by which inputs then enter and leave; None for none.
-            Not with ``n_features``.
+            The level of a score test, for all inputs together, by which inputs then enter and leave; None for no test.
+            Those that samples held out miss do not leave. Not with ``n_features``.
         grow_hidden : bool
             Let the final refit have twice, four or eight times the hidden features if cross-validation favours that.
         n_subsamples : int
@@ -113,8 +113,9 @@ class PathResult(PathRecord):
         method : str
             The loop of the refits. The prox-linear loop by default, whatever walked the path: it fits better.
         max_cycles, tol
-            Of each fit in cross-validation; those of score tests go to a fifth of tol, those of growing to a fiftieth.
-            The final refit goes to a twentieth, in up to six times the cycles.
+            Of each fit in cross-validation; those of score tests go to a fifth of tol, those of growing and
+            of what it costs when inputs leave to a fiftieth and less. The final refit goes to a twentieth. The last two
+            take up to six times the cycles.
         ridges : sequence of float, optional
             Values of ``ridge_hidden`` for the refits, of which cross-validation chooses one: noisy data want more
             than the path needs. By default the problem's own, and 30 and 1000 times that.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
+from bcd_implicit.errors import BlockSolveError, ConvergenceWarning
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.selection.evidence import Evidence
@@ -58,13 +60,19 @@ class UnseenSamples:
     def let_go(self, groups: Sequence[np.ndarray], limit: float, most: int) -> np.ndarray:
         """The first of some groups (masks) that are not missed, so many at most, as one mask.
 
-        In turn, a group leaves, next to those that have left, if the error does not grow by more than so many of the
-        difference's standard errors.
+        In turn, each is left out besides those before it that leave. It is missed, and noted in ``missed``, if the
+        error then grows by more than so many standard errors of the difference, or if a user's constraint asks for it.
         """
         shares = self._evidence.path.problem.shares
         left, before = np.zeros_like(self.missed), self.errors
         for group in groups:
-            errors = self._fit(self._support & ~left & ~group, ON_FEWER)[0]
+            try:
+                errors = self._fit(self._support & ~left & ~group, ON_FEWER)[0]
+            except BlockSolveError as error:
+                if not error.infeasible:
+                    raise
+                self.missed |= group
+                continue
             growth = errors - before
             if statistics.mean(growth, shares) > limit * statistics.standard_error(growth, shares):
                 self.missed |= group
@@ -80,7 +88,10 @@ class UnseenSamples:
         chain = [self._evidence.refit_on(support)]
         jobs = [(fold, chain, s.random_state, options, it) for fold, it in zip(self._folds, self._models, strict=True)]
         errors, models = np.zeros(self._evidence.path.problem.n_samples), list[Iterate | None]()
-        for fold, ((part,), it) in zip(self._folds, in_parallel(Fold.run, jobs, s.n_jobs), strict=True):
-            errors[fold.test] = part
-            models.append(it)
+        with warnings.catch_warnings():
+            # They are finer than anyone asked for, and one that stops short is good enough to be compared.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            for fold, ((part,), it) in zip(self._folds, in_parallel(Fold.run, jobs, s.n_jobs), strict=True):
+                errors[fold.test] = part
+                models.append(it)
         return errors, models

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import bcd_implicit as bi
+from bcd_implicit.selection.adjustment import _ScoreTests
 from bcd_implicit.selection.evidence import Evidence, Settings
 from bcd_implicit.selection.refits import folds
 from bcd_implicit.selection.unseen import UnseenSamples
@@ -70,3 +71,24 @@ def test_those_missed_on_an_earlier_support_are_asked_again(evidence):
     assert unseen.ask_again()
     np.testing.assert_array_equal(unseen.missed, one(3))
     assert not unseen.ask_again()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:prox-linear. stopped at max_cycles:bcd_implicit.errors.ConvergenceWarning")
+def test_what_a_constraint_asks_for_stays_also_where_several_leave_at_once():
+    """Of the inputs 2 and 3 either may leave, and not both; none of them has a part."""
+    rng = np.random.default_rng(0)
+    U = rng.standard_normal((60, 4))
+    Y = np.maximum(U[:, :2] @ rng.standard_normal((2, 3)), 0)
+    either = {"either": lambda v: v["B"][0, 2] + v["B"][0, 3] >= 0.05}
+    path = bi.kappa_path(bi.TrainingProblem(U, Y, 2, pass_through=False, constraints=either), 3)
+    options = path.solve_options | {"max_cycles": 20, "tol": 5e-2, "block_tol": None}
+    evidence = Evidence(path, Settings(2, 4, 2, 0, None, [1e-4], options))
+    everything, groups = np.ones(4, dtype=bool), [np.arange(4) == 2, np.arange(4) == 3]
+    unseen = UnseenSamples(evidence, everything)
+    np.testing.assert_array_equal(unseen.let_go(groups, 100.0, 2), groups[0])
+    np.testing.assert_array_equal(unseen.missed, groups[1])
+    tests = _ScoreTests(evidence, 0.05)
+    (errors,) = tests.errors_on_unseen_samples([everything])
+    left, _ = tests.those_that_may_all_leave(everything, groups, errors + 10.0)
+    np.testing.assert_array_equal(left, groups[0])
