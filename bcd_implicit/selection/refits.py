@@ -163,6 +163,25 @@ def folds(problem: TrainingProblem, n_folds: int, random_state: int | None) -> l
     return [Fold(problem, train, test) for train, test in parts]
 
 
+def run_folds(
+    parts: Sequence[Fold],
+    chain: Sequence[Refit],
+    random_state: int | None,
+    options: dict[str, Any],
+    n_jobs: int | None = None,
+    on_progress: Progress = silent,
+    starts: Sequence[Iterate | None] | None = None,
+) -> tuple[np.ndarray, list[Iterate]]:
+    """:meth:`Fold.run` in every fold, from these starts: squared errors, (n_refits, m), and the last iterates."""
+    errors, last = np.zeros((len(chain), parts[0].problem.n_samples)), list[Iterate]()
+    starts = starts or [None] * len(parts)
+    jobs = [(fold, chain, random_state, options, start) for fold, start in zip(parts, starts, strict=True)]
+    for fold, (part, it) in zip(parts, in_parallel(Fold.run, jobs, n_jobs, on_progress), strict=True):
+        errors[:, fold.test] = part
+        last.append(it)
+    return errors, last
+
+
 def cross_validate(
     problem: TrainingProblem,
     chain: Sequence[Refit],
@@ -173,9 +192,4 @@ def cross_validate(
     on_progress: Progress = silent,
 ) -> np.ndarray:
     """Squared error of every sample under every refit, by :meth:`Fold.run` in every fold: shape (n_refits, m)."""
-    errors = np.zeros((len(chain), problem.n_samples))
-    parts = folds(problem, n_folds, random_state)
-    jobs = [(fold, chain, random_state, options) for fold in parts]
-    for fold, (part, _) in zip(parts, in_parallel(Fold.run, jobs, n_jobs, on_progress), strict=True):
-        errors[:, fold.test] = part
-    return errors
+    return run_folds(folds(problem, n_folds, random_state), chain, random_state, options, n_jobs, on_progress)[0]

@@ -11,8 +11,7 @@ from bcd_implicit.errors import BlockSolveError, ConvergenceWarning
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.selection.evidence import Evidence
-from bcd_implicit.selection.refits import Fold, folds
-from bcd_implicit.support.parallel import in_parallel
+from bcd_implicit.selection.refits import folds, run_folds
 
 # Of the refits' tolerance: models on a support, and those on fewer inputs that are compared with them. These start
 # where those ended, and what more training gains is not to hide what an input costs.
@@ -37,7 +36,7 @@ class UnseenSamples:
         self._evidence, self._support = evidence, support
         s = evidence.settings
         self._folds = folds(evidence.path.problem, s.n_folds, s.random_state)
-        self._models: list[Iterate | None] = [None] * s.n_folds
+        self._models: list[Iterate] | None = None
         self._errors: np.ndarray | None = None
 
     def move(self, support: np.ndarray) -> None:
@@ -82,16 +81,11 @@ class UnseenSamples:
                 break
         return left
 
-    def _fit(self, support: np.ndarray, share: float) -> tuple[np.ndarray, list[Iterate | None]]:
-        s = self._evidence.settings
+    def _fit(self, support: np.ndarray, share: float) -> tuple[np.ndarray, list[Iterate]]:
+        s, chain = self._evidence.settings, [self._evidence.refit_on(support)]
         options = s.options | {"tol": share * s.options["tol"], "max_cycles": PATIENCE * s.options["max_cycles"]}
-        chain = [self._evidence.refit_on(support)]
-        jobs = [(fold, chain, s.random_state, options, it) for fold, it in zip(self._folds, self._models, strict=True)]
-        errors, models = np.zeros(self._evidence.path.problem.n_samples), list[Iterate | None]()
         with warnings.catch_warnings():
             # They are finer than anyone asked for, and one that stops short is good enough to be compared.
             warnings.simplefilter("ignore", ConvergenceWarning)
-            for fold, ((part,), it) in zip(self._folds, in_parallel(Fold.run, jobs, s.n_jobs), strict=True):
-                errors[fold.test] = part
-                models.append(it)
+            (errors,), models = run_folds(self._folds, chain, s.random_state, options, s.n_jobs, starts=self._models)
         return errors, models

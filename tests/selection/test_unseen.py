@@ -47,7 +47,7 @@ def test_true_inputs_are_missed_and_false_ones_are_not(evidence):
     left = unseen.let_go([one(j) for j in (5, 0, 4, 1, 3, 2)], 4.0, 10)
     np.testing.assert_array_equal(left, ~TRUTH)
     np.testing.assert_array_equal(unseen.missed, TRUTH)
-    # The same in one group: two that are not missed, and one that is.
+    # In one group with a true input a false one is missed too.
     np.testing.assert_array_equal(UnseenSamples(evidence, everything).let_go([one(5) | one(0)], 4.0, 1), ~everything)
 
 
