@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow test-kernels lint bench notebooks docs clean
+.PHONY: demo test test-slow test-hard test-kernels lint bench notebooks docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/bcd-implicit demo --output demo-output
@@ -13,6 +13,10 @@ test: $(VENV)/.installed-dev
 
 test-slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow -n 2
+
+# Hard conditions: units, interruption, injected faults, damaged files, strange data.
+test-hard: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m hard -n 2
 
 # Under several kernels of OpenBLAS: last digits differ from processor to processor.
 test-kernels: $(VENV)/.installed-dev
