@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bcd_implicit.certificates.certificate import Certificate, nothing, ratio
-from bcd_implicit.certificates.regressors import EPS
+from bcd_implicit.certificates.regressors import EPS, rms
 from bcd_implicit.errors import NotWellPosedError
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
@@ -85,8 +85,11 @@ def _rounding(
     problem: TrainingProblem, it: Iterate, X: np.ndarray, phi_Z: np.ndarray, step: np.ndarray, proximal: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """How far rounding may have each entry of the gradient off, and the root of the objective: a number a sample."""
-    x, u, y = (np.sqrt(np.einsum("ij,ij->j", part, part)) for part in (X, problem.U, problem.Y))
-    C, D, B, P = (float(np.linalg.norm(part)) for part in (it.C, it.D, it.B, proximal))
+    # Inputs in units of their own: else those in large units would lend their rounding to the rest.
+    units = rms(problem.U, problem.shares)
+    units[units == 0] = 1.0
+    x, u, y = (np.sqrt(np.einsum("ij,ij->j", part, part)) for part in (X, problem.U / units[:, None], problem.Y))
+    C, D, B, P = (float(np.linalg.norm(part)) for part in (it.C, it.D * units, it.B * units, proximal))
     weight, root = problem.fenchel_weight, float(np.sqrt(len(X)))
     unit = EPS * (2 + len(X) + len(problem.U))
     prediction = C * x + D * u + float(np.linalg.norm(it.d)) + y

@@ -33,7 +33,10 @@ def l1_multipliers(size: np.ndarray, radius: float | np.ndarray, steps: np.ndarr
     # The entries kept are as many as still exceed the multiplier that they would need among themselves.
     # At least one: rounding can hide the first when the radius is tiny.
     kept = np.maximum(np.sum(leaves[in_order] > candidates, axis=1), 1)
-    return np.maximum(candidates[rows, kept - 1], 0.0)
+    # And the first that is not kept is zero: where weights differ by many powers of ten its own rounding may have
+    # decided that, and the others' multiplier be far below.
+    in_order = np.pad(leaves[in_order], ((0, 0), (0, 1)))
+    return np.maximum(candidates[rows, kept - 1], in_order[rows, kept])
 
 
 def project_l1_rows(A: np.ndarray, radius: float | np.ndarray, steps: np.ndarray | None = None) -> np.ndarray:
