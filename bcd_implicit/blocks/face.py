@@ -16,6 +16,8 @@ from bcd_implicit.terms.group_norms import Facet
 
 # A group whose gradient is this near to letting it in is looked at.
 NEAR = 0.7
+# Entries of a group whose curvatures are within this factor of each other share a step.
+ALIKE = 10.0
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,6 @@ class Terms:
         # The last column, the intercepts, is never penalised; the rows below A and B, where there are any, are D.
         self.ridge[: self.n, : self.end_of_B] = problem.ridge_hidden
         self.ridge[self.n :, self.n : self.end_of_B] = problem.ridge
-        self.column_ridge = self.ridge.max(axis=0)
 
     def on(self, groups: np.ndarray) -> tuple[Terms, np.ndarray]:
         """The same for some of the groups alone, bool of shape (n_groups,), and the columns of T that are left."""
@@ -74,7 +75,7 @@ class Terms:
         some.groups = self.groups.some(groups)
         some.group_lasso = replace(self.group_lasso, groups=some.groups)
         some.end_of_B = self.n + int(inputs.sum())
-        some.ridge, some.column_ridge = self.ridge[:, columns], self.column_ridge[columns]
+        some.ridge = self.ridge[:, columns]
         return some, columns
 
     @property
@@ -101,23 +102,31 @@ class Terms:
         return pulled | (lasso.norm.of(self.B(T), self.groups) > 0) | (lasso.form == "constraint")
 
     def metric(self, curvature: np.ndarray) -> np.ndarray:
-        """A diagonal bound of the Hessian, shape (P,): the columns of a group share the largest."""
-        metric = curvature + self.column_ridge
+        """A diagonal bound of the Hessian from one without ridge: one number a column, equal inside a group, or all.
+
+        Both have shape (P,), or (n, P) where rows differ. Shrinking a group is a formula only where all its entries
+        have one number. The largest is a bound, so that is what they get if it takes little from the others.
+        """
+        if curvature.ndim == 2:
+            return curvature + self.ridge
+        metric = curvature + self.ridge[0]
         if not self.groups.alone:
-            # Shrinking a whole group is a formula only with one step for all its columns, and the largest keeps this a
-            # bound.
-            largest = np.zeros(len(self.groups.weights))
-            np.maximum.at(largest, self.groups.labels, metric[self.n : self.end_of_B])
-            metric[self.n : self.end_of_B] = self.groups.spread(largest)
+            of_B, labels = metric[self.n : self.end_of_B], self.groups.labels
+            largest, least = np.zeros(len(self.groups.weights)), np.full(len(self.groups.weights), np.inf)
+            np.maximum.at(largest, labels, of_B)
+            np.minimum.at(least, labels, of_B)
+            if np.any(largest > ALIKE * least):
+                return np.broadcast_to(metric, self.ridge.shape)
+            of_B[:] = self.groups.spread(largest)
         return metric
 
     def prox(self, T: np.ndarray, steps: np.ndarray) -> np.ndarray:
-        """Proximal map of balls and group lasso, with one step a column of T, equal inside a group."""
+        """Proximal map of balls and group lasso, in the inverse of a :meth:`metric`."""
         T = T.copy()
         # Beside D there is no variable: a gradient step would fill these entries.
         T[self.n :, : self.n] = 0.0
-        self.A(T)[:] = self.row_ball.prox(self.A(T), steps[: self.n])
-        self.B(T)[:] = self.group_lasso.prox(self.B(T), steps[self.n : self.end_of_B])
+        self.A(T)[:] = self.row_ball.prox(self.A(T), steps[..., : self.n] if steps.ndim == 1 else self.A(steps))
+        self.B(T)[:] = self.group_lasso.prox(self.B(T), steps[..., self.n : self.end_of_B])
         return T
 
     def face(self, T: np.ndarray, G: np.ndarray) -> tuple[Face, np.ndarray]:

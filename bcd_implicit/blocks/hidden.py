@@ -40,13 +40,14 @@ class _FenchelFit:
         # The part of the objective linear in T, <X, Z>, is summed over samples once, not at every call.
         self.inner = self.weights * (states * self.shares @ self.W.T)
         # phi' is at most 1, so this bounds the Hessian's diagonal at every T.
-        self.curvature = self.weights.max() * (self.W**2 @ self.shares)
+        rows = self.weights if problem.stacked else problem.fenchel_weight
+        self.curvature = rows * (self.W**2 @ self.shares)
 
     def on(self, columns: np.ndarray, T: np.ndarray, gradient: np.ndarray) -> _FenchelFit:
         if len(columns) == len(self.W):
             return self
         some = copy.copy(self)
-        some.W, some.inner, some.curvature = self.W[columns], self.inner[:, columns], self.curvature[columns]
+        some.W, some.inner, some.curvature = self.W[columns], self.inner[:, columns], self.curvature[..., columns]
         return some
 
     def value_and_gradient(self, T: np.ndarray) -> tuple[float, np.ndarray]:

@@ -46,14 +46,16 @@ class KroneckerModel:
         H is W W'.
     H : ndarray of shape (P, P) or None
         The same where it is at hand: the shorter way unless samples are few.
+    row_units : ndarray of shape (n,), optional
+        Where rows of M differ in size, about how: ``curvature`` is then relative to these.
 
     Attributes
     ----------
-    curvature : ndarray of shape (P,)
+    curvature : ndarray of shape (P,), or (n, P) with row_units
         A diagonal bound, by an estimate: the operator is at most that of ``V * curvature``.
     """
 
-    def __init__(self, M: np.ndarray, W: np.ndarray, H: np.ndarray | None) -> None:
+    def __init__(self, M: np.ndarray, W: np.ndarray, H: np.ndarray | None, row_units: np.ndarray | None = None) -> None:
         self.M, self.W, self.H = M, W, H
         squares = np.einsum("ij,ij->i", W, W)
         unit = 1 / np.sqrt(np.where(squares > 0, squares, 1.0))
@@ -65,7 +67,12 @@ class KroneckerModel:
             largest = float(np.linalg.norm(v))
             if largest == 0:
                 break
-        self.curvature = 1.1 * largest * float(np.linalg.eigvalsh(M)[-1]) * squares
+        columns = 1.1 * largest * squares
+        if row_units is None:
+            self.curvature = float(np.linalg.eigvalsh(M)[-1]) * columns
+        else:
+            roots = np.sqrt(row_units)
+            self.curvature = float(np.linalg.eigvalsh(M / roots / roots[:, None])[-1]) * np.outer(row_units, columns)
 
     def _times_gram(self, V: np.ndarray) -> np.ndarray:
         return V @ self.H if self.H is not None else (V @ self.W) @ self.W.T

@@ -102,7 +102,12 @@ class Linearisation:
         """The Kronecker product near the quadratic's Hessian."""
         M, i = self.M.copy(), np.arange(len(self.A))
         M[i, i] += mu
-        return KroneckerModel(M, self.W, self.H if self.by_gram else None)
+        return KroneckerModel(M, self.W, self.H if self.by_gram else None, self.row_units(mu) if self.stacked else None)
+
+    def row_units(self, mu: float) -> np.ndarray:
+        """Row by row, the Hessian is about this times H: the rows of D have the curvature H itself."""
+        hidden = np.full(len(self.A), self.mean_curvature + mu)
+        return np.concatenate([hidden, np.ones(len(self.M) - len(hidden))])
 
     def _sensitivities(self, part: slice) -> np.ndarray:
         """J_k = R (I - D_k A)^-1 D_k for some samples: shape (min(q, n), n, samples)."""
@@ -168,9 +173,9 @@ class LinearisedFit:
         self.row_weights = np.diag(linearisation.M).copy()
         # The proximal term is on A, B and b only: the rows of D and d have none.
         self.row_weights[: len(linearisation.A)] += mu
-        # One metric serves all rows, and those of D have the curvature H itself.
-        largest = max(linearisation.mean_curvature + mu, float(linearisation.stacked))
-        self.curvature = largest * linearisation.squares
+        self.curvature = (linearisation.mean_curvature + mu) * linearisation.squares
+        if linearisation.stacked:
+            self.curvature = np.outer(linearisation.row_units(mu), linearisation.squares)
 
     def value_and_gradient(self, T: np.ndarray) -> tuple[float, np.ndarray]:
         dT = T - self.base

@@ -51,8 +51,8 @@ class Smooth(Protocol):
 
     Attributes
     ----------
-    curvature : ndarray of shape (P,)
-        About a diagonal bound on the Hessian, the same for every row of T: the solver stretches it where it is short.
+    curvature : ndarray of shape (P,), or (n, P) where rows of T differ
+        About a diagonal bound on the Hessian: the solver stretches it where it is short.
     """
 
     curvature: np.ndarray

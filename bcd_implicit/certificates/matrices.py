@@ -22,9 +22,9 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 
 # Where a ridge is too weak to matter beside the lasso, as on an input in large units, the conjugate is all rounding
 # unless the groups are a little inside the dual ball.
-A_LITTLE_INSIDE = (1 - 1e-8, 1 - 1e-11)
+A_LITTLE_INSIDE = {1 - 1e-8, 1 - 1e-11}
 # A gap this far below the regularisation needs no better scaling.
-NEGLIGIBLE = 1e-12
+NEGLIGIBLE = 1e-10
 
 
 def duality_gap(
@@ -68,7 +68,9 @@ def duality_gap(
         return data_gap(s, left) + max(parts + s * inner, 0.0) + unit * (parts + s * sizes) + s * off
 
     # With s = 0 the gap is the objective itself: no term of it is negative.
-    scalings = {0.0, lasso.dual_scale(G), *A_LITTLE_INSIDE, inside * lasso.dual_scale(free) if len(free) else 1.0}
+    scalings = {0.0, lasso.dual_scale(G), inside * lasso.dual_scale(free) if len(free) else 1.0} - {1.0}
+    if lasso.form == "penalty":
+        scalings |= A_LITTLE_INSIDE
     whole = gap(1.0)
     return whole if whole <= NEGLIGIBLE * value else min(whole, *map(gap, scalings))
 

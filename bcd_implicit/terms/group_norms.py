@@ -67,6 +67,19 @@ class GroupNorm:
         """The proximal map of the sum of thresholds * norms."""
         raise NotImplementedError
 
+    def lengths(
+        self, B: np.ndarray, groups: Groups, thresholds: np.ndarray, metric: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The norms of what :meth:`shrink_in` returns, and their derivatives by the thresholds."""
+        raise NotImplementedError
+
+    def shrink_in(self, B: np.ndarray, groups: Groups, thresholds: np.ndarray, metric: np.ndarray) -> np.ndarray:
+        """The proximal map in a metric of shape (n, p), positive: squares of differences are weighted by it.
+
+        No formula but a root, one a group: :meth:`shrink` is the quick way where a group has one number.
+        """
+        raise NotImplementedError
+
     def conjugate(self, G: np.ndarray, groups: Groups, thresholds: np.ndarray, ridge: np.ndarray) -> np.ndarray:
         """``sup_T <G, T> - threshold |T| - 1/2 sum_i ridge_i |T_i|^2`` for each group; ridge has a value a row.
 
@@ -117,6 +130,35 @@ class EuclideanNorm(GroupNorm):
         # A zero group stays zero, without 0/0.
         safe = np.where(norms > 0, norms, 1.0)
         return B * groups.spread(np.maximum(1.0 - thresholds / safe, 0.0))
+
+    def lengths(self, B, groups, thresholds, metric):
+        # With s = metric B / (metric t + threshold), entry by entry, the shrunk group is t s, and |s| = 1.
+        pull = metric * B
+        stays = self.of(pull, groups) > thresholds
+        limits = groups.spread(thresholds)
+
+        def parts(t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            """The sum of squares of s, and minus half of its derivatives by t and by the threshold."""
+            below = metric * groups.spread(t) + limits
+            squares = np.divide(pull, below, out=np.zeros_like(pull), where=below > 0) ** 2
+            bent = np.divide(squares, below, out=np.zeros_like(pull), where=below > 0)
+            return tuple(groups.sums(part.sum(axis=0)) for part in (squares, metric * bent, bent))  # type: ignore
+
+        # From below, as in the conjugate: 1/|s| is concave in t, and no step goes too far.
+        t = np.where(stays & (thresholds <= 0), self.of(B, groups), 0.0)
+        for _ in range(NEWTON_STEPS):
+            total, by_t, _ = parts(t)
+            step = np.divide(total * (np.sqrt(total) - 1), by_t, out=np.zeros_like(t), where=stays & (by_t > 0))
+            t = np.maximum(t + step, 0.0)
+            if np.all(np.abs(step) <= 1e-14 * t):
+                break
+        _, by_t, by_threshold = parts(t)
+        return t, -np.divide(by_threshold, by_t, out=np.zeros_like(t), where=stays & (by_t > 0))
+
+    def shrink_in(self, B, groups, thresholds, metric):
+        t = groups.spread(self.lengths(B, groups, thresholds, metric)[0])
+        below = metric * t + groups.spread(thresholds)
+        return B * np.divide(metric * t, below, out=np.zeros_like(B), where=below > 0)
 
     def conjugate(self, G, groups, thresholds, ridge):
         distinct = np.unique(ridge)
@@ -183,6 +225,20 @@ class MaxNorm(GroupNorm):
         rest = np.abs(rows - project_l1_rows(rows, thresholds)).max(axis=1, keepdims=True)
         rest[self.dual(B, groups) <= thresholds] = 0.0
         return groups.columns(np.clip(rows, -rest, rest), len(B))
+
+    def lengths(self, B, groups, thresholds, metric):
+        # Clipped at t, with sum_i metric_i max(|b_i| - t, 0) = threshold.
+        size, weights = np.abs(groups.rows(B)), groups.rows(np.broadcast_to(metric, B.shape))
+        # What fills up the rows is zero: any weight will do.
+        weights = np.where(weights > 0, weights, 1.0)
+        t = np.minimum(l1_multipliers(weights * size, thresholds, weights), size.max(axis=1))
+        t[np.sum(weights * size, axis=1) <= thresholds] = 0.0
+        above = np.where(size >= t[:, None], weights, 0.0).sum(axis=1)
+        return t, np.where(t > 0, -1 / above, 0.0)
+
+    def shrink_in(self, B, groups, thresholds, metric):
+        t = groups.spread(self.lengths(B, groups, thresholds, metric)[0])
+        return np.clip(B, -t, t)
 
     def conjugate(self, G, groups, thresholds, ridge):
         size, distinct = np.abs(groups.rows(G)), np.unique(ridge)

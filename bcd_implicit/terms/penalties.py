@@ -12,9 +12,9 @@ from typing import ClassVar
 
 import cvxpy as cp
 import numpy as np
-from scipy.optimize import brentq, minimize_scalar
+from scipy.optimize import minimize_scalar
 
-from bcd_implicit.terms.group_norms import GROUP_NORMS, ROOM, Facet, GroupNorm
+from bcd_implicit.terms.group_norms import GROUP_NORMS, NEWTON_STEPS, ROOM, Facet, GroupNorm
 from bcd_implicit.terms.groups import Groups
 from bcd_implicit.terms.projections import l1_multipliers, project_l1_rows
 
@@ -22,6 +22,8 @@ from bcd_implicit.terms.projections import l1_multipliers, project_l1_rows
 UPWARDS = 1 + 1e-13
 # Dual points are scaled this far into the dual ball.
 INSIDE = 1 - 1e-12
+# A multiplier is known to so much, relatively.
+ROUNDING = 1e-14
 
 
 def column_norms(B: np.ndarray) -> np.ndarray:
@@ -139,8 +141,10 @@ class GroupLassoPenalty(GroupLasso):
         return B
 
     def prox(self, B: np.ndarray, step: float | np.ndarray) -> np.ndarray:
-        """Group soft thresholding; one step, or one a column, equal inside a group."""
+        """Group soft thresholding; one step, or one a column, equal inside a group, or one an entry."""
         groups = self.groups
+        if np.ndim(step) == 2:
+            return self.norm.shrink_in(B, groups, self.kappa * groups.weights, 1 / step)
         return self.norm.shrink(B, groups, self.kappa * groups.weights * _of_groups(step, groups))
 
     def conjugate(self, G: np.ndarray, ridge: float | np.ndarray = 0.0) -> float:
@@ -198,31 +202,32 @@ class GroupLassoConstraint(GroupLasso):
         return self.scaled(B, self.kappa / total) if total > self.kappa or (onto and total > 0) else B
 
     def prox(self, B: np.ndarray, step: float | np.ndarray = 1.0) -> np.ndarray:
-        """Projection, in the metric of the steps where they differ by group."""
-        groups = self.groups
-        steps = _of_groups(step, groups) * np.ones(len(groups.weights))
-        weights, norms = groups.weights, self.norm.of(B, groups)
+        """Projection, in the metric of the steps where they differ by group or by entry."""
+        groups, weights, norms = self.groups, self.groups.weights, self.norm.of(B, self.groups)
         if weights @ norms <= self.kappa:
             return B.copy()
-        if self.norm.name == "2":
+        if self.norm.name == "2" and np.ndim(step) < 2:
+            steps = _of_groups(step, groups) * np.ones(len(weights))
             # The norms are projected, the directions stay. What has no weight is not bounded.
             w = np.where(weights > 0, weights, 1.0)
             shrunk = project_l1_rows((weights * norms)[None, :], self.kappa, w**2 * steps)[0] / w
             factors = np.where(weights > 0, shrunk / np.where(norms > 0, norms, 1.0), 1.0)
             return B * groups.spread(factors)
 
-        def excess(multiplier: float) -> float:
-            return self.sum_of_norms(self.norm.shrink(B, groups, multiplier * weights * steps)) - self.kappa
-
-        zero = self.norm.dual(B, groups)[weights > 0] / (weights * steps)[weights > 0]
-        most = 2 * float(zero.max())  # from half of it on the norms are zero
-        # A radius of 0, or so small that rounding exceeds it: no change of sign for brentq.
-        if excess(most) >= 0:
-            return self.norm.shrink(B, groups, most * weights * steps)
-        # The relative accuracy alone decides: multipliers may be of any size.
-        multiplier = brentq(excess, 0.0, most, xtol=1e-300, rtol=1e-15, maxiter=500)
+        metric = np.broadcast_to(1 / np.asarray(step), B.shape)
+        # The multiplier: Newton's steps on the sum of norms, which falls in it, and bisection where one goes too far.
+        low, high = 0.0, self.steepest(metric * B)
+        multiplier = low
+        for _ in range(NEWTON_STEPS):
+            lengths, slopes = self.norm.lengths(B, groups, multiplier * weights, metric)
+            excess, slope = float(weights @ lengths) - self.kappa, float(weights**2 @ slopes)
+            low, high = (multiplier, high) if excess > 0 else (low, multiplier)
+            if abs(excess) <= ROUNDING * self.kappa or high - low <= ROUNDING * high:
+                break
+            newton = multiplier - excess / slope if slope < 0 else high
+            multiplier = newton if low < newton < high else 0.5 * (low + high)
         # The root is met to rounding, and the radius must hold.
-        return self.repair(self.norm.shrink(B, groups, multiplier * weights * steps))
+        return self.repair(self.norm.shrink_in(B, groups, multiplier * weights, metric))
 
     def conjugate(self, G: np.ndarray, ridge: float | np.ndarray = 0.0) -> float:
         """Sup over feasible B of <G, B> - 1/2 sum_i ridge_i ||row i of B||^2; never less, in floating point.

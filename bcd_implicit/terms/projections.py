@@ -16,7 +16,7 @@ def l1_multipliers(size: np.ndarray, radius: float | np.ndarray, steps: np.ndarr
         0 or more.
     radius : float, or ndarray of shape (n,)
         0 or more; one for all rows, or one each.
-    steps : ndarray of shape (k,), optional
+    steps : ndarray of shape (k,) or (n, k), optional
         Positive; ones by default.
 
     Returns
@@ -28,15 +28,16 @@ def l1_multipliers(size: np.ndarray, radius: float | np.ndarray, steps: np.ndarr
     leaves = size if steps is None else size / steps
     rows, order = np.arange(len(size)), np.argsort(-leaves, axis=1)
     in_order = rows[:, None], order  # plain indexing: np.take_along_axis costs more than the sort
-    weights = np.arange(1, size.shape[1] + 1) if steps is None else np.cumsum(steps[order], axis=1)
-    candidates = (np.cumsum(size[in_order], axis=1) - radius) / weights
+    steps = np.broadcast_to(1.0 if steps is None else steps, size.shape)
+    leaves = leaves[in_order]
+    candidates = (np.cumsum(size[in_order], axis=1) - radius) / np.cumsum(steps[in_order], axis=1)
     # The entries kept are as many as still exceed the multiplier that they would need among themselves.
     # At least one: rounding can hide the first when the radius is tiny.
-    kept = np.maximum(np.sum(leaves[in_order] > candidates, axis=1), 1)
-    # And the first that is not kept is zero: where weights differ by many powers of ten its own rounding may have
-    # decided that, and the others' multiplier be far below.
-    in_order = np.pad(leaves[in_order], ((0, 0), (0, 1)))
-    return np.maximum(candidates[rows, kept - 1], in_order[rows, kept])
+    kept = np.maximum(np.sum(leaves > candidates, axis=1), 1)
+    # And the next is zero: where steps differ by many powers of ten its own rounding may have decided that, and what
+    # the others need be far below.
+    following = np.where(kept < size.shape[1], leaves[rows, np.minimum(kept, size.shape[1] - 1)], 0.0)
+    return np.maximum(candidates[rows, kept - 1], following)
 
 
 def project_l1_rows(A: np.ndarray, radius: float | np.ndarray, steps: np.ndarray | None = None) -> np.ndarray:
@@ -47,7 +48,7 @@ def project_l1_rows(A: np.ndarray, radius: float | np.ndarray, steps: np.ndarray
     A : ndarray of shape (n, k)
     radius : float, or ndarray of shape (n,)
         One for all rows, or one each.
-    steps : ndarray of shape (k,), optional
+    steps : ndarray of shape (k,) or (n, k), optional
         Positive. Distances are then measured by sum_j (a_j - b_j)^2 / steps_j, and entry j shrinks by
         ``steps_j`` times the row's multiplier.
     """
