@@ -140,7 +140,9 @@ class OutputBlock(Block):
             return lambda CD, residual: cho_solve(by_samples, (CD @ W - residual).T, check_finite=False).T @ W.T
         # To unit diagonal, so that inputs of any scale are alike.
         unit = np.sqrt(squares + penalty)
-        unit[unit == 0] = 1.0
+        # Of all coefficients of a regressor that is zero, and not penalised, the least is wanted.
+        used = unit > 0
+        unit[~used] = 1.0
         ridge = penalty / unit**2
         factor = _cholesky(regression.gram_matrix(unit) + np.diag(ridge))
         if factor is None:
@@ -151,7 +153,7 @@ class OutputBlock(Block):
         def step(CD: np.ndarray, residual: np.ndarray) -> np.ndarray:
             gradient = regression.pulled(residual) + penalty * CD
             half = solve_triangular(factor, (gradient / unit).T, lower=True, check_finite=False)
-            return CD - solve_triangular(factor, half, lower=True, trans=1, check_finite=False).T / unit
+            return used * CD - solve_triangular(factor, half, lower=True, trans=1, check_finite=False).T / unit
 
         return step
 

@@ -11,6 +11,11 @@ from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.problem import statistics
 from bcd_implicit.terms.activations import Activation
 
+# The squares of smaller numbers are zero, or nearly.
+SQUARE_ROOT_OF_NOTHING = 1e-150
+# Samples may differ in size by this much.
+SUSPICIOUS = 1e6
+
 
 @dataclass(frozen=True, repr=False)
 class Iterate:
@@ -88,6 +93,29 @@ def check_iterate(
             "Start from problem.at_equilibrium(iterate)",
         )
     return it
+
+
+def without_rounding(it: Iterate, X: np.ndarray, U: np.ndarray) -> np.ndarray:
+    """States at equilibrium, shape (n, m), made constant in rows that only rounding tells apart from constant ones.
+
+    Such a row is not a regressor, but to the output block it would be one, with a coefficient of 1e16. A row within
+    rounding of zero, or so near it that its squares underflow, is zero.
+    """
+    low, high = X.min(axis=1), X.max(axis=1)
+    others = np.abs(it.A) @ np.maximum(high, -low) + np.abs(it.b)
+
+    def rounding(U: np.ndarray) -> np.ndarray:
+        """Of sums of so many terms as large as these."""
+        terms = others + np.abs(it.B) @ np.abs(U).max(axis=1)
+        return np.maximum(np.finfo(float).eps * (len(X) + len(U) + 1) * terms, SQUARE_ROOT_OF_NOTHING)
+
+    # A few samples say where it is worth looking at all: that would cost as much as a third of BU.
+    some = U[:, :: max(U.shape[1] // 8, 1)]
+    if not np.any(high - low <= SUSPICIOUS * rounding(some)):
+        return X
+    least = rounding(U)
+    centre = np.where(np.abs(X[:, 0]) > least, X[:, 0], 0.0)
+    return np.where((high - low <= least)[:, None], centre[:, None], X)
 
 
 def in_spreads(it: Iterate, U: np.ndarray, Y: np.ndarray, shares: np.ndarray) -> dict[str, np.ndarray]:
