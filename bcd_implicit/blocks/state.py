@@ -26,20 +26,24 @@ FIRST_DAMPING = 1e-1
 
 
 class _Samples:
-    """The block's objective for some samples: Q the convex quadratic, ``linear`` and ``c`` one column a sample."""
+    """The block's objective for some samples; ``target``, ``previous`` and ``c`` have one column a sample.
+
+    As a sum of squares and divergences: as a quadratic it would have no digits left where states are large.
+    """
 
     def __init__(self, block: StateBlock, part: slice) -> None:
         problem, it, self.weight = block.problem, block.it, block.problem.fenchel_weight
         self.phi, self.A, self.bounds = problem.activation, it.A, problem.activation.domain
-        self.Q = block.convex_root.T @ block.convex_root
-        U, previous = problem.U[:, part], it.X[:, part]
+        self.Q, self.proximal = block.convex_root.T @ block.convex_root, block.proximal
+        U, self.previous = problem.U[:, part], it.X[:, part]
         residual = problem.Y[:, part] - it.D @ U - it.d[:, None]
-        pull = block.proximal @ previous
         self.c = it.B @ U + it.b[:, None]
-        self.linear = it.C.T @ residual + self.weight * self.c + pull
-        self.constant = 0.5 * (np.sum(residual**2, axis=0) + np.sum(previous * pull, axis=0))
+        # C = basis R: what lies outside of C's range is a constant.
+        basis, self.R = np.linalg.qr(it.C)
+        self.target = basis.T @ residual
+        self.constant = 0.5 * np.sum((residual - basis @ self.target) ** 2, axis=0)
         contraction = float(np.abs(it.A).sum(axis=1).max())
-        self.reach = 2 / (1 - contraction)
+        self.reach = 1 / (1 - contraction)
         # g is most curved at or below 0 for every activation here, and ||A||_2^2 <= n ||A||_inf^2.
         g_curvature = float(self.phi.g_curvature(np.zeros(1))[0])
         self.curvature_bound = np.linalg.norm(self.Q, 2) + self.weight * (g_curvature + len(it.A) * contraction**2)
@@ -47,24 +51,29 @@ class _Samples:
     def subset(self, kept: np.ndarray) -> _Samples:
         """The same for fewer samples."""
         other = copy.copy(self)
-        other.c, other.linear, other.constant = self.c[:, kept], self.linear[:, kept], self.constant[kept]
+        other.c, other.target, other.previous = self.c[:, kept], self.target[:, kept], self.previous[:, kept]
+        other.constant = self.constant[kept]
         return other
 
     def value(self, X: np.ndarray) -> np.ndarray:
         """The objective of every sample; its weight and the constant regularisation left out."""
-        rest = self.phi.g(X) - 0.5 * self.phi.quadratic_part * X**2 + self.phi.g_conjugate(self.A @ X + self.c)
-        return np.sum(X * (0.5 * (self.Q @ X) - self.linear) + self.weight * rest, axis=0) + self.constant
+        miss, step = self.R @ X - self.target, X - self.previous
+        rest = self.weight * self.phi.divergence(X, self.A @ X + self.c) + 0.5 * step * (self.proximal @ step)
+        return 0.5 * np.sum(miss**2, axis=0) + np.sum(rest, axis=0) + self.constant
 
     def gradient(self, X: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The gradient, zero where it pushes against a bound, and a bound on each sample's distance to its optimum.
 
         The latter as in :func:`~bcd_implicit.certificates.state_certificate`, a little coarser.
         """
-        rest = self.phi.g_derivative(X) - self.phi.quadratic_part * X + self.A.T @ self.phi(self.A @ X + self.c)
-        r = self.Q @ X - self.linear + self.weight * rest
+        Z = self.A @ X + self.c
+        phi_Z = self.phi(Z)
+        fenchel = self.phi.g_derivative(X) - Z + self.A.T @ (phi_Z - X)
+        r = self.R.T @ (self.R @ X - self.target) + self.weight * fenchel + self.proximal @ (X - self.previous)
         r[(self.bounds[0] >= X) & (r > 0) | (self.bounds[1] <= X) & (r < 0)] = 0.0
-        furthest = np.abs(self.phi(self.c)).max(axis=0) + np.sqrt(2 * np.maximum(value, 0.0) / self.weight)
-        return r, self.reach * furthest * np.abs(r).sum(axis=0)
+        off = np.sqrt(2 * np.maximum(value, 0.0) / self.weight)
+        width = np.minimum(2 * (np.abs(self.phi(self.c)).max(axis=0) + off), np.abs(X - phi_Z).max(axis=0) + off)
+        return r, self.reach * width * np.abs(r).sum(axis=0)
 
     def direction(self, X: np.ndarray, r: np.ndarray, damping: np.ndarray) -> np.ndarray:
         """Newton's direction in the coordinates in which the gradient is not zero.

@@ -17,8 +17,9 @@ def state_certificate(problem: TrainingProblem, previous: Iterate, it: Iterate, 
     For a subgradient r at x and the block's least curvature s,
     ``objective(x) - optimum <= <r, x - x*> - s/2 ||x - x*||^2``, and x* is bounded: every term of the objective is
     nonnegative and F_phi(x, z) >= 1/2 (x - phi(z))^2, so with v the sample's objective
-    ``|x*| <= (|phi(c)| + sqrt(2 v / lambda)) / (1 - ||A||_inf)`` in the maximum norm, c = Bu + b.
-    The bound is the largest value over that box, coordinate by coordinate.
+    ``|x*| <= (|phi(c)| + sqrt(2 v / lambda)) / (1 - ||A||_inf)`` in the maximum norm, c = Bu + b, and
+    ``|x* - x| <= (|x - phi(z)| + sqrt(2 v / lambda)) / (1 - ||A||_inf)``.
+    The bound is the largest value over the box that is left, coordinate by coordinate.
     """
     phi, weight, shares = problem.activation, problem.fenchel_weight, problem.shares
     roots = np.sqrt(shares)
@@ -42,12 +43,14 @@ def state_certificate(problem: TrainingProblem, previous: Iterate, it: Iterate, 
     contraction = float(np.abs(it.A).sum(axis=1).max())
     if contraction >= 1:
         raise NotWellPosedError(f"A: ||A||_inf = {contraction:.6g} is not below 1. Scale its rows to norm_bound.")
-    radius = (np.abs(phi(c)).max(axis=0) + np.sqrt(2 * np.maximum(value, 0) / weight)) / (1 - contraction)
-    box_low, box_high = np.maximum(low, -radius), np.minimum(high, radius)
     strength = _least_curvature(problem, it, proximal)
     rounding, value_rounding = _rounding(problem, it, inside, phi(Z), step, proximal)
-    downwards = _largest_rise(r + rounding, inside - box_low, strength)
-    upwards = _largest_rise(rounding - r, box_high - inside, strength)
+    off = np.sqrt(2 * np.maximum(value, 0) / weight) + value_rounding / np.sqrt(weight)
+    radius, reach = (
+        (np.abs(away).max(axis=0) + off) / (1 - contraction) for away in (phi(c), inside - phi(Z))
+    )  # the optimum's distance from zero, and from here
+    downwards = _largest_rise(r + rounding, np.minimum(inside - np.maximum(low, -radius), reach), strength)
+    upwards = _largest_rise(rounding - r, np.minimum(np.minimum(high, radius) - inside, reach), strength)
     # No term of a sample's objective is negative, so that it bounds the gap as well.
     whole = (np.sqrt(np.maximum(value, 0.0)) + value_rounding) ** 2
 
