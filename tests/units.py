@@ -112,12 +112,15 @@ def outcomes(
                 first, _, before = _solved(problem, it, block)
                 for power in powers:
                     yield _compared(problem, it, block, scale, 10.0**power, first, before, unique, label, what)
-                if what == "targets":
-                    far = applied(it, {"B": FAR_STATES, "b": FAR_STATES, "C": 1 / FAR_STATES})
-                    far = problem.at_equilibrium(problem.with_grouped(far, problem.group_lasso.repair(problem.grouped(far))))
-                    second, warned, seconds = _solved(problem, far, block)
-                    gap = second.certificate.relative_gap
-                    yield Outcome(label, block, "states * 1e+05", gap, warned, None, seconds, np.inf)
+            yield _far_states(random_problem(size, **options), block, label)
+
+
+def _far_states(problem: TrainingProblem, block: str, label: str) -> Outcome:
+    far = applied(at(problem, block), {"B": FAR_STATES, "b": FAR_STATES, "C": 1 / FAR_STATES})
+    far = problem.at_equilibrium(problem.with_grouped(far, problem.group_lasso.repair(problem.grouped(far))))
+    solution, warned, seconds = _solved(problem, far, block)
+    what = f"states * {FAR_STATES:.0e}"
+    return Outcome(label, block, what, solution.certificate.relative_gap, warned, None, seconds, np.inf)
 
 
 def _compared(

@@ -160,8 +160,8 @@ def _newton_step(smooth: Smooth, terms: Terms, start: _Point, damping: float) ->
         if trial.objective <= start.objective - ARMIJO * promise:
             return trial, 1.0, promise
         found, gradient = terms.face(trial.T, trial.gradient)
-        # No entry became zero: the face is not to blame, the length is.
-        if np.array_equal(found.free, smaller.free):
+        # No entry became zero, none tied with its group's largest: the face is not to blame, the length is.
+        if np.array_equal(found.free, smaller.free) and len(found.facet.ties) == len(smaller.facet.ties):
             break
         point, smaller = trial, found
         way = newton_direction(smooth.hessian(point.T), terms, smaller, gradient, damping * smooth.curvature)
