@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from problems import OPTIONS, at, random_problem
-from sizes import SIZES
 
 from bcd_implicit import Iterate, TrainingProblem, solve_block
 
 POWERS = (-12, -9, -6, -4, -2, -1, 1, 2, 4, 6, 9, 12)
+PROBLEM_SIZES = ((3, 4, 2, 30), (5, 8, 20, 40), (4, 10, 1, 100), (3, 30, 2, 12))
 TOL = 1e-6
 # A start whose states are so large, and C as small, is another problem, which is to be certified as well.
 FAR_STATES = 1e5
@@ -83,9 +83,9 @@ class Outcome:
         return self.warned or not self.gap <= TOL
 
 
-def _solved(problem: TrainingProblem, it: Iterate, block: str):
+def _solved(problem: TrainingProblem, it: Iterate, block: str, repeats: int):
     best = np.inf
-    for _ in range(2):  # of two the less disturbed
+    for _ in range(repeats):  # the least disturbed
         start = time.process_time()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -95,30 +95,32 @@ def _solved(problem: TrainingProblem, it: Iterate, block: str):
 
 
 def outcomes(
-    block: str, names=tuple(OPTIONS), sizes=tuple(SIZES[2:]) + ((3, 30, 2, 12),), powers=POWERS
+    block: str, names=tuple(OPTIONS), sizes=PROBLEM_SIZES, powers=POWERS, repeats: int = 2
 ) -> Iterator[Outcome]:
     """One block of many problems, each in 25 other units."""
     for name in names:
         for size in sizes:
             options = dict(OPTIONS[name])
             stacked = options.get("group_over") == "BD"
-            by_target = random_problem(size, **options | (dict.fromkeys(("ridge", "ridge_hidden"), 0.0) if stacked else {}))
+            by_target = random_problem(
+                size, **options | (dict.fromkeys(("ridge", "ridge_hidden"), 0.0) if stacked else {})
+            )
             by_input = random_problem(size, **options | {"ridge_hidden": 0.0, "ridge": 0.0})
             # More inputs than samples and no ridge: many solutions.
             unique = size[1] < size[3]
             label = f"{name}, n{size[0]}-p{size[1]}-q{size[2]}-m{size[3]}"
             for problem, scale, what in ((by_target, scale_targets, "targets"), (by_input, scale_input, "inputs")):
                 it = at(problem, block)
-                first, _, before = _solved(problem, it, block)
+                first, _, before = _solved(problem, it, block, repeats)
                 for power in powers:
-                    yield _compared(problem, it, block, scale, 10.0**power, first, before, unique, label, what)
-            yield _far_states(random_problem(size, **options), block, label)
+                    yield _compared(problem, it, block, scale, 10.0**power, first, before, unique, label, what, repeats)
+            yield _far_states(random_problem(size, **options), block, label, repeats)
 
 
-def _far_states(problem: TrainingProblem, block: str, label: str) -> Outcome:
+def _far_states(problem: TrainingProblem, block: str, label: str, repeats: int) -> Outcome:
     far = applied(at(problem, block), {"B": FAR_STATES, "b": FAR_STATES, "C": 1 / FAR_STATES})
     far = problem.at_equilibrium(problem.with_grouped(far, problem.group_lasso.repair(problem.grouped(far))))
-    solution, warned, seconds = _solved(problem, far, block)
+    solution, warned, seconds = _solved(problem, far, block, repeats)
     what = f"states * {FAR_STATES:.0e}"
     return Outcome(label, block, what, solution.certificate.relative_gap, warned, None, seconds, np.inf)
 
@@ -134,9 +136,10 @@ def _compared(
     unique: bool,
     label: str,
     what: str,
+    repeats: int,
 ) -> Outcome:
     scaled, factors = scale(problem, block, s)
-    second, warned, seconds = _solved(scaled, applied(it, factors), block)
+    second, warned, seconds = _solved(scaled, applied(it, factors), block, repeats)
     expected = applied(first.iterate, factors)
     difference = 0.0
     for letter in "ABbCDdX":

@@ -147,9 +147,10 @@ class Terms:
             multiplier = self.group_lasso.kappa
             self.B(gradient)[:] += multiplier * slope
         elif binds:
-            # The force with which the columns press against the constraint. Not below 0: Newton's matrix would be
-            # indefinite, and roots are taken of these weights.
-            multiplier = max(-float(np.vdot(self.B(gradient), slope)) / float(np.vdot(slope, slope)), 0.0)
+            # The force with which the columns press against the constraint, each weighted by its length: so no unit
+            # plays a part. Not below 0: Newton's matrix would be indefinite, and roots are taken of these weights.
+            bounded = np.where(self.group_lasso.bounded, B, 0.0)
+            multiplier = max(-float(np.vdot(self.B(gradient), bounded)) / float(np.vdot(slope, bounded)), 0.0)
         face = Face(free, rows, np.sign(A[rows]), facet, multiplier * facet.bend, binds)
         return face, np.where(free, gradient, 0.0)
 

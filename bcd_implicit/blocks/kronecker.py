@@ -71,8 +71,9 @@ class KroneckerModel:
         if row_units is None:
             self.curvature = float(np.linalg.eigvalsh(M)[-1]) * columns
         else:
-            roots = np.sqrt(row_units)
-            self.curvature = float(np.linalg.eigvalsh(M / roots / roots[:, None])[-1]) * np.outer(row_units, columns)
+            # A row without curvature, as while C = 0, has no unit.
+            roots = np.sqrt(np.where(row_units > 0, row_units, 1.0))
+            self.curvature = float(np.linalg.eigvalsh(M / roots / roots[:, None])[-1]) * np.outer(roots**2, columns)
 
     def _times_gram(self, V: np.ndarray) -> np.ndarray:
         return V @ self.H if self.H is not None else (V @ self.W) @ self.W.T

@@ -142,7 +142,7 @@ class EuclideanNorm(GroupNorm):
             below = metric * groups.spread(t) + limits
             squares = np.divide(pull, below, out=np.zeros_like(pull), where=below > 0) ** 2
             bent = np.divide(squares, below, out=np.zeros_like(pull), where=below > 0)
-            return tuple(groups.sums(part.sum(axis=0)) for part in (squares, metric * bent, bent))  # type: ignore
+            return tuple(groups.sums(part.sum(axis=0)) for part in (squares, metric * bent, bent))
 
         # From below, as in the conjugate: 1/|s| is concave in t, and no step goes too far.
         t = np.where(stays & (thresholds <= 0), self.of(B, groups), 0.0)

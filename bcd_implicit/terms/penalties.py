@@ -144,7 +144,7 @@ class GroupLassoPenalty(GroupLasso):
         """Group soft thresholding; one step, or one a column, equal inside a group, or one an entry."""
         groups = self.groups
         if np.ndim(step) == 2:
-            return self.norm.shrink_in(B, groups, self.kappa * groups.weights, 1 / step)
+            return self.norm.shrink_in(B, groups, self.kappa * groups.weights, 1 / np.asarray(step))
         return self.norm.shrink(B, groups, self.kappa * groups.weights * _of_groups(step, groups))
 
     def conjugate(self, G: np.ndarray, ridge: float | np.ndarray = 0.0) -> float:
