@@ -15,8 +15,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.linear_model import RidgeCV
 from sklearn.metrics import f1_score, r2_score
 from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from bcd_implicit.blocks.solvers import AUTO
 from bcd_implicit.datasets import make_column_sparse, make_even
@@ -35,6 +38,8 @@ from bcd_implicit.terms.penalties import column_norms
 FAMILIES: dict[str, Callable[..., Any]] = {"column-sparse": make_column_sparse, "even": make_even}
 N_HIDDEN_GUESS = 10
 N_TEST = 1000
+#: Weights that the baseline's cross-validation chooses from.
+RIDGES = np.logspace(-3, 5, 33)
 MIN_TRAIN = 6  # three folds of two rows
 
 
@@ -53,6 +58,8 @@ class FeatureSelection:
         Column norms of the generating B, where there is one.
     test_r2 : float
         R2 on samples that took no part, averaged over outputs by variance.
+    ridge_r2 : float
+        The same of a ridge regression on all columns, for comparison; cross-validation chooses its weight.
     seconds : float
     """
 
@@ -62,6 +69,7 @@ class FeatureSelection:
     model: ImplicitModel
     true_norms: np.ndarray | None
     test_r2: float
+    ridge_r2: float
     seconds: float
 
     @property
@@ -89,6 +97,7 @@ class FeatureSelection:
             "kappas": self.path.kappas.tolist(),
             "n_selected": self.path.supports.sum(axis=1).tolist(),
             "test_r2": self.test_r2,
+            "ridge_test_r2": self.ridge_r2,
             "seconds": self.seconds,
             "status": chosen.result.status.name,
             "column_norms_learned": self.learned_norms.tolist(),
@@ -141,7 +150,8 @@ def run_synthetic(
         selection=selection,
         model=selection.model,
         true_norms=column_norms(data.model.B),
-        test_r2=float(r2_score(Y_test, selection.model.predict(U_test), multioutput="variance_weighted")),
+        test_r2=_r2(Y_test, selection.model.predict(U_test)),
+        ridge_r2=_ridge_r2(data.U, data.Y, U_test, Y_test),
         seconds=time.perf_counter() - start,
     )
 
@@ -194,6 +204,7 @@ def run_table(
     n_kappas: int = 20,
     rule: str = DEFAULT_RULE,
     n_features: int | None = None,
+    level: float = 0.05,
     n_jobs: int | None = None,
     test_share: float = 0.25,
     standardize: bool = True,
@@ -210,7 +221,7 @@ def run_table(
         For titles and messages.
     seed : int
         Of the split, the start and the folds.
-    rule, n_features, n_jobs
+    rule, n_features, level, n_jobs
         As in :meth:`~bcd_implicit.PathResult.select`. With ``n_features`` the path ends there.
     test_share : float
         Share of the rows set aside.
@@ -239,7 +250,17 @@ def run_table(
         output_names=list(targets.columns),
     )
     path, selection = _walk_and_choose(
-        name, progress, problem, seed, method, solver, n_kappas, rule=rule, n_features=n_features, n_jobs=n_jobs
+        name,
+        progress,
+        problem,
+        seed,
+        method,
+        solver,
+        n_kappas,
+        rule=rule,
+        n_features=n_features,
+        level=level,
+        n_jobs=n_jobs,
     )
     model = scales.raw_model(selection.model) if standardize else selection.model
     return FeatureSelection(
@@ -248,9 +269,20 @@ def run_table(
         selection=selection,
         model=model,
         true_norms=None,
-        test_r2=float(r2_score(Y_test, model.predict(U_test), multioutput="variance_weighted")),
+        test_r2=_r2(Y_test, model.predict(U_test)),
+        ridge_r2=_ridge_r2(U_train, Y_train, U_test, Y_test),
         seconds=time.perf_counter() - start,
     )
+
+
+def _r2(truth: np.ndarray, predicted: np.ndarray) -> float:
+    return float(r2_score(truth, predicted, multioutput="variance_weighted"))
+
+
+def _ridge_r2(U: np.ndarray, Y: np.ndarray, U_test: np.ndarray, Y_test: np.ndarray) -> float:
+    """What one has without this package: a linear model of all inputs."""
+    ridge = make_pipeline(StandardScaler(), RidgeCV(RIDGES)).fit(U, Y)
+    return _r2(Y_test, ridge.predict(U_test))
 
 
 def _walk_and_choose(

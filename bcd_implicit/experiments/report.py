@@ -122,6 +122,16 @@ def _leaves_at(path: PathResult, end: int) -> str:
     return "stays" if end == len(path.kappas) else f"{path.kappas[end]:.3g}"
 
 
+def scores(run: FeatureSelection) -> RichTable:
+    """The terminal's table of test scores: the model on the chosen inputs, and what one has without selection."""
+    support, table = run.selection.support, RichTable()
+    for name, side in (("model", "left"), ("inputs", "right"), ("test R2", "right")):
+        table.add_column(name, justify=side)  # type: ignore[arg-type]
+    table.add_row("implicit, selected inputs", str(int(support.sum())), f"{run.test_r2:.3f}")
+    table.add_row("ridge, all columns", str(len(support)), f"{run.ridge_r2:.3f}")
+    return table
+
+
 def verdict(run: FeatureSelection) -> str:
     """One line: kappa, how many inputs, whether they are the true ones, test R2, and what the score tests changed."""
     report, p = run.report, len(run.selection.support)

@@ -39,7 +39,7 @@ def test_predict_without_a_column(folder, here):
     make_table().drop(columns=["bmi", "noise"]).to_csv("new.csv", index=False)
     line = fail("predict", folder / "m.npz", "new.csv", "--output", "p.csv")
     assert "new.csv: lacks the model's input column 'bmi' (2 missing in all)." in line
-    assert "The model needs: age, bmi, dose, noise." in line
+    assert "The model needs: 'age', 'bmi', 'dose', 'noise'." in line
     assert os.listdir(here) == ["new.csv"]
 
 
@@ -48,7 +48,7 @@ def test_predict_with_a_hole_in_the_table(folder, here):
     table.loc[4, "bmi"] = np.nan
     table.to_csv("new.csv", index=False)
     line = fail("predict", folder / "m.npz", "new.csv", "--output", "p.csv")
-    assert "new.csv: contains nan at row 4, column 'bmi'" in line
+    assert "new.csv: missing values: column 'bmi' (line 6, 1 in all). Fill missing values in, or remove" in line
     assert os.listdir(here) == ["new.csv"]
 
 

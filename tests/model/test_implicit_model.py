@@ -175,7 +175,7 @@ def test_data_frames_are_matched_by_name():
     table = pd.DataFrame(U, columns=["a", "b", "c"])
     np.testing.assert_array_equal(model.predict(table.assign(other=1.0)[["c", "other", "a", "b"]]), expected)
     np.testing.assert_array_equal(model.states(table[["b", "c", "a"]]).X, model.states(U).X)
-    with pytest.raises(InvalidInputError, match="U: lacks the model's input column 'b'.*needs: a, b, c"):
+    with pytest.raises(InvalidInputError, match="U: lacks the model's input column 'b'.*needs: 'a', 'b', 'c'"):
         model.predict(table[["a", "c"]])
 
 
