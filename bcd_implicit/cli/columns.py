@@ -32,7 +32,7 @@ from bcd_implicit.support.tables import (
 REMEDIES = {
     "text": "Encode categories with --categorical COLUMN (of the target with --classify), or leave columns out with "
     "--ignore COLUMN",
-    "missing": "Drop rows with missing values with --drop-missing, or leave columns out",
+    "missing": "Drop rows with missing values with --drop-missing",
 }
 #: Categories of which each has fewer rows than this on average are none.
 ROWS_A_CATEGORY = 2
