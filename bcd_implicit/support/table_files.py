@@ -9,6 +9,7 @@ import io
 import json
 import lzma
 import os
+import struct
 import unicodedata
 import warnings
 import zipfile
@@ -30,7 +31,10 @@ _UNPACK: dict[bytes, Callable[[bytes], bytes]] = {
     b"BZh": bz2.decompress,
     b"\xfd7zXZ\x00": lzma.decompress,
 }
-_DAMAGE = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error, lzma.LZMAError)
+_DAMAGE = (
+    *(OSError, EOFError, ValueError, RuntimeError, NotImplementedError),
+    *(zipfile.BadZipFile, struct.error, zlib.error, lzma.LZMAError),
+)
 #: How pandas packs a file whose name ends so.
 _PACK: dict[str, Any] = {
     ".gz": {"method": "gzip", "mtime": 0},
