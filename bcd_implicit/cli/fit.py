@@ -20,6 +20,7 @@ from bcd_implicit.cli.options import method_options, problem_options, table_opti
 from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.support.checks import check_arrays
 from bcd_implicit.support.delimited import TextFormat
+from bcd_implicit.support.files import check_is_file
 from bcd_implicit.terms.penalties import GROUP_FORMS
 
 _ENDINGS = {
@@ -97,8 +98,8 @@ def fit(
     columns = read_columns(data, choice, form)
     if not model_path.parent.is_dir():
         raise bi.InvalidInputError("model", f"folder {model_path.parent} does not exist", "Make it first")
-    if model_path.is_dir():
-        raise bi.InvalidInputError("model", f"{model_path} is a folder", "Give the name of a file")
+    if model_path.exists():
+        check_is_file(model_path)
     check_writable(model_path.parent)
     train, test = _divided(columns, test_share, seed)
     U, Y = (part.T for part in check_arrays(columns.inputs.loc[train], columns.outputs.loc[train]))

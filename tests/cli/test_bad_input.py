@@ -71,7 +71,7 @@ def test_output_that_cannot_be_made(folder, here):
     data, target = folder / "data.csv", ["--target", "y"]
     Path("file").write_text("old")
     assert "model: folder gone does not exist." in fail("fit", data, *target, "--model", "gone/m.npz")
-    assert f"model: {here} is a folder." in fail("fit", data, *target, "--model", here)
+    assert f"{here}: is a folder." in fail("fit", data, *target, "--model", here)
     assert "output: file/out cannot be written to (Not a directory)." in fail(
         "select", data, *target, "--output", "file/out"
     )
