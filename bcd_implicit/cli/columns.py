@@ -34,6 +34,11 @@ REMEDIES = {
     "--ignore COLUMN",
     "missing": "Drop rows with missing values with --drop-missing",
 }
+#: Pairs of options that cannot name the same column.
+APART = [
+    *(("targets", other) for other in ("ignore", "use", "categorical")),
+    *(("ignore", other) for other in ("use", "categorical")),
+]
 #: Categories of which each has fewer rows than this on average are none.
 ROWS_A_CATEGORY = 2
 
@@ -62,6 +67,10 @@ class ColumnChoice:
         for name in ("targets", "ignore", "use", "categorical"):
             typed = (unicodedata.normalize("NFC", column) for column in getattr(self, name))
             object.__setattr__(self, name, tuple(dict.fromkeys(typed)))
+        for first, second in APART:
+            if both := set(getattr(self, first)) & set(getattr(self, second)):
+                cause = f"names column {min(both)!r}, and so does --{first.removesuffix('s')}"
+                raise bi.InvalidInputError(second, cause, "Name it once")
 
 
 @dataclass(frozen=True)
@@ -109,11 +118,14 @@ def read_columns(data: Path, choice: ColumnChoice, form: TextFormat) -> Columns:
     if len(everything) < len(full):
         rows = listed([place(full, int(row)) for row in np.flatnonzero(~full)])
         print_note(f"dropped {len(full) - len(everything)} of {len(full)} rows, which have missing values ({rows}).")
-    expanded = {column: _indicators(data.name, inputs[column], 0.0) for column in categorical}
+    parts = {
+        column: _indicators(data.name, inputs[column], 0.0) if column in categorical else _numbers(inputs[[column]])
+        for column in inputs.columns
+    }
     return Columns(
-        pd.concat([expanded.get(column, _numbers(inputs[[column]])) for column in inputs.columns], axis=1),
+        pd.concat(parts.values(), axis=1),
         _indicators(data.name, targets[classes], -1.0) if classes else _numbers(targets),
-        {column: list(part.columns) for column, part in expanded.items()},
+        {column: list(parts[column].columns) for column in categorical},
         classes,
     )
 

@@ -18,7 +18,7 @@ import pandas as pd
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import f1_score, r2_score
 from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from bcd_implicit.blocks.solvers import AUTO
@@ -33,6 +33,7 @@ from bcd_implicit.selection.rules import DEFAULT_RULE
 from bcd_implicit.support.checks import check_matrix, check_number
 from bcd_implicit.support.parallel import check_jobs, in_parallel
 from bcd_implicit.support.progress import Progress, between, show_progress
+from bcd_implicit.support.tables import class_column
 from bcd_implicit.terms.penalties import column_norms
 
 FAMILIES: dict[str, Callable[..., Any]] = {"column-sparse": make_column_sparse, "even": make_even}
@@ -60,6 +61,9 @@ class FeatureSelection:
         R2 on samples that took no part, averaged over outputs by variance.
     ridge_r2 : float
         The same of a ridge regression on all columns, for comparison; cross-validation chooses its weight.
+    test_accuracy, ridge_accuracy : float or None
+        Where the targets are indicators of classes, ``column=class``: the share of samples whose class has the largest
+        prediction.
     seconds : float
     """
 
@@ -71,6 +75,8 @@ class FeatureSelection:
     test_r2: float
     ridge_r2: float
     seconds: float
+    test_accuracy: float | None = None
+    ridge_accuracy: float | None = None
 
     @property
     def learned_norms(self) -> np.ndarray:
@@ -98,6 +104,8 @@ class FeatureSelection:
             "n_selected": self.path.supports.sum(axis=1).tolist(),
             "test_r2": self.test_r2,
             "ridge_test_r2": self.ridge_r2,
+            "test_accuracy": self.test_accuracy,
+            "ridge_test_accuracy": self.ridge_accuracy,
             "seconds": self.seconds,
             "status": chosen.result.status.name,
             "column_norms_learned": self.learned_norms.tolist(),
@@ -151,7 +159,7 @@ def run_synthetic(
         model=selection.model,
         true_norms=column_norms(data.model.B),
         test_r2=_r2(Y_test, selection.model.predict(U_test)),
-        ridge_r2=_ridge_r2(data.U, data.Y, U_test, Y_test),
+        ridge_r2=_r2(Y_test, _ridge(data.U, data.Y).predict(U_test)),
         seconds=time.perf_counter() - start,
     )
 
@@ -263,6 +271,7 @@ def run_table(
         n_jobs=n_jobs,
     )
     model = scales.raw_model(selection.model) if standardize else selection.model
+    ridge, are_classes = _ridge(U_train, Y_train), class_column(list(targets.columns)) is not None
     return FeatureSelection(
         title=f"{name}, {method}",
         path=path,
@@ -270,8 +279,10 @@ def run_table(
         model=model,
         true_norms=None,
         test_r2=_r2(Y_test, model.predict(U_test)),
-        ridge_r2=_ridge_r2(U_train, Y_train, U_test, Y_test),
+        ridge_r2=_r2(Y_test, ridge.predict(U_test)),
         seconds=time.perf_counter() - start,
+        test_accuracy=_accuracy(Y_test, model.predict(U_test)) if are_classes else None,
+        ridge_accuracy=_accuracy(Y_test, ridge.predict(U_test)) if are_classes else None,
     )
 
 
@@ -279,10 +290,13 @@ def _r2(truth: np.ndarray, predicted: np.ndarray) -> float:
     return float(r2_score(truth, predicted, multioutput="variance_weighted"))
 
 
-def _ridge_r2(U: np.ndarray, Y: np.ndarray, U_test: np.ndarray, Y_test: np.ndarray) -> float:
+def _accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:
+    return float((truth.argmax(axis=1) == predicted.argmax(axis=1)).mean())
+
+
+def _ridge(U: np.ndarray, Y: np.ndarray) -> Pipeline:
     """What one has without this package: a linear model of all inputs."""
-    ridge = make_pipeline(StandardScaler(), RidgeCV(RIDGES)).fit(U, Y)
-    return _r2(Y_test, ridge.predict(U_test))
+    return make_pipeline(StandardScaler(), RidgeCV(RIDGES)).fit(U, Y)
 
 
 def _walk_and_choose(

@@ -125,10 +125,14 @@ def _leaves_at(path: PathResult, end: int) -> str:
 def scores(run: FeatureSelection) -> RichTable:
     """The terminal's table of test scores: the model on the chosen inputs, and what one has without selection."""
     support, table = run.selection.support, RichTable()
-    for name, side in (("model", "left"), ("inputs", "right"), ("test R2", "right")):
-        table.add_column(name, justify=side)  # type: ignore[arg-type]
-    table.add_row("implicit, selected inputs", str(int(support.sum())), f"{run.test_r2:.3f}")
-    table.add_row("ridge, all columns", str(len(support)), f"{run.ridge_r2:.3f}")
+    table.add_column("model")
+    for name in ("inputs", "test R2", *(["accuracy"] if run.test_accuracy is not None else [])):
+        table.add_column(name, justify="right")
+    for name, inputs, *scores in (
+        ("implicit, selected inputs", support.sum(), run.test_r2, run.test_accuracy),
+        ("ridge, all columns", len(support), run.ridge_r2, run.ridge_accuracy),
+    ):
+        table.add_row(name, str(inputs), *(f"{score:.3f}" for score in scores if score is not None))
     return table
 
 

@@ -13,6 +13,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
@@ -181,10 +182,11 @@ def _guess_separator(text: str) -> str:
 
 
 def _sample(text: str, sep: str) -> list[list[str]]:
-    try:
-        return [fields for _, _, fields in islice(_records("", text, sep, 1), _SAMPLE) if fields]
-    except InvalidInputError:
-        return [[]]
+    records: list[list[str]] = []
+    # Up to where it cannot be read, which may be where the text was cut.
+    with suppress(InvalidInputError):
+        records.extend(fields for _, _, fields in islice(_records("", text, sep, 1), _SAMPLE) if fields)
+    return records or [[]]
 
 
 def _usual_width(records: Sequence[Sequence[str]]) -> int:
@@ -248,7 +250,7 @@ def _lines_of_rows(name: str, records: Iterator[tuple[int, int, list[str]]], wid
 
 def _parse(name: str, body: str, sep: str, decimal: str, n_rows: int, width: int) -> pd.DataFrame:
     try:
-        return pd.read_csv(
+        table = pd.read_csv(
             io.StringIO(body),
             sep=sep,
             decimal=decimal,
@@ -262,6 +264,9 @@ def _parse(name: str, body: str, sep: str, decimal: str, n_rows: int, width: int
         )
     except ValueError as error:
         raise InvalidInputError(name, f"cannot be read ({error})", "Give a CSV file with a header") from None
+    if len(table) < n_rows:
+        raise InvalidInputError(name, f"has {n_rows} rows, of which {len(table)} can be read", "Look for stray quotes")
+    return table
 
 
 def _has_decimal_commas(table: pd.DataFrame, body: str, sep: str) -> bool:

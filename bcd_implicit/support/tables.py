@@ -58,9 +58,6 @@ def split_targets(
         A named column is missing, or no input column is left.
     """
     check_columns(table, target=targets, ignore=ignore)
-    both = set(targets) & set(ignore)
-    if both:
-        raise InvalidInputError("ignore", f"names the target {min(both)!r}", "Name a column once")
     inputs = table.drop(columns=[*targets, *ignore])
     if inputs.shape[1] == 0:
         raise InvalidInputError("target", "leaves no input column", "Name fewer columns as targets")

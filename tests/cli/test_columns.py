@@ -154,3 +154,16 @@ def test_a_column_that_numbers_the_rows_is_left_out_with_a_note(folder, here):
     # A time axis that is the only input is one.
     make_table()[["id", "y"]].to_csv("d.csv", index=False)
     assert "Note" not in succeed("fit", "d.csv", "--target", "y", "--model", "m.npz", *QUICK).stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--ignore", "y"], "ignore: names column 'y', and so does --target. Name it once."),
+        (["--categorical", "y"], "categorical: names column 'y', and so does --target."),
+        (["--ignore", "age", "--use", "age"], "use: names column 'age', and so does --ignore."),
+        (["--ignore", "age", "--categorical", "age"], "categorical: names column 'age', and so does --ignore."),
+    ],
+)
+def test_a_column_that_two_options_name(folder, here, options, words):
+    assert words in fail("fit", folder / "data.csv", "--target", "y", "--model", "m.npz", *options)

@@ -124,6 +124,24 @@ def test_options_of_select_reach_the_experiment(folder, here, monkeypatch):
     assert "rule: min does not choose a number of inputs, --n-features 2 does. Leave one of the two out." in line
 
 
+def test_classes_are_scored_by_accuracy_too(here):
+    table = make_table(60)[["age", "bmi", "y"]]
+    table["size"] = np.where(table.pop("y") > 103, "large", "small")
+    table.to_csv("data.csv", index=False)
+    outcome = succeed(
+        *("select", "data.csv", "--target", "size", "--n-hidden", 1, "--norm-bound", 0, "--n-kappas", 2, "--output", "."),
+    )
+    report = json.loads(Path("report.json").read_text())
+    test = train_test_split(table, test_size=15, random_state=0)[1]
+    model = ImplicitModel.load("model.npz")
+    assert model.output_names == ["size=large", "size=small"]
+    predicted = np.array(["large", "small"])[model.predict(test).argmax(axis=1)]
+    assert report["test_accuracy"] == pytest.approx((predicted == test["size"]).mean())
+    assert report["ridge_test_accuracy"] > 0.5
+    (row,) = (line for line in outcome.stdout.splitlines() if "implicit, selected" in line)
+    assert row.split("│")[4].strip() == f"{report['test_accuracy']:.3f}"
+
+
 def test_categories_are_kept_or_dropped_together_and_ridge_stands_beside(here):
     table = make_table(60).drop(columns=["id", "z", "noise", "dose"])
     table["color"] = np.resize(["red", "blue", "green", "red"], 60)
