@@ -129,7 +129,8 @@ def test_classes_are_scored_by_accuracy_too(here):
     table["size"] = np.where(table.pop("y") > 103, "large", "small")
     table.to_csv("data.csv", index=False)
     outcome = succeed(
-        *("select", "data.csv", "--target", "size", "--n-hidden", 1, "--norm-bound", 0, "--n-kappas", 2, "--output", "."),
+        *("select", "data.csv", "--target", "size", "--n-hidden", 1, "--norm-bound", 0, "--n-kappas", 2),
+        *("--output", "."),
     )
     report = json.loads(Path("report.json").read_text())
     test = train_test_split(table, test_size=15, random_state=0)[1]
