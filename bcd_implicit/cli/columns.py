@@ -104,30 +104,34 @@ def read_columns(data: Path, choice: ColumnChoice, form: TextFormat) -> Columns:
     check_columns(table, use=choice.use, categorical=choice.categorical)
     inputs, targets = split_targets(table, choice.targets, choice.ignore)
     inputs, left_out = _without_row_numbers(inputs, {*choice.use, *choice.categorical})
-    classes = _class_column(data.name, targets, choice.classify)
+    classes = _class_column(targets, choice.classify)
     full = inputs.notna().all(axis=1) & targets.notna().all(axis=1)
     if choice.drop_missing:
         inputs, targets = inputs[full], targets[full]
     categorical = [column for column in inputs.columns if column in choice.categorical]
-    everything = pd.concat([inputs, targets], axis=1)
-    BadEntries.find(everything, [*categorical, *([classes] if classes else [])]).refuse(data.name, REMEDIES)
-    if len(everything) < 2:
-        raise bi.InvalidInputError(data.name, f"has {count(len(everything), 'row')}, at least 2 needed", "Give more")
-    for column in left_out:
-        print_note(f"column {column!r} only numbers the rows and is left out; --use {shlex.quote(column)} keeps it.")
-    if len(everything) < len(full):
-        rows = listed([place(full, int(row)) for row in np.flatnonzero(~full)])
-        print_note(f"dropped {len(full) - len(everything)} of {len(full)} rows, which have missing values ({rows}).")
+    _check_rows(data.name, pd.concat([inputs, targets], axis=1), categorical, classes)
     parts = {
         column: _indicators(data.name, inputs[column], 0.0) if column in categorical else _numbers(inputs[[column]])
         for column in inputs.columns
     }
-    return Columns(
-        pd.concat(parts.values(), axis=1),
-        _indicators(data.name, targets[classes], -1.0) if classes else _numbers(targets),
-        {column: list(parts[column].columns) for column in categorical},
-        classes,
-    )
+    outputs = _indicators(data.name, targets[classes], -1.0) if classes else _numbers(targets)
+    # After everything that may end in an error, which is to be one line.
+    for column in left_out:
+        print_note(f"column {column!r} only numbers the rows and is left out; --use {shlex.quote(column)} keeps it.")
+    if len(inputs) < len(full):
+        rows = listed([place(full, int(row)) for row in np.flatnonzero(~full)])
+        print_note(f"dropped {len(full) - len(inputs)} of {len(full)} rows, which have missing values ({rows}).")
+    groups = {column: list(parts[column].columns) for column in categorical}
+    return Columns(pd.concat(parts.values(), axis=1), outputs, groups, classes)
+
+
+def _check_rows(name: str, table: pd.DataFrame, categorical: Sequence[str], classes: str | None) -> None:
+    BadEntries.find(table, [*categorical, *([classes] if classes else [])]).refuse(name, REMEDIES)
+    if len(table) < 2:
+        cause = f"has {count(len(table), 'row')} without missing values, at least 2 needed"
+        raise bi.InvalidInputError(name, cause, "Give more rows, or leave a column out with --ignore COLUMN")
+    if classes and table[classes].nunique() < 2:
+        raise bi.InvalidInputError(name, f"column {classes!r} holds one class only", "Give rows of two or more")
 
 
 def read_inputs(data: Path, wanted: Sequence[str], form: TextFormat) -> np.ndarray:
@@ -159,7 +163,8 @@ def _indicators(name: str, column: pd.Series, low: float) -> pd.DataFrame:
     found = sorted(set(categories_of(column)))
     if len(found) > len(column) / ROWS_A_CATEGORY:
         cause = f"column {column.name!r} has {len(found)} different values in {len(column)} rows"
-        raise bi.InvalidInputError(name, f"{cause}, too many for categories", "Leave it out with --ignore")
+        remedy = "Encode it as numbers; an input may also be left out with --ignore COLUMN"
+        raise bi.InvalidInputError(name, f"{cause}, too many for categories", remedy)
     return indicators(column, found, low)
 
 
@@ -171,7 +176,7 @@ def _without_row_numbers(inputs: pd.DataFrame, kept: Collection[str]) -> tuple[p
     return inputs.drop(columns=counting), counting
 
 
-def _class_column(name: str, targets: pd.DataFrame, classify: bool) -> str | None:
+def _class_column(targets: pd.DataFrame, classify: bool) -> str | None:
     """The target if its values are classes: text, true and false, or anything where it is said so."""
     named = [column for column in targets.columns if classify or _holds_classes(targets[column])]
     if not named:
@@ -182,8 +187,6 @@ def _class_column(name: str, targets: pd.DataFrame, classify: bool) -> str | Non
         raise bi.InvalidInputError("target", f"column {named[0]!r} holds classes", "Make it the only target")
     if "=" in named[0]:
         raise bi.InvalidInputError("target", f"column {named[0]!r} has an equals sign in its name", "Rename it")
-    if targets[named[0]].nunique() < 2:
-        raise bi.InvalidInputError(name, f"column {named[0]!r} holds one class only", "Give rows of two or more")
     return named[0]
 
 

@@ -72,7 +72,11 @@ def test_targets_that_are_no_classes(classes):
     line = fail("fit", "d.csv", "--target", "word", "--target", "code", *where)
     assert "target: column 'word' holds classes. Make it the only target." in line
     classes.assign(word="same").to_csv("one.csv", index=False)
-    assert "one.csv: column 'word' holds one class only." in fail("fit", "one.csv", "--target", "word", *where)
+    options = ["--target", "word", "--ignore", "code", "--ignore", "is_low"]
+    assert "one.csv: column 'word' holds one class only." in fail("fit", "one.csv", *options, *where)
+    # One that is left where rows are dropped.
+    classes.assign(age=classes["age"].where(classes["word"] == "low")).to_csv("one.csv", index=False)
+    assert "column 'word' holds one class only." in fail("fit", "one.csv", *options, *where, "--drop-missing")
     many = classes[["age"]].assign(word=[f"w{j}" for j in range(90)])
     many.to_csv("many.csv", index=False)
     assert "column 'word' has 90 different values in 90 rows" in fail("fit", "many.csv", "--target", "word", *where)
