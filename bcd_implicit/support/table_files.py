@@ -71,8 +71,6 @@ def read_table(path: str | os.PathLike[str], form: TextFormat | None = None) -> 
         raise unreadable(path, error) from None
     name, (content, inner) = str(path), _unpacked(str(path), content, Path(path).name)
     table = _parse(name, content, Path(inner).suffix.lower(), form or TextFormat())
-    if table.index.name is None:
-        table.index = pd.RangeIndex(1, len(table) + 1, name="row")
     table.columns = pd.Index([unicodedata.normalize("NFC", str(column)) for column in table.columns])
     if table.shape[1] == 0 or len(table) == 0:
         raise InvalidInputError(name, f"has {table.shape[1]} columns and {len(table)} rows", "Give a file with rows")
@@ -91,7 +89,8 @@ def _unpacked(name: str, content: bytes, inner: str) -> tuple[bytes, str]:
         if not zipfile.is_zipfile(io.BytesIO(content)) or Path(inner).suffix.lower() in SPREADSHEETS:
             return content, inner
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = [info for info in archive.infolist() if not info.is_dir()]
+            # A Mac packs a shadow of each file with it.
+            members = [m for m in archive.infolist() if not (m.is_dir() or m.filename.startswith("__MACOSX/"))]
             if len(members) != 1:
                 raise InvalidInputError(name, f"is a zip archive of {len(members)} files", "Unpack it, and give one")
             return archive.read(members[0]), members[0].filename
@@ -106,11 +105,15 @@ def _parse(name: str, content: bytes, ending: str, form: TextFormat) -> pd.DataF
         return read_delimited(name, content, form)
     file = io.BytesIO(content)
     try:
+        if ending in SPREADSHEETS:
+            return _first_sheet(name, file)
         if ending in PARQUET:
-            return pd.read_parquet(file)
-        if ending in JSON:
-            return pd.DataFrame(json.loads(content, object_pairs_hook=_unique))
-        return _sheet(name, file)
+            table = pd.read_parquet(file)
+            # pandas takes some columns for labels of the rows.
+            table = table.reset_index([label for label in table.index.names if label is not None])
+        else:
+            table = pd.DataFrame(json.loads(content, object_pairs_hook=_unique))
+        return table.set_index(pd.RangeIndex(1, len(table) + 1, name="row"))
     except ImportError as error:
         missing = error.name or "a package that is not installed"
         raise InvalidInputError(
@@ -131,20 +134,14 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return values
 
 
-def _sheet(name: str, file: io.BytesIO) -> pd.DataFrame:
-    """The first sheet of a spreadsheet, with the numbers of its rows."""
+def _first_sheet(name: str, file: io.BytesIO) -> pd.DataFrame:
+    """The first sheet of a spreadsheet, read as the text that it would be saved as, a row a line."""
     book = pd.ExcelFile(file)
     if len(book.sheet_names) > 1:
         warnings.warn(f"{name}: read the first sheet, {book.sheet_names[0]!r}.", UserWarning, stacklevel=2)
-    # Not pandas' header, which renames the second of two columns with the same name.
-    cells = book.parse(0, header=None)
-    if cells.empty:
-        raise InvalidInputError(name, "is empty", "Give a sheet with a header and rows")
-    table = cells.iloc[1:].infer_objects()
-    header = cells.iloc[0]
-    table.columns = pd.Index([f"column {j}" if pd.isna(c) else str(c).strip() for j, c in enumerate(header, start=1)])
-    table.index = pd.RangeIndex(2, len(table) + 2, name="row")
-    return table
+    cells = book.parse(0, header=None).map(lambda cell: " ".join(cell.split()) if isinstance(cell, str) else cell)
+    text = cells.to_csv(header=False, index=False).encode()
+    return read_delimited(name, text, TextFormat(",", ".", "utf-8")).rename_axis("row")
 
 
 def check_table_name(path: str | os.PathLike[str]) -> None:

@@ -99,7 +99,8 @@ class Book:
 
     def parse(self, sheet, header):
         assert (sheet, header) == (0, None)
-        return pd.DataFrame([["x", "größe ", None], [1, 2.5, 3], [2, "a", 4]], dtype=object)
+        rows = [["x", "größe\n[cm] ", None], [1, 2.5, None], [2, "a, b", None], [3, 0.1, None]]
+        return pd.DataFrame(rows, dtype=object)
 
 
 def test_spreadsheets(tmp_path, monkeypatch):
@@ -107,13 +108,38 @@ def test_spreadsheets(tmp_path, monkeypatch):
     (tmp_path / "t.xlsx").write_bytes(b"book")
     with pytest.warns(UserWarning, match=r"t\.xlsx: read the first sheet, 'data'\.$"):
         table = read_table(tmp_path / "t.xlsx")
-    assert list(table.columns) == ["x", "größe", "column 3"]
-    assert table.index.tolist() == [2, 3]
+    assert list(table.columns) == ["x", "größe [cm]"]
+    assert table.index.tolist() == [2, 3, 4]
     assert table.index.name == "row"
     assert table["x"].dtype.kind == "i"
+    for rows, words in (
+        ([["x", "x"], [1, 2]], "has two columns named 'x'"),
+        ([["x", None], [1, 2]], "line 2 has 2 fields, the header has 1 field"),
+        ([["x", "y"], [None, None], [1, 2]], "line 2 is empty"),
+        ([["x", "y"]], "has a header but no rows"),
+    ):
+        monkeypatch.setattr(Book, "sheet_names", ["data"])
+        monkeypatch.setattr(Book, "parse", lambda *a, rows=rows, **b: pd.DataFrame(rows, dtype=object))
+        assert refusal(read_table, tmp_path / "t.xlsx") == words
     monkeypatch.setattr(Book, "parse", lambda *a, **b: pd.DataFrame())
-    monkeypatch.setattr(Book, "sheet_names", ["data"])
     assert refusal(read_table, tmp_path / "t.xlsx") == "is empty"
+
+
+def test_labels_of_rows_in_parquet_are_columns(tmp_path):
+    path = tmp_path / "t.parquet"
+    TABLE.set_index("b c").to_parquet(path)
+    assert list(read_table(path).columns) == ["b c", "a", "word"]
+    assert read_table(path).index.tolist() == [1, 2]
+    TABLE.set_axis([7, 7], axis=0).to_parquet(path)  # labels without a name are none
+    assert list(read_table(path).columns) == ["a", "b c", "word"]
+    assert read_table(path).index.tolist() == [1, 2]
+
+
+def test_what_a_mac_adds_to_a_zip_is_no_table(tmp_path):
+    with zipfile.ZipFile(tmp_path / "t.zip", "w") as archive:
+        archive.writestr("t.csv", "a,b\n1,2\n")
+        archive.writestr("__MACOSX/._t.csv", b"\0")
+    assert read_table(tmp_path / "t.zip").to_numpy().tolist() == [[1, 2]]
 
 
 def test_json(tmp_path):
