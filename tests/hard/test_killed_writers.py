@@ -14,18 +14,21 @@ from bcd_implicit.support.files import write_atomically
 
 pytestmark = pytest.mark.hard
 
-#: Starts a writer for every line that it reads, and says its number.
+#: Starts a writer for every line that it reads; the writer says its number when it is at work.
 STARTER = """
-import os, sys
+import os, sys, time
 from bcd_implicit.support.files import write_atomically
 def write(file):
     for _ in range(64):
         file.write(bytes([os.getpid() % 251]) * 4096)
+        # So that most are killed while they write.
+        time.sleep(0.0001)
 for line in sys.stdin:
     if (child := os.fork()) == 0:
+        write_atomically(sys.argv[1], write)
+        print(os.getpid(), flush=True)
         while True:
             write_atomically(sys.argv[1], write)
-    print(child, flush=True)
     os.waitpid(child, 0)
     print("ended", flush=True)
 """
@@ -54,6 +57,7 @@ def test_fifty_writers_killed(tmp_path):
             assert len(names) <= 2
             left += len(names) - 1
         starter.stdin.close()
+    print(f"{left} of 50 left a temporary file")
     assert left > 5
     write_atomically(path, lambda file: file.write(b"new"))
     assert os.listdir(tmp_path) == ["m.npz"]
