@@ -9,7 +9,9 @@ from bcd_implicit.cli import main
 QUICK = ["--n-hidden", "3", "--max-cycles", "5"]
 
 REPORT_KEYS = {
-    *("selected", "true", "exact", "f1", "kappa", "kappas", "n_selected", "test_r2", "seconds", "status"),
+    *("selected", "true", "exact", "f1", "kappa", "kappas", "n_selected", "test_r2", "ridge_test_r2", "seconds"),
+    *("test_accuracy", "ridge_test_accuracy"),
+    "status",
     *("column_norms_learned", "column_norms_true", "changed_by_tests"),
 }
 
@@ -27,11 +29,12 @@ def succeed(*arguments):
 
 
 def fail(*arguments):
-    """Bad input: exit status 2 and one line on standard error, which is returned."""
+    """Bad input: exit status 2 and one line on standard error, which is returned; notes may stand before it."""
     outcome = run(*arguments)
     assert outcome.exit_code == 2, outcome.output
     assert outcome.stdout == ""
-    (line,) = outcome.stderr.splitlines()
+    *notes, line = outcome.stderr.splitlines()
+    assert all(note.startswith("Note: column 'id' only numbers the rows") for note in notes)
     assert line.startswith("Error: ")
     return line
 

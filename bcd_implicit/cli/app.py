@@ -7,6 +7,8 @@ Exit status: 0 done, 1 the work could not be finished (or ``check`` found a mode
 
 from __future__ import annotations
 
+import io
+import sys
 import warnings
 from typing import Any
 
@@ -25,6 +27,10 @@ class _Commands(click.Group):
     """Turns this package's errors into one line and an exit status."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                # A name that the terminal's encoding lacks must not end the command after its work.
+                stream.reconfigure(errors="backslashreplace")
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("always", bi.ConvergenceWarning)

@@ -34,6 +34,11 @@ def print_warning(message: Warning | str, category: type[Warning], *rest: Any) -
     notes.print(f"Warning: {message}", soft_wrap=True)
 
 
+def print_note(text: str) -> None:
+    """What a person should know, in one line on standard error."""
+    notes.print(f"Note: {text}", soft_wrap=True)
+
+
 @contextmanager
 def one_warning() -> Iterator[None]:
     """One line in place of the many warnings of a long run."""
@@ -69,6 +74,7 @@ def present(run: FeatureSelection, output: Path, stem: str = "") -> None:
     """Print a run of the experiment and write its files."""
     console.print(run.title, soft_wrap=True)
     console.print(report.summary(run))
+    console.print(report.scores(run))
     console.print(report.verdict(run), soft_wrap=True)
     for path in report.write(run, output, stem):
         console.print(f"wrote {path}", soft_wrap=True)

@@ -3,18 +3,24 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
+import pandas as pd
 from sklearn.metrics import r2_score
+from sklearn.model_selection import train_test_split
 
 import bcd_implicit as bi
+from bcd_implicit.cli.columns import ColumnChoice, Columns, predicted_classes, read_columns
 from bcd_implicit.cli.console import check_writable, console, count, one_warning, print_facts, print_warning
-from bcd_implicit.cli.options import method_options, problem_options, read_columns, table_options
+from bcd_implicit.cli.options import method_options, problem_options, table_options
 from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.support.checks import check_arrays
+from bcd_implicit.support.delimited import TextFormat
+from bcd_implicit.support.files import check_is_file
 from bcd_implicit.terms.penalties import GROUP_FORMS
 
 _ENDINGS = {
@@ -53,6 +59,13 @@ _ENDINGS = {
 )
 @click.option("--max-cycles", type=int, default=100, show_default=True, help="The most cycles to take.")
 @click.option("--tol", type=float, default=1e-4, show_default=True, help="Stop when a cycle gains less, relatively.")
+@click.option(
+    "--test-share",
+    type=click.FloatRange(0, 0.9),
+    default=0.0,
+    show_default=True,
+    help="Share of the rows set aside to test the model.",
+)
 @table_options
 @problem_options
 @method_options
@@ -62,36 +75,42 @@ def fit(
     constraints: tuple[str, ...],
     max_cycles: int,
     tol: float,
-    targets: tuple[str, ...],
-    ignore: tuple[str, ...],
+    test_share: float,
+    choice: ColumnChoice,
+    form: TextFormat,
     standardize: bool,
     method: str,
     solver: str,
     seed: int,
     **settings: Any,
 ) -> None:
-    """Train a model on a CSV or Parquet table DATA.
+    """Train a model on the table in the file DATA: CSV, Parquet, JSON or Excel.
+
+    A target of text is classified: the model has an output for each class.
 
     \b
     Examples:
-      bcd-implicit fit data.csv --target y --model m.npz
+      bcd-implicit fit data.csv --target y --model m.npz --test-share 0.25
       bcd-implicit fit data.csv --target y1 --target y2 --ignore id --n-hidden 20 --kappa 0.05 --model m.npz
       bcd-implicit fit data.csv --target y --constraint "nonnegative(B)" --constraint "symmetric()" --model m.npz
+      bcd-implicit fit data.csv --target species --categorical colour --drop-missing --model m.npz
     """
-    inputs, outputs = read_columns(data, targets, ignore)
+    columns = read_columns(data, choice, form)
     if not model_path.parent.is_dir():
         raise bi.InvalidInputError("model", f"folder {model_path.parent} does not exist", "Make it first")
-    if model_path.is_dir():
-        raise bi.InvalidInputError("model", f"{model_path} is a folder", "Give the name of a file")
+    if model_path.exists():
+        check_is_file(model_path)
     check_writable(model_path.parent)
-    U, Y = (part.T for part in check_arrays(inputs, outputs))
+    train, test = _divided(columns, test_share, seed)
+    U, Y = (part.T for part in check_arrays(columns.inputs.loc[train], columns.outputs.loc[train]))
     scales = Standardization.fit(U, Y)
     problem = bi.TrainingProblem(
         *(scales.apply(U, Y) if standardize else (U, Y)),
         **settings,
         constraints=[bi.constraints.from_text(text) for text in constraints],
-        input_names=list(inputs.columns),
-        output_names=list(outputs.columns),
+        groups=columns.groups or None,
+        input_names=list(columns.inputs.columns),
+        output_names=list(columns.outputs.columns),
     )
     with one_warning():
         result = bi.solve(
@@ -113,14 +132,55 @@ def fit(
     model.save(model_path)
     gap = max(c.relative_gap for c in result.certificates.values())
     print_facts(
-        f"{data.name}: {len(U)} rows, {count(U.shape[1], 'input')}, {count(Y.shape[1], 'target')}",
+        f"{data.name}: {count(len(columns.inputs), 'row')}, {count(U.shape[1], 'input')}, {_described(columns)}",
         {
             "status": f"{_ENDINGS[result.status]} after {count(result.n_cycles, 'cycle')}, {result.seconds:.1f} s",
             "objective at equilibrium": f"{result.objective:.6g}",
             "largest block gap, relative": f"{gap:.1e}" if np.isfinite(gap) else "unknown",
-            "R2 on the training rows": f"{r2_score(Y, model.predict(U), multioutput='variance_weighted'):.4f}",
+            **_scores(model, columns, train, test),
             "inputs used in B": f"{int(model.B.any(axis=0).sum())} of {U.shape[1]}",
             "||A||_inf": f"{model.norm_inf():.4f}",
         },
     )
     console.print(f"wrote {model_path}", soft_wrap=True)
+
+
+def _divided(columns: Columns, test_share: float, seed: int) -> tuple[pd.Index, pd.Index]:
+    """The rows to train on and those to test on."""
+    rows = columns.inputs.index
+    if test_share == 0:
+        return rows, rows[:0]
+    n_test = math.ceil(test_share * len(rows))
+    if n_test < 2 or len(rows) - n_test < 2:
+        cause = f"{test_share:g} of {len(rows)} rows leaves {len(rows) - n_test} to train on and {n_test} to test on"
+        raise bi.InvalidInputError("test_share", cause, "At least 2 and 2 are needed")
+    train, test = train_test_split(rows, test_size=n_test, random_state=seed)
+    return train, test
+
+
+def _described(columns: Columns) -> str:
+    n_outputs = columns.outputs.shape[1]
+    return f"{n_outputs} classes of {columns.classes!r}" if columns.classes else count(n_outputs, "target")
+
+
+def _scores(model: bi.ImplicitModel, columns: Columns, train: pd.Index, test: pd.Index) -> dict[str, str]:
+    """How well the model fits the rows that it was trained on, and those that were set aside."""
+    measure = "accuracy" if columns.classes else "R2"
+    held_out = "no rows were held out: see --test-share"
+    if len(test):
+        held_out = f"{_score(model, columns, test):.4f}, {len(test)} rows"
+    scores = {f"{measure} on the training rows": f"{_score(model, columns, train):.4f}"}
+    if columns.classes and len(test):
+        most = predicted_classes(columns.outputs.loc[train]).mode()[0]
+        share = (predicted_classes(columns.outputs.loc[test]) == most).mean()
+        held_out += f" ({share:.4f} if all were {most})"
+    return scores | {f"{measure} on rows held out": held_out}
+
+
+def _score(model: bi.ImplicitModel, columns: Columns, rows: pd.Index) -> float:
+    """The accuracy of classes, or the R2 of all targets, averaged by their variance."""
+    truth = columns.outputs.loc[rows]
+    predicted = pd.DataFrame(model.predict(columns.inputs.loc[rows]), truth.index, truth.columns)
+    if columns.classes:
+        return float((predicted_classes(predicted) == predicted_classes(truth)).mean())
+    return float(r2_score(truth, predicted, multioutput="variance_weighted"))

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from functools import wraps
+from inspect import signature
+from typing import Any
 
 import click
-import pandas as pd
 
 import bcd_implicit as bi
 from bcd_implicit.blocks.solvers import AUTO, CHOICES
-from bcd_implicit.support.checks import check_matrix
-from bcd_implicit.support.tables import read_table, split_targets
+from bcd_implicit.cli.columns import ColumnChoice
+from bcd_implicit.support.delimited import TextFormat
 
 
 def options_of(*options: Callable) -> Callable:
@@ -21,6 +22,20 @@ def options_of(*options: Callable) -> Callable:
         for option in reversed(options):
             function = option(function)
         return function
+
+    return wrap
+
+
+def gathered(name: str, kind: Callable, *options: Callable) -> Callable:
+    """One decorator for options that a command gets as one argument; ``kind`` makes it of their values."""
+
+    def wrap(function: Callable) -> Callable:
+        @wraps(function)
+        def call(**values: Any) -> Any:
+            own = {parameter: values.pop(parameter) for parameter in signature(kind).parameters}
+            return function(**values, **{name: kind(**own)})
+
+        return options_of(*options)(call)
 
     return wrap
 
@@ -49,7 +64,16 @@ jobs_option = click.option(
     show_default=True,
     help="Processes; -1 takes all cores. The answer does not depend on it.",
 )
-table_options = options_of(
+text_options = gathered(
+    "form",
+    TextFormat,
+    click.option("--sep", metavar="CHARACTER", help='What separates the fields of a text file, or "tab".  [guessed]'),
+    click.option("--decimal", metavar="MARK", help="The decimal mark of a text file, . or ,  [guessed]"),
+    click.option("--encoding", metavar="NAME", help="The encoding of a text file, such as latin-1.  [guessed]"),
+)
+column_options = gathered(
+    "choice",
+    ColumnChoice,
     click.option(
         "--target",
         "targets",
@@ -59,6 +83,24 @@ table_options = options_of(
         help="A column to predict; may be repeated.",
     ),
     click.option("--ignore", multiple=True, metavar="COLUMN", help="A column to leave out; may be repeated."),
+    click.option(
+        "--categorical",
+        multiple=True,
+        metavar="COLUMN",
+        help="A column of categories: an input for each, kept or dropped together; may be repeated.",
+    ),
+    click.option(
+        "--use",
+        multiple=True,
+        metavar="COLUMN",
+        help="A column to use although it only numbers the rows; may be repeated.",
+    ),
+    click.option("--classify", is_flag=True, help="The target's numbers are classes. Text always is."),
+    click.option("--drop-missing", is_flag=True, help="Drop the rows with missing values."),
+)
+table_options = options_of(
+    column_options,
+    text_options,
     click.option(
         "--standardize/--no-standardize",
         default=True,
@@ -76,11 +118,3 @@ problem_options = options_of(
     click.option("--ridge-hidden", type=float, default=1e-4, show_default=True, help="Weight on A and B."),
     click.option("--fenchel-weight", type=float, default=1.0, show_default=True, help="lambda of the fenchel loop."),
 )
-
-
-def read_columns(data: Path, targets: tuple[str, ...], ignore: tuple[str, ...]) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """The table's inputs and targets, checked to be numbers, with the file's name in the errors."""
-    inputs, outputs = split_targets(read_table(data), list(dict.fromkeys(targets)), ignore)
-    for part in (inputs, outputs):
-        check_matrix(data.name, part, min_rows=2)
-    return inputs, outputs

@@ -9,27 +9,41 @@ import click
 import pandas as pd
 
 import bcd_implicit as bi
+from bcd_implicit.cli.columns import predicted_classes, read_inputs
 from bcd_implicit.cli.console import console, count
-from bcd_implicit.support.checks import check_matrix
-from bcd_implicit.support.tables import pick_columns, read_table, write_table
+from bcd_implicit.cli.options import text_options
+from bcd_implicit.support.delimited import TextFormat
+from bcd_implicit.support.display import listed
+from bcd_implicit.support.table_files import check_table_name, write_table
+from bcd_implicit.support.tables import class_column
 
 
 @click.command()
 @click.argument("model_path", metavar="MODEL", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--output", type=click.Path(path_type=Path), required=True, help="The CSV or Parquet file to write.")
-def predict(model_path: Path, data: Path, output: Path) -> None:
-    """Predict the rows of table DATA with MODEL. Columns are matched by name; others are ignored.
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The file to write, as its name says: .csv, .tsv, .json, .xlsx or .parquet; .csv.gz, .bz2, .xz or .zip.",
+)
+@click.option("--scores", is_flag=True, help="Of a classifier: the outputs, one for each class, not the class.")
+@text_options
+def predict(model_path: Path, data: Path, output: Path, scores: bool, form: TextFormat) -> None:
+    """Predict the rows of the file DATA with MODEL. Columns are matched by name; others are ignored.
 
     \b
     Example:
       bcd-implicit predict m.npz new.csv --output predictions.csv
     """
+    check_table_name(output)
     model = bi.ImplicitModel.load(model_path)
-    inputs = check_matrix(data.name, pick_columns(data.name, read_table(data), model.input_names))
+    inputs = read_inputs(data, model.input_names, form)
     predictions = pd.DataFrame(model.predict(inputs), columns=model.output_names)
+    if class_column(model.output_names) and not scores:
+        predictions = predicted_classes(predictions).to_frame()
     write_table(predictions, output)
     console.print(
-        f"wrote {count(len(predictions), 'prediction')} of {', '.join(model.output_names)} to {output}",
+        f"wrote {count(len(predictions), 'prediction')} of {listed(list(predictions.columns))} to {output}",
         soft_wrap=True,
     )

@@ -8,11 +8,14 @@ from typing import Any
 
 import click
 
+from bcd_implicit.cli.columns import ColumnChoice, read_columns
 from bcd_implicit.cli.console import check_writable, one_warning, present
-from bcd_implicit.cli.options import jobs_option, method_options, problem_options, read_columns, table_options
+from bcd_implicit.cli.options import jobs_option, method_options, problem_options, table_options
+from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.experiments import feature_selection as experiment
 from bcd_implicit.selection.rules import DEFAULT_RULE, RULES
 from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.delimited import TextFormat
 from bcd_implicit.support.parallel import check_jobs
 
 
@@ -36,15 +39,21 @@ from bcd_implicit.support.parallel import check_jobs
 @click.option(
     "--rule",
     type=click.Choice(list(RULES)),
-    default=DEFAULT_RULE,
-    show_default=True,
-    help="How a support is chosen from the path; score tests follow.",
+    default=None,
+    help=f"How a support is chosen from the path; score tests follow.  [default: {DEFAULT_RULE}]",
 )
 @click.option(
     "--n-features",
     type=click.IntRange(min=1),
     default=None,
     help="Choose so many inputs, by the path's ranking, instead of a rule; the path ends there.",
+)
+@click.option(
+    "--level",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.05,
+    show_default=True,
+    help="Level of the score tests, for all inputs together; not with --n-features.",
 )
 @jobs_option
 @table_options
@@ -54,19 +63,20 @@ def select(
     data: Path,
     output: Path,
     n_kappas: int,
-    rule: str,
+    rule: str | None,
     n_features: int | None,
+    level: float,
     n_jobs: int,
     test_share: float,
-    targets: tuple[str, ...],
-    ignore: tuple[str, ...],
+    choice: ColumnChoice,
+    form: TextFormat,
     standardize: bool,
     method: str,
     solver: str,
     seed: int,
     **problem: Any,
 ) -> None:
-    """Choose the inputs that matter in a CSV or Parquet table DATA.
+    """Choose the inputs that matter in the table in the file DATA: CSV, Parquet, JSON or Excel.
 
     Walks the path of growing kappa, chooses inputs by cross-validation and score tests, refits on them and tests on
     rows that took no part. Writes feature_selection.png, report.json and model.npz.
@@ -77,28 +87,33 @@ def select(
       bcd-implicit select data.parquet --target y1 --target y2 --n-hidden 10 --output DIR
       bcd-implicit select data.csv --target y --n-features 5
     """
-    inputs, outputs = read_columns(data, targets, ignore)
+    if rule is not None and n_features is not None:
+        cause = f"{rule} does not choose a number of inputs, --n-features {n_features} does"
+        raise InvalidInputError("rule", cause, "Leave one of the two out")
+    columns = read_columns(data, choice, form)
     # Before the folder is made and the path walked.
     check_jobs(n_jobs)
     if n_features is not None:
-        p, remedy = inputs.shape[1], "Between 1 and all inputs"
+        p, remedy = columns.inputs.shape[1], "Between 1 and all inputs"
         check_number("n_features", n_features, 1, p, integer=True, remedy=remedy)
     check_writable(output)
     with one_warning():
         run = experiment.run_table(
-            inputs,
-            outputs,
+            columns.inputs,
+            columns.outputs,
             data.name,
             seed=seed,
             method=method,
             solver=solver,
             n_kappas=n_kappas,
-            rule=rule,
+            rule=rule or DEFAULT_RULE,
             n_features=n_features,
+            level=level,
             n_jobs=n_jobs,
             test_share=test_share,
             standardize=standardize,
             progress=True,
+            groups=columns.groups or None,
             **problem,
         )
     present(run, output)

@@ -15,8 +15,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.linear_model import RidgeCV
 from sklearn.metrics import f1_score, r2_score
 from sklearn.model_selection import train_test_split
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from bcd_implicit.blocks.solvers import AUTO
 from bcd_implicit.datasets import make_column_sparse, make_even
@@ -30,11 +33,14 @@ from bcd_implicit.selection.rules import DEFAULT_RULE
 from bcd_implicit.support.checks import check_matrix, check_number
 from bcd_implicit.support.parallel import check_jobs, in_parallel
 from bcd_implicit.support.progress import Progress, between, show_progress
+from bcd_implicit.support.tables import class_column
 from bcd_implicit.terms.penalties import column_norms
 
 FAMILIES: dict[str, Callable[..., Any]] = {"column-sparse": make_column_sparse, "even": make_even}
 N_HIDDEN_GUESS = 10
 N_TEST = 1000
+#: Weights that the baseline's cross-validation chooses from.
+RIDGES = np.logspace(-3, 5, 33)
 MIN_TRAIN = 6  # three folds of two rows
 
 
@@ -53,6 +59,11 @@ class FeatureSelection:
         Column norms of the generating B, where there is one.
     test_r2 : float
         R2 on samples that took no part, averaged over outputs by variance.
+    ridge_r2 : float
+        The same of a ridge regression on all columns, for comparison; cross-validation chooses its weight.
+    test_accuracy, ridge_accuracy : float or None
+        Where the targets are indicators of classes, ``column=class``: the share of samples whose class has the largest
+        prediction.
     seconds : float
     """
 
@@ -62,7 +73,10 @@ class FeatureSelection:
     model: ImplicitModel
     true_norms: np.ndarray | None
     test_r2: float
+    ridge_r2: float
     seconds: float
+    test_accuracy: float | None = None
+    ridge_accuracy: float | None = None
 
     @property
     def learned_norms(self) -> np.ndarray:
@@ -89,6 +103,9 @@ class FeatureSelection:
             "kappas": self.path.kappas.tolist(),
             "n_selected": self.path.supports.sum(axis=1).tolist(),
             "test_r2": self.test_r2,
+            "ridge_test_r2": self.ridge_r2,
+            "test_accuracy": self.test_accuracy,
+            "ridge_test_accuracy": self.ridge_accuracy,
             "seconds": self.seconds,
             "status": chosen.result.status.name,
             "column_norms_learned": self.learned_norms.tolist(),
@@ -141,7 +158,8 @@ def run_synthetic(
         selection=selection,
         model=selection.model,
         true_norms=column_norms(data.model.B),
-        test_r2=float(r2_score(Y_test, selection.model.predict(U_test), multioutput="variance_weighted")),
+        test_r2=_r2(Y_test, selection.model.predict(U_test)),
+        ridge_r2=_r2(Y_test, _ridge(data.U, data.Y).predict(U_test)),
         seconds=time.perf_counter() - start,
     )
 
@@ -194,6 +212,7 @@ def run_table(
     n_kappas: int = 20,
     rule: str = DEFAULT_RULE,
     n_features: int | None = None,
+    level: float = 0.05,
     n_jobs: int | None = None,
     test_share: float = 0.25,
     standardize: bool = True,
@@ -210,7 +229,7 @@ def run_table(
         For titles and messages.
     seed : int
         Of the split, the start and the folds.
-    rule, n_features, n_jobs
+    rule, n_features, level, n_jobs
         As in :meth:`~bcd_implicit.PathResult.select`. With ``n_features`` the path ends there.
     test_share : float
         Share of the rows set aside.
@@ -239,18 +258,45 @@ def run_table(
         output_names=list(targets.columns),
     )
     path, selection = _walk_and_choose(
-        name, progress, problem, seed, method, solver, n_kappas, rule=rule, n_features=n_features, n_jobs=n_jobs
+        name,
+        progress,
+        problem,
+        seed,
+        method,
+        solver,
+        n_kappas,
+        rule=rule,
+        n_features=n_features,
+        level=level,
+        n_jobs=n_jobs,
     )
     model = scales.raw_model(selection.model) if standardize else selection.model
+    ridge, are_classes = _ridge(U_train, Y_train), class_column(list(targets.columns)) is not None
     return FeatureSelection(
         title=f"{name}, {method}",
         path=path,
         selection=selection,
         model=model,
         true_norms=None,
-        test_r2=float(r2_score(Y_test, model.predict(U_test), multioutput="variance_weighted")),
+        test_r2=_r2(Y_test, model.predict(U_test)),
+        ridge_r2=_r2(Y_test, ridge.predict(U_test)),
         seconds=time.perf_counter() - start,
+        test_accuracy=_accuracy(Y_test, model.predict(U_test)) if are_classes else None,
+        ridge_accuracy=_accuracy(Y_test, ridge.predict(U_test)) if are_classes else None,
     )
+
+
+def _r2(truth: np.ndarray, predicted: np.ndarray) -> float:
+    return float(r2_score(truth, predicted, multioutput="variance_weighted"))
+
+
+def _accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:
+    return float((truth.argmax(axis=1) == predicted.argmax(axis=1)).mean())
+
+
+def _ridge(U: np.ndarray, Y: np.ndarray) -> Pipeline:
+    """What one has without this package: a linear model of all inputs."""
+    return make_pipeline(StandardScaler(), RidgeCV(RIDGES)).fit(U, Y)
 
 
 def _walk_and_choose(

@@ -122,6 +122,20 @@ def _leaves_at(path: PathResult, end: int) -> str:
     return "stays" if end == len(path.kappas) else f"{path.kappas[end]:.3g}"
 
 
+def scores(run: FeatureSelection) -> RichTable:
+    """The terminal's table of test scores: the model on the chosen inputs, and what one has without selection."""
+    support, table = run.selection.support, RichTable()
+    table.add_column("model")
+    for name in ("inputs", "test R2", *(["accuracy"] if run.test_accuracy is not None else [])):
+        table.add_column(name, justify="right")
+    for name, inputs, *scores in (
+        ("implicit, selected inputs", support.sum(), run.test_r2, run.test_accuracy),
+        ("ridge, all columns", len(support), run.ridge_r2, run.ridge_accuracy),
+    ):
+        table.add_row(name, str(inputs), *(f"{score:.3f}" for score in scores if score is not None))
+    return table
+
+
 def verdict(run: FeatureSelection) -> str:
     """One line: kappa, how many inputs, whether they are the true ones, test R2, and what the score tests changed."""
     report, p = run.report, len(run.selection.support)

@@ -1,11 +1,11 @@
-"""The tables of plain HTML that notebooks show for models, problems and results.
+"""Lists of names for messages, and the tables of plain HTML that notebooks show for models, problems and results.
 
 No colours and no scripts: a notebook's own style, dark or light, applies, and a saved notebook keeps them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from itertools import compress
 
@@ -35,7 +35,15 @@ def names_of(names: Sequence[str], kept: ArrayLike | None = None) -> str:
     """How many names there are, or of them are kept (mask), and which; many of them are cut."""
     chosen = list(names) if kept is None else list(compress(names, np.asarray(kept)))
     count = f"{len(chosen)}" if kept is None else f"{len(chosen)} of {len(names)}"
-    if not chosen:
-        return count
-    rest = f" and {len(chosen) - MOST_NAMES} more" if len(chosen) > MOST_NAMES else ""
-    return f"{count}: {', '.join(chosen[:MOST_NAMES])}{rest}"
+    return f"{count}: {listed(chosen)}" if chosen else count
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names in a row; many of them are cut."""
+    rest = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"{', '.join(names[:MOST_NAMES])}{rest}"
+
+
+def quoted(names: Iterable[object]) -> str:
+    """Names in quotes, so that blanks show; many of them are cut."""
+    return listed([repr(str(name)) for name in names])

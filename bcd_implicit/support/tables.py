@@ -1,69 +1,21 @@
-"""Tables in files: reading, writing, and picking columns by name."""
+"""Data frames of inputs and targets: columns by name, categories as indicators, and which entries are no numbers."""
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bcd_implicit.errors import InvalidInputError
-from bcd_implicit.support.files import write_atomically
-
-_PARQUET = {".parquet", ".pq"}
-
-
-def read_table(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read a CSV or Parquet file.
-
-    Raises
-    ------
-    InvalidInputError
-        No such file, no table in it, rows longer than the header line, or no rows.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InvalidInputError(str(path), "is a folder" if path.is_dir() else "no such file", "Check the path")
-    try:
-        table = pd.read_parquet(path) if path.suffix.lower() in _PARQUET else _read_csv(path)
-    except (ValueError, OSError) as error:  # pandas' parser errors and pyarrow's are ValueErrors or OSErrors
-        first_line = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InvalidInputError(
-            str(path),
-            f"cannot be read as a table ({first_line})",
-            "Give a CSV file with a header line or a Parquet file",
-        ) from None
-    if table.empty:
-        raise InvalidInputError(
-            str(path), f"holds {len(table)} rows and {table.shape[1]} columns", "Give a filled table"
-        )
-    table.columns = [str(c) for c in table.columns]
-    if table.shape[1] == 1 and any(mark in table.columns[0] for mark in ";\t"):
-        raise InvalidInputError(str(path), f"has the single column {table.columns[0]!r}", "Separate columns by commas")
-    return table
-
-
-def _read_csv(path: Path) -> pd.DataFrame:
-    # By default pandas takes surplus fields for row labels, and every column holds its neighbour's values.
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        try:
-            return pd.read_csv(path, index_col=False)
-        except pd.errors.ParserWarning:
-            raise ValueError("rows are longer than the header line") from None
-
-
-def write_table(table: pd.DataFrame, path: str | os.PathLike[str]) -> Path:
-    """Write a CSV or Parquet file, by the ending of its name, whole or not at all."""
-    if Path(path).suffix.lower() in _PARQUET:
-        return write_atomically(path, lambda file: table.to_parquet(file, index=False))
-    return write_atomically(path, lambda file: table.to_csv(file, index=False))
+from bcd_implicit.support.display import quoted
 
 
 def pick_columns(name: str, table: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
     """The wanted columns of a table, in that order.
+
+    A column that is not there, such as ``color=red``, is made from a column ``color``: 1 where that holds red, else 0.
 
     Parameters
     ----------
@@ -73,15 +25,16 @@ def pick_columns(name: str, table: pd.DataFrame, wanted: Sequence[str]) -> pd.Da
     Raises
     ------
     InvalidInputError
-        A wanted column is missing.
+        A wanted column is missing, or one of categories holds another category.
     """
     table = table.set_axis([str(c) for c in table.columns], axis=1)
+    table = _with_indicators(name, table, [column for column in wanted if column not in table.columns])
     missing = [column for column in wanted if column not in table.columns]
     if missing:
         raise InvalidInputError(
             name,
             f"lacks the model's input column {missing[0]!r} ({len(missing)} missing in all)",
-            f"The model needs: {', '.join(wanted[:12])}{', ...' if len(wanted) > 12 else ''}",
+            f"The model needs: {quoted(wanted)}",
         )
     return table[list(wanted)]
 
@@ -102,17 +55,90 @@ def split_targets(
     Raises
     ------
     InvalidInputError
-        A named column is missing, no input column is left, or a column holds text.
+        A named column is missing, or no input column is left.
     """
-    for argument, names in (("target", targets), ("ignore", ignore)):
-        for name in names:
-            if name not in table.columns:
-                shown = ", ".join(map(str, table.columns[:12])) + (", ..." if table.shape[1] > 12 else "")
-                raise InvalidInputError(argument, f"no column named {name!r}", f"The table has: {shown}")
-    both = set(targets) & set(ignore)
-    if both:
-        raise InvalidInputError("ignore", f"names the target {min(both)!r}", "Name a column once")
+    check_columns(table, target=targets, ignore=ignore)
     inputs = table.drop(columns=[*targets, *ignore])
     if inputs.shape[1] == 0:
         raise InvalidInputError("target", "leaves no input column", "Name fewer columns as targets")
     return inputs, table[list(targets)]
+
+
+def check_columns(table: pd.DataFrame, **names: Sequence[str]) -> None:
+    """Raise an error that names the argument if a column that it names is not in the table.
+
+    Raises
+    ------
+    InvalidInputError
+        No such column.
+    """
+    for argument, wanted in names.items():
+        for column in wanted:
+            if column not in table.columns:
+                raise InvalidInputError(
+                    argument, f"no column named {column!r}", f"The columns are {quoted(table.columns)}"
+                )
+
+
+def place(table: pd.DataFrame | pd.Series, row: int) -> str:
+    """Where a row is, as a person counts: "line 7" of a text file, or "row 7"."""
+    counted = table.index.name in ("line", "row")
+    return f"{table.index.name} {table.index[row]}" if counted else f"row {row}"
+
+
+def to_numbers(column: pd.Series) -> np.ndarray:
+    """The numbers in a column; NaN where there are none. Dates and durations are no numbers."""
+    if column.dtype.kind in "mMc":
+        return np.full(len(column), np.nan)
+    if pd.api.types.is_numeric_dtype(column.dtype):
+        return column.to_numpy(dtype=float, na_value=np.nan)
+    return pd.to_numeric(column.astype(object), errors="coerce").to_numpy(dtype=float, na_value=np.nan)
+
+
+def only_counts(column: pd.Series) -> bool:
+    """Whether a column only numbers the rows: each is one more than the last."""
+    numbers = to_numbers(column)
+    return len(numbers) > 2 and bool(np.all(np.diff(numbers) == 1)) and float(numbers[0]).is_integer()
+
+
+def categories_of(column: pd.Series) -> pd.Series:
+    """A column's values as text, missing ones as None; whole numbers are written alike however they are stored."""
+    return pd.Series([_category(value) for value in column.astype(object)], index=column.index, dtype=object)
+
+
+def _category(value: Any) -> str | None:
+    if pd.isna(value):
+        return None
+    is_whole = isinstance(value, (float, np.floating)) and float(value).is_integer()
+    return str(int(value)) if is_whole else str(value).strip()
+
+
+def indicators(column: pd.Series, categories: Sequence[str], low: float = 0.0) -> pd.DataFrame:
+    """A column for each category, named ``column=category``: 1 where it is, else ``low``."""
+    found = categories_of(column)
+    return pd.DataFrame({f"{column.name}={c}": np.where(found == c, 1.0, low) for c in categories}, index=column.index)
+
+
+def class_column(names: Sequence[str]) -> str | None:
+    """The column whose classes such names are of, ``column=class``; None if they are of none or of several."""
+    columns = {name.partition("=")[0] for name in names if "=" in name}
+    return min(columns) if len(names) > 1 and len(columns) == 1 and all("=" in name for name in names) else None
+
+
+def _with_indicators(name: str, table: pd.DataFrame, missing: Sequence[str]) -> pd.DataFrame:
+    """The table and, of the missing columns, those that are categories of a column that is there."""
+    made = []
+    for column in table.columns if missing else []:
+        known = [wanted.removeprefix(f"{column}=") for wanted in missing if wanted.startswith(f"{column}=")]
+        if not known:
+            continue
+        found = categories_of(table[column])
+        unknown = np.flatnonzero(~found.isin(known))
+        if len(unknown):
+            value, where = found.iloc[unknown[0]], place(table, unknown[0])
+            held = f"holds {value!r}" if value is not None else "has a missing value"
+            raise InvalidInputError(
+                name, f"column {column!r} {held} in {where}", f"The categories that the model knows are {quoted(known)}"
+            )
+        made.append(indicators(table[column], known))
+    return pd.concat([table, *made], axis=1) if made else table

@@ -1,5 +1,7 @@
 """Help, version and the module's entry point."""
 
+import io
+import os
 import runpy
 import subprocess
 import sys
@@ -7,7 +9,8 @@ import sys
 import pytest
 from command_line import succeed
 
-from bcd_implicit import __version__
+from bcd_implicit import ImplicitModel, __version__
+from bcd_implicit.cli import main
 
 
 @pytest.mark.parametrize("command", [None, "demo", "fit", "predict", "check", "select"])
@@ -34,3 +37,15 @@ def test_version_and_module_entry_point(monkeypatch, capsys):
     refused = subprocess.run([*module, "check", "gone.npz"], capture_output=True, text=True, check=False)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == "Error: gone.npz: no such file. Check the path.\n"
+
+
+def test_names_that_the_terminal_cannot_show(here, monkeypatch):
+    name = os.fsdecode(b"gr\xc3\xb6\xc3\x9fe \xff.npz")
+    ImplicitModel([[0.5]], [[1.0]], None, [[1.0]]).save(name)
+    shown = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(shown, encoding="ascii"))
+    with pytest.raises(SystemExit) as ended:
+        main(["check", name])
+    sys.stdout.flush()
+    assert ended.value.code == 0
+    assert shown.getvalue().startswith(rb"gr\xf6\xdfe \udcff.npz")

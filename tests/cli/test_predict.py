@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 from command_line import fail, make_table, run, succeed
 
 from bcd_implicit import ImplicitModel
+from bcd_implicit.support.table_files import read_table
 
 
 def test_predictions_are_the_models(folder, here):
@@ -39,7 +41,7 @@ def test_predict_without_a_column(folder, here):
     make_table().drop(columns=["bmi", "noise"]).to_csv("new.csv", index=False)
     line = fail("predict", folder / "m.npz", "new.csv", "--output", "p.csv")
     assert "new.csv: lacks the model's input column 'bmi' (2 missing in all)." in line
-    assert "The model needs: age, bmi, dose, noise." in line
+    assert "The model needs: 'age', 'bmi', 'dose', 'noise'." in line
     assert os.listdir(here) == ["new.csv"]
 
 
@@ -48,7 +50,7 @@ def test_predict_with_a_hole_in_the_table(folder, here):
     table.loc[4, "bmi"] = np.nan
     table.to_csv("new.csv", index=False)
     line = fail("predict", folder / "m.npz", "new.csv", "--output", "p.csv")
-    assert "new.csv: contains nan at row 4, column 'bmi'" in line
+    assert "new.csv: missing values: column 'bmi' (line 6, 1 in all). Fill missing values in, or remove" in line
     assert os.listdir(here) == ["new.csv"]
 
 
@@ -64,3 +66,24 @@ def test_an_error_while_writing_leaves_the_old_predictions(folder, here, monkeyp
     assert line.startswith("Error: p.csv: cannot be written (No space left on device).")
     assert os.listdir(here) == ["p.csv"]
     assert Path("p.csv").read_text() == "old"
+
+
+@pytest.mark.parametrize("name", ["p.csv.gz", "p.csv.bz2", "p.csv.zip", "p.csv.xz", "p.tsv", "p.json", "p.parquet"])
+def test_predictions_are_written_as_the_name_says(folder, here, name):
+    succeed("predict", folder / "m.npz", folder / "data.csv", "--output", name)
+    assert Path(name).read_bytes().startswith(b"y\n") is (name == "p.tsv")
+    expected = ImplicitModel.load(folder / "m.npz").predict(make_table())
+    np.testing.assert_allclose(read_table(name), expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["p.pkl", "p.csv.zst", "p.json.gz"])
+def test_names_that_cannot_be_honoured_are_refused_before_any_work(folder, here, name):
+    line = fail("predict", "gone.npz", "gone.csv", "--output", name)
+    assert line.startswith(f"Error: {name}: has an ending that cannot be written, .")
+
+
+def test_an_output_that_is_a_pipe(folder, here):
+    os.mkfifo("p.csv")
+    line = fail("predict", folder / "m.npz", folder / "data.csv", "--output", "p.csv")
+    assert "p.csv: is a pipe or a device." in line
+    assert "p.csv: is a pipe or a device." in fail("predict", folder / "m.npz", "p.csv", "--output", "q.csv")

@@ -9,6 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from command_line import REPORT_KEYS, fail, make_table, succeed
+from sklearn.linear_model import RidgeCV
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from bcd_implicit import ConvergenceWarning, ImplicitModel
 from bcd_implicit.experiments import feature_selection
@@ -73,7 +77,7 @@ def test_warnings_of_a_path_become_one_line(here, monkeypatch):
     monkeypatch.setattr("bcd_implicit.cli.select.present", lambda run, output: None)
     make_table().to_csv("data.csv", index=False)
     outcome = succeed("select", "data.csv", "--target", "y")
-    assert outcome.stderr.splitlines() == [
+    assert [line for line in outcome.stderr.splitlines() if not line.startswith("Note: ")] == [
         "Warning: 3 warnings that something ended short of its tolerance, so its numbers are approximate; "
         "the last: fit 2 fell short."
     ]
@@ -100,3 +104,60 @@ def test_too_few_rows_to_select_from(here):
     assert "data.csv: has 7 sample(s), at least 8 needed." in fail("select", "data.csv", "--target", "y")
     make_table(8).to_csv("data.csv", index=False)
     assert "leaves 4 to train on" in fail("select", "data.csv", "--target", "y", "--test-share", 0.5)
+
+
+def test_options_of_select_reach_the_experiment(folder, here, monkeypatch):
+    given = []
+    monkeypatch.setattr(feature_selection, "run_table", lambda *arguments, **options: given.append(options))
+    monkeypatch.setattr("bcd_implicit.cli.select.present", lambda run, output: None)
+    table = make_table().drop(columns="id")
+    table["color"] = np.resize(["red", "blue"], len(table))
+    table.to_csv("data.csv", index=False)
+    options = ["select", "data.csv", "--target", "y", "--categorical", "color"]
+    succeed(*options, "--level", 0.2, "--rule", "bic")
+    succeed(*options, "--n-features", 2)
+    first, second = given
+    assert (first["level"], first["rule"], first["n_features"]) == (0.2, "bic", None)
+    assert (second["level"], second["rule"], second["n_features"]) == (0.05, "min", 2)
+    assert first["groups"] == {"color": ["color=blue", "color=red"]}
+    line = fail(*options, "--n-features", 2, "--rule", "min")
+    assert "rule: min does not choose a number of inputs, --n-features 2 does. Leave one of the two out." in line
+
+
+def test_classes_are_scored_by_accuracy_too(here):
+    table = make_table(60)[["age", "bmi", "y"]]
+    table["size"] = np.where(table.pop("y") > 103, "large", "small")
+    table.to_csv("data.csv", index=False)
+    outcome = succeed(
+        *("select", "data.csv", "--target", "size", "--n-hidden", 1, "--norm-bound", 0, "--n-kappas", 2),
+        *("--output", "."),
+    )
+    report = json.loads(Path("report.json").read_text())
+    test = train_test_split(table, test_size=15, random_state=0)[1]
+    model = ImplicitModel.load("model.npz")
+    assert model.output_names == ["size=large", "size=small"]
+    predicted = np.array(["large", "small"])[model.predict(test).argmax(axis=1)]
+    assert report["test_accuracy"] == pytest.approx((predicted == test["size"]).mean())
+    assert report["ridge_test_accuracy"] > 0.5
+    (row,) = (line for line in outcome.stdout.splitlines() if "implicit, selected" in line)
+    assert row.split("│")[4].strip() == f"{report['test_accuracy']:.3f}"
+
+
+def test_categories_are_kept_or_dropped_together_and_ridge_stands_beside(here):
+    table = make_table(60).drop(columns=["id", "z", "noise", "dose"])
+    table["color"] = np.resize(["red", "blue", "green", "red"], 60)
+    table["y"] += 20 * (table["color"] == "red")
+    table.to_csv("data.csv", index=False)
+    outcome = succeed(
+        *("select", "data.csv", "--target", "y", "--categorical", "color", "--n-hidden", 1, "--norm-bound", 0),
+        *("--n-kappas", 2, "--output", "."),
+    )
+    report = json.loads(Path("report.json").read_text())
+    assert {"color=blue", "color=green", "color=red"} <= set(report["selected"])
+    # The same split and a ridge regression of all columns, by hand.
+    inputs = pd.get_dummies(table.drop(columns="y"), columns=["color"], dtype=float)
+    U, U_test, y, y_test = train_test_split(inputs, table["y"], test_size=15, random_state=0)
+    ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 5, 33))).fit(U, y)
+    assert report["ridge_test_r2"] == pytest.approx(ridge.score(U_test, y_test), abs=1e-9)
+    (row,) = (line for line in outcome.stdout.splitlines() if "ridge, all columns" in line)
+    assert [cell.strip() for cell in row.split("│")[2:4]] == ["5", f"{report['ridge_test_r2']:.3f}"]

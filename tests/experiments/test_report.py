@@ -19,7 +19,7 @@ def test_verdict_says_what_the_score_tests_changed():
     chosen.result = SimpleNamespace(status=Status.CONVERGED)
     chosen.changed_by_tests = Selection.changed_by_tests.fget(chosen)
     path = SimpleNamespace(kappas=np.ones(2), supports=np.ones((2, 3)), column_norms=np.ones((2, 3)))
-    run = feature_selection.FeatureSelection("t", path, chosen, None, None, 0.5, 1.0)
+    run = feature_selection.FeatureSelection("t", path, chosen, None, None, 0.5, 0.4, 1.0)
     facts = "kappa 1: 2 of 3 inputs selected, test R2 0.500, 1 s"
     assert report.verdict(run) == f"{facts}; score tests let in 1: c; score tests left out 1: b"
     assert run.report["changed_by_tests"] == {"entered": ["c"], "left": ["b"]}
@@ -34,7 +34,7 @@ def test_summary_folds_the_inputs_that_do_not_matter():
     norms = supports[1] * np.linspace(2, 1, 40)
     path = SimpleNamespace(kappas=np.array([0.1, 1.0, 10.0]), supports=supports, column_norms=np.tile(norms, (3, 1)))
     chosen = SimpleNamespace(index=1, support=supports[2], input_names=[f"[{j}]" for j in range(40)])
-    run = feature_selection.FeatureSelection("t", path, chosen, None, None, 0.5, 1.0)
+    run = feature_selection.FeatureSelection("t", path, chosen, None, None, 0.5, 0.4, 1.0)
 
     def rows(most):
         console = Console(width=80, file=io.StringIO())

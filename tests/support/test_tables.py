@@ -1,58 +1,19 @@
-"""Tables in files, and their division into inputs and targets."""
+"""Columns by name, categories as indicators."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from bcd_implicit import InvalidInputError
-from bcd_implicit.support.tables import read_table, split_targets, write_table
-
-
-@pytest.mark.parametrize("name", ["t.csv", "t.parquet", "t.PQ"])
-def test_tables_come_back(tmp_path, name):
-    table = pd.DataFrame({"a": [1.5, -2.0], "b c": [3, 4], "word": ["x", "y,z"]})
-    assert write_table(table, tmp_path / name) == tmp_path / name
-    pd.testing.assert_frame_equal(read_table(tmp_path / name), table)
-    assert (tmp_path / name).read_bytes().startswith(b"a,b c" if name.endswith("csv") else b"PAR1")
-
-
-def test_a_comma_at_the_end_of_every_row_does_no_harm(tmp_path):
-    (tmp_path / "t.csv").write_text("a,b\n1,2,\n3,4,\n")
-    pd.testing.assert_frame_equal(read_table(tmp_path / "t.csv"), pd.DataFrame({"a": [1, 3], "b": [2, 4]}))
-
-
-def test_column_names_become_text(tmp_path):
-    (tmp_path / "t.csv").write_text("0,1\n2,3\n")
-    assert list(read_table(tmp_path / "t.csv").columns) == ["0", "1"]
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("t.csv", b"", r"cannot be read as a table \(No columns to parse from file\)\. Give a CSV file with a header"),
-        ("t.csv", b"a,b\n", r"holds 0 rows and 2 columns\. Give a filled table"),
-        ("t.csv", b"\x89PNG\xff\xfe\x00", r"cannot be read as a table \('utf-8' codec"),
-        ("t.csv", b"\x00" * 40, r"holds 0 rows|cannot be read as a table"),
-        ("t.csv", b"a,b\n1,2\n1,2,3\n", r"cannot be read as a table \(.*Expected 2 fields in line 3, saw 3"),
-        ("t.csv", b"a,b\n1,2,3\n4,5,6\n", r"cannot be read as a table \(rows are longer than the header line\)"),
-        ("t.csv", b"a,b\n0,2,3\n1,5,6\n", r"cannot be read as a table \(rows are longer than the header line\)"),
-        ("t.parquet", b"a,b\n1,2\n", r"cannot be read as a table \(.*Parquet"),
-        ("t.parquet", b"", r"cannot be read as a table \(.*Parquet"),
-    ],
+from bcd_implicit.support.tables import (
+    categories_of,
+    class_column,
+    indicators,
+    only_counts,
+    pick_columns,
+    split_targets,
+    to_numbers,
 )
-def test_files_that_hold_no_table(tmp_path, name, content, message):
-    path = tmp_path / name
-    path.write_bytes(content)
-    with pytest.raises(InvalidInputError, match=message) as caught:
-        read_table(path)
-    assert caught.value.argument == str(path)
-
-
-def test_no_file(tmp_path):
-    with pytest.raises(InvalidInputError, match=r"gone\.csv: no such file\. Check the path"):
-        read_table(tmp_path / "gone.csv")
-    with pytest.raises(InvalidInputError, match=r": is a folder\. Check the path"):
-        read_table(tmp_path)
 
 
 def test_split_targets():
@@ -60,12 +21,72 @@ def test_split_targets():
     inputs, targets = split_targets(table, ["z", "y"], ["id"])
     assert list(inputs.columns) == ["a", "b"]
     assert list(targets.columns) == ["z", "y"]  # in the order asked for
-    with pytest.raises(InvalidInputError, match=r"^target: no column named 'x'\. The table has: a, y, id, b, z\."):
+    with pytest.raises(InvalidInputError, match=r"^target: no column named 'x'\. The columns are 'a', 'y', 'id',"):
         split_targets(table, ["y", "x"])
     with pytest.raises(InvalidInputError, match=r"^ignore: no column named 'x'"):
         split_targets(table, ["y"], ["x"])
     with pytest.raises(InvalidInputError, match=r"^target: leaves no input column"):
         split_targets(table, ["y", "z"], ["a", "b", "id"])
-    wide = pd.DataFrame(np.zeros((1, 20)), columns=[f"c{j}" for j in range(20)])
-    with pytest.raises(InvalidInputError, match=r"c10, c11, \.\.\.\.$"):
+    wide = pd.DataFrame(np.zeros((1, 30)), columns=[f"c{j}" for j in range(30)])
+    with pytest.raises(InvalidInputError, match=r"'c18', 'c19' and 10 more\.$"):
         split_targets(wide, ["x"])
+
+
+def test_whole_numbers_are_the_same_category_however_they_are_stored():
+    for column in ([1, 2, 3], [1.0, 2.0, 3.0], ["1", " 2 ", "3"], pd.array([1, 2, 3], "Int64")):
+        assert list(categories_of(pd.Series(column))) == ["1", "2", "3"]
+    assert list(categories_of(pd.Series([1.5, np.nan, 1e20]))) == ["1.5", None, "100000000000000000000"]
+    assert list(categories_of(pd.Series([True, False]))) == ["True", "False"]
+
+
+def test_indicators_and_the_names_of_classes():
+    column = pd.Series(["red", "blue", "red"], [2, 3, 5], name="color")
+    table = indicators(column, ["blue", "red"], low=-1.0)
+    assert table.to_dict("list") == {"color=blue": [-1, 1, -1], "color=red": [1, -1, 1]}
+    assert table.index.tolist() == [2, 3, 5]
+    assert class_column(list(table.columns)) == "color"
+    for names in (["y"], ["color=red"], ["color=red", "y"], ["color=red", "size=3"], ["a", "b"]):
+        assert class_column(names) is None
+
+
+def test_missing_indicators_are_made_where_columns_are_picked():
+    table = pd.DataFrame({"color": ["red", "blue"], "x": [1, 2]})
+    wanted = ["x", "color=blue", "color=red", "color=green"]
+    picked = pick_columns("t", table, wanted)
+    assert picked.to_numpy().tolist() == [[1, 0, 1, 0], [2, 1, 0, 0]]
+    assert list(picked.columns) == wanted
+    # A column that is there goes first.
+    there = pick_columns("t", table.assign(**{"color=red": [5, 6]}), ["color=red", "x"])
+    assert there.to_numpy().tolist() == [[5, 1], [6, 2]]
+    with pytest.raises(InvalidInputError, match=r"^t: column 'color' holds 'blue' in row 1\. The categories .* 'red'"):
+        pick_columns("t", table, ["color=red"])
+    with pytest.raises(InvalidInputError, match="column 'color' has a missing value in line 7"):
+        pick_columns("t", table.assign(color=["red", None]).set_index(pd.Index([3, 7], name="line")), ["color=red"])
+    with pytest.raises(InvalidInputError, match="lacks the model's input column 'size=1'"):
+        pick_columns("t", table, ["x", "size=1"])
+
+
+@pytest.mark.parametrize(
+    ("values", "counts"),
+    [
+        ([1, 2, 3], True),
+        ([0.0, 1.0, 2.0, 3.0], True),
+        (["101", "102", "103"], True),
+        ([1, 2], False),
+        ([1, 2, 4], False),
+        ([3, 2, 1], False),
+        ([0.5, 1.5, 2.5], False),
+        ([1, None, 3], False),
+        (["a", "b", "c"], False),
+    ],
+)
+def test_columns_that_only_count(values, counts):
+    assert only_counts(pd.Series(values)) is counts
+
+
+def test_numbers_of_every_dtype():
+    for values in ([1, None], pd.array([1, None], "Int64"), ["1", "x"], [1.0, None], pd.Categorical([1, None])):
+        np.testing.assert_array_equal(to_numbers(pd.Series(values)), [1, np.nan])
+    np.testing.assert_array_equal(to_numbers(pd.Series([True, False])), [1, 0])
+    for values in (pd.to_datetime(["2020-01-01"]), pd.to_timedelta([1]), [1j]):
+        assert np.isnan(to_numbers(pd.Series(values))).all()

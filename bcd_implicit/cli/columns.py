@@ -1,0 +1,199 @@
+"""From a person's file and the options that name its columns to inputs and targets that are numbers."""
+
+from __future__ import annotations
+
+import shlex
+import unicodedata
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import bcd_implicit as bi
+from bcd_implicit.cli.console import count, print_note
+from bcd_implicit.support.delimited import TextFormat
+from bcd_implicit.support.display import listed, quoted
+from bcd_implicit.support.entries import BadEntries, kind_of_entry
+from bcd_implicit.support.table_files import read_table
+from bcd_implicit.support.tables import (
+    categories_of,
+    check_columns,
+    class_column,
+    indicators,
+    only_counts,
+    pick_columns,
+    place,
+    split_targets,
+    to_numbers,
+)
+
+REMEDIES = {
+    "text": "Encode categories with --categorical COLUMN (of the target with --classify), or leave columns out with "
+    "--ignore COLUMN",
+    "missing": "Drop rows with missing values with --drop-missing",
+}
+#: Pairs of options that cannot name the same column.
+APART = [
+    *(("targets", other) for other in ("ignore", "use", "categorical")),
+    *(("ignore", other) for other in ("use", "categorical")),
+]
+#: Categories of which each has fewer rows than this on average are none.
+ROWS_A_CATEGORY = 2
+
+
+@dataclass(frozen=True)
+class ColumnChoice:
+    """What the options say of the columns.
+
+    Attributes
+    ----------
+    targets, ignore, use, categorical : tuple of str
+        To predict; to leave out; to use although they only number the rows; whose values are categories.
+    classify, drop_missing : bool
+        Whether the target's values are classes; whether rows with missing values are dropped.
+    """
+
+    targets: tuple[str, ...]
+    ignore: tuple[str, ...] = ()
+    use: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    classify: bool = False
+    drop_missing: bool = False
+
+    def __post_init__(self) -> None:
+        # A terminal may type an accent in two characters; the columns that were read have one.
+        for name in ("targets", "ignore", "use", "categorical"):
+            typed = (unicodedata.normalize("NFC", column) for column in getattr(self, name))
+            object.__setattr__(self, name, tuple(dict.fromkeys(typed)))
+        for first, second in APART:
+            if both := set(getattr(self, first)) & set(getattr(self, second)):
+                cause = f"names column {min(both)!r}, and so does --{first.removesuffix('s')}"
+                raise bi.InvalidInputError(second, cause, "Name it once")
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Inputs and targets as numbers, a row a sample.
+
+    Attributes
+    ----------
+    inputs, outputs : DataFrame
+    groups : dict
+        For each column of categories the inputs that were made of it.
+    classes : str or None
+        The column whose classes the outputs indicate by 1, and otherwise -1.
+    """
+
+    inputs: pd.DataFrame
+    outputs: pd.DataFrame
+    groups: dict[str, list[str]] = field(default_factory=dict)
+    classes: str | None = None
+
+
+def read_columns(data: Path, choice: ColumnChoice, form: TextFormat) -> Columns:
+    """The file's inputs and targets.
+
+    Raises
+    ------
+    InvalidInputError
+        The file cannot be read, a column is not there, or values are no numbers; all such columns are named.
+    """
+    table = read_table(data, form)
+    check_columns(table, use=choice.use, categorical=choice.categorical)
+    inputs, targets = split_targets(table, choice.targets, choice.ignore)
+    inputs, left_out = _without_row_numbers(inputs, {*choice.use, *choice.categorical})
+    classes = _class_column(targets, choice.classify)
+    full = inputs.notna().all(axis=1) & targets.notna().all(axis=1)
+    if choice.drop_missing:
+        inputs, targets = inputs[full], targets[full]
+    categorical = [column for column in inputs.columns if column in choice.categorical]
+    _check_rows(data.name, pd.concat([inputs, targets], axis=1), categorical, classes)
+    parts = {
+        column: _indicators(data.name, inputs[column], 0.0) if column in categorical else _numbers(inputs[[column]])
+        for column in inputs.columns
+    }
+    outputs = _indicators(data.name, targets[classes], -1.0) if classes else _numbers(targets)
+    # After everything that may end in an error, which is to be one line.
+    for column in left_out:
+        print_note(f"column {column!r} only numbers the rows and is left out; --use {shlex.quote(column)} keeps it.")
+    if len(inputs) < len(full):
+        rows = listed([place(full, int(row)) for row in np.flatnonzero(~full)])
+        print_note(f"dropped {len(full) - len(inputs)} of {len(full)} rows, which have missing values ({rows}).")
+    groups = {column: list(parts[column].columns) for column in categorical}
+    return Columns(pd.concat(parts.values(), axis=1), outputs, groups, classes)
+
+
+def _check_rows(name: str, table: pd.DataFrame, categorical: Sequence[str], classes: str | None) -> None:
+    BadEntries.find(table, [*categorical, *([classes] if classes else [])]).refuse(name, REMEDIES)
+    if len(table) < 2:
+        cause = f"has {count(len(table), 'row')} without missing values, at least 2 needed"
+        raise bi.InvalidInputError(name, cause, "Give more rows, or leave a column out with --ignore COLUMN")
+    if classes and table[classes].nunique() < 2:
+        raise bi.InvalidInputError(name, f"column {classes!r} holds one class only", "Give rows of two or more")
+
+
+def read_inputs(data: Path, wanted: Sequence[str], form: TextFormat) -> np.ndarray:
+    """The inputs that a model wants, from a file, shape (m, p).
+
+    Raises
+    ------
+    InvalidInputError
+        The file cannot be read, lacks an input, or has values that are no numbers.
+    """
+    inputs = pick_columns(data.name, read_table(data, form), wanted)
+    BadEntries.find(inputs).refuse(data.name)
+    return _numbers(inputs).to_numpy()
+
+
+def predicted_classes(scores: pd.DataFrame) -> pd.Series:
+    """Of outputs that indicate the classes of one column, the class with the largest in each row."""
+    column = class_column(list(scores.columns))
+    classes = np.array([name.removeprefix(f"{column}=") for name in scores.columns])
+    return pd.Series(classes[scores.to_numpy().argmax(axis=1)], scores.index, name=column)
+
+
+def _numbers(table: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({column: to_numbers(table[column]) for column in table.columns}, index=table.index)
+
+
+def _indicators(name: str, column: pd.Series, low: float) -> pd.DataFrame:
+    """A column for each of its categories."""
+    found = sorted(set(categories_of(column)))
+    if len(found) > len(column) / ROWS_A_CATEGORY:
+        cause = f"column {column.name!r} has {len(found)} different values in {len(column)} rows"
+        remedy = "Encode it as numbers; an input may also be left out with --ignore COLUMN"
+        raise bi.InvalidInputError(name, f"{cause}, too many for categories", remedy)
+    return indicators(column, found, low)
+
+
+def _without_row_numbers(inputs: pd.DataFrame, kept: Collection[str]) -> tuple[pd.DataFrame, list[str]]:
+    """A column that only numbers the rows would count as an input, and as the best one where rows are sorted."""
+    counting = [column for column in inputs.columns if column not in kept and only_counts(inputs[column])]
+    if len(counting) == inputs.shape[1]:
+        return inputs, []
+    return inputs.drop(columns=counting), counting
+
+
+def _class_column(targets: pd.DataFrame, classify: bool) -> str | None:
+    """The target if its values are classes: text, true and false, or anything where it is said so."""
+    named = [column for column in targets.columns if classify or _holds_classes(targets[column])]
+    if not named:
+        if class_column(list(targets.columns)):
+            raise bi.InvalidInputError("target", f"{quoted(targets.columns)} are names of classes", "Rename them")
+        return None
+    if targets.shape[1] > 1:
+        raise bi.InvalidInputError("target", f"column {named[0]!r} holds classes", "Make it the only target")
+    if "=" in named[0]:
+        raise bi.InvalidInputError("target", f"column {named[0]!r} has an equals sign in its name", "Rename it")
+    return named[0]
+
+
+def _holds_classes(column: pd.Series) -> bool:
+    """Whether its values are words or truth values; text that looks like numbers written otherwise is not."""
+    values = column.dropna()
+    if all(isinstance(value, (bool, np.bool_)) for value in values):
+        return len(values) > 0
+    is_text = all(isinstance(value, str) for value in values) and not np.isfinite(to_numbers(values)).any()
+    return is_text and all(kind_of_entry(value) == "text" for value in set(values))

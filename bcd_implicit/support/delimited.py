@@ -1,0 +1,279 @@
+"""Text with separators, as people have it: CSV from a spreadsheet, a database, an instrument, another country.
+
+Encoding, separator, decimal mark and the lines above the header are guessed where they are not told. Python's csv
+module finds the records and the lines they are on; pandas reads their values.
+"""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+
+import pandas as pd
+
+from bcd_implicit.errors import InvalidInputError
+
+SEPARATORS = ",;\t|"
+SPOKEN = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
+#: Those of which a file itself says that it has them.
+_MARKS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+_NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x19\x1b-\x1f]")
+_NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*")
+COMMA_NUMBER = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
+#: Such as 1,234: one and a bit, or a thousand?
+_EITHER = re.compile(r"\s*[+-]?[1-9]\d{0,2},\d{3}\s*")
+#: So many records and characters are looked at to guess the separator, and so many records may stand above the header.
+_SAMPLE, _CHARACTERS, _MOST_TITLES = 200, 2**18, 20
+
+
+@dataclass(frozen=True)
+class TextFormat:
+    """How a text file is to be read; None is to be guessed.
+
+    Attributes
+    ----------
+    sep : str or None
+        A character, or a word such as "tab".
+    decimal : str or None
+        "." or ",".
+    encoding : str or None
+        As Python names it: "utf-8", "latin-1", "utf-16", ...
+
+    Raises
+    ------
+    InvalidInputError
+        Another value.
+    """
+
+    sep: str | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.sep is not None:
+            object.__setattr__(self, "sep", SPOKEN.get(self.sep, self.sep))
+            if len(self.sep) != 1 or self.sep in '"\n\r\0':
+                raise InvalidInputError("sep", f"got {self.sep!r}", "Give one character, or tab")
+        if self.decimal not in (None, ".", ","):
+            raise InvalidInputError("decimal", f"got {self.decimal!r}", "Give a point or a comma")
+        try:
+            codecs.lookup(self.encoding or "utf-8")
+        except (LookupError, ValueError):
+            raise InvalidInputError(
+                "encoding", f"unknown encoding {self.encoding!r}", "Use utf-8, latin-1 or utf-16, for instance"
+            ) from None
+
+
+def read_delimited(name: str, content: bytes, form: TextFormat) -> pd.DataFrame:
+    """The table in a text; its index, called "line", has the line of each row, counted from 1.
+
+    Parameters
+    ----------
+    name : str
+        The file, for messages.
+    content : bytes
+    form : TextFormat
+
+    Raises
+    ------
+    InvalidInputError
+        No text, no header, or a line that has another number of fields.
+    """
+    text = decode(name, content, form.encoding).replace("\r\n", "\n").replace("\r", "\n").rstrip("\x1a")
+    if not text.strip():
+        raise InvalidInputError(name, "is empty", "Give a file with a header and rows")
+    # Excel's own way to say it.
+    told = re.match(r'"?sep=(.)"?\n', text, re.IGNORECASE)
+    first = 2 if told else 1
+    body = text[told.end() :] if told else text
+    sep = form.sep or (told[1] if told else _guess_separator(body))
+    names, start = _header(name, list(islice(_records(name, body, sep, first), _SAMPLE)))
+    body = "".join(body.split("\n", start - first)[start - first :])
+    lines, longest = _lines_of_rows(name, _records(name, body, sep, start), len(names))
+    if not lines:
+        raise InvalidInputError(name, "has a header but no rows", "Give a file with rows")
+    table = _parse(name, body, sep, form.decimal or ".", len(lines), longest)
+    if form.decimal is None and _has_decimal_commas(table, body, sep):
+        table = _parse(name, body, sep, ",", len(lines), longest)
+    table.index = pd.Index(lines, name="line")
+    return table.iloc[:, : len(names)].set_axis(names, axis=1)
+
+
+def decode(name: str, content: bytes, encoding: str | None = None) -> str:
+    """The text in the bytes: in the encoding told, or marked, or UTF-8, or UTF-16, or what Windows had before.
+
+    Raises
+    ------
+    InvalidInputError
+        The bytes are no text, or not in the encoding.
+    """
+    known = encoding or next((marked for mark, marked in _MARKS.items() if content.startswith(mark)), None)
+    for candidate in [known] if known else _likely_encodings(content):
+        try:
+            text = content.decode(candidate)
+        except (UnicodeError, LookupError, ValueError):
+            continue
+        if not _NO_TEXT.search(text):
+            return text.removeprefix("\ufeff")
+    if encoding:
+        raise InvalidInputError(name, f"is no text in the encoding {encoding}", "Leave --encoding out, or give another")
+    raise InvalidInputError(name, "is not text", "Give a CSV, Parquet, JSON or Excel file")
+
+
+def _likely_encodings(content: bytes) -> list[str]:
+    if b"\0" not in content:
+        return ["utf-8", "cp1252"]
+    # Of most letters one half is zero.
+    even, odd = content[::2].count(0), content[1::2].count(0)
+    return ["utf-16-le" if odd > even else "utf-16-be"]
+
+
+def _records(name: str, text: str, sep: str, line: int) -> Iterator[tuple[int, int, list[str]]]:
+    """The records of a text that begins on a line: the lines on which each begins and the next one does."""
+    reader = csv.reader(io.StringIO(text), delimiter=sep, skipinitialspace=True, strict=True)
+    first = start = line
+    try:
+        for fields in reader:
+            end = first + reader.line_num
+            yield start, end, fields
+            start = end
+    except csv.Error as error:
+        raise InvalidInputError(
+            name, f"cannot be read from line {start} on ({error})", "Look for a quote that is not closed"
+        ) from None
+
+
+def _guess_separator(text: str) -> str:
+    """Of the separators the one with most records of the same length, weighed by how many of their fields are numbers.
+
+    If none makes two columns, one that is in the first line, for then something is wrong; else one that is nowhere.
+    """
+    scores = {}
+    text = text if len(text) < _CHARACTERS else text[: text.rfind("\n", 0, _CHARACTERS) + 1] or text
+    for sep in SEPARATORS:
+        records = _sample(text, sep)
+        width = _usual_width(records)
+        same = [fields for fields in records if len(fields) == width]
+        if width < 2:
+            continue
+        numbers = sum(bool(_NUMBER.fullmatch(field)) for fields in same[1:] for field in fields)
+        share = numbers / max(width * len(same[1:]), 1)
+        # A title may stand above the header; but text with commas in it is no table.
+        if len(records[0]) > 1 or (_header_after_titles(records) and share > 0.5):
+            scores[sep] = (share * len(same) / len(records), len(same) / len(records))
+    if scores:
+        return max(scores, key=lambda sep: scores[sep])
+    first = text.lstrip("\n").partition("\n")[0]
+    return max([*SEPARATORS, "\x1f"], key=first.count) if any(sep in first for sep in SEPARATORS) else "\x1f"
+
+
+def _sample(text: str, sep: str) -> list[list[str]]:
+    records: list[list[str]] = []
+    # Up to where it cannot be read, which may be where the text was cut.
+    with suppress(InvalidInputError):
+        records.extend(fields for _, _, fields in islice(_records("", text, sep, 1), _SAMPLE) if fields)
+    return records or [[]]
+
+
+def _usual_width(records: Sequence[Sequence[str]]) -> int:
+    return Counter(map(len, records)).most_common(1)[0][0]
+
+
+def _header_after_titles(records: Sequence[Sequence[str]]) -> int:
+    """The place of the first record that is a header, if what stands above it are titles; 0 if there are none."""
+    width = _usual_width([_trimmed(fields) for fields in records])
+    for place, fields in enumerate(map(_trimmed, records[:_MOST_TITLES])):
+        if width > 1 and len(fields) >= width and all(fields) and not any(map(_NUMBER.fullmatch, fields)):
+            return place
+        if sum(map(bool, fields)) > 1:
+            break
+    return 0
+
+
+def _trimmed(fields: Sequence[str]) -> Sequence[str]:
+    """The fields without the empty ones at the end."""
+    end = len(fields)
+    while end and not fields[end - 1].strip():
+        end -= 1
+    return fields[:end]
+
+
+def _header(name: str, records: Sequence[tuple[int, int, list[str]]]) -> tuple[list[str], int]:
+    """The names of the columns, and the line after them."""
+    filled = [record for record in records if _trimmed(record[2])]
+    if not filled:
+        raise InvalidInputError(name, "has no header", "Give a file whose first line names the columns")
+    place = _header_after_titles([fields for _, _, fields in filled])
+    if place:
+        line, _, fields = filled[0]
+        shown = f"line {line}" if place == 1 else f"{place} lines from line {line} on"
+        title = next(filter(None, fields))[:60]
+        warnings.warn(f"{name}: skipped {shown}, {title!r}, above the header.", UserWarning, stacklevel=2)
+    _, end, fields = filled[place]
+    return [field.strip() or f"column {j}" for j, field in enumerate(_trimmed(fields), start=1)], end
+
+
+def _lines_of_rows(name: str, records: Iterator[tuple[int, int, list[str]]], width: int) -> tuple[list[int], int]:
+    """The line of each row, and the number of fields of the longest; beyond the header's there must be nothing."""
+    lines, longest, empty = [], width, None
+    for line, _, fields in records:
+        if not fields or (width > 1 and not _trimmed(fields)):
+            empty = empty or line
+            continue
+        if empty:
+            raise InvalidInputError(name, f"line {empty} is empty", "Remove the line, or fill it")
+        if len(fields) < width or len(_trimmed(fields)) > width:
+            names, had = (f"{n} field{'' if n == 1 else 's'}" for n in (width, len(fields)))
+            raise InvalidInputError(
+                name,
+                f"line {line} has {had}, the header has {names}",
+                "Mend the line, or say with --sep what separates the fields",
+            )
+        lines.append(line)
+        longest = max(longest, len(fields))
+    return lines, longest
+
+
+def _parse(name: str, body: str, sep: str, decimal: str, n_rows: int, width: int) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(
+            io.StringIO(body),
+            sep=sep,
+            decimal=decimal,
+            header=None,
+            names=range(width),
+            index_col=False,
+            nrows=n_rows,
+            skip_blank_lines=False,
+            skipinitialspace=True,
+            low_memory=False,
+        )
+    except ValueError as error:
+        raise InvalidInputError(name, f"cannot be read ({error})", "Give a CSV file with a header") from None
+    if len(table) < n_rows:
+        raise InvalidInputError(name, f"has {n_rows} rows, of which {len(table)} can be read", "Look for stray quotes")
+    return table
+
+
+def _has_decimal_commas(table: pd.DataFrame, body: str, sep: str) -> bool:
+    """Whether there are numbers with a comma, none with a point, and not all of them could be thousands."""
+    texts = table.select_dtypes(exclude="number")
+    found = [cell for j in texts for cell in texts[j] if isinstance(cell, str) and COMMA_NUMBER.fullmatch(cell)]
+    if all(map(_EITHER.fullmatch, found)):
+        return False
+    edge = rf'(?:^|$|[{re.escape(sep)}"])'
+    return not re.search(rf"{edge}\s*[+-]?\d*\.\d+([eE][+-]?\d+)?\s*{edge}", body, re.MULTILINE)

@@ -1,0 +1,104 @@
+"""Entries of a table that are no finite numbers: where they are, what they look like, and what to do about them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.support.delimited import COMMA_NUMBER
+from bcd_implicit.support.display import listed
+from bcd_implicit.support.tables import place, to_numbers
+
+_THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2}([., '\u2019\u00a0\u202f]\d{3})+([.,]\d+)?\s*")
+#: What to do about each kind, in the order of a message; of texts and missing values a command knows more.
+_REMEDIES = {
+    "thousands": "Remove the separators of thousands",
+    "comma": "Say with --decimal which mark numbers have",
+    "mark": "Leave a field empty where a value is missing",
+    "infinite": "Replace infinite values",
+    "text": "Give numbers",
+    "missing": "Fill missing values in, or remove their rows",
+}
+
+
+@dataclass(frozen=True)
+class BadEntries:
+    """Of each column the first entry that is no number, and the missing ones.
+
+    Attributes
+    ----------
+    not_numeric : dict
+        By column: where the first is, and what it holds.
+    missing : dict
+        By column: where the first is, and how many there are.
+    """
+
+    not_numeric: dict[str, tuple[str, Any]]
+    missing: dict[str, tuple[str, int]]
+
+    @classmethod
+    def find(cls, table: pd.DataFrame, categorical: Collection[str] = ()) -> BadEntries:
+        """In a table whose categorical columns may hold anything but missing values."""
+        not_numeric, missing = {}, {}
+        for column in table.columns:
+            absent = table[column].isna().to_numpy()
+            bad = ~np.isfinite(to_numbers(table[column])) & ~absent
+            if bad.any() and column not in categorical:
+                row = int(bad.argmax())
+                not_numeric[column] = place(table, row), table[column].iloc[row]
+            if absent.any():
+                missing[column] = place(table, int(absent.argmax())), int(absent.sum())
+        return cls(not_numeric, missing)
+
+    def refuse(self, name: str, remedies: Mapping[str, str] | None = None) -> None:
+        """Raise one error that names all the columns, if there are any.
+
+        Parameters
+        ----------
+        name : str
+            What the message calls the table.
+        remedies : mapping, optional
+            What to do instead of the usual, by "text" and "missing".
+
+        Raises
+        ------
+        InvalidInputError
+            An entry is no finite number.
+        """
+        causes = []
+        if self.not_numeric:
+            found = self.not_numeric.items()
+            shown = [f"column {column!r} ({where} holds {shown_entry(value)})" for column, (where, value) in found]
+            causes.append(f"not numeric: {listed(shown)}")
+        if self.missing:
+            shown = [f"column {c!r} ({where}, {n} in all)" for c, (where, n) in self.missing.items()]
+            causes.append(f"missing values: {listed(shown)}")
+        if causes:
+            kinds = {kind_of_entry(value) for _, value in self.not_numeric.values()}
+            kinds |= {"missing"} if self.missing else set()
+            advice = [remedy for kind, remedy in {**_REMEDIES, **(remedies or {})}.items() if kind in kinds]
+            raise InvalidInputError(name, "; ".join(causes), ". ".join(advice))
+
+
+def shown_entry(value: Any) -> str:
+    """An entry in a message: text in quotes, anything else as it is printed."""
+    return repr(value) if isinstance(value, str) else str(value)
+
+
+def kind_of_entry(value: Any) -> str:
+    """What an entry that is no number looks like: "text", or numbers in another notation, or a mark."""
+    if isinstance(value, (float, np.floating)):
+        return "infinite"
+    if not isinstance(value, str):
+        return "text"
+    if COMMA_NUMBER.fullmatch(value):
+        return "comma"
+    if _THOUSANDS.fullmatch(value):
+        return "thousands"
+    return "text" if any(map(str.isalnum, value)) else "mark"
