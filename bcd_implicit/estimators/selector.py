@@ -5,24 +5,33 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
-from numbers import Number
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
-from bcd_implicit.errors import InvalidInputError
-from bcd_implicit.estimators.base import StandardisedSamples, progress_of, seed_of
+from bcd_implicit.errors import DataWarning, InvalidInputError
+from bcd_implicit.estimators.base import (
+    StandardisedSamples,
+    check_given,
+    keep_names,
+    progress_of,
+    read_new_inputs,
+    seed_of,
+)
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.path import kappa_path
 from bcd_implicit.selection.rules import DEFAULT_RULE, check_rule
-from bcd_implicit.support.checks import check_number, column_names
+from bcd_implicit.support.arrays import Samples, as_pandas_or_array, numbers_in
+from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.parallel import check_jobs
 from bcd_implicit.support.progress import Progress, between, show_progress
+from bcd_implicit.support.samples import read_inputs, read_labels, read_targets
 from bcd_implicit.terms.activations import Activation
 
 # Two folds of two samples.
@@ -31,23 +40,33 @@ LEAST_TO_SELECT = 4
 MOST_CLASSES = 20
 
 
-def _numbers_or_indicators(y: np.ndarray, names: list[str] | None) -> tuple[np.ndarray, list[str] | None]:
-    """Numbers as they are, with their names; an indicator column for each class where y holds texts."""
-    if y.dtype.kind in "iu" and y.ndim == 1 and 2 < len(np.unique(y)) <= MOST_CLASSES:
+def _numbers_or_indicators(y: Any, inputs: Samples) -> tuple[np.ndarray, list[str] | None]:
+    """Numbers and their names; or, of categories and of words, an indicator column for each."""
+    given = as_pandas_or_array("y", check_given(y))
+    frame = pd.DataFrame(given)
+    if frame.shape[1] == 1 and _holds_classes(frame.iloc[:, 0]):
+        binarizer = LabelBinarizer().fit(labels := read_labels("y", frame.iloc[:, 0], inputs, "X").astype(str))
+        names = list(binarizer.classes_)
+        return binarizer.transform(labels).astype(float), names if len(names) > 2 else names[-1:]
+    targets = read_targets("y", given, inputs, "X")
+    values = targets.values
+    whole = values.shape[1] == 1 and frame.dtypes.iloc[0].kind != "f" and not (values % 1).any()
+    if whole and 2 < (n_different := len(np.unique(values))) <= MOST_CLASSES:
         warnings.warn(
-            f"y holds {len(np.unique(y))} different whole numbers and they are taken for numbers. If they are classes, "
-            "pass y.astype(str); if not, y.astype(float) says so.",
-            UserWarning,
+            f"y holds {n_different} different whole numbers and they are taken for numbers. If they are classes, pass "
+            "pandas.Series(y, dtype='category'); if not, y.astype(float) says so.",
+            DataWarning,
             stacklevel=3,
         )
-    if y.dtype.kind in "biuf" or all(isinstance(value, Number) for value in y.flat):
-        return y.astype(float), names
-    try:
-        binarizer = LabelBinarizer().fit(y)
-        names = [str(label) for label in binarizer.classes_]
-        return binarizer.transform(y), names if len(names) > 2 else names[-1:]
-    except (TypeError, ValueError):  # several columns of texts, or texts and other things mixed
-        raise InvalidInputError("y", "holds neither numbers nor one column of texts", "Give one of these") from None
+    return values, targets.names
+
+
+def _holds_classes(column: pd.Series) -> bool:
+    """Whether a column is of categories, or of texts none of which reads as a number."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return True
+    numbers, refused = numbers_in(column)
+    return refused is not None and isinstance(refused[1], str) and bool(np.isnan(numbers).all())
 
 
 class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
@@ -151,7 +170,8 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Numbers, or class labels that are texts. Class labels that are whole numbers: pass ``y.astype(str)``.
+            Numbers, also as text; or class labels: words, or of pandas' type "category". Class labels that are whole
+            numbers: pass ``pandas.Series(y, dtype="category")``.
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the samples in the loss.
 
@@ -159,17 +179,18 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         -------
         ImplicitFeatureSelector
         """
-        inputs, targets = validate_data(self, X, y, dtype=float, multi_output=True, ensure_min_samples=2)
-        p, remedy = inputs.shape[1], "Between 1 and all inputs"
+        inputs = read_inputs("X", X)
+        targets, output_names = _numbers_or_indicators(y, inputs)
+        keep_names(self, inputs)
+        p, remedy = inputs.values.shape[1], "Between 1 and all inputs"
         n_features, least = self.n_features_to_select, self.min_features_to_select
         if n_features is not None:
             check_number("n_features_to_select", n_features, 1, p, integer=True, remedy=remedy)
         check_number("min_features_to_select", least, 0, p, integer=True, remedy="Between 0 and all inputs")
         check_rule(self.rule, self.level)
         check_jobs(self.n_jobs)
-        n_folds = check_number("n_folds", self.n_folds, 2, integer=True)
-        targets, output_names = _numbers_or_indicators(targets, column_names(y))
-        samples = StandardisedSamples.merge(inputs, targets, sample_weight)
+        n_folds = check_number("n_folds", self.n_folds, 2, integer=True, remedy="Give 2 or more folds")
+        samples = StandardisedSamples.merge(inputs.values, targets, sample_weight)
         if len(samples.U) < LEAST_TO_SELECT:
             cause = f"has {len(samples.U)} samples that differ and have a weight"
             raise InvalidInputError("X", cause, f"Give {LEAST_TO_SELECT} or more, to divide for cross-validation")
@@ -183,7 +204,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             ridge=self.ridge,
             ridge_hidden=self.ridge_hidden,
             pass_through=self.pass_through,
-            input_names=getattr(self, "feature_names_in_", None),
+            input_names=inputs.names,
             output_names=output_names,
             groups=self.groups,
             group_weights=self.group_weights,
@@ -223,6 +244,22 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         self.support_ = self.selection_.support
         self.leaves_at_ = self.path_.leaves_at
         return self
+
+    def transform(self, X: ArrayLike) -> Any:
+        """The columns that were selected.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_selected)
+            A data frame with its columns' own types where ``set_output`` asks for one.
+        """
+        check_is_fitted(self, "support_")
+        numbers = read_new_inputs(self, X)
+        return super().transform(X if isinstance(X, pd.DataFrame) else numbers)
 
     def _get_support_mask(self) -> np.ndarray:
         check_is_fitted(self, "support_")

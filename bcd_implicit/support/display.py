@@ -1,19 +1,20 @@
-"""The tables of plain HTML that notebooks show for models, problems and results.
+"""Tables of plain HTML that notebooks show for models, problems and results, and names in one line.
 
 No colours and no scripts: a notebook's own style, dark or light, applies, and a saved notebook keeps them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from itertools import compress
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-# Longer lists of names are cut.
+# Longer lists of names are cut, in messages sooner.
 MOST_NAMES = 20
+MOST_IN_MESSAGES = 12
 _LEFT = 'style="text-align: left"'
 
 
@@ -39,3 +40,10 @@ def names_of(names: Sequence[str], kept: ArrayLike | None = None) -> str:
         return count
     rest = f" and {len(chosen) - MOST_NAMES} more" if len(chosen) > MOST_NAMES else ""
     return f"{count}: {', '.join(chosen[:MOST_NAMES])}{rest}"
+
+
+def some_of(names: Iterable[object], most: int = MOST_IN_MESSAGES) -> str:
+    """The names in one line, as many as a message has room for."""
+    listed = [str(name) for name in names]
+    rest = f", and {len(listed) - most} more" if len(listed) > most else ""
+    return ", ".join(listed[:most]) + rest

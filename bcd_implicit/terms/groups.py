@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,6 +12,7 @@ import pandas as pd
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.display import some_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +90,7 @@ class Groups:
 
     @staticmethod
     def parse(
-        groups: Sequence[Any] | Mapping[str, Sequence[str]] | None,
+        groups: Sequence[Any] | Mapping[str, Sequence[Any]] | None,
         weights: Sequence[float] | Mapping[str, float] | None,
         input_names: Sequence[str],
     ) -> Groups:
@@ -112,11 +113,10 @@ class Groups:
         if groups is None:
             names, labels = list(input_names), np.arange(p)
         else:
-            given = _labels_of(groups, input_names) if isinstance(groups, Mapping) else groups
-            if isinstance(given, (str, bytes)) or np.ndim(given) != 1 or len(given) != p:
-                size = f"{len(given)} labels" if np.ndim(given) == 1 else f"a {type(groups).__name__}"
-                raise InvalidInputError("groups", f"has {size} for {p} inputs", "Give one label for each input")
-            listed = list(given)
+            listed = _labels_of(groups, input_names) if isinstance(groups, Mapping) else _listed(groups)
+            if len(listed) != p:
+                cause = f"has {len(listed)} labels for {p} inputs"
+                raise InvalidInputError("groups", cause, "Give one label for each input")
             # NaN, as a table gives for an empty cell, is not equal to itself.
             if any(label is None or label != label for label in listed):
                 raise InvalidInputError("groups", "has an empty label", "Give one label for each input")
@@ -130,8 +130,22 @@ class Groups:
         return Groups(labels, _weights_of(weights, names, np.bincount(labels)), names)
 
 
-def _labels_of(groups: Mapping[str, Sequence[str]], input_names: Sequence[str]) -> list[str]:
+def _listed(groups: Any) -> list[Any]:
+    """The labels, or an error where they are no list of single ones."""
+    if not isinstance(groups, (Sequence, np.ndarray, pd.Index, pd.Series)) or isinstance(groups, (str, bytes)):
+        kind = type(groups).__name__
+    elif not all(isinstance(label, Hashable) for label in groups):
+        kind = f"{type(groups).__name__} with lists in it"
+    else:
+        return list(groups)
+    raise InvalidInputError(
+        "groups", f"is a {kind}", "Give one label for each input, or a mapping from a group's name to its inputs' names"
+    )
+
+
+def _labels_of(groups: Mapping[str, Sequence[Any]], input_names: Sequence[str]) -> list[str]:
     labels: dict[str, str] = {}
+    # Columns may be called by whole numbers: names are text from the front door on.
     known, taken = set(input_names), set(map(str, groups))
     for group, members in groups.items():
         if not isinstance(members, (str, Sequence, np.ndarray, pd.Index, pd.Series)):
@@ -139,11 +153,14 @@ def _labels_of(groups: Mapping[str, Sequence[str]], input_names: Sequence[str]) 
                 "groups", f"group {group!r} is a {type(members).__name__}", "List its inputs' names"
             )
         # A string alone is one name, not a sequence of letters.
-        for name in [members] if isinstance(members, str) else members:
-            if not isinstance(name, Hashable) or name not in known:
+        listed = [members] if isinstance(members, str) else list(members)
+        if not listed:
+            raise InvalidInputError("groups", f"group {group!r} lists no inputs", "List some, or leave the group out")
+        for name in map(str, listed):
+            if name not in known:
                 raise InvalidInputError(
                     "groups", f"group {group!r} names an input {name!r} that does not exist",
-                    f"The inputs are {', '.join(map(str, input_names))}",
+                    f"The inputs are {some_of(input_names)}",
                 )  # fmt: skip
             if name in labels:
                 raise InvalidInputError(
@@ -173,17 +190,21 @@ def _weights_of(
         for name, weight in weights.items():
             if str(name) not in place:
                 raise InvalidInputError(
-                    "group_weights", f"names a group {name!r} that does not exist", f"The groups are {', '.join(names)}"
+                    "group_weights", f"names a group {name!r} that does not exist", f"The groups are {some_of(names)}"
                 )
-            checked[place[str(name)]] = check_number("group_weights", weight, 0)
-    elif np.ndim(weights) != 1 or len(weights) != len(names):
+            checked[place[str(name)]] = _weight(name, weight)
+    elif isinstance(weights, (str, bytes)) or not isinstance(weights, Iterable) or len(weights) != len(names):
         raise InvalidInputError(
             "group_weights", f"must be {len(names)} numbers, one a group, got {weights!r}",
             "Groups are in the order in which they first appear",
         )  # fmt: skip
     else:
-        checked = np.array([check_number("group_weights", weight, 0) for weight in weights])
+        checked = np.array([_weight(name, weight) for name, weight in zip(names, weights, strict=True)])
     # The scale of kappa is a largest value over the groups that have a weight: without any there is none.
     if not checked.any():
         raise InvalidInputError("group_weights", "are all zero", "Choose kappa = 0 to penalise nothing")
     return checked
+
+
+def _weight(group: Any, weight: Any) -> float:
+    return check_number(f"group_weights of {group!r}", weight, 0, remedy="Give 0, to keep the group in, or more")

@@ -13,10 +13,14 @@ from command_line import fail, make_table, usage_error
     ("change", "target", "words"),
     [
         (None, "x", "target: no column named 'x'. The table has: age, bmi, dose, noise, y, z, id."),
-        (("bmi", 3, "tall"), "y", "data.csv: column 'bmi' is not numeric (row 3 holds 'tall')."),
-        (("y", 5, "?"), "y", "data.csv: column 'y' is not numeric (row 5 holds '?')."),
-        (("dose", 7, np.nan), "y", "data.csv: contains nan at row 7, column 'dose' (1 such entries in all)."),
-        (("z", 0, np.inf), "z", "data.csv: contains inf at row 0, column 'z'"),
+        (
+            ("bmi", 3, "tall"),
+            "y",
+            "data.csv: column 'bmi' is not numeric: text, row 3 holds 'tall'.",
+        ),
+        (("y", 5, "?"), "y", "data.csv: column 'y' is not numeric: text, row 5 holds '?'."),
+        (("dose", 7, np.nan), "y", "data.csv: contains missing values (NaN): 1 in column 'dose' (first at row 7)."),
+        (("z", 0, np.inf), "z", "data.csv: contains infinity: 1 in column 'z' (first at row 0)"),
     ],
 )
 def test_bad_tables(here, command, change, target, words):

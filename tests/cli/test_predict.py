@@ -48,7 +48,7 @@ def test_predict_with_a_hole_in_the_table(folder, here):
     table.loc[4, "bmi"] = np.nan
     table.to_csv("new.csv", index=False)
     line = fail("predict", folder / "m.npz", "new.csv", "--output", "p.csv")
-    assert "new.csv: contains nan at row 4, column 'bmi'" in line
+    assert "new.csv: contains missing values (NaN): 1 in column 'bmi' (first at row 4)" in line
     assert os.listdir(here) == ["new.csv"]
 
 

@@ -125,7 +125,7 @@ def test_shapes_are_checked_by_name():
         ImplicitModel(np.zeros((2, 3)), np.zeros((2, 1)), None, np.zeros((1, 2)))
     with pytest.raises(InvalidInputError, match=r"b: has shape \(3,\), \(2,\) needed"):
         ImplicitModel(np.zeros((2, 2)), np.zeros((2, 1)), np.zeros(3), np.zeros((1, 2)))
-    with pytest.raises(InvalidInputError, match="A: contains nan"):
+    with pytest.raises(InvalidInputError, match="A: contains missing values"):
         ImplicitModel([[np.nan]], [[1.0]], None, [[1.0]])
     with pytest.raises(InvalidInputError, match="U: has 2 columns, 3 needed"):
         make_model().predict(np.zeros((5, 2)))

@@ -150,7 +150,7 @@ def test_bad_seeds_are_named(seed):
 
 
 def test_numbers_beyond_floating_point_are_refused():
-    with pytest.raises(InvalidInputError, match="Y: has entries as large as 3.0e.200. Scale its columns"):
+    with pytest.raises(InvalidInputError, match="Y: has entries as large as 3.0e.200. Scale it to about 1"):
         TrainingProblem(U4, Y4 * 1e200, 2)
 
 
