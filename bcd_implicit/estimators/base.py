@@ -8,30 +8,31 @@ twice, to the last bit, and the order of the samples does not matter.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from bcd_implicit.constraints.user import UserFunction
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError
+from bcd_implicit.estimators.data import read_new_inputs
 from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.refits import Refit, cross_validate, has_faded
-from bcd_implicit.support.arrays import Samples, read_samples
-from bcd_implicit.support.checks import check_flag, check_number
+from bcd_implicit.support.arrays import Samples
+from bcd_implicit.support.checks import check_flag, check_list, check_number
 from bcd_implicit.support.parallel import in_parallel, with_warnings
 from bcd_implicit.support.parts import parts
 from bcd_implicit.support.progress import Progress, between, show_progress
-from bcd_implicit.support.samples import check_sample_weight, check_sizes
+from bcd_implicit.support.samples import check_sample_weight
 from bcd_implicit.terms.activations import Activation
 from bcd_implicit.training.bcd import check_loop, solve
 
@@ -65,44 +66,6 @@ class StandardisedSamples(NamedTuple):
         U, Y = rows[:, : X.shape[1]], rows[:, X.shape[1] :]
         scaling = Standardization.fit(U, Y, weight, with_mean)
         return cls(*scaling.apply(U, Y), weight, scaling)
-
-
-def keep_names(estimator: BaseEstimator, inputs: Samples) -> None:
-    """Set ``n_features_in_`` and, where all columns are called by text, ``feature_names_in_``."""
-    validate_data(estimator, _as_scikit_learn_wants(inputs), skip_check_array=True)
-
-
-def read_new_inputs(estimator: BaseEstimator, X: ArrayLike) -> np.ndarray:
-    """Inputs, shape (m, p), for an estimator that was fitted.
-
-    Raises
-    ------
-    InvalidInputError
-        As of :func:`~bcd_implicit.support.arrays.read_samples`.
-    ValueError
-        Other columns than in ``fit``, in scikit-learn's words.
-    """
-    inputs = read_samples("X", X, may_be_vector=False)
-    check_sizes("X", inputs)
-    validate_data(estimator, _as_scikit_learn_wants(inputs), reset=False, skip_check_array=True)
-    return inputs.values
-
-
-def _as_scikit_learn_wants(inputs: Samples) -> Any:
-    labels = inputs.labels
-    if labels is None:
-        return inputs.values
-    # scikit-learn leaves out names that are numbers, and refuses texts beside them.
-    mixed = len({isinstance(label, str) for label in labels}) > 1
-    return pd.DataFrame(inputs.values, columns=inputs.names if mixed else labels)
-
-
-def check_given(y: Any) -> Any:
-    """Return the targets, or raise an error that names them if there are none."""
-    if y is None:
-        # As scikit-learn says it.
-        raise InvalidInputError("y", "fit requires y to be passed, but the target y is None", "Pass the targets")
-    return y
 
 
 def seed_of(random_state: int | np.random.RandomState | None) -> int:
@@ -213,9 +176,10 @@ class TrainedEstimator(BaseEstimator):
             self.result_, messages = with_warnings(final, ())
         for message in messages:
             warnings.warn(message, ConvergenceWarning, stacklevel=3)
-        causes = [f"kappa={problem.kappa:g}"] if problem.kappa > 0 else []
-        causes += [f"alpha={self.alpha_:g}", "these constraints"] if problem.constraints else []
-        if causes and not self.result_.iterate.B.any():
+        if self._is_linear(problem, seed):
+            causes = [f"kappa={problem.kappa:g}"] if problem.kappa > 0 else []
+            causes += [f"alpha={self.alpha_:g}"] if problem.constraints or not causes else []
+            causes += ["these constraints"] if problem.constraints else []
             warnings.warn(
                 f"B = 0 at {' and '.join(causes)}: no input reaches the state, and the model is linear. Choose a "
                 f"smaller {'kappa' if problem.kappa > 0 else 'alpha'}, another random_state or more starts (n_init).",
@@ -225,11 +189,21 @@ class TrainedEstimator(BaseEstimator):
         self.n_iter_ = self.result_.n_cycles
         self.model_ = samples.scaling.raw_model(self.result_.model)
 
+    def _is_linear(self, problem: TrainingProblem, seed: int) -> bool:
+        """Whether kappa, alpha or constraints, and neither data that do not vary nor cross-validation, emptied B."""
+        it, chosen = self.result_.iterate, self.cv_errors_ is not None and not problem.constraints
+        if not problem.Y.any() or not problem.U.any() or (chosen and problem.kappa == 0):
+            return False
+        # A kappa makes exact zeros, a ridge numbers next to zero.
+        return not it.B.any() or has_faded(problem, it, problem.initial(seed))
+
     def _alphas(self) -> list[float]:
         """What alpha may be, upwards."""
         remedy = "Choose 0 or more, or a list to choose from"
-        given = self.alpha.tolist() if isinstance(self.alpha, np.ndarray) else self.alpha
-        listed = [given] if isinstance(given, (str, bytes)) or not isinstance(given, Iterable) else list(given)
+        alpha: Any = self.alpha
+        if getattr(alpha, "ndim", 1) == 0:
+            alpha = alpha.item()
+        listed = [alpha] if isinstance(alpha, (Real, str)) else check_list("alpha", alpha, "numbers", remedy)
         if not listed:
             raise InvalidInputError("alpha", "is empty", "Give a number, or a list to choose from")
         return sorted(check_number("alpha", alpha, 0, remedy=remedy) for alpha in listed)

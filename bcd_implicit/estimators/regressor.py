@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import MultiOutputMixin, RegressorMixin
 
-from bcd_implicit.estimators.base import TrainedEstimator, check_given, keep_names
+from bcd_implicit.estimators.base import TrainedEstimator
+from bcd_implicit.estimators.data import check_given, keep_names
 from bcd_implicit.support.arrays import read_samples
 from bcd_implicit.support.samples import read_inputs, read_targets
 

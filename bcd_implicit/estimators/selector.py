@@ -12,17 +12,17 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
-from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.validation import check_is_fitted
 
 from bcd_implicit.errors import DataWarning, InvalidInputError
-from bcd_implicit.estimators.base import (
-    StandardisedSamples,
+from bcd_implicit.estimators.base import StandardisedSamples, progress_of, seed_of
+from bcd_implicit.estimators.data import (
     check_given,
+    indicators,
     keep_names,
-    progress_of,
+    names_of_indicators,
+    read_classes,
     read_new_inputs,
-    seed_of,
 )
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.path import kappa_path
@@ -31,7 +31,7 @@ from bcd_implicit.support.arrays import Samples, as_pandas_or_array, numbers_in
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.parallel import check_jobs
 from bcd_implicit.support.progress import Progress, between, show_progress
-from bcd_implicit.support.samples import read_inputs, read_labels, read_targets
+from bcd_implicit.support.samples import read_inputs, read_targets
 from bcd_implicit.terms.activations import Activation
 
 # Two folds of two samples.
@@ -43,14 +43,13 @@ MOST_CLASSES = 20
 def _numbers_or_indicators(y: Any, inputs: Samples) -> tuple[np.ndarray, list[str] | None]:
     """Numbers and their names; or, of categories and of words, an indicator column for each."""
     given = as_pandas_or_array("y", check_given(y))
-    frame = pd.DataFrame(given)
-    if frame.shape[1] == 1 and _holds_classes(frame.iloc[:, 0]):
-        binarizer = LabelBinarizer().fit(labels := read_labels("y", frame.iloc[:, 0], inputs, "X").astype(str))
-        names = list(binarizer.classes_)
-        return binarizer.transform(labels).astype(float), names if len(names) > 2 else names[-1:]
+    column = pd.DataFrame(given).iloc[:, 0] if given.shape[1:] in ((), (1,)) else None
+    if column is not None and _holds_classes(column):
+        columns, classes = indicators(read_classes(column, inputs))
+        return columns, names_of_indicators(classes)
     targets = read_targets("y", given, inputs, "X")
     values = targets.values
-    whole = values.shape[1] == 1 and frame.dtypes.iloc[0].kind != "f" and not (values % 1).any()
+    whole = column is not None and column.dtype.kind != "f" and not (values % 1).any()
     if whole and 2 < (n_different := len(np.unique(values))) <= MOST_CLASSES:
         warnings.warn(
             f"y holds {n_different} different whole numbers and they are taken for numbers. If they are classes, pass "
@@ -96,6 +95,9 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         Length of the path.
     n_folds : int
         Number of folds.
+    max_features, ridges
+        As of :meth:`bcd_implicit.PathResult.select`: the most inputs that are tried, and what the refits' ridge is
+        chosen from. The path ends at ``max_features``.
     min_features_to_select : int
         If fewer stand out, as many as stay longest on the path are kept, with a warning: the next step of a pipeline
         needs some. Inputs that are never in on the path are not among them. 0 leaves the choice as it is.
@@ -134,6 +136,8 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         group_weights: Sequence[float] | Mapping[str, float] | None = None,
         n_kappas: int = 20,
         n_folds: int = 3,
+        max_features: int | None = None,
+        ridges: Sequence[float] | None = None,
         min_features_to_select: int = 1,
         random_state: int | np.random.RandomState | None = 0,
         n_jobs: int | None = None,
@@ -152,6 +156,8 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         self.group_weights = group_weights
         self.n_kappas = n_kappas
         self.n_folds = n_folds
+        self.max_features = max_features
+        self.ridges = ridges
         self.min_features_to_select = min_features_to_select
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -217,12 +223,15 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
                 self.n_kappas,
                 random_state=seed,
                 n_features=n_features,
+                max_features=self.max_features,
                 progress=between(tell, 0.0, 0.4),
             )
             select = partial(
                 self.path_.select,
                 self.rule,
                 n_folds=min(n_folds, problem.n_samples // 2),
+                max_features=self.max_features,
+                ridges=self.ridges,
                 level=self.level,
                 random_state=seed,
                 n_jobs=self.n_jobs,

@@ -74,6 +74,19 @@ def check_number(
     return int(value) if integer else float(value)
 
 
+def check_list(argument: str, values: Any, what: str, remedy: str) -> list[Any]:
+    """Return the values as a list, or raise an error that names the argument.
+
+    Raises
+    ------
+    InvalidInputError
+        A single value, or a text, which would pass for as many as it has letters.
+    """
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable) or getattr(values, "ndim", 1) == 0:
+        raise InvalidInputError(argument, f"must be a list of {what}, got {values!r}", remedy)
+    return list(values)
+
+
 def check_matrix(name: str, array: ArrayLike, *, min_rows: int = 1, n_columns: int | None = None) -> np.ndarray:
     """The numbers of :func:`~bcd_implicit.support.arrays.read_samples` alone, where names do not matter."""
     return read_samples(name, array, min_rows=min_rows, n_columns=n_columns).values
@@ -111,10 +124,7 @@ def check_names(argument: str, names: Sequence[str] | None, length: int, letter:
     """
     if names is None:
         return [f"{letter}{j}" for j in range(length)]
-    # A text would pass for as many names as it has letters.
-    if isinstance(names, (str, bytes)) or not isinstance(names, Iterable):
-        raise InvalidInputError(argument, f"must be a list of names, got {names!r}", "Give one name a variable")
-    listed = [str(name) for name in names]
+    listed = [str(name) for name in check_list(argument, names, "names", "Give one name a variable")]
     if len(listed) != length:
         raise InvalidInputError(argument, f"has {len(listed)} names for {length} variables", "Give one name a variable")
     if len(set(listed)) < length:

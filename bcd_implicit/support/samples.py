@@ -53,14 +53,15 @@ def read_targets(name: str, table: ArrayLike, inputs: Samples, inputs_name: str)
     Raises
     ------
     InvalidInputError
-        As for inputs, but a vector is one column; also another number of rows.
+        See :func:`~bcd_implicit.support.arrays.read_samples`; also another number of rows, or a column beyond 1e100 or
+        that varies by less than 1e-100.
 
     Warns
     -----
     DataWarning
         Its rows have the labels of the inputs' rows in another order.
     """
-    targets = read_samples(name, table, min_rows=2)
+    targets = read_samples(name, table)
     _check_units(name, targets)
     _check_rows(name, targets.values.shape, targets.row_labels, inputs, inputs_name)
     return targets
@@ -80,13 +81,13 @@ def read_labels(name: str, labels: Any, inputs: Samples, inputs_name: str) -> np
         As of targets.
     """
     given = as_pandas_or_array(name, labels)
-    if (missing := np.asarray(pd.isna(given))).any():
-        first = int(np.flatnonzero(missing.reshape(len(missing), -1).any(axis=1))[0])
-        raise InvalidInputError(
-            name, f"contains missing values (NaN): {missing.sum()} (first at row {first})", "Drop these rows"
-        )
     _check_rows(name, given.shape, getattr(given, "index", None), inputs, inputs_name)
-    return given if isinstance(given, np.ndarray) else given.to_numpy()
+    array = given if isinstance(given, np.ndarray) else given.to_numpy()
+    if array.dtype.kind == "f" or pd.isna(array).any():
+        missing = np.where(pd.isna(array), np.nan, 0.0) if array.dtype.kind != "f" else array
+        read_samples(name, missing)
+    # Numbers that a table held as objects are no unknown kind of labels.
+    return pd.Series(array).infer_objects().to_numpy() if array.dtype == object and array.ndim == 1 else array
 
 
 def warn_if_constant(Y: np.ndarray, names: list[str]) -> None:

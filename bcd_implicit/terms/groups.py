@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from bcd_implicit.errors import InvalidInputError
-from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.checks import check_list, check_number
 from bcd_implicit.support.display import some_of
 
 
@@ -118,7 +118,7 @@ class Groups:
                 cause = f"has {len(listed)} labels for {p} inputs"
                 raise InvalidInputError("groups", cause, "Give one label for each input")
             # NaN, as a table gives for an empty cell, is not equal to itself.
-            if any(label is None or label != label for label in listed):
+            if any(label is None or label is pd.NA or label != label for label in listed):
                 raise InvalidInputError("groups", "has an empty label", "Give one label for each input")
             # A dict keeps the order of first appearance, in which weights are given; a set would not.
             place = {label: g for g, label in enumerate(dict.fromkeys(listed))}
@@ -132,15 +132,11 @@ class Groups:
 
 def _listed(groups: Any) -> list[Any]:
     """The labels, or an error where they are no list of single ones."""
-    if not isinstance(groups, (Sequence, np.ndarray, pd.Index, pd.Series)) or isinstance(groups, (str, bytes)):
-        kind = type(groups).__name__
-    elif not all(isinstance(label, Hashable) for label in groups):
-        kind = f"{type(groups).__name__} with lists in it"
-    else:
-        return list(groups)
-    raise InvalidInputError(
-        "groups", f"is a {kind}", "Give one label for each input, or a mapping from a group's name to its inputs' names"
-    )
+    remedy = "Give one label for each input, or a mapping from a group's name to its inputs' names"
+    listed = check_list("groups", groups, "labels", remedy)
+    if not all(isinstance(label, Hashable) for label in listed):
+        raise InvalidInputError("groups", f"must be a list of single labels, got {groups!r}", remedy)
+    return listed
 
 
 def _labels_of(groups: Mapping[str, Sequence[Any]], input_names: Sequence[str]) -> list[str]:
@@ -193,13 +189,12 @@ def _weights_of(
                     "group_weights", f"names a group {name!r} that does not exist", f"The groups are {some_of(names)}"
                 )
             checked[place[str(name)]] = _weight(name, weight)
-    elif isinstance(weights, (str, bytes)) or not isinstance(weights, Iterable) or len(weights) != len(names):
-        raise InvalidInputError(
-            "group_weights", f"must be {len(names)} numbers, one a group, got {weights!r}",
-            "Groups are in the order in which they first appear",
-        )  # fmt: skip
     else:
-        checked = np.array([_weight(name, weight) for name, weight in zip(names, weights, strict=True)])
+        remedy = "Give one a group, in the order in which they first appear"
+        listed = check_list("group_weights", weights, "numbers", remedy)
+        if len(listed) != len(names):
+            raise InvalidInputError("group_weights", f"has {len(listed)} numbers for {len(names)} groups", remedy)
+        checked = np.array([_weight(name, weight) for name, weight in zip(names, listed, strict=True)])
     # The scale of kappa is a largest value over the groups that have a weight: without any there is none.
     if not checked.any():
         raise InvalidInputError("group_weights", "are all zero", "Choose kappa = 0 to penalise nothing")

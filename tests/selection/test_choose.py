@@ -137,7 +137,7 @@ def test_progress_is_told(problem):
         (lambda p, path: path.select(n_features=9), "n_features: got 9"),
         (lambda p, path: path.select(level=1.5), "level: got 1.5"),
         (lambda p, path: path.select(ridges=[-1]), "ridges: got -1"),
-        (lambda p, path: path.select(ridges=()), "ridges: must be a list of numbers"),
+        (lambda p, path: path.select(ridges=()), "ridges: is empty"),
         (lambda p, path: path.select(n_jobs=0), "n_jobs: got 0"),
         (lambda p, path: path.frequencies(1), "n_subsamples: got 1"),
         (lambda p, path: path.select(n_folds=100), "n_folds: got 100"),

@@ -45,11 +45,11 @@ def test_groups_by_name_and_by_label_are_the_same():
     ("groups", "weights", "message"),
     [
         ([1, 2], None, "groups: has 2 labels for 5 inputs. Give one label for each input"),
-        ("age", None, "groups: is a str. Give one label for each input, or a mapping"),
+        ("age", None, "groups: must be a list of labels, got 'age'. Give one label for each input, or a mapping"),
         ({"colour": ["red", "purple"]}, None, "groups: group 'colour' names an input 'purple' that does not exist"),
         ({"a": ["red"], "b": ["red"]}, None, "groups: input 'red' is in 'a' and in 'b'"),
         ({"age": ["red", "green"]}, None, "groups: 'age' is a group and an input outside of it"),
-        (COLOUR, [1, 2], "group_weights: must be 3 numbers, one a group"),
+        (COLOUR, [1, 2], "group_weights: has 2 numbers for 3 groups. Give one a group"),
         (COLOUR, {"red": 1}, "group_weights: names a group 'red' that does not exist. The groups are age, colour,"),
         (COLOUR, [1, -2, 1], "group_weights of 'colour': got -2, must be >= 0. Give 0"),
         (COLOUR, [0, 0, 0], "group_weights: are all zero"),
