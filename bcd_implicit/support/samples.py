@@ -13,8 +13,8 @@ from bcd_implicit.errors import DataWarning, InvalidInputError
 from bcd_implicit.support.arrays import Samples, as_pandas_or_array, read_samples, row_numbers
 from bcd_implicit.support.display import some_of
 
-# Squares of larger numbers, summed, come near the end of floating point; those of smaller ones vanish.
-LARGEST, SMALLEST = 1e100, 1e-100
+# A gradient multiplies up to four such numbers, and weights have one over their size: beyond, floating point may end.
+LARGEST, SMALLEST = 1e40, 1e-40
 
 
 def read_inputs(name: str, table: ArrayLike, *, quiet: bool = False) -> Samples:
@@ -23,8 +23,8 @@ def read_inputs(name: str, table: ArrayLike, *, quiet: bool = False) -> Samples:
     Raises
     ------
     InvalidInputError
-        See :func:`~bcd_implicit.support.arrays.read_samples`; also a vector, or a column beyond 1e100 or that varies by
-        less than 1e-100.
+        See :func:`~bcd_implicit.support.arrays.read_samples`; also a vector, or a column beyond 1e40 or that varies by
+        less than 1e-40.
 
     Warns
     -----
@@ -53,8 +53,8 @@ def read_targets(name: str, table: ArrayLike, inputs: Samples, inputs_name: str)
     Raises
     ------
     InvalidInputError
-        See :func:`~bcd_implicit.support.arrays.read_samples`; also another number of rows, or a column beyond 1e100 or
-        that varies by less than 1e-100.
+        See :func:`~bcd_implicit.support.arrays.read_samples`; also another number of rows, or a column beyond 1e40 or
+        that varies by less than 1e-40.
 
     Warns
     -----
@@ -104,7 +104,7 @@ def warn_if_constant(Y: np.ndarray, names: list[str]) -> None:
 
 
 def check_sizes(name: str, samples: Samples) -> None:
-    """Raise an error that names the column if an entry is beyond 1e100."""
+    """Raise an error that names the column if an entry is beyond 1e40."""
     largest = np.abs(samples.values).max(axis=0, initial=0.0)
     _refuse(name, samples, largest > LARGEST, "has entries as large as", largest)
 
