@@ -35,10 +35,17 @@ def read_inputs(name: str, table: ArrayLike, *, quiet: bool = False) -> Samples:
     _check_units(name, inputs)
     labels = range(inputs.values.shape[1]) if inputs.labels is None else inputs.labels
     if not quiet and (numbering := row_numbers(inputs.values, labels)):
-        which = f"column {numbering[0]!r}" if len(numbering) == 1 else f"columns {some_of(map(repr, numbering))}"
-        drop = f"numpy.delete({name}, {numbering}, axis=1)" if inputs.labels is None else f"{name}.drop({numbering})"
+        one = len(numbering) == 1
+        which = (
+            f"column {numbering[0]!r} only numbers" if one else f"columns {some_of(map(repr, numbering))} only number"
+        )
+        drop = (
+            f"numpy.delete({name}, {numbering}, axis=1)"
+            if inputs.labels is None
+            else f"{name}.drop(columns={numbering})"
+        )
         warnings.warn(
-            f"{name}: {which} only numbers the rows. In a table that is sorted this can tell the targets although it "
+            f"{name}: {which} the rows. In a table that is sorted this can tell the targets although it "
             f"means nothing: leave it out, {drop}. If it does mean something, such as time, silence this warning: "
             "warnings.simplefilter('ignore', bcd_implicit.DataWarning).",
             DataWarning,
