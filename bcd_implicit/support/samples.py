@@ -33,25 +33,26 @@ def read_inputs(name: str, table: ArrayLike, *, quiet: bool = False) -> Samples:
     """
     inputs = read_samples(name, table, min_rows=2, may_be_vector=False)
     _check_units(name, inputs)
-    labels = range(inputs.values.shape[1]) if inputs.labels is None else inputs.labels
-    if not quiet and (numbering := row_numbers(inputs.values, labels)):
-        one = len(numbering) == 1
-        which = (
-            f"column {numbering[0]!r} only numbers" if one else f"columns {some_of(map(repr, numbering))} only number"
-        )
-        drop = (
-            f"numpy.delete({name}, {numbering}, axis=1)"
-            if inputs.labels is None
-            else f"{name}.drop(columns={numbering})"
-        )
-        warnings.warn(
-            f"{name}: {which} the rows. In a table that is sorted this can tell the targets although it "
-            f"means nothing: leave it out, {drop}. If it does mean something, such as time, silence this warning: "
-            "warnings.simplefilter('ignore', bcd_implicit.DataWarning).",
-            DataWarning,
-            stacklevel=3,
-        )
+    if not quiet:
+        _warn_of_row_numbers(name, inputs)
     return inputs
+
+
+def _warn_of_row_numbers(name: str, inputs: Samples) -> None:
+    found = row_numbers(inputs.values, inputs.labels or range(inputs.values.shape[1]))
+    if not found:
+        return
+    which = (
+        f"column {found[0]!r} only numbers" if len(found) == 1 else f"columns {some_of(map(repr, found))} only number"
+    )
+    without = f"{name}.drop(columns={found})" if inputs.labels else f"numpy.delete({name}, {found}, axis=1)"
+    warnings.warn(
+        f"{name}: {which} the rows. Where rows are sorted this can tell the targets although it means nothing: leave "
+        f"it out, {without}. If it does mean something, such as time, silence this warning: "
+        "warnings.simplefilter('ignore', bcd_implicit.DataWarning).",
+        DataWarning,
+        stacklevel=4,
+    )
 
 
 def read_targets(name: str, table: ArrayLike, inputs: Samples, inputs_name: str) -> Samples:
