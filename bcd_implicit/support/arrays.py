@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import InvalidInputError
-from bcd_implicit.support.display import some_of
+from bcd_implicit.support.display import listed
 
 # Values in messages are cut.
 MOST_LETTERS = 40
@@ -188,7 +188,7 @@ def _numbers_of_columns(name: str, frame: pd.DataFrame, shell: Samples) -> np.nd
         raise InvalidInputError(name, f"has two columns named {twice!r}", "Rename one of them")
     sparse = [shell.called(j) for j, dtype in enumerate(frame.dtypes) if isinstance(dtype, pd.SparseDtype)]
     if sparse:
-        raise InvalidInputError(name, f"has sparse columns: {some_of(sparse)}", f"Pass {name}.sparse.to_dense()")
+        raise InvalidInputError(name, f"has sparse columns: {listed(sparse)}", f"Pass {name}.sparse.to_dense()")
     values, refused = np.empty(frame.shape), {}
     for j in range(frame.shape[1]):
         values[:, j], entry = numbers_in(frame.iloc[:, j])
@@ -209,8 +209,8 @@ def _no_numbers(name: str, shell: Samples, refused: dict[int, tuple[int, Any]]) 
     elif len(what) == 1:
         cause = "".join(f"column {shell.called(j)} is not numeric: {shown}" for j, shown in what.items())
     else:
-        listed = some_of(f"{shell.called(j)} ({shown})" for j, shown in what.items())
-        cause, remedy = f"{len(what)} columns are not numeric: {listed}", remedy.replace("it", "them")
+        each = listed([f"{shell.called(j)} ({shown})" for j, shown in what.items()])
+        cause, remedy = f"{len(what)} columns are not numeric: {each}", remedy.replace("it", "them")
     if kinds == {"complex numbers"}:
         return InvalidInputError(
             name, cause, "Complex data not supported: pass real and imaginary parts as columns of their own"
@@ -269,7 +269,7 @@ def _check_finite(name: str, samples: Samples) -> None:
         if (bad := found(samples.values)).any():
             rows, counts = bad.argmax(axis=0), bad.sum(axis=0)
             each = [f"{counts[j]}{samples.where(j)} (first at row {rows[j]})" for j in range(len(counts)) if counts[j]]
-            raise InvalidInputError(name, f"contains {what}: {some_of(each)}", remedy)
+            raise InvalidInputError(name, f"contains {what}: {listed(each)}", remedy)
 
 
 def row_numbers(values: np.ndarray, names: Sequence[Any]) -> list[Any]:

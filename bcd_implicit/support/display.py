@@ -1,4 +1,4 @@
-"""Tables of plain HTML that notebooks show for models, problems and results, and names in one line.
+"""Lists of names for messages, and the tables of plain HTML that notebooks show for models, problems and results.
 
 No colours and no scripts: a notebook's own style, dark or light, applies, and a saved notebook keeps them.
 """
@@ -12,9 +12,8 @@ from itertools import compress
 import numpy as np
 from numpy.typing import ArrayLike
 
-# Longer lists of names are cut, in messages sooner.
+# Longer lists of names are cut.
 MOST_NAMES = 20
-MOST_IN_MESSAGES = 12
 _LEFT = 'style="text-align: left"'
 
 
@@ -36,14 +35,15 @@ def names_of(names: Sequence[str], kept: ArrayLike | None = None) -> str:
     """How many names there are, or of them are kept (mask), and which; many of them are cut."""
     chosen = list(names) if kept is None else list(compress(names, np.asarray(kept)))
     count = f"{len(chosen)}" if kept is None else f"{len(chosen)} of {len(names)}"
-    if not chosen:
-        return count
-    rest = f" and {len(chosen) - MOST_NAMES} more" if len(chosen) > MOST_NAMES else ""
-    return f"{count}: {', '.join(chosen[:MOST_NAMES])}{rest}"
+    return f"{count}: {listed(chosen)}" if chosen else count
 
 
-def some_of(names: Iterable[object], most: int = MOST_IN_MESSAGES) -> str:
-    """The names in one line, as many as a message has room for."""
-    listed = [str(name) for name in names]
-    rest = f", and {len(listed) - most} more" if len(listed) > most else ""
-    return ", ".join(listed[:most]) + rest
+def listed(names: Sequence[str]) -> str:
+    """Names in a row; many of them are cut."""
+    rest = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"{', '.join(names[:MOST_NAMES])}{rest}"
+
+
+def quoted(names: Iterable[object]) -> str:
+    """Names in quotes, so that blanks show; many of them are cut."""
+    return listed([repr(str(name)) for name in names])

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import DataWarning, InvalidInputError
 from bcd_implicit.support.arrays import Samples, as_pandas_or_array, read_samples, row_numbers
-from bcd_implicit.support.display import some_of
+from bcd_implicit.support.display import listed
 
 # A gradient multiplies up to four such numbers, and weights have one over their size: beyond, floating point may end.
 LARGEST, SMALLEST = 1e40, 1e-40
@@ -43,7 +43,9 @@ def _warn_of_row_numbers(name: str, inputs: Samples) -> None:
     if not found:
         return
     which = (
-        f"column {found[0]!r} only numbers" if len(found) == 1 else f"columns {some_of(map(repr, found))} only number"
+        f"column {found[0]!r} only numbers"
+        if len(found) == 1
+        else f"columns {listed([repr(name) for name in found])} only number"
     )
     without = f"{name}.drop(columns={found})" if inputs.labels else f"numpy.delete({name}, {found}, axis=1)"
     warnings.warn(
@@ -107,7 +109,7 @@ def warn_if_constant(Y: np.ndarray, names: list[str]) -> None:
         There is nothing that an input could explain.
     """
     if (Y[:, :1] == Y).all():
-        which = f"the target {names[0]!r} does" if len(names) == 1 else f"the targets {some_of(names)} do"
+        which = f"the target {names[0]!r} does" if len(names) == 1 else f"the targets {listed(names)} do"
         warnings.warn(f"{which} not vary, so no input can explain it: check it.", DataWarning, stacklevel=3)
 
 

@@ -117,8 +117,8 @@ def test_all_bad_columns_are_named_at_once():
         r"2020-01-01 00:00:00\)\. Encode them as numbers, or leave them out\.$",
     ):
         read_samples("U", table)
-    wide = pd.DataFrame({f"c{j}": ["x"] for j in range(15)})
-    with pytest.raises(InvalidInputError, match=r"15 columns .* 'c11' \(text, row 0 holds 'x'\), and 3 more\. Encode"):
+    wide = pd.DataFrame({f"c{j}": ["x"] for j in range(25)})
+    with pytest.raises(InvalidInputError, match=r"25 columns .* 'c19' \(text, row 0 holds 'x'\) and 5 more\. Encode"):
         read_samples("U", wide)
 
 
