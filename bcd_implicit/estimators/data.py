@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from bcd_implicit.errors import InvalidInputError
-from bcd_implicit.support.arrays import Samples, read_samples
-from bcd_implicit.support.samples import check_sizes, read_labels
+from bcd_implicit.errors import DataWarning, InvalidInputError
+from bcd_implicit.support.arrays import Samples, as_pandas_or_array, numbers_in, read_samples
+from bcd_implicit.support.samples import check_sizes, read_labels, read_targets
+
+# So many whole numbers might be classes.
+MOST_CLASSES = 20
 
 
 def keep_names(estimator: BaseEstimator, inputs: Samples) -> None:
@@ -97,3 +101,42 @@ def names_of_indicators(classes: np.ndarray) -> list[str]:
     """What :func:`indicators` stand for: of two classes there is one for the second alone."""
     names = [str(label) for label in classes]
     return names if len(names) > 2 else names[1:]
+
+
+def numbers_or_indicators(y: Any, inputs: Samples) -> tuple[np.ndarray, list[str] | None]:
+    """Numbers and their names; or, of categories and of words, an indicator column for each.
+
+    Raises
+    ------
+    InvalidInputError
+        As of :func:`read_classes` and :func:`~bcd_implicit.support.samples.read_targets`.
+
+    Warns
+    -----
+    DataWarning
+        A few whole numbers, which might be classes.
+    """
+    given = as_pandas_or_array("y", check_given(y))
+    column = pd.DataFrame(given).iloc[:, 0] if given.shape[1:] in ((), (1,)) else None
+    if column is not None and _holds_classes(column):
+        columns, classes = indicators(read_classes(column, inputs))
+        return columns, names_of_indicators(classes)
+    targets = read_targets("y", given, inputs, "X")
+    values = targets.values
+    whole = column is not None and column.dtype.kind != "f" and not (values % 1).any()
+    if whole and 2 < (n_different := len(np.unique(values))) <= MOST_CLASSES:
+        warnings.warn(
+            f"y holds {n_different} different whole numbers and they are taken for numbers. If they are classes, pass "
+            "pandas.Series(y, dtype='category'); if not, y.astype(float) says so.",
+            DataWarning,
+            stacklevel=3,
+        )
+    return values, targets.names
+
+
+def _holds_classes(column: pd.Series) -> bool:
+    """Whether a column is of categories, or of texts none of which reads as a number."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return True
+    numbers, refused = numbers_in(column)
+    return refused is not None and isinstance(refused[1], str) and bool(np.isnan(numbers).all())

@@ -14,58 +14,20 @@ from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted
 
-from bcd_implicit.errors import DataWarning, InvalidInputError
+from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.estimators.base import StandardisedSamples, progress_of, seed_of
-from bcd_implicit.estimators.data import (
-    check_given,
-    indicators,
-    keep_names,
-    names_of_indicators,
-    read_classes,
-    read_new_inputs,
-)
+from bcd_implicit.estimators.data import keep_names, numbers_or_indicators, read_new_inputs
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.path import kappa_path
 from bcd_implicit.selection.rules import DEFAULT_RULE, check_rule
-from bcd_implicit.support.arrays import Samples, as_pandas_or_array, numbers_in
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.parallel import check_jobs
 from bcd_implicit.support.progress import Progress, between, show_progress
-from bcd_implicit.support.samples import read_inputs, read_targets
+from bcd_implicit.support.samples import read_inputs
 from bcd_implicit.terms.activations import Activation
 
 # Two folds of two samples.
 LEAST_TO_SELECT = 4
-# So many whole numbers might be classes.
-MOST_CLASSES = 20
-
-
-def _numbers_or_indicators(y: Any, inputs: Samples) -> tuple[np.ndarray, list[str] | None]:
-    """Numbers and their names; or, of categories and of words, an indicator column for each."""
-    given = as_pandas_or_array("y", check_given(y))
-    column = pd.DataFrame(given).iloc[:, 0] if given.shape[1:] in ((), (1,)) else None
-    if column is not None and _holds_classes(column):
-        columns, classes = indicators(read_classes(column, inputs))
-        return columns, names_of_indicators(classes)
-    targets = read_targets("y", given, inputs, "X")
-    values = targets.values
-    whole = column is not None and column.dtype.kind != "f" and not (values % 1).any()
-    if whole and 2 < (n_different := len(np.unique(values))) <= MOST_CLASSES:
-        warnings.warn(
-            f"y holds {n_different} different whole numbers and they are taken for numbers. If they are classes, pass "
-            "pandas.Series(y, dtype='category'); if not, y.astype(float) says so.",
-            DataWarning,
-            stacklevel=3,
-        )
-    return values, targets.names
-
-
-def _holds_classes(column: pd.Series) -> bool:
-    """Whether a column is of categories, or of texts none of which reads as a number."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return True
-    numbers, refused = numbers_in(column)
-    return refused is not None and isinstance(refused[1], str) and bool(np.isnan(numbers).all())
 
 
 class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
@@ -186,7 +148,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         ImplicitFeatureSelector
         """
         inputs = read_inputs("X", X)
-        targets, output_names = _numbers_or_indicators(y, inputs)
+        targets, output_names = numbers_or_indicators(y, inputs)
         keep_names(self, inputs)
         p, remedy = inputs.values.shape[1], "Between 1 and all inputs"
         n_features, least = self.n_features_to_select, self.min_features_to_select
