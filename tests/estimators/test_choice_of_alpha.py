@@ -25,7 +25,6 @@ def test_a_large_ridge_on_the_list_does_not_empty_the_others(curve):
     assert large.score(*curve) > 0.9
 
 
-@pytest.mark.filterwarnings("ignore::bcd_implicit.DataWarning")
 def test_of_equal_errors_the_largest_alpha_is_taken():
     X = np.random.default_rng(0).standard_normal((20, 2))
     assert ImplicitRegressor(2, alpha=[0.1, 1.0, 0.3]).fit(X, np.ones(20)).alpha_ == 1.0

@@ -152,7 +152,6 @@ def test_bad_arguments_are_named(problem, path, call, message):
         call(problem, path)
 
 
-@pytest.mark.filterwarnings("ignore::bcd_implicit.DataWarning")
 def test_targets_without_variation_select_nothing():
     rng = np.random.default_rng(0)
     problem = bi.TrainingProblem(rng.standard_normal((30, 4)), np.full(30, 7.0), 2, pass_through=False)

@@ -146,7 +146,6 @@ def test_a_grid_that_empties_B_at_once_starts_again_lower(empties):
         collapsed.select(n_features=5)
 
 
-@pytest.mark.filterwarnings("ignore::bcd_implicit.DataWarning")
 def test_where_no_kappa_keeps_an_input_that_is_said(problem):
     still = bi.TrainingProblem(problem.U.T, np.full(120, 7.0), 2, pass_through=False)
     with pytest.warns(UserWarning, match="check that the targets vary"):
@@ -157,7 +156,6 @@ def test_where_no_kappa_keeps_an_input_that_is_said(problem):
         kappa_path(still.replace(group_form="constraint"), 3)
 
 
-@pytest.mark.filterwarnings("ignore::bcd_implicit.DataWarning")
 def test_a_reference_without_a_fit_behind_it_is_said(problem):
     assert bi.reference_kappa(problem) > 0  # without a warning
     still = bi.TrainingProblem(problem.U.T, np.full(120, 7.0), 2, pass_through=False)
