@@ -243,7 +243,9 @@ def test_frames_are_matched_by_name_and_may_leave_out_what_plays_no_part():
     for table in (frame, frame[["c", "b", "a"]], frame[["c", "a"]], frame.assign(b="unread"), frame.assign(d=np.nan)):
         np.testing.assert_array_equal(named.predict(table), expected)
     assert named.jacobian(frame[["a", "c"]]).shape == (5, 1, 3)
-    with pytest.raises(InvalidInputError, match=r"^U: lacks the model's input column 'a'.*The model needs: '?a'?, '?c'?"):
+    with pytest.raises(
+        InvalidInputError, match=r"^U: lacks the model's input column 'a'.*The model needs: '?a'?, '?c'?"
+    ):
         named.predict(frame[["b", "c"]])
     with pytest.raises(
         InvalidInputError, match=r"^U: contains missing values \(NaN\): 1 in column 'c' \(first at row 0"
