@@ -9,6 +9,7 @@ from bcd_implicit.errors import (
     BlockSolveError,
     ConstraintError,
     ConvergenceWarning,
+    DataWarning,
     InvalidInputError,
     NotWellPosedError,
 )
@@ -37,6 +38,7 @@ __all__ = [
     "Certificate",
     "ConstraintError",
     "ConvergenceWarning",
+    "DataWarning",
     "ImplicitClassifier",
     "ImplicitFeatureSelector",
     "ImplicitModel",

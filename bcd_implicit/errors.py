@@ -76,3 +76,7 @@ class BlockSolveError(BcdError, RuntimeError):
 
 class ConvergenceWarning(UserWarning):
     """Something stopped short of the requested tolerance; the message gives the numbers."""
+
+
+class DataWarning(UserWarning):
+    """Data can be used but look wrong, as a column that only numbers the rows; the message says what to do."""

@@ -23,6 +23,7 @@ PUBLIC = [
     "Certificate",
     "ConstraintError",
     "ConvergenceWarning",
+    "DataWarning",
     "ImplicitClassifier",
     "ImplicitFeatureSelector",
     "ImplicitModel",

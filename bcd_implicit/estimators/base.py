@@ -10,25 +10,29 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from bcd_implicit.constraints.user import UserFunction
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError
+from bcd_implicit.estimators.data import read_new_inputs
 from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.refits import Refit, cross_validate, has_faded
-from bcd_implicit.support.checks import check_flag, check_number, check_sample_weight, check_sizes
+from bcd_implicit.support.arrays import Samples
+from bcd_implicit.support.checks import check_flag, check_list, check_number
 from bcd_implicit.support.parallel import in_parallel, with_warnings
 from bcd_implicit.support.parts import parts
 from bcd_implicit.support.progress import Progress, between, show_progress
+from bcd_implicit.support.samples import check_sample_weight
 from bcd_implicit.terms.activations import Activation
 from bcd_implicit.training.bcd import check_loop, solve
 
@@ -51,9 +55,7 @@ class StandardisedSamples(NamedTuple):
     def merge(
         cls, X: np.ndarray, Y: np.ndarray, sample_weight: ArrayLike | None, with_mean: bool = True
     ) -> StandardisedSamples:
-        """Of X (m, p), Y (m, q) or (m,), and weights; divided by the spreads only unless ``with_mean``."""
-        check_sizes("X", X)
-        check_sizes("y", Y)
+        """Of X (m, p), Y (m, q) and weights; divided by the spreads only unless ``with_mean``."""
         weight = check_sample_weight(sample_weight, len(X))
         rows = np.column_stack([X, Y]).astype(float)[weight > 0]
         rows, place = np.unique(rows, axis=0, return_inverse=True)
@@ -131,12 +133,15 @@ class TrainedEstimator(BaseEstimator):
         self.verbose = verbose
 
     def _train(
-        self, X: np.ndarray, Y: np.ndarray, sample_weight: ArrayLike | None, output_names: Sequence[str] | None
+        self, inputs: Samples, Y: np.ndarray, sample_weight: ArrayLike | None, output_names: Sequence[str] | None
     ) -> None:
-        """Train on numeric targets of shape (m, q) or (m,)."""
+        """Train on numeric targets of shape (m, q)."""
         method, solver, max_cycles, tol = check_loop(self.method, self.solver, self.max_cycles, self.tol)
+        alphas = self._alphas()
+        n_folds = check_number("n_folds", self.n_folds, 2, integer=True, remedy="Give 2 or more folds")
         n_init = check_number("n_init", self.n_init, 1, integer=True, remedy="Give 1 or more random starts")
-        samples = StandardisedSamples.merge(X, Y, sample_weight, check_flag("fit_intercept", self.fit_intercept))
+        fit_intercept = check_flag("fit_intercept", self.fit_intercept)
+        samples = StandardisedSamples.merge(inputs.values, Y, sample_weight, fit_intercept)
         seed = seed_of(self.random_state)
         problem = TrainingProblem(
             samples.U,
@@ -149,12 +154,12 @@ class TrainedEstimator(BaseEstimator):
             fit_intercept=self.fit_intercept,
             pass_through=self.pass_through,
             constraints=self.constraints,
-            input_names=getattr(self, "feature_names_in_", None),
+            input_names=inputs.names,
             output_names=output_names,
             sample_weight=samples.weight,
         )
         with show_progress(progress_of(self.verbose), "fit") as tell:
-            self.alpha_ = self._chosen_alpha(problem, seed, between(tell, 0.0, 0.7))
+            self.alpha_ = self._chosen_alpha(problem, alphas, n_folds, seed, between(tell, 0.0, 0.7))
             problem = problem.replace(ridge=self.alpha_, ridge_hidden=self.alpha_)
             start = self._warm_start(problem, seed)
             starts = [problem.initial(seed + i) for i in range(n_init)] if start is None else [start]
@@ -171,9 +176,10 @@ class TrainedEstimator(BaseEstimator):
             self.result_, messages = with_warnings(final, ())
         for message in messages:
             warnings.warn(message, ConvergenceWarning, stacklevel=3)
-        causes = [f"kappa={problem.kappa:g}"] if problem.kappa > 0 else []
-        causes += [f"alpha={self.alpha_:g}", "these constraints"] if problem.constraints else []
-        if causes and not self.result_.iterate.B.any():
+        if self._is_linear(problem, seed):
+            causes = [f"kappa={problem.kappa:g}"] if problem.kappa > 0 else []
+            causes += [f"alpha={self.alpha_:g}"] if problem.constraints or not causes else []
+            causes += ["these constraints"] if problem.constraints else []
             warnings.warn(
                 f"B = 0 at {' and '.join(causes)}: no input reaches the state, and the model is linear. Choose a "
                 f"smaller {'kappa' if problem.kappa > 0 else 'alpha'}, another random_state or more starts (n_init).",
@@ -183,15 +189,30 @@ class TrainedEstimator(BaseEstimator):
         self.n_iter_ = self.result_.n_cycles
         self.model_ = samples.scaling.raw_model(self.result_.model)
 
-    def _chosen_alpha(self, problem: TrainingProblem, seed: int, on_progress: Progress) -> float:
-        self.cv_errors_ = None
+    def _is_linear(self, problem: TrainingProblem, seed: int) -> bool:
+        """Whether kappa, alpha or constraints, and neither data that do not vary nor cross-validation, emptied B."""
+        it, chosen = self.result_.iterate, self.cv_errors_ is not None and not problem.constraints
+        if not problem.Y.any() or not problem.U.any() or (chosen and problem.kappa == 0):
+            return False
+        # A kappa makes exact zeros, a ridge numbers next to zero.
+        return not it.B.any() or has_faded(problem, it, problem.initial(seed))
+
+    def _alphas(self) -> list[float]:
+        """What alpha may be, upwards."""
         remedy = "Choose 0 or more, or a list to choose from"
-        if np.ndim(self.alpha) == 0:
-            return check_number("alpha", np.asarray(self.alpha).item(), 0, remedy=remedy)
-        alphas = sorted(check_number("alpha", alpha, 0, remedy=remedy) for alpha in np.ravel(self.alpha))
-        if not alphas:
+        alpha: Any = self.alpha
+        if getattr(alpha, "ndim", 1) == 0:
+            alpha = alpha.item()
+        listed = [alpha] if isinstance(alpha, (Real, str)) else check_list("alpha", alpha, "numbers", remedy)
+        if not listed:
             raise InvalidInputError("alpha", "is empty", "Give a number, or a list to choose from")
-        n_folds = min(check_number("n_folds", self.n_folds, 2, integer=True), problem.n_samples // 2)
+        return sorted(check_number("alpha", alpha, 0, remedy=remedy) for alpha in listed)
+
+    def _chosen_alpha(
+        self, problem: TrainingProblem, alphas: list[float], n_folds: int, seed: int, on_progress: Progress
+    ) -> float:
+        self.cv_errors_ = None
+        n_folds = min(n_folds, problem.n_samples // 2)
         if len(alphas) == 1 or n_folds < 2:  # three samples cannot be divided: the strongest is the safe one
             return alphas[-1]
         everything = np.ones(problem.n_inputs, dtype=bool)
@@ -233,4 +254,4 @@ class TrainedEstimator(BaseEstimator):
 
     def _predicted(self, X: ArrayLike) -> np.ndarray:
         check_is_fitted(self, "model_")
-        return self.model_.predict(validate_data(self, X, reset=False, dtype=float))
+        return self.model_.predict(read_new_inputs(self, X))

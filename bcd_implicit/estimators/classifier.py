@@ -7,13 +7,10 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
-from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import validate_data
 
-from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.estimators.base import TrainedEstimator
-from bcd_implicit.support.checks import check_sample_weight
+from bcd_implicit.estimators.data import indicators, keep_names, names_of_indicators, read_classes
+from bcd_implicit.support.samples import check_sample_weight, read_inputs
 
 
 class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
@@ -98,18 +95,13 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         -------
         ImplicitClassifier
         """
-        inputs, labels = validate_data(self, X, y, dtype=float, ensure_min_samples=2)
-        check_classification_targets(labels)
-        weight = check_sample_weight(sample_weight, len(inputs))
-        inputs, labels, weight = (array[weight > 0] for array in (inputs, labels, weight))
-        binarizer = LabelBinarizer(neg_label=-1, pos_label=1)
-        indicators = binarizer.fit_transform(labels)
-        self.classes_ = binarizer.classes_
-        if len(self.classes_) < 2:
-            cause = f"has one class only, {str(labels[0])!r}, among the samples that have a weight"
-            raise InvalidInputError("y", cause, "Give samples of two classes or more")
-        names = [str(label) for label in self.classes_]
-        self._train(inputs, indicators, weight, names if len(names) > 2 else names[1:])
+        inputs = read_inputs("X", X)
+        labels = read_classes(y, inputs)
+        keep_names(self, inputs)
+        weight = check_sample_weight(sample_weight, len(labels))
+        values, labels, weight = (array[weight > 0] for array in (inputs.values, labels, weight))
+        targets, self.classes_ = indicators(labels, low=-1)
+        self._train(inputs._replace(values=values), targets, weight, names_of_indicators(self.classes_))
         return self
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:

@@ -7,18 +7,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import MultiOutputMixin, RegressorMixin
-from sklearn.utils.validation import validate_data
 
-from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.estimators.base import TrainedEstimator
-from bcd_implicit.support.checks import column_names
-
-
-def _numbers(y: np.ndarray) -> np.ndarray:
-    try:
-        return y.astype(float)
-    except (TypeError, ValueError):
-        raise InvalidInputError("y", "is not a table of numbers", "For classes there is ImplicitClassifier") from None
+from bcd_implicit.estimators.data import check_given, keep_names
+from bcd_implicit.support.arrays import read_samples
+from bcd_implicit.support.samples import read_inputs, read_targets
 
 
 class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
@@ -105,9 +98,11 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         -------
         ImplicitRegressor
         """
-        inputs, targets = validate_data(self, X, y, dtype=float, multi_output=True, ensure_min_samples=2)
-        self._is_flat = targets.ndim == 1
-        self._train(inputs, _numbers(targets), sample_weight, column_names(y))
+        inputs = read_inputs("X", X)
+        targets = read_targets("y", check_given(y), inputs, "X")
+        keep_names(self, inputs)
+        self._is_flat = targets.is_vector
+        self._train(inputs, targets.values, sample_weight, targets.names)
         return self
 
     def predict(self, X: ArrayLike) -> np.ndarray:
@@ -119,3 +114,14 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         """
         predicted = self._predicted(X)
         return predicted[:, 0] if self._is_flat else predicted
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """R2 of the predictions, the mean over the outputs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+        """
+        return super().score(X, read_samples("y", y).values, sample_weight)

@@ -5,49 +5,29 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
-from numbers import Number
 from typing import Any, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator
 from sklearn.feature_selection import SelectorMixin
-from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.estimators.base import StandardisedSamples, progress_of, seed_of
+from bcd_implicit.estimators.data import keep_names, numbers_or_indicators, read_new_inputs
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.path import kappa_path
 from bcd_implicit.selection.rules import DEFAULT_RULE, check_rule
-from bcd_implicit.support.checks import check_number, column_names
+from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.parallel import check_jobs
 from bcd_implicit.support.progress import Progress, between, show_progress
+from bcd_implicit.support.samples import read_inputs
 from bcd_implicit.terms.activations import Activation
 
 # Two folds of two samples.
 LEAST_TO_SELECT = 4
-# So many whole numbers might be classes.
-MOST_CLASSES = 20
-
-
-def _numbers_or_indicators(y: np.ndarray, names: list[str] | None) -> tuple[np.ndarray, list[str] | None]:
-    """Numbers as they are, with their names; an indicator column for each class where y holds texts."""
-    if y.dtype.kind in "iu" and y.ndim == 1 and 2 < len(np.unique(y)) <= MOST_CLASSES:
-        warnings.warn(
-            f"y holds {len(np.unique(y))} different whole numbers and they are taken for numbers. If they are classes, "
-            "pass y.astype(str); if not, y.astype(float) says so.",
-            UserWarning,
-            stacklevel=3,
-        )
-    if y.dtype.kind in "biuf" or all(isinstance(value, Number) for value in y.flat):
-        return y.astype(float), names
-    try:
-        binarizer = LabelBinarizer().fit(y)
-        names = [str(label) for label in binarizer.classes_]
-        return binarizer.transform(y), names if len(names) > 2 else names[-1:]
-    except (TypeError, ValueError):  # several columns of texts, or texts and other things mixed
-        raise InvalidInputError("y", "holds neither numbers nor one column of texts", "Give one of these") from None
 
 
 class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
@@ -77,6 +57,9 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         Length of the path.
     n_folds : int
         Number of folds.
+    max_features, ridges
+        As of :meth:`bcd_implicit.PathResult.select`: the most inputs that are tried, and what the refits' ridge is
+        chosen from. The path ends at ``max_features``.
     min_features_to_select : int
         If fewer stand out, as many as stay longest on the path are kept, with a warning: the next step of a pipeline
         needs some. Inputs that are never in on the path are not among them. 0 leaves the choice as it is.
@@ -115,6 +98,8 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         group_weights: Sequence[float] | Mapping[str, float] | None = None,
         n_kappas: int = 20,
         n_folds: int = 3,
+        max_features: int | None = None,
+        ridges: Sequence[float] | None = None,
         min_features_to_select: int = 1,
         random_state: int | np.random.RandomState | None = 0,
         n_jobs: int | None = None,
@@ -133,6 +118,8 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         self.group_weights = group_weights
         self.n_kappas = n_kappas
         self.n_folds = n_folds
+        self.max_features = max_features
+        self.ridges = ridges
         self.min_features_to_select = min_features_to_select
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -151,7 +138,8 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Numbers, or class labels that are texts. Class labels that are whole numbers: pass ``y.astype(str)``.
+            Numbers, also as text; or class labels: words, or of pandas' type "category". Class labels that are whole
+            numbers: pass ``pandas.Series(y, dtype="category")``.
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the samples in the loss.
 
@@ -159,17 +147,18 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         -------
         ImplicitFeatureSelector
         """
-        inputs, targets = validate_data(self, X, y, dtype=float, multi_output=True, ensure_min_samples=2)
-        p, remedy = inputs.shape[1], "Between 1 and all inputs"
+        inputs = read_inputs("X", X)
+        targets, output_names = numbers_or_indicators(y, inputs)
+        keep_names(self, inputs)
+        p, remedy = inputs.values.shape[1], "Between 1 and all inputs"
         n_features, least = self.n_features_to_select, self.min_features_to_select
         if n_features is not None:
             check_number("n_features_to_select", n_features, 1, p, integer=True, remedy=remedy)
         check_number("min_features_to_select", least, 0, p, integer=True, remedy="Between 0 and all inputs")
         check_rule(self.rule, self.level)
         check_jobs(self.n_jobs)
-        n_folds = check_number("n_folds", self.n_folds, 2, integer=True)
-        targets, output_names = _numbers_or_indicators(targets, column_names(y))
-        samples = StandardisedSamples.merge(inputs, targets, sample_weight)
+        n_folds = check_number("n_folds", self.n_folds, 2, integer=True, remedy="Give 2 or more folds")
+        samples = StandardisedSamples.merge(inputs.values, targets, sample_weight)
         if len(samples.U) < LEAST_TO_SELECT:
             cause = f"has {len(samples.U)} samples that differ and have a weight"
             raise InvalidInputError("X", cause, f"Give {LEAST_TO_SELECT} or more, to divide for cross-validation")
@@ -183,7 +172,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             ridge=self.ridge,
             ridge_hidden=self.ridge_hidden,
             pass_through=self.pass_through,
-            input_names=getattr(self, "feature_names_in_", None),
+            input_names=inputs.names,
             output_names=output_names,
             groups=self.groups,
             group_weights=self.group_weights,
@@ -196,12 +185,15 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
                 self.n_kappas,
                 random_state=seed,
                 n_features=n_features,
+                max_features=self.max_features,
                 progress=between(tell, 0.0, 0.4),
             )
             select = partial(
                 self.path_.select,
                 self.rule,
                 n_folds=min(n_folds, problem.n_samples // 2),
+                max_features=self.max_features,
+                ridges=self.ridges,
                 level=self.level,
                 random_state=seed,
                 n_jobs=self.n_jobs,
@@ -223,6 +215,22 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         self.support_ = self.selection_.support
         self.leaves_at_ = self.path_.leaves_at
         return self
+
+    def transform(self, X: ArrayLike) -> Any:
+        """The columns that were selected.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_selected)
+            A data frame with its columns' own types where ``set_output`` asks for one.
+        """
+        check_is_fitted(self, "support_")
+        numbers = read_new_inputs(self, X)
+        return super().transform(X if isinstance(X, pd.DataFrame) else numbers)
 
     def _get_support_mask(self) -> np.ndarray:
         check_is_fitted(self, "support_")

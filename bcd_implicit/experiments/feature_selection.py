@@ -30,7 +30,8 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.choice import Selection
 from bcd_implicit.selection.path import PathResult, kappa_path
 from bcd_implicit.selection.rules import DEFAULT_RULE
-from bcd_implicit.support.checks import check_matrix, check_number
+from bcd_implicit.support.arrays import read_samples
+from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.parallel import check_jobs, in_parallel
 from bcd_implicit.support.progress import Progress, between, show_progress
 from bcd_implicit.support.tables import class_column
@@ -223,7 +224,7 @@ def run_table(
 
     Parameters
     ----------
-    inputs, targets : DataFrame
+    inputs, targets : DataFrame of shape (m, p) and (m, q), or arrays
         Numbers only; the same rows.
     name : str
         For titles and messages.
@@ -239,7 +240,8 @@ def run_table(
         Of :class:`~bcd_implicit.TrainingProblem`: n_hidden, norm_bound, ridge, ...
     """
     start = time.perf_counter()
-    U, Y = check_matrix(name, inputs, min_rows=8), check_matrix(name, targets, min_rows=8)
+    given, asked = read_samples(name, inputs, min_rows=8), read_samples(name, targets, min_rows=8)
+    U, Y = given.values, asked.values
     test_share = check_number("test_share", test_share, 0, 1, boundaries="neither", remedy="A share of the rows")
     n_test = math.ceil(test_share * len(U))
     if n_test < 2 or len(U) - n_test < MIN_TRAIN:
@@ -254,8 +256,8 @@ def run_table(
     problem = TrainingProblem(
         *pair,
         **{"n_hidden": N_HIDDEN_GUESS, "pass_through": False} | problem_options,
-        input_names=list(inputs.columns),
-        output_names=list(targets.columns),
+        input_names=given.names,
+        output_names=asked.names,
     )
     path, selection = _walk_and_choose(
         name,

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import islice
+from itertools import compress, islice
 from typing import Any
 
 import numpy as np
@@ -19,8 +19,10 @@ from bcd_implicit.model.fixed_point import FixedPoint, fixed_point
 from bcd_implicit.model.picard import picard_iterates
 from bcd_implicit.model.state_map import summation_error
 from bcd_implicit.model.storage import LETTERS, REMEDY, read_model, write_model
+from bcd_implicit.support.arrays import as_pandas_or_array, read_samples
 from bcd_implicit.support.checks import check_matrix, check_names, check_number
 from bcd_implicit.support.display import facts_table, names_of
+from bcd_implicit.support.samples import check_sizes
 from bcd_implicit.support.tables import pick_columns
 from bcd_implicit.terms.activations import Activation, get_activation
 
@@ -229,12 +231,24 @@ class ImplicitModel:
         return self.B @ self._inputs(U).T + self.b[:, None]
 
     def _inputs(self, U: ArrayLike) -> np.ndarray:
-        """The inputs as an array (m, p); a data frame's columns are matched by name where the model has names."""
-        # A model without names of its own takes columns in their order, whatever a frame calls them.
-        unnamed = self.input_names == check_names("input_names", None, self.B.shape[1], "u")
-        if isinstance(U, pd.DataFrame) and not unnamed:
-            U = pick_columns("U", U, self.input_names)
-        return check_matrix("U", U, n_columns=self.B.shape[1])
+        """The inputs as an array (m, p), zero where a data frame lacks one that plays no part."""
+        given, used = as_pandas_or_array("U", U), np.asarray(self.B.any(axis=0) | self.D.any(axis=0))
+        names = list(compress(self.input_names, used))
+        # A model without names of its own takes columns in their order, unless they are called as it calls them.
+        unnamed = self.input_names == check_names("input_names", None, len(used), "u")
+        by_name = isinstance(given, pd.DataFrame) and not (unnamed and {*names} - {*map(str, given.columns)})
+        if by_name and not names:
+            return np.zeros((len(given), len(used)))
+        if by_name:
+            given = pick_columns("U", given, names)
+        n_columns = len(names) if by_name else len(used)
+        samples = read_samples("U", given, n_columns=n_columns, may_be_vector=False)
+        check_sizes("U", samples)
+        if not by_name:
+            return samples.values
+        inputs = np.zeros((len(samples.values), len(used)))
+        inputs[:, used] = samples.values
+        return inputs
 
     def predict(self, U: ArrayLike, *, solver: str = "auto") -> np.ndarray:
         """Predictions Cx + Du + d at the equilibrium.
@@ -242,8 +256,9 @@ class ImplicitModel:
         Parameters
         ----------
         U : array-like of shape (m, p)
-            Inputs, one sample a row. A data frame's columns are matched by name, if the model was trained with
-            names; others are ignored.
+            Inputs, one sample a row. If the model has names, a data frame's columns are matched by name: others are
+            ignored, and those may be absent whose columns of B and D are zero, as after a selection. A model trained on
+            an array takes columns in their order, unless they are called ``u0, u1, ...`` as it calls them itself.
         solver : {"auto", "picard", "active-set", "anderson"}
             Of the states, as for :meth:`states`.
 

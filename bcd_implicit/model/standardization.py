@@ -31,8 +31,10 @@ class Standardization:
     ) -> Standardization:
         """Measure means and standard deviations of U (m, p) and Y (m, q); means of zero unless ``with_mean``."""
         # Spreads are around the mean even where means stay in. The scale is 1 where only rounding varies.
-        inputs = StandardScaler().fit(U, sample_weight=sample_weight)
-        targets = StandardScaler().fit(Y, sample_weight=sample_weight)
+        # It may be a variance next to zero and below it, from whose root NumPy warns.
+        with np.errstate(invalid="ignore"):
+            inputs = StandardScaler().fit(U, sample_weight=sample_weight)
+            targets = StandardScaler().fit(Y, sample_weight=sample_weight)
         means = (inputs.mean_, targets.mean_) if with_mean else (np.zeros(U.shape[1]), np.zeros(Y.shape[1]))
         return cls(means[0], inputs.scale_, means[1], targets.scale_)
 

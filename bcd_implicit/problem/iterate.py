@@ -78,9 +78,12 @@ def check_iterate(
         raise InvalidInputError(name, f"is a {type(it).__name__}", "Pass an Iterate, such as result.iterate")
     for letter, shape in shapes.items():
         part = getattr(it, letter)
-        if np.shape(part) != shape:
+        if not isinstance(part, np.ndarray) or part.dtype.kind not in "fiu":
+            kind = f"an array of {part.dtype}" if isinstance(part, np.ndarray) else f"a {type(part).__name__}"
+            raise InvalidInputError(f"{name}.{letter}", f"is {kind}", "Pass an array of numbers")
+        if part.shape != shape:
             raise InvalidInputError(
-                f"{name}.{letter}", f"has shape {np.shape(part)}, {shape} needed", "Start from problem.initial()"
+                f"{name}.{letter}", f"has shape {part.shape}, {shape} needed", "Start from problem.initial()"
             )
         if not np.isfinite(part).all():
             raise InvalidInputError(f"{name}.{letter}", "contains NaN or infinity", "Start from problem.initial()")

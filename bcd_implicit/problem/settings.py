@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from numbers import Real
 from typing import Any
 
 from bcd_implicit.errors import InvalidInputError, check_choice
@@ -46,9 +47,9 @@ def check_settings(given: Mapping[str, Any]) -> dict[str, Any]:
         checked[name] = check_flag(name, given[name])
     for name, (low, high, boundaries, remedy) in RANGES.items():
         checked[name] = check_number(name, given[name], low, high, boundaries=boundaries, remedy=remedy)
-    # 2 and "2", inf and "inf"
+    # 2 and "2", inf and "inf"; True is no norm
     norm = given["group_norm"]
-    norm = f"{norm:g}" if isinstance(norm, (int, float)) else norm
+    norm = f"{norm:g}" if isinstance(norm, Real) and not isinstance(norm, bool) else norm
     checked["group_form"] = check_choice("group_form", given["group_form"], GROUP_FORMS, "form")
     checked["group_norm"] = check_choice("group_norm", norm, GROUP_NORMS, "norm")
     checked["group_over"] = check_choice("group_over", given["group_over"], ("B", "BD"), "choice")

@@ -34,13 +34,8 @@ from bcd_implicit.problem import statistics
 from bcd_implicit.problem.description import as_table, in_one_line
 from bcd_implicit.problem.iterate import Iterate, without_rounding
 from bcd_implicit.problem.settings import check_replaceable, check_settings
-from bcd_implicit.support.checks import (
-    check_arrays,
-    check_names,
-    check_sample_weight,
-    column_names,
-    random_generator,
-)
+from bcd_implicit.support.checks import check_names, random_generator
+from bcd_implicit.support.samples import check_sample_weight, read_inputs, read_targets, warn_if_constant
 from bcd_implicit.terms.activations import Activation
 from bcd_implicit.terms.group_norms import GROUP_NORMS
 from bcd_implicit.terms.groups import Groups
@@ -119,10 +114,15 @@ class TrainingProblem:
     Raises
     ------
     InvalidInputError
-        Any argument out of its range, NaN or infinity, U, Y and sample_weight of different length, fewer than two
-        samples (of positive weight).
+        Any argument out of its range, U and Y of other than finite numbers or of different length, fewer than two
+        samples of positive weight.
     ConstraintError
         A user's constraint or penalty that is not convex, couples blocks, or fails.
+
+    Warns
+    -----
+    DataWarning
+        A column only numbers the rows, a target does not vary, or U and Y have the same row labels in other orders.
     """
 
     def __init__(
@@ -150,7 +150,8 @@ class TrainingProblem:
         group_norm: str | float = 2,
         group_over: str = "B",
     ) -> None:
-        self.U, self.Y = check_arrays(U, Y)
+        targets = read_targets("Y", Y, inputs := read_inputs("U", U), "U")
+        self.U, self.Y = inputs.columns, targets.columns
         weights = check_sample_weight(sample_weight, self.n_samples)
         if not weights.all():
             # Left out for good, so that an input which varies in such samples alone counts as constant everywhere.
@@ -167,12 +168,11 @@ class TrainingProblem:
         self.group_weights: Any = group_weights
         self.group_norm: Any = group_norm
         self.group_over = group_over
-        self.input_names = check_names(
-            "input_names", input_names if input_names is not None else column_names(U), self.n_inputs, "u"
-        )
-        self.output_names = check_names(
-            "output_names", output_names if output_names is not None else column_names(Y), self.n_outputs, "y"
-        )
+        names = inputs.names if input_names is None else input_names
+        self.input_names = check_names("input_names", names, self.n_inputs, "u")
+        names = targets.names if output_names is None else output_names
+        self.output_names = check_names("output_names", names, self.n_outputs, "y")
+        warn_if_constant(self.Y, self.output_names)
         self._check()
 
     def _check(self) -> None:

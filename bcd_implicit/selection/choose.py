@@ -15,7 +15,7 @@ from bcd_implicit.selection.evidence import Evidence, Settings
 from bcd_implicit.selection.path_record import PathRecord
 from bcd_implicit.selection.refits import mean_model, run_refit
 from bcd_implicit.selection.rules import RULES, Choice, check_rule
-from bcd_implicit.support.checks import check_number, random_generator
+from bcd_implicit.support.checks import check_flag, check_list, check_number, random_generator
 from bcd_implicit.support.progress import Progress, never_back, show_progress
 
 # The ridges of a refit, in units of the problem's own.
@@ -53,14 +53,16 @@ def choose(
         own = path.problem.ridge_hidden
         # Multiples of 0 are one ridge, which needs no cross-validation.
         ridges = [factor * own for factor in RIDGE_FACTORS] if own > 0 else [0.0]
-    if np.ndim(ridges) != 1 or len(ridges) == 0:
-        raise InvalidInputError("ridges", f"must be a list of numbers, got {ridges!r}", "Pass [ridge] for one")
-    ridges = [check_number("ridges", ridge, 0) for ridge in ridges]
+    listed = check_list("ridges", ridges, "numbers", "Pass [ridge] for one")
+    ridges = [check_number("ridges", ridge, 0, remedy="Give 0 or more") for ridge in listed]
+    if not ridges:
+        raise InvalidInputError("ridges", "is empty", "Give at least one value")
     tol = check_number("tol", options["tol"], 0, remedy="Choose a small positive number")
     max_cycles = options["max_cycles"]
     if max_features is None:
         max_features = path.max_features or max(10, path.problem.n_samples * (n_folds - 1) // n_folds // 2)
-    max_features = check_number("max_features", max_features, 1, integer=True)
+    max_features = check_number("max_features", max_features, 1, integer=True, remedy="Give 1 or more")
+    grow_hidden = check_flag("grow_hidden", grow_hidden)
     with show_progress(progress, "select") as shown:
         tell = never_back(shown)
         certified = options["block_tol"]

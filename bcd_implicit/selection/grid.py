@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bcd_implicit.errors import ConvergenceWarning
+from bcd_implicit.problem import statistics
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.selection.refits import has_faded, without_group_lasso
@@ -89,6 +90,25 @@ def automatic_grid(
     # The reference says where the columns leave to within a small factor only, and once B = 0 the walk ends.
     low, high = METHODS[options["method"]].path_ends
     return reference * np.geomspace(low, high, n_kappas)
+
+
+def warn_if_faded(problem: TrainingProblem, results: tuple[BcdResult, ...], start: Iterate) -> None:
+    """Warn of a path at whose first kappa inputs are in by numbers next to zero.
+
+    Warns
+    -----
+    UserWarning
+        As said: the ridges, not kappa, decide.
+    """
+    if not is_collapsed(results) and has_faded(problem, results[0].iterate, start):
+        spread = float(np.sqrt(statistics.variance(problem.Y, problem.shares)).max())
+        warnings.warn(
+            f"kappa_path: B is next to zero at every kappa, so the path says little about the inputs. Where the ridges "
+            f"are too large for the targets, whose largest standard deviation is {spread:.1e}, bring these to about 1, "
+            "or lower ridge and ridge_hidden.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def walk_automatic_grid(

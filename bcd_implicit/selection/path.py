@@ -14,12 +14,12 @@ from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.selection.choice import Selection
 from bcd_implicit.selection.choose import choose
-from bcd_implicit.selection.grid import automatic_grid, walk_automatic_grid
+from bcd_implicit.selection.grid import automatic_grid, walk_automatic_grid, warn_if_faded
 from bcd_implicit.selection.path_record import PathRecord
 from bcd_implicit.selection.rules import DEFAULT_RULE
 from bcd_implicit.selection.subsamples import frequencies
 from bcd_implicit.selection.walk import Wanted, n_selected, walk, warn_if_collapsed, warn_if_too_many
-from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.checks import check_list, check_number
 from bcd_implicit.support.display import facts_table
 from bcd_implicit.support.progress import Progress, show_progress
 from bcd_implicit.training.bcd import check_loop, takes_rough_steps
@@ -183,7 +183,7 @@ class PathResult(PathRecord):
             that leave together) and, with subsamples, frequency (the share of them in which it is in).
         """
         if kappa is not None:
-            kappa = check_number("kappa", kappa, 0)
+            kappa = check_number("kappa", kappa, 0, remedy="Give one of the path, or another of 0 or more")
         order, norms = self.order()
         table = pd.DataFrame(
             {"input": [self.problem.input_names[j] for j in order], "leaves_at": self.leaves_at[order],
@@ -322,13 +322,13 @@ def kappa_path(
     if block_tol is None:
         options["block_tol"] = PATH_TOL if takes_rough_steps(problem, method, solver) else 1e-6
     constraint_form = problem.group_form == "constraint"
-    if kappas is None:
-        n_kappas = check_number("n_kappas", n_kappas, 2, integer=True, remedy="A path has 2 kappas or more")
-    else:
-        if np.ndim(kappas) != 1:
-            raise InvalidInputError("kappas", f"must be a list of numbers, got {kappas!r}", "Pass [kappa] for one")
+    n_kappas = check_number("n_kappas", n_kappas, 2, integer=True, remedy="A path has 2 kappas or more")
+    if kappas is not None:
+        kappas = check_list("kappas", kappas, "numbers", "Pass [kappa] for one")
         # Each start has to know more inputs than the problem it is for keeps: radii fall.
-        grid = np.array(sorted((check_number("kappas", k, 0) for k in kappas), reverse=constraint_form))
+        grid = np.array(
+            sorted((check_number("kappas", k, 0, remedy="Give 0 or more") for k in kappas), reverse=constraint_form)
+        )
         if len(grid) == 0:
             raise InvalidInputError("kappas", "is empty", "Give at least one value")
     it, automatic = problem.initial(random_state), kappas is None
@@ -342,6 +342,7 @@ def kappa_path(
         # The walk may have ended before its grid.
         tell(1.0, f"{n_selected(results[-1])} of {problem.n_inputs} inputs at the last kappa")
     warn_if_collapsed(results)
+    warn_if_faded(problem, results, it)
     warn_if_too_many(results, wanted)
     return PathResult(problem, results, options, wanted.max_features)
 

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from bcd_implicit.errors import InvalidInputError
-from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.checks import check_list, check_number
+from bcd_implicit.support.display import listed
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,7 +90,7 @@ class Groups:
 
     @staticmethod
     def parse(
-        groups: Sequence[Any] | Mapping[str, Sequence[str]] | None,
+        groups: Sequence[Any] | Mapping[str, Sequence[Any]] | None,
         weights: Sequence[float] | Mapping[str, float] | None,
         input_names: Sequence[str],
     ) -> Groups:
@@ -112,26 +113,35 @@ class Groups:
         if groups is None:
             names, labels = list(input_names), np.arange(p)
         else:
-            given = _labels_of(groups, input_names) if isinstance(groups, Mapping) else groups
-            if isinstance(given, (str, bytes)) or np.ndim(given) != 1 or len(given) != p:
-                size = f"{len(given)} labels" if np.ndim(given) == 1 else f"a {type(groups).__name__}"
-                raise InvalidInputError("groups", f"has {size} for {p} inputs", "Give one label for each input")
-            listed = list(given)
+            each = _labels_of(groups, input_names) if isinstance(groups, Mapping) else _single_labels(groups)
+            if len(each) != p:
+                cause = f"has {len(each)} labels for {p} inputs"
+                raise InvalidInputError("groups", cause, "Give one label for each input")
             # NaN, as a table gives for an empty cell, is not equal to itself.
-            if any(label is None or label != label for label in listed):
+            if any(label is None or label is pd.NA or label != label for label in each):
                 raise InvalidInputError("groups", "has an empty label", "Give one label for each input")
             # A dict keeps the order of first appearance, in which weights are given; a set would not.
-            place = {label: g for g, label in enumerate(dict.fromkeys(listed))}
+            place = {label: g for g, label in enumerate(dict.fromkeys(each))}
             names = [str(label) for label in place]
             # Names are what a mapping of weights refers to.
             if len(set(names)) < len(names):
                 raise InvalidInputError("groups", "has labels that read alike, such as 1 and '1'", "Use one kind")
-            labels = np.array([place[label] for label in listed])
+            labels = np.array([place[label] for label in each])
         return Groups(labels, _weights_of(weights, names, np.bincount(labels)), names)
 
 
-def _labels_of(groups: Mapping[str, Sequence[str]], input_names: Sequence[str]) -> list[str]:
+def _single_labels(groups: Any) -> list[Any]:
+    """The labels, or an error where they are no list of single ones."""
+    remedy = "Give one label for each input, or a mapping from a group's name to its inputs' names"
+    labels = check_list("groups", groups, "labels", remedy)
+    if not all(isinstance(label, Hashable) for label in labels):
+        raise InvalidInputError("groups", f"must be a list of single labels, got {groups!r}", remedy)
+    return labels
+
+
+def _labels_of(groups: Mapping[str, Sequence[Any]], input_names: Sequence[str]) -> list[str]:
     labels: dict[str, str] = {}
+    # Columns may be called by whole numbers: names are text from the front door on.
     known, taken = set(input_names), set(map(str, groups))
     for group, members in groups.items():
         if not isinstance(members, (str, Sequence, np.ndarray, pd.Index, pd.Series)):
@@ -139,11 +149,14 @@ def _labels_of(groups: Mapping[str, Sequence[str]], input_names: Sequence[str]) 
                 "groups", f"group {group!r} is a {type(members).__name__}", "List its inputs' names"
             )
         # A string alone is one name, not a sequence of letters.
-        for name in [members] if isinstance(members, str) else members:
-            if not isinstance(name, Hashable) or name not in known:
+        names = [members] if isinstance(members, str) else list(members)
+        if not names:
+            raise InvalidInputError("groups", f"group {group!r} lists no inputs", "List some, or leave the group out")
+        for name in map(str, names):
+            if name not in known:
                 raise InvalidInputError(
                     "groups", f"group {group!r} names an input {name!r} that does not exist",
-                    f"The inputs are {', '.join(map(str, input_names))}",
+                    f"The inputs are {listed(input_names)}",
                 )  # fmt: skip
             if name in labels:
                 raise InvalidInputError(
@@ -173,17 +186,20 @@ def _weights_of(
         for name, weight in weights.items():
             if str(name) not in place:
                 raise InvalidInputError(
-                    "group_weights", f"names a group {name!r} that does not exist", f"The groups are {', '.join(names)}"
+                    "group_weights", f"names a group {name!r} that does not exist", f"The groups are {listed(names)}"
                 )
-            checked[place[str(name)]] = check_number("group_weights", weight, 0)
-    elif np.ndim(weights) != 1 or len(weights) != len(names):
-        raise InvalidInputError(
-            "group_weights", f"must be {len(names)} numbers, one a group, got {weights!r}",
-            "Groups are in the order in which they first appear",
-        )  # fmt: skip
+            checked[place[str(name)]] = _weight(name, weight)
     else:
-        checked = np.array([check_number("group_weights", weight, 0) for weight in weights])
+        remedy = "Give one a group, in the order in which they first appear"
+        numbers = check_list("group_weights", weights, "numbers", remedy)
+        if len(numbers) != len(names):
+            raise InvalidInputError("group_weights", f"has {len(numbers)} numbers for {len(names)} groups", remedy)
+        checked = np.array([_weight(name, weight) for name, weight in zip(names, numbers, strict=True)])
     # The scale of kappa is a largest value over the groups that have a weight: without any there is none.
     if not checked.any():
         raise InvalidInputError("group_weights", "are all zero", "Choose kappa = 0 to penalise nothing")
     return checked
+
+
+def _weight(group: Any, weight: Any) -> float:
+    return check_number(f"group_weights of {group!r}", weight, 0, remedy="Give 0, to keep the group in, or more")

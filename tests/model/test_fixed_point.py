@@ -218,7 +218,7 @@ def test_solvers_are_known_by_name():
     for use in (model.states, model.predict):
         with pytest.raises(InvalidInputError, match="solver: unknown solver 'newton'. Use one of auto, picard, active"):
             use([[1.0]], solver="newton")
-        with pytest.raises(InvalidInputError, match="U: contains nan"):
+        with pytest.raises(InvalidInputError, match="U: contains missing values"):
             use([[np.nan]], solver="active-set")
     for solver in SOLVERS:
         np.testing.assert_allclose(model.predict([[1.0]], solver=solver), [[2.0]], rtol=1e-9)

@@ -125,7 +125,7 @@ def test_shapes_are_checked_by_name():
         ImplicitModel(np.zeros((2, 3)), np.zeros((2, 1)), None, np.zeros((1, 2)))
     with pytest.raises(InvalidInputError, match=r"b: has shape \(3,\), \(2,\) needed"):
         ImplicitModel(np.zeros((2, 2)), np.zeros((2, 1)), np.zeros(3), np.zeros((1, 2)))
-    with pytest.raises(InvalidInputError, match="A: contains nan"):
+    with pytest.raises(InvalidInputError, match="A: contains missing values"):
         ImplicitModel([[np.nan]], [[1.0]], None, [[1.0]])
     with pytest.raises(InvalidInputError, match="U: has 2 columns, 3 needed"):
         make_model().predict(np.zeros((5, 2)))
@@ -230,3 +230,51 @@ def test_a_contraction_too_weak_to_certify_is_told():
     assert states.error_bound.max() > 1e-6
     # Newton does not wait for changes to shrink: no warning.
     assert model.states(U, solver="active-set").error_bound.max() < 1e-7
+
+
+def test_frames_are_matched_by_name_and_may_leave_out_what_plays_no_part():
+    rng = np.random.default_rng(0)
+    A, B, C = 0.1 * np.ones((2, 2)), rng.standard_normal((2, 3)), np.ones((1, 2))
+    B[:, 1] = 0.0
+    named = ImplicitModel(A, B, None, C, input_names=["a", "b", "c"])
+    U = rng.standard_normal((5, 3))
+    frame = pd.DataFrame(U, columns=["a", "b", "c"])
+    expected = named.predict(U)
+    for table in (frame, frame[["c", "b", "a"]], frame[["c", "a"]], frame.assign(b="unread"), frame.assign(d=np.nan)):
+        np.testing.assert_array_equal(named.predict(table), expected)
+    assert named.jacobian(frame[["a", "c"]]).shape == (5, 1, 3)
+    with pytest.raises(
+        InvalidInputError, match=r"^U: lacks the model's input column 'a'.*The model needs: '?a'?, '?c'?"
+    ):
+        named.predict(frame[["b", "c"]])
+    with pytest.raises(
+        InvalidInputError, match=r"^U: contains missing values \(NaN\): 1 in column 'c' \(first at row 0"
+    ):
+        named.predict(frame.assign(c=[np.nan, 1, 2, 3, 4]))
+    # without names of its own a model takes columns in their order, unless they are called as it calls them
+    unnamed = ImplicitModel(A, B, None, C)
+    np.testing.assert_array_equal(unnamed.predict(frame), expected)
+    own = pd.DataFrame(U, columns=["u0", "u1", "u2"])
+    np.testing.assert_array_equal(unnamed.predict(own[["u2", "u0", "u1"]]), expected)
+    with pytest.raises(InvalidInputError, match=r"^U: has 2 columns, 3 needed"):
+        unnamed.predict(frame[["a", "c"]])
+
+
+def test_a_model_of_no_input_predicts_for_any_frame():
+    model = ImplicitModel(np.zeros((1, 1)), np.zeros((1, 2)), [1.0], [[2.0]], input_names=["a", "b"])
+    np.testing.assert_array_equal(model.predict(pd.DataFrame({"z": ["x", "y"]})), [[2.0], [2.0]])
+
+
+@pytest.mark.parametrize(
+    ("U", "message"),
+    [
+        (np.ones(2), r"^U: is a vector of 2 numbers\. Reshape your data"),
+        (np.full((1, 2), 1e300), r"^U: has entries as large as 1\.0e\+300 in column 0\. Scale it to about 1"),
+        (np.array([["1", "x"]]), r"^U: column 1 is not numeric: text, row 0 holds .*x"),
+    ],
+)
+def test_inputs_to_predict_from_are_checked_as_those_to_train_on(U, message):
+    model = ImplicitModel(np.zeros((1, 1)), np.ones((1, 2)), None, [[1.0]])
+    for call in (model.predict, model.states, model.jacobian):
+        with pytest.raises(InvalidInputError, match=message):
+            call(U)

@@ -44,7 +44,10 @@ def test_what_holds_what_a_plot_needs_is_told_so(ax, path, chosen):
             lambda r, p, m, ax: plots.column_norms("B", ax=ax),
             "of: is of type str. Pass one of type ImplicitModel, BcdResult, Selection.",
         ),
-        (lambda r, p, m, ax: plots.column_norms([1.0, np.nan], ax=ax), "of: contains nan at row 1"),
+        (
+            lambda r, p, m, ax: plots.column_norms([1.0, np.nan], ax=ax),
+            "of: contains missing values (NaN): 1 (first at row 1)",
+        ),
         (
             lambda r, p, m, ax: plots.column_norms(m, [True], ax=ax),
             "highlight: is an array of bool of shape (1,). Pass",

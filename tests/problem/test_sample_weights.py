@@ -82,12 +82,12 @@ def test_replace_and_subset_keep_the_weights():
         (2.0, "sample_weight: has 1 weights for 4 samples"),
         (np.ones((4, 2)), r"sample_weight: has shape \(4, 2\) for 4 samples"),
         ([1.0, -0.5, 1.0, 1.0], "sample_weight: is -0.5 at row 1. Weights are 0 or more"),
-        ([1.0, 1.0, np.nan, 1.0], "sample_weight: contains nan at row 2"),
-        ([1.0, 1.0, 1.0, np.inf], "sample_weight: contains inf at row 3"),
+        ([1.0, 1.0, np.nan, 1.0], r"sample_weight: contains missing values \(NaN\): 1 \(first at row 2\)"),
+        ([1.0, 1.0, 1.0, np.inf], r"sample_weight: contains infinity: 1 \(first at row 3\)"),
         ([0.0, 0.0, 0.0, 0.0], r"sample_weight: is positive for 0 sample\(s\), at least 2 needed"),
         ([0.0, 0.0, 3.0, 0.0], r"sample_weight: is positive for 1 sample\(s\).*A sample of weight zero is left out"),
-        (["a", "b", "c", "d"], "sample_weight: is not a table of numbers"),
-        ("balanced", "sample_weight: is not a table of numbers"),
+        (["a", "b", "c", "d"], "sample_weight: is not numeric: text, row 0 holds 'a'"),
+        ("balanced", "sample_weight: is not numeric: text, row 0 holds 'balanced'"),
     ],
 )
 def test_bad_weights_are_named(weights, message):

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from problems import random_iterate, random_problem
 
-from bcd_implicit import InvalidInputError, TrainingProblem
+from bcd_implicit import DataWarning, InvalidInputError, TrainingProblem
 from bcd_implicit.problem.iterate import check_iterate
 
 U4, Y4 = np.arange(8.0).reshape(4, 2), np.arange(4.0)
@@ -103,6 +103,15 @@ def test_rows_of_a_person_become_columns_and_names_are_kept():
         ({"activation": ["relu"]}, "activation: unknown activation"),
         ({"input_names": ["a", "a"]}, "input_names: has 'a' twice"),
         ({"input_names": ["a"]}, "input_names: has 1 names for 2 variables"),
+        ({"input_names": 4}, "input_names: must be a list of names, got 4. Give one name a variable"),
+        ({"input_names": "ab"}, "input_names: must be a list of names, got 'ab'"),
+        ({"output_names": "y"}, "output_names: must be a list of names, got 'y'"),
+        ({"group_norm": True}, "group_norm: unknown norm True. Use one of 2, inf"),
+        ({"group_weights": [1, np.nan]}, "group_weights of 'u1': must be finite, got nan. Give 0, to keep"),
+        ({"groups": {"g": []}}, "groups: group 'g' lists no inputs. List some, or leave the group out"),
+        ({"groups": [[0], [1, 2]]}, "groups: must be a list of single labels, got"),
+        ({"groups": 3}, "groups: must be a list of labels, got 3. Give one label for each input, or a mapping"),
+        ({"groups": [1, pd.NA]}, "groups: has an empty label"),
     ],
 )  # fmt: skip
 def test_bad_arguments_are_named(options, message):
@@ -134,6 +143,13 @@ def test_iterates_of_other_shapes_are_refused():
     it = problem.initial()
     with pytest.raises(InvalidInputError, match=r"iterate.B: has shape \(3, 5\), \(3, 4\) needed"):
         check_iterate(it.replace(B=np.zeros((3, 5))), problem.shapes, problem.activation)
+    for wrong, kind in (
+        (np.full((3, 3), "a"), "an array of <U1"),
+        ([[0.0]], "a list"),
+        (it.A + 1j, "an array of complex"),
+    ):
+        with pytest.raises(InvalidInputError, match=rf"iterate\.A: is {kind}.* Pass an array of numbers"):
+            check_iterate(it.replace(A=wrong), problem.shapes, problem.activation)
     with pytest.raises(InvalidInputError, match="iterate.X: contains NaN"):
         check_iterate(it.replace(X=it.X * np.nan), problem.shapes, problem.activation)
 
@@ -150,9 +166,31 @@ def test_bad_seeds_are_named(seed):
 
 
 def test_numbers_beyond_floating_point_are_refused():
-    with pytest.raises(InvalidInputError, match="Y: has entries as large as 3.0e.200. Scale its columns"):
+    with pytest.raises(InvalidInputError, match="Y: has entries as large as 3.0e.200. Scale it to about 1"):
         TrainingProblem(U4, Y4 * 1e200, 2)
 
 
 def test_the_name_of_a_series_is_kept():
     assert TrainingProblem(U4, pd.Series(Y4, name="t"), 2).output_names == ["t"]
+
+
+def test_columns_called_by_whole_numbers_are_grouped_by_them():
+    table = pd.DataFrame(U4, columns=[2019, 2020])
+    problem = TrainingProblem(table, Y4, 2, groups={"both": [2019, 2020]})
+    assert problem.groups == ["both", "both"]
+    with pytest.raises(
+        InvalidInputError, match="groups: group 'g' names an input '7' that .* The inputs are 2019, 2020"
+    ):
+        TrainingProblem(table, Y4, 2, groups={"g": [7]})
+
+
+def test_a_norm_may_be_a_number_of_numpy():
+    assert TrainingProblem(U4, Y4, 2, group_norm=np.int64(2)).group_norm == "2"
+    assert TrainingProblem(U4, Y4, 2, group_norm=np.inf).group_norm == "inf"
+
+
+def test_what_looks_wrong_is_warned_of():
+    with pytest.warns(DataWarning, match="^the target 'y0' does not vary, so no input can explain it"):
+        TrainingProblem(U4, np.ones(4), 2)
+    with pytest.warns(DataWarning, match="^U: column 1 only numbers the rows"):
+        TrainingProblem(np.column_stack([np.zeros(20), np.arange(20)]), np.arange(20) % 3, 2)

@@ -241,3 +241,11 @@ def test_three_inputs_of_a_thousand_are_found_with_sixty_samples():
     path = kappa_path(bi.TrainingProblem(U, y, 10, pass_through=False), random_state=0)
     assert not path.supports[0].all()
     assert np.flatnonzero(path.select(random_state=0).support).tolist() == [0, 1, 2]
+
+
+def test_a_path_whose_ridges_empty_B_is_said(problem):
+    tiny = bi.TrainingProblem(problem.U.T, 1e-9 * problem.Y.T, 2, pass_through=False)
+    with pytest.warns(
+        UserWarning, match=r"kappa_path: B is next to zero at every kappa.* standard deviation is .*e-09"
+    ):
+        kappa_path(tiny, 3)

@@ -39,15 +39,16 @@ def test_numbers_in_disguise_are_numbers(table):
     np.testing.assert_array_equal(check_matrix("U", table), [[1.0, 1.0], [2.5, 0.0]])
 
 
-@pytest.mark.parametrize(("value", "shown"), [(np.nan, "nan"), (np.inf, "inf"), (-np.inf, "-inf")])
-def test_not_finite_names_row_and_column(value, shown):
+@pytest.mark.parametrize(
+    ("value", "shown"), [(np.nan, r"missing values \(NaN\)"), (np.inf, "infinity"), (-np.inf, "infinity")]
+)
+def test_not_finite_names_rows_and_columns(value, shown):
     U = np.zeros((4, 3))
-    U[2, 1] = U[3, 0] = value
-    with pytest.raises(
-        InvalidInputError, match=rf"^U: contains {shown} at row 2, column 1 \(2 such entries in all\)\. Drop or impute"
-    ):
+    U[2, 1] = U[3, 1] = U[3, 0] = value
+    first = r"1 in column 0 \(first at row 3\), 2 in column 1 \(first at row 2\)\. Drop these rows, or"
+    with pytest.raises(InvalidInputError, match=f"^U: contains {shown}: {first}"):
         check_arrays(U, np.zeros(4))
-    with pytest.raises(InvalidInputError, match=rf"^Y: contains {shown} at row 2, column 'b'"):
+    with pytest.raises(InvalidInputError, match=f"^Y: contains {shown}: .* 2 in column 'b'"):
         check_arrays(np.zeros((4, 3)), pd.DataFrame(U, columns=["a", "b", "c"]))
 
 
@@ -57,19 +58,40 @@ def test_not_finite_names_row_and_column(value, shown):
         (np.zeros((0, 3)), r"^U: has 0 sample\(s\), at least 2 needed\. Samples are rows"),
         ([], r"^U: has 0 sample\(s\)"),
         (np.zeros((1, 3)), r"^U: has 1 sample\(s\), at least 2 needed"),
-        (np.zeros((3, 0)), r"^U: has no columns\. Pass at least one variable"),
+        (
+            np.zeros((3, 0)),
+            r"^U: has 0 feature\(s\) \(shape=\(3, 0\)\) while a minimum of 1 is required\. Pass",
+        ),
         (np.zeros((3, 2, 2)), r"^U: has 3 dimensions\. Pass a 2-D array with samples as rows"),
-        (None, r"^U: has 0 dimensions"),
+        (None, r"^U: is None, not a table\. Pass an array or a data frame with samples as rows"),
         (sparse.csr_matrix(np.eye(3)), r"^U: is a sparse matrix\. Pass U\.toarray\(\)"),
-        (np.array([["1", "x"], ["2", "3"]]), r"^U: is not a table of numbers \(could not convert string .*'x'"),
-        ([[1, 2], [3]], r"^U: is not a table of numbers"),
-        (np.array([[1 + 2j], [0]]), r"^U: is not a table of numbers \(complex\)"),
-        (np.array(["2020-01-01", "2020-01-02"], dtype="M8[D]"), r"^U: is not a table of numbers \(dates\)"),
-        (np.ma.masked_equal([[1.0], [7.0]], 7), r"^U: contains nan at row 1, column 0"),
-        (pd.DataFrame({"a": [1, 2], "b": ["3", "x"]}), r"^U: column 'b' is not numeric \(row 1 holds 'x'\)\. Encode"),
-        (pd.DataFrame({"a": pd.Categorical(["u", "v"])}), r"^U: column 'a' is not numeric \(row 0 holds 'u'\)"),
-        (pd.DataFrame({"a": [1.0, 2], "w": pd.to_datetime(["2020-01-01"] * 2)}), r"^U: column 'w' holds datetime64"),
-        (pd.DataFrame({"a": pd.array([1, None], dtype="Int64")}), r"^U: contains nan at row 1, column 'a'"),
+        (
+            np.array([["1", "x"], ["2", "3"]]),
+            r"^U: column 1 is not numeric: text, row 0 holds .*'x'",
+        ),
+        ([[1, 2], [3]], r"^U: has rows of different lengths"),
+        (
+            np.array([[1 + 2j], [0]]),
+            r"^U: .* numeric: complex numbers, row 0 holds \(1\+2j\)\. Complex data not",
+        ),
+        (np.array([["2020-01-01"], ["2020-01-02"]], dtype="M8[D]"), r"^U: column 0 .*: dates, row 0 holds 2020-01-01"),
+        (
+            np.ma.masked_equal([[1.0], [7.0]], 7),
+            r"^U: contains missing .* 1 in column 0 \(first at row 1\)",
+        ),
+        (
+            pd.DataFrame({"a": [1, 2], "b": ["3", "x"]}),
+            r"^U: column 'b' is not numeric: text, row 1 holds 'x'\. Encode it",
+        ),
+        (pd.DataFrame({"a": pd.Categorical(["u", "v"])}), r"^U: column 'a' is not numeric: text, row 0 holds 'u'"),
+        (
+            pd.DataFrame({"a": [1.0, 2], "w": pd.to_datetime(["2020-01-01"] * 2)}),
+            r"^U: .*'w' is not numeric: dates",
+        ),
+        (
+            pd.DataFrame({"a": pd.array([1, None], dtype="Int64")}),
+            r"^U: contains .* 1 in column 'a' \(first at row 1\)",
+        ),
         (pd.DataFrame([[1, 2], [3, 4]], columns=["a", "a"]), r"^U: has two columns named 'a'\. Rename one"),
     ],
 )

@@ -1,0 +1,292 @@
+"""The front door of tables: whatever holds numbers becomes an array of floats; all else is refused, by column and row.
+
+Arrays, lists, pandas, and through ``to_pandas`` or Arrow's interface polars, pyarrow and others. Everything that takes
+samples reads them here, so that what one refuses the others refuse in the same words.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Hashable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.support.display import listed
+
+# Values in messages are cut.
+MOST_LETTERS = 40
+DATES = (datetime.date, datetime.timedelta, np.datetime64, np.timedelta64, pd.Period)
+
+
+class _NoNumberError(InvalidInputError, TypeError):
+    """An entry is neither a number nor text; a TypeError too, as ``float()`` raises and scikit-learn promises."""
+
+
+class Samples(NamedTuple):
+    """A person's table as numbers, one sample a row.
+
+    Attributes
+    ----------
+    values : ndarray of float, shape (m, k)
+        A copy.
+    labels : list or None
+        The columns as the table called them, texts or not.
+    is_vector : bool
+        Whether it was a vector rather than one column.
+    row_labels : Index or None
+        The rows as pandas called them.
+    """
+
+    values: np.ndarray
+    labels: list[Hashable] | None
+    is_vector: bool
+    row_labels: pd.Index | None
+
+    @property
+    def names(self) -> list[str] | None:
+        """The columns' names as text; None for a table without."""
+        return None if self.labels is None else [str(label) for label in self.labels]
+
+    @property
+    def columns(self) -> np.ndarray:
+        """The paper's matrix, one sample a column, shape (k, m)."""
+        return np.ascontiguousarray(self.values.T)
+
+    def called(self, column: int) -> str:
+        """A column as messages call it: its name in quotes, or its number."""
+        return str(column) if self.labels is None else repr(self.labels[column])
+
+    def where(self, column: int) -> str:
+        """``in column 'a'``, or nothing where there is only a vector."""
+        return "" if self.is_vector else f" in column {self.called(column)}"
+
+
+def read_samples(
+    name: str,
+    table: ArrayLike,
+    *,
+    min_rows: int = 1,
+    n_columns: int | None = None,
+    may_be_vector: bool = True,
+) -> Samples:
+    """Read a table of numbers.
+
+    Parameters
+    ----------
+    name : str
+        What messages call it.
+    table : array-like of shape (m, k) or (m,)
+        An array, a list, or a data frame or series of pandas, polars, pyarrow, ... Text that reads as numbers, nullable
+        and categorical columns are read as numbers.
+    min_rows : int
+        The fewest samples accepted.
+    n_columns : int, optional
+        The number of columns required.
+    may_be_vector : bool
+        Whether a vector stands for one column.
+
+    Returns
+    -------
+    Samples
+
+    Raises
+    ------
+    InvalidInputError
+        Text, dates, complex numbers, sparse columns (all of them are named), missing values or infinity, two columns
+        of one name, a wrong number of dimensions, rows or columns.
+    """
+    given = as_pandas_or_array(name, table)
+    labels: list[Hashable] | None = None
+    if isinstance(given, pd.DataFrame):
+        labels = list(given.columns)
+    elif isinstance(given, pd.Series) and given.name is not None:
+        labels = [given.name]
+    _check_shape(name, given.shape, min_rows, n_columns, may_be_vector)
+    shell = Samples(np.empty(0), labels, given.ndim == 1, getattr(given, "index", None))
+    if isinstance(given, np.ndarray) and given.dtype.kind in "biuf":
+        # A long double may be larger than any float: infinity, which is refused below.
+        with np.errstate(over="ignore"):
+            values = np.array(given, dtype=float)
+    else:
+        values = _numbers_of_columns(name, pd.DataFrame(given), shell)
+    samples = shell._replace(values=values.reshape(len(values), -1))
+    _check_finite(name, samples)
+    return samples
+
+
+def as_pandas_or_array(name: str, table: Any) -> Any:
+    """The table as a data frame, a series, or an array of numbers or objects.
+
+    Raises
+    ------
+    InvalidInputError
+        A sparse matrix, rows of different lengths, or no table at all.
+    """
+    if hasattr(table, "toarray"):
+        raise InvalidInputError(name, "is a sparse matrix", f"Pass {name}.toarray()")
+    if isinstance(table, (pd.DataFrame, pd.Series)):
+        return table
+    if hasattr(table, "to_pandas"):
+        return table.to_pandas()
+    if hasattr(table, "__arrow_c_stream__"):
+        import pyarrow
+
+        return pyarrow.table(table).to_pandas()
+    if isinstance(table, pd.api.extensions.ExtensionArray):
+        return pd.Series(table)
+    if np.ma.isMaskedArray(table):
+        # A bare conversion would drop the mask. Dates are refused anyway, and as objects some would be whole numbers.
+        entries, mask = np.ma.getdata(table), np.ma.getmaskarray(table)
+        if mask.any() and entries.dtype.kind not in "mM":
+            entries = entries.astype(object)
+            entries[mask] = None
+        return entries
+    try:
+        array = np.asarray(table)
+    except (TypeError, ValueError):
+        raise InvalidInputError(name, "has rows of different lengths", "Give every row one entry a column") from None
+    if array.ndim == 0:
+        kind = "None" if table is None else f"one {type(table).__name__}"
+        raise InvalidInputError(name, f"is {kind}, not a table", "Pass an array or a data frame with samples as rows")
+    return array
+
+
+def _check_shape(name: str, shape: tuple[int, ...], min_rows: int, n_columns: int | None, may_be_vector: bool) -> None:
+    if len(shape) == 1 and not may_be_vector and shape[0]:
+        raise InvalidInputError(
+            name,
+            f"is a vector of {shape[0]} numbers",
+            f"Reshape your data: {name}.reshape(-1, 1) is one column, {name}.reshape(1, -1) one sample",
+        )
+    if len(shape) > 2:
+        raise InvalidInputError(
+            name, f"has {len(shape)} dimensions", "Pass a 2-D array with samples as rows and variables as columns"
+        )
+    k = shape[1] if len(shape) == 2 else 1
+    if k == 0:
+        # In the words that scikit-learn asks of its estimators.
+        cause = f"has 0 feature(s) (shape=({shape[0]}, 0)) while a minimum of 1 is required"
+        raise InvalidInputError(name, cause, "Pass at least one column")
+    if shape[0] < min_rows:
+        raise InvalidInputError(
+            name, f"has {shape[0]} sample(s), at least {min_rows} needed", "Samples are rows; pass more of them"
+        )
+    if n_columns is not None and k != n_columns:
+        raise InvalidInputError(
+            name, f"has {k} columns, {n_columns} needed", "Pass the variables that the model was made with"
+        )
+
+
+def _numbers_of_columns(name: str, frame: pd.DataFrame, shell: Samples) -> np.ndarray:
+    """The columns' numbers, NaN where values are missing, or an error that names every column that has others."""
+    if shell.labels is not None and not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise InvalidInputError(name, f"has two columns named {twice!r}", "Rename one of them")
+    sparse = [shell.called(j) for j, dtype in enumerate(frame.dtypes) if isinstance(dtype, pd.SparseDtype)]
+    if sparse:
+        raise InvalidInputError(name, f"has sparse columns: {listed(sparse)}", f"Pass {name}.sparse.to_dense()")
+    values, refused = np.empty(frame.shape), {}
+    for j in range(frame.shape[1]):
+        values[:, j], entry = numbers_in(frame.iloc[:, j])
+        if entry is not None:
+            refused[j] = entry
+    if refused:
+        raise _no_numbers(name, shell, refused)
+    return values
+
+
+def _no_numbers(name: str, shell: Samples, refused: dict[int, tuple[int, Any]]) -> InvalidInputError:
+    """The error for the first entry, with its row, that is no number in each of some columns."""
+    kinds = {_kind_of(entry) for _, entry in refused.values()}
+    what = {j: f"{_kind_of(entry)}, row {row} holds {_shortened(entry)}" for j, (row, entry) in refused.items()}
+    remedy = "Encode it as numbers, or leave it out"
+    if shell.is_vector:
+        cause, remedy = f"is not numeric: {what[0]}", "Encode it as numbers"
+    elif len(what) == 1:
+        cause = "".join(f"column {shell.called(j)} is not numeric: {shown}" for j, shown in what.items())
+    else:
+        each = listed([f"{shell.called(j)} ({shown})" for j, shown in what.items()])
+        cause, remedy = f"{len(what)} columns are not numeric: {each}", remedy.replace("it", "them")
+    if kinds == {"complex numbers"}:
+        return InvalidInputError(
+            name, cause, "Complex data not supported: pass real and imaginary parts as columns of their own"
+        )
+    if kinds <= {"text", "dates", "complex numbers"}:
+        return InvalidInputError(name, cause, remedy)
+    return _NoNumberError(name, cause, f"{remedy}: an argument must be a string that reads as a number, or a number")
+
+
+def numbers_in(column: pd.Series) -> tuple[np.ndarray, tuple[int, Any] | None]:
+    """A column's numbers, NaN where values are missing; and the first entry, with its row, that is no number."""
+    if pd.api.types.is_numeric_dtype(column.dtype) and column.dtype.kind != "c":
+        with np.errstate(over="ignore"):
+            return column.to_numpy(dtype=float, na_value=np.nan), None
+    # One by one: pandas counts nanoseconds of dates, and NumPy drops imaginary parts.
+    missing, values, refused = column.isna().to_numpy(), np.full(len(column), np.nan), None
+    for row, entry in enumerate(column.astype(object)):
+        if not missing[row]:
+            number = _number(entry)
+            if number is None:
+                refused = refused or (row, entry)
+            else:
+                values[row] = number
+    return values, refused
+
+
+def _number(entry: Any) -> float | None:
+    if isinstance(entry, (*DATES, np.ndarray)) or (isinstance(entry, str) and "_" in entry):
+        return None
+    try:
+        return float(entry)
+    except OverflowError:
+        return np.inf
+    except (TypeError, ValueError):
+        return None
+
+
+def _kind_of(entry: Any) -> str:
+    if isinstance(entry, (str, bytes)):
+        return "text"
+    if isinstance(entry, (complex, np.complexfloating)):
+        return "complex numbers"
+    return "dates" if isinstance(entry, DATES) else type(entry).__name__
+
+
+def _shortened(entry: Any) -> str:
+    text = str(entry) if isinstance(entry, DATES) else repr(entry)
+    return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}..."
+
+
+def _check_finite(name: str, samples: Samples) -> None:
+    for found, what, remedy in (
+        (np.isnan, "missing values (NaN)", "Drop these rows, or fill them in first"),
+        (np.isinf, "infinity", "Drop these rows, or replace it first"),
+    ):
+        if (bad := found(samples.values)).any():
+            rows, counts = bad.argmax(axis=0), bad.sum(axis=0)
+            each = [f"{counts[j]}{samples.where(j)} (first at row {rows[j]})" for j in range(len(counts)) if counts[j]]
+            raise InvalidInputError(name, f"contains {what}: {listed(each)}", remedy)
+
+
+def row_numbers(values: np.ndarray, names: Sequence[Any]) -> list[Any]:
+    """Names of the columns that only number the rows: whole numbers, each one more (or less) than the one before.
+
+    Parameters
+    ----------
+    values : ndarray of shape (m, k)
+    names : sequence of k names
+
+    Returns
+    -------
+    list
+        Empty below 20 rows, where a few counts may run like that by chance.
+    """
+    if len(values) < 20:
+        return []
+    steps = np.diff(values, axis=0)
+    numbering = (values[0] % 1 == 0) & ((steps == 1).all(axis=0) | (steps == -1).all(axis=0))
+    return [name for name, found in zip(names, numbering, strict=True) if found]
