@@ -19,6 +19,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +30,7 @@ from bcd_implicit.blocks.feasibility import feasible_start
 from bcd_implicit.blocks.hidden import HiddenBlock
 from bcd_implicit.blocks.matrices import MatricesBlock
 from bcd_implicit.blocks.prox_linear import ProxLinearBlock
-from bcd_implicit.blocks.solution import USER_VIOLATION, BlockSolution
+from bcd_implicit.blocks.solution import FAIR_RESIDUAL, BlockSolution
 from bcd_implicit.blocks.solve import improve, make_block, solve_prepared
 from bcd_implicit.blocks.solvers import AUTO, NATIVE, check_solver
 from bcd_implicit.certificates.certificate import Certificate
@@ -40,7 +41,7 @@ from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.progress import Progress, show_progress
 from bcd_implicit.support.threads import one_blas_thread
 from bcd_implicit.training.extrapolation import Extrapolation
-from bcd_implicit.training.result import BcdResult, Status
+from bcd_implicit.training.result import HISTORY, BcdResult, Status
 from bcd_implicit.training.scale import rescaled
 
 Callback = Callable[[int, float, Iterate], Any]
@@ -91,7 +92,8 @@ class _Loop:
 
     def solve(self, block: Any) -> BlockSolution:
         if self.share:
-            return improve(block, self.share)
+            with suppress(BlockSolveError):  # what fails natively is solved
+                return improve(block, self.share)
         solution = solve_prepared(block, self.solver, self.block_tol, self.solver_options)
         self.certificates[block.name] = solution.certificate
         self.dual_values |= solution.dual_values
@@ -99,10 +101,10 @@ class _Loop:
 
     def solutions(self, block: Any) -> Iterator[BlockSolution]:
         """A rough one where that is allowed, then, where this cycle asks for it, the exact one."""
-        if self.inexact:
-            yield improve(block, self.share or FIRST_SHARE)
-        if not self.share:
-            yield self.solve(block)
+        if self.inexact and not self.share:
+            with suppress(BlockSolveError):
+                yield improve(block, FIRST_SHARE)
+        yield self.solve(block)
 
     def descend(self, it: Iterate, name: str) -> Iterate:
         """Solve one block on (F); a solver's rounding must not raise the objective, so the better point is kept."""
@@ -231,7 +233,7 @@ def solve(
     ----------
     problem : TrainingProblem
     method : {"prox-linear", "fenchel"}
-    solver : {"auto", "native", "cvxpy", "CLARABEL", "ECOS", "SCS"}
+    solver : {"auto", "native", "cvxpy", "CLARABEL", "ECOS", "SCS"} or another solver that CVXPY has installed
         As in :func:`~bcd_implicit.solve_block`: a block on which a constraint or penalty of the user acts goes
         through CVXPY in any case.
     max_cycles : int
@@ -268,13 +270,14 @@ def solve(
     InvalidInputError
         A bad argument, named.
     BlockSolveError
-        A block is infeasible (the message names the constraints in conflict) or unbounded, or no solver gave a point
-        for it in the first cycle.
+        A block is infeasible (the message names the constraints in conflict) or unbounded, no point that meets the
+        constraints was found to start from, or the named solver lacks a cone that a block needs.
 
     Warns
     -----
     ConvergenceWarning
-        The loop ended without meeting ``tol``, or a block missed ``block_tol``; with the numbers.
+        The loop ended without meeting ``tol``, a block missed ``block_tol``, or a solver that was named failed and
+        another took its place; with the numbers. Where no solver gives a point the last good iterate is returned.
     """
     check_problem(problem)
     method, solver, max_cycles, tol = check_loop(method, solver, max_cycles, tol)
@@ -311,11 +314,13 @@ def solve(
             try:
                 it, objective = METHODS[method].cycle(loop, it)
             except BlockSolveError as error:
-                # No solver mends an infeasible block, and before the first cycle there is no trained iterate to return.
-                if error.infeasible or cycle == 1:
+                # No solver mends an infeasible block, and to name one that lacks a cone is no fault of it.
+                if error.infeasible or error.unfit:
                     raise
                 warnings.warn(str(error), ConvergenceWarning, stacklevel=2)
                 status = Status.SOLVER_FAILED
+                # Where the block began that failed: blocks before it may have gained something.
+                it = min((it, error.iterate or it), key=problem.objective)
                 break
             # An objective of exactly 0 cannot be divided by.
             loop.change = (before - objective) / max(abs(before), np.finfo(float).tiny)
@@ -349,7 +354,7 @@ def solve(
             if small:
                 # While a block misses its certificate, a small change may be the solver's standstill.
                 solved = all(
-                    c.holds(max(tol, block_tol)) if c.known else c.violation <= USER_VIOLATION
+                    c.holds(max(tol, block_tol)) if c.known else c.kkt_residual <= FAIR_RESIDUAL
                     for c in loop.certificates.values()
                 )
                 status = Status.CONVERGED if solved else Status.STALLED
@@ -365,7 +370,7 @@ def solve(
             except BlockSolveError as error:
                 warnings.warn(str(error), ConvergenceWarning, stacklevel=2)
                 status = Status.SOLVER_FAILED
-        history = pd.DataFrame(rows)
+        history = pd.DataFrame(rows, columns=HISTORY)
         result = BcdResult(problem, method, solver, status, it, history, loop.certificates, loop.dual_values)
         tell(1.0, f"{len(rows)} cycles, objective {result.objective:.6g}")
     if not status.ok:

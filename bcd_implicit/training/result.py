@@ -16,6 +16,13 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.display import facts_table, names_of
 
 
+#: The columns of a history.
+HISTORY = [
+    *("cycle", "objective", "change", "asked", "gap", "kkt_residual", "violation", "n_selected", "mu", "attempts"),
+    "seconds",
+]
+
+
 class Status(Enum):
     """How a loop ended. The value is a sentence for a person, with the advice in it."""
 
