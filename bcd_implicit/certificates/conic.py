@@ -106,18 +106,21 @@ class ConicClaim:
 
         ||r|| ||x*||, where x* is taken to be no longer than ``REACH`` allows. Where r is no small part of the forces, x
         may be short because the claim is wrong: then x* may also be as long as the constants of its rows make it or,
-        where there are none, until these forces amount to the objective. Where P is curved by at least k the bound is
-        also -<r, x> + r^2 / 2k, wherever x* is.
+        where there are none, until the forces amount to the objective, but no longer than other parts may be. Where P
+        is curved by at least k the bound is also -<r, x> + r^2 / 2k, wherever x* is.
         """
         off, length, force = (np.sqrt(np.add.reduceat(part**2, self.parts)) for part in (r, self.x, forces))
         reach = REACH * length
-        squares = self.A.multiply(self.A).tocsc()
-        ends = np.append(self.parts[1:], len(r))
-        for g in np.flatnonzero(off > WORST_RESIDUAL * force):
+        squares, ends = self.A.multiply(self.A).tocsc(), np.append(self.parts[1:], len(r))
+        doubtful = np.flatnonzero(off > WORST_RESIDUAL * force)
+        constants = np.zeros_like(length)
+        for g in doubtful:
             columns = squares[:, self.parts[g] : ends[g]]
-            constants = float(np.linalg.norm(self.b[np.unique(columns.indices)]))
-            natural = constants / float(np.sqrt(columns.sum())) if constants > 0 else scale / force[g]
-            reach[g] = max(reach[g], natural)
+            size = float(np.sqrt(columns.sum()))
+            constants[g] = float(np.linalg.norm(self.b[np.unique(columns.indices)])) / size if size > 0 else 0.0
+        longest = REACH * max(length.max(), constants.max())
+        natural = np.where(constants > 0, constants, np.minimum(scale / np.where(force > 0, force, 1.0), longest))
+        reach[doubtful] = np.maximum(reach, natural)[doubtful]
         curvature = 2 * self.P.diagonal() - abs(self.P).sum(axis=1)  # Gershgorin's bound
         curved = np.divide(0.5 * r**2, curvature, out=np.full_like(r, np.inf), where=curvature > 0)
         curved = np.add.reduceat(curved, self.parts) + np.abs(np.add.reduceat(r * self.x, self.parts))
