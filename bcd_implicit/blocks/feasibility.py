@@ -97,7 +97,8 @@ def _solve_somehow(posed: cp.Problem, name: str) -> None:
             worst = max((float(np.max(c.violation())) for c in posed.constraints), default=0.0)
             if worst <= USER_VIOLATION and all(np.isfinite(v.value).all() for v in posed.variables()):
                 return
-            failures.append(BlockSolveError(name, solver, f"failed: its point violates them by {worst:.1e}", "Relax them"))
+            status = f"failed: its point violates one by {worst:.1e}"
+            failures.append(BlockSolveError(name, solver, status, "Scale the data, or relax the constraints"))
         except BlockSolveError as error:
             failures.append(error)
     raise next((error for error in failures if error.infeasible), failures[0])

@@ -234,7 +234,8 @@ def improve(block: Block, share: float) -> BlockSolution:
 def _faults_of(solver: str, block: Block) -> Iterator[None]:
     """Turn what numbers beyond a solver make it raise into a BlockSolveError, so that another can be tried."""
     try:
-        yield
+        with np.errstate(all="ignore"):  # what is not finite is noticed
+            yield
     except BcdError:
         raise
     except (ArithmeticError, ValueError, MemoryError) as error:  # LinAlgError is a ValueError
@@ -251,6 +252,8 @@ def _finite(block: Block, solver: str, it: Iterate) -> Iterate:
     for letter in block.letters:
         if not np.isfinite(getattr(it, letter)).all():
             raise _failure(block, solver, f"{letter} is not finite")
+    if not np.isfinite(block.objective(it)):
+        raise _failure(block, solver, "the objective is not finite")
     return it
 
 
@@ -295,7 +298,7 @@ def _solve_conic(block: Block, solver: str, tol: float, solver_options: Mapping[
     asked = 0.03 * tol if block.constrained and solver == "SCS" else tol
     status, compiled = run_solver(posed, block.name, solver, asked, solver_options)
     values = {k: np.array(posed.var_dict[k].value, dtype=float) for k in block.letters if k in posed.var_dict}
-    it = block.repair(_finite(block, solver, block.it.replace(**values)))
+    it = _finite(block, solver, block.repair(block.it.replace(**values)))
     if block.constrained:
         it = block.rounded(it, tol)
     own, objective = block.certificate(it), block.objective(it)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import cvxpy as cp
+import numpy as np
 
 from bcd_implicit.blocks.compiled import Compiled
 from bcd_implicit.errors import UNFIT, BlockSolveError, InvalidInputError
@@ -95,7 +96,7 @@ def run_solver(
     given = dict(options or {})
     options = SOLVERS.get(solver, lambda tol: {})(tol) | given
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
             # "Solution may be inaccurate": our certificate says how inaccurate, so the warning is given there.
             warnings.filterwarnings("ignore", message="Solution may be inaccurate")
             warnings.filterwarnings("ignore", message="Forming a nonconvex expression")
@@ -117,6 +118,8 @@ def run_solver(
 
 def _run(problem: cp.Problem, solver: str, options: dict[str, Any]) -> tuple[str, Compiled | None]:
     """Compile, solve, and put the values into the problem: its status, and what to make a claim of."""
+    for variable in problem.variables():
+        variable.value = None  # another solver's, which need not even be numbers
     try:
         data, chain, inverse = problem.get_problem_data(solver, solver_opts=options)
     except cp.SolverError:

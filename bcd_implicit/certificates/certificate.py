@@ -46,7 +46,9 @@ class Certificate:
 
     @property
     def relative_gap(self) -> float:
-        """Gap / scale; 0 for a gap of 0."""
+        """Gap / scale; 0 for a gap of 0, and infinite where one of them is beyond numbers."""
+        if not (np.isfinite(self.gap) and np.isfinite(self.scale)):
+            return np.inf
         return 0.0 if self.gap <= 0 else self.gap / max(self.scale, SMALLEST) if self.scale > 0 else np.inf
 
     @property

@@ -30,6 +30,8 @@ from bcd_implicit.certificates.regressors import EPS
 REACH = 10.0
 # A claim with larger residuals, relative to the sizes of their terms, says nothing: x does not even belong to its point.
 WORST_RESIDUAL = 1e-3
+# A residual this far below the largest force is none.
+NEGLIGIBLE = 1e-9
 # A user's own constraints cannot be repaired as ours are: a point that violates one by more is not accepted.
 USER_VIOLATION = 1e-6
 
@@ -106,21 +108,20 @@ class ConicClaim:
 
         ||r|| ||x*||, where x* is taken to be no longer than ``REACH`` allows. Where r is no small part of the forces, x
         may be short because the claim is wrong: then x* may also be as long as the constants of its rows make it or,
-        where there are none, until the forces amount to the objective, but no longer than other parts may be. Where P
-        is curved by at least k the bound is also -<r, x> + r^2 / 2k, wherever x* is.
+        where there are none, until the forces amount to the objective. (What no force acts on has a small r all the
+        same.) Where P is curved by at least k the bound is also -<r, x> + r^2 / 2k, wherever x* is.
         """
         off, length, force = (np.sqrt(np.add.reduceat(part**2, self.parts)) for part in (r, self.x, forces))
         reach = REACH * length
-        squares, ends = self.A.multiply(self.A).tocsc(), np.append(self.parts[1:], len(r))
-        doubtful = np.flatnonzero(off > WORST_RESIDUAL * force)
-        constants = np.zeros_like(length)
-        for g in doubtful:
-            columns = squares[:, self.parts[g] : ends[g]]
-            size = float(np.sqrt(columns.sum()))
-            constants[g] = float(np.linalg.norm(self.b[np.unique(columns.indices)])) / size if size > 0 else 0.0
-        longest = REACH * max(length.max(), constants.max())
-        natural = np.where(constants > 0, constants, np.minimum(scale / np.where(force > 0, force, 1.0), longest))
-        reach[doubtful] = np.maximum(reach, natural)[doubtful]
+        squares = self.A.multiply(self.A).tocsc()
+        columns = np.sqrt(np.add.reduceat(squares.sum(axis=0), self.parts))
+        unit = np.where(columns > 0, columns, 1.0)
+        doubtful = (off > WORST_RESIDUAL * force) & (off / unit > NEGLIGIBLE * np.max(force / unit))
+        ends = np.append(self.parts[1:], len(r))
+        for g in np.flatnonzero(doubtful):
+            rows = np.unique(squares[:, self.parts[g] : ends[g]].indices)
+            constants = float(np.linalg.norm(self.b[rows]))
+            reach[g] = max(reach[g], constants / unit[g] if constants > 0 else scale / force[g])
         curvature = 2 * self.P.diagonal() - abs(self.P).sum(axis=1)  # Gershgorin's bound
         curved = np.divide(0.5 * r**2, curvature, out=np.full_like(r, np.inf), where=curvature > 0)
         curved = np.add.reduceat(curved, self.parts) + np.abs(np.add.reduceat(r * self.x, self.parts))
@@ -153,12 +154,12 @@ def conic_certificate(
         # Far below the bound a point is as wrong as far above it.
         gap = abs(objective - value) + allowance
         if not (np.isfinite(gap) and residual <= WORST_RESIDUAL):
-            gap = np.inf
+            gap = residual = np.inf
     return replace(
         own,
         gap=gap,
         scale=scale,
-        kkt_residual=residual if np.isfinite(residual) else np.inf,
+        kkt_residual=residual,
         violation=max(own.violation, violation),
         allowed_violation=USER_VIOLATION,
     )

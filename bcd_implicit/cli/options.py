@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+import cvxpy as cp
 import pandas as pd
 
 import bcd_implicit as bi
@@ -35,7 +36,7 @@ method_options = options_of(
     ),
     click.option(
         "--solver",
-        type=click.Choice([*CHOICES, *bi.SOLVERS], case_sensitive=False),
+        type=click.Choice([*CHOICES, *dict.fromkeys([*bi.SOLVERS, *cp.installed_solvers()])], case_sensitive=False),
         default=AUTO,
         show_default=True,
         help="The solver of the convex blocks.",

@@ -241,7 +241,7 @@ def test_a_step_that_raises_the_true_objective_is_refused(monkeypatch):
     ("options", "message"),
     [
         ({"method": "adam"}, "method: unknown method 'adam'. Use one of prox-linear, fenchel"),
-        ({"solver": "gurobi"}, "solver: unknown solver 'gurobi'"),
+        ({"solver": "guroby"}, "solver: unknown solver 'guroby'"),
         ({"max_cycles": 0}, "max_cycles: got 0, must be >= 1"),
         ({"tol": -1}, "tol: got -1"),
         ({"block_tol": 0}, "block_tol: got 0"),
