@@ -1,4 +1,4 @@
-"""Faults of conic solvers, injected where CVXPY calls them: what they may raise, and wrong values that they call optimal.
+"""Faults of conic solvers, injected where CVXPY calls them: what they raise, and wrong values that they call optimal.
 
 A fault of what a solver returns is put into its interface's ``invert``, so that it looks the same to whoever reads the
 solution; the status is "optimal" whatever the solver said.

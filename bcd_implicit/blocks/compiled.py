@@ -57,14 +57,14 @@ class Compiled:
             y.append(values)
             order.append(rows)
             start += values.size
-        order = np.concatenate(order) if order else np.zeros(0, dtype=int)
+        rows = np.concatenate(order) if order else np.zeros(0, dtype=int)
         starts = program.var_id_to_col
         return ConicClaim(
             P=sparse.csr_array(P[0]) if P else sparse.csr_array((len(c), len(c))),
             c=c,
             d=float(d),
-            A=sparse.csr_array(A)[order],
-            b=b[order],
+            A=sparse.csr_array(A)[rows],
+            b=b[rows],
             cones=parts,
             parts=np.sort(np.concatenate([_parts(v, starts[v.id]) for v in program.variables])),
             x=np.asarray(next(iter(solution.primal_vars.values())), dtype=float).ravel(),

@@ -95,7 +95,7 @@ def _solve_somehow(posed: cp.Problem, name: str) -> None:
         try:
             run_solver(posed, name, solver, 1e-6)
             worst = max((float(np.max(c.violation())) for c in posed.constraints), default=0.0)
-            if worst <= USER_VIOLATION and all(np.isfinite(v.value).all() for v in posed.variables()):
+            if worst <= USER_VIOLATION and all(np.isfinite(np.asarray(v.value)).all() for v in posed.variables()):
                 return
             status = f"failed: its point violates one by {worst:.1e}"
             failures.append(BlockSolveError(name, solver, status, "Scale the data, or relax the constraints"))

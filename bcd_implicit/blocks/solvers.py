@@ -94,13 +94,13 @@ def run_solver(
         The solver refused one of ``options``.
     """
     given = dict(options or {})
-    options = SOLVERS.get(solver, lambda tol: {})(tol) | given
+    asked = SOLVERS.get(solver, lambda tol: {})(tol) | given
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
             # "Solution may be inaccurate": our certificate says how inaccurate, so the warning is given there.
             warnings.filterwarnings("ignore", message="Solution may be inaccurate")
             warnings.filterwarnings("ignore", message="Forming a nonconvex expression")
-            status, compiled = _run(problem, solver, options)
+            status, compiled = _run(problem, solver, asked)
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     # A solver may raise whatever it likes; a panic of one that is written in Rust is not even an Exception.

@@ -78,7 +78,7 @@ class Exponential(Cone):
         return np.column_stack([np.where(interior, x, np.minimum(x, 0.0)), y, np.maximum(z, least)])
 
     def dual(self, y):
-        """u < 0 and e w >= -u exp(v / u); and where u = 0: v, w >= 0.
+        """Points (u, v, w) with e w >= -u exp(v / u), u < 0; and where u = 0: v, w >= 0.
 
         Either w is raised or v is, whichever changes less.
         """

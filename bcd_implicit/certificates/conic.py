@@ -28,7 +28,7 @@ from bcd_implicit.certificates.regressors import EPS
 # Nothing bounds what a user's problem leaves free. The bound covers every x whose variables are at most this many times
 # as long as the claimed one's; the block is convex, so a point k times farther is better by at most k times the gap.
 REACH = 10.0
-# A claim with larger residuals, relative to the sizes of their terms, says nothing: x does not even belong to its point.
+# A claim with larger residuals, relative to the sizes of their terms, says nothing: its x is not even feasible.
 WORST_RESIDUAL = 1e-3
 # A residual this far below the largest force is none.
 NEGLIGIBLE = 1e-9

@@ -314,8 +314,7 @@ def solve(
             try:
                 it, objective = METHODS[method].cycle(loop, it)
             except BlockSolveError as error:
-                # No solver mends an infeasible block, and to name one that lacks a cone is no fault of it.
-                if error.infeasible or error.unfit:
+                if error.infeasible or error.unfit:  # nothing that another iterate would mend
                     raise
                 warnings.warn(str(error), ConvergenceWarning, stacklevel=2)
                 status = Status.SOLVER_FAILED

@@ -15,7 +15,6 @@ from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.display import facts_table, names_of
 
-
 #: The columns of a history.
 HISTORY = [
     *("cycle", "objective", "change", "asked", "gap", "kkt_residual", "violation", "n_selected", "mu", "attempts"),

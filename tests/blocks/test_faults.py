@@ -1,4 +1,4 @@
-"""A solver that fails: another takes its place, and nothing that it says is believed. The long study is in tests/hard."""
+"""A solver that fails: another takes its place, and what it says is not believed. The long study is in tests/hard."""
 
 import pickle
 import warnings

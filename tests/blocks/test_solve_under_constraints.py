@@ -84,7 +84,7 @@ class TestBlocks:
         solution = solve_block(problem, it, "hidden")
         assert solution.solver in ("CLARABEL", "ECOS")
         assert solution.certificate.holds(1e-6)
-        with pytest.warns(bi.ConvergenceWarning, match=r"violation .* of 'nonnegative\(A\)'. Try another solver.* taken"):
+        with pytest.warns(bi.ConvergenceWarning, match=r"violation .* of 'nonnegative\(A\)'. Try.* taken"):
             assert solve_block(problem, it, "hidden", "SCS").solver == "CLARABEL"
         monkeypatch.setitem(SOLVERS, "CLARABEL", lambda tol: {"max_iter": 4})
         monkeypatch.setitem(SOLVERS, "ECOS", lambda tol: {"max_iters": 6})
@@ -98,7 +98,7 @@ class TestBlocks:
         it = start_of(problem, block)
         for solver in ("auto", "native", "cvxpy", "CLARABEL", "SCS"):
             assert solve_block(problem, it, block, solver).certificate.violation <= 1e-6
-        with pytest.raises(BlockSolveError, match="ECOS ended with status 'cannot take .*semidefinite cones.*Use CLARABEL or SCS"):
+        with pytest.raises(BlockSolveError, match="ECOS .*'cannot take .*semidefinite cones.*Use CLARABEL or SCS"):
             solve_block(problem, it, block, "ECOS")
 
     def test_block_problem_shows_them(self):
