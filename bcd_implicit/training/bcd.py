@@ -86,6 +86,7 @@ class _Loop:
     extrapolation: Extrapolation = field(default_factory=Extrapolation)
     certificates: dict[str, Certificate] = field(default_factory=dict)
     dual_values: dict[str, Any] = field(default_factory=dict)
+    solvers: dict[str, str] = field(default_factory=dict)
 
     def block(self, it: Iterate, name: str, **options: Any) -> Any:
         return make_block(self.problem, it, name, **options)
@@ -95,7 +96,7 @@ class _Loop:
             with suppress(BlockSolveError):  # what fails natively is solved
                 return improve(block, self.share)
         solution = solve_prepared(block, self.solver, self.block_tol, self.solver_options)
-        self.certificates[block.name] = solution.certificate
+        self.certificates[block.name], self.solvers[block.name] = solution.certificate, solution.solver
         self.dual_values |= solution.dual_values
         return solution
 
@@ -270,14 +271,13 @@ def solve(
     InvalidInputError
         A bad argument, named.
     BlockSolveError
-        A block is infeasible (the message names the constraints in conflict) or unbounded, no point that meets the
-        constraints was found to start from, or the named solver lacks a cone that a block needs.
+        A block is infeasible (the message names the constraints in conflict) or unbounded, no feasible start was found,
+        or the named solver lacks a cone. Where no solver gives a point the last good iterate is returned instead.
 
     Warns
     -----
     ConvergenceWarning
-        The loop ended without meeting ``tol``, a block missed ``block_tol``, or a solver that was named failed and
-        another took its place; with the numbers. Where no solver gives a point the last good iterate is returned.
+        The loop ended without meeting ``tol``, a block missed ``block_tol``, or a solver failed; with the numbers.
     """
     check_problem(problem)
     method, solver, max_cycles, tol = check_loop(method, solver, max_cycles, tol)
@@ -369,8 +369,8 @@ def solve(
             except BlockSolveError as error:
                 warnings.warn(str(error), ConvergenceWarning, stacklevel=2)
                 status = Status.SOLVER_FAILED
-        history = pd.DataFrame(rows, columns=HISTORY)
-        result = BcdResult(problem, method, solver, status, it, history, loop.certificates, loop.dual_values)
+        known = pd.DataFrame(rows, columns=HISTORY), loop.certificates, loop.dual_values, loop.solvers
+        result = BcdResult(problem, method, solver, status, it, *known)
         tell(1.0, f"{len(rows)} cycles, objective {result.objective:.6g}")
     if not status.ok:
         warnings.warn(

@@ -129,6 +129,16 @@ def test_a_loop_ends_with_the_last_good_iterate(method):
     assert np.isfinite(result.model.predict(problem.U.T)).all()
 
 
+def test_a_loops_result_names_who_solved_its_blocks():
+    problem = random_problem(SIZE)
+    with faulty("noise", ["SCS"]), pytest.warns(ConvergenceWarning) as caught:
+        result = bi.solve(problem, solver="SCS", max_cycles=1)
+    assert str(caught[0].message).endswith("The solution of CLARABEL is taken instead.")
+    assert result.solver == "SCS"
+    assert result.solvers == {"output": "CLARABEL", "prox-linear": "CLARABEL"}
+    assert all(certificate.holds(1e-6) for certificate in result.certificates.values())
+
+
 def test_a_loop_whose_rough_steps_fail_is_solved(monkeypatch):
     def fails(block, share):
         raise np.linalg.LinAlgError("Eigenvalues did not converge")
