@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
+
+# How the status of a solver begins that lacks a cone.
+UNFIT = "cannot take"
 
 
 class BcdError(Exception):
@@ -63,15 +67,20 @@ class BlockSolveError(BcdError, RuntimeError):
         Block name, solver name and the status that CVXPY reported.
     infeasible : bool
         True when the block has no feasible point (or is unbounded): trying again cannot help.
+    unfit : bool
+        True when the solver does not take problems of the block's kind.
+    iterate : Iterate or None
+        The last good one: where the block began.
     """
 
-    def __init__(self, block: str, solver: str, status: str, remedy: str) -> None:
-        self.block, self.solver, self.status, self.remedy = block, solver, status, remedy
+    def __init__(self, block: str, solver: str, status: str, remedy: str, iterate: Any = None) -> None:
+        self.block, self.solver, self.status, self.remedy, self.iterate = block, solver, status, remedy, iterate
         self.infeasible = "infeasible" in status or "unbounded" in status
+        self.unfit = status.startswith(UNFIT)
         super().__init__(f"block '{block}': solver {solver} ended with status '{status}'. {remedy}.")
 
     def __reduce__(self) -> tuple:
-        return type(self), (self.block, self.solver, self.status, self.remedy)
+        return type(self), (self.block, self.solver, self.status, self.remedy, self.iterate)
 
 
 class ConvergenceWarning(UserWarning):

@@ -8,6 +8,7 @@ import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.blocks.solvers import SOLVERS, run_solver
+from bcd_implicit.certificates.conic import USER_VIOLATION
 from bcd_implicit.constraints.user import BlockVariables, terms_at, user_terms
 from bcd_implicit.errors import BlockSolveError
 from bcd_implicit.problem.iterate import Iterate
@@ -82,17 +83,25 @@ def feasible_start(problem: TrainingProblem, it: Iterate) -> Iterate:
 
 
 def _solve_somehow(posed: cp.Problem, name: str) -> None:
-    """By the first solver that has an answer, be it that the problem is infeasible."""
+    """By the first solver whose point is one and meets the constraints.
+
+    Raises
+    ------
+    BlockSolveError
+        None has such a point: that of one which found that there is none, or else of the first.
+    """
     failures = []
     for solver in SOLVERS:
         try:
             run_solver(posed, name, solver, 1e-6)
-            return
+            worst = max((float(np.max(c.violation())) for c in posed.constraints), default=0.0)
+            if worst <= USER_VIOLATION and all(np.isfinite(np.asarray(v.value)).all() for v in posed.variables()):
+                return
+            status = f"failed: its point violates one by {worst:.1e}"
+            failures.append(BlockSolveError(name, solver, status, "Scale the data, or relax the constraints"))
         except BlockSolveError as error:
-            if error.infeasible:
-                raise
             failures.append(error)
-    raise failures[0]
+    raise next((error for error in failures if error.infeasible), failures[0])
 
 
 def explained(error: BlockSolveError, problem: TrainingProblem, letters: Sequence[str]) -> BlockSolveError:

@@ -86,8 +86,9 @@ class ProxLinearBlock(MatricesBlock):
         """By K: a quadratic form reaches CLARABEL and SCS as it is, a factor would add as many rows as variables."""
         linearised = self.linearisation
         K = linearised.matrix(self.mu).reshape(t.size, t.size)
-        # Rounding leaves eigenvalues of -1e-16 ||K||, which CVXPY's factorisation for ECOS refuses: lift them.
-        K = 0.5 * (K + K.T) + 100 * np.finfo(float).eps * np.linalg.norm(K) * np.eye(len(K))
+        # Rounding leaves eigenvalues below zero, which CVXPY's factorisation for ECOS refuses: lift them, each variable
+        # in its own units.
+        K = 0.5 * (K + K.T) + 10 * len(K) * np.finfo(float).eps * np.diag(np.diag(K))
         return 0.5 * cp.quad_form(t, cp.psd_wrap(K)) - linearised.k.reshape(-1, order="F") @ t + linearised.constant
 
     def _pose_residuals(self, v: BlockVariables, dT: cp.Expression) -> cp.Expression:

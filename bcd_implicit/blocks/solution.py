@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from bcd_implicit.certificates.certificate import Certificate
+from bcd_implicit.certificates.conic import USER_VIOLATION
 from bcd_implicit.problem.iterate import Iterate
 
-# A user's own constraints cannot be repaired as ours are: a point that violates one by more is not accepted.
-USER_VIOLATION = 1e-6
 # Without a gap the residual must do; it is relative to the gradient at zero and falls with the gap's square root.
 FAIR_RESIDUAL = 1e-3
+# A point with a larger relative gap, or an unknown one, is nothing that a conic solver can have meant.
+FAIR_GAP = 1e-3
 # The status of a point that is better than the start, and was not meant to be optimal.
 IMPROVED = "improved"
 
@@ -70,10 +71,14 @@ class BlockSolution:
         """Smaller is better: by the gap; where none is known, a feasible point is, and then the lower objective."""
         return self.certificate.relative_gap, not self.feasible, self.objective
 
+    @property
+    def fair(self) -> bool:
+        """Whether it is near enough to the optimum to be no fault of its solver."""
+        return self.feasible and self.certificate.relative_gap <= FAIR_GAP
+
     def meets(self, tol: float) -> bool:
-        """Whether the certificate holds to the tolerance, or none is known and the solver reports an optimum."""
-        if self.certificate.known:
-            return self.certificate.holds(tol)
-        # It is infinite under a user's constraint: then only the solver's word and the violation count.
-        residual = self.certificate.kkt_residual
-        return self.status == "optimal" and self.feasible and (residual <= FAIR_RESIDUAL or residual == float("inf"))
+        """Whether the certificate holds to the tolerance or, where no gap is known, the residual is small."""
+        certificate = self.certificate
+        if certificate.known:
+            return certificate.holds(tol)
+        return self.status == "optimal" and self.feasible and certificate.kkt_residual <= FAIR_RESIDUAL

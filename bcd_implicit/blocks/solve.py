@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import cvxpy as cp
@@ -20,11 +20,13 @@ from bcd_implicit.blocks.feasibility import explained
 from bcd_implicit.blocks.hidden import HiddenBlock
 from bcd_implicit.blocks.output import OutputBlock
 from bcd_implicit.blocks.prox_linear import ProxLinearBlock
-from bcd_implicit.blocks.solution import IMPROVED, BlockSolution
+from bcd_implicit.blocks.solution import FAIR_GAP, IMPROVED, BlockSolution
 from bcd_implicit.blocks.solvers import AUTO, CHOICES, CVXPY, NATIVE, check_solver, run_solver
 from bcd_implicit.blocks.state import StateBlock
 from bcd_implicit.certificates.certificate import Certificate
-from bcd_implicit.errors import BlockSolveError, ConvergenceWarning, InvalidInputError, check_choice
+from bcd_implicit.certificates.conic import conic_certificate
+from bcd_implicit.constraints.user import terms_at
+from bcd_implicit.errors import BcdError, BlockSolveError, ConvergenceWarning, InvalidInputError, check_choice
 from bcd_implicit.problem.iterate import Iterate, check_iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.support.checks import check_number
@@ -91,11 +93,13 @@ def solve_block(
     problem : TrainingProblem
     it : Iterate
     block : {"output", "state", "hidden", "prox-linear"}
-    solver : {"auto", "native", "cvxpy", "CLARABEL", "ECOS", "SCS"}
+    solver : {"auto", "native", "cvxpy", "CLARABEL", "ECOS", "SCS"} or another solver that CVXPY has installed
         "native" takes the block's own solver; a block on which a constraint or penalty of the user acts goes
         through CVXPY all the same. "cvxpy" takes the conic solver that serves the block best, and others when that
         misses the tolerance.
         "auto" is "native", then "cvxpy" where that misses the tolerance.
+        Where a solver that is named fails, others are tried all the same, with a warning; the solution's ``solver``
+        is the one that it comes from.
     tol : float
         Relative duality gap aimed at; missing it warns with the gap reached.
     solver_options : mapping, optional
@@ -112,7 +116,8 @@ def solve_block(
     InvalidInputError
         An unknown block or solver; the message lists the known ones.
     BlockSolveError
-        The solver gave no point.
+        The block is infeasible or unbounded, the named solver lacks a cone that it needs, or no solver gave a point.
+        The error's ``iterate`` is then the one that was passed.
     """
     solver = check_solver(solver)
     tol = check_number("tol", tol, 0, 1, boundaries="neither", remedy="Choose a small positive number such as 1e-6")
@@ -128,19 +133,20 @@ def solve_prepared(
 
     "native" is the block's own solver. Where a constraint or penalty of the user acts or a block has none, with
     "cvxpy", and with "auto" where the native solver misses the tolerance, the block's preferred conic solvers are
-    tried in turn until one meets it; the best certificate wins.
+    tried in turn until one meets it; the best certificate wins. They are tried as well where a named solver fails:
+    raises, returns numbers that are not finite, or a point that its certificate refuses.
 
     Raises
     ------
     BlockSolveError
-        No solver gave a point.
+        No solver gave a point, or the named one lacks a cone.
     InvalidInputError
         Solver options without a conic solver's name.
 
     Warns
     -----
     ConvergenceWarning
-        The certificate misses the tolerance, or no certificate exists and the solver was unsure.
+        The certificate misses the tolerance, or a solver that was named failed.
     """
     if solver_options is not None and not isinstance(solver_options, Mapping):
         raise InvalidInputError(
@@ -150,44 +156,68 @@ def solve_prepared(
         raise InvalidInputError(
             "solver_options", f'are one conic solver\'s own, but solver is "{solver}"', "Name the solver"
         )
-    candidates: tuple[str, ...] = (solver,)
-    if solver in CHOICES:
-        has_native = type(block).solve_native is not Block.solve_native and not block.constrained
-        candidates = block.preferred_solvers
-        if has_native and solver != CVXPY:
-            candidates = (NATIVE,) if solver == NATIVE else (NATIVE, *candidates)
-    best: BlockSolution | None = None
-    failure: BlockSolveError | None = None
+    found: list[BlockSolution] = []
+    failures: list[BlockSolveError] = []
+    candidates = _candidates(block, solver)
     for name in candidates:
         try:
-            solution = _solve_natively(block, tol) if name == NATIVE else _solve_conic(block, name, tol, solver_options)
+            solution = _solve_by(block, name, tol, solver_options if name == solver else None)
         except BlockSolveError as error:
-            failure = failure or error
+            if error.unfit and name == solver:
+                raise
+            failures.append(error)
             continue
-        if solution.meets(tol):
-            return solution
-        if best is None or solution.rank < best.rank:
-            best = solution
-    if best is None:
-        assert failure is not None
-        raise explained(failure, block.problem, block.letters)
-    certificate, violations = best.certificate, block.user_violations(best.iterate)
-    whose = f" of {max(violations, key=violations.__getitem__)!r}" if max(violations.values(), default=0.0) > 0 else ""
-    warnings.warn(
-        f"block '{block.name}': {best.solver} ended '{best.status}' with relative gap {certificate.relative_gap:.1e} "
-        f"(asked for {tol:.0e}), KKT residual {certificate.kkt_residual:.1e}, violation "
-        f"{certificate.violation:.1e}{whose}. Try another solver, a looser tol, or scale the data.",
-        ConvergenceWarning,
+        found.append(solution)
+        # One that is named is believed to be as exact as it can; one that is far off has failed.
+        if solution.meets(tol) or (name == solver and (name == NATIVE or solution.fair)):
+            break
+    if not found:
+        # Where one found the block infeasible, that is more than that another did not.
+        failure = next((error for error in failures if error.infeasible), failures[0])
+        failure = explained(failure, block.problem, block.letters)
+        failure.iterate = block.it
+        raise failure
+    met = found[-1].meets(tol)
+    best = found[-1] if met else min(found, key=lambda solution: solution.rank)
+    if candidates[0] == solver != best.solver:
+        fault = _shortfall(block, found[0], tol) if found[0].solver == solver else str(failures[0])
+        warnings.warn(f"{fault} The solution of {best.solver} is taken instead.", ConvergenceWarning, stacklevel=3)
+    if not met:
         # The caller of solve_block.
-        stacklevel=3,
-    )
+        warnings.warn(_shortfall(block, best, tol), ConvergenceWarning, stacklevel=3)
     return best
 
 
+def _candidates(block: Block, solver: str) -> tuple[str, ...]:
+    """The solvers to try, in order: the one asked for, and who stands in for it."""
+    if solver not in CHOICES:
+        return tuple(dict.fromkeys([solver, *block.preferred_solvers]))
+    has_native = type(block).solve_native is not Block.solve_native and not block.constrained
+    return (NATIVE, *block.preferred_solvers) if has_native and solver != CVXPY else block.preferred_solvers
+
+
+def _shortfall(block: Block, solution: BlockSolution, tol: float) -> str:
+    """What a solution misses, in words."""
+    certificate, violations = solution.certificate, block.user_violations(solution.iterate)
+    whose = f" of {max(violations, key=violations.__getitem__)!r}" if max(violations.values(), default=0.0) > 0 else ""
+    return (
+        f"block '{block.name}': {solution.solver} ended '{solution.status}' with relative gap "
+        f"{certificate.relative_gap:.1e} (asked for {tol:.0e}), KKT residual {certificate.kkt_residual:.1e}, violation "
+        f"{certificate.violation:.1e}{whose}. Try another solver, a looser tol, or scale the data."
+    )
+
+
 def improve(block: Block, share: float) -> BlockSolution:
-    """A better point by the block's own solver, as rough as ``share`` allows, and no certificate."""
+    """A better point by the block's own solver, as rough as ``share`` allows, and no certificate.
+
+    Raises
+    ------
+    BlockSolveError
+        The native steps fail.
+    """
     start = time.perf_counter()
-    it = block.improve(share)
+    with _faults_of(NATIVE, block):
+        it = _finite(block, NATIVE, block.improve(share))
     return BlockSolution(
         block=block.name,
         solver=NATIVE,
@@ -200,12 +230,45 @@ def improve(block: Block, share: float) -> BlockSolution:
     )
 
 
+@contextmanager
+def _faults_of(solver: str, block: Block) -> Iterator[None]:
+    """Turn what numbers beyond a solver make it raise into a BlockSolveError, so that another can be tried."""
+    try:
+        with np.errstate(all="ignore"):  # what is not finite is noticed
+            yield
+    except BcdError:
+        raise
+    except (ArithmeticError, ValueError, MemoryError) as error:  # LinAlgError is a ValueError
+        words = str(error).splitlines() or [type(error).__name__]
+        raise _failure(block, solver, words[0]) from error
+
+
+def _failure(block: Block, solver: str, why: str) -> BlockSolveError:
+    return BlockSolveError(block.name, solver, f"failed: {why}", "Try another solver, or scale the data")
+
+
+def _finite(block: Block, solver: str, it: Iterate) -> Iterate:
+    """The point of a solver, if it is one: the only way from any solver to a result leads through here."""
+    for letter in block.letters:
+        if not np.isfinite(getattr(it, letter)).all():
+            raise _failure(block, solver, f"{letter} is not finite")
+    if not np.isfinite(block.objective(it)):
+        raise _failure(block, solver, "the objective is not finite")
+    return it
+
+
+def _solve_by(block: Block, solver: str, tol: float, solver_options: Mapping[str, Any] | None) -> BlockSolution:
+    """Solve by one solver, and certify its point."""
+    with _faults_of(solver, block):
+        return _solve_natively(block, tol) if solver == NATIVE else _solve_conic(block, solver, tol, solver_options)
+
+
 def _solve_natively(block: Block, tol: float) -> BlockSolution:
     start = time.perf_counter()
     seen: list[tuple[Iterate, Certificate]] = []
 
     def met(it: Iterate) -> bool:
-        certificate = block.certificate(it)
+        certificate = block.certificate(_finite(block, NATIVE, it))
         seen[:] = [(it, certificate)]
         # Where no gap is known, the residual must do; it falls with the gap's square root.
         if not certificate.known:
@@ -215,7 +278,7 @@ def _solve_natively(block: Block, tol: float) -> BlockSolution:
 
     it, optimal, dual_values = block.solve_native(tol, met)
     # Mostly the last one asked for is that of the point returned: no need to pay for it twice.
-    certificate = seen[0][1] if seen and seen[0][0] is it else block.certificate(it)
+    certificate = seen[0][1] if seen and seen[0][0] is it else block.certificate(_finite(block, NATIVE, it))
     return BlockSolution(
         block=block.name,
         solver=NATIVE,
@@ -231,26 +294,31 @@ def _solve_natively(block: Block, tol: float) -> BlockSolution:
 def _solve_conic(block: Block, solver: str, tol: float, solver_options: Mapping[str, Any] | None) -> BlockSolution:
     start = time.perf_counter()
     posed = block.cvxpy_problem()
-    # Where no gap is to be met, an interior-point method's usual accuracy will do: asked for a digit more, it calls
-    # every sixth of such optima inaccurate, and nothing could say whether it is right.
-    asked = 10 * tol if block.constrained and solver != "SCS" else tol
-    status = run_solver(posed, block.name, solver, asked, solver_options)
+    # The bound sums the residuals of all variables; SCS stops by the largest.
+    asked = 0.03 * tol if block.constrained and solver == "SCS" else tol
+    status, compiled = run_solver(posed, block.name, solver, asked, solver_options)
     values = {k: np.array(posed.var_dict[k].value, dtype=float) for k in block.letters if k in posed.var_dict}
-    it = block.repair(block.it.replace(**values))
+    it = _finite(block, solver, block.repair(block.it.replace(**values)))
     if block.constrained:
         it = block.rounded(it, tol)
-    certificate = block.certificate(it)
-    if block.constrained:
-        # The formulas for gap and residual do not cover what the user added: only the violation is known.
-        worst = max([certificate.violation, *block.user_violations(it).values()])
-        certificate = replace(certificate, gap=np.inf, kkt_residual=np.inf, violation=worst)
+    own, objective = block.certificate(it), block.objective(it)
+    # The formulas for gap and residual do not cover what the user added, and the solver's dual values do.
+    certificate = conic_certificate(
+        own,
+        compiled.claim(),
+        objective,
+        penalty=terms_at(block.problem.constraints, it, block.letters).penalty(),
+        violation=max(block.user_violations(it).values(), default=0.0),
+    )
+    # Dual values that do not confirm the point are not passed on.
+    confirmed = certificate.relative_gap <= FAIR_GAP
     return BlockSolution(
         block=block.name,
         solver=solver,
         status=status,
         iterate=it,
-        objective=block.objective(it),
-        certificate=certificate,
-        dual_values=block.own_dual_values() | block.user_terms.dual_values(),
+        objective=objective,
+        certificate=certificate if block.constrained or not own.known else own,
+        dual_values=block.own_dual_values() | block.user_terms.dual_values() if confirmed else {},
         seconds=block.build_seconds + time.perf_counter() - start,
     )

@@ -1,6 +1,7 @@
 """The conic solvers behind CVXPY, by name: how a tolerance becomes each one's options, and what their words mean.
 
-To add a solver that CVXPY knows, add a line to :data:`SOLVERS`.
+Any solver that CVXPY finds installed may be named, with its own tolerances. To have one aim at the tolerance asked
+for, add a line to :data:`SOLVERS`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Any
 import cvxpy as cp
 import numpy as np
 
-from bcd_implicit.errors import BlockSolveError, InvalidInputError
+from bcd_implicit.blocks.compiled import Compiled
+from bcd_implicit.errors import UNFIT, BlockSolveError, InvalidInputError
 
 # Each solver's own measures of accuracy are not ours: asked for a thousandth of the tolerance, an interior-point
 # method meets it on our certificate at the price of two or three more iterations. SCS, of first order, pays more
@@ -46,22 +48,24 @@ def check_solver(solver: str) -> str:
     Raises
     ------
     InvalidInputError
-        An unknown name; the message lists the known ones.
+        A solver that is not installed or not known; the message lists those that are.
     """
     if not isinstance(solver, str):
         raise InvalidInputError("solver", f"is a {type(solver).__name__}", "Give a name such as 'auto'")
     if solver.lower() in CHOICES:
         return solver.lower()
     name = solver.upper()
-    if name not in SOLVERS:
-        raise InvalidInputError("solver", f"unknown solver {solver!r}", f"Use one of {', '.join((*CHOICES, *SOLVERS))}")
+    if name not in SOLVERS and name not in cp.installed_solvers():
+        known = dict.fromkeys([*CHOICES, *SOLVERS, *cp.installed_solvers()])
+        cause = f"{solver!r} is not installed" if name in cp.settings.SOLVERS else f"unknown solver {solver!r}"
+        raise InvalidInputError("solver", cause, f"Use one of {', '.join(known)}")
     return name
 
 
 def run_solver(
     problem: cp.Problem, block: str, solver: str, tol: float, options: Mapping[str, Any] | None = None
-) -> str:
-    """Solve a CVXPY problem in place and return its status: "optimal", or a word for less accurate.
+) -> tuple[str, Compiled]:
+    """Solve a CVXPY problem in place.
 
     Parameters
     ----------
@@ -69,47 +73,85 @@ def run_solver(
     block : str
         The block's name, for messages.
     solver : str
-        A key of :data:`SOLVERS`.
+        A key of :data:`SOLVERS`, or another installed solver, which is left its own tolerances.
     tol : float
         Relative accuracy aimed at.
     options : mapping, optional
         The solver's own options; they win over those derived from ``tol``.
 
+    Returns
+    -------
+    status : str
+        "optimal", or a word for less accurate.
+    compiled : Compiled
+        For :meth:`~bcd_implicit.blocks.compiled.Compiled.claim`.
+
     Raises
     ------
     BlockSolveError
-        The solver gave no point at all.
+        The solver gave no point at all, whatever it raised.
+    InvalidInputError
+        The solver refused one of ``options``.
     """
-    options = SOLVERS[solver](tol) | dict(options or {})
+    given = dict(options or {})
+    asked = SOLVERS.get(solver, lambda tol: {})(tol) | given
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
             # "Solution may be inaccurate": our certificate says how inaccurate, so the warning is given there.
             warnings.filterwarnings("ignore", message="Solution may be inaccurate")
             warnings.filterwarnings("ignore", message="Forming a nonconvex expression")
-            data, chain, inverse = problem.get_problem_data(solver, solver_opts=options)
-            raw = chain.solve_via_data(problem, data, solver_opts=options)
-            if _interrupted(raw):
-                raise KeyboardInterrupt
-            problem.unpack_results(raw, chain, inverse)
-        status = str(problem.status)
-    except (cp.SolverError, ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
-        # CVXPY's own errors, and those of its factorisations where the numbers are beyond them.
-        status = f"failed: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
-    except TypeError as error:  # CVXPY's solver interfaces let unknown options fall through to the solver
-        raise InvalidInputError(
-            "solver_options", f"{solver} refused them ({error})", "Check the option's name"
-        ) from None
-    if status in _USABLE and all(v.value is not None for v in problem.variables()):
-        return status
+            status, compiled = _run(problem, solver, asked)
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    # A solver may raise whatever it likes; a panic of one that is written in Rust is not even an Exception.
+    except BaseException as error:
+        words = str(error).strip().splitlines() or [type(error).__name__]
+        refused = next((name for name in given if name in words[0]), None)
+        if refused is not None or (given and isinstance(error, TypeError)):
+            cause = f"{solver} refused {refused or 'them'} ({words[0]})"
+            raise InvalidInputError("solver_options", cause, "Check the option's name and value") from None
+        status, compiled = f"failed: {words[0]}", None
+    if compiled is not None and status in _USABLE and all(v.value is not None for v in problem.variables()):
+        return status, compiled
+    raise BlockSolveError(block, solver, status, _remedy(solver, status))
+
+
+def _run(problem: cp.Problem, solver: str, options: dict[str, Any]) -> tuple[str, Compiled | None]:
+    """Compile, solve, and put the values into the problem: its status, and what to make a claim of."""
+    for variable in problem.variables():
+        variable.value = None  # another solver's, which need not even be numbers
+    try:
+        data, chain, inverse = problem.get_problem_data(solver, solver_opts=options)
+    except cp.SolverError:
+        return f"{UNFIT} the block's {_cones(problem)}", None
+    raw = chain.solve_via_data(problem, data, solver_opts=options)
+    if _interrupted(raw):
+        raise KeyboardInterrupt
+    problem.unpack_results(raw, chain, inverse)
+    return str(problem.status), Compiled(data, chain, inverse, raw)
+
+
+# The cones that not every solver takes, by CVXPY's names for the numbers of them.
+_CONES = {
+    "soc": "second-order cones",
+    "psd": "semidefinite cones (spectral and nuclear norms, eigenvalues)",
+    "exp": "exponential cones",
+    "p3d": "power cones",
+}
+
+
+def _cones(problem: cp.Problem) -> str:
+    """What a problem asks of a solver, in words, from what it is compiled to for one that takes all of these."""
+    dims = problem.get_problem_data("CLARABEL")[0]["dims"]
+    asked = [words for name, words in _CONES.items() if getattr(dims, name, None)]
+    return " and ".join(asked) or "quadratic objective"
+
+
+def _remedy(solver: str, status: str) -> str:
     if "infeasible" in status:
-        remedy = "No point meets all constraints: relax the user's constraints, or check norm_bound and kappa"
-    elif "unbounded" in status:
-        remedy = "Give ridge or ridge_hidden a positive value, and check that no penalty of yours falls without end"
-    elif "cannot solve this problem" in status:  # CVXPY's words for a cone that the solver lacks
-        cone = "a cone that the block needs (spectral norms need a semidefinite one)"
-        remedy = f"{solver} lacks {cone}: use SCS or CLARABEL"
-    else:
-        remedy = (
-            f"Try another solver ({', '.join(s for s in SOLVERS if s != solver)}) or a looser tol, or scale the data"
-        )
-    raise BlockSolveError(block, solver, status, remedy)
+        return "No point meets all constraints: relax the user's constraints, or check norm_bound and kappa"
+    if "unbounded" in status:
+        return "Give ridge or ridge_hidden a positive value, and check that no penalty of yours falls without end"
+    if status.startswith(UNFIT):
+        return "Use CLARABEL or SCS, which take all cones"
+    return f"Try another solver ({', '.join(s for s in SOLVERS if s != solver)}) or a looser tol, or scale the data"

@@ -21,28 +21,34 @@ class Certificate:
     Attributes
     ----------
     gap : float
-        Upper bound on objective - optimum of this block; ``inf`` where none is known: a user's term acts on
-        the block, or an input is free of every penalty and constraint (kappa or its group's weight is 0, and so is a
-        ridge on its column).
+        Upper bound on objective - optimum of this block; ``inf`` where none is known: an input is free of every
+        penalty and constraint (kappa or its group's weight is 0, and so is a ridge on its column), or a user's term
+        acts on the block and the solver gave no dual values that fit its point.
     scale : float
         What makes the gap relative: the block's own objective at the point or, where that is larger, where it has done
         nothing (predictions of zero; A = B = b = 0 in the hidden block; no step in the prox-linear block). Where the
         objective is a billionth of that, a point may pass though another has half of it.
     kkt_residual : float
-        Norm of the proximal-gradient step, relative to the gradient at zero; ``inf`` where unknown.
+        Norm of the proximal-gradient step, relative to the gradient at zero; with a user's term that of the compiled
+        problem, as in :mod:`~bcd_implicit.certificates.conic`; ``inf`` where unknown.
     violation : float
         Largest violation of a constraint: of ||A||_inf <= norm_bound as it is, of the group-lasso constraint relative
         to kappa, of the range of phi and of a user's constraints in their own units.
+    allowed_violation : float
+        So much of it is none.
     """
 
     gap: float
     scale: float
     kkt_residual: float
     violation: float
+    allowed_violation: float = 1e-8
 
     @property
     def relative_gap(self) -> float:
-        """Gap / scale; 0 for a gap of 0."""
+        """Gap / scale; 0 for a gap of 0, and infinite where one of them is beyond numbers."""
+        if not (np.isfinite(self.gap) and np.isfinite(self.scale)):
+            return np.inf
         return 0.0 if self.gap <= 0 else self.gap / max(self.scale, SMALLEST) if self.scale > 0 else np.inf
 
     @property
@@ -51,8 +57,8 @@ class Certificate:
         return bool(np.isfinite(self.gap))
 
     def holds(self, tol: float) -> bool:
-        """Whether the point is optimal for the block to the relative tolerance and feasible to 1e-8."""
-        return self.relative_gap <= tol and self.violation <= 1e-8
+        """Whether the point is optimal for the block to the relative tolerance, and feasible."""
+        return self.relative_gap <= tol and self.violation <= self.allowed_violation
 
     def __repr__(self) -> str:
         return (

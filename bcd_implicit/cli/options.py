@@ -8,6 +8,7 @@ from inspect import signature
 from typing import Any
 
 import click
+import cvxpy as cp
 
 import bcd_implicit as bi
 from bcd_implicit.blocks.solvers import AUTO, CHOICES
@@ -50,7 +51,7 @@ method_options = options_of(
     ),
     click.option(
         "--solver",
-        type=click.Choice([*CHOICES, *bi.SOLVERS], case_sensitive=False),
+        type=click.Choice([*CHOICES, *dict.fromkeys([*bi.SOLVERS, *cp.installed_solvers()])], case_sensitive=False),
         default=AUTO,
         show_default=True,
         help="The solver of the convex blocks.",

@@ -19,6 +19,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +30,7 @@ from bcd_implicit.blocks.feasibility import feasible_start
 from bcd_implicit.blocks.hidden import HiddenBlock
 from bcd_implicit.blocks.matrices import MatricesBlock
 from bcd_implicit.blocks.prox_linear import ProxLinearBlock
-from bcd_implicit.blocks.solution import USER_VIOLATION, BlockSolution
+from bcd_implicit.blocks.solution import FAIR_RESIDUAL, BlockSolution
 from bcd_implicit.blocks.solve import improve, make_block, solve_prepared
 from bcd_implicit.blocks.solvers import AUTO, NATIVE, check_solver
 from bcd_implicit.certificates.certificate import Certificate
@@ -40,7 +41,7 @@ from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.progress import Progress, show_progress
 from bcd_implicit.support.threads import one_blas_thread
 from bcd_implicit.training.extrapolation import Extrapolation
-from bcd_implicit.training.result import BcdResult, Status
+from bcd_implicit.training.result import HISTORY, BcdResult, Status
 from bcd_implicit.training.scale import rescaled
 
 Callback = Callable[[int, float, Iterate], Any]
@@ -85,24 +86,26 @@ class _Loop:
     extrapolation: Extrapolation = field(default_factory=Extrapolation)
     certificates: dict[str, Certificate] = field(default_factory=dict)
     dual_values: dict[str, Any] = field(default_factory=dict)
+    solvers: dict[str, str] = field(default_factory=dict)
 
     def block(self, it: Iterate, name: str, **options: Any) -> Any:
         return make_block(self.problem, it, name, **options)
 
     def solve(self, block: Any) -> BlockSolution:
         if self.share:
-            return improve(block, self.share)
+            with suppress(BlockSolveError):  # what fails natively is solved
+                return improve(block, self.share)
         solution = solve_prepared(block, self.solver, self.block_tol, self.solver_options)
-        self.certificates[block.name] = solution.certificate
+        self.certificates[block.name], self.solvers[block.name] = solution.certificate, solution.solver
         self.dual_values |= solution.dual_values
         return solution
 
     def solutions(self, block: Any) -> Iterator[BlockSolution]:
         """A rough one where that is allowed, then, where this cycle asks for it, the exact one."""
-        if self.inexact:
-            yield improve(block, self.share or FIRST_SHARE)
-        if not self.share:
-            yield self.solve(block)
+        if self.inexact and not self.share:
+            with suppress(BlockSolveError):
+                yield improve(block, FIRST_SHARE)
+        yield self.solve(block)
 
     def descend(self, it: Iterate, name: str) -> Iterate:
         """Solve one block on (F); a solver's rounding must not raise the objective, so the better point is kept."""
@@ -231,7 +234,7 @@ def solve(
     ----------
     problem : TrainingProblem
     method : {"prox-linear", "fenchel"}
-    solver : {"auto", "native", "cvxpy", "CLARABEL", "ECOS", "SCS"}
+    solver : {"auto", "native", "cvxpy", "CLARABEL", "ECOS", "SCS"} or another solver that CVXPY has installed
         As in :func:`~bcd_implicit.solve_block`: a block on which a constraint or penalty of the user acts goes
         through CVXPY in any case.
     max_cycles : int
@@ -268,13 +271,13 @@ def solve(
     InvalidInputError
         A bad argument, named.
     BlockSolveError
-        A block is infeasible (the message names the constraints in conflict) or unbounded, or no solver gave a point
-        for it in the first cycle.
+        A block is infeasible (the message names the constraints in conflict) or unbounded, no feasible start was found,
+        or the named solver lacks a cone. Where no solver gives a point the last good iterate is returned instead.
 
     Warns
     -----
     ConvergenceWarning
-        The loop ended without meeting ``tol``, or a block missed ``block_tol``; with the numbers.
+        The loop ended without meeting ``tol``, a block missed ``block_tol``, or a solver failed; with the numbers.
     """
     check_problem(problem)
     method, solver, max_cycles, tol = check_loop(method, solver, max_cycles, tol)
@@ -311,11 +314,12 @@ def solve(
             try:
                 it, objective = METHODS[method].cycle(loop, it)
             except BlockSolveError as error:
-                # No solver mends an infeasible block, and before the first cycle there is no trained iterate to return.
-                if error.infeasible or cycle == 1:
+                if error.infeasible or error.unfit:  # nothing that another iterate would mend
                     raise
                 warnings.warn(str(error), ConvergenceWarning, stacklevel=2)
                 status = Status.SOLVER_FAILED
+                # Where the block began that failed: blocks before it may have gained something.
+                it = min((it, error.iterate or it), key=problem.objective)
                 break
             # An objective of exactly 0 cannot be divided by.
             loop.change = (before - objective) / max(abs(before), np.finfo(float).tiny)
@@ -349,7 +353,7 @@ def solve(
             if small:
                 # While a block misses its certificate, a small change may be the solver's standstill.
                 solved = all(
-                    c.holds(max(tol, block_tol)) if c.known else c.violation <= USER_VIOLATION
+                    c.holds(max(tol, block_tol)) if c.known else c.kkt_residual <= FAIR_RESIDUAL
                     for c in loop.certificates.values()
                 )
                 status = Status.CONVERGED if solved else Status.STALLED
@@ -365,8 +369,8 @@ def solve(
             except BlockSolveError as error:
                 warnings.warn(str(error), ConvergenceWarning, stacklevel=2)
                 status = Status.SOLVER_FAILED
-        history = pd.DataFrame(rows)
-        result = BcdResult(problem, method, solver, status, it, history, loop.certificates, loop.dual_values)
+        known = pd.DataFrame(rows, columns=HISTORY), loop.certificates, loop.dual_values, loop.solvers
+        result = BcdResult(problem, method, solver, status, it, *known)
         tell(1.0, f"{len(rows)} cycles, objective {result.objective:.6g}")
     if not status.ok:
         warnings.warn(

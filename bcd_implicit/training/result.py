@@ -15,6 +15,12 @@ from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.display import facts_table, names_of
 
+#: The columns of a history.
+HISTORY = [
+    *("cycle", "objective", "change", "asked", "gap", "kkt_residual", "violation", "n_selected", "mu", "attempts"),
+    "seconds",
+]
+
 
 class Status(Enum):
     """How a loop ended. The value is a sentence for a person, with the advice in it."""
@@ -54,6 +60,8 @@ class BcdResult:
         ``block_tol=None``, may have the output block's alone.
     dual_values : mapping
         By constraint, of the last solved block on which it acts, as in :class:`~bcd_implicit.BlockSolution`.
+    solvers : mapping of str to str
+        The solver from which each block's last exact solution comes: another than ``solver`` where that failed.
     """
 
     problem: TrainingProblem
@@ -64,6 +72,7 @@ class BcdResult:
     history: pd.DataFrame
     certificates: Mapping[str, Certificate]
     dual_values: Mapping[str, Any] = field(default_factory=dict)
+    solvers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def model(self) -> ImplicitModel:

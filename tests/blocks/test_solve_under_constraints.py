@@ -20,7 +20,7 @@ class TestBlocks:
         for block in ("hidden", "prox-linear"):
             bound = solve_block(problem, start_of(problem, block), block, solver)
             assert bound.solver in SOLVERS
-            assert not bound.certificate.known
+            assert bound.certificate.holds(1e-6)
         for block in ("output", "state"):
             free = solve_block(problem, start_of(problem, block), block, solver)
             assert free.solver == "native"
@@ -83,16 +83,14 @@ class TestBlocks:
         monkeypatch.setitem(SOLVERS, "SCS", lambda tol: {"max_iters": 3})
         solution = solve_block(problem, it, "hidden")
         assert solution.solver in ("CLARABEL", "ECOS")
-        assert solution.certificate.violation <= 1e-6
-        with pytest.warns(bi.ConvergenceWarning, match=r"violation .* of 'nonnegative\(A\)'. Try another solver"):
-            starved = solve_block(problem, it, "hidden", "SCS")
-        assert not starved.feasible
+        assert solution.certificate.holds(1e-6)
+        with pytest.warns(bi.ConvergenceWarning, match=r"violation .* of 'nonnegative\(A\)'. Try.* taken"):
+            assert solve_block(problem, it, "hidden", "SCS").solver == "CLARABEL"
         monkeypatch.setitem(SOLVERS, "CLARABEL", lambda tol: {"max_iter": 4})
         monkeypatch.setitem(SOLVERS, "ECOS", lambda tol: {"max_iters": 6})
-        with pytest.warns(bi.ConvergenceWarning):
-            best, *others = (solve_block(problem, it, "hidden", s) for s in ("auto", "CLARABEL", "ECOS"))
+        with pytest.warns(bi.ConvergenceWarning, match="block 'hidden': .* with relative gap"):
+            best = solve_block(problem, it, "hidden")
         assert best.feasible
-        assert best.objective == min(other.objective for other in others if other.feasible)
 
     @pytest.mark.parametrize("letter", ["B", "C"])
     def test_semidefinite_cones_are_not_for_ecos_and_auto_copes(self, letter):
@@ -100,7 +98,7 @@ class TestBlocks:
         it = start_of(problem, block)
         for solver in ("auto", "native", "cvxpy", "CLARABEL", "SCS"):
             assert solve_block(problem, it, block, solver).certificate.violation <= 1e-6
-        with pytest.raises(BlockSolveError, match="ECOS lacks a cone that the block needs.*: use SCS or CLARABEL"):
+        with pytest.raises(BlockSolveError, match="ECOS .*'cannot take .*semidefinite cones.*Use CLARABEL or SCS"):
             solve_block(problem, it, block, "ECOS")
 
     def test_block_problem_shows_them(self):

@@ -49,7 +49,7 @@ def test_the_version_is_in_the_file(tmp_path, model):
 @pytest.mark.parametrize(
     ("members", "cause"),
     [
-        ({"A": np.full((2, 2), np.nan)}, "A: contains nan"),
+        ({"A": np.full((2, 2), np.nan)}, "A: contains missing values (NaN)"),
         ({"b": np.array([np.inf, 0])}, "b: contains inf"),
         ({"input_names": np.array(["a", "a", "b"])}, "input_names: has 'a' twice"),
         ({"activation": np.array("gelu")}, "activation: unknown activation 'gelu'"),

@@ -1,0 +1,165 @@
+"""A solver that fails: another takes its place, and what it says is not believed. The long study is in tests/hard."""
+
+import pickle
+import warnings
+
+import cvxpy as cp
+import numpy as np
+import pytest
+from cvxpy.reductions.solvers.solving_chain import SolvingChain
+from faults import RAISED, faulty
+from problems import random_iterate, random_problem
+
+import bcd_implicit as bi
+from bcd_implicit import BlockSolveError, ConvergenceWarning, solve_block
+from bcd_implicit import constraints as ready
+from bcd_implicit.blocks.feasibility import feasible_start
+from bcd_implicit.blocks.output import OutputBlock
+from bcd_implicit.blocks.prox_linear import ProxLinearBlock
+from bcd_implicit.training.result import Status
+
+SIZE = (3, 4, 2, 30)
+
+
+@pytest.fixture(params=["free", "constrained"])
+def case(request):
+    constraints = [ready.nonnegative("C")] if request.param == "constrained" else []
+    problem = random_problem(SIZE, constraints=constraints)
+    return problem, random_iterate(problem)
+
+
+@pytest.mark.parametrize("kind", RAISED)
+def test_whatever_a_solver_raises_the_next_one_is_tried(kind, case):
+    right = solve_block(*case, "output", "CLARABEL").objective
+    with faulty(kind, ["CLARABEL"]), pytest.warns(ConvergenceWarning, match="solver CLARABEL ended with") as caught:
+        solution = solve_block(*case, "output", "CLARABEL")
+    assert str(caught[0].message).endswith("The solution of SCS is taken instead.")
+    assert solution.solver == "SCS"
+    assert solution.objective == pytest.approx(right, rel=1e-6)
+    with faulty(kind, ["CLARABEL"]):  # a solver that nobody named may fail in silence: the solution names another
+        assert solve_block(*case, "output", "cvxpy").solver == "SCS"
+
+
+@pytest.mark.parametrize("kind", ["nan", "infinity", "huge", "zeros", "noise", "half of it", "other bounds"])
+def test_whatever_a_solver_returns_is_judged(kind, case):
+    right = solve_block(*case, "output", "CLARABEL").objective
+    with faulty(kind, ["CLARABEL"]), pytest.warns(ConvergenceWarning, match="CLARABEL.* The solution of SCS is taken"):
+        solution = solve_block(*case, "output", "CLARABEL")
+    assert solution.objective == pytest.approx(right, rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["nan as duals", "zeros as duals", "no duals"])
+def test_dual_values_that_do_not_confirm_the_point_are_not_passed_on(kind):
+    problem = random_problem(SIZE, constraints=[ready.nonnegative("C")])
+    it = random_iterate(problem)
+    with faulty(kind), pytest.warns(ConvergenceWarning, match=r"with relative gap (inf|2.1e-01) \("):
+        solution = solve_block(problem, it, "output")
+    assert solution.certificate.relative_gap > 0.1
+    assert not solution.dual_values
+    with faulty(kind):  # whose gap needs no dual values
+        free = solve_block(problem, it, "hidden", "SCS")
+    assert free.certificate.holds(1e-6)
+    assert not free.dual_values
+
+
+def test_where_all_fail_the_error_brings_the_iterate(case):
+    problem, it = case
+    with faulty("RuntimeError"), pytest.raises(BlockSolveError, match="CLARABEL ended with status 'failed: boom'") as e:
+        solve_block(problem, it, "output", "CLARABEL")
+    np.testing.assert_array_equal(e.value.iterate.C, it.C)
+    again = pickle.loads(pickle.dumps(e.value))
+    assert str(again) == str(e.value)
+    np.testing.assert_array_equal(again.iterate.C, it.C)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
+def test_an_interrupt_is_no_fault(error, monkeypatch, case):
+    def interrupted(*args, **options):
+        raise error
+
+    monkeypatch.setattr(SolvingChain, "solve_via_data", interrupted)
+    with pytest.raises(type(error)):
+        solve_block(*case, "output", "SCS")
+
+
+@pytest.mark.parametrize(
+    "fault", [np.linalg.LinAlgError("Singular matrix"), FloatingPointError("overflow"), ValueError("NaN"), "nan"]
+)
+def test_a_native_solver_that_fails_is_followed_by_conic_ones(fault, monkeypatch):
+    problem = random_problem(SIZE)
+    it = random_iterate(problem)
+    right = solve_block(problem, it, "output").objective
+
+    def fails(block, tol, met):
+        if isinstance(fault, Exception):
+            raise fault
+        wrong = block.it.replace(C=np.full_like(block.it.C, np.nan))
+        return wrong, met(wrong), {}
+
+    monkeypatch.setattr(OutputBlock, "solve_native", fails)
+    assert solve_block(problem, it, "output").solver == "CLARABEL"
+    with pytest.warns(ConvergenceWarning, match="solver native ended with status 'failed: .*CLARABEL is taken instead"):
+        solution = solve_block(problem, it, "output", "native")
+    assert solution.objective == pytest.approx(right, rel=1e-6)
+
+
+def test_a_programming_error_is_no_fault_of_a_solver(monkeypatch):
+    monkeypatch.setattr(OutputBlock, "solve_native", lambda block, tol, met: block.no_such_name)
+    problem = random_problem(SIZE)
+    with pytest.raises(AttributeError):
+        solve_block(problem, random_iterate(problem), "output")
+
+
+@pytest.mark.parametrize("method", bi.METHODS)
+def test_a_loop_ends_with_the_last_good_iterate(method):
+    problem = random_problem(SIZE, constraints=[ready.nonnegative("B")])
+    start = problem.initial(0)
+    start = start.replace(B=np.abs(start.B))
+    with faulty("KeyError"), pytest.warns(ConvergenceWarning) as caught:
+        result = bi.solve(problem, method, start=start, max_cycles=3)
+    assert result.status is Status.SOLVER_FAILED
+    assert [str(w.message).split(":")[0] for w in caught] == [
+        "block 'prox-linear'" if method == "prox-linear" else "block 'hidden'",
+        method,
+    ]
+    # The first cycle's output block was solved before.
+    assert result.objective < problem.objective_at_states(problem.at_equilibrium(start))
+    assert result.n_cycles == 0
+    assert result.seconds == 0
+    assert np.isfinite(result.model.predict(problem.U.T)).all()
+
+
+def test_a_loops_result_names_who_solved_its_blocks():
+    problem = random_problem(SIZE)
+    with faulty("noise", ["SCS"]), pytest.warns(ConvergenceWarning) as caught:
+        result = bi.solve(problem, solver="SCS", max_cycles=1)
+    assert str(caught[0].message).endswith("The solution of CLARABEL is taken instead.")
+    assert result.solver == "SCS"
+    assert result.solvers == {"output": "CLARABEL", "prox-linear": "CLARABEL"}
+    assert all(certificate.holds(1e-6) for certificate in result.certificates.values())
+
+
+def test_a_loop_whose_rough_steps_fail_is_solved(monkeypatch):
+    def fails(block, share):
+        raise np.linalg.LinAlgError("Eigenvalues did not converge")
+
+    monkeypatch.setattr(ProxLinearBlock, "improve", fails)
+    result = bi.solve(random_problem(SIZE), max_cycles=20, tol=1e-2)
+    assert result.status is Status.CONVERGED
+
+
+@pytest.mark.parametrize("kind", ["nan", "zeros", "noise", "infeasible", "RuntimeError"])
+def test_a_start_is_feasible_whatever_one_solver_says(kind):
+    problem = random_problem(SIZE, constraints=[lambda v: v["B"][0, 0] >= 0.5])
+    with faulty(kind, ["CLARABEL"]):
+        it = feasible_start(problem, problem.initial(0))
+    assert it.B[0, 0] >= 0.5 - 1e-6
+    with faulty("zeros"), pytest.raises(BlockSolveError, match="its point violates one by 5.0e-01"):
+        feasible_start(problem, problem.initial(0))
+
+
+def test_a_cone_of_which_ecos_knows_nothing_in_this_cvxpy_is_no_raw_error():
+    problem = random_problem(SIZE, constraints=[lambda v: -0.01 * cp.log(v["C"][0, 0] + 9)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        assert solve_block(problem, random_iterate(problem), "output", "ECOS").certificate.holds(1e-6)
