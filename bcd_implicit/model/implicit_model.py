@@ -18,7 +18,7 @@ from bcd_implicit.model import well_posedness
 from bcd_implicit.model.fixed_point import FixedPoint, fixed_point
 from bcd_implicit.model.picard import picard_iterates
 from bcd_implicit.model.state_map import summation_error
-from bcd_implicit.model.storage import LETTERS, read_model, write_model
+from bcd_implicit.model.storage import LETTERS, REMEDY, read_model, write_model
 from bcd_implicit.support.checks import check_matrix, check_names, check_number
 from bcd_implicit.support.display import facts_table, names_of
 from bcd_implicit.support.tables import pick_columns
@@ -309,7 +309,13 @@ class ImplicitModel:
         InvalidInputError
             No such file, or not a model.
         """
-        return cls(**read_model(path))
+        try:
+            return cls(**read_model(path))
+        except InvalidInputError as error:
+            if error.argument == str(path):
+                raise
+            cause = f"holds a model that cannot be used ({error.argument}: {error.cause})"
+            raise InvalidInputError(str(path), cause, REMEDY) from None
 
     def __repr__(self) -> str:
         n, p, q = self.n_hidden, self.B.shape[1], len(self.C)

@@ -3,12 +3,39 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bcd_implicit.errors import InvalidInputError
+
+
+def check_is_file(path: str | os.PathLike[str]) -> None:
+    """Raise an error unless there is a file at the path: opening a pipe could wait for ever.
+
+    Raises
+    ------
+    InvalidInputError
+        No such file, a folder, a pipe or a device, or a folder on the way that may not be entered.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise InvalidInputError(str(path), "no such file", "Check the path") from None
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from None
+    if stat.S_ISDIR(mode):
+        raise InvalidInputError(str(path), "is a folder", "Give the name of a file")
+    if not stat.S_ISREG(mode):
+        raise InvalidInputError(str(path), "is a pipe or a device", "Give the name of a file")
+
+
+def unreadable(path: str | os.PathLike[str], error: OSError | ValueError) -> InvalidInputError:
+    """The error that says why the operating system did not let a file be read."""
+    reason = getattr(error, "strerror", None) or error
+    return InvalidInputError(str(path), f"cannot be read ({reason})", "Check the path and its permissions")
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[Any], None]) -> Path:

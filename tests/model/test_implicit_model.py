@@ -110,7 +110,7 @@ def test_load_refuses_what_is_no_model(tmp_path):
     with pytest.raises(InvalidInputError, match="not a model file"):
         ImplicitModel.load(tmp_path / "empty.npz")
     np.savez(tmp_path / "other.npz", A=np.eye(2))
-    with pytest.raises(InvalidInputError, match=r"it lacks B, C, D, activation"):
+    with pytest.raises(InvalidInputError, match=r"it lacks format"):
         ImplicitModel.load(tmp_path / "other.npz")
     np.save(tmp_path / "array.npy", np.eye(2))
     with pytest.raises(InvalidInputError, match="not a model file"):
