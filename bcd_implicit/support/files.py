@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
 import stat
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,18 +44,23 @@ def unreadable(path: str | os.PathLike[str], error: OSError | ValueError) -> Inv
 def write_atomically(path: str | os.PathLike[str], write: Callable[[Any], None]) -> Path:
     """Call ``write`` on a temporary binary file in the same folder, then move it into place.
 
-    A reader sees the old file or the whole new one, never a part: an error on the way leaves what stood.
+    A reader sees the old file or the whole new one, never a part: an error on the way leaves what stood. What a
+    writer of the same file left behind when it was killed is removed.
 
     Raises
     ------
     InvalidInputError
-        The folder does not exist or cannot be written to, or the disk is full.
+        The folder does not exist or cannot be written to, the disk is full, or the path is a folder or a device.
     """
     path = Path(path)
-    if path.is_dir():
-        raise InvalidInputError(str(path), "is a folder", "Give the name of a file")
+    if path.exists():
+        check_is_file(path)
+    # The process that writes is in the name, so that a later one can tell whether it is still at work.
+    prefix = f".{path.name}.{socket.gethostname()}."
+    with suppress(OSError):
+        _remove_remains(path.parent, prefix)
     try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{prefix}{os.getpid()}.")
     except OSError as error:
         raise InvalidInputError(
             str(path), f"cannot be written ({error.strerror or error})", "Choose another folder"
@@ -73,3 +81,26 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Any], None])
         Path(temporary).unlink(missing_ok=True)
         raise
     return path
+
+
+def _remove_remains(folder: Path, prefix: str) -> None:
+    """Remove the temporary files of writers that were killed, those of this machine: of others nothing is known."""
+    temporary = re.compile(re.escape(prefix) + r"([0-9]+)\.\w+")
+    with os.scandir(folder) as entries:
+        writers = [(entry.path, match) for entry in entries if (match := temporary.fullmatch(entry.name))]
+    for path, match in writers:
+        if not _is_running(int(match[1])):
+            Path(path).unlink(missing_ok=True)
+
+
+def _is_running(process: int) -> bool:
+    # On Windows the same call would end the process.
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True

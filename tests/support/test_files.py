@@ -2,7 +2,11 @@
 
 import errno
 import os
+import re
+import socket
 import stat
+import subprocess
+import sys
 
 import pytest
 
@@ -64,3 +68,32 @@ def test_permissions_are_those_of_open(tmp_path, mask):
         os.umask(before)
     ours, theirs = (stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("ours", "theirs"))
     assert ours == theirs == 0o666 & ~mask
+
+
+def test_what_killed_writers_left_is_removed_and_nothing_else(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    path, host = tmp_path / "m [1].npz", socket.gethostname()
+    path.write_bytes(b"old")
+    theirs = [".m [1].npz", ".m [1].npz.mine", f".m [1].npz.{host}", f".m [1].npz.another-host.{ended.pid}.abcdefgh"]
+    at_work = f".m [1].npz.{host}.{os.getppid()}.abcdefgh"
+    left = f".m [1].npz.{host}.{ended.pid}.abcd_123"
+    for name in [*theirs, at_work, left]:
+        (tmp_path / name).touch()
+    write_atomically(tmp_path / "m.npz", lambda file: None)
+    assert (tmp_path / left).exists()  # that was another file
+
+    def write(file):
+        # The name of the temporary file is as those above.
+        (own,) = set(os.listdir(tmp_path)) - {"m [1].npz", "m.npz", *theirs, at_work}
+        assert re.fullmatch(rf"\.m \[1\]\.npz\.{re.escape(host)}\.{os.getpid()}\.\w+", own)
+
+    write_atomically(path, write)
+    assert set(os.listdir(tmp_path)) == {"m [1].npz", "m.npz", *theirs, at_work}
+
+
+def test_devices_and_pipes_are_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InvalidInputError, match=r"pipe: is a pipe or a device\. Give the name of a file"):
+        write_atomically(tmp_path / "pipe", lambda file: None)
+    assert os.listdir(tmp_path) == ["pipe"]
