@@ -7,7 +7,6 @@ To add a block, write a subclass of :class:`~bcd_implicit.blocks.base.Block` in 
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -24,10 +23,11 @@ from bcd_implicit.blocks.solution import IMPROVED, BlockSolution
 from bcd_implicit.blocks.solvers import AUTO, CHOICES, CVXPY, NATIVE, check_solver, run_solver
 from bcd_implicit.blocks.state import StateBlock
 from bcd_implicit.certificates.certificate import Certificate
-from bcd_implicit.errors import BlockSolveError, ConvergenceWarning, InvalidInputError, check_choice
+from bcd_implicit.errors import BlockSolveError, InvalidInputError, check_choice
 from bcd_implicit.problem.iterate import Iterate, check_iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.notices import warn_convergence
 from bcd_implicit.support.threads import one_blas_thread
 
 #: The blocks, by name.
@@ -173,11 +173,10 @@ def solve_prepared(
         raise explained(failure, block.problem, block.letters)
     certificate, violations = best.certificate, block.user_violations(best.iterate)
     whose = f" of {max(violations, key=violations.__getitem__)!r}" if max(violations.values(), default=0.0) > 0 else ""
-    warnings.warn(
+    warn_convergence(
         f"block '{block.name}': {best.solver} ended '{best.status}' with relative gap {certificate.relative_gap:.1e} "
         f"(asked for {tol:.0e}), KKT residual {certificate.kkt_residual:.1e}, violation "
         f"{certificate.violation:.1e}{whose}. Try another solver, a looser tol, or scale the data.",
-        ConvergenceWarning,
         # The caller of solve_block.
         stacklevel=3,
     )
