@@ -34,7 +34,6 @@ from bcd_implicit.support.parts import parts
 from bcd_implicit.support.progress import Progress, between, show_progress
 from bcd_implicit.terms.activations import Activation
 from bcd_implicit.training.bcd import check_loop, solve
-from bcd_implicit.training.result import Status
 
 # What cross-validation chooses from.
 ALPHAS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -165,16 +164,16 @@ class TrainedEstimator(BaseEstimator):
             output_names=output_names,
             sample_weight=samples.weight,
         )
-        seconds, where = check_max_seconds(self.max_seconds), ""
+        seconds, middle = check_max_seconds(self.max_seconds), ""
         with stoppable(seconds) as limits, show_progress(progress_of(self.verbose), "fit") as tell:
             try:
                 # Whatever alpha is, training needs time too.
                 with stoppable(seconds and CV_SHARE * seconds):
                     self.alpha_ = self._chosen_alpha(problem, seed, between(tell, 0.0, 0.7))
-            except Stop as stop:
+            except Stop:
                 alphas = np.sort(np.ravel(self.alpha))
                 self.alpha_ = float(alphas[len(alphas) // 2])
-                where = f"{Status[stop.status].cause} while alpha was chosen; alpha={self.alpha_:g} is the middle one. "
+                middle = f"there was no time to choose alpha, and {self.alpha_:g} is the middle one"
             problem = problem.replace(ridge=self.alpha_, ridge_hidden=self.alpha_)
             start = self._warm_start(problem, seed)
             starts = [problem.initial(seed + i) for i in range(n_init)] if start is None else [start]
@@ -191,10 +190,10 @@ class TrainedEstimator(BaseEstimator):
             with collected() as messages:
                 self.result_ = run(tol, start=starts[0], progress=between(told, share, 1.0))
         if self.result_.status.cut_short:
-            cycles = f"{self.result_.status.cause}: the last training took {self.result_.n_cycles} cycles."
-            messages = [f"fit: {where}{cycles}"] if limits.outermost else []
-        elif where:
-            messages.append(f"fit: {where}")
+            ended = f"{self.result_.status.cause}; the last training took {self.result_.n_cycles} cycles"
+            messages = [f"fit: {'; '.join(filter(None, [ended, middle]))}."] if limits.outermost else []
+        elif middle:
+            messages.append(f"fit: {middle}. Raise max_seconds.")
         for message in messages:
             warn_convergence(message, stacklevel=3)
         causes = [f"kappa={problem.kappa:g}"] if problem.kappa > 0 else []

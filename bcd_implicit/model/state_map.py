@@ -8,7 +8,6 @@ import numpy as np
 
 from bcd_implicit.errors import NotWellPosedError
 from bcd_implicit.model import well_posedness
-from bcd_implicit.support.interruption import check_stop
 from bcd_implicit.terms.activations import Activation
 
 EPS = float(np.finfo(float).eps)
@@ -98,7 +97,6 @@ class StateMap:
 
     def step(self, X: np.ndarray) -> np.ndarray:
         """phi(AX + drive)."""
-        check_stop()
         return self.activation(self.preactivation(X))
 
     def in_units(self, change: np.ndarray) -> np.ndarray:

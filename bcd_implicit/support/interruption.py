@@ -29,7 +29,7 @@ INTERRUPTED, TIME_LIMIT = "INTERRUPTED", "TIME_LIMIT"
 # Whoever presses Ctrl-C twice within so many seconds wants the program to end, whatever calls these were.
 TWICE = 3.0
 # How often a thread that waits looks up, in seconds.
-PAUSE = 0.05
+PAUSE = 0.02
 Answer = TypeVar("Answer")
 
 
@@ -49,9 +49,13 @@ class Stop(KeyboardInterrupt):
 
 @dataclass
 class _CtrlC:
-    """Whether Ctrl-C was pressed in the outermost call, and whether that may be told by an exception at once."""
+    """Whether Ctrl-C was pressed in the outermost call.
+
+    Also whether it comes to this module at all, and whether it may be told by an exception at once.
+    """
 
     pressed: bool = False
+    listening: bool = False
     waiting: bool = False
 
 
@@ -150,6 +154,7 @@ def _listening(ctrl_c: _CtrlC) -> Iterator[None]:
         press(ctrl_c)
 
     signal.signal(signal.SIGINT, note)
+    ctrl_c.listening = True
     try:
         yield
     finally:
@@ -225,14 +230,17 @@ def limits_in_force(limits: Limits | None) -> Iterator[None]:
         _here.limits = before
 
 
+# Windows has none.
+_HAS_MASKS = hasattr(signal, "pthread_sigmask")
+
+
 @contextmanager
 def without_ctrl_c() -> Iterator[None]:
     """Processes and threads that start here never see Ctrl-C, which goes to all processes of a terminal.
 
-    It is not lost: this process gets it at the end.
+    It is not lost: this thread gets it at the end.
     """
-    # Windows has no masks of signals.
-    if not hasattr(signal, "pthread_sigmask"):
+    if not _HAS_MASKS:
         yield
         return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -240,6 +248,16 @@ def without_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _listen_again() -> None:
+    """Put our handler in the place of a solver's, and let a Ctrl-C through that was held back.
+
+    ECOS and SCS have handlers of their own, and forget what comes during their set-up or in their last step.
+    """
+    signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
 
 
 @dataclass
@@ -266,9 +284,13 @@ def in_background(function: Callable[[], Answer]) -> Answer:
             answer.error = error
         answer.ready.set()
 
-    threading.Thread(target=run, daemon=True, name="bcd_implicit solver").start()
-    while not answer.ready.wait(PAUSE):
-        check_stop()
+    ours = _here.limits.ctrl_c.listening and threading.current_thread() is threading.main_thread() and _HAS_MASKS
+    with without_ctrl_c() if ours else nullcontext():
+        threading.Thread(target=run, daemon=True, name="bcd_implicit solver").start()
+        while not answer.ready.wait(PAUSE):
+            if ours:
+                _listen_again()
+            check_stop()
     if answer.error is not None:
         raise answer.error
     return answer.value

@@ -18,7 +18,7 @@ from bcd_implicit.support.interruption import (
     waiting,
     without_ctrl_c,
 )
-from bcd_implicit.support.notices import collected, warn_convergence
+from bcd_implicit.support.notices import collected, ignored, warn_convergence
 from bcd_implicit.support.progress import Progress, silent
 
 # A generator: it can be closed.
@@ -72,8 +72,8 @@ def _side_by_side(function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]],
     parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
     with without_ctrl_c():
         results = parallel(joblib.delayed(_run)(function, job, limits) for job in jobs)
-    # Closing it is what makes joblib end its processes.
-    with closing(results):
+    # Closing it is what makes joblib end its processes; that it does so is no news.
+    with ignored(r"\d+ tasks which were still being processed"), closing(results):
         for _ in jobs:
             with waiting():
                 found = next(results)

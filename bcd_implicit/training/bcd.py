@@ -139,11 +139,8 @@ def solve(
         kind = type(callback).__name__
         raise InvalidInputError("callback", f"is a {kind}", "Pass a function of cycle, objective and iterate")
     start = start.iterate if isinstance(start, BcdResult) else start
-    it = (
-        problem.initial(random_state)
-        if start is None
-        else check_iterate(start, problem.shapes, problem.activation, "start")
-    )
+    if start is not None:
+        check_iterate(start, problem.shapes, problem.activation, "start")
     # A path's is its own, and tells of many solves.
     whole = not isinstance(checkpoint, Checkpoint)
     if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
@@ -161,6 +158,7 @@ def solve(
         else:
             # Feasible first: states need ||A||_inf below 1. Quick, so that there always is an iterate to return.
             with finishing():
+                it = problem.initial(random_state) if start is None else start
                 it = problem.at_equilibrium(feasible_start(problem, it))
             objective = problem.objective(it)
             # Targets that are all zero give no scale.
