@@ -11,8 +11,16 @@ import numpy as np
 from sklearn.metrics import r2_score
 
 import bcd_implicit as bi
-from bcd_implicit.cli.console import check_writable, console, count, one_warning, print_facts, print_warning
-from bcd_implicit.cli.options import method_options, problem_options, read_columns, table_options
+from bcd_implicit.cli.console import (
+    check_writable,
+    console,
+    count,
+    end_if_interrupted,
+    one_warning,
+    print_facts,
+    print_warning,
+)
+from bcd_implicit.cli.options import limit_options, method_options, problem_options, read_columns, table_options
 from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.support.checks import check_arrays
 from bcd_implicit.terms.penalties import GROUP_FORMS
@@ -23,6 +31,8 @@ _ENDINGS = {
     bi.Status.STALLED: "not converged: stalled",
     bi.Status.SOLVER_FAILED: "not converged: a solver failed",
     bi.Status.STOPPED: "stopped",
+    bi.Status.INTERRUPTED: "interrupted",
+    bi.Status.TIME_LIMIT: "stopped at --max-seconds",
 }
 
 
@@ -53,6 +63,7 @@ _ENDINGS = {
 )
 @click.option("--max-cycles", type=int, default=100, show_default=True, help="The most cycles to take.")
 @click.option("--tol", type=float, default=1e-4, show_default=True, help="Stop when a cycle gains less, relatively.")
+@limit_options
 @table_options
 @problem_options
 @method_options
@@ -62,6 +73,8 @@ def fit(
     constraints: tuple[str, ...],
     max_cycles: int,
     tol: float,
+    max_seconds: float | None,
+    checkpoint: Path | None,
     targets: tuple[str, ...],
     ignore: tuple[str, ...],
     standardize: bool,
@@ -102,6 +115,8 @@ def fit(
             tol,
             seed,
             progress=True,
+            max_seconds=max_seconds,
+            checkpoint=checkpoint,
         )
     if not result.iterate.B.any():
         print_warning(
@@ -111,7 +126,7 @@ def fit(
         )
     model = scales.raw_model(result.model) if standardize else result.model
     model.save(model_path)
-    gap = max(c.relative_gap for c in result.certificates.values())
+    gap = max((c.relative_gap for c in result.certificates.values()), default=np.inf)
     print_facts(
         f"{data.name}: {len(U)} rows, {count(U.shape[1], 'input')}, {count(Y.shape[1], 'target')}",
         {
@@ -124,3 +139,4 @@ def fit(
         },
     )
     console.print(f"wrote {model_path}", soft_wrap=True)
+    end_if_interrupted(result.status)

@@ -9,7 +9,14 @@ from typing import Any
 import click
 
 from bcd_implicit.cli.console import check_writable, one_warning, present
-from bcd_implicit.cli.options import jobs_option, method_options, problem_options, read_columns, table_options
+from bcd_implicit.cli.options import (
+    jobs_option,
+    limit_options,
+    method_options,
+    problem_options,
+    read_columns,
+    table_options,
+)
 from bcd_implicit.experiments import feature_selection as experiment
 from bcd_implicit.selection.rules import DEFAULT_RULE, RULES
 from bcd_implicit.support.checks import check_number
@@ -47,6 +54,7 @@ from bcd_implicit.support.parallel import check_jobs
     help="Choose so many inputs, by the path's ranking, instead of a rule; the path ends there.",
 )
 @jobs_option
+@limit_options
 @table_options
 @problem_options
 @method_options
@@ -57,6 +65,8 @@ def select(
     rule: str,
     n_features: int | None,
     n_jobs: int,
+    max_seconds: float | None,
+    checkpoint: Path | None,
     test_share: float,
     targets: tuple[str, ...],
     ignore: tuple[str, ...],
@@ -99,6 +109,8 @@ def select(
             test_share=test_share,
             standardize=standardize,
             progress=True,
+            max_seconds=max_seconds,
+            checkpoint=checkpoint,
             **problem,
         )
     present(run, output)
