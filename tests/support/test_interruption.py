@@ -76,7 +76,9 @@ def test_a_call_with_nothing_to_return_raises_what_a_person_knows():
         ctrl_c()
         check_stop()
     assert not isinstance(caught.value, Stop)
-    with pytest.raises(NothingYetError, match="max_seconds=0.01 passed before there was a result. Give more time") as late:
+    with pytest.raises(
+        NothingYetError, match="max_seconds=0.01 passed before there was a result. Give more time"
+    ) as late:
         with stoppable(0.01):
             time.sleep(0.02)
             check_stop()

@@ -98,7 +98,11 @@ def test_another_run_is_refused_with_what_differs(tmp_path):
     other = random_problem((3, 4, 2, 31), kappa=0.05)
     for changed, options, message in [
         (problem.replace(kappa=0.1), {}, "run.npz: is of another run: kappa was 0.05 and is 0.1. Give the file of"),
-        (problem, {"tol": 1e-7, "method": "fenchel"}, "method was 'prox-linear' and is 'fenchel', tol was 1e-05 and is"),
+        (
+            problem,
+            {"tol": 1e-7, "method": "fenchel"},
+            "method was 'prox-linear' and is 'fenchel', tol was 1e-05 and is",
+        ),
         (problem, {"random_state": 3}, "random_state was 0 and is 3"),
         (problem, {"start": problem.initial(1)}, "random_state was 0 and is None, start differs"),
         (other, {}, "U differs, Y differs, sample_weight differs"),
