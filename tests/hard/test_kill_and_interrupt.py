@@ -136,3 +136,33 @@ def test_the_command_line_ends_with_130_and_leaves_what_it_has(command, tmp_path
         time.sleep(0.1)
     else:
         pytest.fail("processes were left behind")
+
+
+SAME = """
+import sys, warnings
+import numpy as np
+import bcd_implicit as bi
+
+warnings.simplefilter("ignore")
+rng = np.random.default_rng(0)
+U = rng.standard_normal((1200, 20))
+Y = np.abs(U[:, :2]) + 0.3 * rng.standard_normal((1200, 2))
+path = bi.kappa_path(bi.TrainingProblem(U, Y, 6, pass_through=False), 4)
+n_jobs, file = int(sys.argv[1]), sys.argv[2]
+fitted = bi.ImplicitRegressor(4, alpha=[1e-3, 1e-2], n_folds=3, n_init=2, tol=1e-3, n_jobs=n_jobs).fit(U, Y)
+chosen = path.select(ridges=[1e-4, 1e-2], grow_hidden=False, tol=0.1, n_jobs=n_jobs)
+np.savez(file, path=path.column_norms, fitted=fitted.model_.B, chosen=chosen.model.B)
+"""
+
+
+def test_the_same_models_for_any_number_of_threads_and_processes(tmp_path):
+    found = []
+    for threads, jobs in ((1, 1), (2, 1), (2, 2)):
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+        environment |= dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"), str(threads))
+        file = tmp_path / f"{threads}-{jobs}.npz"
+        subprocess.run([sys.executable, "-c", SAME, str(jobs), str(file)], env=environment, check=True)
+        found.append(np.load(file))
+    for other in found[1:]:
+        for name in found[0]:
+            np.testing.assert_allclose(other[name], found[0][name], rtol=1e-9, atol=1e-9)

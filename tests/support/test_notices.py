@@ -9,6 +9,11 @@ from bcd_implicit import ConvergenceWarning
 from bcd_implicit.support.notices import collected, ignored, warn_convergence
 
 
+def _finish(thread):
+    thread.start()
+    thread.join()
+
+
 def test_what_is_collected_is_not_given_and_only_in_this_thread():
     with collected() as outer:
         warn_convergence("one")
@@ -16,10 +21,10 @@ def test_what_is_collected_is_not_given_and_only_in_this_thread():
             warn_convergence("two")
         warn_convergence("three")
     assert (outer, inner) == (["one", "three"], ["two"])
-    with collected(), pytest.warns(ConvergenceWarning, match="from a thread"):
-        thread = threading.Thread(target=warn_convergence, args=("from a thread",))
-        thread.start()
-        thread.join()
+    thread = threading.Thread(target=warn_convergence, args=("from a thread",))
+    with collected() as here, pytest.warns(ConvergenceWarning, match="from a thread"):
+        _finish(thread)
+    assert here == []
     with pytest.warns(ConvergenceWarning, match="again") as caught:
         warn_convergence("again")
     assert caught[0].filename == __file__
