@@ -184,6 +184,8 @@ def press(ctrl_c: _CtrlC | None = None) -> None:
 def check_stop() -> None:
     """Raise Stop if the work has to end. Cheap: ask in every loop whose steps are longer than a millisecond."""
     limits = _here.limits
+    if _left_alone and limits is not None and limits.ctrl_c.listening:
+        _listen_to_the_end()
     if limits is not None and not _here.finishing and (status := limits.reached):
         raise Stop(status)
 
@@ -250,6 +252,17 @@ def without_ctrl_c() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
+# Threads of solvers that nobody waits for any more.
+_left_alone: list[threading.Thread] = []
+
+
+def _listen_to_the_end() -> None:
+    """Take the place of handlers of solvers that were left alone."""
+    _left_alone[:] = [thread for thread in _left_alone if thread.is_alive()]
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))
+
+
 def _listen_again() -> None:
     """Put our handler in the place of a solver's, and let a Ctrl-C through that was held back.
 
@@ -286,11 +299,16 @@ def in_background(function: Callable[[], Answer]) -> Answer:
 
     ours = _here.limits.ctrl_c.listening and threading.current_thread() is threading.main_thread() and _HAS_MASKS
     with without_ctrl_c() if ours else nullcontext():
-        threading.Thread(target=run, daemon=True, name="bcd_implicit solver").start()
-        while not answer.ready.wait(PAUSE):
-            if ours:
-                _listen_again()
-            check_stop()
+        thread = threading.Thread(target=run, daemon=True, name="bcd_implicit solver")
+        thread.start()
+        try:
+            while not answer.ready.wait(PAUSE):
+                if ours:
+                    _listen_again()
+                check_stop()
+        except Stop:
+            _left_alone.append(thread)
+            raise
     if answer.error is not None:
         raise answer.error
     return answer.value
