@@ -83,6 +83,10 @@ class BlockSolveError(BcdError, RuntimeError):
         return type(self), (self.block, self.solver, self.status, self.remedy, self.iterate)
 
 
+class NothingYetError(BcdError, TimeoutError):
+    """The time given was over before there was anything to return."""
+
+
 class ConvergenceWarning(UserWarning):
     """Something stopped short of the requested tolerance; the message gives the numbers."""
 

@@ -21,6 +21,7 @@ import numpy as np
 
 from bcd_implicit.blocks.face import Terms
 from bcd_implicit.blocks.smooth import Hessian
+from bcd_implicit.support.interruption import check_stop
 
 # Inner steps a step at most: accuracy there buys nothing while the next gradient differs.
 INNER_STEPS = 10
@@ -150,6 +151,7 @@ def _model_step(model: KroneckerModel, terms: Terms, Y: np.ndarray, gradient: np
     T = Z = Y
     momentum, first = 1.0, 0.0
     for i in range(INNER_STEPS):
+        check_stop()
         slope = gradient + terms.ridge * Z
         if i:
             away = Z - Y

@@ -12,6 +12,7 @@ from bcd_implicit.blocks.kronecker import KroneckerModel
 from bcd_implicit.blocks.matrices import centred_regressors
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.support.interruption import check_stop
 from bcd_implicit.support.parts import LARGEST_KEPT, parts
 
 
@@ -120,6 +121,7 @@ class Linearisation:
     def _sensitivity_parts(self) -> Iterator[tuple[slice, np.ndarray]]:
         n = len(self.A)
         for part in parts(self.n_samples, n**2 if self.kept is None else n + self.R.size):
+            check_stop()
             yield part, self._sensitivities(part) if self.kept is None else self.kept[:, :, part]
 
     def product(self, V: np.ndarray, mu: float) -> np.ndarray:

@@ -18,6 +18,7 @@ from scipy.linalg import cho_factor, cho_solve
 
 from bcd_implicit.blocks.face import Face, Terms
 from bcd_implicit.blocks.smooth import Hessian
+from bcd_implicit.support.interruption import check_stop
 
 # Newton matrices, scaled to unit diagonal, are lifted by this much: collinear inputs make them singular. A direction
 # with less curvature than that has none.
@@ -219,6 +220,7 @@ def _conjugate_gradients(
         # Squares of the preconditioned gradient's length: small enough, or beyond what rounding leaves of a solution.
         if not ACCURACY**2 * first < size < first / LIFT:
             break
+        check_stop()
         image = product(search)
         bend = float(np.vdot(search, image))
         if not bend > LIFT * size:

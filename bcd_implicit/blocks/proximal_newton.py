@@ -29,6 +29,7 @@ import numpy as np
 from bcd_implicit.blocks.face import Terms
 from bcd_implicit.blocks.newton_direction import newton_direction
 from bcd_implicit.blocks.smooth import Smooth
+from bcd_implicit.support.interruption import check_stop
 
 MAX_ITERATIONS = 1000
 # Proximal steps before the first Newton step: they are cheap, and a Newton step in a wrong face gains little.
@@ -79,6 +80,7 @@ def minimise(
     here = _at(smooth, terms, T)
     stretch, damping, last_promise, objectives = 1.0, 0.0, 0.0, [here.objective]
     for iteration in range(MAX_ITERATIONS):
+        check_stop()
         begin, middle = here.objective, here
         for _ in range(FIRST_STEPS if iteration == 0 else 1):
             middle, stretch = _proximal_step(smooth, terms, middle, stretch)
@@ -131,6 +133,7 @@ def _proximal_step(smooth: Smooth, terms: Terms, start: _Point, stretch: float) 
     """
     gradient = start.gradient + terms.ridge * start.T
     while True:
+        check_stop()
         metric = np.maximum(terms.metric(stretch * smooth.curvature), TINY)
         trial = _at(smooth, terms, terms.prox(start.T - gradient / metric, 1 / metric))
         change = trial.T - start.T
@@ -192,6 +195,7 @@ def _polish(smooth: Smooth, terms: Terms, point: _Point, stretch: float) -> np.n
     if size == 0:
         return point.T
     for _ in range(POLISHINGS):
+        check_stop()
         # As in every iteration: the proximal step finds the face, without which Newton's step may go far astray.
         middle, _ = _proximal_step(smooth, terms, point, stretch)
         face, gradient = terms.face(middle.T, middle.gradient)

@@ -7,7 +7,6 @@ To add a block, write a subclass of :class:`~bcd_implicit.blocks.base.Block` in 
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -26,10 +25,11 @@ from bcd_implicit.blocks.state import StateBlock
 from bcd_implicit.certificates.certificate import Certificate
 from bcd_implicit.certificates.conic import conic_certificate
 from bcd_implicit.constraints.user import terms_at
-from bcd_implicit.errors import BcdError, BlockSolveError, ConvergenceWarning, InvalidInputError, check_choice
+from bcd_implicit.errors import BcdError, BlockSolveError, InvalidInputError, check_choice
 from bcd_implicit.problem.iterate import Iterate, check_iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.notices import warn_convergence
 from bcd_implicit.support.threads import one_blas_thread
 
 #: The blocks, by name.
@@ -181,10 +181,10 @@ def solve_prepared(
     best = found[-1] if met else min(found, key=lambda solution: solution.rank)
     if candidates[0] == solver != best.solver:
         fault = _shortfall(block, found[0], tol) if found[0].solver == solver else str(failures[0])
-        warnings.warn(f"{fault} The solution of {best.solver} is taken instead.", ConvergenceWarning, stacklevel=3)
+        warn_convergence(f"{fault} The solution of {best.solver} is taken instead.", stacklevel=3)
     if not met:
         # The caller of solve_block.
-        warnings.warn(_shortfall(block, best, tol), ConvergenceWarning, stacklevel=3)
+        warn_convergence(_shortfall(block, best, tol), stacklevel=3)
     return best
 
 

@@ -6,7 +6,6 @@ for, add a line to :data:`SOLVERS`.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +14,8 @@ import numpy as np
 
 from bcd_implicit.blocks.compiled import Compiled
 from bcd_implicit.errors import UNFIT, BlockSolveError, InvalidInputError
+from bcd_implicit.support.interruption import check_stop, in_background, press, seconds_left
+from bcd_implicit.support.notices import ignored
 
 # Each solver's own measures of accuracy are not ours: asked for a thousandth of the tolerance, an interior-point
 # method meets it on our certificate at the price of two or three more iterations. SCS, of first order, pays more
@@ -25,6 +26,8 @@ SOLVERS: dict[str, Callable[[float], dict[str, Any]]] = {
     "ECOS": lambda tol: {"abstol": 1e-3 * tol, "reltol": 1e-3 * tol, "feastol": 1e-3 * tol, "max_iters": 200},
     "SCS": lambda tol: {"eps_abs": 0.1 * tol, "eps_rel": 0.1 * tol, "max_iters": 50_000},
 }
+# The options by which a solver ends itself: one that is left alone at the time limit would work on.
+_TIME_LIMITS = {"CLARABEL": "time_limit", "SCS": "time_limit_secs"}
 # The blocks' own solvers, in their files. They know nothing of a user's constraints: where one acts, CVXPY it is.
 NATIVE = "native"
 # Through CVXPY, to the conic solver that serves the block best, and to another when the certificate is missed.
@@ -40,6 +43,12 @@ def _interrupted(raw: Any) -> bool:
     """Whether the solver ended on Ctrl-C: ECOS and SCS catch the signal themselves and only report it."""
     info = raw.get("info", {}) if isinstance(raw, dict) else {}
     return info.get("exitFlag") == -4 or info.get("status_val") == -5
+
+
+def _time_limit(solver: str) -> dict[str, float]:
+    """The solver's option for the time that is left, if there is a limit."""
+    left = seconds_left()
+    return {_TIME_LIMITS[solver]: left} if np.isfinite(left) and solver in _TIME_LIMITS else {}
 
 
 def check_solver(solver: str) -> str:
@@ -94,12 +103,10 @@ def run_solver(
         The solver refused one of ``options``.
     """
     given = dict(options or {})
-    asked = SOLVERS.get(solver, lambda tol: {})(tol) | given
+    asked = SOLVERS.get(solver, lambda tol: {})(tol) | _time_limit(solver) | given
     try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            # "Solution may be inaccurate": our certificate says how inaccurate, so the warning is given there.
-            warnings.filterwarnings("ignore", message="Solution may be inaccurate")
-            warnings.filterwarnings("ignore", message="Forming a nonconvex expression")
+        # "Solution may be inaccurate": our certificate says how inaccurate, so the warning is given there.
+        with ignored("Solution may be inaccurate", "Forming a nonconvex expression"), np.errstate(all="ignore"):
             status, compiled = _run(problem, solver, asked)
     except (KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
@@ -124,9 +131,11 @@ def _run(problem: cp.Problem, solver: str, options: dict[str, Any]) -> tuple[str
         data, chain, inverse = problem.get_problem_data(solver, solver_opts=options)
     except cp.SolverError:
         return f"{UNFIT} the block's {_cones(problem)}", None
-    raw = chain.solve_via_data(problem, data, solver_opts=options)
+    raw = in_background(lambda: chain.solve_via_data(problem, data, solver_opts=options))
     if _interrupted(raw):
-        raise KeyboardInterrupt
+        press()
+    # Not that a point of the time limit's passes for a solution.
+    check_stop()
     problem.unpack_results(raw, chain, inverse)
     return str(problem.status), Compiled(data, chain, inverse, raw)
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from bcd_implicit.blocks.base import Block
 from bcd_implicit.certificates.state import state_certificate
+from bcd_implicit.support.interruption import check_stop
 from bcd_implicit.support.parts import parts
 
 # Newton steps of a sample, halvings of a step, and how often the aim is lowered when the certificate asks for more.
@@ -155,6 +156,7 @@ class StateBlock(Block):
         X = np.clip(X, *samples.bounds)
         value, todo, damping = samples.value(X), np.arange(X.shape[1]), np.zeros(X.shape[1])
         for _ in range(MAX_STEPS):
+            check_stop()
             r, error = samples.gradient(X[:, todo], value[todo])
             still = error > aim
             if not still.any():

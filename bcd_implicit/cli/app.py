@@ -2,7 +2,7 @@
 """The command line: demo, fit, predict, check, select.
 
 Exit status: 0 done, 1 the work could not be finished (or ``check`` found a model that is not well-posed),
-2 bad input, with one line that says which.
+2 bad input, with one line that says which, 130 ended by Ctrl-C, with what was reached by then in the files.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import click
 
 import bcd_implicit as bi
 from bcd_implicit.cli.check import check
-from bcd_implicit.cli.console import fail, print_warning
+from bcd_implicit.cli.console import INTERRUPTED, fail, print_warning
 from bcd_implicit.cli.demo import demo
 from bcd_implicit.cli.fit import fit
 from bcd_implicit.cli.predict import predict
@@ -40,6 +40,8 @@ class _Commands(click.Group):
             fail(error, 2)
         except bi.BcdError as error:
             fail(error, 1)
+        except KeyboardInterrupt:
+            fail("interrupted before there was anything to write.", INTERRUPTED)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -18,12 +18,14 @@ from bcd_implicit.experiments import report
 from bcd_implicit.experiments.feature_selection import FeatureSelection
 from bcd_implicit.support.files import write_atomically
 
+# The exit status of programs that Ctrl-C ends.
+INTERRUPTED = 130
 # Without markup: names of files and columns may hold square brackets.
 console = Console(markup=False, highlight=False)
 notes = Console(markup=False, highlight=False, stderr=True)
 
 
-def fail(error: Exception, code: int) -> None:
+def fail(error: Exception | str, code: int) -> None:
     """End with the error in one line."""
     click.echo(f"Error: {' '.join(str(error).split())}", err=True)
     sys.exit(code)
@@ -59,6 +61,13 @@ def one_warning() -> Iterator[None]:
         print_warning(stops[0].message, bi.ConvergenceWarning)
 
 
+def end_if_interrupted(status: bi.Status) -> None:
+    """End with the exit status of Ctrl-C, once what there is has been written."""
+    if status is bi.Status.INTERRUPTED:
+        notes.print("Interrupted: what is written is what was reached by then.", soft_wrap=True)
+        sys.exit(INTERRUPTED)
+
+
 def check_writable(directory: Path) -> None:
     """Make the folder before the long work, not after it."""
     try:
@@ -78,6 +87,7 @@ def present(run: FeatureSelection, output: Path, stem: str = "") -> None:
     console.print(report.verdict(run), soft_wrap=True)
     for path in report.write(run, output, stem):
         console.print(f"wrote {path}", soft_wrap=True)
+    end_if_interrupted(run.status)
 
 
 def count(number: int, noun: str) -> str:

@@ -15,8 +15,16 @@ from sklearn.model_selection import train_test_split
 
 import bcd_implicit as bi
 from bcd_implicit.cli.columns import ColumnChoice, Columns, predicted_classes, read_columns
-from bcd_implicit.cli.console import check_writable, console, count, one_warning, print_facts, print_warning
-from bcd_implicit.cli.options import method_options, problem_options, table_options
+from bcd_implicit.cli.console import (
+    check_writable,
+    console,
+    count,
+    end_if_interrupted,
+    one_warning,
+    print_facts,
+    print_warning,
+)
+from bcd_implicit.cli.options import limit_options, method_options, problem_options, table_options
 from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.support.checks import check_arrays
 from bcd_implicit.support.delimited import TextFormat
@@ -29,6 +37,8 @@ _ENDINGS = {
     bi.Status.STALLED: "not converged: stalled",
     bi.Status.SOLVER_FAILED: "not converged: a solver failed",
     bi.Status.STOPPED: "stopped",
+    bi.Status.INTERRUPTED: "interrupted",
+    bi.Status.TIME_LIMIT: "stopped at --max-seconds",
 }
 
 
@@ -66,6 +76,7 @@ _ENDINGS = {
     show_default=True,
     help="Share of the rows set aside to test the model.",
 )
+@limit_options
 @table_options
 @problem_options
 @method_options
@@ -76,6 +87,8 @@ def fit(
     max_cycles: int,
     tol: float,
     test_share: float,
+    max_seconds: float | None,
+    checkpoint: Path | None,
     choice: ColumnChoice,
     form: TextFormat,
     standardize: bool,
@@ -121,6 +134,8 @@ def fit(
             tol,
             seed,
             progress=True,
+            max_seconds=max_seconds,
+            checkpoint=checkpoint,
         )
     if not result.iterate.B.any():
         print_warning(
@@ -130,7 +145,7 @@ def fit(
         )
     model = scales.raw_model(result.model) if standardize else result.model
     model.save(model_path)
-    gap = max(c.relative_gap for c in result.certificates.values())
+    gap = max((c.relative_gap for c in result.certificates.values()), default=np.inf)
     print_facts(
         f"{data.name}: {count(len(columns.inputs), 'row')}, {count(U.shape[1], 'input')}, {_described(columns)}",
         {
@@ -143,6 +158,7 @@ def fit(
         },
     )
     console.print(f"wrote {model_path}", soft_wrap=True)
+    end_if_interrupted(result.status)
 
 
 def _divided(columns: Columns, test_share: float, seed: int) -> tuple[pd.Index, pd.Index]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import wraps
 from inspect import signature
+from pathlib import Path
 from typing import Any
 
 import click
@@ -64,6 +65,20 @@ jobs_option = click.option(
     default=1,
     show_default=True,
     help="Processes; -1 takes all cores. The answer does not depend on it.",
+)
+limit_options = options_of(
+    click.option(
+        "--max-seconds",
+        type=click.FloatRange(0, min_open=True),
+        default=None,
+        help="Stop after so many seconds with what is reached by then.",
+    ),
+    click.option(
+        "--checkpoint",
+        type=click.Path(dir_okay=False, path_type=Path),
+        default=None,
+        help="A file that keeps what is done. Where it is there already, from the same call, the work goes on from it.",
+    ),
 )
 text_options = gathered(
     "form",

@@ -10,7 +10,7 @@ import click
 
 from bcd_implicit.cli.columns import ColumnChoice, read_columns
 from bcd_implicit.cli.console import check_writable, one_warning, present
-from bcd_implicit.cli.options import jobs_option, method_options, problem_options, table_options
+from bcd_implicit.cli.options import jobs_option, limit_options, method_options, problem_options, table_options
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.experiments import feature_selection as experiment
 from bcd_implicit.selection.rules import DEFAULT_RULE, RULES
@@ -56,6 +56,7 @@ from bcd_implicit.support.parallel import check_jobs
     help="Level of the score tests, for all inputs together; not with --n-features.",
 )
 @jobs_option
+@limit_options
 @table_options
 @problem_options
 @method_options
@@ -67,6 +68,8 @@ def select(
     n_features: int | None,
     level: float,
     n_jobs: int,
+    max_seconds: float | None,
+    checkpoint: Path | None,
     test_share: float,
     choice: ColumnChoice,
     form: TextFormat,
@@ -114,6 +117,8 @@ def select(
             standardize=standardize,
             progress=True,
             groups=columns.groups or None,
+            max_seconds=max_seconds,
+            checkpoint=checkpoint,
             **problem,
         )
     present(run, output)

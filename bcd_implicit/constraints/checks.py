@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -14,6 +13,7 @@ from cvxpy.constraints.constraint import Constraint
 from bcd_implicit.constraints.by_name import READY_MADE, argument_names
 from bcd_implicit.constraints.user import BlockVariables, UserFunction, returned
 from bcd_implicit.errors import ConstraintError
+from bcd_implicit.support.notices import ignored
 
 # The problem's own constraints, whose violations and dual values stand beside those of the user.
 OWN_NAMES = ("norm_bound", "group_lasso")
@@ -81,8 +81,7 @@ def _check_function(
     if function in READY_MADE.values():
         raise ConstraintError(where, "is not called", f"Call it with its arguments ({argument_names(function)})")
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Forming a nonconvex expression")  # it becomes an error below
+        with ignored("Forming a nonconvex expression"):  # it becomes an error below
             made = [terms for block in blocks if (terms := returned(function, block)) is not None]
     except Exception as error:  # whatever a person's own function may raise
         known = ", ".join(f"{k} {shapes[k]}" for block in blocks for k in block)

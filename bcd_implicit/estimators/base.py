@@ -8,7 +8,8 @@ twice, to the last bit, and the order of the samples does not matter.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from numbers import Real
 from typing import Any, NamedTuple
@@ -29,7 +30,9 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.refits import Refit, cross_validate, has_faded
 from bcd_implicit.support.arrays import Samples
 from bcd_implicit.support.checks import check_flag, check_list, check_number
-from bcd_implicit.support.parallel import in_parallel, with_warnings
+from bcd_implicit.support.interruption import Stop, check_max_seconds, stoppable
+from bcd_implicit.support.notices import collected, warn_convergence
+from bcd_implicit.support.parallel import in_parallel
 from bcd_implicit.support.parts import parts
 from bcd_implicit.support.progress import Progress, between, show_progress
 from bcd_implicit.support.samples import check_sample_weight
@@ -39,8 +42,14 @@ from bcd_implicit.training.bcd import check_loop, solve
 # What cross-validation chooses from.
 ALPHAS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 CV_OPTIONS = {"method": "prox-linear", "max_cycles": 100, "tol": 3e-2, "block_tol": None}
+# The share of the time that it may take.
+CV_SHARE = 0.7
 # Several starts are compared at a tolerance so much coarser; the best is trained on.
 COARSER = 10
+
+
+def _called(function: Callable[[], Any]) -> Any:
+    return function()
 
 
 class StandardisedSamples(NamedTuple):
@@ -111,6 +120,7 @@ class TrainedEstimator(BaseEstimator):
         random_state: int | np.random.RandomState | None = 0,
         n_jobs: int | None = None,
         verbose: bool | int | Progress = False,
+        max_seconds: float | None = None,
     ) -> None:
         self.n_hidden = n_hidden
         self.activation = activation
@@ -131,6 +141,7 @@ class TrainedEstimator(BaseEstimator):
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.verbose = verbose
+        self.max_seconds = max_seconds
 
     def _train(
         self, inputs: Samples, Y: np.ndarray, sample_weight: ArrayLike | None, output_names: Sequence[str] | None
@@ -158,8 +169,15 @@ class TrainedEstimator(BaseEstimator):
             output_names=output_names,
             sample_weight=samples.weight,
         )
-        with show_progress(progress_of(self.verbose), "fit") as tell:
-            self.alpha_ = self._chosen_alpha(problem, alphas, n_folds, seed, between(tell, 0.0, 0.7))
+        seconds, middle = check_max_seconds(self.max_seconds), ""
+        with stoppable(seconds) as limits, show_progress(progress_of(self.verbose), "fit") as tell:
+            try:
+                # Whatever alpha is, training needs time too.
+                with stoppable(seconds and CV_SHARE * seconds):
+                    self.alpha_ = self._chosen_alpha(problem, alphas, n_folds, seed, between(tell, 0.0, 0.7))
+            except Stop:
+                self.alpha_ = alphas[len(alphas) // 2]
+                middle = f"there was no time to choose alpha, and {self.alpha_:g} is the middle one"
             problem = problem.replace(ridge=self.alpha_, ridge_hidden=self.alpha_)
             start = self._warm_start(problem, seed)
             starts = [problem.initial(seed + i) for i in range(n_init)] if start is None else [start]
@@ -168,14 +186,20 @@ class TrainedEstimator(BaseEstimator):
             if len(starts) > 1:
                 share = 0.6
                 rough = partial(run, COARSER * tol, block_tol=None)
-                fits = [(partial(rough, start=it), ()) for it in starts]
+                fits = [(partial(rough, start=it),) for it in starts]
                 # What they warn of does not matter.
-                ends = in_parallel(with_warnings, fits, self.n_jobs, between(told, 0.0, share, "start"))
-                starts = [min((end for end, _ in ends), key=lambda end: end.objective).iterate]
-            final = partial(run, tol, start=starts[0], progress=between(told, share, 1.0))
-            self.result_, messages = with_warnings(final, ())
+                with suppress(Stop), collected():
+                    ends = in_parallel(_called, fits, self.n_jobs, between(told, 0.0, share, "start"))
+                    starts = [min(ends, key=lambda end: end.objective).iterate]
+            with collected() as messages:
+                self.result_ = run(tol, start=starts[0], progress=between(told, share, 1.0))
+        if self.result_.status.cut_short:
+            ended = f"{self.result_.status.cause}; the last training took {self.result_.n_cycles} cycles"
+            messages = [f"fit: {'; '.join(filter(None, [ended, middle]))}."] if limits.outermost else []
+        elif middle:
+            messages.append(f"fit: {middle}. Raise max_seconds.")
         for message in messages:
-            warnings.warn(message, ConvergenceWarning, stacklevel=3)
+            warn_convergence(message, stacklevel=3)
         if self._is_linear(problem, seed):
             causes = [f"kappa={problem.kappa:g}"] if problem.kappa > 0 else []
             causes += [f"alpha={self.alpha_:g}"] if problem.constraints or not causes else []

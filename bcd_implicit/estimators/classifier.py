@@ -62,6 +62,9 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         Processes for the folds and the starts, as in joblib. The answer does not depend on it.
     verbose : bool, int or callable
         Show progress, as ``progress`` of :func:`~bcd_implicit.solve`.
+    max_seconds : float, optional
+        Stop after so many seconds, of which the choice of alpha takes 0.7 at most (where it takes longer, alpha is the
+        middle one). Training then ends with what it has, with a warning; on Ctrl-C as well.
 
     Attributes
     ----------

@@ -21,11 +21,15 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.path import kappa_path
 from bcd_implicit.selection.rules import DEFAULT_RULE, check_rule
 from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.interruption import check_max_seconds, stoppable
+from bcd_implicit.support.notices import warn_convergence
 from bcd_implicit.support.parallel import check_jobs
 from bcd_implicit.support.progress import Progress, between, show_progress
 from bcd_implicit.support.samples import read_inputs
 from bcd_implicit.terms.activations import Activation
 
+# The share of the time that the path may take.
+PATH_SHARE = 0.5
 # Two folds of two samples.
 LEAST_TO_SELECT = 4
 
@@ -68,6 +72,9 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         Processes, as in joblib. The answer does not depend on it.
     verbose : bool, int or callable
         Show progress, as ``progress`` of :func:`~bcd_implicit.solve`.
+    max_seconds : float, optional
+        Stop after so many seconds, half of them for the path at most, with what is known by then and a warning; on
+        Ctrl-C as well.
 
     Attributes
     ----------
@@ -104,6 +111,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         random_state: int | np.random.RandomState | None = 0,
         n_jobs: int | None = None,
         verbose: bool | int | Progress = False,
+        max_seconds: float | None = None,
     ) -> None:
         self.n_hidden = n_hidden
         self.n_features_to_select = n_features_to_select
@@ -124,6 +132,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         self.random_state = random_state
         self.n_jobs = n_jobs
         self.verbose = verbose
+        self.max_seconds = max_seconds
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -179,7 +188,8 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             group_over="BD" if self.pass_through else "B",
             sample_weight=samples.weight,
         )
-        with show_progress(progress_of(self.verbose), "select") as tell:
+        seconds = check_max_seconds(self.max_seconds)
+        with stoppable(seconds) as limits, show_progress(progress_of(self.verbose), "select") as tell:
             self.path_ = kappa_path(
                 problem,
                 self.n_kappas,
@@ -187,6 +197,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
                 n_features=n_features,
                 max_features=self.max_features,
                 progress=between(tell, 0.0, 0.4),
+                max_seconds=seconds and PATH_SHARE * seconds,
             )
             select = partial(
                 self.path_.select,
@@ -212,6 +223,12 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
                     UserWarning,
                     stacklevel=2,
                 )
+        if (status := self.path_.cut_short or self.selection_.status).cut_short and limits.outermost:
+            warn_convergence(
+                f"fit: {status.cause}. The path has {len(self.path_.kappas)} kappas; the choice from it "
+                f"{'was cut short as well' if self.selection_.status.cut_short else 'is complete'}.",
+                stacklevel=2,
+            )
         self.support_ = self.selection_.support
         self.leaves_at_ = self.path_.leaves_at
         return self

@@ -8,6 +8,7 @@ learned B are put beside those of the generating B. The same runs on a person's 
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -32,10 +33,13 @@ from bcd_implicit.selection.path import PathResult, kappa_path
 from bcd_implicit.selection.rules import DEFAULT_RULE
 from bcd_implicit.support.arrays import read_samples
 from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.interruption import check_max_seconds, stoppable
+from bcd_implicit.support.notices import warn_convergence
 from bcd_implicit.support.parallel import check_jobs, in_parallel
 from bcd_implicit.support.progress import Progress, between, show_progress
 from bcd_implicit.support.tables import class_column
 from bcd_implicit.terms.penalties import column_norms
+from bcd_implicit.training.result import Status
 
 FAMILIES: dict[str, Callable[..., Any]] = {"column-sparse": make_column_sparse, "even": make_even}
 N_HIDDEN_GUESS = 10
@@ -78,6 +82,11 @@ class FeatureSelection:
     seconds: float
     test_accuracy: float | None = None
     ridge_accuracy: float | None = None
+
+    @property
+    def status(self) -> Status:
+        """INTERRUPTED or TIME_LIMIT where that ended the path or the choice early; else that of the refit."""
+        return self.path.cut_short or self.selection.status
 
     @property
     def learned_norms(self) -> np.ndarray:
@@ -189,7 +198,7 @@ def run_seeds(
         Of :func:`run_synthetic`.
     """
     jobs = [(family, seed, method, solver, options) for seed in seeds]
-    with show_progress(progress, f"{family} data") as tell:
+    with stoppable(), show_progress(progress, f"{family} data") as tell:
         return pd.DataFrame(list(in_parallel(_run_seed, jobs, n_jobs, tell)))
 
 
@@ -218,6 +227,8 @@ def run_table(
     test_share: float = 0.25,
     standardize: bool = True,
     progress: bool | Progress = False,
+    max_seconds: float | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     **problem_options: Any,
 ) -> FeatureSelection:
     """The same on a person's table: a share of the rows is set aside to test the final model.
@@ -236,6 +247,10 @@ def run_table(
         Share of the rows set aside.
     standardize : bool
         Train on standardised columns and map the weights back, so that the model takes raw inputs.
+    max_seconds : float, optional
+        Stop after so many seconds, half of them for the path at most, with what is known by then; on Ctrl-C as well.
+    checkpoint : path, optional
+        Of the path, as in :func:`bcd_implicit.kappa_path`.
     **problem_options
         Of :class:`~bcd_implicit.TrainingProblem`: n_hidden, norm_bound, ridge, ...
     """
@@ -271,6 +286,8 @@ def run_table(
         n_features=n_features,
         level=level,
         n_jobs=n_jobs,
+        max_seconds=max_seconds,
+        checkpoint=checkpoint,
     )
     model = scales.raw_model(selection.model) if standardize else selection.model
     ridge, are_classes = _ridge(U_train, Y_train), class_column(list(targets.columns)) is not None
@@ -312,11 +329,14 @@ def _walk_and_choose(
     *,
     n_features: int | None = None,
     n_jobs: int | None = None,
+    max_seconds: float | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
     **choice: Any,
 ) -> tuple[PathResult, Selection]:
     # Before the path, not after it; the path itself checks n_features.
     check_jobs(n_jobs)
-    with show_progress(progress, title) as tell:
+    seconds = check_max_seconds(max_seconds)
+    with stoppable(seconds) as limits, show_progress(progress, title) as tell:
         path = kappa_path(
             problem,
             n_kappas,
@@ -325,6 +345,15 @@ def _walk_and_choose(
             method=method,
             solver=solver,
             progress=between(tell, 0.0, 0.5),
+            max_seconds=seconds and seconds / 2,
+            checkpoint=checkpoint,
         )
         choice |= {"n_features": n_features, "n_jobs": n_jobs, "progress": between(tell, 0.5, 1.0)}
-        return path, path.select(random_state=seed, **choice)
+        selection = path.select(random_state=seed, **choice)
+    status = path.cut_short or selection.status
+    if status.cut_short and limits.outermost:
+        warn_convergence(
+            f"{title}: {status.cause}. The path has {len(path.kappas)} kappas; the choice from it "
+            f"{'was cut short too' if selection.status.cut_short else 'is complete'}."
+        )
+    return path, selection

@@ -7,17 +7,17 @@ it.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bcd_implicit.errors import ConvergenceWarning, check_choice
+from bcd_implicit.errors import check_choice
 from bcd_implicit.model.active_set import SHARED_BY, active_set, count_patterns
 from bcd_implicit.model.anderson import anderson
 from bcd_implicit.model.picard import picard
 from bcd_implicit.model.state_map import Reached, StateMap
+from bcd_implicit.support.notices import warn_convergence
 from bcd_implicit.support.parts import parts
 from bcd_implicit.terms.activations import Activation
 
@@ -172,4 +172,4 @@ def fixed_point(
 
 
 def _warn(message: str) -> None:
-    warnings.warn(message, ConvergenceWarning, stacklevel=3)
+    warn_convergence(message, stacklevel=3)

@@ -50,6 +50,17 @@ class Iterate:
         """A copy with some parts exchanged."""
         return replace(self, **parts)
 
+    def contiguous(self) -> Iterate:
+        """The same, laid out as a file brings arrays back: in another layout products may round differently."""
+        return Iterate(**{letter: np.ascontiguousarray(part) for letter, part in vars(self).items()})
+
+    def read_only(self) -> Iterate:
+        """The same, with arrays that cannot be written to."""
+        views = {letter: part.view() for letter, part in vars(self).items()}
+        for view in views.values():
+            view.flags.writeable = False
+        return Iterate(**views)
+
     def __repr__(self) -> str:
         (n, p), (q, m) = self.B.shape, (len(self.C), self.X.shape[1])
         return f"Iterate(n_hidden={n}, n_inputs={p}, n_outputs={q}, n_samples={m})"

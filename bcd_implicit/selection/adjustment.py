@@ -16,6 +16,7 @@ from bcd_implicit.selection.evidence import Evidence
 from bcd_implicit.selection.refits import Refit, extend, folds, run_refit, squared_errors
 from bcd_implicit.selection.significance import entry_p_values
 from bcd_implicit.selection.unseen import UnseenSamples
+from bcd_implicit.support.interruption import check_stop
 from bcd_implicit.training.result import BcdResult
 
 # Inputs that may enter or leave after the choice; how often hidden features are doubled, and what share of the targets'
@@ -96,6 +97,7 @@ class _ScoreTests:
         self.to_enter = self.to_stay / 5
 
     def fit(self, support: np.ndarray, start: Iterate, options: dict[str, Any] | None = None) -> BcdResult | None:
+        check_stop()
         what, s = self.evidence.refit_on(support), self.settings
         return run_refit(self.problem, what, start, s.random_state, options or s.finer)
 

@@ -10,7 +10,7 @@ import pandas as pd
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.selection.refits import extend
 from bcd_implicit.support.display import facts_table, names_of
-from bcd_implicit.training.result import BcdResult
+from bcd_implicit.training.result import BcdResult, Status
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,11 @@ class Selection:
     table: pd.DataFrame
     rule: str
     input_names: list[str]
+
+    @property
+    def status(self) -> Status:
+        """That of the refit: INTERRUPTED or TIME_LIMIT where that ended the choice early, at any of its steps."""
+        return self.result.status
 
     @property
     def names(self) -> list[str]:
@@ -81,7 +86,7 @@ class Selection:
             **{f"{how} after score tests": ", ".join(names) for how, names in self.changed_by_tests.items() if names},
             "kappa": f"{self.kappa:.4g}",
             "refit": f"{refit.problem.n_hidden} hidden features, {refit.problem.activation.name}",
-            "its status": refit.status.value,
+            "its status": self.status.value,
             "its objective": f"{refit.objective:.6g}",
         }
         return facts_table("Selection", facts)

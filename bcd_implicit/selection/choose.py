@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.selection.adjustment import grow, polish
 from bcd_implicit.selection.choice import Selection
 from bcd_implicit.selection.evidence import Evidence, Settings
 from bcd_implicit.selection.path_record import PathRecord
-from bcd_implicit.selection.refits import mean_model, run_refit
+from bcd_implicit.selection.refits import Refit, mean_model, run_refit
 from bcd_implicit.selection.rules import RULES, Choice, check_rule
 from bcd_implicit.support.checks import check_flag, check_list, check_number, random_generator
+from bcd_implicit.support.interruption import Stop, check_stop, stoppable
+from bcd_implicit.support.notices import warn_convergence
 from bcd_implicit.support.progress import Progress, never_back, show_progress
+from bcd_implicit.training.result import Status
 
 # The ridges of a refit, in units of the problem's own.
 RIDGE_FACTORS = (1, 30, 1000)
@@ -37,6 +42,7 @@ def choose(
     ridges: Sequence[float] | None,
     n_jobs: int | None,
     progress: bool | Progress,
+    max_seconds: float | None = None,
 ) -> Selection:
     """Choose and refit; the arguments are those of :meth:`bcd_implicit.PathResult.select`.
 
@@ -63,31 +69,37 @@ def choose(
         max_features = path.max_features or max(10, path.problem.n_samples * (n_folds - 1) // n_folds // 2)
     max_features = check_number("max_features", max_features, 1, integer=True, remedy="Give 1 or more")
     grow_hidden = check_flag("grow_hidden", grow_hidden)
-    with show_progress(progress, "select") as shown:
+    with stoppable(max_seconds) as limits, show_progress(progress, "select") as shown:
         tell = never_back(shown)
         certified = options["block_tol"]
         # Fits that are only compared need no certificate.
         options = options | {"block_tol": None}
         settings = Settings(n_folds, max_features, n_subsamples, random_state, n_jobs, ridges, options, tell)
         evidence = Evidence(path, settings)
-        if n_features is not None:
-            rule, choice = "n_features", Choice(path.longest(n_features))
-        else:
-            choice = RULES[rule](evidence)
-        support = choice.support
-        # Score tests would change a number of inputs that was asked for.
-        if level is not None and n_features is None:
-            support = polish(evidence, support, level)
-        final, grown = grow(evidence, support) if grow_hidden else (evidence.refit_on(support), None)
+        decided, ended = _Decision.by_the_path(evidence), None
+        try:
+            for better in _decisions(evidence, rule, n_features, level, grow_hidden):
+                decided = better
+        except Stop as stop:
+            ended = Status[stop.status]
 
         tell(0.9, "refitting on the chosen inputs")
+        choice, support = decided.choice, decided.support
         # Score tests may have left the path's supports.
         index = path.nearest(support)
         finest = options | {"max_cycles": 6 * max_cycles, "tol": tol / 20, "block_tol": min(certified, 1e-6)}
-        start = path.results[index].iterate if grown is None else grown
+        start = path.results[index].iterate if decided.start is None else decided.start
+        final = decided.final or evidence.coarse_refit_on(support)
+        # Once the choice has to end, the refit takes no cycle: states at equilibrium, and an exact output block.
+        result = run_refit(path.problem, final, start, random_state, finest)
         # None for an empty support: the targets' means are its model.
-        result = run_refit(path.problem, final, start, random_state, finest) or mean_model(path.results[index])
+        result = result or mean_model(path.results[index])
+        if ended is not None:
+            result = replace(result, status=ended)
         tell(1.0, "chosen")
+    if result.status.cut_short and limits.outermost:
+        n = int(support.sum())
+        warn_convergence(f"select: {result.status.cause}. Returned: {decided.words} ({n} inputs).", stacklevel=3)
     names = np.array(path.problem.input_names, dtype=object)
     table = pd.DataFrame(
         # The empty support may be a candidate one place beyond the path's end.
@@ -98,4 +110,48 @@ def choose(
             "inputs": [list(names[s]) for s in evidence.supports],
         }
     )
-    return Selection(support, float(path.kappas[index]), index, result, table, rule, list(path.problem.input_names))
+    names_of_inputs = list(path.problem.input_names)
+    return Selection(support, float(path.kappas[index]), index, result, table, decided.rule, names_of_inputs)
+
+
+@dataclass(frozen=True)
+class _Decision:
+    """What is decided so far, and what that is in words."""
+
+    rule: str
+    choice: Choice
+    support: np.ndarray
+    words: str
+    final: Refit | None = None
+    start: Iterate | None = None
+
+    @classmethod
+    def by_the_path(cls, evidence: Evidence) -> _Decision:
+        """By the path alone, which takes no time."""
+        stays = evidence.path.plateau()
+        choice = Choice(stays if stays.any() else evidence.supports[0])
+        return cls("plateau", choice, choice.support, "the support that stays longest on the path")
+
+
+def _decisions(
+    evidence: Evidence, rule: str, n_features: int | None, level: float | None, grow_hidden: bool
+) -> Iterator[_Decision]:
+    """Decisions, each better founded than the one before; the last is the one that was asked for.
+
+    None is made of fits that were cut short.
+    """
+    if n_features is not None:
+        rule, choice = "n_features", Choice(evidence.path.longest(n_features))
+    else:
+        choice = RULES[rule](evidence)
+        check_stop()
+    support, words = choice.support, "the inputs that the rule chose"
+    yield _Decision(rule, choice, support, f"{words}, before score tests and the final refit")
+    # Score tests would change a number of inputs that was asked for.
+    if level is not None and n_features is None:
+        support, words = polish(evidence, support, level), "the inputs chosen by rule and score tests"
+        check_stop()
+        yield _Decision(rule, choice, support, f"{words}, before the final refit")
+    final, start = grow(evidence, support) if grow_hidden else (evidence.refit_on(support), None)
+    check_stop()
+    yield _Decision(rule, choice, support, f"{words}, and as much of the final refit as was done", final, start)

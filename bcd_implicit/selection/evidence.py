@@ -120,6 +120,10 @@ class Evidence:
         ridge = self.ridge if ridge_hidden is None else ridge_hidden
         return Refit(support, n_hidden or self.path.problem.n_hidden, ridge)
 
+    def coarse_refit_on(self, support: np.ndarray) -> Refit:
+        """The same with the path's own ridge, unless one is chosen by now: what is known without another fit."""
+        return self.refit_on(support, ridge_hidden=vars(self).get("ridge", self.path.problem.ridge_hidden))
+
     def cross_validate(
         self, chain: Sequence[Refit], noun: str, low: float, high: float, options: dict[str, Any] | None = None
     ) -> np.ndarray:

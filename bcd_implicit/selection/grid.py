@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from bcd_implicit.errors import ConvergenceWarning
+from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.selection.refits import has_faded, without_group_lasso
-from bcd_implicit.selection.walk import ANY, Wanted, is_collapsed, n_selected, walk
+from bcd_implicit.selection.walk import ANY, Run, Wanted, is_collapsed, n_selected, walk
+from bcd_implicit.support.checks import check_list, check_number
+from bcd_implicit.support.interruption import check_stop, stoppable
+from bcd_implicit.support.notices import collected
 from bcd_implicit.support.progress import Progress, between, silent
-from bcd_implicit.training.bcd import METHODS, solve
+from bcd_implicit.training.bcd import solve
+from bcd_implicit.training.cycles import METHODS
 from bcd_implicit.training.result import BcdResult
 
 # How often an automatic grid starts again, each time ten times weaker, where its first kappa keeps too few inputs.
@@ -34,7 +39,8 @@ def reference_kappa(
     UserWarning
         After the two cycles B is zero or next to it, as where the targets do not vary: there is no scale to see.
     """
-    reference, faded = _reference(check_problem(problem), method, random_state, options)
+    with stoppable():
+        reference, faded = _reference(check_problem(problem), method, random_state, options)
     if faded:
         warnings.warn(
             f"reference_kappa: two cycles without group lasso end with B next to zero, so {reference:.3g} says little "
@@ -46,10 +52,10 @@ def reference_kappa(
 
 
 def _reference(
-    problem: TrainingProblem, method: str, random_state: int | None, options: dict[str, Any]
+    problem: TrainingProblem, method: str, random_state: int | None, options: dict[str, Any], run: Run = solve
 ) -> tuple[float, bool]:
     """:func:`reference_kappa`, and whether the fit behind it is of no use."""
-    it = _two_cycles(problem, method, random_state, options)
+    it = _two_cycles(problem, method, random_state, options, run)
     block = METHODS[method].matrices_block(without_group_lasso(problem), it)
     # At B = 0, not at the fit, which has brought the gradient near zero.
     gradient = block.gradient_of_groups(problem.with_grouped(it, np.zeros_like(problem.grouped(it))))
@@ -57,11 +63,12 @@ def _reference(
     return reference, reference == 0 or has_faded(problem, it, problem.initial(random_state))
 
 
-def _two_cycles(problem: TrainingProblem, method: str, random_state: int | None, options: dict[str, Any]) -> Iterate:
+def _two_cycles(
+    problem: TrainingProblem, method: str, random_state: int | None, options: dict[str, Any], run: Run
+) -> Iterate:
     """A quick fit without group lasso, only to see the scale of things: that it stops early is meant."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return solve(
+    with collected():
+        result = run(
             # Without: the problem's own kappa is to play no part.
             without_group_lasso(problem),
             max_cycles=2,
@@ -69,11 +76,13 @@ def _two_cycles(problem: TrainingProblem, method: str, random_state: int | None,
             random_state=random_state,
             # Nothing of it is returned, so nothing is certified.
             **options | {"method": method, "block_tol": None},
-        ).iterate
+        )
+    check_stop()
+    return result.iterate
 
 
 def automatic_grid(
-    problem: TrainingProblem, n_kappas: int, random_state: int | None, options: dict[str, Any]
+    problem: TrainingProblem, n_kappas: int, random_state: int | None, options: dict[str, Any], run: Run = solve
 ) -> np.ndarray:
     """The grid of :func:`bcd_implicit.kappa_path` where none is given: weights upwards, radii downwards.
 
@@ -82,11 +91,11 @@ def automatic_grid(
     if problem.group_form == "constraint":
         # A radius is a size of B itself: that of a fit that nothing bounds.
         largest = problem.group_lasso.sum_of_norms(
-            problem.grouped(_two_cycles(problem, options["method"], random_state, options))
+            problem.grouped(_two_cycles(problem, options["method"], random_state, options, run))
         )
         return (largest or 1.0) * np.geomspace(1, 1 / 100, n_kappas)
     # Targets without variation give no scale: any positive kappa empties B, of which the walk warns.
-    reference = _reference(problem, options["method"], random_state, options)[0] or 1.0
+    reference = _reference(problem, options["method"], random_state, options, run)[0] or 1.0
     # The reference says where the columns leave to within a small factor only, and once B = 0 the walk ends.
     low, high = METHODS[options["method"]].path_ends
     return reference * np.geomspace(low, high, n_kappas)
@@ -111,6 +120,23 @@ def warn_if_faded(problem: TrainingProblem, results: tuple[BcdResult, ...], star
         )
 
 
+def given_grid(problem: TrainingProblem, kappas: Sequence[float]) -> np.ndarray:
+    """A person's grid, checked and in order.
+
+    Raises
+    ------
+    InvalidInputError
+        No list of numbers of 0 or more, or an empty one.
+    """
+    given = check_list("kappas", kappas, "numbers", "Pass [kappa] for one")
+    # Each start has to know more inputs than the problem it is for keeps: radii fall.
+    falling = problem.group_form == "constraint"
+    grid = np.array(sorted((check_number("kappas", k, 0, remedy="Give 0 or more") for k in given), reverse=falling))
+    if len(grid) == 0:
+        raise InvalidInputError("kappas", "is empty", "Give at least one value")
+    return grid
+
+
 def walk_automatic_grid(
     problem: TrainingProblem,
     grid: np.ndarray,
@@ -118,14 +144,15 @@ def walk_automatic_grid(
     options: dict[str, Any],
     tell: Progress = silent,
     wanted: Wanted = ANY,
+    run: Run = solve,
 ) -> tuple[BcdResult, ...]:
     """Walk along :func:`automatic_grid`, and from ten times lower where its first kappa keeps too few inputs."""
     n_kappas, weaker = len(grid), 0.1 if problem.group_form == "penalty" else 10.0
     low = 0.0
     for attempt in range(MOST_RESTARTS + 1):
-        results = walk(problem, grid, it, options, between(tell, low, 1.0), wanted, n_more=n_kappas)
+        results = walk(problem, grid, it, options, between(tell, low, 1.0), wanted, n_kappas, run)
         too_few = is_collapsed(results) or n_selected(results[0]) < (wanted.n_features or 0)
-        if not too_few or attempt == MOST_RESTARTS:
+        if not too_few or results[0].status.cut_short or attempt == MOST_RESTARTS:
             break
         # What was told so far is not taken back.
         low += (1.0 - low) / n_kappas

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,19 +11,24 @@ import numpy as np
 import pandas as pd
 
 from bcd_implicit.blocks.solvers import AUTO
-from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.selection.choice import Selection
 from bcd_implicit.selection.choose import choose
-from bcd_implicit.selection.grid import automatic_grid, walk_automatic_grid, warn_if_faded
+from bcd_implicit.selection.grid import automatic_grid, given_grid, walk_automatic_grid, warn_if_faded
 from bcd_implicit.selection.path_record import PathRecord
 from bcd_implicit.selection.rules import DEFAULT_RULE
+from bcd_implicit.selection.solves import Solves
 from bcd_implicit.selection.subsamples import frequencies
 from bcd_implicit.selection.walk import Wanted, n_selected, walk, warn_if_collapsed, warn_if_too_many
-from bcd_implicit.support.checks import check_list, check_number
+from bcd_implicit.support.checks import check_flag, check_number
 from bcd_implicit.support.display import facts_table
+from bcd_implicit.support.interruption import Stop, stoppable
+from bcd_implicit.support.notices import warn_convergence
 from bcd_implicit.support.progress import Progress, show_progress
-from bcd_implicit.training.bcd import check_loop, takes_rough_steps
+from bcd_implicit.training.bcd import check_loop
+from bcd_implicit.training.checkpoint import Checkpoint, described
+from bcd_implicit.training.cycles import takes_rough_steps
+from bcd_implicit.training.result import BcdResult, Status
 
 # The relative gap of native solves along a path: supports need no more.
 PATH_TOL = 1e-2
@@ -78,8 +84,13 @@ class PathResult(PathRecord):
         ridges: Sequence[float] | None = None,
         n_jobs: int | None = None,
         progress: bool | Progress = False,
+        max_seconds: float | None = None,
     ) -> Selection:
         """Choose a support without knowing the truth, and refit on it.
+
+        Ctrl-C ends it with what is known so far (a second one raises KeyboardInterrupt), and so does ``max_seconds``:
+        the support that stays longest on the path, then the rule's, then that of the score tests; the refit takes no
+        more cycles then, and the selection's status says so.
 
         The candidates are the supports of the path. (They have seen all samples; what is fitted to judge them in
         cross-validation has not seen the samples that it is judged on.)
@@ -121,7 +132,7 @@ class PathResult(PathRecord):
             than the path needs. By default the problem's own, and 30 and 1000 times that.
         n_jobs : int, optional
             As in joblib: processes for folds, refits and subsamples. The answer does not depend on it.
-        progress : bool or callable
+        progress, max_seconds
             As in :func:`bcd_implicit.solve`.
 
         Returns
@@ -148,6 +159,7 @@ class PathResult(PathRecord):
             ridges=ridges,
             n_jobs=n_jobs,
             progress=progress,
+            max_seconds=max_seconds,
         )
 
     def ranking(
@@ -257,8 +269,13 @@ def kappa_path(
     block_tol: float | None = None,
     solver_options: dict[str, Any] | None = None,
     progress: bool | Progress = False,
+    max_seconds: float | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = True,
 ) -> PathResult:
     """Solve the problem for a growing kappa, each from the solution before.
+
+    Ctrl-C ends it with the kappas done so far; a second Ctrl-C raises KeyboardInterrupt.
 
     Parameters
     ----------
@@ -292,25 +309,28 @@ def kappa_path(
         as good as its tolerance.
     progress : bool or callable
         As in :func:`bcd_implicit.solve`; it moves with every cycle.
+    max_seconds, checkpoint, resume
+        As in :func:`bcd_implicit.solve`, for the whole path.
 
     Returns
     -------
     PathResult
+        Where Ctrl-C or the time limit ends it within the first kappa it has one entry, the best iterate so far.
 
     Raises
     ------
     InvalidInputError
-        A bad argument, named.
+        A bad argument, named; a checkpoint of another run, with what differs.
 
     Warns
     -----
     UserWarning
         No input is in, even at the first kappa, or more than ``n_features`` are in at the last.
     ConvergenceWarning
-        As in :func:`bcd_implicit.solve`.
+        As in :func:`bcd_implicit.solve`; also where Ctrl-C or the time limit ended the path.
     """
     check_problem(problem)
-    wanted = _check_wanted(problem, n_features, max_features)
+    wanted = Wanted.check(problem, n_features, max_features)
     options: dict[str, Any] = {
         "method": method,
         "solver": solver,
@@ -321,41 +341,42 @@ def kappa_path(
     check_loop(method, solver, max_cycles, tol)
     if block_tol is None:
         options["block_tol"] = PATH_TOL if takes_rough_steps(problem, method, solver) else 1e-6
-    constraint_form = problem.group_form == "constraint"
     n_kappas = check_number("n_kappas", n_kappas, 2, integer=True, remedy="A path has 2 kappas or more")
-    if kappas is not None:
-        kappas = check_list("kappas", kappas, "numbers", "Pass [kappa] for one")
-        # Each start has to know more inputs than the problem it is for keeps: radii fall.
-        grid = np.array(
-            sorted((check_number("kappas", k, 0, remedy="Give 0 or more") for k in kappas), reverse=constraint_form)
-        )
-        if len(grid) == 0:
-            raise InvalidInputError("kappas", "is empty", "Give at least one value")
-    it, automatic = problem.initial(random_state), kappas is None
-    with show_progress(progress, "kappa path") as tell:
-        if automatic:
-            tell(0.0, "looking for the scale of kappa")
-            grid = automatic_grid(problem, n_kappas, random_state, options)
+    given = None if kappas is None else given_grid(problem, kappas)
+    kept = None
+    if checkpoint is not None:
+        stops = {"max_cycles": max_cycles, "tol": tol, "n_features": n_features, "max_features": max_features}
+        grid_asked = {"random_state": random_state} | ({"n_kappas": n_kappas} if given is None else {"kappas": given})
+        run = described(problem, **options, **stops, **grid_asked)
+        kept = Checkpoint(checkpoint, run, check_flag("resume", resume))
+    it, solves = problem.initial(random_state), Solves(kept)
+    with stoppable(max_seconds) as limits, show_progress(progress, "kappa path") as tell:
+        tell(0.0, "looking for the scale of kappa" if given is None else "")
+        try:
+            grid = automatic_grid(problem, n_kappas, random_state, options, solves) if given is None else given
+        except Stop:
+            # No kappa is known: what follows takes no cycle, and its one result is the start.
+            solves.write()
+            grid, solves = np.array([problem.kappa]), Solves(None)
+            given = grid
         # Not before: the two cycles that find the scale have limits of their own.
         options |= {"max_cycles": max_cycles, "tol": tol}
-        results = (walk_automatic_grid if automatic else walk)(problem, grid, it, options, tell, wanted)
+        follow = walk_automatic_grid if given is None else walk
+        results = follow(problem, grid, it, options, tell, wanted, run=solves)
+        solves.write()
         # The walk may have ended before its grid.
         tell(1.0, f"{n_selected(results[-1])} of {problem.n_inputs} inputs at the last kappa")
-    warn_if_collapsed(results)
-    warn_if_faded(problem, results, it)
-    warn_if_too_many(results, wanted)
-    return PathResult(problem, results, options, wanted.max_features)
+    if solves.cut_short is None:
+        warn_if_collapsed(results)
+        warn_if_faded(problem, results, it)
+        warn_if_too_many(results, wanted)
+    elif limits.outermost:
+        warn_convergence(f"kappa_path: {_ended_in_words(results, solves.cut_short)}", stacklevel=2)
+    return PathResult(problem, results, options, wanted.max_features, solves.cut_short)
 
 
-def _check_wanted(problem: TrainingProblem, n_features: Any, max_features: Any) -> Wanted:
-    """The numbers of inputs that a person asks for, or an error that names the bad one."""
-    p, remedy = problem.n_inputs, "Between 1 and all inputs"
-    if n_features is not None:
-        n_features = check_number("n_features", n_features, 1, p, integer=True, remedy=remedy)
-    if max_features is not None:
-        max_features = check_number("max_features", max_features, 1, integer=True, remedy="Give 1 or more")
-        if n_features is not None and max_features < n_features:
-            raise InvalidInputError(
-                "max_features", f"{max_features} is less than n_features={n_features}", "Give as many or more"
-            )
-    return Wanted(n_features, max_features)
+def _ended_in_words(results: Sequence[BcdResult], status: Status) -> str:
+    last = results[-1]
+    if last.status.cut_short:
+        return f"{status.cause} within the first kappa; the path is the best iterate so far ({last.n_cycles} cycles)."
+    return f"{status.cause} after {len(results)} kappas, the last {last.problem.kappa:.3g}; the path ends there."

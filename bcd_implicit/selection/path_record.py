@@ -15,7 +15,7 @@ from bcd_implicit.problem import statistics
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.terms.penalties import column_norms
-from bcd_implicit.training.result import BcdResult
+from bcd_implicit.training.result import BcdResult, Status
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,15 @@ class PathRecord:
         What every solve of the path was called with.
     max_features : int or None
         Supports with more inputs are not wanted: their models are rough.
+    cut_short : Status or None
+        INTERRUPTED or TIME_LIMIT where that ended the path early.
     """
 
     problem: TrainingProblem
     results: tuple[BcdResult, ...]
     solve_options: dict[str, Any] = field(default_factory=dict)
     max_features: int | None = None
+    cut_short: Status | None = None
 
     @property
     def kappas(self) -> np.ndarray:

@@ -15,6 +15,7 @@ from sklearn.model_selection import KFold
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.iterate import Iterate, in_spreads
 from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.support.interruption import check_stop
 from bcd_implicit.support.parallel import in_parallel
 from bcd_implicit.support.progress import Progress, silent
 from bcd_implicit.training.bcd import solve
@@ -145,6 +146,7 @@ class Fold:
         # Not from the path: its iterates have seen the samples to be judged on.
         it = training.replace(n_hidden=chain[0].n_hidden).initial(random_state) if start is None else start
         for i, what in enumerate(chain):
+            check_stop()
             result = run_refit(training, what, it, random_state, options)
             if result is not None:
                 it = extend(result.iterate, what.support)

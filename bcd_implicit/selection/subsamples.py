@@ -11,6 +11,7 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.path_record import PathRecord
 from bcd_implicit.selection.walk import Wanted, walk
 from bcd_implicit.support.checks import check_number, random_generator
+from bcd_implicit.support.interruption import stoppable
 from bcd_implicit.support.parallel import in_parallel
 from bcd_implicit.support.progress import Progress, show_progress
 
@@ -53,7 +54,7 @@ def frequencies(
         # Of an odd number the last half has no partner.
         for half, seed in zip(halves[:n_subsamples], seeds, strict=True)
     ]
-    with show_progress(progress, "subsamples") as tell:
+    with stoppable(), show_progress(progress, "subsamples") as tell:
         return np.mean(list(in_parallel(_supports_on, jobs, n_jobs, tell)), axis=0)
 
 

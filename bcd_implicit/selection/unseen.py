@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 
-from bcd_implicit.errors import BlockSolveError, ConvergenceWarning
+from bcd_implicit.errors import BlockSolveError
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.selection.evidence import Evidence
 from bcd_implicit.selection.refits import folds, run_folds
+from bcd_implicit.support.notices import collected
 
 # Of the refits' tolerance: models on a support, and those on fewer inputs that are compared with them. These start
 # where those ended, and what more training gains is not to hide what an input costs.
@@ -84,8 +84,7 @@ class UnseenSamples:
     def _fit(self, support: np.ndarray, share: float) -> tuple[np.ndarray, list[Iterate]]:
         s, chain = self._evidence.settings, [self._evidence.refit_on(support)]
         options = s.options | {"tol": share * s.options["tol"], "max_cycles": PATIENCE * s.options["max_cycles"]}
-        with warnings.catch_warnings():
-            # They are finer than anyone asked for, and one that stops short is good enough to be compared.
-            warnings.simplefilter("ignore", ConvergenceWarning)
+        # They are finer than anyone asked for, and one that stops short is good enough to be compared.
+        with collected():
             (errors,), models = run_folds(self._folds, chain, s.random_state, options, s.n_jobs, starts=self._models)
         return errors, models

@@ -14,12 +14,16 @@ from typing import Any
 
 import numpy as np
 
+from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.progress import Progress, between, silent
 from bcd_implicit.training.bcd import Callback, solve
 from bcd_implicit.training.result import BcdResult
 
+#: :func:`bcd_implicit.solve`, or what stands for it.
+Run = Callable[..., BcdResult]
 # Where more inputs than wanted are in, the model is but a start for the next kappa: after so many cycles it will do.
 PASSING_CYCLES = 3
 # Solves that look for the wanted number of inputs between two kappas of the grid.
@@ -40,6 +44,26 @@ class Wanted:
 
     n_features: int | None = None
     max_features: int | None = None
+
+    @classmethod
+    def check(cls, problem: TrainingProblem, n_features: Any, max_features: Any) -> Wanted:
+        """The numbers that a person asks for, or an error that names the bad one.
+
+        Raises
+        ------
+        InvalidInputError
+            As said.
+        """
+        p, remedy = problem.n_inputs, "Between 1 and all inputs"
+        if n_features is not None:
+            n_features = check_number("n_features", n_features, 1, p, integer=True, remedy=remedy)
+        if max_features is not None:
+            max_features = check_number("max_features", max_features, 1, integer=True, remedy="Give 1 or more")
+            if n_features is not None and max_features < n_features:
+                raise InvalidInputError(
+                    "max_features", f"{max_features} is less than n_features={n_features}", "Give as many or more"
+                )
+        return cls(n_features, max_features)
 
     def reached(self, n_selected: int) -> bool:
         """Whether no more inputs are in than asked for."""
@@ -69,10 +93,12 @@ def walk(
     tell: Progress = silent,
     wanted: Wanted = ANY,
     n_more: int = 0,
+    run: Run = solve,
 ) -> tuple[BcdResult, ...]:
     """Solve the problem for every kappa of a grid, each from the solution before.
 
-    It ends early where B = 0, and where no more inputs are in than wanted.
+    It ends early where B = 0, where no more inputs are in than wanted, and where Ctrl-C or a time limit ends a solve:
+    that solve's result is left out, unless it is the first.
 
     Parameters
     ----------
@@ -90,6 +116,8 @@ def walk(
         Where the grid jumps from more inputs than ``n_features`` to fewer, kappas in between are tried.
     n_more : int
         So many kappas at most follow the grid, at its last ratio, while more inputs are in than ``n_features``.
+    run : callable
+        Solves.
     """
     kappas, results = [float(kappa) for kappa in grid], list[BcdResult]()
 
@@ -99,15 +127,18 @@ def walk(
         cycles = options["max_cycles"] if results else 2 * options["max_cycles"]
         told = between(tell, share, next_share, f"kappa {kappa:.3g}:")
         callback = wanted.passing(at_kappa)
-        result = solve(at_kappa, start=start, callback=callback, progress=told, **options | {"max_cycles": cycles})
+        result = run(at_kappa, start=start, callback=callback, progress=told, **options | {"max_cycles": cycles})
         told(1.0, f"{n_selected(result)} of {problem.n_inputs} inputs")
         return result
 
     while len(results) < len(kappas):
         # The end is where the grid ends: how many kappas follow it is not known.
         before, share = (min((len(results) + i) / len(grid), 1.0) for i in (0, 1))
-        results.append(step(kappas[len(results)], it, before, share))
-        it = results[-1].iterate
+        result = step(kappas[len(results)], it, before, share)
+        if result.status.cut_short:
+            return tuple(results or [result])
+        results.append(result)
+        it = result.iterate
         n = n_selected(results[-1])
         # B = 0 is stationary for all that follow, which weigh it more or bound it closer.
         if n == 0 or wanted.reached(n):
@@ -134,6 +165,8 @@ def _between(
         low, high = sorted((passed[-1].problem.kappa, sparser.problem.kappa))
         # A kappa of 0, or a radius of 0, has no logarithm.
         result = step(float(np.sqrt(max(low, high / 100) * high)), passed[-1].iterate)
+        if result.status.cut_short:
+            break
         if wanted.reached(n_selected(result)):
             sparser = result
         else:

@@ -1,6 +1,7 @@
 """The loops that train, and what they return."""
 
-from bcd_implicit.training.bcd import METHODS, solve
+from bcd_implicit.training.bcd import solve
+from bcd_implicit.training.cycles import METHODS
 from bcd_implicit.training.result import BcdResult, Status
 
 __all__ = ["METHODS", "BcdResult", "Status", "solve"]

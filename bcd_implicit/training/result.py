@@ -16,10 +16,10 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.display import facts_table, names_of
 
 #: The columns of a history.
-HISTORY = [
+HISTORY = (
     *("cycle", "objective", "change", "asked", "gap", "kkt_residual", "violation", "n_selected", "mu", "attempts"),
     "seconds",
-]
+)
 
 
 class Status(Enum):
@@ -32,12 +32,24 @@ class Status(Enum):
         "a block could not be solved; the last good iterate is returned: try another solver or scale the data"
     )
     STOPPED = "stopped by the callback"
+    INTERRUPTED = "interrupted by Ctrl-C; the best iterate so far is returned: start=result goes on from it"
+    TIME_LIMIT = "stopped at max_seconds; the best iterate so far is returned: start=result goes on from it"
 
     @property
     def ok(self) -> bool:
         """Whether the loop ended as asked."""
         # Whoever stops by a callback has decided that it is enough.
         return self in (Status.CONVERGED, Status.STOPPED)
+
+    @property
+    def cause(self) -> str:
+        """What the sentence begins with, without the advice."""
+        return self.value.partition(";")[0]
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether Ctrl-C or the time limit ended it."""
+        return self in (Status.INTERRUPTED, Status.TIME_LIMIT)
 
 
 @dataclass(frozen=True)

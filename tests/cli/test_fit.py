@@ -2,13 +2,14 @@
 
 import os
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
-from command_line import QUICK, fail, make_table, succeed, usage_error
+from command_line import QUICK, fail, make_table, run, succeed, usage_error
 
-from bcd_implicit import ImplicitModel, TrainingProblem, solve
+from bcd_implicit import ImplicitModel, Status, TrainingProblem, solve
 
 
 def test_fit_says_when_no_input_reaches_the_state(tmp_path):
@@ -128,3 +129,40 @@ def test_bad_settings_of_fit(folder, here, options, words):
 def test_choices_that_do_not_exist(folder, here, options, words):
     assert words in usage_error("fit", folder / "data.csv", "--target", "y", "--model", "m.npz", *options)
     assert os.listdir(here) == []
+
+
+def test_a_time_limit_and_a_checkpoint(folder, here):
+    call = ("fit", folder / "data.csv", "--target", "y", "--ignore", "id", "--n-hidden", "3", "--checkpoint", "run.npz")
+    outcome = succeed(*call, "--model", "short.npz", "--max-seconds", "1e-6")
+    assert "stopped at --max-seconds after 0 cycles" in outcome.stdout
+    assert "Warning: prox-linear: stopped at max_seconds" in outcome.stderr
+    # The next call goes on from the checkpoint, and one without ends the same.
+    succeed(*call, "--model", "resumed.npz", "--max-cycles", "3")
+    succeed(*call[:-2], "--model", "whole.npz", "--max-cycles", "3")
+    resumed, whole = (ImplicitModel.load(f"{name}.npz") for name in ("resumed", "whole"))
+    np.testing.assert_array_equal(resumed.B, whole.B)
+    line = fail(*call, "--model", "other.npz", "--kappa", "1")
+    assert line.startswith("Error: run.npz: is of another run: kappa was 0.01 and is 1.0.")
+    assert "0.0 is not in the range" in usage_error(*call, "--model", "m.npz", "--max-seconds", "0")
+
+
+def test_ctrl_c_leaves_the_model_and_ends_with_130(folder, here, monkeypatch):
+    def interrupted(*args, **options):
+        result = solve(*args, **options)
+        return replace(result, status=Status.INTERRUPTED)
+
+    monkeypatch.setattr("bcd_implicit.solve", interrupted)
+    call = ("fit", folder / "data.csv", "--target", "y", "--ignore", "id", "--model", "m.npz", *QUICK)
+    outcome = run(*call)
+    assert outcome.exit_code == 130
+    assert "interrupted after 5 cycles" in outcome.stdout
+    assert outcome.stderr.splitlines()[-1] == "Interrupted: what is written is what was reached by then."
+    assert ImplicitModel.load("m.npz").B.shape == (3, 5)
+
+    def nothing(*args, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bcd_implicit.solve", nothing)
+    outcome = run(*call)
+    assert outcome.exit_code == 130
+    assert outcome.stderr == "Error: interrupted before there was anything to write.\n"

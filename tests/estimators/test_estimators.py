@@ -350,7 +350,7 @@ def test_bad_parameters_are_named_by_fit_and_not_by_init(table, parameters, mess
     def never(*args, **options):
         raise AssertionError("a fit began before the parameters were checked")
 
-    monkeypatch.setattr("bcd_implicit.training.bcd.prox_linear_cycle", never)
+    monkeypatch.setattr("bcd_implicit.training.cycles.prox_linear_cycle", never)
     with pytest.raises(InvalidInputError, match=message):
         ImplicitRegressor(**parameters).fit(X, y)
 

@@ -2,7 +2,6 @@
 
 import os
 import time
-import warnings
 
 import joblib
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 
 import bcd_implicit as bi
 from bcd_implicit.experiments.feature_selection import run_seeds
+from bcd_implicit.support.notices import warn_convergence
 from bcd_implicit.support.parallel import in_parallel
 
 
@@ -77,7 +77,7 @@ def _process(seconds):
 
 
 def _warns(number):
-    warnings.warn(f"job {number}", bi.ConvergenceWarning, stacklevel=1)
+    warn_convergence(f"job {number}")
     return number
 
 

@@ -10,7 +10,7 @@ import bcd_implicit as bi
 from bcd_implicit import METHODS, BlockSolveError
 from bcd_implicit import constraints as ready
 from bcd_implicit.blocks import feasibility
-from bcd_implicit.training import bcd
+from bcd_implicit.training import bcd, cycles
 from bcd_implicit.training.result import Status
 
 
@@ -18,18 +18,18 @@ class TestLoops:
     @pytest.mark.parametrize("method", METHODS)
     def test_a_step_that_violates_one_is_not_taken(self, method, monkeypatch):
         problem = problem_with(ready.nonnegative("C"))
-        solve = bcd._Loop.solve
+        solve = cycles.Loop.solve
 
         def spoilt(loop, block):
             solution = solve(loop, block)
             if block.name == "output":
                 solution = replace(solution, iterate=solution.iterate.replace(C=-np.ones((Q, N))))
                 bad = replace(solution.certificate, violation=1.0)
-                loop.certificates["output"] = bad
+                loop.state.certificates["output"] = bad
                 return replace(solution, certificate=bad)
             return solution
 
-        monkeypatch.setattr(bcd._Loop, "solve", spoilt)
+        monkeypatch.setattr(cycles.Loop, "solve", spoilt)
         with pytest.warns(bi.ConvergenceWarning, match="stopped without progress while a block missed its tolerance"):
             result = train(problem, method, max_cycles=10, tol=1e-1)
         assert result.violations["nonnegative(C)"] == 0

@@ -5,7 +5,7 @@ import pytest
 from problems import random_iterate, random_problem
 
 import bcd_implicit as bi
-from bcd_implicit.training import bcd
+from bcd_implicit.training.cycles import Loop
 from bcd_implicit.training.extrapolation import LEAST_REACH, MOST_REACH, Extrapolation
 
 SIZE = (3, 5, 2, 40)
@@ -82,7 +82,7 @@ def test_after_as_many_cycles_the_objective_is_lower_and_no_cycle_ends_higher(mo
     ends = {True: [], False: []}
     for ahead in (True, False):
         if not ahead:
-            monkeypatch.setattr(bcd._Loop, "look_ahead", lambda self, it, objective: (it, objective))
+            monkeypatch.setattr(Loop, "look_ahead", lambda self, it, objective: (it, objective))
         for seed in range(4):
             data = bi.datasets.make_column_sparse(200, 10, 20, 20, 10, noise=0.05, random_state=seed)
             problem = bi.TrainingProblem(data.U, data.Y, 10, pass_through=False)
@@ -96,7 +96,7 @@ def test_after_as_many_cycles_the_objective_is_lower_and_no_cycle_ends_higher(mo
 
 def test_exact_steps_and_the_users_constraints_do_not_look_ahead(monkeypatch):
     problem = random_problem(SIZE, kappa=0.05)
-    monkeypatch.setattr(bcd._Loop, "look_ahead", lambda self, it, objective: pytest.fail("looked ahead"))
+    monkeypatch.setattr(Loop, "look_ahead", lambda self, it, objective: pytest.fail("looked ahead"))
     constrained = problem.replace(constraints=[bi.constraints.nonnegative("B")])
     for one, solver in ((problem, "CLARABEL"), (constrained, "auto")):
         with pytest.warns(bi.ConvergenceWarning, match="stopped at max_cycles"):

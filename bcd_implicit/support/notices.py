@@ -1,0 +1,76 @@
+"""Warnings that stand work in several threads.
+
+``warnings.catch_warnings`` exchanges the filters of all threads: of two blocks that overlap in time, the one that ends
+last leaves the other's filters behind. Here what is caught is caught for one thread, by a list of its own, and what is
+ignored is a filter that the first one adds and the last one takes away.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from bcd_implicit.errors import ConvergenceWarning
+
+
+class _Here(threading.local):
+    # None where warnings are given.
+    caught: list[str] | None = None
+
+
+_here = _Here()
+
+
+def warn_convergence(message: str, stacklevel: int = 1) -> None:
+    """Give a ConvergenceWarning, unless :func:`collected` catches it; ``stacklevel`` as of ``warnings.warn``."""
+    if _here.caught is None:
+        warnings.warn(message, ConvergenceWarning, stacklevel=stacklevel + 1)
+    else:
+        _here.caught.append(message)
+
+
+@contextmanager
+def collected() -> Iterator[list[str]]:
+    """The texts of the package's convergence warnings of this thread, which are not given."""
+    before = _here.caught
+    _here.caught = caught = list[str]()
+    try:
+        yield caught
+    finally:
+        _here.caught = before
+
+
+_lock = threading.Lock()
+_n_users: Counter[str] = Counter()
+# Each message's filter, and the list in which it stands.
+_filters: dict[str, tuple[tuple, Any]] = {}
+
+
+@contextmanager
+def ignored(*messages: str) -> Iterator[None]:
+    """Warnings that begin with one of these are ignored, in all threads, while any thread is in such a block."""
+    with _lock:
+        for message in messages:
+            _n_users[message] += 1
+            if _n_users[message] == 1:
+                entry = ("ignore", re.compile(message, re.IGNORECASE), Warning, None, 0)
+                standing: Any = warnings.filters
+                standing.insert(0, entry)
+                _filters[message] = entry, standing
+    try:
+        yield
+    finally:
+        with _lock:
+            for message in messages:
+                _n_users[message] -= 1
+                if _n_users[message] == 0:
+                    entry, home = _filters.pop(message)
+                    # Since then another thread's catch_warnings may have put a copy in the list's place.
+                    for standing in (home, warnings.filters):
+                        if entry in standing:
+                            standing.remove(entry)
