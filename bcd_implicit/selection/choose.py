@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.selection.adjustment import grow, polish
@@ -15,6 +16,7 @@ from bcd_implicit.selection.evidence import Evidence, Settings
 from bcd_implicit.selection.path_record import PathRecord
 from bcd_implicit.selection.refits import mean_model, run_refit
 from bcd_implicit.selection.rules import RULES, Choice, check_rule
+from bcd_implicit.selection.sample_groups import check_sample_groups
 from bcd_implicit.support.checks import check_number, random_generator
 from bcd_implicit.support.progress import Progress, never_back, show_progress
 
@@ -34,6 +36,7 @@ def choose(
     n_subsamples: int,
     random_state: int | None,
     options: dict[str, Any],
+    sample_groups: ArrayLike | None,
     ridges: Sequence[float] | None,
     n_jobs: int | None,
     progress: bool | Progress,
@@ -49,6 +52,7 @@ def choose(
     n_folds = check_number(
         "n_folds", n_folds, 2, path.problem.n_samples // 2, integer=True, remedy="Each fold needs 2 samples or more"
     )
+    together = check_sample_groups(sample_groups, path.problem.n_samples, n_folds)
     if ridges is None:
         own = path.problem.ridge_hidden
         # Multiples of 0 are one ridge, which needs no cross-validation.
@@ -66,16 +70,18 @@ def choose(
         certified = options["block_tol"]
         # Fits that are only compared need no certificate.
         options = options | {"block_tol": None}
-        settings = Settings(n_folds, max_features, n_subsamples, random_state, n_jobs, ridges, options, tell)
+        settings = Settings(
+            n_folds, max_features, n_subsamples, random_state, n_jobs, ridges, options, tell, together
+        )
         evidence = Evidence(path, settings)
         if n_features is not None:
             rule, choice = "n_features", Choice(path.longest(n_features))
         else:
             choice = RULES[rule](evidence)
-        support = choice.support
+        support, tests = choice.support, None
         # Score tests would change a number of inputs that was asked for.
         if level is not None and n_features is None:
-            support = polish(evidence, support, level)
+            support, tests = polish(evidence, support, level)
         final, grown = grow(evidence, support) if grow_hidden else (evidence.refit_on(support), None)
 
         tell(0.9, "refitting on the chosen inputs")
@@ -96,4 +102,5 @@ def choose(
             "inputs": [list(names[s]) for s in evidence.supports],
         }
     )
-    return Selection(support, float(path.kappas[index]), index, result, table, rule, list(path.problem.input_names))
+    kappa, names_of_all = float(path.kappas[index]), list(path.problem.input_names)
+    return Selection(support, kappa, index, result, table, rule, names_of_all, tests)
