@@ -10,10 +10,12 @@ import click
 
 from bcd_implicit.cli.console import check_writable, one_warning, present
 from bcd_implicit.cli.options import jobs_option, method_options, problem_options, read_columns, table_options
+from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.experiments import feature_selection as experiment
 from bcd_implicit.selection.rules import DEFAULT_RULE, RULES
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.parallel import check_jobs
+from bcd_implicit.support.tables import read_table
 
 
 @click.command()
@@ -46,6 +48,12 @@ from bcd_implicit.support.parallel import check_jobs
     default=None,
     help="Choose so many inputs, by the path's ranking, instead of a rule; the path ends there.",
 )
+@click.option(
+    "--sample-groups",
+    metavar="COLUMN",
+    default=None,
+    help="Rows that are equal in this column belong together; it is no input.",
+)
 @jobs_option
 @table_options
 @problem_options
@@ -56,6 +64,7 @@ def select(
     n_kappas: int,
     rule: str,
     n_features: int | None,
+    sample_groups: str | None,
     n_jobs: int,
     test_share: float,
     targets: tuple[str, ...],
@@ -76,8 +85,12 @@ def select(
       bcd-implicit select data.csv --target y
       bcd-implicit select data.parquet --target y1 --target y2 --n-hidden 10 --output DIR
       bcd-implicit select data.csv --target y --n-features 5
+      bcd-implicit select data.csv --target y --sample-groups person
     """
-    inputs, outputs = read_columns(data, targets, ignore)
+    if sample_groups is not None and sample_groups in targets:
+        raise InvalidInputError("sample_groups", f"names the target {sample_groups!r}", "Name another column")
+    inputs, outputs = read_columns(data, targets, (*ignore, *([] if sample_groups is None else [sample_groups])))
+    labels = None if sample_groups is None else read_table(data)[sample_groups]
     # Before the folder is made and the path walked.
     check_jobs(n_jobs)
     if n_features is not None:
@@ -98,6 +111,7 @@ def select(
             n_jobs=n_jobs,
             test_share=test_share,
             standardize=standardize,
+            sample_groups=labels,
             progress=True,
             **problem,
         )

@@ -17,10 +17,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.estimators.base import StandardisedSamples, progress_of, seed_of
+from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.selection.dependence import warn_if_dependent
 from bcd_implicit.selection.path import kappa_path
 from bcd_implicit.selection.rules import DEFAULT_RULE, check_rule
-from bcd_implicit.support.checks import check_number, column_names
+from bcd_implicit.selection.sample_groups import check_sample_groups
+from bcd_implicit.support.checks import check_number, check_sample_weight, column_names
 from bcd_implicit.support.parallel import check_jobs
 from bcd_implicit.support.progress import Progress, between, show_progress
 from bcd_implicit.terms.activations import Activation
@@ -48,6 +51,17 @@ def _numbers_or_indicators(y: np.ndarray, names: list[str] | None) -> tuple[np.n
         return binarizer.transform(y), names if len(names) > 2 else names[-1:]
     except (TypeError, ValueError):  # several columns of texts, or texts and other things mixed
         raise InvalidInputError("y", "holds neither numbers nor one column of texts", "Give one of these") from None
+
+
+def _in_order(
+    X: np.ndarray, Y: np.ndarray, sample_weight: ArrayLike | None, sample_groups: np.ndarray
+) -> tuple[StandardisedSamples, np.ndarray]:
+    """Standardised samples and their groups, neither merged nor sorted: those of a group may be a series."""
+    weight = check_sample_weight(sample_weight, len(X))
+    U, Y, weight, groups = (array[weight > 0] for array in (X, Y, weight, sample_groups))
+    Y = Y.reshape(len(U), -1)
+    scaling = Standardization.fit(U, Y, weight)
+    return StandardisedSamples(*scaling.apply(U, Y), weight, scaling), groups
 
 
 class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
@@ -144,7 +158,13 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         tags.target_tags.multi_output = True
         return tags
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        sample_groups: ArrayLike | None = None,
+    ) -> Self:
         """Select.
 
         Parameters
@@ -154,10 +174,18 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             Numbers, or class labels that are texts. Class labels that are whole numbers: pass ``y.astype(str)``.
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the samples in the loss.
+        sample_groups : array-like of shape (n_samples,), optional
+            A label a sample, equal for those that belong together, as of :meth:`bcd_implicit.PathResult.select`. (The
+            parameter ``groups`` is of inputs.) Samples then stay in the order given.
 
         Returns
         -------
         ImplicitFeatureSelector
+
+        Warns
+        -----
+        UserWarning
+            Samples look as if they belonged together though no ``sample_groups`` were given.
         """
         inputs, targets = validate_data(self, X, y, dtype=float, multi_output=True, ensure_min_samples=2)
         p, remedy = inputs.shape[1], "Between 1 and all inputs"
@@ -169,7 +197,11 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         check_jobs(self.n_jobs)
         n_folds = check_number("n_folds", self.n_folds, 2, integer=True)
         targets, output_names = _numbers_or_indicators(targets, column_names(y))
-        samples = StandardisedSamples.merge(inputs, targets, sample_weight)
+        together = check_sample_groups(sample_groups, len(inputs), n_folds)
+        if together is None:
+            samples = StandardisedSamples.merge(inputs, targets, sample_weight)
+        else:
+            samples, together = _in_order(inputs, targets, sample_weight, together)
         if len(samples.U) < LEAST_TO_SELECT:
             cause = f"has {len(samples.U)} samples that differ and have a weight"
             raise InvalidInputError("X", cause, f"Give {LEAST_TO_SELECT} or more, to divide for cross-validation")
@@ -203,6 +235,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
                 self.rule,
                 n_folds=min(n_folds, problem.n_samples // 2),
                 level=self.level,
+                sample_groups=together,
                 random_state=seed,
                 n_jobs=self.n_jobs,
                 progress=between(tell, 0.4, 1.0),
@@ -222,6 +255,10 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
                 )
         self.support_ = self.selection_.support
         self.leaves_at_ = self.path_.leaves_at
+        if together is None:
+            U, Y = samples.scaling.apply(inputs, targets.reshape(len(inputs), -1))
+            residuals = Y - self.selection_.model.predict(U)
+            warn_if_dependent(U.T, Y.T, residuals.T, problem.input_names)
         return self
 
     def _get_support_mask(self) -> np.ndarray:

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.metrics import f1_score, r2_score
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from bcd_implicit.blocks.solvers import AUTO
 from bcd_implicit.datasets import make_column_sparse, make_even
@@ -25,8 +26,10 @@ from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.choice import Selection
+from bcd_implicit.selection.dependence import warn_if_dependent
 from bcd_implicit.selection.path import PathResult, kappa_path
 from bcd_implicit.selection.rules import DEFAULT_RULE
+from bcd_implicit.selection.sample_groups import check_sample_groups
 from bcd_implicit.support.checks import check_matrix, check_number
 from bcd_implicit.support.parallel import check_jobs, in_parallel
 from bcd_implicit.support.progress import Progress, between, show_progress
@@ -197,6 +200,7 @@ def run_table(
     n_jobs: int | None = None,
     test_share: float = 0.25,
     standardize: bool = True,
+    sample_groups: ArrayLike | None = None,
     progress: bool | Progress = False,
     **problem_options: Any,
 ) -> FeatureSelection:
@@ -216,6 +220,8 @@ def run_table(
         Share of the rows set aside.
     standardize : bool
         Train on standardised columns and map the weights back, so that the model takes raw inputs.
+    sample_groups : array-like, optional
+        A label a row, as in :meth:`~bcd_implicit.PathResult.select`. The share set aside is then of groups.
     **problem_options
         Of :class:`~bcd_implicit.TrainingProblem`: n_hidden, norm_bound, ridge, ...
     """
@@ -229,7 +235,14 @@ def run_table(
             f"{test_share:g} of {len(U)} rows leaves {len(U) - n_test} to train on and {n_test} to test on",
             f"At least {MIN_TRAIN} and 2 are needed",
         )
-    U_train, U_test, Y_train, Y_test = train_test_split(U, Y, test_size=n_test, random_state=seed)
+    together = check_sample_groups(sample_groups, len(U), 2)
+    if together is None:
+        train, test = train_test_split(np.arange(len(U)), test_size=n_test, random_state=seed)
+    else:
+        # Both in the order given.
+        parts = GroupShuffleSplit(1, test_size=test_share, random_state=seed).split(U, groups=together)
+        train, test = next(parts)
+    U_train, U_test, Y_train, Y_test = U[train], U[test], Y[train], Y[test]
     scales = Standardization.fit(U_train, Y_train)
     pair = scales.apply(U_train, Y_train) if standardize else (U_train, Y_train)
     problem = TrainingProblem(
@@ -238,10 +251,14 @@ def run_table(
         input_names=list(inputs.columns),
         output_names=list(targets.columns),
     )
+    choice = {"rule": rule, "sample_groups": None if together is None else together[train]}
     path, selection = _walk_and_choose(
-        name, progress, problem, seed, method, solver, n_kappas, rule=rule, n_features=n_features, n_jobs=n_jobs
+        name, progress, problem, seed, method, solver, n_kappas, n_features=n_features, n_jobs=n_jobs, **choice
     )
     model = scales.raw_model(selection.model) if standardize else selection.model
+    # Of all rows in the file's order: the split has shuffled them.
+    if together is None:
+        warn_if_dependent(U.T, Y.T, (Y - model.predict(U)).T, problem.input_names)
     return FeatureSelection(
         title=f"{name}, {method}",
         path=path,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri
+from scipy.stats import t as student
 
 from bcd_implicit.errors import BlockSolveError
 from bcd_implicit.problem import statistics
@@ -35,23 +35,25 @@ INTERPOLATES = 0.5
 def polish(evidence: Evidence, support: np.ndarray, level: float) -> tuple[np.ndarray, pd.DataFrame]:
     """The support with the inputs that a score test says are missing, and without those that nothing says are needed.
 
-    Beside it a table of the tests, a row a group of inputs and question; see :class:`~bcd_implicit.Selection`.
+    Beside it a table of the tests, as in :class:`~bcd_implicit.Selection`.
 
     The path is crude where there are few outputs: its supports may hold false inputs all along, and the errors in
     cross-validation favour these, for the path has seen all samples. In turn, an input whose p-value next to the
     support is below a fifth of the level enters; else inputs of the support leave whose p-values next to the others,
-    refitted, are above the level, the largest first (of many inputs the weakest are tested, by the norm of their columns
-    of B times their spread); else that is the answer. P-values are for all inputs together. Groups enter and leave whole, by their members' smallest p-value.
+    refitted, are above the level, the largest first (of many inputs the weakest are tested, by the norm of their
+    columns of B times their spread); else that is the answer. P-values are for all inputs together. Groups enter and
+    leave whole, by their members' smallest p-value.
 
     A score test may be blind: to redundant inputs, each of which has little to add to the others, and to inputs that
     act only together, next to a model that lacks their partners. Therefore none leaves that unseen samples miss: the
-    error on them may not grow by more than z standard errors of the difference, where a normal variable exceeds z with
+    error on them may not grow by more than z standard errors of the difference, where a t variable exceeds z with
     probability level/p. Each step is judged by itself.
 
     If the first support from which inputs may leave nearly interpolates the samples, as with few of them, the test is
     blind to all inputs, for the residuals are small without them too. Then they leave, the largest p-value first, to
     the sparsest support whose error on unseen samples exceeds the least by no more than a standard error of the
-    difference.
+    difference. Before that, some input must have a p-value below the level next to the unpenalised inputs alone; if
+    none has, none is kept.
     """
     path, tests = evidence.path, _ScoreTests(evidence, level)
     # A rule such as "stability" may name a support that is nowhere on the path.
@@ -74,6 +76,10 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> tuple[np.nd
         if blind is None:
             (least,) = tests.errors_on_unseen_samples([support])
             blind = tests.are_blind(result, least)
+            # What unseen samples allow has no level: so few of them must first show that there is anything at all.
+            if blind and tests.none_stands_out(it):
+                support = tests.unpenalised
+                break
         if blind:
             left, least = tests.those_that_may_all_leave(support, leaving, least)
             if not left.any():
@@ -98,14 +104,14 @@ class _ScoreTests:
         # Entering is five times harder than staying, so that an input at the limit does not go in and out in turn.
         self.to_stay, self.to_enter = level, level / 5
         # In standard errors, by what an error may grow; Bonferroni's, as the level is for all inputs together.
-        self.most_errors = -float(ndtri(level / self.problem.n_inputs))
         self.exchange = Exchange.of(self.problem.n_samples, self.settings.sample_groups)
+        self.most_errors = float(student.isf(level / self.problem.n_inputs, max(self.exchange.n_units - 1, 1)))
+        self.unpenalised = self.groups.spread(self.groups.weights == 0)
         self._tested: dict[tuple[str, bytes], dict[str, Any]] = {}
-        if self.exchange.least_p_value >= self.to_enter:
+        if self.settings.sample_groups is not None and self.exchange.least_p_value >= self.to_enter:
             warnings.warn(
                 f"sample_groups: so few groups of one size can change places that no p-value is below "
-                f"{self.exchange.least_p_value:.2g}: the score tests let no input in. Give more groups, of equal sizes, "
-                "or level=None.",
+                f"{self.exchange.least_p_value:.2g}: the score tests let no input in. Give more groups, or level=None.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -134,6 +140,16 @@ class _ScoreTests:
         self._note(group, "enter", float(tested.p_values[first]), tested.by)
         enters = tested.p_values[first] < self.to_enter and (support | group).sum() <= self.settings.max_features
         return support | group if enters else None
+
+    def none_stands_out(self, it: Iterate) -> bool:
+        """Whether no input has anything to say next to the unpenalised ones alone."""
+        try:
+            result = self.fit(self.unpenalised, it)
+        except BlockSolveError as error:
+            if error.infeasible:  # a user's constraint asks for others
+                return False
+            raise
+        return bool(self._test(result, self.unpenalised, self.to_stay).p_values.min() >= self.to_stay)
 
     def not_needed(self, support: np.ndarray, missed: np.ndarray, it: Iterate) -> list[np.ndarray]:
         """The groups that may leave, as masks, but for those that are known to be missed.
@@ -252,7 +268,9 @@ def grow(evidence: Evidence, support: np.ndarray) -> tuple[Refit, Iterate | None
         larger = evidence.refit_on(support, n)
         (those,), it = fold.run([larger], s.random_state, options, it)
         gain = errors - those
-        if statistics.mean(gain, test.shares) <= max(LEAST_GAIN, statistics.standard_error(gain, test.shares, together)):
+        if statistics.mean(gain, test.shares) <= max(
+            LEAST_GAIN, statistics.standard_error(gain, test.shares, together)
+        ):
             break
         best, start, errors = larger, it, those
     return best, start

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.selection.adjustment import grow, polish
 from bcd_implicit.selection.choice import Selection
+from bcd_implicit.selection.dependence import warn_if_dependent
 from bcd_implicit.selection.evidence import Evidence, Settings
 from bcd_implicit.selection.path_record import PathRecord
 from bcd_implicit.selection.refits import mean_model, run_refit
@@ -70,9 +71,7 @@ def choose(
         certified = options["block_tol"]
         # Fits that are only compared need no certificate.
         options = options | {"block_tol": None}
-        settings = Settings(
-            n_folds, max_features, n_subsamples, random_state, n_jobs, ridges, options, tell, together
-        )
+        settings = Settings(n_folds, max_features, n_subsamples, random_state, n_jobs, ridges, options, tell, together)
         evidence = Evidence(path, settings)
         if n_features is not None:
             rule, choice = "n_features", Choice(path.longest(n_features))
@@ -92,6 +91,10 @@ def choose(
         # None for an empty support: the targets' means are its model.
         result = run_refit(path.problem, final, start, random_state, finest) or mean_model(path.results[index])
         tell(1.0, "chosen")
+    problem, prediction = path.problem, result.problem.prediction(result.iterate)
+    # The estimators sort their samples, by the first input: they look at the order before that.
+    if together is None and (np.diff(problem.U[0]) < 0).any():
+        warn_if_dependent(problem.U, problem.Y, problem.Y - prediction, problem.input_names, stacklevel=3)
     names = np.array(path.problem.input_names, dtype=object)
     table = pd.DataFrame(
         # The empty support may be a candidate one place beyond the path's end.

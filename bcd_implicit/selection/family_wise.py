@@ -65,7 +65,7 @@ def family_wise(
     problem, result, support, asked
         As of :func:`bcd_implicit.selection.significance.entry_p_values`.
     level : float
-        Where the formula finds nothing below it, and is not off, no orders are tried.
+        Where the formula finds nothing below it no orders are tried, unless samples belong together.
     exchange : Exchange
         Which samples may change places.
     random_state : int or None
@@ -84,7 +84,7 @@ def family_wise(
     formula = p_values.copy()
     if not grouped and (p_values.min() >= level or excess_variance(scores) <= TRUSTED):
         return FamilyWise(p_values, formula, "formula")
-    single = by_permutation(scores, exchange, random_state)
+    single = by_permutation(scores, exchange, level, random_state)
     p_values[scores.inputs[wanted]] = single[wanted]
     return FamilyWise(p_values, formula, "permutation")
 
@@ -100,7 +100,7 @@ def excess_variance(scores: Scores) -> float:
     return float(np.max(variance[varies] / mean[varies] ** 2, initial=0.0)) / max(formula, np.finfo(float).tiny) - 1
 
 
-def by_permutation(scores: Scores, exchange: Exchange, random_state: int | None) -> np.ndarray:
+def by_permutation(scores: Scores, exchange: Exchange, level: float, random_state: int | None = 0) -> np.ndarray:
     """P-values by permutation, for all inputs tested together; shape (k,).
 
     With inputs in the support residuals are smaller than what they stand for, and those of a shuffled order do not fit
@@ -111,7 +111,7 @@ def by_permutation(scores: Scores, exchange: Exchange, random_state: int | None)
     by_units = (n - 1) / max(n - scores.n_explained, 1)
     by_shares = (1 - 1 / statistics.effective_samples(scores.shares)) / scores.expected
     residuals, features = _as_summed(scores)
-    found = shuffled_statistics(residuals, features, exchange, random_state)
+    found = shuffled_statistics(residuals, features, exchange, level, random_state)
     both = permutation_p_values(found, max(by_units, by_shares))
     return both.reshape(2, -1).min(axis=0)
 

@@ -134,6 +134,12 @@ class PathResult(PathRecord):
         -------
         Selection
 
+        Warns
+        -----
+        UserWarning
+            Samples look as if they belonged together though no ``sample_groups`` were given, or groups are so few that
+            the score tests can show nothing.
+
         Raises
         ------
         InvalidInputError

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import lgamma
+from math import ceil, lgamma
 
 import numpy as np
 
-# Orders to try: as many as cost so many multiplications, between these limits. With 199, a p-value can be 0.005.
-FEWEST, MOST, WORK = 199, 999, 4e9
+# Orders to try: with the one given this many over the level, or as many as cost so many multiplications, but never
+# fewer than show a p-value of half the level.
+ORDERS, FEWEST, WORK = 10, 2, 4e9
 # Numbers that one batch of shuffled rows holds at most.
 BATCH = 4_000_000
 # Groups that change places with each other: fewer have too few orders.
@@ -92,7 +93,7 @@ def _classes(sizes: list[int]) -> list[tuple[int, int, int]]:
 
 
 def shuffled_statistics(
-    residuals: np.ndarray, features: np.ndarray, exchange: Exchange, random_state: int | None = 0
+    residuals: np.ndarray, features: np.ndarray, exchange: Exchange, level: float = 0.05, random_state: int | None = 0
 ) -> np.ndarray:
     """||sum_k residuals_k f_k||^2 of each feature f, for the order given and for random ones.
 
@@ -101,6 +102,8 @@ def shuffled_statistics(
     residuals : ndarray of shape (r, m)
     features : ndarray of shape (k, m)
     exchange : Exchange
+    level : float
+        What p-values are to be compared with.
     random_state : int or None
         Of the orders.
 
@@ -110,7 +113,7 @@ def shuffled_statistics(
         The order given comes first.
     """
     work = 2.0 * residuals.size * len(features)
-    n_orders = int(np.clip(WORK / max(work, 1.0), FEWEST, MOST))
+    n_orders = ceil(np.clip(WORK / max(work, 1.0), FEWEST / level, ORDERS / level)) - 1
     found, batch = np.empty((1 + n_orders, len(features))), list[np.ndarray]()
     for i, order in enumerate(exchange.orders(n_orders, random_state)):
         batch.append(residuals[:, order])

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.iterate import Iterate, in_spreads
 from bcd_implicit.problem.training_problem import TrainingProblem
