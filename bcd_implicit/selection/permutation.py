@@ -12,7 +12,6 @@ groups have, the larger groups lose their last samples, as few as that takes.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from math import ceil, lgamma
 
@@ -65,15 +64,13 @@ class Exchange:
         """No permutation test can show less: 1 over the number of orders."""
         return float(np.exp(-sum(lgamma(len(block) + 1) for block in self.classes)))
 
-    def orders(self, n_orders: int, random_state: int | None) -> Iterator[np.ndarray]:
-        """The order given, and then random ones; each of shape (n_samples,)."""
-        rng, given = np.random.default_rng(random_state), np.arange(len(self.samples))
-        yield given
-        for _ in range(n_orders):
-            order = given.copy()
-            for block in self.classes:
-                order[block] = block[rng.permutation(len(block))]
-            yield order
+    def orders(self, n_orders: int, rng: np.random.Generator) -> np.ndarray:
+        """Random orders of these samples, a row each: (n_orders, n_samples)."""
+        orders = np.empty((n_orders, len(self.samples)), dtype=int)
+        for block in self.classes:
+            places = rng.permuted(np.tile(np.arange(len(block)), (n_orders, 1)), axis=1)
+            orders[:, block] = block[places]
+        return orders
 
 
 def _classes(sizes: list[int]) -> list[tuple[int, int, int]]:
@@ -114,14 +111,14 @@ def shuffled_statistics(
     """
     work = 2.0 * residuals.size * len(features)
     n_orders = ceil(np.clip(WORK / max(work, 1.0), FEWEST / level, ORDERS / level)) - 1
-    found, batch = np.empty((1 + n_orders, len(features))), list[np.ndarray]()
-    for i, order in enumerate(exchange.orders(n_orders, random_state)):
-        batch.append(residuals[:, order])
-        if len(batch) * residuals.size >= BATCH or i == n_orders:
-            sums = (np.vstack(batch) @ features.T).reshape(len(batch), len(residuals), -1)
-            found[i + 1 - len(batch) : i + 1] = np.einsum("brk,brk->bk", sums, sums)
-            batch = []
-    return found
+    rng, found, n_samples = np.random.default_rng(random_state), list[np.ndarray](), residuals.shape[1]
+    orders, at_once = np.arange(n_samples)[None], max(1, BATCH // residuals.size)
+    while True:
+        sums = (residuals[:, orders].reshape(-1, n_samples) @ features.T).reshape(len(residuals), len(orders), -1)
+        found.append(np.einsum("rbk,rbk->bk", sums, sums))
+        if (missing := 1 + n_orders - sum(map(len, found))) == 0:
+            return np.vstack(found)
+        orders = exchange.orders(min(missing, at_once), rng)
 
 
 def permutation_p_values(statistics: np.ndarray, inflation: float = 1.0) -> np.ndarray:
