@@ -89,6 +89,7 @@ def test_a_selection_with_groups_keeps_what_matters_and_says_how_it_was_tested(p
         assert path.select(sample_groups=groups // 6, **options).tests is not None
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
 def test_the_selector_takes_groups_and_warns_without(people):
     U, y, groups = people
@@ -99,5 +100,8 @@ def test_the_selector_takes_groups_and_warns_without(people):
     assert len(selector.path_.problem.shares) == 114
     with pytest.warns(UserWarning, match="neighbouring rows are alike"):
         selector.fit(U, y)
+
+
+def test_the_selector_checks_groups_before_it_walks_a_path(people):
     with pytest.raises(InvalidInputError, match="sample_groups: has 3 labels for 120 samples"):
-        selector.fit(U, y, sample_groups=[1, 2, 3])
+        bi.ImplicitFeatureSelector(2).fit(*people[:2], sample_groups=[1, 2, 3])
