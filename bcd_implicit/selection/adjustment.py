@@ -163,21 +163,21 @@ class _ScoreTests:
         strength = np.sqrt(
             groups.sums(np.einsum("ij,ij->j", it.B, it.B) * statistics.variance(problem.U, problem.shares))
         )
-        leaving: list[tuple[float, np.ndarray]] = []
+        leaving: list[tuple[tuple[float, float], np.ndarray]] = []
         for g in present[np.argsort(strength[present], kind="stable")][:MOST_TESTED]:
             group = support & (groups.labels == g)
             try:
-                p_value = self._p_value_of(group, support & ~group, it)
+                p_value, by_formula = self._p_value_of(group, support & ~group, it)
             except BlockSolveError as error:
                 if error.infeasible:  # a user's constraint asks for this group
                     continue
                 raise
             if p_value >= self.to_stay:
-                leaving.append((p_value, group))
-        return [group for _, group in sorted(leaving, key=lambda candidate: -candidate[0])]
+                leaving.append(((-p_value, -by_formula), group))
+        return [group for _, group in sorted(leaving, key=lambda candidate: candidate[0])]
 
-    def _p_value_of(self, group: np.ndarray, smaller: np.ndarray, start: Iterate) -> float:
-        """The p-value of a group next to a fit on the others: a coarse one where that is clear already."""
+    def _p_value_of(self, group: np.ndarray, smaller: np.ndarray, start: Iterate) -> tuple[float, float]:
+        """The p-value of a group next to a fit on the others, and the formula's: coarse ones where they are clear."""
         for options in (self.settings.options, self.settings.finer):
             refitted = self.fit(smaller, start, options)
             tested = self._test(refitted, smaller, self.to_stay, group)
@@ -186,7 +186,7 @@ class _ScoreTests:
                 break
             start = extend(refitted.iterate, smaller)
         self._note(group, "stay", p_value, tested.by)
-        return p_value
+        return p_value, float(tested.formula[group].min())
 
     def _test(
         self, result: BcdResult | None, support: np.ndarray, level: float, asked: np.ndarray | None = None

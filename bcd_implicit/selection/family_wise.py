@@ -38,7 +38,8 @@ class FamilyWise:
     p_values : ndarray of shape (p,)
         To be compared with the level itself. 1 for inputs that were not asked for.
     formula : ndarray of shape (p,)
-        What the formula says; the same where it is trusted.
+        What the formula says. It goes up to p, as no more than an order may be told from it: of inputs whose p-value is
+        1, or that are beyond all orders tried.
     by : str
         "formula" or "permutation".
     """
@@ -80,8 +81,9 @@ def family_wise(
     asked = ~support if asked is None else asked
     wanted = asked[scores.inputs]
     # Bonferroni's: the chance that any of n inputs falls below p is n p at most.
-    p_values[scores.inputs[wanted]] = np.minimum(1.0, n * scores.p_values[wanted])
-    formula = p_values.copy()
+    formula = np.full(n, float(n))
+    formula[scores.inputs[wanted]] = n * scores.p_values[wanted]
+    p_values = np.minimum(1.0, formula)
     if not grouped and (p_values.min() >= level or excess_variance(scores) <= TRUSTED):
         return FamilyWise(p_values, formula, "formula")
     single = by_permutation(scores, exchange, level, random_state)
