@@ -84,16 +84,19 @@ class Columns:
         For each column of categories the inputs that were made of it.
     classes : str or None
         The column whose classes the outputs indicate by 1, and otherwise -1.
+    labels : Series or None
+        Equal for rows that belong together.
     """
 
     inputs: pd.DataFrame
     outputs: pd.DataFrame
     groups: dict[str, list[str]] = field(default_factory=dict)
     classes: str | None = None
+    labels: pd.Series | None = None
 
 
-def read_columns(data: Path, choice: ColumnChoice, form: TextFormat) -> Columns:
-    """The file's inputs and targets.
+def read_columns(data: Path, choice: ColumnChoice, form: TextFormat, sample_groups: str | None = None) -> Columns:
+    """The file's inputs and targets, and the labels in the column ``sample_groups``, which is no input.
 
     Raises
     ------
@@ -101,8 +104,12 @@ def read_columns(data: Path, choice: ColumnChoice, form: TextFormat) -> Columns:
         The file cannot be read, a column is not there, or values are no numbers; all such columns are named.
     """
     table = read_table(data, form)
-    check_columns(table, use=choice.use, categorical=choice.categorical)
-    inputs, targets = split_targets(table, choice.targets, choice.ignore)
+    together = () if sample_groups is None else (unicodedata.normalize("NFC", sample_groups),)
+    check_columns(table, use=choice.use, categorical=choice.categorical, sample_groups=together)
+    if both := {*together} & {*choice.targets, *choice.categorical, *choice.use}:
+        cause = f"names column {min(both)!r}, which another option names too"
+        raise bi.InvalidInputError("sample_groups", cause, "Name it once")
+    inputs, targets = split_targets(table, choice.targets, list(dict.fromkeys([*choice.ignore, *together])))
     inputs, left_out = _without_row_numbers(inputs, {*choice.use, *choice.categorical})
     classes = _class_column(targets, choice.classify)
     full = inputs.notna().all(axis=1) & targets.notna().all(axis=1)
@@ -122,7 +129,8 @@ def read_columns(data: Path, choice: ColumnChoice, form: TextFormat) -> Columns:
         rows = listed([place(full, int(row)) for row in np.flatnonzero(~full)])
         print_note(f"dropped {len(full) - len(inputs)} of {len(full)} rows, which have missing values ({rows}).")
     groups = {column: list(parts[column].columns) for column in categorical}
-    return Columns(pd.concat(parts.values(), axis=1), outputs, groups, classes)
+    labels = table.loc[inputs.index, together[0]] if together else None
+    return Columns(pd.concat(parts.values(), axis=1), outputs, groups, classes, labels)
 
 
 def _check_rows(name: str, table: pd.DataFrame, categorical: Sequence[str], classes: str | None) -> None:

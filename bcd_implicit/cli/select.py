@@ -55,6 +55,12 @@ from bcd_implicit.support.parallel import check_jobs
     show_default=True,
     help="Level of the score tests, for all inputs together; not with --n-features.",
 )
+@click.option(
+    "--sample-groups",
+    metavar="COLUMN",
+    default=None,
+    help="Rows that are equal in this column belong together; it is no input.",
+)
 @jobs_option
 @limit_options
 @table_options
@@ -67,6 +73,7 @@ def select(
     rule: str | None,
     n_features: int | None,
     level: float,
+    sample_groups: str | None,
     n_jobs: int,
     max_seconds: float | None,
     checkpoint: Path | None,
@@ -89,11 +96,12 @@ def select(
       bcd-implicit select data.csv --target y
       bcd-implicit select data.parquet --target y1 --target y2 --n-hidden 10 --output DIR
       bcd-implicit select data.csv --target y --n-features 5
+      bcd-implicit select data.csv --target y --sample-groups person
     """
     if rule is not None and n_features is not None:
         cause = f"{rule} does not choose a number of inputs, --n-features {n_features} does"
         raise InvalidInputError("rule", cause, "Leave one of the two out")
-    columns = read_columns(data, choice, form)
+    columns = read_columns(data, choice, form, sample_groups)
     # Before the folder is made and the path walked.
     check_jobs(n_jobs)
     if n_features is not None:
@@ -115,6 +123,7 @@ def select(
             n_jobs=n_jobs,
             test_share=test_share,
             standardize=standardize,
+            sample_groups=columns.labels,
             progress=True,
             groups=columns.groups or None,
             max_seconds=max_seconds,

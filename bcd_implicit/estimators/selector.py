@@ -17,21 +17,35 @@ from sklearn.utils.validation import check_is_fitted
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.estimators.base import StandardisedSamples, progress_of, seed_of
 from bcd_implicit.estimators.data import keep_names, numbers_or_indicators, read_new_inputs
+from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.selection.dependence import warn_if_dependent
 from bcd_implicit.selection.path import kappa_path
 from bcd_implicit.selection.rules import DEFAULT_RULE, check_rule
+from bcd_implicit.selection.sample_groups import check_sample_groups
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.interruption import check_max_seconds, stoppable
 from bcd_implicit.support.notices import warn_convergence
 from bcd_implicit.support.parallel import check_jobs
 from bcd_implicit.support.progress import Progress, between, show_progress
-from bcd_implicit.support.samples import read_inputs
+from bcd_implicit.support.samples import check_sample_weight, read_inputs
 from bcd_implicit.terms.activations import Activation
 
 # The share of the time that the path may take.
 PATH_SHARE = 0.5
 # Two folds of two samples.
 LEAST_TO_SELECT = 4
+
+
+def _in_order(
+    X: np.ndarray, Y: np.ndarray, sample_weight: ArrayLike | None, sample_groups: np.ndarray
+) -> tuple[StandardisedSamples, np.ndarray]:
+    """Standardised samples and their groups, neither merged nor sorted: those of a group may be a series."""
+    weight = check_sample_weight(sample_weight, len(X))
+    U, Y, weight, groups = (array[weight > 0] for array in (X, Y, weight, sample_groups))
+    Y = Y.reshape(len(U), -1)
+    scaling = Standardization.fit(U, Y, weight)
+    return StandardisedSamples(*scaling.apply(U, Y), weight, scaling), groups
 
 
 class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
@@ -140,7 +154,13 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         tags.target_tags.multi_output = True
         return tags
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+    def fit(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        sample_groups: ArrayLike | None = None,
+    ) -> Self:
         """Select.
 
         Parameters
@@ -151,10 +171,18 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             numbers: pass ``pandas.Series(y, dtype="category")``.
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the samples in the loss.
+        sample_groups : array-like of shape (n_samples,), optional
+            A label a sample, equal for those that belong together, as of :meth:`bcd_implicit.PathResult.select`. (The
+            parameter ``groups`` is of inputs.) Samples then stay in the order given.
 
         Returns
         -------
         ImplicitFeatureSelector
+
+        Warns
+        -----
+        UserWarning
+            Samples look as if they belonged together though no ``sample_groups`` were given.
         """
         inputs = read_inputs("X", X)
         targets, output_names = numbers_or_indicators(y, inputs)
@@ -167,7 +195,11 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         check_rule(self.rule, self.level)
         check_jobs(self.n_jobs)
         n_folds = check_number("n_folds", self.n_folds, 2, integer=True, remedy="Give 2 or more folds")
-        samples = StandardisedSamples.merge(inputs.values, targets, sample_weight)
+        together = check_sample_groups(sample_groups, len(inputs.values), n_folds)
+        if together is None:
+            samples = StandardisedSamples.merge(inputs.values, targets, sample_weight)
+        else:
+            samples, together = _in_order(inputs.values, targets, sample_weight, together)
         if len(samples.U) < LEAST_TO_SELECT:
             cause = f"has {len(samples.U)} samples that differ and have a weight"
             raise InvalidInputError("X", cause, f"Give {LEAST_TO_SELECT} or more, to divide for cross-validation")
@@ -206,6 +238,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
                 max_features=self.max_features,
                 ridges=self.ridges,
                 level=self.level,
+                sample_groups=together,
                 random_state=seed,
                 n_jobs=self.n_jobs,
                 progress=between(tell, 0.4, 1.0),
@@ -231,6 +264,10 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             )
         self.support_ = self.selection_.support
         self.leaves_at_ = self.path_.leaves_at
+        if together is None:
+            U, Y = samples.scaling.apply(inputs.values, targets.reshape(len(targets), -1))
+            residuals = Y - self.selection_.model.predict(U)
+            warn_if_dependent(U.T, Y.T, residuals.T, problem.input_names)
         return self
 
     def transform(self, X: ArrayLike) -> Any:

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import f1_score, r2_score
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -29,8 +30,10 @@ from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.choice import Selection
+from bcd_implicit.selection.dependence import warn_if_dependent
 from bcd_implicit.selection.path import PathResult, kappa_path
 from bcd_implicit.selection.rules import DEFAULT_RULE
+from bcd_implicit.selection.sample_groups import check_sample_groups
 from bcd_implicit.support.arrays import read_samples
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.interruption import check_max_seconds, stoppable
@@ -226,6 +229,7 @@ def run_table(
     n_jobs: int | None = None,
     test_share: float = 0.25,
     standardize: bool = True,
+    sample_groups: ArrayLike | None = None,
     progress: bool | Progress = False,
     max_seconds: float | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -247,6 +251,8 @@ def run_table(
         Share of the rows set aside.
     standardize : bool
         Train on standardised columns and map the weights back, so that the model takes raw inputs.
+    sample_groups : array-like, optional
+        A label a row, as in :meth:`~bcd_implicit.PathResult.select`. The share set aside is then of groups.
     max_seconds : float, optional
         Stop after so many seconds, half of them for the path at most, with what is known by then; on Ctrl-C as well.
     checkpoint : path, optional
@@ -265,7 +271,14 @@ def run_table(
             f"{test_share:g} of {len(U)} rows leaves {len(U) - n_test} to train on and {n_test} to test on",
             f"At least {MIN_TRAIN} and 2 are needed",
         )
-    U_train, U_test, Y_train, Y_test = train_test_split(U, Y, test_size=n_test, random_state=seed)
+    together = check_sample_groups(sample_groups, len(U), 2)
+    if together is None:
+        train, test = train_test_split(np.arange(len(U)), test_size=n_test, random_state=seed)
+    else:
+        # Both in the order given.
+        parts = GroupShuffleSplit(1, test_size=test_share, random_state=seed).split(U, groups=together)
+        train, test = next(parts)
+    U_train, U_test, Y_train, Y_test = U[train], U[test], Y[train], Y[test]
     scales = Standardization.fit(U_train, Y_train)
     pair = scales.apply(U_train, Y_train) if standardize else (U_train, Y_train)
     problem = TrainingProblem(
@@ -274,6 +287,7 @@ def run_table(
         input_names=given.names,
         output_names=asked.names,
     )
+    choice = {"rule": rule, "sample_groups": None if together is None else together[train]}
     path, selection = _walk_and_choose(
         name,
         progress,
@@ -282,14 +296,17 @@ def run_table(
         method,
         solver,
         n_kappas,
-        rule=rule,
         n_features=n_features,
         level=level,
         n_jobs=n_jobs,
         max_seconds=max_seconds,
         checkpoint=checkpoint,
+        **choice,
     )
     model = scales.raw_model(selection.model) if standardize else selection.model
+    # Of all rows in the file's order: the split has shuffled them.
+    if together is None:
+        warn_if_dependent(U.T, Y.T, (Y - model.predict(U)).T, problem.input_names)
     ridge, are_classes = _ridge(U_train, Y_train), class_column(list(targets.columns)) is not None
     return FeatureSelection(
         title=f"{name}, {method}",

@@ -31,20 +31,25 @@ def effective_samples(shares: np.ndarray) -> float:
     return 1 / float(shares @ shares)
 
 
-def standard_error(values: np.ndarray, shares: np.ndarray) -> np.ndarray:
+def standard_error(values: np.ndarray, shares: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
     """Standard error of :func:`mean` for independent samples; a weight of 2 is not two of them.
 
-    The root of m/(m - 1) sum_k omega_k^2 (v_k - mean)^2, where m is the effective number of samples.
+    The root of m/(m - 1) sum_k omega_k^2 (v_k - mean)^2, where m is the effective number of samples. Where samples
+    belong together (a label each), only their groups are independent, and it is the groups' sums that are squared.
     """
-    misses = np.sum((shares * (values - mean(values, shares)[..., None])) ** 2, axis=-1)
+    terms = shares * (values - mean(values, shares)[..., None])
+    if groups is not None:
+        order = np.argsort(groups, kind="stable")
+        starts = np.flatnonzero(np.diff(groups[order], prepend=groups[order[0]] - 1))
+        terms, shares = (np.add.reduceat(rows[..., order], starts, axis=-1) for rows in (terms, shares))
     # One sample that has all the weight makes this 0 / 0.
-    return np.sqrt(misses / max(1 - 1 / effective_samples(shares), np.finfo(float).eps))
+    return np.sqrt(np.sum(terms**2, axis=-1) / max(1 - 1 / effective_samples(shares), np.finfo(float).eps))
 
 
-def near_least(errors: np.ndarray, shares: np.ndarray) -> np.ndarray:
+def near_least(errors: np.ndarray, shares: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
     """Which rows exceed the one of the least mean by no more than a standard error of the difference: bool, (n_rows,).
 
     The least itself is one of them.
     """
     above = errors - errors[mean(errors, shares).argmin()]
-    return mean(above, shares) <= standard_error(above, shares)
+    return mean(above, shares) <= standard_error(above, shares, groups)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
+import pandas as pd
+from scipy.stats import t as student
 
 from bcd_implicit.errors import BlockSolveError
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.selection.evidence import Evidence
+from bcd_implicit.selection.family_wise import FamilyWise, family_wise
+from bcd_implicit.selection.permutation import Exchange
 from bcd_implicit.selection.refits import Refit, extend, folds, run_refit, squared_errors
-from bcd_implicit.selection.significance import entry_p_values
 from bcd_implicit.selection.unseen import UnseenSamples
 from bcd_implicit.support.interruption import check_stop
 from bcd_implicit.training.result import BcdResult
@@ -30,24 +33,28 @@ CLEARLY = 1e-3
 INTERPOLATES = 0.5
 
 
-def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
+def polish(evidence: Evidence, support: np.ndarray, level: float) -> tuple[np.ndarray, pd.DataFrame]:
     """The support with the inputs that a score test says are missing, and without those that nothing says are needed.
+
+    Beside it a table of the tests, as in :class:`~bcd_implicit.Selection`.
 
     The path is crude where there are few outputs: its supports may hold false inputs all along, and the errors in
     cross-validation favour these, for the path has seen all samples. In turn, an input whose p-value next to the
-    support is below a fifth of level/p enters; else inputs of the support leave whose p-values next to the others,
-    refitted, are above level/p, the largest first (of many inputs the weakest are tested, by the norm of their columns
-    of B times their spread); else that is the answer. Groups enter and leave whole, by their members' smallest p-value.
+    support is below a fifth of the level enters; else inputs of the support leave whose p-values next to the others,
+    refitted, are above the level, the largest first (of many inputs the weakest are tested, by the norm of their
+    columns of B times their spread); else that is the answer. P-values are for all inputs together. Groups enter and
+    leave whole, by their members' smallest p-value.
 
     A score test may be blind: to redundant inputs, each of which has little to add to the others, and to inputs that
     act only together, next to a model that lacks their partners. Therefore none leaves that unseen samples miss: the
-    error on them may not grow by more than z standard errors of the difference, where a normal variable exceeds z with
+    error on them may not grow by more than z standard errors of the difference, where a t variable exceeds z with
     probability level/p. Each step is judged by itself.
 
     If the first support from which inputs may leave nearly interpolates the samples, as with few of them, the test is
     blind to all inputs, for the residuals are small without them too. Then they leave, the largest p-value first, to
     the sparsest support whose error on unseen samples exceeds the least by no more than a standard error of the
-    difference.
+    difference. Before that, some input must have a p-value below the level next to the unpenalised inputs alone; if
+    none has, none is kept.
     """
     path, tests = evidence.path, _ScoreTests(evidence, level)
     # A rule such as "stability" may name a support that is nowhere on the path.
@@ -70,6 +77,10 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
         if blind is None:
             (least,) = tests.errors_on_unseen_samples([support])
             blind = tests.are_blind(result, least)
+            # What unseen samples allow has no level: so few of them must first show that there is anything at all.
+            if blind and tests.none_stands_out(it):
+                support = tests.unpenalised
+                break
         if blind:
             left, least = tests.those_that_may_all_leave(support, leaving, least)
             if not left.any():
@@ -77,12 +88,12 @@ def polish(evidence: Evidence, support: np.ndarray, level: float) -> np.ndarray:
         else:
             # One by one, unless all that were tested may leave: there are probably more.
             most = 1 if len(leaving) < MOST_TESTED else MOST_TESTED // 2
-            left = unseen.let_go(leaving, -float(ndtri(tests.to_stay)), most)
+            left = unseen.let_go(leaving, tests.most_errors, most)
         if left.any():
             support = support & ~left
             result = tests.fit(support, it)
             unseen.move(support)
-    return support
+    return support, tests.table
 
 
 class _ScoreTests:
@@ -91,10 +102,25 @@ class _ScoreTests:
     def __init__(self, evidence: Evidence, level: float) -> None:
         self.evidence, self.settings = evidence, evidence.settings
         self.problem, self.groups = evidence.path.problem, evidence.path.problem.group_lasso.groups
-        # Bonferroni: the level is for all inputs together. Entering is five times harder than staying, so that an input
-        # at the limit does not go in and out in turn.
-        self.to_stay = level / self.problem.n_inputs
-        self.to_enter = self.to_stay / 5
+        # Entering is five times harder than staying, so that an input at the limit does not go in and out in turn.
+        self.to_stay, self.to_enter = level, level / 5
+        # In standard errors, by what an error may grow; Bonferroni's, as the level is for all inputs together.
+        self.exchange = Exchange.of(self.problem.n_samples, self.settings.sample_groups)
+        self.most_errors = float(student.isf(level / self.problem.n_inputs, max(self.exchange.n_units - 1, 1)))
+        self.unpenalised = self.groups.spread(self.groups.weights == 0)
+        self._tested: dict[tuple[str, bytes], dict[str, Any]] = {}
+        if self.settings.sample_groups is not None and self.exchange.least_p_value >= self.to_enter:
+            warnings.warn(
+                f"sample_groups: so few groups of one size can change places that no p-value is below "
+                f"{self.exchange.least_p_value:.2g}: the score tests let no input in. Give more groups, or level=None.",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row a test: inputs, asked ("enter" or "stay"), p_value, by. The last answer where there were several."""
+        return pd.DataFrame(list(self._tested.values()), columns=["inputs", "asked", "p_value", "by"])
 
     def fit(self, support: np.ndarray, start: Iterate, options: dict[str, Any] | None = None) -> BcdResult | None:
         check_stop()
@@ -103,15 +129,29 @@ class _ScoreTests:
 
     def with_what_is_missing(self, support: np.ndarray, result: BcdResult | None, it: Iterate) -> np.ndarray | None:
         """The support with the group of the smallest p-value next to it, if that is small enough."""
-        p_values = entry_p_values(self.problem, result, support)
-        if CLEARLY * self.to_enter < p_values.min() < self.to_enter:
+        tested = self._test(result, support, self.to_enter)
+        if tested.p_values.min() < self.to_enter and not self._is_clear(tested, ~support, self.to_enter):
             # So close a call needs a finer fit.
             finer = self.settings.finer
-            p_values = entry_p_values(self.problem, self.fit(support, it, finer | {"tol": finer["tol"] / 5}), support)
+            finest = self.fit(support, it, finer | {"tol": finer["tol"] / 5})
+            tested = self._test(finest, support, self.to_enter)
+        # Several may be beyond all orders that were tried.
+        first = int(np.lexsort((tested.formula, tested.p_values))[0])
         # Found through one member, a group enters whole.
-        larger = support | (self.groups.labels == self.groups.labels[p_values.argmin()])
-        enters = p_values.min() < self.to_enter and larger.sum() <= self.settings.max_features
-        return larger if enters else None
+        group = self.groups.labels == self.groups.labels[first]
+        self._note(group, "enter", float(tested.p_values[first]), tested.by)
+        enters = tested.p_values[first] < self.to_enter and (support | group).sum() <= self.settings.max_features
+        return support | group if enters else None
+
+    def none_stands_out(self, it: Iterate) -> bool:
+        """Whether no input has anything to say next to the unpenalised ones alone."""
+        try:
+            result = self.fit(self.unpenalised, it)
+        except BlockSolveError as error:
+            if error.infeasible:  # a user's constraint asks for others
+                return False
+            raise
+        return bool(self._test(result, self.unpenalised, self.to_stay).p_values.min() >= self.to_stay)
 
     def not_needed(self, support: np.ndarray, missed: np.ndarray, it: Iterate) -> list[np.ndarray]:
         """The groups that may leave, as masks, but for those that are known to be missed.
@@ -125,28 +165,50 @@ class _ScoreTests:
         strength = np.sqrt(
             groups.sums(np.einsum("ij,ij->j", it.B, it.B) * statistics.variance(problem.U, problem.shares))
         )
-        leaving: list[tuple[float, np.ndarray]] = []
+        leaving: list[tuple[tuple[float, float], np.ndarray]] = []
         for g in present[np.argsort(strength[present], kind="stable")][:MOST_TESTED]:
             group = support & (groups.labels == g)
             try:
-                p_value = self._p_value_of(group, support & ~group, it)
+                p_value, by_formula = self._p_value_of(group, support & ~group, it)
             except BlockSolveError as error:
                 if error.infeasible:  # a user's constraint asks for this group
                     continue
                 raise
             if p_value >= self.to_stay:
-                leaving.append((p_value, group))
-        return [group for _, group in sorted(leaving, key=lambda candidate: -candidate[0])]
+                leaving.append(((-p_value, -by_formula), group))
+        return [group for _, group in sorted(leaving, key=lambda candidate: candidate[0])]
 
-    def _p_value_of(self, group: np.ndarray, smaller: np.ndarray, start: Iterate) -> float:
-        """The p-value of a group next to a fit on the others: a coarse one where that is clear already."""
+    def _p_value_of(self, group: np.ndarray, smaller: np.ndarray, start: Iterate) -> tuple[float, float]:
+        """The p-value of a group next to a fit on the others, and the formula's: coarse ones where they are clear."""
         for options in (self.settings.options, self.settings.finer):
             refitted = self.fit(smaller, start, options)
-            p_value = float(entry_p_values(self.problem, refitted, smaller, group)[group].min())
-            if refitted is None or p_value < CLEARLY * self.to_stay:
+            tested = self._test(refitted, smaller, self.to_stay, group)
+            p_value = float(tested.p_values[group].min())
+            if refitted is None or (p_value < self.to_stay and self._is_clear(tested, group, self.to_stay)):
                 break
             start = extend(refitted.iterate, smaller)
-        return p_value
+        self._note(group, "stay", p_value, tested.by)
+        return p_value, float(tested.formula[group].min())
+
+    def _test(
+        self, result: BcdResult | None, support: np.ndarray, level: float, asked: np.ndarray | None = None
+    ) -> FamilyWise:
+        seed, exchange = self.settings.random_state, self.exchange
+        return family_wise(
+            self.problem, result, support, level=level, exchange=exchange, random_state=seed, asked=asked
+        )
+
+    @staticmethod
+    def _is_clear(tested: FamilyWise, inputs: np.ndarray, level: float) -> bool:
+        """Whether a p-value is so far below a level that a finer fit will not lift it above.
+
+        Orders that were tried cannot show how far.
+        """
+        return bool(tested.formula[inputs].min(initial=1.0) < CLEARLY * level)
+
+    def _note(self, group: np.ndarray, asked: str, p_value: float, by: str) -> None:
+        names = [name for name, member in zip(self.problem.input_names, group, strict=True) if member]
+        self._tested[asked, group.tobytes()] = {"inputs": names, "asked": asked, "p_value": p_value, "by": by}
 
     def errors_on_unseen_samples(self, supports: Sequence[np.ndarray]) -> np.ndarray:
         """Squared error of every sample under each support's refit, in cross-validation: (n_supports, m)."""
@@ -176,7 +238,7 @@ class _ScoreTests:
                 raise
             # Each may leave by itself, and a user's constraint asks for one of them.
             return self.those_that_may_all_leave(support, leaving[:-1], least) if leaving[1:] else (ways[0], least)
-        near = statistics.near_least(errors, shares)
+        near = statistics.near_least(errors, shares, self.settings.sample_groups)
         return ways[np.flatnonzero(near)[-1]], errors[statistics.mean(errors, shares).argmin()]
 
 
@@ -193,8 +255,9 @@ def grow(evidence: Evidence, support: np.ndarray) -> tuple[Refit, Iterate | None
     # An empty support leaves the mean, which no hidden feature improves.
     if not support.any() or problem.constraints:
         return best, start
-    fold = folds(problem, s.n_folds, s.random_state)[0]
+    fold = folds(problem, s.n_folds, s.random_state, s.sample_groups)[0]
     test = problem.subset(fold.test)
+    together = None if s.sample_groups is None else s.sample_groups[fold.test]
     # New features begin without a say, and what they gain is little of a noisy objective: coarse fits would not see it.
     options = s.options | {"tol": s.options["tol"] / 50}
     (errors,), it = fold.run([best], s.random_state, options)
@@ -207,7 +270,9 @@ def grow(evidence: Evidence, support: np.ndarray) -> tuple[Refit, Iterate | None
         larger = evidence.refit_on(support, n)
         (those,), it = fold.run([larger], s.random_state, options, it)
         gain = errors - those
-        if statistics.mean(gain, test.shares) <= max(LEAST_GAIN, statistics.standard_error(gain, test.shares)):
+        if statistics.mean(gain, test.shares) <= max(
+            LEAST_GAIN, statistics.standard_error(gain, test.shares, together)
+        ):
             break
         best, start, errors = larger, it, those
     return best, start

@@ -34,6 +34,11 @@ class Selection:
     rule : str
         Or "n_features" where their number was given.
     input_names : list of str
+    tests : DataFrame or None
+        The score tests, a row each: inputs (names; a group is tested as one), asked ("enter" next to the support, or
+        "stay" next to the others of it), p_value (for all inputs together, to be compared with ``level``, or a fifth of
+        it to enter) and by ("formula", or "permutation" where that is doubtful or samples belong together). Of inputs
+        that were tested several times the last answer. None where there were no tests.
     """
 
     support: np.ndarray
@@ -43,6 +48,7 @@ class Selection:
     table: pd.DataFrame
     rule: str
     input_names: list[str]
+    tests: pd.DataFrame | None = None
 
     @property
     def status(self) -> Status:

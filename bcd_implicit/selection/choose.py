@@ -8,15 +8,18 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.selection.adjustment import grow, polish
 from bcd_implicit.selection.choice import Selection
+from bcd_implicit.selection.dependence import warn_if_dependent
 from bcd_implicit.selection.evidence import Evidence, Settings
 from bcd_implicit.selection.path_record import PathRecord
 from bcd_implicit.selection.refits import Refit, mean_model, run_refit
 from bcd_implicit.selection.rules import RULES, Choice, check_rule
+from bcd_implicit.selection.sample_groups import check_sample_groups
 from bcd_implicit.support.checks import check_flag, check_list, check_number, random_generator
 from bcd_implicit.support.interruption import Stop, check_stop, stoppable
 from bcd_implicit.support.notices import warn_convergence
@@ -39,6 +42,7 @@ def choose(
     n_subsamples: int,
     random_state: int | None,
     options: dict[str, Any],
+    sample_groups: ArrayLike | None,
     ridges: Sequence[float] | None,
     n_jobs: int | None,
     progress: bool | Progress,
@@ -55,6 +59,7 @@ def choose(
     n_folds = check_number(
         "n_folds", n_folds, 2, path.problem.n_samples // 2, integer=True, remedy="Each fold needs 2 samples or more"
     )
+    together = check_sample_groups(sample_groups, path.problem.n_samples, n_folds)
     if ridges is None:
         own = path.problem.ridge_hidden
         # Multiples of 0 are one ridge, which needs no cross-validation.
@@ -74,7 +79,7 @@ def choose(
         certified = options["block_tol"]
         # Fits that are only compared need no certificate.
         options = options | {"block_tol": None}
-        settings = Settings(n_folds, max_features, n_subsamples, random_state, n_jobs, ridges, options, tell)
+        settings = Settings(n_folds, max_features, n_subsamples, random_state, n_jobs, ridges, options, tell, together)
         evidence = Evidence(path, settings)
         decided, ended = _Decision.by_the_path(evidence), None
         try:
@@ -100,6 +105,10 @@ def choose(
     if result.status.cut_short and limits.outermost:
         n = int(support.sum())
         warn_convergence(f"select: {result.status.cause}. Returned: {decided.words} ({n} inputs).", stacklevel=3)
+    problem, prediction = path.problem, result.problem.prediction(result.iterate)
+    # The estimators sort their samples, by the first input: they look at the order before that.
+    if together is None and (np.diff(problem.U[0]) < 0).any():
+        warn_if_dependent(problem.U, problem.Y, problem.Y - prediction, problem.input_names, stacklevel=3)
     names = np.array(path.problem.input_names, dtype=object)
     table = pd.DataFrame(
         # The empty support may be a candidate one place beyond the path's end.
@@ -110,8 +119,8 @@ def choose(
             "inputs": [list(names[s]) for s in evidence.supports],
         }
     )
-    names_of_inputs = list(path.problem.input_names)
-    return Selection(support, float(path.kappas[index]), index, result, table, decided.rule, names_of_inputs)
+    kappa, names_of_all = float(path.kappas[index]), list(path.problem.input_names)
+    return Selection(support, kappa, index, result, table, decided.rule, names_of_all, decided.tests)
 
 
 @dataclass(frozen=True)
@@ -124,6 +133,7 @@ class _Decision:
     words: str
     final: Refit | None = None
     start: Iterate | None = None
+    tests: pd.DataFrame | None = None
 
     @classmethod
     def by_the_path(cls, evidence: Evidence) -> _Decision:
@@ -145,13 +155,14 @@ def _decisions(
     else:
         choice = RULES[rule](evidence)
         check_stop()
-    support, words = choice.support, "the inputs that the rule chose"
+    support, tests, words = choice.support, None, "the inputs that the rule chose"
     yield _Decision(rule, choice, support, f"{words}, before score tests and the final refit")
     # Score tests would change a number of inputs that was asked for.
     if level is not None and n_features is None:
-        support, words = polish(evidence, support, level), "the inputs chosen by rule and score tests"
+        support, tests = polish(evidence, support, level)
+        words = "the inputs chosen by rule and score tests"
         check_stop()
-        yield _Decision(rule, choice, support, f"{words}, before the final refit")
+        yield _Decision(rule, choice, support, f"{words}, before the final refit", tests=tests)
     final, start = grow(evidence, support) if grow_hidden else (evidence.refit_on(support), None)
     check_stop()
-    yield _Decision(rule, choice, support, f"{words}, and as much of the final refit as was done", final, start)
+    yield _Decision(rule, choice, support, f"{words}, and as much of the final refit as was done", final, start, tests)

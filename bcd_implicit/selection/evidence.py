@@ -30,6 +30,7 @@ class Settings:
     ridges: Sequence[float]
     options: dict[str, Any]
     on_progress: Progress = silent
+    sample_groups: np.ndarray | None = None
 
     @property
     def finer(self) -> dict[str, Any]:
@@ -113,7 +114,7 @@ class Evidence:
         """How often subsamples of half the size keep an input, at every kappa of the path: (n_kappas, p)."""
         s = self.settings
         told = between(s.on_progress, 0.0, 0.5)
-        return frequencies(self.path, s.n_subsamples, s.random_state, s.n_jobs, told)
+        return frequencies(self.path, s.n_subsamples, s.random_state, s.n_jobs, told, s.sample_groups)
 
     def refit_on(self, support: np.ndarray, n_hidden: int | None = None, ridge_hidden: float | None = None) -> Refit:
         """A refit with the path's number of hidden features and the chosen ridge, unless given."""
@@ -130,4 +131,9 @@ class Evidence:
         """Errors of refits, each from the one before; progress goes from ``low`` to ``high``."""
         s = self.settings
         told = between(s.on_progress, low, high, noun)
-        return cross_validate(self.path.problem, chain, s.n_folds, s.random_state, options or s.options, s.n_jobs, told)
+        settings = s.n_folds, s.random_state, options or s.options, s.n_jobs, told, s.sample_groups
+        return cross_validate(self.path.problem, chain, *settings)
+
+    def standard_error(self, values: np.ndarray) -> np.ndarray:
+        """Of the weighted mean of a value a sample, the last axis; groups of samples count as one each."""
+        return statistics.standard_error(values, self.path.problem.shares, self.settings.sample_groups)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from bcd_implicit.blocks.solvers import AUTO
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
@@ -77,6 +78,7 @@ class PathResult(PathRecord):
         level: float | None = 0.05,
         grow_hidden: bool = True,
         n_subsamples: int = 20,
+        sample_groups: ArrayLike | None = None,
         random_state: int | None = 0,
         method: str = "prox-linear",
         max_cycles: int = 100,
@@ -119,8 +121,12 @@ class PathResult(PathRecord):
             Let the final refit have twice, four or eight times the hidden features if cross-validation favours that.
         n_subsamples : int
             Of the rule "stability".
+        sample_groups : array-like of shape (m,), optional
+            A label a sample, equal for those that belong together: of one person, machine or field, or one series.
+            Folds and subsamples never split a group, and the score tests let groups change places, with their samples
+            in the order given. Without it all samples are taken for independent.
         random_state : int or None
-            Shuffles the folds and starts the fits.
+            Shuffles the folds, draws the orders of permutation tests, and starts the fits.
         method : str
             The loop of the refits. The prox-linear loop by default, whatever walked the path: it fits better.
         max_cycles, tol
@@ -139,11 +145,17 @@ class PathResult(PathRecord):
         -------
         Selection
 
+        Warns
+        -----
+        UserWarning
+            Samples look as if they belonged together though no ``sample_groups`` were given, or groups are so few that
+            the score tests can show nothing.
+
         Raises
         ------
         InvalidInputError
-            An unknown rule, fewer samples than folds need, more features than inputs, or a number of features where no
-            input was ever in on the path.
+            An unknown rule, fewer samples or groups of them than folds need, more features than inputs, or a number of
+            features where no input was ever in on the path.
         """
         return choose(
             self,
@@ -154,6 +166,7 @@ class PathResult(PathRecord):
             level=level,
             grow_hidden=grow_hidden,
             n_subsamples=n_subsamples,
+            sample_groups=sample_groups,
             random_state=random_state,
             options=self.solve_options | {"method": method, "max_cycles": max_cycles, "tol": tol},
             ridges=ridges,

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from sklearn.model_selection import KFold
 
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.iterate import Iterate, in_spreads
 from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.selection.sample_groups import split
 from bcd_implicit.support.interruption import check_stop
 from bcd_implicit.support.parallel import in_parallel
 from bcd_implicit.support.progress import Progress, silent
@@ -158,10 +158,11 @@ class Fold:
         return errors, it
 
 
-def folds(problem: TrainingProblem, n_folds: int, random_state: int | None) -> list[Fold]:
-    """The folds of a cross-validation, shuffled."""
-    # Shuffled: tables are often sorted. Samples are columns here, and rows to scikit-learn.
-    parts = KFold(n_folds, shuffle=True, random_state=random_state).split(problem.U.T)
+def folds(
+    problem: TrainingProblem, n_folds: int, random_state: int | None, sample_groups: np.ndarray | None = None
+) -> list[Fold]:
+    """The folds of a cross-validation, shuffled; none splits a group of samples."""
+    parts = split(problem.n_samples, n_folds, random_state, sample_groups)
     return [Fold(problem, train, test) for train, test in parts]
 
 
@@ -192,6 +193,8 @@ def cross_validate(
     options: dict[str, Any],
     n_jobs: int | None = None,
     on_progress: Progress = silent,
+    sample_groups: np.ndarray | None = None,
 ) -> np.ndarray:
     """Squared error of every sample under every refit, by :meth:`Fold.run` in every fold: shape (n_refits, m)."""
-    return run_folds(folds(problem, n_folds, random_state), chain, random_state, options, n_jobs, on_progress)[0]
+    parts = folds(problem, n_folds, random_state, sample_groups)
+    return run_folds(parts, chain, random_state, options, n_jobs, on_progress)[0]

@@ -46,9 +46,9 @@ def _by_errors(evidence: Evidence, limit: Callable[[np.ndarray, int], np.ndarray
     chosen = int(allowed[np.lexsort((mean[allowed], evidence.sizes[allowed]))[0]])
     columns = {
         "error": mean,
-        "standard_error": statistics.standard_error(errors, problem.shares),
+        "standard_error": evidence.standard_error(errors),
         "above_best": mean - mean[best],
-        "standard_error_above": statistics.standard_error(errors - errors[best], problem.shares),
+        "standard_error_above": evidence.standard_error(errors - errors[best]),
     }
     return Choice(evidence.supports[chosen], columns)
 
@@ -59,14 +59,12 @@ def paired_one_se(evidence: Evidence) -> Choice:
     The standard error is that of the differences: all candidates are judged on the same samples, most of whose error
     is noise common to all, so it is several times smaller than that of an error by itself.
     """
-    return _by_errors(evidence, lambda e, best: statistics.standard_error(e - e[best], evidence.path.problem.shares))
+    return _by_errors(evidence, lambda e, best: evidence.standard_error(e - e[best]))
 
 
 def one_se(evidence: Evidence) -> Choice:
     """The sparsest support whose error is within one standard error of the smallest error (Breiman et al. 1984)."""
-    return _by_errors(
-        evidence, lambda e, best: statistics.standard_error(e[best], evidence.path.problem.shares) * np.ones(len(e))
-    )
+    return _by_errors(evidence, lambda e, best: evidence.standard_error(e[best]) * np.ones(len(e)))
 
 
 def least_error(evidence: Evidence) -> Choice:

@@ -22,6 +22,8 @@ The test is that of Rao (1948) in the form of variance-component score tests (Li
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtr
@@ -32,10 +34,95 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.training.result import BcdResult
 
 
+@dataclass(frozen=True)
+class Scores:
+    """What the inputs outside of a support are tested by, before any distribution is thought of.
+
+    Attributes
+    ----------
+    residuals : ndarray of shape (r, m)
+        What S and the intercept leave of P, each sample times the root of its share.
+    features : ndarray of shape (2, k, m)
+        What they leave of the inputs, and of their squares; zero where nothing is left but rounding.
+    inputs : ndarray of int, shape (k,)
+        The inputs tested.
+    shares : ndarray of shape (m,)
+        Of the samples that take part.
+    expected : float
+        What is expected of the weighted sum of squares of a random column of variance 1, less what S explains.
+    n_explained : int
+        Rows of S and the intercept.
+    """
+
+    residuals: np.ndarray
+    features: np.ndarray
+    inputs: np.ndarray
+    shares: np.ndarray
+    expected: float
+    n_explained: int
+
+    @classmethod
+    def of(
+        cls,
+        problem: TrainingProblem,
+        result: BcdResult | None,
+        support: np.ndarray,
+        asked: np.ndarray | None = None,
+        samples: np.ndarray | None = None,
+    ) -> Scores | None:
+        """The arguments are those of :func:`entry_p_values`, and the samples (indices) to look at.
+
+        None where there are too few samples to say anything, or no inputs to test.
+        """
+        samples = np.arange(problem.n_samples) if samples is None else samples
+        others, U = np.flatnonzero(~support if asked is None else asked), problem.U[:, samples]
+        shares = problem.shares[samples] / problem.shares[samples].sum()
+        # Least squares are weighted once every sample is multiplied by the root of its weight.
+        S, roots = np.vstack([np.ones((1, len(samples))), U[support]]), np.sqrt(shares)
+        # 2 degrees of freedom, but for rounding.
+        if statistics.effective_samples(shares) - len(S) < 1.5 or len(others) == 0:
+            return None
+        basis = np.linalg.qr((S * roots).T)[0]
+
+        def rest(rows: np.ndarray) -> np.ndarray:
+            rows = rows * roots
+            return rows - (rows @ basis) @ basis.T
+
+        U, S_rooted = U[others], (S * roots).T
+        bent = (U - np.linalg.lstsq(S_rooted, (U * roots).T, rcond=None)[0].T @ S) ** 2
+        features = np.array([rest(U), rest(bent)])
+        # What is left of a feature that the support determines is rounding, and so is all that follows from it.
+        before = np.array([U**2 @ shares, bent**2 @ shares])
+        known = np.sum(features**2, axis=2) <= 1e-12 * before
+        features[known | known[0]] = 0.0
+        P = rest((problem.Y if result is None else _pulled_residuals(result))[:, samples])
+        return cls(P, features, others, shares, 1.0 - float(shares @ np.sum(basis**2, axis=1)), len(S))
+
+    @property
+    def statistics(self) -> np.ndarray:
+        """The squared scores over the variances of the features; shape (2, k)."""
+        squares = np.sum(self.features**2, axis=2)
+        sums = self.residuals @ self.features.reshape(-1, len(self.shares)).T
+        scores = np.einsum("ij,ij->j", sums, sums).reshape(squares.shape)
+        return scores / np.where(squares > 0, squares, 1.0)
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Those of the squares of normal variables whose sum the statistics are like, by the formula; shape (r,)."""
+        return np.maximum(np.linalg.eigvalsh(self.residuals * self.shares @ self.residuals.T) / self.expected, 0.0)
+
+    @property
+    def p_values(self) -> np.ndarray:
+        """By the formula, for a single input each: the smaller of both p-values, doubled; shape (k,)."""
+        weights = self.weights
+        single = [weighted_chi_squared_tail(score, weights) for score in self.statistics.max(axis=0)]
+        return np.minimum(1.0, 2 * np.array(single))
+
+
 def entry_p_values(
     problem: TrainingProblem, result: BcdResult | None, support: np.ndarray, asked: np.ndarray | None = None
 ) -> np.ndarray:
-    """P-values of the hypotheses that an input, next to those of the support, has no part in the targets.
+    """P-values, by the formula, of the hypotheses that an input, next to those of the support, has no part.
 
     Parameters
     ----------
@@ -54,35 +141,9 @@ def entry_p_values(
         For a single test each: divide the level by p for all of them together. 1 for inputs that are not tested, and
         where there are too few samples to say anything.
     """
-    p_values, m = np.ones(len(support)), problem.n_samples
-    others = np.flatnonzero(~support if asked is None else asked)
-    # Least squares are weighted once every sample is multiplied by the root of its weight.
-    S, roots = np.vstack([np.ones((1, m)), problem.U[support]]), np.sqrt(problem.shares)
-    if (
-        statistics.effective_samples(problem.shares) - len(S) < 1.5 or len(others) == 0
-    ):  # 2 degrees of freedom, but for rounding
-        return p_values
-    basis = np.linalg.qr((S * roots).T)[0]
-    # What is expected of the weighted sum of squares of a random column of variance 1, less what S explains.
-    expected = 1.0 - float(problem.shares @ np.sum(basis**2, axis=1))
-
-    def rest(rows: np.ndarray) -> np.ndarray:
-        rows = rows * roots
-        return rows - (rows @ basis) @ basis.T
-
-    P = rest(problem.Y if result is None else _pulled_residuals(result))
-    weights = np.maximum(np.linalg.eigvalsh(P * problem.shares @ P.T) / expected, 0.0)
-    U = problem.U[others]
-    bent = (U - np.linalg.lstsq((S * roots).T, (U * roots).T, rcond=None)[0].T @ S) ** 2
-    known = np.zeros(len(others), dtype=bool)
-    for features in (U, bent):
-        left = rest(features)
-        squares, before = np.sum(left**2, axis=1), features**2 @ problem.shares
-        # What is left of a feature that the support determines is rounding, and so is all that follows from it.
-        known |= squares <= 1e-12 * before
-        scores = np.einsum("ij,ij->j", P @ left.T, P @ left.T) / np.where(known, 1.0, squares)
-        single = np.array([weighted_chi_squared_tail(score, weights) for score in scores])
-        p_values[others] = np.minimum(p_values[others], np.where(known, 1.0, 2 * single))
+    p_values, scores = np.ones(len(support)), Scores.of(problem, result, support, asked)
+    if scores is not None:
+        p_values[scores.inputs] = scores.p_values
     return p_values
 
 

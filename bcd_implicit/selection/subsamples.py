@@ -9,6 +9,7 @@ import numpy as np
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.path_record import PathRecord
+from bcd_implicit.selection.sample_groups import halves
 from bcd_implicit.selection.walk import Wanted, walk
 from bcd_implicit.support.checks import check_number, random_generator
 from bcd_implicit.support.interruption import stoppable
@@ -22,6 +23,7 @@ def frequencies(
     random_state: int | None,
     n_jobs: int | None = None,
     progress: bool | Progress = False,
+    sample_groups: np.ndarray | None = None,
 ) -> np.ndarray:
     """In which share of random halves of the samples an input is in, at each kappa of a path.
 
@@ -42,17 +44,15 @@ def frequencies(
     if m < 4:
         raise InvalidInputError("n_subsamples", f"{m} samples cannot be halved", "At least 4 are needed")
     rng = random_generator(random_state)
-    halves: list[np.ndarray] = []
-    while len(halves) < n_subsamples:
-        order = rng.permutation(m)
-        # Equal halves: of an odd number one sample sits out.
-        halves += [np.sort(order[: m // 2]), np.sort(order[m // 2 : 2 * (m // 2)])]
+    parts: list[np.ndarray] = []
+    while len(parts) < n_subsamples:
+        parts += halves(m, rng, sample_groups)
     # Drawn before the work is spread, so that the number of jobs plays no part.
     seeds = rng.integers(2**31, size=n_subsamples)
     jobs = [
         (path.problem, half, path.kappas, int(seed), path.solve_options, Wanted(max_features=path.max_features))
         # Of an odd number the last half has no partner.
-        for half, seed in zip(halves[:n_subsamples], seeds, strict=True)
+        for half, seed in zip(parts[:n_subsamples], seeds, strict=True)
     ]
     with stoppable(), show_progress(progress, "subsamples") as tell:
         return np.mean(list(in_parallel(_supports_on, jobs, n_jobs, tell)), axis=0)

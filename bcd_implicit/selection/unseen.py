@@ -35,7 +35,7 @@ class UnseenSamples:
         self.missed, self._missed_before = np.zeros_like(support), np.zeros_like(support)
         self._evidence, self._support = evidence, support
         s = evidence.settings
-        self._folds = folds(evidence.path.problem, s.n_folds, s.random_state)
+        self._folds = folds(evidence.path.problem, s.n_folds, s.random_state, s.sample_groups)
         self._models: list[Iterate] | None = None
         self._errors: np.ndarray | None = None
 
@@ -73,7 +73,7 @@ class UnseenSamples:
                 self.missed |= group
                 continue
             growth = errors - before
-            if statistics.mean(growth, shares) > limit * statistics.standard_error(growth, shares):
+            if statistics.mean(growth, shares) > limit * self._evidence.standard_error(growth):
                 self.missed |= group
                 continue
             left, before, most = left | group, errors, most - 1

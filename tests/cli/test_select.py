@@ -83,6 +83,20 @@ def test_warnings_of_a_path_become_one_line(here, monkeypatch):
     ]
 
 
+def test_sample_groups_is_a_column_of_labels_and_no_input(here, monkeypatch):
+    seen = {}
+    monkeypatch.setattr(feature_selection, "run_table", lambda inputs, *_, **options: seen.update(options, X=inputs))
+    monkeypatch.setattr("bcd_implicit.cli.select.present", lambda run, output: None)
+    table = make_table()
+    table.assign(person=[f"p{i // 6}" for i in range(len(table))]).to_csv("data.csv", index=False)
+    succeed("select", "data.csv", "--target", "y", "--sample-groups", "person")
+    assert list(seen["sample_groups"][:7]) == ["p0"] * 6 + ["p1"]
+    assert "person" not in seen["X"].columns
+    words = fail("select", "data.csv", "--target", "y", "--sample-groups", "y")
+    assert "sample_groups: names the target 'y'. Name another column." in words
+    assert "no column named 'nobody'" in fail("select", "data.csv", "--target", "y", "--sample-groups", "nobody")
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

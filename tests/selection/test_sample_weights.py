@@ -40,6 +40,7 @@ def test_rules_weigh_the_errors(rule):
     ]
     evidence = SimpleNamespace(
         path=SimpleNamespace(problem=problem),
+        standard_error=lambda values: statistics.standard_error(values, problem.shares),
         errors=misses**2,
         refits=results,
         sizes=np.array([2, 2]),
