@@ -107,15 +107,16 @@ class Terms:
         Both have shape (P,), or (n, P) where rows differ. Shrinking a group is a formula only where all its entries
         have one number. The largest is a bound, so that is what they get if it takes little from the others.
         """
-        if curvature.ndim == 2:
+        uneven = self.group_lasso.norm.has_metrics
+        if curvature.ndim == 2 and uneven:
             return curvature + self.ridge
-        metric = curvature + self.ridge[0]
+        metric = (curvature + self.ridge).max(axis=0) if curvature.ndim == 2 else curvature + self.ridge[0]
         if not self.groups.alone:
             of_B, labels = metric[self.n : self.end_of_B], self.groups.labels
             largest, least = np.zeros(len(self.groups.weights)), np.full(len(self.groups.weights), np.inf)
             np.maximum.at(largest, labels, of_B)
             np.minimum.at(least, labels, of_B)
-            if np.any(largest > ALIKE * least):
+            if uneven and np.any(largest > ALIKE * least):
                 return np.broadcast_to(metric, self.ridge.shape)
             of_B[:] = self.groups.spread(largest)
         return metric

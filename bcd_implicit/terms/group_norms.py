@@ -51,6 +51,8 @@ class GroupNorm:
     """A norm for the columns of each group. B has shape (n, p), values of groups (n_groups,)."""
 
     name: ClassVar[str]
+    # Whether it can :meth:`shrink_in` a metric; without, the solvers take one step for all entries of a group.
+    has_metrics: ClassVar[bool] = False
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
@@ -70,15 +72,18 @@ class GroupNorm:
     def lengths(
         self, B: np.ndarray, groups: Groups, thresholds: np.ndarray, metric: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The norms of what :meth:`shrink_in` returns, and their derivatives by the thresholds."""
-        raise NotImplementedError
+        """The norms of what :meth:`shrink_in` returns, and their derivatives by the thresholds, 0 where unknown."""
+        return self.of(self.shrink_in(B, groups, thresholds, metric), groups), np.zeros_like(thresholds)
 
     def shrink_in(self, B: np.ndarray, groups: Groups, thresholds: np.ndarray, metric: np.ndarray) -> np.ndarray:
         """The proximal map in a metric of shape (n, p), positive: squares of differences are weighted by it.
 
-        No formula but a root, one a group: :meth:`shrink` is the quick way where a group has one number.
+        Mostly no formula but a root, one a group: :meth:`shrink` is the quick way where a group has one number, and
+        what a norm without its own does with the largest of the group.
         """
-        raise NotImplementedError
+        largest = np.zeros(len(thresholds))
+        np.maximum.at(largest, groups.labels, metric.max(axis=0))
+        return self.shrink(B, groups, thresholds / largest)
 
     def conjugate(self, G: np.ndarray, groups: Groups, thresholds: np.ndarray, ridge: np.ndarray) -> np.ndarray:
         """``sup_T <G, T> - threshold |T| - 1/2 sum_i ridge_i |T_i|^2`` for each group; ridge has a value a row.
@@ -119,6 +124,7 @@ class EuclideanNorm(GroupNorm):
     """The root of the sum of squares."""
 
     name = "2"
+    has_metrics = True
 
     def of(self, B, groups):
         return np.sqrt(groups.sums(np.einsum("ij,ij->j", B, B)))
@@ -212,6 +218,7 @@ class MaxNorm(GroupNorm):
     """The largest absolute entry: a group pays for one row of B and gets all."""
 
     name = "inf"
+    has_metrics = True
 
     def of(self, B, groups):
         return np.abs(groups.rows(B)).max(axis=1)

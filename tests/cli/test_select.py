@@ -93,7 +93,7 @@ def test_sample_groups_is_a_column_of_labels_and_no_input(here, monkeypatch):
     assert list(seen["sample_groups"][:7]) == ["p0"] * 6 + ["p1"]
     assert "person" not in seen["X"].columns
     words = fail("select", "data.csv", "--target", "y", "--sample-groups", "y")
-    assert "sample_groups: names the target 'y'. Name another column." in words
+    assert "sample_groups: names column 'y', which another option names too. Name it once." in words
     assert "no column named 'nobody'" in fail("select", "data.csv", "--target", "y", "--sample-groups", "nobody")
 
 
