@@ -13,6 +13,7 @@ import pandas as pd
 
 import bcd_implicit as bi
 from bcd_implicit.cli.console import count, print_note
+from bcd_implicit.support.arrays import row_numbers
 from bcd_implicit.support.delimited import TextFormat
 from bcd_implicit.support.display import listed, quoted
 from bcd_implicit.support.entries import BadEntries, kind_of_entry
@@ -22,7 +23,6 @@ from bcd_implicit.support.tables import (
     check_columns,
     class_column,
     indicators,
-    only_counts,
     pick_columns,
     place,
     split_targets,
@@ -178,7 +178,8 @@ def _indicators(name: str, column: pd.Series, low: float) -> pd.DataFrame:
 
 def _without_row_numbers(inputs: pd.DataFrame, kept: Collection[str]) -> tuple[pd.DataFrame, list[str]]:
     """A column that only numbers the rows would count as an input, and as the best one where rows are sorted."""
-    counting = [column for column in inputs.columns if column not in kept and only_counts(inputs[column])]
+    counting = row_numbers(_numbers(inputs).to_numpy(), list(inputs.columns))
+    counting = [column for column in counting if column not in kept]
     if len(counting) == inputs.shape[1]:
         return inputs, []
     return inputs.drop(columns=counting), counting

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 from bcd_implicit.errors import NothingYetError
@@ -237,14 +238,17 @@ _HAS_MASKS = hasattr(signal, "pthread_sigmask")
 
 
 @contextmanager
-def without_ctrl_c() -> Iterator[None]:
-    """Processes and threads that start here never see Ctrl-C, which goes to all processes of a terminal.
+def without_ctrl_c(processes: bool = False) -> Iterator[None]:
+    """Threads that start here, or ``processes``, never see Ctrl-C, which goes to all processes of a terminal.
 
     It is not lost: this thread gets it at the end.
     """
     if not _HAS_MASKS:
         yield
         return
+    if processes:
+        # Before the first process Python starts this one, and lets Ctrl-C through again.
+        resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

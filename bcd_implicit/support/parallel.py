@@ -70,7 +70,7 @@ def _alone(function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], n_jobs
 def _side_by_side(function: Callable[..., Any], jobs: Sequence[tuple[Any, ...]], n_jobs: int | None) -> Results:
     limits = limits_here()
     parallel = joblib.Parallel(n_jobs=n_jobs, return_as="generator")
-    with without_ctrl_c():
+    with without_ctrl_c(processes=True):
         results = parallel(joblib.delayed(_run)(function, job, limits) for job in jobs)
     # Closing it is what makes joblib end its processes; that it does so is no news.
     with ignored(r"\d+ tasks which were still being processed"), closing(results):

@@ -95,12 +95,6 @@ def to_numbers(column: pd.Series) -> np.ndarray:
     return pd.to_numeric(column.astype(object), errors="coerce").to_numpy(dtype=float, na_value=np.nan)
 
 
-def only_counts(column: pd.Series) -> bool:
-    """Whether a column only numbers the rows: each is one more than the last."""
-    numbers = to_numbers(column)
-    return len(numbers) > 2 and bool(np.all(np.diff(numbers) == 1)) and float(numbers[0]).is_integer()
-
-
 def categories_of(column: pd.Series) -> pd.Series:
     """A column's values as text, missing ones as None; whole numbers are written alike however they are stored."""
     return pd.Series([_category(value) for value in column.astype(object)], index=column.index, dtype=object)

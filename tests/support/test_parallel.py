@@ -1,6 +1,9 @@
 """The same answer for every number of jobs and every joblib back end."""
 
 import os
+import signal
+import subprocess
+import sys
 import time
 
 import joblib
@@ -86,3 +89,22 @@ def test_warnings_of_the_jobs_are_seen(n_jobs):
     with pytest.warns(bi.ConvergenceWarning) as caught:
         assert list(in_parallel(_warns, [(0,), (1,), (2,)], n_jobs)) == [0, 1, 2]
     assert [str(w.message) for w in caught] == ["job 0", "job 1", "job 2"]
+
+
+BLOCKED = """
+import signal
+from bcd_implicit.support.parallel import in_parallel
+
+def blocked(_):
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+print(all(in_parallel(blocked, [(i,) for i in range(4)], 2)))
+"""
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="no masks of signals here")
+def test_processes_never_see_ctrl_c():
+    # In a fresh process: the first one that it starts is Python's own, which lets Ctrl-C through.
+    run = subprocess.run([sys.executable, "-c", BLOCKED], capture_output=True, text=True, check=False)
+    assert run.stdout == "True\n", run.stderr

@@ -9,7 +9,6 @@ from bcd_implicit.support.tables import (
     categories_of,
     class_column,
     indicators,
-    only_counts,
     pick_columns,
     split_targets,
     to_numbers,
@@ -64,24 +63,6 @@ def test_missing_indicators_are_made_where_columns_are_picked():
         pick_columns("t", table.assign(color=["red", None]).set_index(pd.Index([3, 7], name="line")), ["color=red"])
     with pytest.raises(InvalidInputError, match="lacks the model's input column 'size=1'"):
         pick_columns("t", table, ["x", "size=1"])
-
-
-@pytest.mark.parametrize(
-    ("values", "counts"),
-    [
-        ([1, 2, 3], True),
-        ([0.0, 1.0, 2.0, 3.0], True),
-        (["101", "102", "103"], True),
-        ([1, 2], False),
-        ([1, 2, 4], False),
-        ([3, 2, 1], False),
-        ([0.5, 1.5, 2.5], False),
-        ([1, None, 3], False),
-        (["a", "b", "c"], False),
-    ],
-)
-def test_columns_that_only_count(values, counts):
-    assert only_counts(pd.Series(values)) is counts
 
 
 def test_numbers_of_every_dtype():
