@@ -23,7 +23,7 @@ from units import outcomes
 from bcd_implicit import BLOCKS
 from bcd_implicit.support.files import write_atomically
 
-# What is below this, in seconds, is noise of the clock.
+# Less than this, in seconds, is noise of the clock: in place of shorter times.
 NOISE = 2e-3
 
 
@@ -36,7 +36,9 @@ def main() -> None:
     for block in options.block or BLOCKS:
         found = list(outcomes(block))
         known = np.array([o.difference for o in found if o.difference is not None])
-        ratios = np.array([(o.seconds - NOISE) / o.seconds_before for o in found if np.isfinite(o.seconds_before)])
+        ratios = np.array(
+            [max(o.seconds, NOISE) / max(o.seconds_before, NOISE) for o in found if np.isfinite(o.seconds_before)]
+        )
         rows.append(
             {
                 "block": block,

@@ -93,7 +93,7 @@ class Exponential(Cone):
 
 
 class Power(Cone):
-    """s_0^a s_1^(1-a) >= |s_2| with s_0, s_1 >= 0; ``a`` a number, or one a cone."""
+    """``s_0^a s_1^(1-a) >= |s_2|`` with s_0, s_1 >= 0; ``a`` a number, or one a cone."""
 
     def __init__(self, a: np.ndarray) -> None:
         self.a = a

@@ -39,7 +39,7 @@ def warn_if_dependent(
     targets, residuals : ndarray of shape (q, m)
     input_names : sequence of str
     stacklevel : int
-        As of :func:`warnings.warn`.
+        As of ``warnings.warn``.
 
     Warns
     -----

@@ -22,7 +22,7 @@ from bcd_implicit.support.progress import Progress, between, silent
 from bcd_implicit.training.bcd import Callback, solve
 from bcd_implicit.training.result import BcdResult
 
-#: :func:`bcd_implicit.solve`, or what stands for it.
+# ``bcd_implicit.solve``, or what stands for it.
 Run = Callable[..., BcdResult]
 # Where more inputs than wanted are in, the model is but a start for the next kappa: after so many cycles it will do.
 PASSING_CYCLES = 3

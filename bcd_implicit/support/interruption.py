@@ -284,7 +284,7 @@ class _Answer:
     ready: threading.Event = field(default_factory=threading.Event)
 
 
-def in_background(function: Callable[[], Answer]) -> Answer:
+def in_background(function: Callable[..., Answer]) -> Answer:
     """The function's result; in a long call it is not waited for once the work has to end.
 
     For solvers of other packages, which ask nobody. One that is left alone works on to its own end.
