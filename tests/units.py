@@ -95,7 +95,7 @@ def _solved(problem: TrainingProblem, it: Iterate, block: str, repeats: int):
 
 
 def outcomes(
-    block: str, names=tuple(OPTIONS), sizes=PROBLEM_SIZES, powers=POWERS, repeats: int = 2
+    block: str, names=tuple(OPTIONS), sizes=PROBLEM_SIZES, powers=POWERS, repeats: int = 3
 ) -> Iterator[Outcome]:
     """One block of many problems, each in 25 other units."""
     for name in names:
