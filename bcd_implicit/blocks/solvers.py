@@ -11,6 +11,7 @@ from typing import Any
 
 import cvxpy as cp
 import numpy as np
+from cvxpy.reductions.solvers.defines import SOLVER_MAP_CONIC
 
 from bcd_implicit.blocks.compiled import Compiled
 from bcd_implicit.errors import UNFIT, BlockSolveError, InvalidInputError
@@ -41,8 +42,9 @@ _USABLE = (cp.OPTIMAL, cp.OPTIMAL_INACCURATE, cp.USER_LIMIT)
 
 def _interrupted(raw: Any) -> bool:
     """Whether the solver ended on Ctrl-C: ECOS and SCS catch the signal themselves and only report it."""
-    info = raw.get("info", {}) if isinstance(raw, dict) else {}
-    return info.get("exitFlag") == -4 or info.get("status_val") == -5
+    info = raw.get("info") if isinstance(raw, dict) else None
+    # Others have objects of their own there.
+    return isinstance(info, dict) and (info.get("exitFlag") == -4 or info.get("status_val") == -5)
 
 
 def _time_limit(solver: str) -> dict[str, float]:
@@ -130,7 +132,7 @@ def _run(problem: cp.Problem, solver: str, options: dict[str, Any]) -> tuple[str
     try:
         data, chain, inverse = problem.get_problem_data(solver, solver_opts=options)
     except cp.SolverError:
-        return f"{UNFIT} the block's {_cones(problem)}", None
+        return f"{UNFIT} the block's {_lacking(solver, problem)}", None
     raw = in_background(lambda: chain.solve_via_data(problem, data, solver_opts=options))
     if _interrupted(raw):
         press()
@@ -140,20 +142,32 @@ def _run(problem: cp.Problem, solver: str, options: dict[str, Any]) -> tuple[str
     return str(problem.status), Compiled(data, chain, inverse, raw)
 
 
-# The cones that not every solver takes, by CVXPY's names for the numbers of them.
-_CONES = {
-    "soc": "second-order cones",
-    "psd": "semidefinite cones (spectral and nuclear norms, eigenvalues)",
-    "exp": "exponential cones",
-    "p3d": "power cones",
-}
+# The cones that not every solver takes: CVXPY's name for the numbers of them, its constraint, and words.
+_CONES = [
+    ("soc", cp.SOC, "second-order cones"),
+    ("psd", cp.constraints.PSD, "semidefinite cones (spectral and nuclear norms, eigenvalues)"),
+    ("exp", cp.constraints.ExpCone, "exponential cones"),
+    ("p3d", cp.constraints.PowCone3D, "power cones"),
+]
 
 
-def _cones(problem: cp.Problem) -> str:
-    """What a problem asks of a solver, in words, from what it is compiled to for one that takes all of these."""
+def _taken(solver: str) -> list[Any]:
+    """The cones that a solver takes, as CVXPY's constraints."""
+    known = SOLVER_MAP_CONIC.get(solver)
+    return list(known.SUPPORTED_CONSTRAINTS) if known else []
+
+
+def _lacking(solver: str, problem: cp.Problem) -> str:
+    """What a problem asks of a solver that this one lacks, in words, from what it is compiled to for CLARABEL."""
     dims = problem.get_problem_data("CLARABEL")[0]["dims"]
-    asked = [words for name, words in _CONES.items() if getattr(dims, name, None)]
-    return " and ".join(asked) or "quadratic objective"
+    taken = _taken(solver)
+    lacking = [words for name, cone, words in _CONES if getattr(dims, name, None) and cone not in taken]
+    return " and ".join(lacking) or "quadratic objective"
+
+
+def solvers_of_all_blocks() -> list[str]:
+    """The installed solvers that can train: the blocks of (A, B, b) need second-order cones."""
+    return [name for name in cp.installed_solvers() if name not in SOLVERS and cp.SOC in _taken(name)]
 
 
 def _remedy(solver: str, status: str) -> str:

@@ -110,13 +110,14 @@ def read_columns(data: Path, choice: ColumnChoice, form: TextFormat, sample_grou
         cause = f"names column {min(both)!r}, which another option names too"
         raise bi.InvalidInputError("sample_groups", cause, "Name it once")
     inputs, targets = split_targets(table, choice.targets, list(dict.fromkeys([*choice.ignore, *together])))
+    labels = table[list(together)]
     inputs, left_out = _without_row_numbers(inputs, {*choice.use, *choice.categorical})
     classes = _class_column(targets, choice.classify)
-    full = inputs.notna().all(axis=1) & targets.notna().all(axis=1)
+    full = pd.concat([inputs, targets, labels], axis=1).notna().all(axis=1)
     if choice.drop_missing:
-        inputs, targets = inputs[full], targets[full]
+        inputs, targets, labels = inputs[full], targets[full], labels[full]
     categorical = [column for column in inputs.columns if column in choice.categorical]
-    _check_rows(data.name, pd.concat([inputs, targets], axis=1), categorical, classes)
+    _check_rows(data.name, pd.concat([inputs, targets, labels], axis=1), [*categorical, *together], classes)
     parts = {
         column: _indicators(data.name, inputs[column], 0.0) if column in categorical else _numbers(inputs[[column]])
         for column in inputs.columns
@@ -129,8 +130,8 @@ def read_columns(data: Path, choice: ColumnChoice, form: TextFormat, sample_grou
         rows = listed([place(full, int(row)) for row in np.flatnonzero(~full)])
         print_note(f"dropped {len(full) - len(inputs)} of {len(full)} rows, which have missing values ({rows}).")
     groups = {column: list(parts[column].columns) for column in categorical}
-    labels = table.loc[inputs.index, together[0]] if together else None
-    return Columns(pd.concat(parts.values(), axis=1), outputs, groups, classes, labels)
+    known = labels[together[0]] if together else None
+    return Columns(pd.concat(parts.values(), axis=1), outputs, groups, classes, known)
 
 
 def _check_rows(name: str, table: pd.DataFrame, categorical: Sequence[str], classes: str | None) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 from rich.console import Console
@@ -17,6 +18,7 @@ import bcd_implicit as bi
 from bcd_implicit.experiments import report
 from bcd_implicit.experiments.feature_selection import FeatureSelection
 from bcd_implicit.support.files import write_atomically
+from bcd_implicit.support.interruption import anyone_left_alone, stoppable
 
 # The exit status of programs that Ctrl-C ends.
 INTERRUPTED = 130
@@ -61,11 +63,43 @@ def one_warning() -> Iterator[None]:
         print_warning(stops[0].message, bi.ConvergenceWarning)
 
 
-def end_if_interrupted(status: bi.Status) -> None:
-    """End with the exit status of Ctrl-C, once what there is has been written."""
-    if status is bi.Status.INTERRUPTED:
-        notes.print("Interrupted: what is written is what was reached by then.", soft_wrap=True)
-        sys.exit(INTERRUPTED)
+@contextmanager
+def to_the_end(status: bi.Status) -> Iterator[None]:
+    """What is printed and written here is, whatever happens; then comes how the work ended.
+
+    A first Ctrl-C waits until all is written.
+    """
+    with stoppable() as limits:
+        yield
+    if bi.Status.INTERRUPTED.name in (status.name, limits.reached):
+        cut_short = status.cut_short
+        end = "what is written is what was reached by then" if cut_short else "all had been done, and is written"
+        notes.print(f"Interrupted: {end}.", soft_wrap=True)
+        leave(INTERRUPTED)
+    if status.cut_short:
+        notes.print("The time is over: what is written is what was reached by then.", soft_wrap=True)
+    if anyone_left_alone():
+        leave(0)
+
+
+def leave(code: int) -> NoReturn:
+    """End with an exit status."""
+    if anyone_left_alone():
+        # Python would wait for a solver that may have long to go.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+def check_apart(**files: Path | None) -> None:
+    """Raise an error if two options name the same file, of which one would overwrite the other."""
+    seen: dict[Path, str] = {}
+    for option, path in files.items():
+        if path is None:
+            continue
+        if (other := seen.setdefault(path.resolve(), option)) != option:
+            raise bi.InvalidInputError(option, f"{path} is the file of {other} as well", "Give another name")
 
 
 def check_writable(directory: Path) -> None:
@@ -81,13 +115,13 @@ def check_writable(directory: Path) -> None:
 
 def present(run: FeatureSelection, output: Path, stem: str = "") -> None:
     """Print a run of the experiment and write its files."""
-    console.print(run.title, soft_wrap=True)
-    console.print(report.summary(run))
-    console.print(report.scores(run))
-    console.print(report.verdict(run), soft_wrap=True)
-    for path in report.write(run, output, stem):
-        console.print(f"wrote {path}", soft_wrap=True)
-    end_if_interrupted(run.status)
+    with to_the_end(run.status):
+        console.print(run.title, soft_wrap=True)
+        console.print(report.summary(run))
+        console.print(report.scores(run))
+        console.print(report.verdict(run), soft_wrap=True)
+        for path in report.write(run, output, stem):
+            console.print(f"wrote {path}", soft_wrap=True)
 
 
 def count(number: int, noun: str) -> str:

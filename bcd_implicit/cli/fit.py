@@ -16,13 +16,14 @@ from sklearn.model_selection import train_test_split
 import bcd_implicit as bi
 from bcd_implicit.cli.columns import ColumnChoice, Columns, predicted_classes, read_columns
 from bcd_implicit.cli.console import (
+    check_apart,
     check_writable,
     console,
     count,
-    end_if_interrupted,
     one_warning,
     print_facts,
     print_warning,
+    to_the_end,
 )
 from bcd_implicit.cli.options import limit_options, method_options, problem_options, table_options
 from bcd_implicit.model.standardization import Standardization
@@ -114,6 +115,7 @@ def fit(
     if model_path.exists():
         check_is_file(model_path)
     check_writable(model_path.parent)
+    check_apart(data=data, model=model_path, checkpoint=checkpoint)
     train, test = _divided(columns, test_share, seed)
     U, Y = (part.T for part in check_arrays(columns.inputs.loc[train], columns.outputs.loc[train]))
     scales = Standardization.fit(U, Y)
@@ -143,22 +145,22 @@ def fit(
             "weaker constraints.",
             bi.ConvergenceWarning,
         )
-    model = scales.raw_model(result.model) if standardize else result.model
-    model.save(model_path)
-    gap = max((c.relative_gap for c in result.certificates.values()), default=np.inf)
-    print_facts(
-        f"{data.name}: {count(len(columns.inputs), 'row')}, {count(U.shape[1], 'input')}, {_described(columns)}",
-        {
-            "status": f"{_ENDINGS[result.status]} after {count(result.n_cycles, 'cycle')}, {result.seconds:.1f} s",
-            "objective at equilibrium": f"{result.objective:.6g}",
-            "largest block gap, relative": f"{gap:.1e}" if np.isfinite(gap) else "unknown",
-            **_scores(model, columns, train, test),
-            "inputs used in B": f"{int(model.B.any(axis=0).sum())} of {U.shape[1]}",
-            "||A||_inf": f"{model.norm_inf():.4f}",
-        },
-    )
-    console.print(f"wrote {model_path}", soft_wrap=True)
-    end_if_interrupted(result.status)
+    with to_the_end(result.status):
+        model = scales.raw_model(result.model) if standardize else result.model
+        model.save(model_path)
+        gap = max((c.relative_gap for c in result.certificates.values()), default=np.inf)
+        print_facts(
+            f"{data.name}: {count(len(columns.inputs), 'row')}, {count(U.shape[1], 'input')}, {_described(columns)}",
+            {
+                "status": f"{_ENDINGS[result.status]} after {count(result.n_cycles, 'cycle')}, {result.seconds:.1f} s",
+                "objective at equilibrium": f"{result.objective:.6g}",
+                "largest block gap, relative": f"{gap:.1e}" if np.isfinite(gap) else "unknown",
+                **_scores(model, columns, train, test),
+                "inputs used in B": f"{int(model.B.any(axis=0).sum())} of {U.shape[1]}",
+                "||A||_inf": f"{model.norm_inf():.4f}",
+            },
+        )
+        console.print(f"wrote {model_path}", soft_wrap=True)
 
 
 def _divided(columns: Columns, test_share: float, seed: int) -> tuple[pd.Index, pd.Index]:

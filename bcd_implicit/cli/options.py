@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import click
-import cvxpy as cp
 
 import bcd_implicit as bi
-from bcd_implicit.blocks.solvers import AUTO, CHOICES
+from bcd_implicit.blocks.solvers import AUTO, CHOICES, solvers_of_all_blocks
 from bcd_implicit.cli.columns import ColumnChoice
 from bcd_implicit.support.delimited import TextFormat
 
@@ -52,7 +51,7 @@ method_options = options_of(
     ),
     click.option(
         "--solver",
-        type=click.Choice([*CHOICES, *dict.fromkeys([*bi.SOLVERS, *cp.installed_solvers()])], case_sensitive=False),
+        type=click.Choice([*CHOICES, *bi.SOLVERS, *solvers_of_all_blocks()], case_sensitive=False),
         default=AUTO,
         show_default=True,
         help="The solver of the convex blocks.",

@@ -10,7 +10,7 @@ import pandas as pd
 
 import bcd_implicit as bi
 from bcd_implicit.cli.columns import predicted_classes, read_inputs
-from bcd_implicit.cli.console import console, count
+from bcd_implicit.cli.console import check_apart, console, count
 from bcd_implicit.cli.options import text_options
 from bcd_implicit.support.delimited import TextFormat
 from bcd_implicit.support.display import listed
@@ -37,6 +37,8 @@ def predict(model_path: Path, data: Path, output: Path, scores: bool, form: Text
       bcd-implicit predict m.npz new.csv --output predictions.csv
     """
     check_table_name(output)
+    check_apart(model=model_path, output=output)
+    check_apart(data=data, output=output)
     model = bi.ImplicitModel.load(model_path)
     inputs = read_inputs(data, model.input_names, form)
     predictions = pd.DataFrame(model.predict(inputs), columns=model.output_names)

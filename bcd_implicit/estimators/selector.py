@@ -19,6 +19,7 @@ from bcd_implicit.estimators.base import StandardisedSamples, progress_of, seed_
 from bcd_implicit.estimators.data import keep_names, numbers_or_indicators, read_new_inputs
 from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.selection.choice import what_is_there
 from bcd_implicit.selection.dependence import warn_if_dependent
 from bcd_implicit.selection.path import kappa_path
 from bcd_implicit.selection.rules import DEFAULT_RULE, check_rule
@@ -213,7 +214,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             ridge=self.ridge,
             ridge_hidden=self.ridge_hidden,
             pass_through=self.pass_through,
-            input_names=inputs.names,
+            input_names=inputs.names or [f"x{j}" for j in range(p)],  # as get_feature_names_out has them
             output_names=output_names,
             groups=self.groups,
             group_weights=self.group_weights,
@@ -257,11 +258,8 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
                     stacklevel=2,
                 )
         if (status := self.path_.cut_short or self.selection_.status).cut_short and limits.outermost:
-            warn_convergence(
-                f"fit: {status.cause}. The path has {len(self.path_.kappas)} kappas; the choice from it "
-                f"{'was cut short as well' if self.selection_.status.cut_short else 'is complete'}.",
-                stacklevel=2,
-            )
+            reached = what_is_there(len(self.path_.kappas), self.path_.cut_short, self.selection_.status)
+            warn_convergence(f"fit: {status.cause}; {reached}.", stacklevel=2)
         self.support_ = self.selection_.support
         self.leaves_at_ = self.path_.leaves_at
         if together is None:

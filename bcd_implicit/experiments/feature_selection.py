@@ -29,7 +29,7 @@ from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.problem.training_problem import TrainingProblem
-from bcd_implicit.selection.choice import Selection
+from bcd_implicit.selection.choice import Selection, what_is_there
 from bcd_implicit.selection.dependence import warn_if_dependent
 from bcd_implicit.selection.path import PathResult, kappa_path
 from bcd_implicit.selection.rules import DEFAULT_RULE
@@ -370,7 +370,6 @@ def _walk_and_choose(
     status = path.cut_short or selection.status
     if status.cut_short and limits.outermost:
         warn_convergence(
-            f"{title}: {status.cause}. The path has {len(path.kappas)} kappas; the choice from it "
-            f"{'was cut short too' if selection.status.cut_short else 'is complete'}."
+            f"{title}: {status.cause}; {what_is_there(len(path.kappas), path.cut_short, selection.status)}."
         )
     return path, selection

@@ -65,12 +65,12 @@ def write(run: FeatureSelection, directory: str | Path, stem: str = "") -> list[
             warnings.filterwarnings("ignore", message="Glyph .* missing from font")
             picture.savefig(file, format="png", dpi=130)
 
-    written = [
-        write_atomically(directory / f"{stem}feature_selection.png", draw),
-        write_atomically(directory / f"{stem}report.json", lambda f: f.write(report)),
-    ]
     run.model.save(directory / f"{stem}model.npz")
-    return [*written, directory / f"{stem}model.npz"]
+    return [
+        directory / f"{stem}model.npz",
+        write_atomically(directory / f"{stem}report.json", lambda f: f.write(report)),
+        write_atomically(directory / f"{stem}feature_selection.png", draw),
+    ]
 
 
 def summary(run: FeatureSelection, most: int = 25) -> RichTable:

@@ -96,3 +96,9 @@ class Selection:
             "its objective": f"{refit.objective:.6g}",
         }
         return facts_table("Selection", facts)
+
+
+def what_is_there(n_kappas: int, path_ended: Status | None, choice: Status) -> str:
+    """In words how far a path and the choice from it came."""
+    path = f"the path ends after {n_kappas} kappa{'' if n_kappas == 1 else 's'}" if path_ended else "the path is whole"
+    return f"{path}, the choice from it {'was cut short' if choice.cut_short else 'is complete'}"

@@ -130,6 +130,12 @@ def read_arrays(
         raise InvalidInputError(str(path), f"is damaged or not a {what} ({said})", remedy) from None
 
 
+def is_archive(path: str | os.PathLike[str]) -> bool:
+    """Whether a file begins as those that :func:`write_arrays` writes."""
+    with open(path, "rb") as file:
+        return file.read(len(_ZIP_START)) == _ZIP_START
+
+
 class _Unexpected(Exception):
     """Something in an archive is not as it should be."""
 

@@ -137,8 +137,10 @@ def decode(name: str, content: bytes, encoding: str | None = None) -> str:
 def _likely_encodings(content: bytes) -> list[str]:
     if b"\0" not in content:
         return ["utf-8", "cp1252"]
-    # Of most letters one half is zero.
+    # Of most letters one half is zero. Single zeros are no text.
     even, odd = content[::2].count(0), content[1::2].count(0)
+    if even + odd < len(content) / 10:
+        return []
     return ["utf-16-le" if odd > even else "utf-16-be"]
 
 

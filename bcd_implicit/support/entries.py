@@ -19,7 +19,7 @@ _THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2}([., '\u2019\u00a0\u202f]\d{3})+([
 #: What to do about each kind, in the order of a message; of texts and missing values a command knows more.
 _REMEDIES = {
     "thousands": "Remove the separators of thousands",
-    "comma": "Say with --decimal which mark numbers have",
+    "comma": "Give --decimal , if commas are decimal marks, or remove separators of thousands",
     "mark": "Leave a field empty where a value is missing",
     "infinite": "Replace infinite values",
     "text": "Give numbers",

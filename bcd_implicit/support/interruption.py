@@ -260,6 +260,11 @@ def without_ctrl_c(processes: bool = False) -> Iterator[None]:
 _left_alone: list[threading.Thread] = []
 
 
+def anyone_left_alone() -> bool:
+    """Whether a solver still works for which nobody waits."""
+    return any(thread.is_alive() for thread in _left_alone)
+
+
 def _listen_to_the_end() -> None:
     """Take the place of handlers of solvers that were left alone."""
     _left_alone[:] = [thread for thread in _left_alone if thread.is_alive()]
@@ -287,7 +292,8 @@ class _Answer:
 def in_background(function: Callable[..., Answer]) -> Answer:
     """The function's result; in a long call it is not waited for once the work has to end.
 
-    For solvers of other packages, which ask nobody. One that is left alone works on to its own end.
+    For solvers of other packages, which ask nobody. One that is left alone works on to its own end, and the program
+    waits for it before it ends: killed then, code in Rust aborts the process.
     """
     if _here.limits is None or _here.finishing:
         return function()
@@ -303,7 +309,7 @@ def in_background(function: Callable[..., Answer]) -> Answer:
 
     ours = _here.limits.ctrl_c.listening and threading.current_thread() is threading.main_thread() and _HAS_MASKS
     with without_ctrl_c() if ours else nullcontext():
-        thread = threading.Thread(target=run, daemon=True, name="bcd_implicit solver")
+        thread = threading.Thread(target=run, name="bcd_implicit solver")
         thread.start()
         try:
             while not answer.ready.wait(PAUSE):

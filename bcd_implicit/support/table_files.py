@@ -9,6 +9,7 @@ import io
 import json
 import lzma
 import os
+import re
 import struct
 import unicodedata
 import warnings
@@ -115,7 +116,9 @@ def _parse(name: str, content: bytes, ending: str, form: TextFormat) -> pd.DataF
             table = pd.DataFrame(json.loads(content, object_pairs_hook=_unique))
         return table.set_index(pd.RangeIndex(1, len(table) + 1, name="row"))
     except ImportError as error:
-        missing = error.name or "a package that is not installed"
+        # pandas says it in words.
+        named = re.search(r"'([\w-]+)'", str(error))
+        missing = error.name or (named[1] if named else "a package that is not installed")
         raise InvalidInputError(
             name, f"cannot be read without {missing}", f"Install it (pip install {missing}), or give a CSV file"
         ) from None

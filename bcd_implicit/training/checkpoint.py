@@ -24,14 +24,14 @@ from bcd_implicit.certificates.certificate import Certificate
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.problem.iterate import Iterate, check_iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
-from bcd_implicit.support.archives import Member, read_arrays, write_arrays
+from bcd_implicit.support.archives import Member, is_archive, read_arrays, write_arrays
 from bcd_implicit.training.cycles import State
 from bcd_implicit.training.extrapolation import Extrapolation
 from bcd_implicit.training.result import HISTORY, BcdResult, Status
 
 # Seconds between two writes, and how many times longer than a write that has to be at least.
 SECONDS, TIMES_A_WRITE = 30.0, 20.0
-REMEDY = "Give the file of an earlier run, a new name, or resume=False"
+REMEDY = "Give the file of an earlier run, or a new name to start anew"
 _FORMAT = "bcd_implicit checkpoint 1"
 _MEMBERS = {"text": Member("U"), "numbers": Member("f8", ("n",))}
 # The key of an array's place among the numbers.
@@ -49,12 +49,29 @@ def described(problem: TrainingProblem, **call: Any) -> dict[str, Any]:
         "loss": problem.loss.name,
         "groups": [str(group) for group in problem.groups],
         "group_weights": weights,
-        "constraints": list(problem.constraints),
+        "constraints": _fingerprints(problem),
     }
     for name in ("norm_bound", "kappa", "fenchel_weight", "ridge", "ridge_hidden", "fit_intercept", "pass_through"):
         settings[name] = getattr(problem, name)
     settings |= {name: getattr(problem, name) for name in ("group_form", "group_norm", "group_over")}
     return {name: _hash(array) for name, array in arrays.items()} | settings | {k: _plain(v) for k, v in call.items()}
+
+
+def _fingerprints(problem: TrainingProblem) -> dict[str, list[str]]:
+    """A user's constraints and penalties by name, told apart by their values at a few points.
+
+    Functions cannot be compared, and unnamed ones all have the same names.
+    """
+    found: dict[str, list[str]] = {name: [] for name in problem.constraints}
+    rng = np.random.default_rng(0)
+    for _ in range(3 if found else 0):
+        it = Iterate(**{letter: rng.standard_normal(shape) for letter, shape in problem.shapes.items()})
+        for terms in problem.user_terms(it):
+            penalties = {name: np.max(np.asarray(term.value, dtype=float)) for name, term in terms.penalties.items()}
+            for name, value in {**terms.violations(), **penalties}.items():
+                # Last digits differ between machines.
+                found[name].append(f"{value:.6g}")
+    return found
 
 
 def _hash(array: np.ndarray) -> str:
@@ -95,9 +112,13 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | os.PathLike[str], run: dict[str, Any], resume: bool = True) -> None:
+        if isinstance(path, bool) or not isinstance(path, (str, os.PathLike)) or not str(path):
+            raise InvalidInputError("checkpoint", f"got {path!r}", "Give the name of a file")
         self.path, self.run, self.due, self.is_new = Path(path), run, 0.0, True
         self.done: list[Any] = []
         self.under_way: Any = None
+        if not resume and self.path.is_file() and not is_archive(self.path):
+            raise InvalidInputError(str(self.path), "is there already, and is no checkpoint", "Give another name")
         if resume and self.path.exists():
             self.is_new = False
             stored = self._read()

@@ -49,7 +49,7 @@ def test_select_writes_report_figure_and_model(here):
     assert [line for line in lines if line.startswith("│ length [cm] │") and "yes" in line]
     (verdict,) = (line for line in lines if line.startswith("kappa "))
     assert f"{len(report['selected'])} of 3 inputs selected, test R2 {report['test_r2']:.3f}" in verdict
-    assert lines[-1] == "wrote deep/folder/model.npz"
+    assert lines[-1] == "wrote deep/folder/feature_selection.png"
     # The test rows take no part in training, and the model takes raw inputs: its R2 on all rows is alike.
     rest = (table["y"] - model.predict(table[model.input_names])[:, 0]).var() / table["y"].var()
     assert 1 - rest == pytest.approx(report["test_r2"], abs=0.4)

@@ -106,7 +106,7 @@ def test_another_run_is_refused_with_what_differs(tmp_path):
         (problem, {"random_state": 3}, "random_state was 0 and is 3"),
         (problem, {"start": problem.initial(1)}, "random_state was 0 and is None, start differs"),
         (other, {}, "U differs, Y differs, sample_weight differs"),
-        (problem.replace(constraints={"mine": lambda v: v["A"] >= 0}), {}, r"constraints was \[\] and is \['mine'\]"),
+        (problem.replace(constraints={"mine": lambda v: v["A"] >= 0}), {}, "constraints differs"),
     ]:
         with pytest.raises(InvalidInputError, match=message):
             solve(changed, checkpoint=file, **options)
@@ -201,3 +201,22 @@ def test_a_path_is_resumed_within_a_kappa(tmp_path):
         assert [r.objective for r in again.results] == [r.objective for r in whole.results]
     with pytest.raises(InvalidInputError, match="n_kappas was 4 and is 5"):
         bi.kappa_path(problem, 5, checkpoint=file)
+
+
+def test_unnamed_constraints_are_told_apart_by_their_values(tmp_path):
+    problem, file = random_problem((3, 4, 2, 30)), tmp_path / "run.npz"
+    positive, negative = (problem.replace(constraints=[f]) for f in (lambda v: v["C"] >= 0, lambda v: v["C"] <= 0))
+    solve(positive, max_cycles=1, checkpoint=file)
+    with pytest.raises(InvalidInputError, match="constraints differs"):
+        solve(negative, max_cycles=1, checkpoint=file)
+
+
+def test_a_file_of_another_kind_is_not_overwritten(tmp_path):
+    problem, table = random_problem((3, 4, 2, 30)), tmp_path / "data.csv"
+    table.write_text("u,y\n1,2\n")
+    for resume in (True, False):
+        with pytest.raises(InvalidInputError, match="data.csv: is"):
+            solve(problem, max_cycles=1, checkpoint=table, resume=resume)
+    assert table.read_text() == "u,y\n1,2\n"
+    with pytest.raises(InvalidInputError, match="checkpoint: got 5. Give the name of a file"):
+        solve(problem, max_cycles=1, checkpoint=5)

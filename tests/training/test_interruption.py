@@ -220,7 +220,7 @@ def test_estimators_are_fitted_with_what_there_is(path):
         fitted = interrupted(lambda: bi.ImplicitClassifier(3, alpha=1e-3, n_init=1, **ENDLESS).fit(X, y > y.mean()))
     assert fitted.result_.status is Status.INTERRUPTED
     with pytest.warns(
-        ConvergenceWarning, match="fit: stopped at max_seconds. The path has 1 kappas; the choice from it"
+        ConvergenceWarning, match="fit: stopped at max_seconds; the path ends after 1 kappa, the choice from it"
     ):
         selector = bi.ImplicitFeatureSelector(2, max_seconds=1e-6).fit(X, y)
     assert selector.selection_.status is Status.TIME_LIMIT
