@@ -278,4 +278,4 @@ class TrainedEstimator(BaseEstimator):
 
     def _predicted(self, X: ArrayLike) -> np.ndarray:
         check_is_fitted(self, "model_")
-        return self.model_.predict(read_new_inputs(self, X))
+        return self.model_.predict(np.asarray(read_new_inputs(self, X)))

@@ -26,8 +26,8 @@ def keep_names(estimator: BaseEstimator, inputs: Samples) -> None:
     validate_data(estimator, _as_scikit_learn_wants(inputs), skip_check_array=True)
 
 
-def read_new_inputs(estimator: BaseEstimator, X: ArrayLike) -> np.ndarray:
-    """Inputs, shape (m, p), for an estimator that was fitted.
+def read_new_inputs(estimator: BaseEstimator, X: ArrayLike) -> Any:
+    """Inputs, shape (m, p), for an estimator that was fitted: an array, or a data frame where they have names.
 
     Raises
     ------
@@ -38,8 +38,9 @@ def read_new_inputs(estimator: BaseEstimator, X: ArrayLike) -> np.ndarray:
     """
     inputs = read_samples("X", X, may_be_vector=False)
     check_sizes("X", inputs)
-    validate_data(estimator, _as_scikit_learn_wants(inputs), reset=False, skip_check_array=True)
-    return inputs.values
+    wanted = _as_scikit_learn_wants(inputs)
+    validate_data(estimator, wanted, reset=False, skip_check_array=True)
+    return wanted
 
 
 def _as_scikit_learn_wants(inputs: Samples) -> Any:

@@ -282,7 +282,11 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         """
         check_is_fitted(self, "support_")
         numbers = read_new_inputs(self, X)
-        return super().transform(X if isinstance(X, pd.DataFrame) else numbers)
+        if isinstance(X, pd.DataFrame):
+            return super().transform(X)
+        # Of another library's table scikit-learn would not see the names.
+        selected = super().transform(numbers)
+        return selected if isinstance(numbers, np.ndarray) else np.asarray(selected)
 
     def _get_support_mask(self) -> np.ndarray:
         check_is_fitted(self, "support_")

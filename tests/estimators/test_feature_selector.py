@@ -98,3 +98,18 @@ def test_inputs_that_were_never_in_are_not_kept():
     ):
         selector = ImplicitFeatureSelector(2, n_kappas=2).fit(X, np.full(40, 7.0))
     assert not selector.support_.any()
+
+
+def test_a_table_of_another_library_keeps_its_names_to_the_end():
+    X = pd.DataFrame(np.random.default_rng(0).standard_normal((40, 3)), columns=["a", "b", "c"])
+
+    class Library:
+        """A data frame such as polars'."""
+
+        def to_pandas(self):
+            return X
+
+    y = np.maximum(X["a"], 0).to_numpy()
+    selector = ImplicitFeatureSelector(3, n_kappas=4, level=None).fit(Library(), y)
+    # Without a warning that the names are missing.
+    np.testing.assert_array_equal(selector.transform(Library()), X[selector.get_feature_names_out()])
