@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from problems import random_iterate, random_problem
 
-from bcd_implicit import DataWarning, InvalidInputError, TrainingProblem
+from bcd_implicit import DataWarning, InvalidInputError, TrainingProblem, solve_block
 from bcd_implicit.problem.iterate import check_iterate
 
 U4, Y4 = np.arange(8.0).reshape(4, 2), np.arange(4.0)
@@ -194,3 +194,30 @@ def test_what_looks_wrong_is_warned_of():
         TrainingProblem(U4, np.ones(4), 2)
     with pytest.warns(DataWarning, match="^U: column 1 only numbers the rows"):
         TrainingProblem(np.column_stack([np.zeros(20), np.arange(20)]), np.arange(20) % 3, 2)
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "clip", "identity"])
+@pytest.mark.parametrize("offset", [0.0, 0.7])
+def test_states_that_are_rounding_are_no_regressors(activation, offset):
+    rng = np.random.default_rng(0)
+    u = rng.standard_normal(40)
+    U, Y = np.column_stack([u, u, u, rng.standard_normal(40)]), rng.standard_normal((40, 1))
+    problem = TrainingProblem(U, Y, 2, activation, ridge=0.0, pass_through=False)
+    it = problem.initial(0).replace(B=np.array([[0.1, 0.2, -0.3, 0], [0, 0, 0, 1.0]]), b=np.array([offset, 0.0]))
+    # 0.1 u + 0.2 u - 0.3 u is 1e-17 and not zero.
+    it = problem.at_equilibrium(it)
+    assert len(set(it.X[0])) == 1
+    assert it.X[0, 0] == pytest.approx(offset, abs=1e-15)
+    assert it.X[1].std() > 0.1
+    C = solve_block(problem, it.replace(C=np.full((1, 2), 1e9)), "output").iterate.C
+    assert C[0, 0] == 0.0
+    assert abs(C[0, 1]) < 10
+
+
+def test_states_whose_squares_underflow_are_zero():
+    problem = TrainingProblem(np.ones((5, 1)), np.ones((5, 1)), 1, norm_bound=0.9, fit_intercept=False)
+    it = problem.initial(0).replace(A=np.array([[0.9]]), B=np.zeros((1, 1)), X=np.ones((1, 5)))
+    assert not problem.at_equilibrium(it).X.any()
+    # Small ones that are not rounding stay.
+    tiny = TrainingProblem(1e-30 * np.arange(1.0, 6)[:, None], np.ones((5, 1)), 1, fit_intercept=False, norm_bound=0.0)
+    assert len(set(tiny.at_equilibrium(tiny.initial(0).replace(B=np.ones((1, 1)))).X[0])) == 5

@@ -9,7 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from bcd_implicit.terms.groups import Groups
 from bcd_implicit.terms.penalties import GroupLassoConstraint
-from bcd_implicit.terms.projections import project_l1_rows
+from bcd_implicit.terms.projections import l1_multipliers, project_l1_rows
 
 matrices = arrays(float, (4, 3), elements=st.floats(-10, 10))
 
@@ -54,3 +54,11 @@ def test_projections_in_a_metric_against_cvxpy(A, steps, radius):
     np.testing.assert_allclose(project_l1_rows(A, radius, steps), Q.value, atol=1e-5)
     cp.Problem(cp.Minimize(distance), [cp.sum(cp.norm(Q, 2, axis=0)) <= radius]).solve("CLARABEL", **options)
     np.testing.assert_allclose(GroupLassoConstraint(radius, Groups.singles(3)).prox(A, steps), Q.value, atol=1e-5)
+
+
+def test_multipliers_keep_their_order_where_steps_differ_by_many_powers_of_ten():
+    # The entry in large units is alone at the limit: what the other needs is far below, and rounding hides it.
+    steps = np.array([1.0, 1e16])
+    for large in (1.6e12, 1.58974e12, 1.7e12):
+        (t,) = l1_multipliers(np.array([[1.633e-4, large]]), 5e-5, steps)
+        assert t >= large / 1e16 * (1 - 1e-15)

@@ -1,0 +1,100 @@
+"""Proximal maps of the group lasso in a metric with a number for every entry."""
+
+import cvxpy as cp
+import numpy as np
+import pytest
+
+from bcd_implicit.terms.group_norms import GROUP_NORMS
+from bcd_implicit.terms.groups import Groups
+from bcd_implicit.terms.penalties import GroupLassoConstraint, GroupLassoPenalty
+
+NAMES = list("abcde")
+GROUPS = {
+    "alone": Groups.singles(5),
+    "pairs, one free": Groups.parse(["p", "q", "p", "q", "r"], {"p": 1.0, "q": 2.0, "r": 0.0}, NAMES),
+}
+
+
+def draw(seed, spread=2.0):
+    rng = np.random.default_rng(seed)
+    return 3 * rng.standard_normal((4, 5)), 10 ** rng.uniform(-spread, spread, (4, 5))
+
+
+def reference(B, metric, groups, norm, kappa, form):
+    """By CLARABEL."""
+    V = cp.Variable(B.shape)
+    near = 0.5 * cp.sum(cp.multiply(metric, cp.square(V - B)))
+    total = groups.weights @ GROUP_NORMS[norm].cvxpy(V, groups)
+    if form == "penalty":
+        problem = cp.Problem(cp.Minimize(near + kappa * total))
+    else:
+        problem = cp.Problem(cp.Minimize(near), [total <= kappa])
+    problem.solve("CLARABEL")
+    return V.value
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("norm", ["2", "inf"])
+@pytest.mark.parametrize("groups", GROUPS.values(), ids=GROUPS)
+@pytest.mark.parametrize(
+    ("term", "kappa"), [(GroupLassoPenalty, 0.5), (GroupLassoPenalty, 20.0), (GroupLassoConstraint, 4.0)]
+)
+def test_the_proximal_map_in_a_metric_is_cvxpys(term, kappa, groups, norm, seed):
+    B, metric = draw(seed, 1.0)
+    lasso = term(kappa, groups, GROUP_NORMS[norm])
+    found = lasso.prox(B, 1 / metric)
+    other = reference(B, metric, groups, norm, kappa, lasso.form)
+    np.testing.assert_allclose(found, other, atol=1e-3)
+    # The minimiser, whatever CLARABEL's last digits.
+    mine, theirs = (0.5 * np.sum(metric * (V - B) ** 2) + lasso.value(V) for V in (found, lasso.repair(other)))
+    assert mine <= theirs * (1 + 1e-10)
+    # What has no weight does not move.
+    free = groups.spread(groups.weights == 0)
+    np.testing.assert_array_equal(found[:, free], B[:, free])
+    if lasso.form == "constraint":
+        assert lasso.sum_of_norms(found) <= kappa * (1 + 1e-12)
+
+
+@pytest.mark.parametrize("norm", ["2", "inf"])
+@pytest.mark.parametrize("term", [GroupLassoPenalty, GroupLassoConstraint])
+@pytest.mark.parametrize("groups", GROUPS.values(), ids=GROUPS)
+def test_one_number_a_group_is_the_formula(groups, term, norm):
+    B, _ = draw(3)
+    steps = groups.spread(np.array([0.5, 2.0, 1.0, 0.3, 4.0])[: len(groups.weights)])
+    lasso = term(3.0, groups, GROUP_NORMS[norm])
+    np.testing.assert_allclose(lasso.prox(B, np.broadcast_to(steps, B.shape)), lasso.prox(B, steps), atol=1e-12)
+
+
+@pytest.mark.parametrize("norm", GROUP_NORMS.values(), ids=GROUP_NORMS)
+@pytest.mark.parametrize("groups", GROUPS.values(), ids=GROUPS)
+def test_lengths_are_those_of_the_map_and_their_slopes_those_of_differences(groups, norm):
+    B, metric = draw(4)
+    thresholds = 0.3 * groups.weights
+    lengths, slopes = norm.lengths(B, groups, thresholds, metric)
+    np.testing.assert_allclose(lengths, norm.of(norm.shrink_in(B, groups, thresholds, metric), groups), rtol=1e-10)
+    more, less = (norm.lengths(B, groups, thresholds * (1 + h), metric)[0] for h in (1e-6, -1e-6))
+    weighted = groups.weights > 0
+    differences = (more - less)[weighted] / (2e-6 * thresholds[weighted])
+    np.testing.assert_allclose(slopes[weighted], differences, rtol=1e-5, atol=1e-8)
+
+
+@pytest.mark.parametrize("norm", ["2", "inf"])
+@pytest.mark.parametrize("seed", range(5))
+def test_units_of_many_powers_of_ten_keep_the_optimality(seed, norm):
+    """With 24 powers of ten between the entries of a group the condition of the optimum still holds."""
+    B, metric = draw(seed, 12.0)
+    B /= np.sqrt(metric)
+    groups, lasso = GROUPS["pairs, one free"], GroupLassoPenalty(1e-3, GROUPS["pairs, one free"], GROUP_NORMS[norm])
+    V = lasso.prox(B, 1 / metric)
+    assert np.isfinite(V).all()
+    force = metric * (B - V)
+    for g in range(2):
+        members = groups.labels == g
+        pull, limit = lasso.norm.dual(np.where(members, force, 0.0), groups)[g], lasso.kappa * groups.weights[g]
+        if V[:, members].any():
+            # The force is a subgradient of the norm: as long as the weight, and along the group.
+            assert pull == pytest.approx(limit, rel=1e-9)
+            along = np.vdot(force[:, members], V[:, members])
+            assert along == pytest.approx(limit * lasso.norm.of(V, groups)[g], rel=1e-6)
+        else:
+            assert pull <= limit * (1 + 1e-12)
