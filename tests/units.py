@@ -44,14 +44,14 @@ def scale_targets(problem: TrainingProblem, block: str, s: float) -> tuple[Train
     return rescaled(problem, problem.U, problem.Y * s, **along), dict.fromkeys(("B", "b", "X", "D", "d"), s)
 
 
-def scale_input(problem: TrainingProblem, block: str, s: float) -> tuple[TrainingProblem, dict[str, np.ndarray]]:
+def scale_input(problem: TrainingProblem, block: str, s: float) -> tuple[TrainingProblem, dict]:
     """The inputs of the first group times s, and by which factors the columns of B and D change."""
     groups = problem.group_lasso.groups
     factors, weights = np.ones(problem.n_inputs), problem.group_weights.copy()
     factors[groups.members[0]] = s
     weights[0] *= s
-    weights = dict(zip(groups.names, weights, strict=True))
-    scaled = rescaled(problem, problem.U * factors[:, None], problem.Y, group_weights=weights)
+    by_name = dict(zip(groups.names, weights, strict=True))
+    scaled = rescaled(problem, problem.U * factors[:, None], problem.Y, group_weights=by_name)
     return scaled, {"B": 1 / factors, "D": 1 / factors}
 
 

@@ -3,7 +3,8 @@
 import cvxpy as cp
 import numpy as np
 import pytest
-from problems import random_iterate, random_problem, wrong_point
+from problems import OPTIONS, at, random_iterate, random_problem, wrong_point
+from units import applied, scale_input
 
 from bcd_implicit import Certificate, NotWellPosedError, solve_block
 from bcd_implicit.blocks import make_block
@@ -170,3 +171,16 @@ def test_a_wrong_linearisation_does_not_fool_the_certificate():
     assert spoilt.certificate(wrong).gap == pytest.approx(honest.gap, rel=1e-6, abs=1e-10)
     away = wrong_point(problem, block, wrong, 0.01)
     assert spoilt.certificate(away).gap == pytest.approx(block.certificate(away).gap, rel=1e-6)
+
+
+@pytest.mark.parametrize("block", ["hidden", "prox-linear"])
+@pytest.mark.parametrize("name", ["penalty", "leaky", "largest"])
+def test_a_ridge_that_is_too_weak_to_matter_costs_no_certificate(name, block):
+    # Beside an input times 1e12 the ridge is nothing, and the conjugate that divides by it all rounding.
+    problem = random_problem((4, 10, 1, 100), **OPTIONS[name])
+    assert problem.ridge_hidden > 0
+    scaled, factors = scale_input(problem, block, 1e12)
+    solution = solve_block(scaled, applied(at(problem, block), factors), block, "native")
+    assert solution.certificate.holds(1e-6)
+    wrong = solution.iterate.replace(B=1.01 * solution.iterate.B)
+    assert not make_block(scaled, applied(at(problem, block), factors), block).certificate(wrong).holds(1e-6)
