@@ -272,14 +272,16 @@ def _listen_to_the_end() -> None:
         signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))
 
 
-def _listen_again() -> None:
-    """Put our handler in the place of a solver's, and let a Ctrl-C through that was held back.
+def _hear() -> None:
+    """Take a Ctrl-C that is held back to our handler, past a solver's.
 
-    ECOS and SCS have handlers of their own, and forget what comes during their set-up or in their last step.
+    ECOS and SCS have handlers of their own, and forget what comes during their set-up or in their last step. What the
+    mask holds back from this thread no handler gets; what goes to another thread finds ours in its old place again.
     """
     signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    if signal.SIGINT in signal.sigpending():
+        signal.sigwait({signal.SIGINT})
+        press()
 
 
 @dataclass
@@ -314,8 +316,10 @@ def in_background(function: Callable[..., Answer]) -> Answer:
         try:
             while not answer.ready.wait(PAUSE):
                 if ours:
-                    _listen_again()
+                    _hear()
                 check_stop()
+            if ours:
+                _hear()
         except Stop:
             _left_alone.append(thread)
             raise
