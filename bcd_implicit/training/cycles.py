@@ -137,7 +137,12 @@ class Loop:
         if self.share:
             with suppress(BlockSolveError):  # what fails natively is solved
                 return improve(block, self.share)
-        solution, state = solve_prepared(block, self.solver, self.block_tol, self.solver_options), self.state
+        state, solver = self.state, self.solver
+        last, by = state.certificates.get(block.name), state.solvers.get(block.name)
+        # The others, which take long, did no better last time.
+        if solver == AUTO and by == NATIVE and last is not None and not last.holds(self.block_tol):
+            solver = NATIVE
+        solution = solve_prepared(block, solver, self.block_tol, self.solver_options)
         state.certificates[block.name], state.solvers[block.name] = solution.certificate, solution.solver
         state.dual_values |= solution.dual_values
         return solution
