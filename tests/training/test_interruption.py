@@ -29,7 +29,8 @@ def interrupted(call, after=0.2):
 
     def press():
         sent.append(time.monotonic())
-        os.kill(os.getpid(), signal.SIGINT)
+        # As where there is no other thread: one of these may take it for SCS or ECOS, which may forget it.
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
     timer = threading.Timer(after, press)
     timer.start()
