@@ -183,6 +183,7 @@ class PathResult(PathRecord):
         kappa: float | None = None,
         n_jobs: int | None = None,
         progress: bool | Progress = False,
+        max_seconds: float | None = None,
     ) -> pd.DataFrame:
         """The inputs, the most important first. Those that are never in on the path come last, in no order.
 
@@ -197,8 +198,8 @@ class PathResult(PathRecord):
             that are ever in have left.
         n_jobs : int, optional
             As in joblib: processes for the subsamples.
-        progress : bool or callable
-            Of the subsamples; as in :func:`bcd_implicit.solve`.
+        progress, max_seconds
+            Of the subsamples; as in :func:`bcd_implicit.solve`, but that without all of them there is no answer.
 
         Returns
         -------
@@ -215,7 +216,9 @@ class PathResult(PathRecord):
              "norm": norms[order]}
         )  # fmt: skip
         if n_subsamples:
-            frequencies = self.frequencies(n_subsamples, random_state, n_jobs=n_jobs, progress=progress)
+            frequencies = self.frequencies(
+                n_subsamples, random_state, n_jobs=n_jobs, progress=progress, max_seconds=max_seconds
+            )
             sizes = self.supports.sum(axis=1)
             # Near the ends most inputs are in, or hardly any: frequencies there tell little apart.
             place = int(np.abs(sizes - sizes.max() / 2).argmin())
@@ -231,6 +234,7 @@ class PathResult(PathRecord):
         *,
         n_jobs: int | None = None,
         progress: bool | Progress = False,
+        max_seconds: float | None = None,
     ) -> np.ndarray:
         """In which share of random halves of the samples an input is in, at each kappa of the path.
 
@@ -240,7 +244,7 @@ class PathResult(PathRecord):
         -------
         ndarray of shape (n_kappas, p)
         """
-        return frequencies(self, n_subsamples, random_state, n_jobs, progress)
+        return frequencies(self, n_subsamples, random_state, n_jobs, progress, max_seconds=max_seconds)
 
     def reweighted(
         self, n_kappas: int = 20, random_state: int | None = 0, *, progress: bool | Progress = False

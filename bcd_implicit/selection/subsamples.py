@@ -24,6 +24,7 @@ def frequencies(
     n_jobs: int | None = None,
     progress: bool | Progress = False,
     sample_groups: np.ndarray | None = None,
+    max_seconds: float | None = None,
 ) -> np.ndarray:
     """In which share of random halves of the samples an input is in, at each kappa of a path.
 
@@ -37,6 +38,8 @@ def frequencies(
     ------
     InvalidInputError
         Fewer than 2 subsamples, or fewer than 4 samples to divide.
+    NothingYetError
+        ``max_seconds`` passed before all were done: some alone have no frequencies.
     """
     n_subsamples = check_number("n_subsamples", n_subsamples, 2, integer=True, remedy="Give 2 or more")
     m = path.problem.n_samples
@@ -54,7 +57,7 @@ def frequencies(
         # Of an odd number the last half has no partner.
         for half, seed in zip(parts[:n_subsamples], seeds, strict=True)
     ]
-    with stoppable(), show_progress(progress, "subsamples") as tell:
+    with stoppable(max_seconds), show_progress(progress, "subsamples") as tell:
         return np.mean(list(in_parallel(_supports_on, jobs, n_jobs, tell)), axis=0)
 
 

@@ -234,3 +234,10 @@ def test_the_choice_of_alpha_leaves_time_to_train(path, monkeypatch):
     with pytest.warns(ConvergenceWarning, match="fit: there was no time to choose alpha, and 0.03 is the middle one."):
         fitted = bi.ImplicitRegressor(2, max_seconds=1000, tol=1e-2).fit(X, y)
     assert fitted.result_.status is Status.CONVERGED
+
+
+def test_rankings_have_a_limit_and_no_half_answer():
+    path = bi.kappa_path(random_problem((3, 6, 2, 60), pass_through=False), 3)
+    for call in (path.ranking, path.frequencies):
+        with pytest.raises(NothingYetError, match=r"max_seconds=0.001 passed before there was a result"):
+            call(20, max_seconds=1e-3)
