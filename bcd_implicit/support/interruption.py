@@ -29,7 +29,8 @@ from bcd_implicit.support.checks import check_number
 INTERRUPTED, TIME_LIMIT = "INTERRUPTED", "TIME_LIMIT"
 # Whoever presses Ctrl-C twice within so many seconds wants the program to end, whatever calls these were.
 TWICE = 3.0
-# How often a thread that waits looks up, in seconds: a Ctrl-C that comes before, in SCS's set-up, is lost.
+# How often a thread that waits looks up, in seconds: a Ctrl-C that another thread gets before, in
+# SCS's set-up, is lost.
 PAUSE = 0.002
 Answer = TypeVar("Answer")
 

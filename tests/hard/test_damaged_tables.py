@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
+from damage import damaged_bytes
 
 from bcd_implicit import InvalidInputError
 from bcd_implicit.support.table_files import read_table, write_table
@@ -23,17 +24,7 @@ def make_table(rng, n_rows=12):
 
 
 def damaged(content, rng):
-    for _ in range(30):
-        yield content[: rng.integers(len(content))]
-    for _ in range(40):
-        flipped = bytearray(content)
-        for place in rng.integers(len(content), size=rng.integers(1, 6)):
-            flipped[place] ^= 1 << rng.integers(8)
-        yield bytes(flipped)
-    for _ in range(15):
-        place, length = rng.integers(len(content)), rng.integers(1, 50)
-        yield content[:place] + rng.bytes(length) + content[place + length :]
-        yield content[:place] + content[place + length :]
+    yield from damaged_bytes(content, rng, 30, 40, 5, 15, 50)
     for _ in range(10):
         # Lines and marks where they do not belong.
         place, odd = rng.integers(len(content)), [b"\n", b'"', b",", b";", b"\0", b"\xff", b"\r\n\r\n", b"sep=;\n"]

@@ -10,6 +10,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from damage import damaged_bytes
 
 from bcd_implicit import ImplicitModel, InvalidInputError
 
@@ -59,18 +60,7 @@ class Payload:
 
 def damaged(content, rng):
     """Bytes cut off, turned over, overwritten, put in or taken out; whether a model must still come out is unknown."""
-    for _ in range(90):
-        yield content[: rng.integers(len(content))]
-    for _ in range(130):
-        flipped = bytearray(content)
-        for place in rng.integers(len(content), size=rng.integers(1, 4)):
-            flipped[place] ^= 1 << rng.integers(8)
-        yield bytes(flipped)
-    for _ in range(20):
-        place, length = rng.integers(len(content)), rng.integers(1, 200)
-        yield content[:place] + rng.bytes(length) + content[place + length :]
-        yield content[:place] + rng.bytes(length) + content[place:]
-        yield content[:place] + content[place + length :]
+    yield from damaged_bytes(content, rng, 90, 130, 3, 20, 200)
     # Every field of the directory's end, and the first entry's, at its largest: a mark of zip64.
     for mark, size in ((b"PK\x05\x06", 22), (b"PK\x01\x02", 46)):
         start = content.rindex(mark)
