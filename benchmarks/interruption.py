@@ -31,7 +31,7 @@ def problem(m: int, p: int, n: int, **settings) -> bi.TrainingProblem:
 
 def calls() -> dict:
     wide, small = problem(1000, 1000, 30), problem(200, 10, 6)
-    middle, tall = problem(20_000, 50, 20), problem(100_000, 50, 20)
+    middle, tall, taller = problem(20_000, 50, 20), problem(100_000, 50, 20), problem(1_000_000, 20, 10)
     constrained = problem(300, 30, 8, constraints=[bi.constraints.nonnegative("B")])
     path = bi.kappa_path(problem(300, 10, 10), 8)
     X, y = path.problem.U.T, path.problem.Y[0]
@@ -39,6 +39,7 @@ def calls() -> dict:
         "solve, 1,000 inputs, 1,000 samples": lambda: bi.solve(wide, **ENDLESS),
         "solve, 20,000 samples": lambda: bi.solve(middle, **ENDLESS),
         "solve, 100,000 samples": lambda: bi.solve(tall, **ENDLESS),
+        "solve, 1,000,000 samples": lambda: bi.solve(taller, **ENDLESS),
         "solve, fenchel, 20,000 samples": lambda: bi.solve(middle, "fenchel", **ENDLESS),
         "solve, CLARABEL": lambda: bi.solve(small, solver="CLARABEL", **ENDLESS),
         "solve, ECOS": lambda: bi.solve(small, solver="ECOS", **ENDLESS),
@@ -61,7 +62,10 @@ def seconds_after(call, delay: float) -> float:
     except KeyboardInterrupt:
         pass  # before there was anything to return
     ended = time.time()
-    sent = float(sender.communicate()[0])
+    try:
+        sent = float(sender.communicate()[0])
+    except KeyboardInterrupt:  # the call ended by itself, before it came
+        return np.nan
     return np.inf if lost else ended - sent if ended > sent else np.nan
 
 

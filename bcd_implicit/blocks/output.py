@@ -121,12 +121,16 @@ class OutputBlock(Block):
         if problem.fit_intercept:
             prediction = prediction + cp.reshape(v["d"], (problem.n_outputs, 1), order="F") @ ones
         ridge = 0.5 * problem.ridge * (cp.sum_squares(v["C"]) + cp.sum_squares(D))
-        constant = rest / m + problem.hidden_regularization(it) + problem.fenchel_term(it)
-        return problem.loss.cvxpy(prediction, Y) / m + ridge + constant, []
+        return problem.loss.cvxpy(prediction, Y) / m + ridge + rest / m + self._constant, []
 
     def objective(self, it):
         """(F); at an equilibrium its Fenchel term is zero and this is (T)."""
-        return self.problem.objective(it)
+        return self.problem.output_objective(it) + self._constant + self.problem.user_penalty(it)
+
+    @cached_property
+    def _constant(self):
+        """What (C, D, d) do not change, but for the user's penalties."""
+        return self.problem.hidden_regularization(self.it) + self.problem.fenchel_term(self.it)
 
     @cached_property
     def _refined(self):

@@ -26,13 +26,16 @@ def output_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
     """
     shares, with_D = problem.shares, problem.D_is_output
     regressors = CentredRegressors(problem, it.X)
-    W = np.vstack([regressors.X, regressors.U]) if with_D else regressors.X
+    W = np.vstack([regressors.X, regressors.U]) if with_D else regressors.X.copy()
     theta = np.hstack([it.C, it.D]) if with_D else it.C
     residual, rounding = _residual(problem, regressors, it)
     mean = residual @ shares if problem.fit_intercept else np.zeros(len(residual))
-    rest = (residual - mean[:, None]) * np.sqrt(shares)
+    rest, roots = residual - mean[:, None], np.sqrt(shares)
+    # In place: where there are many samples another copy takes longer than all sums over them.
+    W *= roots
+    rest *= roots
     # The intercept's column is orthogonal to the centred ones: its share of the projection is the mean.
-    squares, step = _projected(W * np.sqrt(shares), rest, theta, problem.ridge)
+    squares, step = _projected(W, rest, theta, problem.ridge)
     length = np.sqrt(float(mean @ mean) + squares)
     # Products with the optimum's coefficients round as well, and these may be large where regressors are collinear.
     off = np.linalg.norm(rounding) + regressors.unit * step
@@ -64,6 +67,7 @@ def _projected(W: np.ndarray, rest: np.ndarray, theta: np.ndarray, ridge: float)
     """Squared length of the projections of (rest; sqrt(ridge) theta), a row an output, on the range of M.
 
     Also the way to the optimum in theta: the sum of its steps, each times the length of its regressor.
+    W is overwritten.
 
     By a Cholesky factor of M'M where that is safely positive definite. Else by an orthonormal basis: squared, half of
     the digits would be gone. Directions in which W has rounding only are taken for directions in which it is zero.
@@ -73,7 +77,8 @@ def _projected(W: np.ndarray, rest: np.ndarray, theta: np.ndarray, ridge: float)
         return _bounded_by_gradient(W, rest, theta, ridge)
     squares = np.einsum("ij,ij->i", W, W) + ridge
     unit = np.sqrt(np.where(squares > 0, squares, 1.0))  # so that a small column does not pass for a zero one
-    W, penalty, theta = W / unit[:, None], ridge / unit**2, theta * unit
+    W /= unit[:, None]
+    penalty, theta = ridge / unit**2, theta * unit
     try:
         factor = np.linalg.cholesky(W @ W.T + np.diag(penalty))
         lost = 10 * EPS * len(W) / np.diag(factor).min() ** 2  # of the quadratic form, relatively

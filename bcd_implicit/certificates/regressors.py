@@ -21,7 +21,7 @@ FEW = 100
 
 def rms(rows: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """The weighted root mean square of each row over the samples: (k, m) to (k,)."""
-    return np.sqrt(rows**2 @ shares)
+    return np.sqrt(np.einsum("ij,ij,j->i", rows, rows, shares))
 
 
 def largest_square(W: np.ndarray) -> float:

@@ -30,7 +30,7 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.refits import Refit, cross_validate, has_faded
 from bcd_implicit.support.arrays import Samples
 from bcd_implicit.support.checks import check_flag, check_list, check_number
-from bcd_implicit.support.interruption import Stop, check_max_seconds, stoppable
+from bcd_implicit.support.interruption import Stop, check_max_seconds, finishing, stoppable
 from bcd_implicit.support.notices import collected, warn_convergence
 from bcd_implicit.support.parallel import in_parallel
 from bcd_implicit.support.parts import parts
@@ -259,7 +259,8 @@ class TrainedEstimator(BaseEstimator):
             return None
         if has_faded(problem, it, problem.initial(seed)):
             return None
-        return problem.at_equilibrium(it.replace(X=np.zeros(fresh["X"])))
+        with finishing():  # training that has to end at once still needs a start
+            return problem.at_equilibrium(it.replace(X=np.zeros(fresh["X"])))
 
     @property
     def feature_importances_(self) -> np.ndarray:

@@ -17,6 +17,7 @@ from bcd_implicit.model.active_set import SHARED_BY, active_set, count_patterns
 from bcd_implicit.model.anderson import anderson
 from bcd_implicit.model.picard import picard
 from bcd_implicit.model.state_map import Reached, StateMap
+from bcd_implicit.support.interruption import check_stop
 from bcd_implicit.support.notices import warn_convergence
 from bcd_implicit.support.parts import parts
 from bcd_implicit.terms.activations import Activation
@@ -145,6 +146,7 @@ def fixed_point(
     ends, left = [], 0.0
     # A part that fits into the cache takes half the time, and need not wait for the others.
     for part in parts(drive.shape[1], len(A)):
+        check_stop()
         some = states.take(part)
         # From zero the first step needs no product with A.
         end = solve(some, activation(some.drive) if X is None else X[:, part], max_iter)

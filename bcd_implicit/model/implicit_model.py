@@ -22,6 +22,7 @@ from bcd_implicit.model.storage import LETTERS, REMEDY, read_model, write_model
 from bcd_implicit.support.arrays import as_pandas_or_array, read_samples
 from bcd_implicit.support.checks import check_matrix, check_names, check_number
 from bcd_implicit.support.display import facts_table, names_of
+from bcd_implicit.support.interruption import finishing
 from bcd_implicit.support.samples import check_sizes
 from bcd_implicit.support.tables import pick_columns
 from bcd_implicit.terms.activations import Activation, get_activation
@@ -175,15 +176,17 @@ class ImplicitModel:
         inputs, v = self._inputs(U), well_posedness.weights(self.A)
         # Offsets that B and b take off again cost digits of BU + b itself.
         rounding = summation_error(inputs.shape[1]) * (np.abs(self.B) @ np.abs(inputs).T + np.abs(self.b)[:, None])
-        point = fixed_point(
-            self.A,
-            self._drive(inputs),
-            self.activation,
-            solver=solver,
-            weights=v if self.norm_inf() >= 1 else None,
-            tol=tol,
-            drive_error=rounding,
-        )
+        # What a call that was cut short returns is a model that still answers.
+        with finishing():
+            point = fixed_point(
+                self.A,
+                self._drive(inputs),
+                self.activation,
+                solver=solver,
+                weights=v if self.norm_inf() >= 1 else None,
+                tol=tol,
+                drive_error=rounding,
+            )
         return replace(point, X=point.X.T)
 
     def picard_convergence(self, U: ArrayLike, n_steps: int = 50) -> pd.DataFrame:

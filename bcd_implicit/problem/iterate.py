@@ -132,6 +132,13 @@ def without_rounding(it: Iterate, X: np.ndarray, U: np.ndarray) -> np.ndarray:
     return np.where((high - low <= least)[:, None], centre[:, None], X)
 
 
+def random_rows(n_hidden: int, U: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rows of B, shape (n_hidden, p), for which BU has a variance of about 1, whatever the inputs' number and units."""
+    spread = np.sqrt(statistics.variance(U, shares))
+    spread[spread == 0] = np.inf  # constant inputs carry nothing
+    return np.asarray(rng.standard_normal((n_hidden, len(U))) / np.sqrt(len(U)) / spread)
+
+
 def in_spreads(it: Iterate, U: np.ndarray, Y: np.ndarray, shares: np.ndarray) -> dict[str, np.ndarray]:
     """The matrices by letter for inputs and outputs measured in their standard deviations (1 for constant ones)."""
     # Constant columns have no spread to be measured in.

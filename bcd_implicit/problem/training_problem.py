@@ -32,9 +32,10 @@ from bcd_implicit.model.fixed_point import FixedPoint, fixed_point
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.description import as_table, in_one_line
-from bcd_implicit.problem.iterate import Iterate, without_rounding
+from bcd_implicit.problem.iterate import Iterate, random_rows, without_rounding
 from bcd_implicit.problem.settings import check_replaceable, check_settings
 from bcd_implicit.support.checks import check_names, random_generator
+from bcd_implicit.support.interruption import finishing
 from bcd_implicit.support.samples import check_sample_weight, read_inputs, read_targets, warn_if_constant
 from bcd_implicit.terms.activations import Activation
 from bcd_implicit.terms.group_norms import GROUP_NORMS
@@ -367,17 +368,15 @@ class TrainingProblem:
         random_state : int, Generator or None
             Seed of the random rows.
         """
-        rng = random_generator(random_state)
-        scale = np.sqrt(statistics.variance(self.U, self.shares))
-        scale[scale == 0] = np.inf  # constant inputs carry nothing
+        # B = 0 would be stationary: equal states, so C = 0, so no gradient for B.
         it = Iterate.zeros(self.shapes)
-        # B = 0 would be stationary: equal states, so C = 0, so no gradient for B. By these factors preactivations have
-        # a variance of about 1, for any number of inputs.
-        it = it.replace(B=rng.standard_normal(it.B.shape) / np.sqrt(self.n_inputs) / scale)
+        it = it.replace(B=random_rows(self.n_hidden, self.U, self.shares, random_generator(random_state)))
         B = self.group_lasso.repair(self.grouped(it))[: self.n_hidden]
         # Kinks through the centre: else an offset leaves features that are zero, or linear, on all samples.
         b = -B @ statistics.mean(self.U, self.shares) if self.fit_intercept else it.b
-        return self.at_equilibrium(it.replace(B=B, b=b))
+        # With A = 0 it takes one step, so that even a call that has to end at once has a start.
+        with finishing():
+            return self.at_equilibrium(it.replace(B=B, b=b))
 
     def model(self, it: Iterate, input_names: Sequence[str] | None = None) -> ImplicitModel:
         """The iterate's matrices as a model; the inputs have the problem's names unless given."""

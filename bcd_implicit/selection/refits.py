@@ -15,7 +15,7 @@ from bcd_implicit.problem import statistics
 from bcd_implicit.problem.iterate import Iterate, in_spreads
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.sample_groups import split
-from bcd_implicit.support.interruption import check_stop
+from bcd_implicit.support.interruption import check_stop, finishing
 from bcd_implicit.support.parallel import in_parallel
 from bcd_implicit.support.progress import Progress, silent
 from bcd_implicit.training.bcd import solve
@@ -88,7 +88,8 @@ def run_refit(
         it = it.replace(A=A, B=B, b=b, C=C)
     # Of other samples, or fewer features: X can only be where the states' solver starts.
     if it.X.shape != fresh.X.shape:
-        it = smaller.at_equilibrium(it.replace(X=fresh.X))
+        with finishing():  # a refit that has to end at once still needs a start
+            it = smaller.at_equilibrium(it.replace(X=fresh.X))
     # Half, as the loss is half a square: this is the loss of the mean.
     variance = 0.5 * float(statistics.variance(smaller.Y, smaller.shares).sum())
     atol = options["tol"] * NEGLIGIBLE * variance
@@ -113,7 +114,8 @@ def mean_model(result: BcdResult) -> BcdResult:
     if problem.fit_intercept:
         it = it.replace(d=statistics.mean(problem.Y, problem.shares))
     # X as well has to be that of the new matrices.
-    return replace(result, iterate=problem.at_equilibrium(it))
+    with finishing():
+        return replace(result, iterate=problem.at_equilibrium(it))
 
 
 def squared_errors(problem: TrainingProblem, prediction: np.ndarray, Y: np.ndarray) -> np.ndarray:

@@ -156,8 +156,9 @@ class Loop:
 
     def descend(self, it: Iterate, name: str) -> Iterate:
         """Solve one block on (F); a solver's rounding must not raise the objective, so the better point is kept."""
-        solution = self.solve(self.block(it, name))
-        lower = self.problem.objective(solution.iterate) <= self.problem.objective(it)
+        block = self.block(it, name)
+        solution = self.solve(block)
+        lower = solution.objective <= block.objective(it)
         return solution.iterate if lower and solution.feasible else it
 
     def look_ahead(self, it: Iterate, objective: float) -> tuple[Iterate, float]:

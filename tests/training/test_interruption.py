@@ -126,6 +126,18 @@ def test_before_the_first_cycle_the_output_block_is_all_that_is_solved(problem):
     assert "INTERRUPTED" not in repr(result)
 
 
+def test_states_of_many_samples_are_broken_off_but_starts_and_answers_are_not(problem):
+    model = problem.model(problem.initial())
+    with interruption.stoppable() as limits:
+        start = problem.initial()
+        limits.ctrl_c.pressed = True
+        with pytest.raises(interruption.Stop):
+            problem.at_equilibrium(start)
+        # What a call returns that was cut short: a start, and a model that predicts.
+        np.testing.assert_array_equal(problem.initial().X, start.X)
+        assert np.isfinite(model.predict(problem.U.T)).all()
+
+
 def test_the_callback_gets_arrays_that_it_cannot_spoil(problem):
     def spoils(cycle, objective, it):
         with pytest.raises(ValueError, match="read-only"):
