@@ -27,19 +27,45 @@ MOST_RESTARTS = 3
 
 
 def reference_kappa(
-    problem: TrainingProblem, method: str = "prox-linear", random_state: int | None = 0, **options: Any
+    problem: TrainingProblem,
+    method: str = "prox-linear",
+    random_state: int | None = 0,
+    *,
+    max_seconds: float | None = None,
+    **options: Any,
 ) -> float:
     """The size of kappa at which columns of B leave, to within a small factor.
 
     After two cycles without group lasso: the largest column norm of the gradient with respect to B, at B = 0, of
     the smooth part of the method's own (A, B, b) block, which would have B = 0 from there on if nothing else moved.
 
+    Parameters
+    ----------
+    problem : TrainingProblem
+        Its own kappa plays no part.
+    method : str
+    random_state : int or None
+        Of the start.
+    max_seconds : float, optional
+        Give up after so many seconds.
+    **options
+        Others of :func:`bcd_implicit.solve`, such as ``solver``.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    NothingYetError
+        ``max_seconds`` passed first.
+
     Warns
     -----
     UserWarning
         After the two cycles B is zero or next to it, as where the targets do not vary: there is no scale to see.
     """
-    with stoppable():
+    with stoppable(max_seconds):
         reference, faded = _reference(check_problem(problem), method, random_state, options)
     if faded:
         warnings.warn(

@@ -17,7 +17,9 @@ from bcd_implicit.selection.choice import Selection
 from bcd_implicit.selection.choose import choose
 from bcd_implicit.selection.grid import automatic_grid, given_grid, walk_automatic_grid, warn_if_faded
 from bcd_implicit.selection.path_record import PathRecord
+from bcd_implicit.selection.ranking import check_kappa, ranking
 from bcd_implicit.selection.rules import DEFAULT_RULE
+from bcd_implicit.selection.sample_groups import check_sample_groups
 from bcd_implicit.selection.solves import Solves
 from bcd_implicit.selection.subsamples import frequencies
 from bcd_implicit.selection.walk import Wanted, n_selected, walk, warn_if_collapsed, warn_if_too_many
@@ -29,12 +31,9 @@ from bcd_implicit.support.progress import Progress, show_progress
 from bcd_implicit.training.bcd import check_loop
 from bcd_implicit.training.checkpoint import Checkpoint, described
 from bcd_implicit.training.cycles import takes_rough_steps
-from bcd_implicit.training.result import BcdResult, Status
 
 # The relative gap of native solves along a path: supports need no more.
 PATH_TOL = 1e-2
-# What the norm of a group counts for at least in reweighting, relative to the largest.
-LEAST_NORM = 1e-3
 
 
 @dataclass(frozen=True, repr=False)
@@ -181,6 +180,7 @@ class PathResult(PathRecord):
         random_state: int | None = 0,
         *,
         kappa: float | None = None,
+        sample_groups: ArrayLike | None = None,
         n_jobs: int | None = None,
         progress: bool | Progress = False,
         max_seconds: float | None = None,
@@ -196,6 +196,8 @@ class PathResult(PathRecord):
         kappa : float, optional
             Where frequencies are taken: the path's nearest kappa. By default the one at which half of the inputs
             that are ever in have left.
+        sample_groups : array-like of shape (m,), optional
+            As in :meth:`select`: subsamples never split a group.
         n_jobs : int, optional
             As in joblib: processes for the subsamples.
         progress, max_seconds
@@ -208,46 +210,47 @@ class PathResult(PathRecord):
             0, where it was never in), norm (of its column at the last kappa before that, which decides between inputs
             that leave together) and, with subsamples, frequency (the share of them in which it is in).
         """
-        if kappa is not None:
-            kappa = check_number("kappa", kappa, 0, remedy="Give one of the path, or another of 0 or more")
-        order, norms = self.order()
-        table = pd.DataFrame(
-            {"input": [self.problem.input_names[j] for j in order], "leaves_at": self.leaves_at[order],
-             "norm": norms[order]}
-        )  # fmt: skip
+        kappa, found = check_kappa(kappa), None
         if n_subsamples:
-            frequencies = self.frequencies(
-                n_subsamples, random_state, n_jobs=n_jobs, progress=progress, max_seconds=max_seconds
+            found = self.frequencies(
+                n_subsamples,
+                random_state,
+                sample_groups=sample_groups,
+                n_jobs=n_jobs,
+                progress=progress,
+                max_seconds=max_seconds,
             )
-            sizes = self.supports.sum(axis=1)
-            # Near the ends most inputs are in, or hardly any: frequencies there tell little apart.
-            place = int(np.abs(sizes - sizes.max() / 2).argmin())
-            if kappa is not None:
-                place = int(np.abs(self.kappas - kappa).argmin())
-            table["frequency"] = frequencies[place][order]
-        return table
+        return ranking(self, found, kappa)
 
     def frequencies(
         self,
         n_subsamples: int = 20,
         random_state: int | None = 0,
         *,
+        sample_groups: ArrayLike | None = None,
         n_jobs: int | None = None,
         progress: bool | Progress = False,
         max_seconds: float | None = None,
     ) -> np.ndarray:
         """In which share of random halves of the samples an input is in, at each kappa of the path.
 
-        The halves come in complementary pairs (Shah and Samworth 2013), each with a start of its own.
+        The halves come in complementary pairs (Shah and Samworth 2013), each with a start of its own. The arguments are
+        those of :meth:`ranking`.
 
         Returns
         -------
         ndarray of shape (n_kappas, p)
         """
-        return frequencies(self, n_subsamples, random_state, n_jobs, progress, max_seconds=max_seconds)
+        together = check_sample_groups(sample_groups, self.problem.n_samples)
+        return frequencies(self, n_subsamples, random_state, n_jobs, progress, together, max_seconds)
 
     def reweighted(
-        self, n_kappas: int = 20, random_state: int | None = 0, *, progress: bool | Progress = False
+        self,
+        n_kappas: int = 20,
+        random_state: int | None = 0,
+        *,
+        progress: bool | Progress = False,
+        max_seconds: float | None = None,
     ) -> PathResult:
         """A second path on which groups that are small at the first kappa of this one weigh more.
 
@@ -257,18 +260,19 @@ class PathResult(PathRecord):
 
         Parameters
         ----------
-        n_kappas, random_state, progress
+        n_kappas, random_state, progress, max_seconds
             As of :func:`kappa_path`.
         """
-        first = self.results[0]
-        lasso = first.problem.group_lasso
-        norms = lasso.norm.of(first.problem.grouped(first.iterate), lasso.groups)
-        # Where B = 0 already all groups stay as they weigh.
-        largest = norms.max() or 1.0
-        weights = lasso.groups.weights * largest / np.maximum(norms, LEAST_NORM * largest)
-        problem = self.problem.replace(group_weights=weights)
-        most = self.max_features
-        return kappa_path(problem, n_kappas, random_state, max_features=most, progress=progress, **self.solve_options)
+        problem = self.problem.replace(group_weights=self.weights_by_size)
+        return kappa_path(
+            problem,
+            n_kappas,
+            random_state,
+            max_features=self.max_features,
+            progress=progress,
+            max_seconds=max_seconds,
+            **self.solve_options,
+        )
 
 
 def kappa_path(
@@ -388,12 +392,5 @@ def kappa_path(
         warn_if_faded(problem, results, it)
         warn_if_too_many(results, wanted)
     elif limits.outermost:
-        warn_convergence(f"kappa_path: {_ended_in_words(results, solves.cut_short)}", stacklevel=2)
+        warn_convergence(f"kappa_path: {solves.ended_in_words(results)}", stacklevel=2)
     return PathResult(problem, results, options, wanted.max_features, solves.cut_short)
-
-
-def _ended_in_words(results: Sequence[BcdResult], status: Status) -> str:
-    last = results[-1]
-    if last.status.cut_short:
-        return f"{status.cause} within the first kappa; the path is the best iterate so far ({last.n_cycles} cycles)."
-    return f"{status.cause} after {len(results)} kappas, the last {last.problem.kappa:.3g}; the path ends there."

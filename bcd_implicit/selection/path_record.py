@@ -17,6 +17,9 @@ from bcd_implicit.support.checks import check_number
 from bcd_implicit.terms.penalties import column_norms
 from bcd_implicit.training.result import BcdResult, Status
 
+# What the norm of a group counts for at least in its weight, relative to the largest.
+LEAST_NORM = 1e-3
+
 
 @dataclass(frozen=True)
 class PathRecord:
@@ -93,6 +96,19 @@ class PathRecord:
         last_norms = np.where(last >= 0, norms[last, np.arange(norms.shape[1])], 0.0)
         # lexsort's last key counts first.
         return np.lexsort((-last_norms, -last)), last_norms
+
+    @property
+    def weights_by_size(self) -> np.ndarray:
+        """Weights under which groups that are small at the first kappa count more, shape (n_groups,).
+
+        Those of the problem, divided by the groups' norms there relative to the largest.
+        """
+        first = self.results[0]
+        lasso = first.problem.group_lasso
+        norms = lasso.norm.of(first.problem.grouped(first.iterate), lasso.groups)
+        # Where B = 0 already all groups stay as they weigh.
+        largest = norms.max() or 1.0
+        return lasso.groups.weights * largest / np.maximum(norms, LEAST_NORM * largest)
 
     @property
     def table(self) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from bcd_implicit.problem.training_problem import TrainingProblem
@@ -44,3 +45,10 @@ class Solves:
         """Write the checkpoint, if there is one."""
         if self.checkpoint is not None:
             self.checkpoint.write(at_once=True)
+
+    def ended_in_words(self, results: Sequence[BcdResult]) -> str:
+        """What a path has that was cut short."""
+        last, cause = results[-1], "" if self.cut_short is None else self.cut_short.cause
+        if last.status.cut_short:
+            return f"{cause} within the first kappa; the path is the best iterate so far ({last.n_cycles} cycles)."
+        return f"{cause} after {len(results)} kappas, the last {last.problem.kappa:.3g}; the path ends there."

@@ -26,7 +26,7 @@ def test_labels_of_any_kind_become_numbers():
     [
         ([1, 2], 2, "sample_groups: has 2 labels for 3 samples. Give one label a sample"),
         ([1, None, 2], 2, "sample_groups: has no label at row 1"),
-        ([1, 1, 2], 3, "sample_groups: has 2 group(s) for 3 folds. Folds never split a group"),
+        ([1, 1, 2], 3, "sample_groups: has 2 group(s), and 3 are needed. Folds and halves of the samples never split a group"),
         (np.ones((3, 2)), 2, "sample_groups: has shape (3, 2)"),
     ],
 )
@@ -46,6 +46,24 @@ def test_folds_and_halves_never_split_a_group():
     assert len(set(groups[first])) == len(set(groups[second])) == 4
     first, second = halves(25, np.random.default_rng(0))
     assert len(first) == len(second) == 12
+
+
+def test_rankings_go_by_halves_of_the_groups(monkeypatch):
+    rng = np.random.default_rng(0)
+    U, groups = rng.standard_normal((24, 4)), np.repeat(np.arange(6), 4)
+    path = bi.kappa_path(bi.TrainingProblem(U, U[:, 0], 2), 3)
+    seen = []
+
+    def noted(problem, half, kappas, *rest):
+        seen.append(set(groups[half]))
+        return np.zeros((len(kappas), 4), dtype=bool)
+
+    monkeypatch.setattr("bcd_implicit.selection.subsamples._supports_on", noted)
+    assert list(path.ranking(4, sample_groups=groups)["frequency"]) == [0, 0, 0, 0]
+    assert [len(half) for half in seen] == [3, 3, 3, 3]
+    assert not seen[0] & seen[1]
+    with pytest.raises(InvalidInputError, match=r"sample_groups: has 1 group\(s\), and 2 are needed"):
+        path.frequencies(4, sample_groups=np.ones(24))
 
 
 def test_the_standard_error_counts_groups():

@@ -218,6 +218,15 @@ def test_what_has_no_part_result_raises(path, problem):
         interrupted(lambda: path.frequencies(4000))
     with pytest.raises(NothingYetError), interruption.stoppable(1e-6):
         bi.reference_kappa(problem)
+    with pytest.raises(NothingYetError, match="max_seconds=1e-06 passed before there was a result"):
+        bi.reference_kappa(problem, max_seconds=1e-6)
+
+
+def test_a_reweighted_path_ends_with_what_there_is(path):
+    with pytest.warns(ConvergenceWarning, match="kappa_path: stopped at max_seconds within the first kappa"):
+        second = path.reweighted(5, max_seconds=1e-6)
+    assert second.cut_short is Status.TIME_LIMIT
+    assert second.problem.group_weights.max() > 1  # of the second path, whatever the time
 
 
 def test_estimators_are_fitted_with_what_there_is(path):
