@@ -151,12 +151,13 @@ class EuclideanNorm(GroupNorm):
             return tuple(groups.sums(part.sum(axis=0)) for part in (squares, metric * bent, bent))
 
         # From below, as in the conjugate: 1/|s| is concave in t, and no step goes too far.
-        t = np.where(stays & (thresholds <= 0), self.of(B, groups), 0.0)
+        t, rising = np.where(stays & (thresholds <= 0), self.of(B, groups), 0.0), stays
         for _ in range(NEWTON_STEPS):
             total, by_t, _ = parts(t)
-            step = np.divide(total * (np.sqrt(total) - 1), by_t, out=np.zeros_like(t), where=stays & (by_t > 0))
+            step = np.divide(total * (np.sqrt(total) - 1), by_t, out=np.zeros_like(t), where=rising & (by_t > 0))
             t = np.maximum(t + step, 0.0)
-            if np.all(np.abs(step) <= 1e-14 * t):
+            rising = _rising(step, t)
+            if not rising.any():
                 break
         _, by_t, by_threshold = parts(t)
         return t, -np.divide(by_threshold, by_t, out=np.zeros_like(t), where=stays & (by_t > 0))
@@ -191,8 +192,10 @@ class EuclideanNorm(GroupNorm):
             slope = np.divide(r * each, below, out=np.zeros_like(each), where=below > 0).sum(axis=0)
             return np.divide(total * (np.sqrt(total / ROOM) - 1), slope, out=np.zeros_like(t), where=slope > 0)
 
-        # Dividing by threshold^2 the condition on |V| is that the shares' sum is at most 1.
-        start = np.where(thresholds > 0, 0.0, 1.0)
+        # Dividing by threshold^2 the condition on |V| is that the shares' sum is at most 1. Without threshold that is a
+        # formula; a start of any one size would be too far from roots of another.
+        formula = np.sqrt(np.sum(np.divide(lengths, r, out=np.zeros_like(lengths), where=r > 0) ** 2, axis=0))
+        start = np.where(thresholds > 0, 0.0, formula)
         t = _root(lambda t: shares(t).sum(axis=0) - ROOM, newton, start, squares.sum(axis=0) > room, unbounded)
         return np.where(unbounded, np.inf, 0.5 * t**2 * np.sum(r * shares(t), axis=0))
 
@@ -321,29 +324,41 @@ def _root(
 
     By Newton's steps from the left, and where rounding leaves their end on the wrong side, by bisection.
     """
-    wanted = positive & ~unbounded
+    wanted = rising = positive & ~unbounded
     t = start
     for _ in range(NEWTON_STEPS):
-        step = np.where(wanted, newton(t), 0.0)
+        step = np.where(rising, newton(t), 0.0)
         t = t + step
-        if np.all(np.abs(step) <= 1e-14 * t):
+        rising = _rising(step, t)
+        if not rising.any():
             break
     t = t * (1 + 1e-12)
-    if not np.any(wanted & (excess(t) > 0)):
+    beyond = wanted & (excess(t) > 0)
+    if not beyond.any():
         return np.where(wanted, t, 0.0)
-    low, high = np.zeros(len(wanted)), np.ones(len(wanted))
+    # What is left of the excess is rounding, or nearly: one more step is its unit.
+    low, high, width = t, t, np.maximum(np.maximum(1e-12 * t, newton(t)), np.finfo(float).tiny)
     for _ in range(BISECTIONS):
-        beyond = wanted & (excess(high) > 0)
         if not beyond.any():
             break
-        low, high = np.where(beyond, high, low), np.where(beyond, 4 * high, high)
+        low, high, width = np.where(beyond, high, low), np.where(beyond, high + width, high), 4 * width
+        beyond &= excess(high) > 0
     for _ in range(BISECTIONS):
-        middle = 0.5 * (low + high)
-        if np.all((middle <= low) | (middle >= high)):
+        if np.all(high - low <= 1e-12 * high):
             break
+        middle = 0.5 * (low + high)
         above = excess(middle) > 0
         low, high = np.where(above, middle, low), np.where(above, high, middle)
     return np.where(wanted, high, 0.0)  # not the middle: there the function might be positive
+
+
+def _rising(step: np.ndarray, t: np.ndarray) -> np.ndarray:
+    """Which of Newton's steps from the left are not the last: one that leads back, or nowhere, is rounding.
+
+    By their length alone some would go on for ever: where the threshold is most of a divisor, a last digit of the sum
+    is many of t.
+    """
+    return step > 1e-14 * t
 
 
 #: The norms of a group, by name.

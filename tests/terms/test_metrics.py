@@ -4,7 +4,7 @@ import cvxpy as cp
 import numpy as np
 import pytest
 
-from bcd_implicit.terms.group_norms import GROUP_NORMS
+from bcd_implicit.terms.group_norms import GROUP_NORMS, _root
 from bcd_implicit.terms.groups import Groups
 from bcd_implicit.terms.penalties import GroupLassoConstraint, GroupLassoPenalty
 
@@ -98,3 +98,47 @@ def test_units_of_many_powers_of_ten_keep_the_optimality(seed, norm):
             assert along == pytest.approx(limit * lasso.norm.of(V, groups)[g], rel=1e-6)
         else:
             assert pull <= limit * (1 + 1e-12)
+
+
+def test_lengths_end_where_a_last_digit_of_the_sum_is_many_of_theirs(monkeypatch):
+    """Newton's last steps would lead to and fro for ever where the threshold is most of the divisor."""
+    rounds = []
+    spread = Groups.spread
+    monkeypatch.setattr(Groups, "spread", lambda self, values: rounds.append(1) or spread(self, values))
+    groups, norm = GROUPS["alone"], GROUP_NORMS["2"]
+    for share in (0.99, 0.999):
+        for seed in range(100):
+            B, metric = draw(seed)
+            rounds.clear()
+            lengths, _ = norm.lengths(B, groups, share * norm.of(metric * B, groups), metric)
+            assert (lengths > 0).all()
+            assert len(rounds) < 15
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e-12, 1.0, 1e12])
+def test_roots_are_never_too_small_and_cost_little(unit):
+    """Newton sees nothing of the last millionth, which rounding hides, and the function is positive up to its root."""
+    calls = []
+
+    def excess(t):
+        calls.append(t)
+        return np.ceil((1 - t / unit) * 1e6) / 1e6
+
+    def newton(t):
+        return 0.5 * np.floor((1 - t / unit) * 1e6) / 1e6 * unit
+
+    wanted = np.array([True, False, True])
+    t = _root(excess, newton, np.array([0.0, 0.0, 0.3 * unit]), wanted, np.zeros(3, dtype=bool))
+    np.testing.assert_array_equal(t > 0, wanted)
+    assert (excess(t[wanted]) <= 0).all()
+    np.testing.assert_allclose(t[wanted], unit, rtol=1e-5)
+    assert len(calls) < 60
+
+
+@pytest.mark.parametrize("norm", GROUP_NORMS.values(), ids=GROUP_NORMS)
+@pytest.mark.parametrize("unit", [1e-60, 1e-18, 1.0, 1e18])
+def test_conjugates_of_groups_without_weight_know_no_units(unit, norm):
+    """Of a quadratic that differs by row: a bound on it must not vanish where gradients are small."""
+    G, ridge = draw(5)[0], np.array([1.0, 1.0, 3.0, 3.0])
+    found = norm.conjugate(unit * G, Groups.singles(5), np.zeros(5), ridge)
+    np.testing.assert_allclose(found, unit**2 * np.sum(G**2 / (2 * ridge[:, None]), axis=0), rtol=1e-9)
