@@ -36,6 +36,8 @@ MAX_ITERATIONS = 1000
 FIRST_STEPS = 3
 # No further progress: so many iterations have gained less than this of the objective.
 PATIENCE, PROGRESS = 50, 1e-9
+# A change of the objective by this share of it is rounding.
+NOTHING = 1e-15
 # The share of the promised decrease that a step has to bring: the usual small one.
 ARMIJO = 1e-4
 # How often a step is halved, and a face made smaller, within one iteration; the most steps of a polish.
@@ -98,14 +100,13 @@ def minimise(
         objectives.append(here.objective)
         # Two ways to stand still: nothing at all in one iteration, or next to nothing in many.
         slow = len(objectives) > PATIENCE and objectives[-PATIENCE - 1] - begin <= PROGRESS * abs(begin)
-        stuck = slow or begin - here.objective <= 1e-15 * abs(begin)
+        stuck = slow or begin - here.objective <= NOTHING * abs(begin)
         rough = begin - here.objective <= share * (objectives[0] - here.objective)
         if next_promise <= aim or rough or stuck:
             if met(here.T):
                 return here.T, True
             if stuck:
-                T = _polish(smooth, terms, here, stretch)
-                return T, met(T)
+                return _polish(smooth, terms, here, stretch, met)
             aim *= 1e-2
     return here.T, met(here.T)
 
@@ -157,10 +158,12 @@ def _newton_step(smooth: Smooth, terms: Terms, start: _Point, damping: float) ->
     promise = -float(np.vdot(gradient, direction))
     if promise <= 0:  # rounding, or a direction that did not converge
         return start, 0.0, 0.0
+    # Near the optimum a step promises less than the objective has digits for: it is whole all the same.
+    rounding = NOTHING * abs(start.objective)
     point, way, smaller = start, direction, face
     for _ in range(SHRINKINGS):
         trial = _at(smooth, terms, terms.move(point.T, way, smaller))
-        if trial.objective <= start.objective - ARMIJO * promise:
+        if trial.objective <= start.objective - ARMIJO * promise + rounding:
             return trial, 1.0, promise
         found, gradient = terms.face(trial.T, trial.gradient)
         # No entry became zero, none tied with its group's largest: the face is not to blame, the length is.
@@ -177,10 +180,13 @@ def _newton_step(smooth: Smooth, terms: Terms, start: _Point, damping: float) ->
     return start, 0.0, promise
 
 
-def _polish(smooth: Smooth, terms: Terms, point: _Point, stretch: float) -> np.ndarray:
+def _polish(
+    smooth: Smooth, terms: Terms, point: _Point, stretch: float, met: Callable[[np.ndarray], bool]
+) -> tuple[np.ndarray, bool]:
     """Newton steps by what they do to the gradient, where the objective has no digits left to tell them apart.
 
-    Gradients vanish like the square root of the objective's error, and the duality gap needs them.
+    Gradients vanish like the square root of the objective's error, and the duality gap needs them. ``met`` has refused
+    the point; it is asked whenever the gradient's square has fallen tenfold, and at the end.
     """
     # No shorter metric than the bound's own: of steps too long nothing tells here, and they spoil the gradient.
     stretch = max(stretch, 1.0)
@@ -192,8 +198,9 @@ def _polish(smooth: Smooth, terms: Terms, point: _Point, stretch: float) -> np.n
         return float(np.vdot(metric * change, change))
 
     size, damping = residual(point), 0.0
+    asked = size
     if size == 0:
-        return point.T
+        return point.T, False
     for _ in range(POLISHINGS):
         check_stop()
         # As in every iteration: the proximal step finds the face, without which Newton's step may go far astray.
@@ -204,6 +211,10 @@ def _polish(smooth: Smooth, terms: Terms, point: _Point, stretch: float) -> np.n
         trial_size = residual(trial)
         if trial_size < 0.9 * size:
             point, size = trial, trial_size
+            if size <= 0.1 * asked:
+                if met(point.T):
+                    return point.T, True
+                asked = size
         else:
             damping = max(10 * damping, LEAST_DAMPING)
-    return point.T
+    return point.T, size < asked and met(point.T)
