@@ -7,21 +7,26 @@ where the groups are columns of (B; D): these problems have none there.
 
 from __future__ import annotations
 
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from problems import OPTIONS, at, random_problem
 
-from bcd_implicit import Iterate, TrainingProblem, solve_block
+from bcd_implicit import BlockSolution, Iterate, TrainingProblem, solve_block
 
 POWERS = (-12, -9, -6, -4, -2, -1, 1, 2, 4, 6, 9, 12)
 PROBLEM_SIZES = ((3, 4, 2, 30), (5, 8, 20, 40), (4, 10, 1, 100), (3, 30, 2, 12))
 TOL = 1e-6
 # A start whose states are so large, and C as small, is another problem, which is to be certified as well.
 FAR_STATES = 1e5
+# Shorter times, in seconds, count as this: less is noise of the clock.
+NOISE = 2e-3
+# Larger ratios of times are doubted: both are measured so often again, in turn.
+DOUBTFUL, AGAIN = 1.5, 30
 
 
 def rescaled(problem: TrainingProblem, U: np.ndarray, Y: np.ndarray, **settings) -> TrainingProblem:
@@ -64,8 +69,16 @@ def applied(it: Iterate, factors) -> Iterate:
 class Outcome:
     """One block in other units, beside the same in the first.
 
-    ``difference`` is the largest of the variables, each relative to its largest entry; None where the scaled problem
-    is another one, or has several solutions.
+    Attributes
+    ----------
+    difference : float or None
+        The largest of the variables, each relative to its largest entry; None where the scaled problem is another one,
+        or has several solutions.
+    work : float or None
+        The number of functions called, as a ratio to that in the first units: no other job on the machine changes it.
+        None where the scaled problem is another one.
+    slowdown : float or None
+        The same of processor times; None where these were not measured as well.
     """
 
     problem: str
@@ -73,9 +86,9 @@ class Outcome:
     scaling: str
     gap: float
     warned: bool
-    difference: float | None
-    seconds: float
-    seconds_before: float
+    difference: float | None = None
+    work: float | None = None
+    slowdown: float | None = None
 
     @property
     def missed(self) -> bool:
@@ -83,21 +96,51 @@ class Outcome:
         return self.warned or not self.gap <= TOL
 
 
-def _solved(problem: TrainingProblem, it: Iterate, block: str, repeats: int):
-    best = np.inf
-    for _ in range(repeats):  # the least disturbed
-        start = time.process_time()
+@dataclass
+class _Solve:
+    """A block of a problem, solved natively.
+
+    ``seconds`` is the time of the least disturbed of those measured, ``calls`` the number of functions called.
+    """
+
+    problem: TrainingProblem
+    it: Iterate
+    block: str
+    solution: BlockSolution = field(init=False)
+    warned: bool = field(init=False)
+    calls: int = 0
+    seconds: float = np.inf
+
+    def __post_init__(self) -> None:
+        def count(frame, event, argument) -> None:
+            self.calls += event in ("call", "c_call")
+
+        before = sys.getprofile()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            solution = solve_block(problem, it, block, "native", tol=TOL)
-        best = min(best, time.process_time() - start)
-    return solution, bool(caught), best
+            sys.setprofile(count)
+            try:
+                self.solution = self._solve()
+            finally:
+                sys.setprofile(before)
+        self.warned = bool(caught)
+
+    def _solve(self) -> BlockSolution:
+        return solve_block(self.problem, self.it, self.block, "native", tol=TOL)
+
+    def measure(self) -> None:
+        """The time of one more solve."""
+        start = time.process_time()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self._solve()
+        self.seconds = min(self.seconds, time.process_time() - start)
 
 
 def outcomes(
-    block: str, names=tuple(OPTIONS), sizes=PROBLEM_SIZES, powers=POWERS, repeats: int = 3
+    block: str, names=tuple(OPTIONS), sizes=PROBLEM_SIZES, powers=POWERS, repeats: int = 0
 ) -> Iterator[Outcome]:
-    """One block of many problems, each in 25 other units."""
+    """One block of many problems, each in 25 other units; times are measured so often, or not at all."""
     for name in names:
         for size in sizes:
             options = dict(OPTIONS[name])
@@ -110,42 +153,66 @@ def outcomes(
             unique = size[1] < size[3]
             label = f"{name}, n{size[0]}-p{size[1]}-q{size[2]}-m{size[3]}"
             for problem, scale, what in ((by_target, scale_targets, "targets"), (by_input, scale_input, "inputs")):
-                it = at(problem, block)
-                first, _, before = _solved(problem, it, block, repeats)
-                for power in powers:
-                    yield _compared(problem, it, block, scale, 10.0**power, first, before, unique, label, what, repeats)
-            yield _far_states(random_problem(size, **options), block, label, repeats)
+                yield from _in_other_units(problem, block, scale, powers, unique, label, what, repeats)
+            yield _far_states(random_problem(size, **options), block, label)
 
 
-def _far_states(problem: TrainingProblem, block: str, label: str, repeats: int) -> Outcome:
+def _far_states(problem: TrainingProblem, block: str, label: str) -> Outcome:
     far = applied(at(problem, block), {"B": FAR_STATES, "b": FAR_STATES, "C": 1 / FAR_STATES})
     far = problem.at_equilibrium(problem.with_grouped(far, problem.group_lasso.repair(problem.grouped(far))))
-    solution, warned, seconds = _solved(problem, far, block, repeats)
+    solve = _Solve(problem, far, block)
     what = f"states * {FAR_STATES:.0e}"
-    return Outcome(label, block, what, solution.certificate.relative_gap, warned, None, seconds, np.inf)
+    return Outcome(label, block, what, solve.solution.certificate.relative_gap, solve.warned)
 
 
-def _compared(
+def _in_other_units(
     problem: TrainingProblem,
-    it: Iterate,
     block: str,
     scale: Callable,
-    s: float,
-    first,
-    before: float,
+    powers: tuple[int, ...],
     unique: bool,
     label: str,
     what: str,
     repeats: int,
-) -> Outcome:
-    scaled, factors = scale(problem, block, s)
-    second, warned, seconds = _solved(scaled, applied(it, factors), block, repeats)
-    expected = applied(first.iterate, factors)
+) -> Iterator[Outcome]:
+    it = at(problem, block)
+    # The very first may load what others find loaded; the one to compare with remembers nothing, as the others do not.
+    _Solve(problem, it, block)
+    first = _Solve(rescaled(problem, problem.U, problem.Y), it, block)
+    scaled = [scale(problem, block, 10.0**power) for power in powers]
+    others = [_Solve(other, applied(it, factors), block) for other, factors in scaled]
+    # In turn, so that a busy minute of the machine falls on all of them.
+    for _ in range(repeats):
+        for solve in (first, *others):
+            solve.measure()
+    for power, other, (_, factors) in zip(powers, others, scaled, strict=True):
+        yield Outcome(
+            problem=label,
+            block=block,
+            scaling=f"{what} * 1e{power:+03d}",
+            gap=other.solution.certificate.relative_gap,
+            warned=other.warned,
+            difference=_difference(applied(first.solution.iterate, factors), other, factors) if unique else None,
+            work=other.calls / first.calls,
+            slowdown=_slowdown(first, other) if repeats else None,
+        )
+
+
+def _slowdown(first: _Solve, other: _Solve) -> float:
+    """The ratio of times, measured again while it is doubtful: noise goes, a real factor stays."""
+    for _ in range(AGAIN):
+        if max(other.seconds, NOISE) <= DOUBTFUL * max(first.seconds, NOISE):
+            break
+        first.measure()
+        other.measure()
+    return max(other.seconds, NOISE) / max(first.seconds, NOISE)
+
+
+def _difference(expected: Iterate, other: _Solve, factors: dict[str, float]) -> float:
     difference = 0.0
     for letter in "ABbCDdX":
-        a, b = getattr(expected, letter), getattr(second.iterate, letter)
+        a, b = getattr(expected, letter), getattr(other.solution.iterate, letter)
         size = np.abs(a) / np.abs(factors.get(letter, 1.0))
         off = np.abs(a - b) / np.abs(factors.get(letter, 1.0))
         difference = max(difference, float(off.max() / max(size.max(), 1e-300)) if off.any() else 0.0)
-    gap = second.certificate.relative_gap
-    return Outcome(label, block, f"{what} * {s:.0e}", gap, warned, difference if unique else None, seconds, before)
+    return difference

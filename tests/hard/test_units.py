@@ -13,11 +13,13 @@ pytestmark = pytest.mark.hard
 @pytest.mark.parametrize("name", OPTIONS)
 @pytest.mark.parametrize("block", BLOCKS)
 def test_blocks_are_certified_in_all_units(block, name):
-    found = list(outcomes(block, [name], repeats=1))
+    found = list(outcomes(block, [name]))
     assert len(found) == 4 * 25
     assert not [o for o in found if o.missed]
     differences = np.array([o.difference for o in found if o.difference is not None])
     assert differences.max() < 1e-9
+    # None takes twice as long as in the first units; by counting, as times depend on what else the machine does.
+    assert max(o.work for o in found if o.work is not None) < 2
 
 
 @pytest.mark.parametrize("method", ["prox-linear", "fenchel"])
