@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 
 from bcd_implicit import ACTIVATIONS, BLOCKS, METHODS
-from bcd_implicit.selection import path
+from bcd_implicit.selection import solve_path
 from bcd_implicit.selection.rules import RULES
 from bcd_implicit.terms.group_norms import GROUP_NORMS
 
@@ -21,8 +21,10 @@ WITH_PYTHON = [page for page in PAGES[1:] if PYTHON.search(page.read_text())]
 
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=lambda page: page.stem)
 def test_the_python_of_a_page_runs_from_top_to_bottom(page, plain_choice, monkeypatch):
-    grid = path.automatic_grid
-    monkeypatch.setattr(path, "automatic_grid", lambda problem, n_kappas, *rest: grid(problem, min(n_kappas, 5), *rest))
+    grid = solve_path.automatic_grid
+    monkeypatch.setattr(
+        solve_path, "automatic_grid", lambda problem, n_kappas, *rest: grid(problem, min(n_kappas, 5), *rest)
+    )
     run(page)
 
 

@@ -142,7 +142,7 @@ def warn_if_faded(problem: TrainingProblem, results: tuple[BcdResult, ...], star
             f"are too large for the targets, whose largest standard deviation is {spread:.1e}, bring these to about 1, "
             "or lower ridge and ridge_hidden.",
             UserWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 

@@ -1,278 +1,18 @@
-"""The kappa path, from small to large with warm starts, and what a person does with it."""
+"""The kappa path, from small to large with warm starts."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from numpy.typing import ArrayLike
-
 from bcd_implicit.blocks.solvers import AUTO
-from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
-from bcd_implicit.selection.choice import Selection
-from bcd_implicit.selection.choose import choose
-from bcd_implicit.selection.grid import automatic_grid, given_grid, walk_automatic_grid, warn_if_faded
-from bcd_implicit.selection.path_record import PathRecord
-from bcd_implicit.selection.ranking import check_kappa, ranking
-from bcd_implicit.selection.rules import DEFAULT_RULE
-from bcd_implicit.selection.sample_groups import check_sample_groups
-from bcd_implicit.selection.solves import Solves
-from bcd_implicit.selection.subsamples import frequencies
-from bcd_implicit.selection.walk import Wanted, n_selected, walk, warn_if_collapsed, warn_if_too_many
-from bcd_implicit.support.checks import check_flag, check_number
-from bcd_implicit.support.display import facts_table
-from bcd_implicit.support.interruption import Stop, stoppable
-from bcd_implicit.support.notices import warn_convergence
-from bcd_implicit.support.progress import Progress, show_progress
-from bcd_implicit.training.bcd import check_loop
-from bcd_implicit.training.checkpoint import Checkpoint, described
-from bcd_implicit.training.cycles import takes_rough_steps
+from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.selection.path_result import PathResult
+from bcd_implicit.selection.solve_path import solve_path
+from bcd_implicit.support.progress import Progress
 
-# The relative gap of native solves along a path: supports need no more.
-PATH_TOL = 1e-2
-
-
-@dataclass(frozen=True, repr=False)
-class PathResult(PathRecord):
-    """Models along increasing kappa.
-
-    Attributes
-    ----------
-    problem : TrainingProblem
-    results : tuple of BcdResult
-        One for each kappa, warm-started from the one before.
-    solve_options : dict
-        What every solve of the path was called with; ``select`` refits with the same.
-    max_features : int or None
-        As given to :func:`kappa_path`.
-    """
-
-    def __repr__(self) -> str:
-        sizes = self.supports.sum(axis=1)
-        return (
-            f"PathResult(n_kappas={len(self.results)}, kappa {self.kappas[0]:.3g} to {self.kappas[-1]:.3g}, "
-            f"{sizes[0]} to {sizes[-1]} of {self.problem.n_inputs} inputs)"
-        )
-
-    def _repr_html_(self) -> str:
-        problem = self.problem
-        facts = {
-            "method": f"{self.results[0].method}, solver {self.results[0].solver}",
-            "samples, inputs, outputs": f"{problem.n_samples}, {problem.n_inputs}, {problem.n_outputs}",
-            "hidden features": f"{problem.n_hidden}, {problem.activation.name}",
-        }
-        return facts_table("PathResult", facts) + self.table.to_html(index=False, float_format="{:.4g}".format)
-
-    def select(
-        self,
-        rule: str = DEFAULT_RULE,
-        n_features: int | None = None,
-        *,
-        n_folds: int = 3,
-        max_features: int | None = None,
-        level: float | None = 0.05,
-        grow_hidden: bool = True,
-        n_subsamples: int = 20,
-        sample_groups: ArrayLike | None = None,
-        random_state: int | None = 0,
-        method: str = "prox-linear",
-        max_cycles: int = 100,
-        tol: float = 5e-2,
-        ridges: Sequence[float] | None = None,
-        n_jobs: int | None = None,
-        progress: bool | Progress = False,
-        max_seconds: float | None = None,
-    ) -> Selection:
-        """Choose a support without knowing the truth, and refit on it.
-
-        Ctrl-C ends it with what is known so far (a second one raises KeyboardInterrupt), and so does ``max_seconds``:
-        the support that stays longest on the path, then the rule's, then that of the score tests; the refit takes no
-        more cycles then, and the selection's status says so.
-
-        The candidates are the supports of the path. (They have seen all samples; what is fitted to judge them in
-        cross-validation has not seen the samples that it is judged on.)
-
-        Parameters
-        ----------
-        rule : str
-            "min": the support with the smallest error in cross-validation, after a refit without group lasso.
-            "paired-one-se": the sparsest one whose error exceeds that by less than one standard error of their
-            difference; "one-se": by less than one standard error of the smallest error itself.
-            "bic", "ebic": information criteria of refits on all samples. "plateau": the support that stays longest.
-            "gap": the widest gap between the kappas at which inputs leave. "stability": what most subsamples keep.
-            ``docs/selection.md`` compares them.
-        n_features : int, optional
-            So many inputs instead of a rule, by :meth:`ranking`: those that stay longest. Groups stay whole, so that it
-            may be fewer. Inputs that are never in on the path are never chosen: where fewer were, it is these, with a
-            warning. A path to that number, ``kappa_path(n_features=...)``, takes less time.
-        n_folds : int
-        max_features : int, optional
-            Larger supports are no candidates. By default that of the path or, if it has none, half of the samples that
-            a fold trains on, but at least 10: a refit on more inputs costs much and says little.
-        level : float or None
-            The level of a score test, for all inputs together, by which inputs then enter and leave; None for no test.
-            Those that samples held out miss do not leave. Not with ``n_features``.
-        grow_hidden : bool
-            Let the final refit have twice, four or eight times the hidden features if cross-validation favours that.
-        n_subsamples : int
-            Of the rule "stability".
-        sample_groups : array-like of shape (m,), optional
-            A label a sample, equal for those that belong together: of one person, machine or field, or one series.
-            Folds and subsamples never split a group, and the score tests let groups change places, with their samples
-            in the order given. Without it all samples are taken for independent.
-        random_state : int or None
-            Shuffles the folds, draws the orders of permutation tests, and starts the fits.
-        method : str
-            The loop of the refits. The prox-linear loop by default, whatever walked the path: it fits better.
-        max_cycles, tol
-            Of each fit in cross-validation; those of score tests go to a fifth of tol, those of growing and
-            of what it costs when inputs leave to a fiftieth and less. The final refit goes to a twentieth. The last two
-            take up to six times the cycles.
-        ridges : sequence of float, optional
-            Values of ``ridge_hidden`` for the refits, of which cross-validation chooses one: noisy data want more
-            than the path needs. By default the problem's own, and 30 and 1000 times that.
-        n_jobs : int, optional
-            As in joblib: processes for folds, refits and subsamples. The answer does not depend on it.
-        progress, max_seconds
-            As in :func:`bcd_implicit.solve`.
-
-        Returns
-        -------
-        Selection
-
-        Warns
-        -----
-        UserWarning
-            Samples look as if they belonged together though no ``sample_groups`` were given, or groups are so few that
-            the score tests can show nothing.
-
-        Raises
-        ------
-        InvalidInputError
-            An unknown rule, fewer samples or groups of them than folds need, more features than inputs, or a number of
-            features where no input was ever in on the path.
-        """
-        return choose(
-            self,
-            rule,
-            n_features,
-            n_folds=n_folds,
-            max_features=max_features,
-            level=level,
-            grow_hidden=grow_hidden,
-            n_subsamples=n_subsamples,
-            sample_groups=sample_groups,
-            random_state=random_state,
-            options=self.solve_options | {"method": method, "max_cycles": max_cycles, "tol": tol},
-            ridges=ridges,
-            n_jobs=n_jobs,
-            progress=progress,
-            max_seconds=max_seconds,
-        )
-
-    def ranking(
-        self,
-        n_subsamples: int = 0,
-        random_state: int | None = 0,
-        *,
-        kappa: float | None = None,
-        sample_groups: ArrayLike | None = None,
-        n_jobs: int | None = None,
-        progress: bool | Progress = False,
-        max_seconds: float | None = None,
-    ) -> pd.DataFrame:
-        """The inputs, the most important first. Those that are never in on the path come last, in no order.
-
-        Parameters
-        ----------
-        n_subsamples : int
-            With subsamples, the table has their frequencies too; each walks the path again on half of the samples.
-        random_state : int or None
-            Of the subsamples and their starts.
-        kappa : float, optional
-            Where frequencies are taken: the path's nearest kappa. By default the one at which half of the inputs
-            that are ever in have left.
-        sample_groups : array-like of shape (m,), optional
-            As in :meth:`select`: subsamples never split a group.
-        n_jobs : int, optional
-            As in joblib: processes for the subsamples.
-        progress, max_seconds
-            Of the subsamples; as in :func:`bcd_implicit.solve`, but that without all of them there is no answer.
-
-        Returns
-        -------
-        DataFrame
-            A row an input: input (its name), leaves_at (the kappa from which on it stays out: the first, and a norm of
-            0, where it was never in), norm (of its column at the last kappa before that, which decides between inputs
-            that leave together) and, with subsamples, frequency (the share of them in which it is in).
-        """
-        kappa, found = check_kappa(kappa), None
-        if n_subsamples:
-            found = self.frequencies(
-                n_subsamples,
-                random_state,
-                sample_groups=sample_groups,
-                n_jobs=n_jobs,
-                progress=progress,
-                max_seconds=max_seconds,
-            )
-        return ranking(self, found, kappa)
-
-    def frequencies(
-        self,
-        n_subsamples: int = 20,
-        random_state: int | None = 0,
-        *,
-        sample_groups: ArrayLike | None = None,
-        n_jobs: int | None = None,
-        progress: bool | Progress = False,
-        max_seconds: float | None = None,
-    ) -> np.ndarray:
-        """In which share of random halves of the samples an input is in, at each kappa of the path.
-
-        The halves come in complementary pairs (Shah and Samworth 2013), each with a start of its own. The arguments are
-        those of :meth:`ranking`.
-
-        Returns
-        -------
-        ndarray of shape (n_kappas, p)
-        """
-        together = check_sample_groups(sample_groups, self.problem.n_samples)
-        return frequencies(self, n_subsamples, random_state, n_jobs, progress, together, max_seconds)
-
-    def reweighted(
-        self,
-        n_kappas: int = 20,
-        random_state: int | None = 0,
-        *,
-        progress: bool | Progress = False,
-        max_seconds: float | None = None,
-    ) -> PathResult:
-        """A second path on which groups that are small at the first kappa of this one weigh more.
-
-        Their weights are divided by their norms there, so that little is taken from what is large (the adaptive lasso
-        of Zou 2006, for groups Wang and Leng 2008). It helps where there are few outputs: with friedman1, whose path
-        seldom holds exactly the true inputs, the second path mostly does (``benchmarks/adaptive.py``).
-
-        Parameters
-        ----------
-        n_kappas, random_state, progress, max_seconds
-            As of :func:`kappa_path`.
-        """
-        problem = self.problem.replace(group_weights=self.weights_by_size)
-        return kappa_path(
-            problem,
-            n_kappas,
-            random_state,
-            max_features=self.max_features,
-            progress=progress,
-            max_seconds=max_seconds,
-            **self.solve_options,
-        )
+__all__ = ["PathResult", "kappa_path"]
 
 
 def kappa_path(
@@ -350,47 +90,22 @@ def kappa_path(
     ConvergenceWarning
         As in :func:`bcd_implicit.solve`; also where Ctrl-C or the time limit ended the path.
     """
-    check_problem(problem)
-    wanted = Wanted.check(problem, n_features, max_features)
-    options: dict[str, Any] = {
-        "method": method,
-        "solver": solver,
-        "block_tol": block_tol,
-        "solver_options": solver_options,
-    }
-    # Before the search for the scale of kappa, which takes its time.
-    check_loop(method, solver, max_cycles, tol)
-    if block_tol is None:
-        options["block_tol"] = PATH_TOL if takes_rough_steps(problem, method, solver) else 1e-6
-    n_kappas = check_number("n_kappas", n_kappas, 2, integer=True, remedy="A path has 2 kappas or more")
-    given = None if kappas is None else given_grid(problem, kappas)
-    kept = None
-    if checkpoint is not None:
-        stops = {"max_cycles": max_cycles, "tol": tol, "n_features": n_features, "max_features": max_features}
-        grid_asked = {"random_state": random_state} | ({"n_kappas": n_kappas} if given is None else {"kappas": given})
-        run = described(problem, **options, **stops, **grid_asked)
-        kept = Checkpoint(checkpoint, run, check_flag("resume", resume))
-    it, solves = problem.initial(random_state), Solves(kept)
-    with stoppable(max_seconds) as limits, show_progress(progress, "kappa path") as tell:
-        tell(0.0, "looking for the scale of kappa" if given is None else "")
-        try:
-            grid = automatic_grid(problem, n_kappas, random_state, options, solves) if given is None else given
-        except Stop:
-            # No kappa is known: what follows takes no cycle, and its one result is the start.
-            solves.write()
-            grid, solves = np.array([problem.kappa]), Solves(None)
-            given = grid
-        # Not before: the two cycles that find the scale have limits of their own.
-        options |= {"max_cycles": max_cycles, "tol": tol}
-        follow = walk_automatic_grid if given is None else walk
-        results = follow(problem, grid, it, options, tell, wanted, run=solves)
-        solves.write()
-        # The walk may have ended before its grid.
-        tell(1.0, f"{n_selected(results[-1])} of {problem.n_inputs} inputs at the last kappa")
-    if solves.cut_short is None:
-        warn_if_collapsed(results)
-        warn_if_faded(problem, results, it)
-        warn_if_too_many(results, wanted)
-    elif limits.outermost:
-        warn_convergence(f"kappa_path: {solves.ended_in_words(results)}", stacklevel=2)
-    return PathResult(problem, results, options, wanted.max_features, solves.cut_short)
+    record = solve_path(
+        problem,
+        n_kappas,
+        random_state,
+        kappas=kappas,
+        n_features=n_features,
+        max_features=max_features,
+        method=method,
+        solver=solver,
+        max_cycles=max_cycles,
+        tol=tol,
+        block_tol=block_tol,
+        solver_options=solver_options,
+        progress=progress,
+        max_seconds=max_seconds,
+        checkpoint=checkpoint,
+        resume=resume,
+    )
+    return PathResult(**vars(record))

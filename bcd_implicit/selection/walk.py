@@ -204,7 +204,7 @@ def warn_if_collapsed(results: Sequence[BcdResult]) -> None:
         f"the inputs. Give {better} kappas, such as kappas=[{problem.kappa * factor:.1g}, ...]; if none keeps any, "
         "check that the targets vary and depend on the inputs, or try another random_state or more hidden features.",
         UserWarning,
-        stacklevel=3,
+        stacklevel=4,
     )
 
 
@@ -230,5 +230,5 @@ def warn_if_too_many(results: Sequence[BcdResult], wanted: Wanted) -> None:
         f"kappa_path: at the last {word} ({last.kappa:.3g}) {n} inputs are in, more than n_features="
         f"{wanted.n_features}; {remedy}.",
         UserWarning,
-        stacklevel=3,
+        stacklevel=4,
     )

@@ -26,7 +26,11 @@ def test_labels_of_any_kind_become_numbers():
     [
         ([1, 2], 2, "sample_groups: has 2 labels for 3 samples. Give one label a sample"),
         ([1, None, 2], 2, "sample_groups: has no label at row 1"),
-        ([1, 1, 2], 3, "sample_groups: has 2 group(s), and 3 are needed. Folds and halves of the samples never split a group"),
+        (
+            [1, 1, 2],
+            3,
+            "sample_groups: has 2 group(s), and 3 are needed. Folds and halves of the samples never split a group",
+        ),
         (np.ones((3, 2)), 2, "sample_groups: has shape (3, 2)"),
     ],
 )

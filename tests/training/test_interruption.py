@@ -166,8 +166,9 @@ def test_a_path_has_the_kappas_that_are_done(problem):
 
 @pytest.mark.parametrize("options", [{"kappas": [0.01, 0.02]}, {"n_kappas": 5}], ids=["given", "automatic"])
 def test_a_path_that_has_no_kappa_yet_is_its_best_iterate(problem, options):
-    with pytest.warns(ConvergenceWarning, match="kappa_path: stopped at max_seconds within the first kappa"):
+    with pytest.warns(ConvergenceWarning, match="kappa_path: stopped at max_seconds within the first kappa") as told:
         path = bi.kappa_path(problem, max_seconds=1e-6, **options)
+    assert told[0].filename == __file__
     assert path.cut_short is Status.TIME_LIMIT
     assert len(path.results) == 1
     assert path.results[0].n_cycles == 0
