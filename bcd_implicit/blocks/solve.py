@@ -29,6 +29,7 @@ from bcd_implicit.errors import BcdError, BlockSolveError, InvalidInputError, ch
 from bcd_implicit.problem.iterate import Iterate, check_iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.interruption import stoppable
 from bcd_implicit.support.notices import warn_convergence
 from bcd_implicit.support.threads import one_blas_thread
 
@@ -84,6 +85,7 @@ def solve_block(
     solver: str = AUTO,
     tol: float = 1e-6,
     solver_options: Mapping[str, Any] | None = None,
+    max_seconds: float | None = None,
     **block_options: Any,
 ) -> BlockSolution:
     """Solve one block and certify the point found.
@@ -104,6 +106,8 @@ def solve_block(
         Relative duality gap aimed at; missing it warns with the gap reached.
     solver_options : mapping, optional
         Passed to the solver as they are, e.g. ``{"max_iter": 200}``.
+    max_seconds : float, optional
+        Give up after so many seconds. A conic solver that is under way works on in the background to its own end.
     **block_options
         ``mu`` for "prox-linear".
 
@@ -118,11 +122,13 @@ def solve_block(
     BlockSolveError
         The block is infeasible or unbounded, the named solver lacks a cone that it needs, or no solver gave a point.
         The error's ``iterate`` is then the one that was passed.
+    NothingYetError
+        ``max_seconds`` passed first.
     """
     solver = check_solver(solver)
     tol = check_number("tol", tol, 0, 1, boundaries="neither", remedy="Choose a small positive number such as 1e-6")
     # A second thread on matrices this small gains little, and on a busy machine costs many times the whole.
-    with one_blas_thread():
+    with stoppable(max_seconds), one_blas_thread():
         return solve_prepared(make_block(problem, it, block, **block_options), solver, tol, solver_options)
 
 

@@ -9,7 +9,7 @@ import click
 
 import bcd_implicit as bi
 from bcd_implicit.cli.console import check_writable, console, one_warning, present
-from bcd_implicit.cli.options import jobs_option, method_options
+from bcd_implicit.cli.options import jobs_option, method_options, time_option
 from bcd_implicit.experiments import feature_selection as experiment
 from bcd_implicit.experiments import report
 from bcd_implicit.support.parallel import check_jobs
@@ -52,6 +52,9 @@ from bcd_implicit.support.parallel import check_jobs
     help="More than 1: runs so many seeds from --seed on, without figures, and prints a table of them.",
 )
 @jobs_option
+@time_option(
+    "Stop each experiment after so many seconds with what is reached by then; several seeds have no part answer."
+)
 @method_options
 def demo(
     output: Path,
@@ -62,6 +65,7 @@ def demo(
     real_table: bool,
     n_seeds: int,
     n_jobs: int,
+    max_seconds: float | None,
     method: str,
     solver: str,
     seed: int,
@@ -85,7 +89,7 @@ def demo(
         with one_warning():
             runs = experiment.run_seeds(
                 family, seeds, method, solver, n_hidden=n_hidden, noise=noise, n_kappas=n_kappas, n_jobs=n_jobs,
-                progress=True,
+                progress=True, max_seconds=max_seconds,
             )  # fmt: skip
         console.print(f"{family} data, {n_seeds} seeds, {method}", soft_wrap=True)
         console.print(report.seeds_table(runs))
@@ -95,7 +99,7 @@ def demo(
     with one_warning():
         run = experiment.run_synthetic(
             family, seed, method, solver, n_hidden=n_hidden, noise=noise, n_kappas=n_kappas, n_jobs=n_jobs,
-            progress=True,
+            progress=True, max_seconds=max_seconds,
         )  # fmt: skip
     present(run, output)
     if real_table:
@@ -112,6 +116,7 @@ def demo(
                 n_kappas=n_kappas,
                 n_jobs=n_jobs,
                 progress=True,
+                max_seconds=max_seconds,
             )
         console.print()
         present(run, output, "diabetes_")

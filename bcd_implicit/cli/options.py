@@ -65,13 +65,15 @@ jobs_option = click.option(
     show_default=True,
     help="Processes; -1 takes all cores. The answer does not depend on it.",
 )
+
+
+def time_option(text: str) -> Callable:
+    """The option --max-seconds with its help."""
+    return click.option("--max-seconds", type=click.FloatRange(0, min_open=True), default=None, help=text)
+
+
 limit_options = options_of(
-    click.option(
-        "--max-seconds",
-        type=click.FloatRange(0, min_open=True),
-        default=None,
-        help="Stop after so many seconds with what is reached by then.",
-    ),
+    time_option("Stop after so many seconds with what is reached by then."),
     click.option(
         "--checkpoint",
         type=click.Path(dir_okay=False, path_type=Path),

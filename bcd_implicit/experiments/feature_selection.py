@@ -137,6 +137,7 @@ def run_synthetic(
     n_kappas: int = 20,
     n_jobs: int | None = None,
     progress: bool | Progress = False,
+    max_seconds: float | None = None,
 ) -> FeatureSelection:
     """Generate data, walk the path, choose kappa, and compare with the generating model.
 
@@ -156,13 +157,23 @@ def run_synthetic(
         As in joblib.
     progress : bool or callable
         As in :func:`bcd_implicit.solve`.
+    max_seconds : float, optional
+        As of :func:`run_table`.
     """
     check_choice("data", family, FAMILIES, "family")
     start = time.perf_counter()
     data = FAMILIES[family](random_state=seed, **({} if noise is None else {"noise": noise}))
     problem = TrainingProblem(data.U, data.Y, n_hidden, pass_through=False)
     path, selection = _walk_and_choose(
-        f"{family} data", progress, problem, seed, method, solver, n_kappas, n_jobs=n_jobs
+        f"{family} data",
+        progress,
+        problem,
+        seed,
+        method,
+        solver,
+        n_kappas,
+        n_jobs=n_jobs,
+        max_seconds=max_seconds,
     )
     U_test, Y_test = data.sample(N_TEST, [seed, 1])
     return FeatureSelection(
@@ -185,6 +196,7 @@ def run_seeds(
     *,
     n_jobs: int | None = None,
     progress: bool | Progress = False,
+    max_seconds: float | None = None,
     **options: Any,
 ) -> pd.DataFrame:
     """The experiment for several seeds: a row each of seed, exact, f1, missed, false, test_r2, kappa and seconds.
@@ -197,11 +209,18 @@ def run_seeds(
         As in joblib: processes, a seed each.
     progress : bool or callable
         As in :func:`bcd_implicit.solve`.
+    max_seconds : float, optional
+        Give up after so many seconds.
     **options
         Of :func:`run_synthetic`.
+
+    Raises
+    ------
+    NothingYetError
+        ``max_seconds`` passed before all seeds were done.
     """
     jobs = [(family, seed, method, solver, options) for seed in seeds]
-    with stoppable(), show_progress(progress, f"{family} data") as tell:
+    with stoppable(max_seconds), show_progress(progress, f"{family} data") as tell:
         return pd.DataFrame(list(in_parallel(_run_seed, jobs, n_jobs, tell)))
 
 

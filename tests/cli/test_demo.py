@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import REPORT_KEYS, succeed
+from command_line import REPORT_KEYS, run, succeed
 
 from bcd_implicit import datasets
 from bcd_implicit.experiments import feature_selection
@@ -28,6 +28,17 @@ def test_demo_compares_with_the_truth(here, plain_choice, monkeypatch):
     words = "exactly the true ones" if report["exact"] else f"not the true set (F1 {report['f1']:.2f})"
     assert words in outcome.stdout
     assert sorted(os.listdir("demo-output")) == ["feature_selection.png", "model.npz", "report.json"]
+
+
+def test_demo_ends_with_what_there_is_when_the_time_is_over(here, monkeypatch):
+    small = partial(datasets.make_column_sparse, n_samples=40, n_features=4, n_outputs=3, n_hidden=2, n_informative=2)
+    monkeypatch.setitem(feature_selection.FAMILIES, "column-sparse", small)
+    outcome = succeed("demo", "--no-real-table", "--n-hidden", 1, "--max-seconds", 1e-6)
+    assert "The time is over: what is written is what was reached by then." in outcome.stderr
+    assert json.loads(Path("demo-output/report.json").read_text())["status"] == "TIME_LIMIT"
+    outcome = run("demo", "--n-seeds", 2, "--n-hidden", 1, "--max-seconds", 1e-6)
+    assert outcome.exit_code == 1
+    assert "passed before there was a result. Give more time." in outcome.stderr
 
 
 @pytest.mark.slow

@@ -84,9 +84,11 @@ def test_between_many_inputs_and_few_the_walk_looks_for_the_wanted_number(proble
 def test_the_automatic_grid_goes_on_until_the_wanted_number_is_reached(problem, monkeypatch):
     monkeypatch.setattr("bcd_implicit.selection.solve_path.automatic_grid", lambda *args: np.array([0.01, 0.02]))
     assert sizes_of(kappa_path(problem, 2))[-1] > 6
-    with pytest.warns(UserWarning, match=r"at the last kappa \(0.08\) \d inputs are in, more than n_features=2") as told:
+    with pytest.warns(
+        UserWarning, match=r"at the last kappa \(0.08\) \d inputs are in, more than n_features=2"
+    ) as seen:
         longer = kappa_path(problem, 2, n_features=2)
-    assert told[0].filename == __file__
+    assert seen[0].filename == __file__
     # Twice the length at most.
     np.testing.assert_allclose(longer.kappas, [0.01, 0.02, 0.04, 0.08])
 

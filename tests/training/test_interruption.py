@@ -223,6 +223,15 @@ def test_what_has_no_part_result_raises(path, problem):
         bi.reference_kappa(problem, max_seconds=1e-6)
 
 
+@pytest.mark.parametrize("solver", ["native", "CLARABEL"])
+def test_a_single_block_ends_without_a_result(problem, solver):
+    it = problem.initial(0)
+    with pytest.raises(NothingYetError, match="max_seconds=1e-06 passed before there was a result"):
+        bi.solve_block(problem, it, "hidden", solver, max_seconds=1e-6)
+    in_time = bi.solve_block(problem, it, "hidden", max_seconds=1000)
+    assert in_time.objective == bi.solve_block(problem, it, "hidden").objective
+
+
 def test_a_reweighted_path_ends_with_what_there_is(path):
     with pytest.warns(ConvergenceWarning, match="kappa_path: stopped at max_seconds within the first kappa"):
         second = path.reweighted(5, max_seconds=1e-6)
