@@ -11,6 +11,7 @@ from bcd_implicit.errors import (
     ConvergenceWarning,
     DataWarning,
     InvalidInputError,
+    NothingYetError,
     NotWellPosedError,
 )
 from bcd_implicit.estimators import ImplicitClassifier, ImplicitFeatureSelector, ImplicitRegressor
@@ -47,6 +48,7 @@ __all__ = [
     "Iterate",
     "Loss",
     "NotWellPosedError",
+    "NothingYetError",
     "PathResult",
     "Selection",
     "Status",

@@ -84,7 +84,7 @@ class BlockSolveError(BcdError, RuntimeError):
 
 
 class NothingYetError(BcdError, TimeoutError):
-    """The time given was over before there was anything to return."""
+    """``max_seconds`` passed before there was anything to return: a call that has no part answer needs more time."""
 
 
 class ConvergenceWarning(UserWarning):

@@ -32,6 +32,7 @@ PUBLIC = [
     "Iterate",
     "Loss",
     "NotWellPosedError",
+    "NothingYetError",
     "PathResult",
     "Selection",
     "Status",

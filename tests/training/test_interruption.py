@@ -10,9 +10,8 @@ import pytest
 from problems import random_problem
 
 import bcd_implicit as bi
-from bcd_implicit import ConvergenceWarning, Status
+from bcd_implicit import ConvergenceWarning, NothingYetError, Status
 from bcd_implicit.support import interruption
-from bcd_implicit.support.interruption import NothingYetError
 
 # Far beyond what it takes (docs: a few tenths of a second), for busy machines.
 LATEST = 10.0
