@@ -4,16 +4,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
 from bcd_implicit.cli.columns import ColumnChoice, read_columns
 from bcd_implicit.cli.console import check_apart, check_writable, one_warning, present
 from bcd_implicit.cli.options import jobs_option, limit_options, method_options, problem_options, table_options
-from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.experiments import feature_selection as experiment
-from bcd_implicit.selection.rules import DEFAULT_RULE, RULES
+from bcd_implicit.selection.rules import AUTO_LEVEL, DEFAULT_LEVEL, DEFAULT_RULE, RULES, check_rule
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.delimited import TextFormat
 from bcd_implicit.support.parallel import check_jobs
@@ -40,7 +39,8 @@ from bcd_implicit.support.parallel import check_jobs
     "--rule",
     type=click.Choice(list(RULES)),
     default=None,
-    help=f"How a support is chosen from the path; score tests follow.  [default: {DEFAULT_RULE}]",
+    help="How a support is chosen from the path; score tests follow; not with --n-features.  "
+    f"[default: {DEFAULT_RULE}]",
 )
 @click.option(
     "--n-features",
@@ -51,9 +51,8 @@ from bcd_implicit.support.parallel import check_jobs
 @click.option(
     "--level",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.05,
-    show_default=True,
-    help="Level of the score tests, for all inputs together; not with --n-features.",
+    default=None,
+    help=f"Level of the score tests, for all inputs together; not with --n-features.  [default: {DEFAULT_LEVEL}]",
 )
 @click.option(
     "--sample-groups",
@@ -72,7 +71,7 @@ def select(
     n_kappas: int,
     rule: str | None,
     n_features: int | None,
-    level: float,
+    level: float | None,
     sample_groups: str | None,
     n_jobs: int,
     max_seconds: float | None,
@@ -98,9 +97,9 @@ def select(
       bcd-implicit select data.csv --target y --n-features 5
       bcd-implicit select data.csv --target y --sample-groups person
     """
-    if rule is not None and n_features is not None:
-        cause = f"{rule} does not choose a number of inputs, --n-features {n_features} does"
-        raise InvalidInputError("rule", cause, "Leave one of the two out")
+    # No level is the default one here: there is no option for no test.
+    tested: float | Literal["auto"] = AUTO_LEVEL if level is None else level
+    check_rule(rule, tested, n_features)
     columns = read_columns(data, choice, form, sample_groups)
     # Before the folder is made and the path walked.
     check_jobs(n_jobs)
@@ -118,9 +117,9 @@ def select(
             method=method,
             solver=solver,
             n_kappas=n_kappas,
-            rule=rule or DEFAULT_RULE,
+            rule=rule,
             n_features=n_features,
-            level=level,
+            level=tested,
             n_jobs=n_jobs,
             test_share=test_share,
             standardize=standardize,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,7 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.choice import what_is_there
 from bcd_implicit.selection.dependence import warn_if_dependent
 from bcd_implicit.selection.path import kappa_path
-from bcd_implicit.selection.rules import DEFAULT_RULE, check_rule
+from bcd_implicit.selection.rules import AUTO_LEVEL, check_rule
 from bcd_implicit.selection.sample_groups import check_sample_groups
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.interruption import check_max_seconds, stoppable
@@ -60,10 +60,11 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         So many inputs, those that stay longest on the path, which ends there. None: as many as the rule and the score
         test say.
     activation : str or Activation
-    rule : str
-        As of :meth:`bcd_implicit.PathResult.select`.
-    level : float or None
-        The level of the score tests that correct the rule; None for none.
+    rule : str or None
+        As of :meth:`bcd_implicit.PathResult.select`: None is "min". Not with ``n_features_to_select``.
+    level : float, "auto" or None
+        The level of the score tests that correct the rule; None for none. "auto" is 0.05, and none with
+        ``n_features_to_select``, which a level of your own does not go with.
     norm_bound : float in [0, 1)
     ridge, ridge_hidden : float
         Ridge on (C, D) and on (A, B), for standardised data.
@@ -110,8 +111,8 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         *,
         n_features_to_select: int | None = None,
         activation: str | Activation = "relu",
-        rule: str = DEFAULT_RULE,
-        level: float | None = 0.05,
+        rule: str | None = None,
+        level: float | Literal["auto"] | None = AUTO_LEVEL,
         norm_bound: float = 0.5,
         ridge: float = 1e-2,
         ridge_hidden: float = 1e-4,
@@ -193,7 +194,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         if n_features is not None:
             check_number("n_features_to_select", n_features, 1, p, integer=True, remedy=remedy)
         check_number("min_features_to_select", least, 0, p, integer=True, remedy="Between 0 and all inputs")
-        check_rule(self.rule, self.level)
+        check_rule(self.rule, self.level, n_features, "n_features_to_select")
         check_jobs(self.n_jobs)
         n_folds = check_number("n_folds", self.n_folds, 2, integer=True, remedy="Give 2 or more folds")
         together = check_sample_groups(sample_groups, len(inputs.values), n_folds)
@@ -234,22 +235,20 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             )
             select = partial(
                 self.path_.select,
-                self.rule,
                 n_folds=min(n_folds, problem.n_samples // 2),
                 max_features=self.max_features,
                 ridges=self.ridges,
-                level=self.level,
                 sample_groups=together,
                 random_state=seed,
                 n_jobs=self.n_jobs,
                 progress=between(tell, 0.4, 1.0),
             )
-            self.selection_ = select(n_features)
+            self.selection_ = select(self.rule, n_features, level=self.level)
             if (n_found := int(self.selection_.support.sum())) < least:
                 # A group enters whole, so it may take more inputs than asked for to have as many.
                 enough = self.path_.enough(least)
                 if enough > n_found:
-                    self.selection_ = select(enough)
+                    self.selection_ = select(n_features=enough)
                 kept = f"the {enough} that stay longest on the path are kept, though the samples do not show that they"
                 warnings.warn(
                     f"only {n_found} of the inputs stand out, fewer than min_features_to_select={least}: "

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -32,7 +32,7 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.choice import Selection, what_is_there
 from bcd_implicit.selection.dependence import warn_if_dependent
 from bcd_implicit.selection.path import PathResult, kappa_path
-from bcd_implicit.selection.rules import DEFAULT_RULE
+from bcd_implicit.selection.rules import AUTO_LEVEL
 from bcd_implicit.selection.sample_groups import check_sample_groups
 from bcd_implicit.support.arrays import read_samples
 from bcd_implicit.support.checks import check_number
@@ -242,9 +242,9 @@ def run_table(
     method: str = "prox-linear",
     solver: str = AUTO,
     n_kappas: int = 20,
-    rule: str = DEFAULT_RULE,
+    rule: str | None = None,
     n_features: int | None = None,
-    level: float = 0.05,
+    level: float | Literal["auto"] | None = AUTO_LEVEL,
     n_jobs: int | None = None,
     test_share: float = 0.25,
     standardize: bool = True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -32,12 +32,12 @@ RIDGE_FACTORS = (1, 30, 1000)
 
 def choose(
     path: PathRecord,
-    rule: str,
+    rule: str | None,
     n_features: int | None,
     *,
     n_folds: int,
     max_features: int | None,
-    level: float | None,
+    level: float | Literal["auto"] | None,
     grow_hidden: bool,
     n_subsamples: int,
     random_state: int | None,
@@ -52,7 +52,7 @@ def choose(
 
     ``options`` are those of the refits' solves, "max_cycles" and "tol" among them.
     """
-    rule, level = check_rule(rule, level)
+    known_rule, known_level = check_rule(rule, level, n_features)
     generator = random_generator(random_state)
     if isinstance(random_state, np.random.Generator):
         random_state = int(generator.integers(2**31))  # scikit-learn's folds take a seed
@@ -83,7 +83,7 @@ def choose(
         evidence = Evidence(path, settings)
         decided, ended = _Decision.by_the_path(evidence), None
         try:
-            for better in _decisions(evidence, rule, n_features, level, grow_hidden):
+            for better in _decisions(evidence, known_rule, n_features, known_level, grow_hidden):
                 decided = better
         except Stop as stop:
             ended = Status[stop.status]
@@ -151,14 +151,13 @@ def _decisions(
     None is made of fits that were cut short.
     """
     if n_features is not None:
-        rule, choice = "n_features", Choice(evidence.path.longest(n_features))
+        choice = Choice(evidence.path.longest(n_features))
     else:
         choice = RULES[rule](evidence)
         check_stop()
     support, tests, words = choice.support, None, "the inputs that the rule chose"
     yield _Decision(rule, choice, support, f"{words}, before score tests and the final refit")
-    # Score tests would change a number of inputs that was asked for.
-    if level is not None and n_features is None:
+    if level is not None:
         support, tests = polish(evidence, support, level)
         words = "the inputs chosen by rule and score tests"
         check_stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,7 @@ from bcd_implicit.selection.choice import Selection
 from bcd_implicit.selection.choose import choose
 from bcd_implicit.selection.path_record import PathRecord
 from bcd_implicit.selection.ranking import check_kappa, ranking
-from bcd_implicit.selection.rules import DEFAULT_RULE
+from bcd_implicit.selection.rules import AUTO_LEVEL
 from bcd_implicit.selection.sample_groups import check_sample_groups
 from bcd_implicit.selection.solve_path import solve_path
 from bcd_implicit.selection.subsamples import frequencies
@@ -54,12 +55,12 @@ class PathResult(PathRecord):
 
     def select(
         self,
-        rule: str = DEFAULT_RULE,
+        rule: str | None = None,
         n_features: int | None = None,
         *,
         n_folds: int = 3,
         max_features: int | None = None,
-        level: float | None = 0.05,
+        level: float | Literal["auto"] | None = AUTO_LEVEL,
         grow_hidden: bool = True,
         n_subsamples: int = 20,
         sample_groups: ArrayLike | None = None,
@@ -83,24 +84,26 @@ class PathResult(PathRecord):
 
         Parameters
         ----------
-        rule : str
-            "min": the support with the smallest error in cross-validation, after a refit without group lasso.
+        rule : str, optional
+            "min", the default: the support with the smallest error in cross-validation, after a refit without group
+            lasso.
             "paired-one-se": the sparsest one whose error exceeds that by less than one standard error of their
             difference; "one-se": by less than one standard error of the smallest error itself.
             "bic", "ebic": information criteria of refits on all samples. "plateau": the support that stays longest.
             "gap": the widest gap between the kappas at which inputs leave. "stability": what most subsamples keep.
-            ``docs/selection.md`` compares them.
+            ``docs/selection.md`` compares them. Not with ``n_features``.
         n_features : int, optional
-            So many inputs instead of a rule, by :meth:`ranking`: those that stay longest. Groups stay whole, so that it
-            may be fewer. Inputs that are never in on the path are never chosen: where fewer were, it is these, with a
-            warning. A path to that number, ``kappa_path(n_features=...)``, takes less time.
+            So many inputs instead of a rule and score tests, by :meth:`ranking`: those that stay longest. Groups stay
+            whole, so that it may be fewer. Inputs that are never in on the path are never chosen: where fewer were, it
+            is these, with a warning. A path to that number, ``kappa_path(n_features=...)``, takes less time.
         n_folds : int
         max_features : int, optional
             Larger supports are no candidates. By default that of the path or, if it has none, half of the samples that
             a fold trains on, but at least 10: a refit on more inputs costs much and says little.
-        level : float or None
+        level : float, "auto" or None
             The level of a score test, for all inputs together, by which inputs then enter and leave; None for no test.
-            Those that samples held out miss do not leave. Not with ``n_features``.
+            Those that samples held out miss do not leave. "auto" is 0.05, and no test with ``n_features``, with
+            which a level of your own does not go.
         grow_hidden : bool
             Let the final refit have twice, four or eight times the hidden features if cross-validation favours that.
         n_subsamples : int
@@ -138,8 +141,8 @@ class PathResult(PathRecord):
         Raises
         ------
         InvalidInputError
-            An unknown rule, fewer samples or groups of them than folds need, more features than inputs, or a number of
-            features where no input was ever in on the path.
+            An unknown rule, a rule or a level besides ``n_features``, fewer samples or groups of them than folds need,
+            more features than inputs, or a number of features where no input was ever in on the path.
         """
         return choose(
             self,

@@ -14,12 +14,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy.special import gammaln
 
-from bcd_implicit.errors import check_choice
+from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.problem import statistics
 from bcd_implicit.selection.evidence import Evidence
 from bcd_implicit.support.checks import check_number
@@ -158,18 +158,45 @@ RULES: dict[str, Rule] = {
     "gap": gap,
     "stability": stability,
 }
-DEFAULT_RULE = "min"
+DEFAULT_RULE, DEFAULT_LEVEL = "min", 0.05
+#: Stands for the default level where a rule chooses, and for no test where the number of inputs is given.
+AUTO_LEVEL: Literal["auto"] = "auto"
 
 
-def check_rule(rule: Any, level: Any) -> tuple[str, float | None]:
+def check_rule(rule: Any, level: Any, n_features: Any = None, name: str = "n_features") -> tuple[str, float | None]:
     """Return these arguments of :meth:`~bcd_implicit.PathResult.select`, or raise an error that names the bad one.
+
+    Parameters
+    ----------
+    rule : str or None
+    level : float, "auto" or None
+    n_features : int or None
+    name : str
+        What the caller calls ``n_features``.
+
+    Returns
+    -------
+    rule : str
+        "n_features" where the number is given.
+    level : float or None
+        None for no test.
 
     Raises
     ------
     InvalidInputError
-        An unknown rule, or a level that is not between 0 and 1.
+        An unknown rule, a level that is not between 0 and 1, or one of them besides a number of inputs.
     """
-    check_choice("rule", rule, RULES)
-    if level is not None:
+    if rule is not None:
+        check_choice("rule", rule, RULES)
+    given = level is not None and not (isinstance(level, str) and level == AUTO_LEVEL)
+    if given:
         level = check_number("level", level, 0, 1, boundaries="neither", remedy="Choose a level such as 0.05, or None")
-    return rule, level
+    if n_features is None:
+        return rule or DEFAULT_RULE, DEFAULT_LEVEL if level == AUTO_LEVEL else level
+    remedy = "Leave one of the two out"
+    if rule is not None:
+        raise InvalidInputError("rule", f"{rule} does not choose a number of inputs, {name}={n_features} does", remedy)
+    if given:
+        cause = f"got {level:g}, but score tests would change the number of inputs, which {name}={n_features} fixes"
+        raise InvalidInputError("level", cause, remedy)
+    return "n_features", None

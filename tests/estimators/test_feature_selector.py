@@ -25,6 +25,8 @@ X = np.random.default_rng(0).standard_normal((40, 3))
         ({"n_folds": 1}, r"^n_folds: got 1, must be >= 2"),
         ({"rule": "best"}, r"^rule: unknown rule 'best'"),
         ({"level": 2}, r"^level: got 2"),
+        ({"rule": "min", "n_features_to_select": 2}, r"^rule: min does not choose .*, n_features_to_select=2 does"),
+        ({"level": 0.05, "n_features_to_select": 2}, r"^level: got 0.05, .* which n_features_to_select=2 fixes"),
         ({"n_jobs": 0}, r"^n_jobs: got 0"),
     ],
 )

@@ -136,6 +136,15 @@ def test_progress_is_told(problem):
         (lambda p, path: path.select(n_folds=1), "n_folds: got 1"),
         (lambda p, path: path.select(n_features=9), "n_features: got 9"),
         (lambda p, path: path.select(level=1.5), "level: got 1.5"),
+        (lambda p, path: path.select(level="x"), "level: must be a number, got 'x'. Choose a level such as 0.05, or"),
+        (
+            lambda p, path: path.select("min", 2),
+            "rule: min does not choose a number of inputs, n_features=2 does. Leave",
+        ),
+        (
+            lambda p, path: path.select(n_features=2, level=0.05),
+            "level: got 0.05, but score tests would change the number of inputs, which n_features=2 fixes. Leave one",
+        ),
         (lambda p, path: path.select(ridges=[-1]), "ridges: got -1"),
         (lambda p, path: path.select(ridges=()), "ridges: is empty"),
         (lambda p, path: path.select(n_jobs=0), "n_jobs: got 0"),
