@@ -82,13 +82,16 @@ class Selection:
 
     def __repr__(self) -> str:
         size = f"{int(self.support.sum())} of {len(self.support)}"
-        return f"Selection(kappa={self.kappa:.4g}, selected {size}: {self.names})"
+        ended = f", {self.status.cause}" if self.status.cut_short else ""
+        return f"Selection(kappa={self.kappa:.4g}, selected {size}: {self.names}{ended})"
 
     def _repr_html_(self) -> str:
         refit = self.result
+        ended = {"cut short": f"{self.status.cause}; this is what was decided by then"} if self.status.cut_short else {}
         facts = {
             "inputs selected": names_of(self.input_names, self.support),
             "rule": self.rule,
+            **ended,
             **{f"{how} after score tests": ", ".join(names) for how, names in self.changed_by_tests.items() if names},
             "kappa": f"{self.kappa:.4g}",
             "refit": f"{refit.problem.n_hidden} hidden features, {refit.problem.activation.name}",

@@ -38,10 +38,10 @@ class PathResult(PathRecord):
     """
 
     def __repr__(self) -> str:
-        sizes = self.supports.sum(axis=1)
+        sizes, ended = self.supports.sum(axis=1), "" if self.cut_short is None else f", {self.cut_short.cause}"
         return (
             f"PathResult(n_kappas={len(self.results)}, kappa {self.kappas[0]:.3g} to {self.kappas[-1]:.3g}, "
-            f"{sizes[0]} to {sizes[-1]} of {self.problem.n_inputs} inputs)"
+            f"{sizes[0]} to {sizes[-1]} of {self.problem.n_inputs} inputs{ended})"
         )
 
     def _repr_html_(self) -> str:
@@ -51,6 +51,8 @@ class PathResult(PathRecord):
             "samples, inputs, outputs": f"{problem.n_samples}, {problem.n_inputs}, {problem.n_outputs}",
             "hidden features": f"{problem.n_hidden}, {problem.activation.name}",
         }
+        if self.cut_short is not None:
+            facts["cut short"] = f"{self.cut_short.cause}; this is what was reached by then"
         return facts_table("PathResult", facts) + self.table.to_html(index=False, float_format="{:.4g}".format)
 
     def select(

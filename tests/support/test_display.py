@@ -148,6 +148,7 @@ def test_a_model_shows_its_norm_against_the_bound(A, words):
 
 def test_a_path_shows_its_table(shown):
     path, html = shown["PathResult"]
+    assert "cut short" not in html
     tables = Tables(html)
     header, *rows = tables.rows[-len(path.results) - 1 :]
     assert header == list(path.table.columns)
@@ -160,6 +161,7 @@ def test_a_path_shows_its_table(shown):
 
 def test_a_choice_shows_its_inputs(shown):
     chosen, html = shown["Selection"]
+    assert "cut short" not in html
     facts = Tables(html).facts
     assert facts["inputs selected"] == f"1 of 3: {NASTY[0]}"
     assert facts["rule"] == "min"

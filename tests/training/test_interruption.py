@@ -159,6 +159,8 @@ def test_a_path_has_the_kappas_that_are_done(problem):
     with pytest.warns(ConvergenceWarning, match="kappa_path: interrupted by Ctrl-C after 3 kappas, the last 0.04;"):
         path = bi.kappa_path(problem, kappas=[0.01, 0.02, 0.04, 0.08], progress=tell, tol=0.1)
     assert path.cut_short is Status.INTERRUPTED
+    assert repr(path).endswith("inputs, interrupted by Ctrl-C)")
+    assert "interrupted by Ctrl-C; this is what was reached by then" in path._repr_html_()
     assert path.kappas.tolist() == [0.01, 0.02, 0.04]
     assert not any(result.status.cut_short for result in path.results)
 
@@ -185,6 +187,8 @@ def test_a_selection_is_what_is_decided_so_far(path):
     ):
         chosen = path.select(max_seconds=1e-6)
     assert chosen.status is Status.TIME_LIMIT
+    assert repr(chosen).endswith("], stopped at max_seconds)")
+    assert "stopped at max_seconds; this is what was decided by then" in chosen._repr_html_()
     assert chosen.rule == "plateau"
     np.testing.assert_array_equal(chosen.support, path.plateau())
     np.testing.assert_array_equal(chosen.model.B.any(axis=0) <= chosen.support, True)
