@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 import bcd_implicit as bi
+from bcd_implicit.cli.wording import in_options
 from bcd_implicit.experiments import report
 from bcd_implicit.experiments.feature_selection import FeatureSelection
 from bcd_implicit.support.files import write_atomically
@@ -29,13 +30,13 @@ notes = Console(markup=False, highlight=False, stderr=True)
 
 def fail(error: Exception | str, code: int) -> None:
     """End with the error in one line."""
-    click.echo(f"Error: {' '.join(str(error).split())}", err=True)
+    click.echo(f"Error: {' '.join(in_options(error).split())}", err=True)
     sys.exit(code)
 
 
 def print_warning(message: Warning | str, category: type[Warning], *rest: Any) -> None:
     """A warning in one line, on standard error."""
-    notes.print(f"Warning: {message}", soft_wrap=True)
+    notes.print(f"Warning: {in_options(message)}", soft_wrap=True)
 
 
 def print_note(text: str) -> None:

@@ -87,8 +87,8 @@ def test_output_that_cannot_be_made(folder, here):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--n-features", 7), "n_features: got 7, must be <= 5. Between 1 and all inputs."),
-        (("--n-jobs", 0), "n_jobs: got 0. Give a number of processes, or -1 for all cores."),
+        (("--n-features", 7), "--n-features: got 7, must be <= 5. Between 1 and all inputs."),
+        (("--n-jobs", 0), "--n-jobs: got 0. Give a number of processes, or -1 for all cores."),
     ],
 )
 def test_numbers_that_cannot_be_are_named_before_the_path_is_walked(here, monkeypatch, options, words):

@@ -113,7 +113,7 @@ def test_the_held_out_score_is_of_rows_that_took_no_part(here):
 def test_a_share_that_leaves_too_few_rows(here):
     make_table(5).to_csv("d.csv", index=False)
     line = fail("fit", "d.csv", "--target", "y", "--model", "m.npz", "--test-share", 0.1)
-    assert "test_share: 0.1 of 5 rows leaves 4 to train on and 1 to test on. At least 2 and 2 are needed." in line
+    assert "--test-share: 0.1 of 5 rows leaves 4 to train on and 1 to test on. At least 2 and 2 are needed." in line
 
 
 def test_the_accuracy_held_out_stands_beside_that_of_the_commonest_class(classes):

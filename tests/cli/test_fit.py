@@ -33,7 +33,7 @@ def test_fit_says_what_it_did(folder, here):
     *progress, warning = outcome.stderr.splitlines()
     assert progress[-1].startswith("training: 100 %, ")
     assert all(re.fullmatch(r"training: \d+0 %, .*cycle.*", line) for line in progress)
-    assert warning.startswith("Warning: prox-linear: stopped at max_cycles")
+    assert warning.startswith("Warning: prox-linear: stopped at --max-cycles")
     assert "tol: 1e-04" in warning
     model = ImplicitModel.load("m [x].npz")
     table = make_table()
@@ -93,19 +93,19 @@ def test_without_standardization_the_model_is_the_solves(folder, here):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--n-hidden", 0], "n_hidden: got 0, must be >= 1."),
-        (["--norm-bound", 1], "norm_bound: got 1.0, must be < 1."),
-        (["--norm-bound", "nan"], "norm_bound: must be finite, got nan."),
+        (["--n-hidden", 0], "--n-hidden: got 0, must be >= 1."),
+        (["--norm-bound", 1], "--norm-bound: got 1.0, must be < 1."),
+        (["--norm-bound", "nan"], "--norm-bound: must be finite, got nan."),
         (["--kappa", -1], "kappa: got -1.0, must be >= 0."),
         (["--ridge", -1], "ridge: got -1.0, must be >= 0."),
-        (["--ridge-hidden", -1], "ridge_hidden: got -1.0, must be >= 0."),
-        (["--fenchel-weight", 0], "fenchel_weight: got 0.0, must be > 0."),
-        (["--max-cycles", 0], "max_cycles: got 0, must be >= 1."),
+        (["--ridge-hidden", -1], "--ridge-hidden: got -1.0, must be >= 0."),
+        (["--fenchel-weight", 0], "--fenchel-weight: got 0.0, must be > 0."),
+        (["--max-cycles", 0], "--max-cycles: got 0, must be >= 1."),
         (["--tol", -1], "tol: got -1.0, must be >= 0."),
         (["--ignore", "x"], "ignore: no column named 'x'."),
         (["--constraint", "positive(B)"], "constraint positive(B): cannot be read"),
         (["--constraint", "box(B, 1, 0)"], "constraint box(B, 1, 0): lower: is above upper."),
-        (["--constraint", "feedforward([1])"], "layer_sizes sum to 1, n_hidden is 10"),
+        (["--constraint", "feedforward([1])"], "layer_sizes sum to 1, --n-hidden is 10"),
     ],
 )
 def test_bad_settings_of_fit(folder, here, options, words):
@@ -135,7 +135,7 @@ def test_a_time_limit_and_a_checkpoint(folder, here):
     call = ("fit", folder / "data.csv", "--target", "y", "--ignore", "id", "--n-hidden", "3", "--checkpoint", "run.npz")
     outcome = succeed(*call, "--model", "short.npz", "--max-seconds", "1e-6")
     assert "stopped at --max-seconds after 0 cycles" in outcome.stdout
-    assert "Warning: prox-linear: stopped at max_seconds" in outcome.stderr
+    assert "Warning: prox-linear: stopped at --max-seconds" in outcome.stderr
     # The next call goes on from the checkpoint, and one without ends the same.
     succeed(*call, "--model", "resumed.npz", "--max-cycles", "3")
     succeed(*call[:-2], "--model", "whole.npz", "--max-cycles", "3")

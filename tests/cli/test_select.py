@@ -93,18 +93,18 @@ def test_sample_groups_is_a_column_of_labels_and_no_input(here, monkeypatch):
     assert list(seen["sample_groups"][:7]) == ["p0"] * 6 + ["p1"]
     assert "person" not in seen["X"].columns
     words = fail("select", "data.csv", "--target", "y", "--sample-groups", "y")
-    assert "sample_groups: names column 'y', which another option names too. Name it once." in words
+    assert "--sample-groups: names column 'y', which another option names too. Name it once." in words
     assert "no column named 'nobody'" in fail("select", "data.csv", "--target", "y", "--sample-groups", "nobody")
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--n-kappas", 1], "n_kappas: got 1, must be >= 2."),
-        (["--n-hidden", 0], "n_hidden: got 0, must be >= 1."),
+        (["--n-kappas", 1], "--n-kappas: got 1, must be >= 2."),
+        (["--n-hidden", 0], "--n-hidden: got 0, must be >= 1."),
         (
             ["--test-share", 0.01],
-            "test_share: 0.01 of 60 rows leaves 59 to train on and 1 to test on. At least",
+            "--test-share: 0.01 of 60 rows leaves 59 to train on and 1 to test on. At least",
         ),
     ],
 )
@@ -135,9 +135,9 @@ def test_options_of_select_reach_the_experiment(folder, here, monkeypatch):
     assert (second["level"], second["rule"], second["n_features"]) == ("auto", None, 2)
     assert first["groups"] == {"color": ["color=blue", "color=red"]}
     line = fail(*options, "--n-features", 2, "--rule", "min")
-    assert "rule: min does not choose a number of inputs, n_features=2 does. Leave one of the two out." in line
+    assert "--rule: min does not choose a number of inputs, --n-features=2 does. Leave one of the two out." in line
     line = fail(*options, "--n-features", 2, "--level", 0.05)
-    assert "level: got 0.05, but score tests would change the number of inputs, which n_features=2 fixes." in line
+    assert "--level: got 0.05, but score tests would change the number of inputs, which --n-features=2 fixes." in line
 
 
 def test_classes_are_scored_by_accuracy_too(here):
