@@ -3,14 +3,18 @@
 import io
 import os
 import runpy
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from command_line import succeed
 
 from bcd_implicit import ImplicitModel, __version__
 from bcd_implicit.cli import main
+
+PROGRAM = str(Path(__file__).parents[2] / "bcd_implicit_program.py")
 
 
 @pytest.mark.parametrize("command", [None, "demo", "fit", "predict", "check", "select"])
@@ -37,6 +41,23 @@ def test_version_and_module_entry_point(monkeypatch, capsys):
     refused = subprocess.run([*module, "check", "gone.npz"], capture_output=True, text=True, check=False)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == "Error: gone.npz: no such file. Check the path.\n"
+
+
+def test_ctrl_c_while_the_package_is_imported_ends_the_program_without_a_traceback():
+    # What each import takes is told as soon as it is done: here others, which take long, are yet to come.
+    python = [sys.executable, "-X", "importtime"]
+    with subprocess.Popen([*python, PROGRAM, "--version"], stderr=subprocess.PIPE, text=True) as program:
+        assert any("numpy" in line for line in program.stderr)
+        program.send_signal(signal.SIGINT)
+        rest = program.stderr.read()
+    assert program.returncode == 130
+    assert "Traceback" not in rest
+    assert "bcd_implicit.cli\n" not in rest
+
+
+def test_the_program_is_the_command_line():
+    told = subprocess.run([sys.executable, PROGRAM, "--version"], capture_output=True, text=True, check=True)
+    assert told.stdout.strip().endswith(__version__)
 
 
 def test_names_that_the_terminal_cannot_show(here, monkeypatch):
