@@ -250,8 +250,10 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
                 if enough > n_found:
                     self.selection_ = select(n_features=enough)
                 kept = f"the {enough} that stay longest on the path are kept, though the samples do not show that they"
+                few = f"only {n_found} of the inputs" if n_found else "none of the inputs"
+                few += " stand out" if n_found > 1 else " stands out"
                 warnings.warn(
-                    f"only {n_found} of the inputs stand out, fewer than min_features_to_select={least}: "
+                    f"{few}, fewer than min_features_to_select={least}: "
                     + (f"{kept} matter." if enough else "none is kept, as none was ever in on the path."),
                     UserWarning,
                     stacklevel=2,

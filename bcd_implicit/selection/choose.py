@@ -19,7 +19,7 @@ from bcd_implicit.selection.evidence import Evidence, Settings
 from bcd_implicit.selection.path_record import PathRecord
 from bcd_implicit.selection.refits import Refit, mean_model, run_refit
 from bcd_implicit.selection.rules import RULES, Choice, check_rule
-from bcd_implicit.selection.sample_groups import check_sample_groups
+from bcd_implicit.selection.sample_groups import check_folds, check_sample_groups
 from bcd_implicit.support.checks import check_flag, check_list, check_number, random_generator
 from bcd_implicit.support.interruption import Stop, check_stop, stoppable
 from bcd_implicit.support.notices import warn_convergence
@@ -56,9 +56,7 @@ def choose(
     generator = random_generator(random_state)
     if isinstance(random_state, np.random.Generator):
         random_state = int(generator.integers(2**31))  # scikit-learn's folds take a seed
-    n_folds = check_number(
-        "n_folds", n_folds, 2, path.problem.n_samples // 2, integer=True, remedy="Each fold needs 2 samples or more"
-    )
+    n_folds = check_folds(n_folds, path.problem.n_samples)
     together = check_sample_groups(sample_groups, path.problem.n_samples, n_folds)
     if ridges is None:
         own = path.problem.ridge_hidden

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.model_selection import GroupKFold, KFold
 
 from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.support.checks import check_number
 
 
 def check_sample_groups(sample_groups: ArrayLike | None, n_samples: int, n_folds: int = 2) -> np.ndarray | None:
@@ -54,6 +55,25 @@ def check_sample_groups(sample_groups: ArrayLike | None, n_samples: int, n_folds
             "Folds and halves of the samples never split a group: choose fewer folds, or give smaller groups",
         )
     return np.asarray(codes)
+
+
+def check_folds(n_folds: Any, n_samples: int) -> int:
+    """Return the number of folds if so many samples can be divided into them.
+
+    Raises
+    ------
+    InvalidInputError
+        Fewer than 2 folds, or fewer than 2 samples for each.
+    """
+    n_folds = check_number("n_folds", n_folds, 2, integer=True, remedy="Give 2 or more folds")
+    if n_samples < 4:
+        cause = f"{n_samples} samples are too few for cross-validation: each of 2 folds or more needs 2"
+        raise InvalidInputError("n_folds", cause, "Give 4 samples or more")
+    if n_samples < 2 * n_folds:
+        cause = f"{n_samples} samples are too few for {n_folds} folds, of which each needs 2"
+        remedy = f"Choose n_folds={n_samples // 2} or fewer, or give {2 * n_folds} samples or more"
+        raise InvalidInputError("n_folds", cause, remedy)
+    return n_folds
 
 
 def split(

@@ -46,7 +46,7 @@ def test_too_few_samples_are_said_to_be_too_few():
 @pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
 def test_where_nothing_stands_out_the_next_step_still_gets_an_input(plain_choice):
     noise = np.random.default_rng(1).standard_normal(40)
-    with pytest.warns(UserWarning, match="only 0 of the inputs stand out, fewer than min_features_to_select=1"):
+    with pytest.warns(UserWarning, match="none of the inputs stands out, fewer than min_features_to_select=1"):
         kept = ImplicitFeatureSelector(2, n_kappas=4).fit(X, noise)
     assert kept.support_.sum() == 1
     assert kept.transform(X).shape == (40, 1)

@@ -153,7 +153,18 @@ def test_progress_is_told(problem):
         (lambda p, path: path.ranking(kappa=-1), "kappa: got -1, must be >= 0. Give one of the path"),
         (lambda p, path: kappa_path(p, "x", kappas=[1.0]), "n_kappas: must be a whole number, got 'x'. A path has 2"),
         (lambda p, path: path.frequencies(1), "n_subsamples: got 1"),
-        (lambda p, path: path.select(n_folds=100), "n_folds: got 100"),
+        (
+            lambda p, path: path.select(n_folds=100),
+            "n_folds: 120 samples are too few for 100 folds, of which each needs 2. Choose n_folds=60 or fewer",
+        ),
+        (
+            lambda p, path: kappa_path(p.subset(np.arange(5)), kappas=[1e-3]).select(),
+            "n_folds: 5 samples are too few for 3 folds, of which each needs 2. Choose n_folds=2 or fewer",
+        ),
+        (
+            lambda p, path: kappa_path(p.subset(np.arange(3)), kappas=[1e-3]).select(n_folds=2),
+            "n_folds: 3 samples are too few for cross-validation: each of 2 folds or more needs 2. Give 4",
+        ),
     ],
 )
 def test_bad_arguments_are_named(problem, path, call, message):
