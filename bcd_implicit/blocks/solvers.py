@@ -37,6 +37,9 @@ CVXPY = "cvxpy"
 AUTO = "auto"
 #: What leaves the choice of a conic solver to the block.
 CHOICES = (AUTO, NATIVE, CVXPY)
+# May be named, as all that is installed, but is not offered: it is ECOS within branch and bound, for whole numbers,
+# which no block has.
+_NOT_OFFERED = {"ECOS_BB"}
 _USABLE = (cp.OPTIMAL, cp.OPTIMAL_INACCURATE, cp.USER_LIMIT)
 
 
@@ -67,7 +70,7 @@ def check_solver(solver: str) -> str:
         return solver.lower()
     name = solver.upper()
     if name not in SOLVERS and name not in cp.installed_solvers():
-        known = dict.fromkeys([*CHOICES, *SOLVERS, *cp.installed_solvers()])
+        known = dict.fromkeys([*CHOICES, *SOLVERS, *(s for s in cp.installed_solvers() if s not in _NOT_OFFERED)])
         cause = f"{solver!r} is not installed" if name in cp.settings.SOLVERS else f"unknown solver {solver!r}"
         raise InvalidInputError("solver", cause, f"Use one of {', '.join(known)}")
     return name
@@ -166,8 +169,9 @@ def _lacking(solver: str, problem: cp.Problem) -> str:
 
 
 def solvers_of_all_blocks() -> list[str]:
-    """The installed solvers that can train: the blocks of (A, B, b) need second-order cones."""
-    return [name for name in cp.installed_solvers() if name not in SOLVERS and cp.SOC in _taken(name)]
+    """The other installed solvers that can train: the blocks of (A, B, b) need second-order cones."""
+    left_out = {*SOLVERS, *_NOT_OFFERED}
+    return [name for name in cp.installed_solvers() if name not in left_out and cp.SOC in _taken(name)]
 
 
 def _remedy(solver: str, status: str) -> str:

@@ -8,6 +8,7 @@ from bcd_implicit import SOLVERS, BlockSolveError, ConvergenceWarning, InvalidIn
 from bcd_implicit import constraints as ready
 from bcd_implicit.blocks.base import Block
 from bcd_implicit.blocks.hidden import HiddenBlock
+from bcd_implicit.blocks.solvers import check_solver, solvers_of_all_blocks
 from bcd_implicit.blocks.state import StateBlock
 
 
@@ -92,6 +93,17 @@ def test_an_interrupted_solver_is_an_interrupt_and_not_a_failure(raw, monkeypatc
     monkeypatch.setattr(SolvingChain, "solve_via_data", lambda *args, **options: raw)
     with pytest.raises(KeyboardInterrupt):
         solve_block(problem, it, "hidden", "SCS")
+
+
+@pytest.mark.skipif("ECOS_BB" not in cp.installed_solvers(), reason="it comes with ECOS")
+def test_a_solver_of_whole_numbers_is_not_offered_and_may_be_named():
+    assert "ECOS_BB" not in solvers_of_all_blocks()
+    problem = random_problem((3, 4, 2, 30))
+    with pytest.raises(InvalidInputError, match="unknown solver 'x'") as unknown:
+        solve_block(problem, random_iterate(problem), "hidden", "x")
+    assert "ECOS" in unknown.value.remedy
+    assert "ECOS_BB" not in unknown.value.remedy
+    assert check_solver("ecos_bb") == "ECOS_BB"
 
 
 @pytest.mark.skipif("OSQP" not in cp.installed_solvers(), reason="CVXPY may do without it")
