@@ -45,6 +45,26 @@ def collected() -> Iterator[list[str]]:
         _here.caught = before
 
 
+_NUMBER = re.compile(r"[-+]?\b(?:\d+(?:\.\d+)?(?:e[-+]?\d+)?|inf|nan)\b")
+
+
+@contextmanager
+def told_once() -> Iterator[None]:
+    """Convergence warnings of this thread that differ in numbers alone are one, given at the end.
+
+    For a function that would repeat itself step by step: its caller is told. Where it raises an error, that is said.
+    """
+    with collected() as messages:
+        yield
+    alike: dict[str, list[str]] = {}
+    for message in messages:
+        alike.setdefault(_NUMBER.sub("#", message), []).append(message)
+    for group in alike.values():
+        often = f" ({len(group)} times in this run; the numbers are the last.)" if len(group) > 1 else ""
+        # Past this generator, the with statement's own call of it, and the function.
+        warn_convergence(group[-1] + often, stacklevel=4)
+
+
 _lock = threading.Lock()
 _n_users: Counter[str] = Counter()
 # Each message's filter, and the list in which it stands.

@@ -23,7 +23,7 @@ from bcd_implicit.problem.iterate import Iterate, check_iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.support.checks import check_flag, check_number
 from bcd_implicit.support.interruption import INTERRUPTED, Stop, check_stop, finishing, stoppable
-from bcd_implicit.support.notices import warn_convergence
+from bcd_implicit.support.notices import told_once, warn_convergence
 from bcd_implicit.support.progress import Progress, show_progress
 from bcd_implicit.support.threads import one_blas_thread
 from bcd_implicit.training.checkpoint import Checkpoint, described
@@ -127,7 +127,8 @@ def solve(
     Warns
     -----
     ConvergenceWarning
-        The loop ended without meeting ``tol``, a block missed ``block_tol``, or a solver failed; with the numbers.
+        The loop ended without meeting ``tol``, a block missed ``block_tol``, or a solver failed; with the numbers. What
+        happens in many cycles is told once, at the end.
     """
     check_problem(problem)
     method, solver, max_cycles, tol = check_loop(method, solver, max_cycles, tol)
@@ -150,7 +151,7 @@ def solve(
         checkpoint = Checkpoint(checkpoint, run, check_flag("resume", resume))
 
     status: Status | None
-    with stoppable(max_seconds) as limits, one_blas_thread(), show_progress(progress, "training") as tell:
+    with stoppable(max_seconds) as limits, told_once(), one_blas_thread(), show_progress(progress, "training") as tell:
         inexact = takes_rough_steps(problem, method, solver)
         kept = checkpoint and checkpoint.state(problem)
         if kept:

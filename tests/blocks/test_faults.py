@@ -132,8 +132,15 @@ def test_a_loop_ends_with_the_last_good_iterate(method):
 def test_a_loops_result_names_who_solved_its_blocks():
     problem = random_problem(SIZE)
     with faulty("noise", ["SCS"]), pytest.warns(ConvergenceWarning) as caught:
-        result = bi.solve(problem, solver="SCS", max_cycles=1)
-    assert str(caught[0].message).endswith("The solution of CLARABEL is taken instead.")
+        result = bi.solve(problem, solver="SCS", max_cycles=3)
+    # Once for each block, however many cycles there are.
+    of_output, of_prox_linear, ending = (str(warning.message) for warning in caught)
+    instead = "The solution of CLARABEL is taken instead."
+    assert f"{instead} (4 times in this run; the numbers are the last.)" in of_output
+    n_attempts = int(result.history["attempts"].sum())
+    assert f"{instead} ({n_attempts} times in this run; the numbers are the last.)" in of_prox_linear
+    assert "stopped at max_cycles" in ending
+    assert caught[0].filename == __file__
     assert result.solver == "SCS"
     assert result.solvers == {"output": "CLARABEL", "prox-linear": "CLARABEL"}
     assert all(certificate.holds(1e-6) for certificate in result.certificates.values())

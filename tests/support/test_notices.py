@@ -6,7 +6,7 @@ import warnings
 import pytest
 
 from bcd_implicit import ConvergenceWarning
-from bcd_implicit.support.notices import collected, ignored, warn_convergence
+from bcd_implicit.support.notices import collected, ignored, told_once, warn_convergence
 
 
 def _finish(thread):
@@ -28,6 +28,25 @@ def test_what_is_collected_is_not_given_and_only_in_this_thread():
     with pytest.warns(ConvergenceWarning, match="again") as caught:
         warn_convergence("again")
     assert caught[0].filename == __file__
+
+
+def test_what_differs_in_numbers_alone_is_told_once():
+    def work():
+        with told_once():
+            for gap in ("1e-03", "inf", "0.5"):
+                warn_convergence(f"block 'state': gap {gap}, cycle 7.")
+            warn_convergence("block 'hidden': gap 1.")
+
+    with pytest.warns(ConvergenceWarning) as caught:
+        work()
+    assert [str(warning.message) for warning in caught] == [
+        "block 'state': gap 0.5, cycle 7. (3 times in this run; the numbers are the last.)",
+        "block 'hidden': gap 1.",
+    ]
+    assert all(warning.filename == __file__ for warning in caught)
+    with collected() as messages:
+        work()
+    assert len(messages) == 2
 
 
 def test_filters_are_shared_by_those_who_ask_and_gone_after_the_last():
