@@ -199,6 +199,11 @@ class PathResult(PathRecord):
             A row an input: input (its name), leaves_at (the kappa from which on it stays out: the first, and a norm of
             0, where it was never in), norm (of its column at the last kappa before that, which decides between inputs
             that leave together) and, with subsamples, frequency (the share of them in which it is in).
+
+        Raises
+        ------
+        NothingYetError
+            ``max_seconds`` passed before all subsamples were done.
         """
         kappa, found = check_kappa(kappa), None
         if n_subsamples:
@@ -230,6 +235,11 @@ class PathResult(PathRecord):
         Returns
         -------
         ndarray of shape (n_kappas, p)
+
+        Raises
+        ------
+        NothingYetError
+            ``max_seconds`` passed before all subsamples were done.
         """
         together = check_sample_groups(sample_groups, self.problem.n_samples)
         return frequencies(self, n_subsamples, random_state, n_jobs, progress, together, max_seconds)

@@ -31,6 +31,8 @@ from bcd_implicit.training.result import HISTORY, BcdResult, Status
 
 # Seconds between two writes, and how many times longer than a write that has to be at least.
 SECONDS, TIMES_A_WRITE = 30.0, 20.0
+# Of what tells two runs apart a message has so much; runs of two commands differ in nearly all.
+MOST_TOLD = 3
 REMEDY = "Give the file of an earlier run, or a new name to start anew"
 _FORMAT = "bcd_implicit checkpoint 1"
 _MEMBERS = {"text": Member("U"), "numbers": Member("f8", ("n",))}
@@ -143,8 +145,9 @@ class Checkpoint:
         now = json.loads(json.dumps(self.run))
         differing = [name for name in {**before, **now} if before.get(name) != now.get(name)]
         if differing:
-            words = [_in_words(name, before.get(name), now.get(name)) for name in differing]
-            raise InvalidInputError(str(self.path), f"is of another run: {', '.join(words)}", REMEDY)
+            words = ", ".join(_in_words(name, before.get(name), now.get(name)) for name in differing[:MOST_TOLD])
+            rest = f", and {len(differing) - MOST_TOLD} more" if len(differing) > MOST_TOLD else ""
+            raise InvalidInputError(str(self.path), f"is of another run: {words}{rest}", REMEDY)
 
     def state(self, problem: TrainingProblem) -> tuple[State, Status | None] | None:
         """The state of the solve under way and, if it has ended, how; None where there is none.

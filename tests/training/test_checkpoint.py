@@ -106,6 +106,12 @@ def test_another_run_is_refused_with_what_differs(tmp_path):
         (problem, {"random_state": 3}, "random_state was 0 and is 3"),
         (problem, {"start": problem.initial(1)}, "random_state was 0 and is None, start differs"),
         (other, {}, "U differs, Y differs, sample_weight differs"),
+        (
+            problem.replace(kappa=0.1, ridge=0.5),
+            {"tol": 1e-7, "method": "fenchel", "solver": "ECOS"},
+            "another run: kappa was 0.05 and is 0.1, ridge was 0.01 and is 0.5, method was 'prox-linear' and is "
+            "'fenchel', and 2 more. Give the file",
+        ),
         (problem.replace(constraints={"mine": lambda v: v["A"] >= 0}), {}, "constraints differs"),
     ]:
         with pytest.raises(InvalidInputError, match=message):
