@@ -29,7 +29,7 @@ from bcd_implicit.errors import BcdError, BlockSolveError, InvalidInputError, ch
 from bcd_implicit.problem.iterate import Iterate, check_iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.support.checks import check_number
-from bcd_implicit.support.interruption import stoppable
+from bcd_implicit.support.interruption import stoppable, waiting
 from bcd_implicit.support.notices import warn_convergence
 from bcd_implicit.support.threads import one_blas_thread
 
@@ -107,7 +107,8 @@ def solve_block(
     solver_options : mapping, optional
         Passed to the solver as they are, e.g. ``{"max_iter": 200}``.
     max_seconds : float, optional
-        Give up after so many seconds. A conic solver that is under way works on in the background to its own end.
+        Give up after so many seconds, and what CVXPY takes to compile the problem if it is under way. A conic solver
+        that is left works on in the background to its own end.
     **block_options
         ``mu`` for "prox-linear".
 
@@ -128,7 +129,8 @@ def solve_block(
     solver = check_solver(solver)
     tol = check_number("tol", tol, 0, 1, boundaries="neither", remedy="Choose a small positive number such as 1e-6")
     # A second thread on matrices this small gains little, and on a busy machine costs many times the whole.
-    with stoppable(max_seconds), one_blas_thread():
+    # On Ctrl-C it ends at once, also while CVXPY compiles: there is nothing to keep.
+    with stoppable(max_seconds), waiting(), one_blas_thread():
         return solve_prepared(make_block(problem, it, block, **block_options), solver, tol, solver_options)
 
 

@@ -12,8 +12,6 @@ from bcd_implicit.selection.path_result import PathResult
 from bcd_implicit.selection.solve_path import solve_path
 from bcd_implicit.support.progress import Progress
 
-__all__ = ["PathResult", "kappa_path"]
-
 
 def kappa_path(
     problem: TrainingProblem,

@@ -209,7 +209,7 @@ def finishing() -> Iterator[None]:
 
 @contextmanager
 def waiting() -> Iterator[None]:
-    """While other processes work: the first Ctrl-C raises Stop at once, as nobody asks."""
+    """While other processes work, or there is nothing to keep: the first Ctrl-C raises Stop at once, as nobody asks."""
     ctrl_c = _here.limits.ctrl_c if _here.limits else _CtrlC()
     try:
         ctrl_c.waiting = True

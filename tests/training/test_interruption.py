@@ -231,6 +231,13 @@ def test_a_single_block_ends_without_a_result(problem, solver):
     it = problem.initial(0)
     with pytest.raises(NothingYetError, match="max_seconds=1e-06 passed before there was a result"):
         bi.solve_block(problem, it, "hidden", solver, max_seconds=1e-6)
+
+    def again_and_again():
+        while True:
+            bi.solve_block(problem, it, "hidden", solver)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(again_and_again)
     in_time = bi.solve_block(problem, it, "hidden", max_seconds=1000)
     assert in_time.objective == bi.solve_block(problem, it, "hidden").objective
 
