@@ -15,6 +15,10 @@ from bcd_implicit.terms.activations import Activation
 SQUARE_ROOT_OF_NOTHING = 1e-150
 # Samples may differ in size by this much.
 SUSPICIOUS = 1e6
+# A row that varies by less than so many times the bound of its rounding has too few right digits for a regressor.
+RESOLVED = 100
+# States that vary by less than this share of the largest are worth an equilibrium to the last digit.
+HARDLY = 1e-7
 
 
 @dataclass(frozen=True, repr=False)
@@ -109,27 +113,40 @@ def check_iterate(
     return it
 
 
+def hardly_varies(X: np.ndarray) -> bool:
+    """Whether a row of the states varies by so little that the tolerance of an equilibrium may be a good part of it.
+
+    As a regressor such a row would have a coefficient as large as it is small.
+    """
+    low, high = X.min(axis=1), X.max(axis=1)
+    spread = high - low
+    return bool(np.any((spread > 0) & (spread <= HARDLY * np.maximum(high, -low).max())))
+
+
 def without_rounding(it: Iterate, X: np.ndarray, U: np.ndarray) -> np.ndarray:
-    """States at equilibrium, shape (n, m), made constant in rows that only rounding tells apart from constant ones.
+    """States at equilibrium, shape (n, m), made constant in rows that hardly more than rounding tells apart from it.
 
     Such a row is not a regressor, but to the output block it would be one, with a coefficient of 1e16. A row within
     rounding of zero, or so near it that its squares underflow, is zero.
     """
     low, high = X.min(axis=1), X.max(axis=1)
-    others = np.abs(it.A) @ np.maximum(high, -low) + np.abs(it.b)
+    size_of_A = np.abs(it.A)
+    others = size_of_A @ np.maximum(high, -low) + np.abs(it.b)
 
     def rounding(U: np.ndarray) -> np.ndarray:
-        """Of sums of so many terms as large as these."""
+        """Of sums of so many terms as large as these, and what A makes of it from step to step."""
         terms = others + np.abs(it.B) @ np.abs(U).max(axis=1)
-        return np.maximum(np.finfo(float).eps * (len(X) + len(U) + 1) * terms, SQUARE_ROOT_OF_NOTHING)
+        summed = np.linalg.solve(np.eye(len(X)) - size_of_A, np.finfo(float).eps * (len(X) + len(U) + 1) * terms)
+        return np.maximum(summed, SQUARE_ROOT_OF_NOTHING)
 
     # A few samples say where it is worth looking at all: that would cost as much as a third of BU.
     some = U[:, :: max(U.shape[1] // 8, 1)]
-    if not np.any(high - low <= SUSPICIOUS * rounding(some)):
+    suspicious = high - low <= SUSPICIOUS * RESOLVED * rounding(some)
+    if not np.any(suspicious & (np.maximum(high, -low) > 0)):
         return X
     least = rounding(U)
     centre = np.where(np.abs(X[:, 0]) > least, X[:, 0], 0.0)
-    return np.where((high - low <= least)[:, None], centre[:, None], X)
+    return np.where((high - low <= RESOLVED * least)[:, None], centre[:, None], X)
 
 
 def random_rows(n_hidden: int, U: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -32,7 +32,7 @@ from bcd_implicit.model.fixed_point import FixedPoint, fixed_point
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.description import as_table, in_one_line
-from bcd_implicit.problem.iterate import Iterate, random_rows, without_rounding
+from bcd_implicit.problem.iterate import Iterate, hardly_varies, random_rows, without_rounding
 from bcd_implicit.problem.settings import check_replaceable, check_settings
 from bcd_implicit.support.checks import check_names, random_generator
 from bcd_implicit.support.interruption import finishing
@@ -301,9 +301,8 @@ class TrainingProblem:
 
     def hidden_regularization(self, it: Iterate) -> float:
         """The group lasso (penalty form) and the ridge on A and B."""
-        return self.group_lasso.value(self.grouped(it)) + 0.5 * self.ridge_hidden * float(
-            np.sum(it.A**2) + np.sum(it.B**2)
-        )
+        ridge = 0.5 * self.ridge_hidden * float(np.sum(it.A**2) + np.sum(it.B**2))
+        return self.group_lasso.value(self.grouped(it)) + ridge
 
     def fenchel_term(self, it: Iterate) -> float:
         """(fenchel_weight/m) sum F_phi(X, AX + BU + b); infinite where X leaves the range of phi."""
@@ -356,7 +355,9 @@ class TrainingProblem:
 
     def at_equilibrium(self, it: Iterate) -> Iterate:
         """The same matrices with X at the equilibrium."""
-        return it.replace(X=without_rounding(it, self.equilibrium(it).X, self.U))
+        X = self.equilibrium(it).X
+        X = self.equilibrium(it.replace(X=X), tol=0.0).X if hardly_varies(X) else X
+        return it.replace(X=without_rounding(it, X, self.U))
 
     def initial(self, random_state: int | np.random.Generator | None = 0) -> Iterate:
         """Start: A = 0, C = D = 0, random rows of B through the centre of the inputs, X at equilibrium.

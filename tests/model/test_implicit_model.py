@@ -221,6 +221,17 @@ def test_states_of_deep_models_with_large_weights_are_exact(n):
             model.rescaled()
 
 
+def test_predictions_are_exact_also_where_C_is_large():
+    """1e9 (x_1 - 1.4 x_2), which is 1e-9 of x_1: a tolerance of 1e-10 on the states would spoil its first digits."""
+    A = np.diag([0.5, 0.3])
+    model = ImplicitModel(A, np.array([[1e-9], [0.0]]), np.ones(2), 1e9 * np.array([[1.0, -1.4]]))
+    U = np.linspace(0.0, 1.0, 7)[:, None]
+    # x_1 = (1e-9 u + 1) / (1 - 0.5) and x_2 = 1 / (1 - 0.3).
+    np.testing.assert_allclose(model.predict(U), 2 * U, atol=1e-5)
+    rough = model.states(U).X @ model.C.T
+    assert np.abs(rough - 2 * U).max() > 1e-3
+
+
 def test_a_contraction_too_weak_to_certify_is_told():
     A = np.full((4, 4), (1 - 1e-6) / 4) * np.array([[1, -1, 1, -1]])
     model = ImplicitModel(A, np.eye(4), None, np.ones((1, 4)))

@@ -214,6 +214,25 @@ def test_states_that_are_rounding_are_no_regressors(activation, offset):
     assert abs(C[0, 1]) < 10
 
 
+@pytest.mark.parametrize("norm", [0.5, 0.99])
+def test_equal_states_are_equal_wherever_they_were_before(norm):
+    problem = TrainingProblem(np.random.default_rng(0).standard_normal((40, 2)), np.ones((40, 1)), 3, norm_bound=norm)
+    it = problem.initial(0)
+    A = norm * np.array([[1.0, 0, 0], [0.5, 0.5, 0], [0.2, -0.5, 0.3]])
+    it = it.replace(A=A, B=np.zeros((3, 2)), b=np.array([0.3, 0.2, 0.1]))
+    assert it.X.std(axis=1).min() > 0.01
+    # Within the tolerance of 1e-13 they would stay apart.
+    assert np.ptp(problem.equilibrium(it).X, axis=1).max() > 0
+    X = problem.at_equilibrium(it).X
+    np.testing.assert_array_equal(X, np.repeat(X[:, :1], 40, axis=1))
+    np.testing.assert_allclose(X[0], 0.3 / (1 - norm), rtol=1e-12)
+    # What is small and not rounding stays, and is right to a part of itself.
+    small = problem.at_equilibrium(it.replace(B=1e-11 * it.A[:, :2])).X[0]
+    np.testing.assert_allclose(
+        small - small.mean(), 1e-11 * norm / (1 - norm) * (problem.U[0] - problem.U[0].mean()), rtol=0.05, atol=3e-13
+    )
+
+
 def test_states_whose_squares_underflow_are_zero():
     problem = TrainingProblem(np.ones((5, 1)), np.ones((5, 1)), 1, norm_bound=0.9, fit_intercept=False)
     it = problem.initial(0).replace(A=np.array([[0.9]]), B=np.zeros((1, 1)), X=np.ones((1, 5)))

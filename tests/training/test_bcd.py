@@ -365,3 +365,21 @@ def test_solvers_that_did_no_better_are_not_asked_in_every_cycle(monkeypatch):
     assert result.n_cycles == 5
     assert not any(certificate.holds(1e-30) for certificate in result.certificates.values())
     assert len(asked) == len(set(asked)) <= 9
+
+
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "clip"])
+@pytest.mark.parametrize("kappa", [0.5, 5])
+@pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
+def test_without_a_ridge_what_is_reported_is_what_the_model_does(activation, kappa):
+    """Once B is zero only a tolerance tells states apart, and no coefficient of 1e13 may make a regressor of that."""
+    for seed in range(2):
+        data = bi.datasets.make_column_sparse(60, 8, 4, 5, 3, noise=0.2, random_state=seed)
+        problem = bi.TrainingProblem(
+            data.U, data.Y, 4, activation=activation, kappa=kappa, ridge=0, ridge_hidden=0, pass_through=seed == 0
+        )
+        result = bi.solve(problem, max_cycles=60, tol=1e-6)
+        loss = 0.5 * np.mean(np.sum((result.model.predict(data.U) - data.Y) ** 2, axis=1))
+        norms = np.linalg.norm(result.model.B, axis=0).sum()
+        assert result.objective == pytest.approx(loss + kappa * norms, rel=1e-6)
+        assert np.abs(result.model.C).max() < 1e6
+        assert result.objective <= 0.5 * data.Y.var(axis=0).sum() * (1 + 1e-9)  # no worse than the means
