@@ -21,8 +21,9 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.parts import LARGEST_KEPT, parts
 
 # Without a ridge collinear regressors leave the scaled Gram matrix singular: this much is added to its unit diagonal.
-# What that and rounding leave of the error, the next refinement takes.
-LIFT = 1e-13
+# What that and rounding leave of the error, the next refinement takes. A ridge whose root, in these units, is next to
+# the last digit is none.
+LIFT, NO_RIDGE = 1e-13, 1e-28
 REFINEMENTS = 5
 # Below this share of the sum of squares the samples' Gram matrix, singular once centred, may have no factor.
 LEAST_RIDGE = 1e-13
@@ -152,7 +153,7 @@ class OutputBlock(Block):
         if factor is None:
             # Squared, half the digits are gone: the factor must come from the data. What the loss does not see and
             # nothing penalises is lifted a little.
-            factor = regression.triangle(unit, np.sqrt(ridge if penalty > 0 else np.full(size, LIFT))).T
+            factor = regression.triangle(unit, np.sqrt(np.where(ridge > NO_RIDGE, ridge, LIFT))).T
 
         def step(CD: np.ndarray, residual: np.ndarray) -> np.ndarray:
             gradient = regression.pulled(residual) + penalty * CD

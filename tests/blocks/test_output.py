@@ -78,3 +78,20 @@ def test_many_more_inputs_than_samples_by_the_samples_gram_matrix(units):
         missing = problem.objective(wrong) - problem.objective(native.iterate)
         assert gap >= missing * (1 - 1e-9) - 1e-14
     assert not make_block(problem, it, "output").certificate(wrong).holds(TOL)
+
+
+@pytest.mark.parametrize("units", [1.0, 1e8])
+@pytest.mark.parametrize("ridge", [0.0, 1e-30])
+def test_a_ridge_that_is_nothing_beside_the_last_digit_is_none(units, ridge):
+    rng = np.random.default_rng(0)
+    U, Y = rng.standard_normal((60, 8)), rng.standard_normal((60, 3))
+    U[:, 1] = 0.3 * U[:, 0]
+    problem = TrainingProblem(units * U, Y, 4, "identity", ridge=ridge)
+    it = problem.initial(0)
+    it = problem.at_equilibrium(it.replace(B=np.vstack([np.zeros(8), it.B[1:]])))
+    solution = solve_block(problem, it, "output", "native")
+    assert solution.certificate.holds(TOL)
+    W = np.vstack([problem.U, np.ones((1, 60))]).T  # the states add nothing to the inputs
+    least = 0.5 * np.sum((problem.Y.T - W @ np.linalg.lstsq(W, problem.Y.T, rcond=1e-12)[0]) ** 2) / 60
+    assert problem.mean_loss(solution.iterate) == pytest.approx(least, rel=1e-6)
+    assert np.abs(solution.iterate.C).max() < 100
