@@ -16,7 +16,8 @@ from bcd_implicit.cli.console import count, print_note
 from bcd_implicit.support.arrays import row_numbers
 from bcd_implicit.support.delimited import TextFormat
 from bcd_implicit.support.display import listed, quoted
-from bcd_implicit.support.entries import BadEntries, kind_of_entry
+from bcd_implicit.support.entries import BadEntries
+from bcd_implicit.support.notations import kind_of_entry
 from bcd_implicit.support.table_files import read_table
 from bcd_implicit.support.tables import (
     categories_of,

@@ -15,10 +15,12 @@ from sklearn.utils.validation import column_or_1d, validate_data
 
 from bcd_implicit.errors import DataWarning, InvalidInputError
 from bcd_implicit.support.arrays import Samples, as_pandas_or_array, numbers_in, read_samples
+from bcd_implicit.support.notations import begins_like_a_number, is_number_written_otherwise
 from bcd_implicit.support.samples import check_sizes, read_labels, read_targets
 
 # So many whole numbers might be classes.
 MOST_CLASSES = 20
+FOR_NUMBERS = "for numbers there is ImplicitRegressor, and y.astype(float) for the selector"
 
 
 def keep_names(estimator: BaseEstimator, inputs: Samples) -> None:
@@ -44,12 +46,16 @@ def read_new_inputs(estimator: BaseEstimator, X: ArrayLike) -> Any:
 
 
 def _as_scikit_learn_wants(inputs: Samples) -> Any:
-    labels = inputs.labels
-    if labels is None:
+    if inputs.labels is None:
         return inputs.values
-    # scikit-learn leaves out names that are numbers, and refuses texts beside them.
-    mixed = len({isinstance(label, str) for label in labels}) > 1
-    return pd.DataFrame(inputs.values, columns=inputs.names if mixed else labels)
+    return with_names_of_one_kind(pd.DataFrame(inputs.values, columns=inputs.labels))
+
+
+def with_names_of_one_kind(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame, all of whose names are text if one is: scikit-learn refuses others beside it, and keeps no others."""
+    if any(isinstance(label, str) for label in frame.columns):
+        return frame.set_axis([str(label) for label in frame.columns], axis=1)
+    return frame
 
 
 def check_given(y: Any) -> Any:
@@ -66,9 +72,11 @@ def read_classes(y: Any, inputs: Samples) -> np.ndarray:
     Raises
     ------
     InvalidInputError
-        As of :func:`~bcd_implicit.support.samples.read_labels`; also several columns, or numbers that are no classes.
+        As of :func:`~bcd_implicit.support.samples.read_labels`; also several columns, bytes, durations, labels of kinds
+        that have no order, or numbers that are no classes.
     """
     labels = read_labels("y", check_given(y), inputs, "X")
+    _check_kinds(labels)
     try:
         # scikit-learn looks whether numbers are whole by turning them into some, which may be too large for that.
         with np.errstate(invalid="ignore"):
@@ -76,10 +84,22 @@ def read_classes(y: Any, inputs: Samples) -> np.ndarray:
             check_classification_targets(labels)
     except ValueError as error:
         cause = str(error).split("\n")[0].rstrip(".")
-        raise InvalidInputError(
-            "y", cause, "Give one column of labels; for numbers there is ImplicitRegressor"
-        ) from None
+        raise InvalidInputError("y", cause, f"Give one column of labels; {FOR_NUMBERS}") from None
     return labels
+
+
+def _check_kinds(labels: np.ndarray) -> None:
+    """Raise an error in place of scikit-learn's, or of what it would read instead."""
+    for row, label in enumerate(labels.ravel() if labels.dtype.kind in "OS" else ()):
+        if isinstance(label, bytes):
+            remedy = "Decode them: numpy.char.decode(numpy.asarray(y, dtype='S'))"
+            raise InvalidInputError("y", f"holds bytes, row {row} holds {bytes(label)!r}", remedy)
+    if labels.dtype.kind == "m":
+        raise InvalidInputError("y", "holds durations", "Pass labels that are text or whole numbers")
+    kinds = {type(label) for label in labels.ravel()} if labels.dtype.kind == "O" else set()
+    if str in kinds and len(kinds) > 1:
+        found = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise InvalidInputError("y", f"holds labels of several kinds: {found}", "Pass them all as text")
 
 
 def indicators(labels: np.ndarray, low: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -115,12 +135,20 @@ def numbers_or_indicators(y: Any, inputs: Samples) -> tuple[np.ndarray, list[str
     Warns
     -----
     DataWarning
-        A few whole numbers, which might be classes.
+        A few whole numbers, which might be classes; many classes that look like numbers.
     """
     given = as_pandas_or_array("y", check_given(y))
     column = pd.DataFrame(given).iloc[:, 0] if given.shape[1:] in ((), (1,)) else None
     if column is not None and _holds_classes(column):
         columns, classes = indicators(read_classes(column, inputs))
+        if len(classes) > MOST_CLASSES and all(map(begins_like_a_number, classes)):
+            warnings.warn(
+                f"y holds {len(classes)} different labels that look like numbers, such as {str(classes[0])!r}, and "
+                "each becomes a class. If they are numbers, pass them as such: y.astype(float), of text with a decimal "
+                "point and without units.",
+                DataWarning,
+                stacklevel=3,
+            )
         return columns, names_of_indicators(classes)
     targets = read_targets("y", given, inputs, "X")
     values = targets.values
@@ -136,8 +164,10 @@ def numbers_or_indicators(y: Any, inputs: Samples) -> tuple[np.ndarray, list[str
 
 
 def _holds_classes(column: pd.Series) -> bool:
-    """Whether a column is of categories, or of texts none of which reads as a number."""
+    """Whether a column is of categories, or of texts none of which is a number, in whatever notation."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         return True
     numbers, refused = numbers_in(column)
-    return refused is not None and isinstance(refused[1], str) and bool(np.isnan(numbers).all())
+    if refused is None or not isinstance(refused[1], (str, bytes)) or not np.isnan(numbers).all():
+        return False
+    return not any(map(is_number_written_otherwise, column))

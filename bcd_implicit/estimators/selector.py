@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.estimators.base import StandardisedSamples, progress_of, seed_of
-from bcd_implicit.estimators.data import keep_names, numbers_or_indicators, read_new_inputs
+from bcd_implicit.estimators.data import keep_names, numbers_or_indicators, read_new_inputs, with_names_of_one_kind
 from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.choice import what_is_there
@@ -203,7 +203,9 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         else:
             samples, together = _in_order(inputs.values, targets, sample_weight, together)
         if len(samples.U) < LEAST_TO_SELECT:
-            cause = f"has {len(samples.U)} samples that differ and have a weight"
+            # One that merging has left stands there twice.
+            all_equal = not (np.ptp(samples.U, axis=0).any() or np.ptp(samples.Y, axis=0).any())
+            cause = f"has {'no' if all_equal else len(samples.U)} samples that differ and have a weight"
             raise InvalidInputError("X", cause, f"Give {LEAST_TO_SELECT} or more, to divide for cross-validation")
         seed = seed_of(self.random_state)
         problem = TrainingProblem(
@@ -284,7 +286,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         check_is_fitted(self, "support_")
         numbers = read_new_inputs(self, X)
         if isinstance(X, pd.DataFrame):
-            return super().transform(X)
+            return super().transform(with_names_of_one_kind(X))
         # Of another library's table scikit-learn would not see the names.
         selected = super().transform(numbers)
         return selected if isinstance(numbers, np.ndarray) else np.asarray(selected)

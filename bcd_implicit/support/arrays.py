@@ -16,10 +16,12 @@ from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.support.display import listed
+from bcd_implicit.support.notations import is_number_written_otherwise
 
 # Values in messages are cut.
 MOST_LETTERS = 40
-DATES = (datetime.date, datetime.timedelta, np.datetime64, np.timedelta64, pd.Period)
+DATES = (datetime.date, np.datetime64, pd.Period)
+DURATIONS = (datetime.timedelta, np.timedelta64)
 
 
 class _NoNumberError(InvalidInputError, TypeError):
@@ -96,8 +98,8 @@ def read_samples(
     Raises
     ------
     InvalidInputError
-        Text, dates, complex numbers, sparse columns (all of them are named), missing values or infinity, two columns
-        of one name, a wrong number of dimensions, rows or columns.
+        Text, dates, durations, complex numbers, sparse columns (all of them are named), missing values or infinity,
+        two columns of one name as text, a wrong number of dimensions, rows or columns.
     """
     given = as_pandas_or_array(name, table)
     labels: list[Hashable] | None = None
@@ -183,9 +185,9 @@ def _check_shape(name: str, shape: tuple[int, ...], min_rows: int, n_columns: in
 
 def _numbers_of_columns(name: str, frame: pd.DataFrame, shell: Samples) -> np.ndarray:
     """The columns' numbers, NaN where values are missing, or an error that names every column that has others."""
-    if shell.labels is not None and not frame.columns.is_unique:
-        twice = frame.columns[frame.columns.duplicated()][0]
-        raise InvalidInputError(name, f"has two columns named {twice!r}", "Rename one of them")
+    # As text, which names are from here on: 1 and "1" are one.
+    if shell.names is not None and (twice := pd.Index(shell.names)[pd.Index(shell.names).duplicated()]).size:
+        raise InvalidInputError(name, f"has two columns named {twice[0]!r}", "Rename one of them")
     sparse = [shell.called(j) for j, dtype in enumerate(frame.dtypes) if isinstance(dtype, pd.SparseDtype)]
     if sparse:
         raise InvalidInputError(name, f"has sparse columns: {listed(sparse)}", f"Pass {name}.sparse.to_dense()")
@@ -215,8 +217,10 @@ def _no_numbers(name: str, shell: Samples, refused: dict[int, tuple[int, Any]]) 
         return InvalidInputError(
             name, cause, "Complex data not supported: pass real and imaginary parts as columns of their own"
         )
-    if kinds <= {"text", "dates", "complex numbers"}:
-        return InvalidInputError(name, cause, remedy)
+    if kinds <= {"text", "dates", "durations", "complex numbers"}:
+        written_otherwise = any(is_number_written_otherwise(entry) for _, entry in refused.values())
+        commas = "Write numbers with a decimal point and without separators of thousands. " if written_otherwise else ""
+        return InvalidInputError(name, cause, commas + remedy)
     return _NoNumberError(name, cause, f"{remedy}: an argument must be a string that reads as a number, or a number")
 
 
@@ -238,7 +242,7 @@ def numbers_in(column: pd.Series) -> tuple[np.ndarray, tuple[int, Any] | None]:
 
 
 def _number(entry: Any) -> float | None:
-    if isinstance(entry, (*DATES, np.ndarray)) or (isinstance(entry, str) and "_" in entry):
+    if isinstance(entry, (*DATES, *DURATIONS, np.ndarray)) or (isinstance(entry, str) and "_" in entry):
         return None
     try:
         return float(entry)
@@ -253,11 +257,13 @@ def _kind_of(entry: Any) -> str:
         return "text"
     if isinstance(entry, (complex, np.complexfloating)):
         return "complex numbers"
+    if isinstance(entry, DURATIONS):
+        return "durations"
     return "dates" if isinstance(entry, DATES) else type(entry).__name__
 
 
 def _shortened(entry: Any) -> str:
-    text = str(entry) if isinstance(entry, DATES) else repr(entry)
+    text = str(entry) if isinstance(entry, (*DATES, *DURATIONS)) else repr(entry)
     return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}..."
 
 

@@ -20,6 +20,7 @@ from itertools import islice
 import pandas as pd
 
 from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.support.notations import COMMA_NUMBER
 
 SEPARATORS = ",;\t|"
 SPOKEN = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
@@ -33,7 +34,6 @@ _MARKS = {
 }
 _NO_TEXT = re.compile(r"[\x00-\x08\x0e-\x19\x1b-\x1f]")
 _NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*")
-COMMA_NUMBER = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
 #: Such as 1,234: one and a bit, or a thousand?
 _EITHER = re.compile(r"\s*[+-]?[1-9]\d{0,2},\d{3}\s*")
 #: So many records and characters are looked at to guess the separator, and so many records may stand above the header.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +10,10 @@ import numpy as np
 import pandas as pd
 
 from bcd_implicit.errors import InvalidInputError
-from bcd_implicit.support.delimited import COMMA_NUMBER
 from bcd_implicit.support.display import listed
+from bcd_implicit.support.notations import kind_of_entry
 from bcd_implicit.support.tables import place, to_numbers
 
-_THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2}([., '\u2019\u00a0\u202f]\d{3})+([.,]\d+)?\s*")
 #: What to do about each kind, in the order of a message; of texts and missing values a command knows more.
 _REMEDIES = {
     "thousands": "Remove the separators of thousands",
@@ -89,16 +87,3 @@ class BadEntries:
 def shown_entry(value: Any) -> str:
     """An entry in a message: text in quotes, anything else as it is printed."""
     return repr(value) if isinstance(value, str) else str(value)
-
-
-def kind_of_entry(value: Any) -> str:
-    """What an entry that is no number looks like: "text", or numbers in another notation, or a mark."""
-    if isinstance(value, (float, np.floating)):
-        return "infinite"
-    if not isinstance(value, str):
-        return "text"
-    if COMMA_NUMBER.fullmatch(value):
-        return "comma"
-    if _THOUSANDS.fullmatch(value):
-        return "thousands"
-    return "text" if any(map(str.isalnum, value)) else "mark"

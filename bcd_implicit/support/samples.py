@@ -31,8 +31,8 @@ def read_inputs(name: str, table: ArrayLike, *, quiet: bool = False) -> Samples:
     DataWarning
         A column only numbers the rows, unless ``quiet``.
     """
-    inputs = read_samples(name, table, min_rows=2, may_be_vector=False)
-    _check_units(name, inputs)
+    inputs = _one_zero(read_samples(name, table, min_rows=2, may_be_vector=False))
+    check_units(name, inputs)
     if not quiet:
         _warn_of_row_numbers(name, inputs)
     return inputs
@@ -71,8 +71,8 @@ def read_targets(name: str, table: ArrayLike, inputs: Samples, inputs_name: str)
     DataWarning
         Its rows have the labels of the inputs' rows in another order.
     """
-    targets = read_samples(name, table)
-    _check_units(name, targets)
+    targets = _one_zero(read_samples(name, table))
+    check_units(name, targets)
     _check_rows(name, targets.values.shape, targets.row_labels, inputs, inputs_name)
     return targets
 
@@ -119,7 +119,13 @@ def check_sizes(name: str, samples: Samples) -> None:
     _refuse(name, samples, largest > LARGEST, "has entries as large as", largest)
 
 
-def _check_units(name: str, samples: Samples) -> None:
+def _one_zero(samples: Samples) -> Samples:
+    """The same samples without -0.0: sorting, hashes and signs would tell it from 0.0."""
+    return samples._replace(values=samples.values + 0.0)
+
+
+def check_units(name: str, samples: Samples) -> None:
+    """Raise an error that names the column if an entry is beyond 1e40, or if they vary by less than 1e-40."""
     check_sizes(name, samples)
     spread = np.ptp(samples.values, axis=0)
     _refuse(name, samples, (spread > 0) & (spread < SMALLEST), "varies by no more than", spread)

@@ -28,6 +28,9 @@ def pick_columns(name: str, table: pd.DataFrame, wanted: Sequence[str]) -> pd.Da
         A wanted column is missing, or one of categories holds another category.
     """
     table = table.set_axis([str(c) for c in table.columns], axis=1)
+    for twice in table.columns[table.columns.duplicated()]:
+        if any(column == twice or column.startswith(f"{twice}=") for column in wanted):
+            raise InvalidInputError(name, f"has two columns named {twice!r}", "Rename one of them")
     table = _with_indicators(name, table, [column for column in wanted if column not in table.columns])
     missing = [column for column in wanted if column not in table.columns]
     if missing:

@@ -114,6 +114,81 @@ def test_words_and_categories_are_classes_for_the_selector(labels, names):
     assert ImplicitFeatureSelector(**QUICK_CHOICE).fit(X, labels).path_.problem.output_names == names
 
 
+NUMBERS = pd.Series(np.round(Y, 2))
+
+
+@pytest.mark.parametrize("dress", [list, pd.Series, np.array, pd.DataFrame])
+def test_a_decimal_comma_makes_no_classes(dress):
+    commas = dress(NUMBERS.astype(str).str.replace(".", ",").to_list())
+    problem = tried(lambda: bi.TrainingProblem(X, commas, 2))
+    assert "text, row 0 holds '" in problem.cause
+    for estimator in (ImplicitRegressor(**QUICK), ImplicitFeatureSelector(**QUICK_CHOICE)):
+        with pytest.raises(InvalidInputError) as caught:
+            estimator.fit(X, commas)
+        error = caught.value
+        assert (error.argument, error.cause, error.remedy) == ("y", problem.cause, problem.remedy)
+
+
+@pytest.mark.parametrize(
+    "dress", [lambda n: n, lambda n: n.astype(str).str.replace(".", ","), lambda n: n.map("{} kg".format)]
+)
+def test_many_labels_that_look_like_numbers_are_warned_of(dress):
+    inputs = np.tile(X, (3, 1)) + np.arange(90)[:, None] % 7
+    labels = dress(pd.concat([NUMBERS] * 3, ignore_index=True).astype(str))
+    with pytest.warns(
+        bi.DataWarning, match=rf"^y holds {labels.nunique()} different labels that look like numbers, such"
+    ):
+        ImplicitFeatureSelector(**QUICK_CHOICE).fit(inputs, pd.Categorical(labels))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", bi.DataWarning)
+        ImplicitFeatureSelector(**QUICK_CHOICE).fit(inputs, pd.Categorical(labels.str[:3]))
+        ImplicitFeatureSelector(**QUICK_CHOICE).fit(inputs, pd.Categorical("nr " + labels))
+
+
+@pytest.mark.parametrize("estimator", [ImplicitClassifier(**QUICK), ImplicitFeatureSelector(**QUICK_CHOICE)])
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.array([b"u", b"v"] * 15), r"^y: holds bytes, row 0 holds b'u'\. Decode them: numpy\.char\.decode"),
+        (pd.Series(["u", b"v"] * 15), r"^y: holds bytes, row 1 holds b'v'\. Decode"),
+        (pd.Categorical(["a", 1] * 15), r"^y: holds labels of several kinds: int, str\. Pass them all as text"),
+        (pd.Categorical(pd.to_timedelta([1, 2] * 15)), r"^y: holds durations\. Pass labels that are text or whole"),
+    ],
+)
+def test_labels_of_odd_kinds_are_refused(estimator, labels, message):
+    with pytest.raises(InvalidInputError, match=message):
+        estimator.fit(X, labels)
+
+
+def test_the_remedy_for_bytes_works():
+    labels = np.char.decode(np.asarray([b"u", b"v"] * 15, dtype="S"))
+    assert ImplicitClassifier(**QUICK).fit(X, labels).classes_.tolist() == ["u", "v"]
+
+
+@pytest.mark.parametrize("names", [[2019, "a", 3.5], [True, False, "b"], ["a", np.nan, "b"], [2019, 2020, 2021]])
+def test_names_of_several_kinds_are_text_at_every_door(names):
+    frame = pd.DataFrame(X, columns=names)
+    regressor = ImplicitRegressor(**QUICK).fit(frame, Y)
+    assert regressor.predict(frame).shape == (30,)
+    selector = ImplicitFeatureSelector(2, n_features_to_select=3, n_kappas=2).fit(frame, Y)
+    np.testing.assert_array_equal(selector.transform(frame), X)
+    assert selector.set_output(transform="pandas").transform(frame).shape == (30, 3)
+    assert bi.TrainingProblem(frame, Y, 2).input_names == [str(name) for name in names]
+
+
+def test_two_columns_of_one_name_as_text_are_refused_at_every_door(fitted):
+    frame = pd.DataFrame(X, columns=[1, "1", "b"])
+    for call in (
+        lambda: ImplicitRegressor(**QUICK).fit(frame, Y),
+        lambda: ImplicitFeatureSelector(**QUICK_CHOICE).fit(frame, Y),
+        lambda: bi.TrainingProblem(frame, Y, 2),
+        lambda: fitted.predict(frame),
+        lambda: bi.ImplicitModel([[0]], np.ones((1, 3)), None, [[1]], input_names=["1", "b", "c"]).predict(frame),
+    ):
+        with pytest.raises(InvalidInputError, match=r"has two columns named '1'\. Rename one of them"):
+            call()
+
+
 @pytest.mark.parametrize("kind", [int, str])
 def test_a_few_whole_numbers_may_be_classes_however_they_are_written(kind):
     labels = (np.arange(30) % 3).astype(kind)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
 
-from bcd_implicit import DataWarning, ImplicitFeatureSelector, InvalidInputError
+from bcd_implicit import DataWarning, ImplicitFeatureSelector, InvalidInputError, TrainingProblem
 
 X = np.random.default_rng(0).standard_normal((40, 3))
 
@@ -41,6 +41,15 @@ def test_too_few_samples_are_said_to_be_too_few():
         ImplicitFeatureSelector().fit(X[:3], X[:3, 0])
     with pytest.raises(InvalidInputError, match=r"X: has 2 samples that differ"):
         ImplicitFeatureSelector().fit(X, X[:, 0], sample_weight=np.arange(40) < 2)
+
+
+def test_zeros_of_either_sign_are_one_value():
+    zeros = np.where(np.arange(40) % 3, 0.0, -0.0)
+    with pytest.raises(InvalidInputError, match=r"X: has no samples that differ and have a weight\. Give 4 or more"):
+        ImplicitFeatureSelector().fit(zeros[:, None], zeros)
+    problem = TrainingProblem(zeros[:, None], zeros, 1)
+    assert not np.signbit(problem.U).any()
+    assert not np.signbit(problem.Y).any()
 
 
 @pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")

@@ -1,5 +1,6 @@
 """The front door of tables: the same numbers in many dresses, and what is refused, by column and row."""
 
+import datetime
 import decimal
 
 import numpy as np
@@ -93,7 +94,13 @@ def test_entries_that_read_as_numbers(entries, expected):
             pd.DataFrame({"a": pd.period_range("2020", periods=2)}),
             r"column 'a' is not numeric: dates, row 0 holds 2020",
         ),
-        (pd.DataFrame({"a": pd.to_timedelta([1, 2])}), r"column 'a' is not numeric: dates, row 0 holds 0 days"),
+        (pd.DataFrame({"a": pd.to_timedelta([1, 2])}), r"column 'a' is not numeric: durations, row 0 holds 0 days"),
+        ([datetime.timedelta(1)], r"is not numeric: durations, row 0 holds 1 day"),
+        (
+            ["52,5"],
+            r"text, row 0 holds '52,5'\. Write numbers with a decimal point and without .* thousands\. Encode it",
+        ),
+        (pd.DataFrame({"a": ["1 234"]}), r"row 0 holds '1 234'\. Write numbers with a decimal point and without"),
         (pd.DataFrame({"a": [1.0, "x" * 99]}), r"text, row 1 holds 'x{39}\.\.\.\. Encode it"),
         (pd.DataFrame({"a": [1j]}), r"Complex data not supported: pass real and imaginary parts"),
         (["a", "b"], r"is not numeric: text, row 0 holds 'a'\. Encode it as numbers\.$"),
@@ -102,6 +109,7 @@ def test_entries_that_read_as_numbers(entries, expected):
         ({"a": [1.0]}, r"is one dict, not a table\."),
         (iter([1.0]), r"is one list_iterator, not a table\."),
         (pd.DataFrame(VALUES, columns=["a", "a"]), r"has two columns named 'a'\. Rename one of them"),
+        (pd.DataFrame(VALUES, columns=[1, "1"]), r"has two columns named '1'\. Rename one of them"),
     ],
 )
 def test_what_holds_no_numbers_is_refused_by_column_and_row(table, message):

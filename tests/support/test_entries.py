@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from bcd_implicit import InvalidInputError
-from bcd_implicit.support.entries import BadEntries, kind_of_entry
+from bcd_implicit.support.entries import BadEntries
+from bcd_implicit.support.notations import kind_of_entry
 
 LINES = pd.Index([2, 3, 7], name="line")
 
