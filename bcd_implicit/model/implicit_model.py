@@ -22,11 +22,14 @@ from bcd_implicit.model.storage import LETTERS, REMEDY, read_model, write_model
 from bcd_implicit.support.arrays import as_pandas_or_array, read_samples
 from bcd_implicit.support.checks import check_matrix, check_names, check_number
 from bcd_implicit.support.display import facts_table, names_of
+from bcd_implicit.support.files import check_path
 from bcd_implicit.support.interruption import finishing
 from bcd_implicit.support.samples import check_sizes
 from bcd_implicit.support.tables import pick_columns
 from bcd_implicit.terms.activations import Activation, get_activation
 
+# Inputs end at 1e40, and so do the states' products with C at 1e240 or so: predictions cannot overflow.
+LARGEST_ENTRY = 1e100
 # Rescaling that takes units further apart than this is warned of.
 WIDEST_UNITS = 1e6
 # By this share of the largest the states' tolerance may move predictions.
@@ -52,8 +55,8 @@ class ImplicitModel:
     Raises
     ------
     InvalidInputError
-        Shapes that do not fit, NaN or infinity. A model that is not well-posed may be built and looked at;
-        only ``states`` and ``predict`` refuse it.
+        Shapes that do not fit, NaN or infinity, entries beyond 1e100. A model that is not well-posed may be built and
+        looked at; only ``states`` and ``predict`` refuse it.
     """
 
     def __init__(
@@ -83,6 +86,9 @@ class ImplicitModel:
                     f"has shape {getattr(self, name).shape}, {shape} needed",
                     f"The shapes must fit n={n} hidden features, p={p} inputs, q={q} outputs",
                 )
+            if (largest := np.abs(getattr(self, name)).max()) > LARGEST_ENTRY:
+                cause = f"has entries as large as {largest:.1e}, and {LARGEST_ENTRY:.0e} is the most"
+                raise InvalidInputError(name, cause, "Choose other units for inputs, outputs or states")
         self.input_names = check_names("input_names", input_names, p, "u")
         self.output_names = check_names("output_names", output_names, q, "y")
 
@@ -325,7 +331,14 @@ class ImplicitModel:
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to an npz file without pickle; the file appears whole or not at all."""
+        """Write the model to an npz file without pickle; the file appears whole or not at all.
+
+        Raises
+        ------
+        InvalidInputError
+            No name of a file, or one that cannot be written.
+        """
+        path = check_path("path", path)
         arrays = {letter: getattr(self, letter) for letter in LETTERS}
         write_model(path, arrays, self.activation, self.input_names, self.output_names)
 
@@ -338,6 +351,7 @@ class ImplicitModel:
         InvalidInputError
             No such file, or not a model.
         """
+        path = check_path("path", path)
         try:
             return cls(**read_model(path))
         except InvalidInputError as error:

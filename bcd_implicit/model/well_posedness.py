@@ -12,6 +12,9 @@ import numpy as np
 
 from bcd_implicit.errors import NotWellPosedError
 
+# Where units are farther apart, states and predictions could overflow.
+WIDEST = 1e40
+
 
 def norm_inf(A: np.ndarray) -> float:
     """||A||_inf, the largest absolute row sum of A (n, n)."""
@@ -45,7 +48,7 @@ def weights(A: np.ndarray) -> np.ndarray:
     Raises
     ------
     NotWellPosedError
-        The spectral radius of ``|A|`` is 1 or more.
+        The spectral radius of ``|A|`` is 1 or more, or entries of v would be beyond 1e40.
     """
     # Trained models always pass: no eigenvalues, and error bounds in the states' own units.
     if norm_inf(A) < 1:
@@ -58,4 +61,10 @@ def weights(A: np.ndarray) -> np.ndarray:
         )
     s = (1 + radius) / 2
     # The inverse is a series of matrices without negative entries that begins with I, so v >= 1: it can be divided by.
-    return np.linalg.solve(np.eye(len(A)) - np.abs(A) / s, np.ones(len(A)))
+    v = np.linalg.solve(np.eye(len(A)) - np.abs(A) / s, np.ones(len(A)))
+    if not v.max() <= WIDEST:
+        raise NotWellPosedError(
+            f"A: spectral radius of |A| is {radius:.6g}, but ||A||_inf = {norm_inf(A):.6g}, and the states' units "
+            f"would be {v.max():.1e} apart, {WIDEST:.0e} at most. Choose units in which entries of A are smaller."
+        )
+    return v

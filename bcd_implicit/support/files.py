@@ -15,6 +15,20 @@ from typing import Any
 from bcd_implicit.errors import InvalidInputError
 
 
+def check_path(argument: str, path: Any) -> Path:
+    """Return the path, or raise an error that names the argument: a number would be an open file's.
+
+    Raises
+    ------
+    InvalidInputError
+        Anything but text or a path of text; nothing.
+    """
+    given = os.fspath(path) if isinstance(path, os.PathLike) else path
+    if not isinstance(given, str) or not given:
+        raise InvalidInputError(argument, f"got {path!r}", "Give the name of a file, as text or a pathlib.Path")
+    return Path(given)
+
+
 def check_is_file(path: str | os.PathLike[str]) -> None:
     """Raise an error unless there is a file at the path: opening a pipe could wait for ever.
 

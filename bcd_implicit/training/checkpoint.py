@@ -14,7 +14,6 @@ import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, fields
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.problem.iterate import Iterate, check_iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.archives import Member, is_archive, read_arrays, write_arrays
+from bcd_implicit.support.files import check_path
 from bcd_implicit.training.cycles import State
 from bcd_implicit.training.extrapolation import Extrapolation
 from bcd_implicit.training.result import HISTORY, BcdResult, Status
@@ -114,9 +114,7 @@ class Checkpoint:
     """
 
     def __init__(self, path: str | os.PathLike[str], run: dict[str, Any], resume: bool = True) -> None:
-        if isinstance(path, bool) or not isinstance(path, (str, os.PathLike)) or not str(path):
-            raise InvalidInputError("checkpoint", f"got {path!r}", "Give the name of a file")
-        self.path, self.run, self.due, self.is_new = Path(path), run, 0.0, True
+        self.path, self.run, self.due, self.is_new = check_path("checkpoint", path), run, 0.0, True
         self.done: list[Any] = []
         self.under_way: Any = None
         if not resume and self.path.is_file() and not is_archive(self.path):

@@ -54,6 +54,13 @@ def test_damaged_models(folder, here):
         assert outcome.exit_code == 0 or outcome.stderr.startswith("Error: "), f"byte {place}: {outcome.exception!r}"
 
 
+def test_a_model_that_could_overflow_ends_in_one_line(here):
+    ImplicitModel([[0.5]], [[1.0]], None, [[1.0]]).save("m.npz")
+    with np.load("m.npz") as archive:
+        np.savez("m.npz", **{**archive, "A": [[1e308]]})
+    assert "m.npz: holds a model that cannot be used (A: has entries as large as 1.0e+308" in fail("check", "m.npz")
+
+
 def test_a_model_cut_short(folder, here):
     Path("m.npz").write_bytes((folder / "m.npz").read_bytes()[:1000])
     with warnings.catch_warnings(record=True) as caught:

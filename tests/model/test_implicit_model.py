@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -289,3 +291,53 @@ def test_inputs_to_predict_from_are_checked_as_those_to_train_on(U, message):
     for call in (model.predict, model.states, model.jacobian):
         with pytest.raises(InvalidInputError, match=message):
             call(U)
+
+
+@pytest.mark.parametrize("letter", ["A", "B", "b", "C", "D", "d"])
+def test_entries_that_could_overflow_are_refused_by_name(tmp_path, monkeypatch, letter):
+    monkeypatch.chdir(tmp_path)
+    parts = {"A": [[0.5]], "B": [[1.0]], "b": [1.0], "C": [[1.0]], "D": [[1.0]], "d": [1.0]}
+    ImplicitModel(**parts).save("m.npz")
+    with np.load("m.npz") as archive:
+        np.savez("m.npz", **{**archive, letter: np.full_like(archive[letter], -1e308)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(
+            InvalidInputError, match=rf"^{letter}: has entries as large as 1\.0e\+308, and 1e\+100 is the most"
+        ):
+            ImplicitModel(**parts | {letter: np.full_like(parts[letter], -1e308)})
+        with pytest.raises(
+            InvalidInputError, match=rf"^m\.npz: holds a model that cannot be used \({letter}: has entries"
+        ):
+            ImplicitModel.load("m.npz")
+
+
+@pytest.mark.parametrize("solver", ["auto", "picard", "active-set", "anderson"])
+@pytest.mark.parametrize("activation", ["relu", "clip", "identity", "leaky_relu"])
+@pytest.mark.parametrize("A", [[[0.3, -0.6], [0.49, 0.49]], [[0.0, 1e30], [0.0, 0.0]]])
+def test_the_largest_models_do_not_overflow(A, activation, solver):
+    largest = 1e100 * np.ones((2, 2))
+    model = ImplicitModel(A, largest, largest[0], largest, largest, largest[0], activation)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        assert np.isfinite(model.predict(1e40 * np.array([[1, 1], [-1, 1], [0, 0]]), solver=solver)).all()
+        assert np.isfinite(model.jacobian([[1e40, 1e40]])).all()
+
+
+def test_units_that_are_too_far_apart_are_not_certified():
+    chain = ImplicitModel(np.diag([1e100] * 4, 1), np.ones((5, 1)), None, np.ones((1, 5)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for call in (chain.contraction, chain.rescaled, lambda: chain.predict([[1.0]])):
+            with pytest.raises(
+                NotWellPosedError, match=r"the states' units would be .* apart, 1e\+40 at most\. Choose"
+            ):
+                call()
+
+
+@pytest.mark.parametrize("path", [None, 3, True, b"m.npz", ["m.npz"], ""])
+def test_paths_that_are_none(path):
+    model = ImplicitModel([[0.5]], [[1.0]], None, [[1.0]])
+    for call in (ImplicitModel.load, model.save):
+        with pytest.raises(InvalidInputError, match=r"^path: got .*\. Give the name of a file, as text"):
+            call(path)

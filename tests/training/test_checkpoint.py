@@ -224,5 +224,6 @@ def test_a_file_of_another_kind_is_not_overwritten(tmp_path):
         with pytest.raises(InvalidInputError, match="data.csv: is"):
             solve(problem, max_cycles=1, checkpoint=table, resume=resume)
     assert table.read_text() == "u,y\n1,2\n"
-    with pytest.raises(InvalidInputError, match="checkpoint: got 5. Give the name of a file"):
-        solve(problem, max_cycles=1, checkpoint=5)
+    for path in (5, b"run.npz", [], ""):
+        with pytest.raises(InvalidInputError, match=r"^checkpoint: got .*\. Give the name of a file"):
+            solve(problem, max_cycles=1, checkpoint=path)
