@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -104,7 +105,9 @@ def check_apart(**files: Path | None) -> None:
 
 
 def check_writable(directory: Path) -> None:
-    """Make the folder before the long work, not after it."""
+    """Make the folder before the long work, not after it; the command's end removes it if nothing came into it."""
+    made = [folder for folder in (directory, *directory.parents) if not os.path.exists(folder)]
+    click.get_current_context().call_on_close(partial(_remove_empty, made))
     try:
         directory.mkdir(parents=True, exist_ok=True)
         write_atomically(directory / ".writable", lambda file: None).unlink()
@@ -112,6 +115,12 @@ def check_writable(directory: Path) -> None:
         raise bi.InvalidInputError(
             "output", f"{directory} cannot be written to ({error.strerror})", "Choose another folder"
         ) from None
+
+
+def _remove_empty(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def present(run: FeatureSelection, output: Path, stem: str = "") -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from command_line import REPORT_KEYS, fail, make_table, succeed
+from command_line import REPORT_KEYS, fail, make_table, run, succeed
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
@@ -177,3 +177,21 @@ def test_categories_are_kept_or_dropped_together_and_ridge_stands_beside(here):
     assert report["ridge_test_r2"] == pytest.approx(ridge.score(U_test, y_test), abs=1e-9)
     (row,) = (line for line in outcome.stdout.splitlines() if "ridge, all columns" in line)
     assert [cell.strip() for cell in row.split("│")[2:4]] == ["5", f"{report['ridge_test_r2']:.3f}"]
+
+
+@pytest.mark.parametrize("command", ["select", "demo"])
+def test_a_folder_that_stays_empty_is_removed_if_this_run_made_it(folder, here, monkeypatch, command):
+    def interrupted(*args, **options):
+        assert os.path.isdir(output)
+        raise KeyboardInterrupt
+
+    for name in ("run_table", "run_synthetic"):
+        monkeypatch.setattr(f"bcd_implicit.experiments.feature_selection.{name}", interrupted)
+    os.makedirs("old/kept")
+    table = [folder / "data.csv", "--target", "y"] if command == "select" else []
+    for output, left in (("new/inner", ["kept"]), ("old/kept", ["kept"]), ("old/new", ["kept"])):
+        outcome = run(command, *table, "--output", output)
+        assert outcome.exit_code == 130
+        assert outcome.stderr.endswith("Error: interrupted, and nothing more is written.\n")
+        assert os.listdir(here) == ["old"]
+        assert os.listdir("old") == left
