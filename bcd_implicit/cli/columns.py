@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import unicodedata
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -105,6 +106,7 @@ def read_columns(data: Path, choice: ColumnChoice, form: TextFormat, sample_grou
         The file cannot be read, a column is not there, or values are no numbers; all such columns are named.
     """
     table = read_table(data, form)
+    _check_separator(data, table, form)
     together = () if sample_groups is None else (unicodedata.normalize("NFC", sample_groups),)
     check_columns(table, use=choice.use, categorical=choice.categorical, sample_groups=together)
     if both := {*together} & {*choice.targets, *choice.categorical, *choice.use}:
@@ -118,12 +120,12 @@ def read_columns(data: Path, choice: ColumnChoice, form: TextFormat, sample_grou
     if choice.drop_missing:
         inputs, targets, labels = inputs[full], targets[full], labels[full]
     categorical = [column for column in inputs.columns if column in choice.categorical]
-    _check_rows(data.name, pd.concat([inputs, targets, labels], axis=1), [*categorical, *together], classes)
+    _check_rows(str(data), pd.concat([inputs, targets, labels], axis=1), [*categorical, *together], classes)
     parts = {
-        column: _indicators(data.name, inputs[column], 0.0) if column in categorical else _numbers(inputs[[column]])
+        column: _indicators(str(data), inputs[column], 0.0) if column in categorical else _numbers(inputs[[column]])
         for column in inputs.columns
     }
-    outputs = _indicators(data.name, targets[classes], -1.0) if classes else _numbers(targets)
+    outputs = _indicators(str(data), targets[classes], -1.0) if classes else _numbers(targets)
     # After everything that may end in an error, which is to be one line.
     for column in left_out:
         print_note(f"column {column!r} only numbers the rows and is left out; --use {shlex.quote(column)} keeps it.")
@@ -152,9 +154,32 @@ def read_inputs(data: Path, wanted: Sequence[str], form: TextFormat) -> np.ndarr
     InvalidInputError
         The file cannot be read, lacks an input, or has values that are no numbers.
     """
-    inputs = pick_columns(data.name, read_table(data, form), wanted)
-    BadEntries.find(inputs).refuse(data.name)
+    table = read_table(data, form)
+    if table.columns[0] not in wanted:
+        _check_separator(data, table, form)
+    inputs = pick_columns(str(data), table, wanted)
+    BadEntries.find(inputs).refuse(str(data))
     return _numbers(inputs).to_numpy()
+
+
+def _check_separator(data: Path, table: pd.DataFrame, form: TextFormat) -> None:
+    """Raise an error that names --sep if a text is one column, which is no inputs with targets."""
+    if table.shape[1] > 1 or table.index.name != "line":
+        return
+    sought = f"{form.sep!r} does not separate" if form.sep else "no comma, semicolon, tab or | separates"
+    cause = f"has one column, {table.columns[0]!r}: {sought} its fields"
+    raise bi.InvalidInputError(str(data), cause, "Say with --sep what does, such as --sep space")
+
+
+@contextmanager
+def about(data: Path) -> Iterator[None]:
+    """Errors about the tables that were made of a file name the file as it was given."""
+    try:
+        yield
+    except bi.InvalidInputError as error:
+        if error.argument not in ("U", "Y", data.name):
+            raise
+        raise bi.InvalidInputError(str(data), error.cause, error.remedy) from None
 
 
 def predicted_classes(scores: pd.DataFrame) -> pd.Series:

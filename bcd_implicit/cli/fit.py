@@ -14,7 +14,7 @@ from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 
 import bcd_implicit as bi
-from bcd_implicit.cli.columns import ColumnChoice, Columns, predicted_classes, read_columns
+from bcd_implicit.cli.columns import ColumnChoice, Columns, about, predicted_classes, read_columns
 from bcd_implicit.cli.console import (
     check_apart,
     check_writable,
@@ -117,7 +117,8 @@ def fit(
     check_writable(model_path.parent)
     check_apart(data=data, model=model_path, checkpoint=checkpoint)
     train, test = _divided(columns, test_share, seed)
-    U, Y = (part.T for part in check_arrays(columns.inputs.loc[train], columns.outputs.loc[train]))
+    with about(data):
+        U, Y = (part.T for part in check_arrays(columns.inputs.loc[train], columns.outputs.loc[train]))
     scales = Standardization.fit(U, Y)
     problem = bi.TrainingProblem(
         *(scales.apply(U, Y) if standardize else (U, Y)),

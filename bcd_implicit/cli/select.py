@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import click
 
-from bcd_implicit.cli.columns import ColumnChoice, read_columns
+from bcd_implicit.cli.columns import ColumnChoice, about, read_columns
 from bcd_implicit.cli.console import check_apart, check_writable, one_warning, present
 from bcd_implicit.cli.options import jobs_option, limit_options, method_options, problem_options, table_options
 from bcd_implicit.experiments import feature_selection as experiment
@@ -108,7 +108,7 @@ def select(
         check_number("n_features", n_features, 1, p, integer=True, remedy=remedy)
     check_writable(output)
     check_apart(data=data, checkpoint=checkpoint)
-    with one_warning():
+    with one_warning(), about(data):
         run = experiment.run_table(
             columns.inputs,
             columns.outputs,

@@ -40,6 +40,7 @@ from bcd_implicit.support.interruption import check_max_seconds, stoppable
 from bcd_implicit.support.notices import warn_convergence
 from bcd_implicit.support.parallel import check_jobs, in_parallel
 from bcd_implicit.support.progress import Progress, between, show_progress
+from bcd_implicit.support.samples import check_units
 from bcd_implicit.support.tables import class_column
 from bcd_implicit.terms.penalties import column_norms
 from bcd_implicit.training.result import Status
@@ -281,6 +282,8 @@ def run_table(
     """
     start = time.perf_counter()
     given, asked = read_samples(name, inputs, min_rows=8), read_samples(name, targets, min_rows=8)
+    check_units(name, given)
+    check_units(name, asked)
     U, Y = given.values, asked.values
     test_share = check_number("test_share", test_share, 0, 1, boundaries="neither", remedy="A share of the rows")
     n_test = math.ceil(test_share * len(U))

@@ -293,6 +293,8 @@ def row_numbers(values: np.ndarray, names: Sequence[Any]) -> list[Any]:
     """
     if len(values) < 20:
         return []
-    steps = np.diff(values, axis=0)
+    # Numbers that are too large may still be refused.
+    with np.errstate(over="ignore", invalid="ignore"):
+        steps = np.diff(values, axis=0)
     numbering = (values[0] % 1 == 0) & ((steps == 1).all(axis=0) | (steps == -1).all(axis=0))
     return [name for name, found in zip(names, numbering, strict=True) if found]

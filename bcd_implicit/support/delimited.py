@@ -23,6 +23,7 @@ from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.support.notations import COMMA_NUMBER
 
 SEPARATORS = ",;\t|"
+TITLE = "if what stands above the columns' names is a title, remove it"
 SPOKEN = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
 #: Those of which a file itself says that it has them.
 _MARKS = {
@@ -101,9 +102,11 @@ def read_delimited(name: str, content: bytes, form: TextFormat) -> pd.DataFrame:
     first = 2 if told else 1
     body = text[told.end() :] if told else text
     sep = form.sep or (told[1] if told else _guess_separator(body))
-    names, start = _header(name, list(islice(_records(name, body, sep, first), _SAMPLE)))
+    sample = list(islice(_records(name, body, sep, first), _SAMPLE))
+    names, start = _header(name, sample)
     body = "".join(body.split("\n", start - first)[start - first :])
-    lines, longest = _lines_of_rows(name, _records(name, body, sep, start), len(names))
+    may_be_title = _usual_width([_trimmed(fields) for _, _, fields in sample if _trimmed(fields)]) != len(names)
+    lines, longest = _lines_of_rows(name, _records(name, body, sep, start), len(names), may_be_title)
     if not lines:
         raise InvalidInputError(name, "has a header but no rows", "Give a file with rows")
     table = _parse(name, body, sep, form.decimal or ".", len(lines), longest)
@@ -167,7 +170,8 @@ def _guess_separator(text: str) -> str:
     scores = {}
     text = text if len(text) < _CHARACTERS else text[: text.rfind("\n", 0, _CHARACTERS) + 1] or text
     for sep in SEPARATORS:
-        records = _sample(text, sep)
+        sample = _sample(text, sep)
+        records = [fields for fields in sample if fields] or [[]]
         width = _usual_width(records)
         same = [fields for fields in records if len(fields) == width]
         if width < 2:
@@ -175,7 +179,7 @@ def _guess_separator(text: str) -> str:
         numbers = sum(bool(_NUMBER.fullmatch(field)) for fields in same[1:] for field in fields)
         share = numbers / max(width * len(same[1:]), 1)
         # A title may stand above the header; but text with commas in it is no table.
-        if len(records[0]) > 1 or (_header_after_titles(records) and share > 0.5):
+        if len(records[0]) > 1 or (_header_after_titles(sample) and share > 0.5):
             scores[sep] = (share * len(same) / len(records), len(same) / len(records))
     if scores:
         return max(scores, key=lambda sep: scores[sep])
@@ -187,22 +191,28 @@ def _sample(text: str, sep: str) -> list[list[str]]:
     records: list[list[str]] = []
     # Up to where it cannot be read, which may be where the text was cut.
     with suppress(InvalidInputError):
-        records.extend(fields for _, _, fields in islice(_records("", text, sep, 1), _SAMPLE) if fields)
-    return records or [[]]
+        records.extend(fields for _, _, fields in islice(_records("", text, sep, 1), _SAMPLE))
+    return records
 
 
 def _usual_width(records: Sequence[Sequence[str]]) -> int:
-    return Counter(map(len, records)).most_common(1)[0][0]
+    return Counter(map(len, records)).most_common(1)[0][0] if records else 0
 
 
 def _header_after_titles(records: Sequence[Sequence[str]]) -> int:
-    """The place of the first record that is a header, if what stands above it are titles; 0 if there are none."""
-    width = _usual_width([_trimmed(fields) for fields in records])
+    """The place of the first record that is a header, if what stands above it are titles; 0 if there are none.
+
+    A title is one field; or, where an empty line parts it from the header, fewer than the table has columns.
+    """
+    width, joined = _usual_width([fields for fields in map(_trimmed, records) if fields]), False
     for place, fields in enumerate(map(_trimmed, records[:_MOST_TITLES])):
-        if width > 1 and len(fields) >= width and all(fields) and not any(map(_NUMBER.fullmatch, fields)):
-            return place
-        if sum(map(bool, fields)) > 1:
+        is_row = len(fields) >= width
+        if width > 1 and is_row and all(fields) and not any(map(_NUMBER.fullmatch, fields)):
+            return 0 if joined else place
+        n_filled = sum(map(bool, fields))
+        if is_row and n_filled > 1:
             break
+        joined = n_filled > 1 or (joined and n_filled > 0)
     return 0
 
 
@@ -216,34 +226,38 @@ def _trimmed(fields: Sequence[str]) -> Sequence[str]:
 
 def _header(name: str, records: Sequence[tuple[int, int, list[str]]]) -> tuple[list[str], int]:
     """The names of the columns, and the line after them."""
-    filled = [record for record in records if _trimmed(record[2])]
+    filled = [place for place, (_, _, fields) in enumerate(records) if _trimmed(fields)]
     if not filled:
         raise InvalidInputError(name, "has no header", "Give a file whose first line names the columns")
-    place = _header_after_titles([fields for _, _, fields in filled])
-    if place:
-        line, _, fields = filled[0]
-        shown = f"line {line}" if place == 1 else f"{place} lines from line {line} on"
+    header = max(_header_after_titles([fields for _, _, fields in records]), filled[0])
+    if n_titles := filled.index(header):
+        line, _, fields = records[filled[0]]
+        shown = f"line {line}" if n_titles == 1 else f"{n_titles} lines from line {line} on"
         title = next(filter(None, fields))[:60]
         warnings.warn(f"{name}: skipped {shown}, {title!r}, above the header.", UserWarning, stacklevel=2)
-    _, end, fields = filled[place]
+    _, end, fields = records[header]
     return [field.strip() or f"column {j}" for j, field in enumerate(_trimmed(fields), start=1)], end
 
 
-def _lines_of_rows(name: str, records: Iterator[tuple[int, int, list[str]]], width: int) -> tuple[list[int], int]:
+def _lines_of_rows(
+    name: str, records: Iterator[tuple[int, int, list[str]]], width: int, may_be_title: bool
+) -> tuple[list[int], int]:
     """The line of each row, and the number of fields of the longest; beyond the header's there must be nothing."""
-    lines, longest, empty = [], width, None
+    lines: list[int] = []
+    longest, empty = width, None
     for line, _, fields in records:
         if not fields or (width > 1 and not _trimmed(fields)):
             empty = empty or line
             continue
         if empty:
-            raise InvalidInputError(name, f"line {empty} is empty", "Remove the line, or fill it")
+            title = "" if lines else f"; {TITLE}"
+            raise InvalidInputError(name, f"line {empty} is empty", f"Remove the line, or fill it{title}")
         if len(fields) < width or len(_trimmed(fields)) > width:
             names, had = (f"{n} field{'' if n == 1 else 's'}" for n in (width, len(fields)))
             raise InvalidInputError(
                 name,
                 f"line {line} has {had}, the header has {names}",
-                "Mend the line, or say with --sep what separates the fields",
+                "Mend the line, or say with --sep what separates the fields" + (f"; {TITLE}" if may_be_title else ""),
             )
         lines.append(line)
         longest = max(longest, len(fields))

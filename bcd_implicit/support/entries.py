@@ -12,6 +12,7 @@ import pandas as pd
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.support.display import listed
 from bcd_implicit.support.notations import kind_of_entry
+from bcd_implicit.support.samples import LARGEST
 from bcd_implicit.support.tables import place, to_numbers
 
 #: What to do about each kind, in the order of a message; of texts and missing values a command knows more.
@@ -20,6 +21,7 @@ _REMEDIES = {
     "comma": "Give --decimal , if commas are decimal marks, or remove separators of thousands",
     "mark": "Leave a field empty where a value is missing",
     "infinite": "Replace infinite values",
+    "large": "Scale these columns to about 1",
     "text": "Give numbers",
     "missing": "Fill missing values in, or remove their rows",
 }
@@ -27,32 +29,38 @@ _REMEDIES = {
 
 @dataclass(frozen=True)
 class BadEntries:
-    """Of each column the first entry that is no number, and the missing ones.
+    """Of each column the first entry that is no number, the first that is too large, and the missing ones.
 
     Attributes
     ----------
     not_numeric : dict
         By column: where the first is, and what it holds.
+    too_large : dict
+        By column: where the first number beyond 1e40 is, and which.
     missing : dict
         By column: where the first is, and how many there are.
     """
 
     not_numeric: dict[str, tuple[str, Any]]
+    too_large: dict[str, tuple[str, Any]]
     missing: dict[str, tuple[str, int]]
 
     @classmethod
     def find(cls, table: pd.DataFrame, categorical: Collection[str] = ()) -> BadEntries:
         """In a table whose categorical columns may hold anything but missing values."""
-        not_numeric, missing = {}, {}
+        not_numeric: dict[str, tuple[str, Any]] = {}
+        too_large: dict[str, tuple[str, Any]] = {}
+        missing = {}
         for column in table.columns:
-            absent = table[column].isna().to_numpy()
-            bad = ~np.isfinite(to_numbers(table[column])) & ~absent
-            if bad.any() and column not in categorical:
-                row = int(bad.argmax())
-                not_numeric[column] = place(table, row), table[column].iloc[row]
+            absent, numbers = table[column].isna().to_numpy(), to_numbers(table[column])
+            finite = np.isfinite(numbers)
+            for bad, found in ((~finite & ~absent, not_numeric), (finite & (np.abs(numbers) > LARGEST), too_large)):
+                if bad.any() and column not in categorical:
+                    row = int(bad.argmax())
+                    found[column] = place(table, row), table[column].iloc[row]
             if absent.any():
                 missing[column] = place(table, int(absent.argmax())), int(absent.sum())
-        return cls(not_numeric, missing)
+        return cls(not_numeric, too_large, missing)
 
     def refuse(self, name: str, remedies: Mapping[str, str] | None = None) -> None:
         """Raise one error that names all the columns, if there are any.
@@ -70,16 +78,15 @@ class BadEntries:
             An entry is no finite number.
         """
         causes = []
-        if self.not_numeric:
-            found = self.not_numeric.items()
-            shown = [f"column {column!r} ({where} holds {shown_entry(value)})" for column, (where, value) in found]
-            causes.append(f"not numeric: {listed(shown)}")
+        for what, found in (("not numeric", self.not_numeric), (f"beyond {LARGEST:.0e}", self.too_large)):
+            shown = [f"column {c!r} ({where} holds {shown_entry(value)})" for c, (where, value) in found.items()]
+            causes += [f"{what}: {listed(shown)}"] if shown else []
         if self.missing:
             shown = [f"column {c!r} ({where}, {n} in all)" for c, (where, n) in self.missing.items()]
             causes.append(f"missing values: {listed(shown)}")
         if causes:
             kinds = {kind_of_entry(value) for _, value in self.not_numeric.values()}
-            kinds |= {"missing"} if self.missing else set()
+            kinds |= {kind for kind, found in (("large", self.too_large), ("missing", self.missing)) if found}
             advice = [remedy for kind, remedy in {**_REMEDIES, **(remedies or {})}.items() if kind in kinds]
             raise InvalidInputError(name, "; ".join(causes), ". ".join(advice))
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import fail, make_table, usage_error
+from command_line import fail, make_table, succeed, usage_error
 
 
 @pytest.mark.parametrize("command", ["fit", "select"])
@@ -29,6 +29,43 @@ def test_bad_tables(here, command, change, target, words):
     where = ["--model", "m.npz"] if command == "fit" else ["--output", "out"]
     assert words in fail(command, "data.csv", "--target", target, *where)
     assert os.listdir(here) == ["data.csv"]
+
+
+@pytest.mark.parametrize("command", ["fit", "select", "predict"])
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda t: t["bmi"].where(t.index != 3, "tall"), "not numeric: column 'bmi' (line 5 holds 'tall')."),
+        (lambda t: t["bmi"].where(t.index != 3), "missing values: column 'bmi' (line 5, 1 in all)."),
+        (lambda t: t["bmi"].where(t.index != 3, -1e300), "beyond 1e+40: column 'bmi' (line 5 holds -1e+300). Scale"),
+        (lambda t: t["bmi"] * 1e-60, "varies by no more than"),
+    ],
+)
+def test_errors_about_a_table_name_the_file_as_given_and_the_column(folder, here, command, change, words):
+    table = make_table()
+    table["bmi"] = change(table)
+    Path("t").mkdir()
+    table.to_csv("t/x.csv", index=False)
+    where = {"fit": ["--model", "m.npz"], "select": ["--output", "out"]}.get(command)
+    before = [] if where else [folder / "m.npz"]
+    after = [*where, "--target", "y"] if where else ["--output", "p.csv"]
+    if words.startswith("varies") and command == "predict":
+        pytest.skip("new inputs need not vary")
+    line = fail(command, *before, "t/x.csv", *after)
+    assert line.startswith(f"Error: t/x.csv: {words}")
+    assert "'bmi'" in line
+    assert os.listdir(here) == ["t"]
+
+
+def test_a_table_of_which_the_separator_is_not_found(folder, here):
+    Path("x.txt").write_text("x z  y\n1 2 3\n2  4 5\n3 3 1\n4 5 6\n")
+    one = "x.txt: has one column, 'x z y': no comma, semicolon, tab or | separates its fields. Say with --sep what does"
+    for command in ("fit", "select"):
+        assert one in fail(command, "x.txt", "--target", "y", *(["--model", "m.npz"] if command == "fit" else []))
+    assert one in fail("predict", folder / "m.npz", "x.txt", "--output", "p.csv")
+    told = fail("fit", "x.txt", "--target", "y", "--model", "m.npz", "--sep", "|")
+    assert "'|' does not separate its fields. Say with --sep what does, such as --sep space." in told
+    succeed("fit", "x.txt", "--target", "y", "--model", "m.npz", "--sep", "space", "--max-cycles", 2)
 
 
 @pytest.mark.parametrize("command", ["fit", "select", "predict"])

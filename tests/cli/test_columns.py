@@ -54,7 +54,7 @@ def test_what_is_told_of_a_text_is_used(folder, here):
     succeed("predict", "m.npz", "d.csv", "--output", "p.csv", *told)
     line = fail("predict", "m.npz", "d.csv", "--output", "q.csv", "--encoding", "x")
     assert "encoding: unknown encoding 'x'." in line
-    assert "target: no column named 'y'. The columns are 'age~bmi" in fail("fit", "d.csv", *FIT)
+    assert "d.csv: has one column, 'age~bmi~dose~noise~y~z~id': no comma" in fail("fit", "d.csv", *FIT)
 
 
 def test_accents_match_however_they_are_typed(here):

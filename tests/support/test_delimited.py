@@ -110,6 +110,30 @@ def test_titles_above_the_header_are_skipped_with_a_word(above, shown):
     assert_reads(table, ["x", "y"], NUMBERS, [start, start + 1])
 
 
+def test_an_empty_line_parts_a_title_with_commas_from_the_header():
+    for text in (
+        "Measurements, all\nof 2020\n\nx,z,y\n1,2,3\n2,3,1\n",
+        "Measurements, all,\nof 2020,,\n,,\nx,z,y\n1,2,3\n2,3,1\n",
+        "Measurements, all\nof 2020\n\nx;z;y\n1;2;3\n2;3;1\n",
+    ):
+        with pytest.warns(UserWarning, match=r"^t\.csv: skipped 2 lines from line 1 on, 'Measurements"):
+            assert_reads(read(text), ["x", "z", "y"], [[1, 2, 3], [2, 3, 1]], [5, 6])
+
+
+def test_what_may_be_a_title_is_said_to_be_one():
+    remedy = "if what stands above the columns' names is a title, remove it."
+    for text, line in (
+        ("Measurements, all\nof 2020\nx,z,y\n1,2,3\n2,3,1\n", "line 2 has 1 field, the header has 2 fields. Mend"),
+        ("x,z\n\n1,2,3\n2,3,1\n", "line 2 is empty. Remove the line, or fill it; if what"),
+        ("Weights, all\n\nx,y\n1,2\n3,4\n", "line 2 is empty. Remove the line, or fill it; if what"),
+    ):
+        message = refusal(text)
+        assert message.startswith(line)
+        assert message.endswith(remedy)
+    assert "title" not in refusal("a,b\n1,2\n1,2,3\n")
+    assert "title" not in refusal("a,b\n1,2\n\n1,2\n")
+
+
 def test_what_is_no_title():
     assert_reads(read(",y\n0,1\n1,3\n"), ["column 1", "y"], [[0, 1], [1, 3]], [2, 3])
     assert_reads(read("2019,2020\n1,2\n"), ["2019", "2020"], [[1, 2]], [2])

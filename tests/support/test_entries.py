@@ -37,6 +37,15 @@ def test_all_bad_columns_are_named_with_their_lines():
     )
 
 
+def test_numbers_that_are_too_large_are_named_with_their_lines():
+    table = pd.DataFrame({"a": [1, 2e40, -1e300], "b": [1.0, 2.0, 1e40], "c": ["1e41", "2", "x"]}, index=LINES)
+    assert refusal(table) == (
+        "t.csv: not numeric: column 'c' (line 7 holds 'x'); beyond 1e+40: column 'a' (line 3 holds 2e+40), column 'c' "
+        "(line 2 holds '1e41'). Scale these columns to about 1. Give numbers."
+    )
+    BadEntries.find(table[["b", "c"]], ["c"]).refuse("t.csv")
+
+
 def test_categories_may_be_anything_but_missing():
     table = pd.DataFrame({"a": ["x", "y", None], "b": ["x", "y", "z"]}, index=LINES)
     assert refusal(table, ["a", "b"]).startswith("t.csv: missing values: column 'a' (line 7, 1 in all). Fill")
