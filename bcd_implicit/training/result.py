@@ -26,7 +26,7 @@ class Status(Enum):
     """How a loop ended. The value is a sentence for a person, with the advice in it."""
 
     CONVERGED = "converged: a cycle changed the objective by less than tol or atol (blockwise stationary, not global)"
-    MAX_CYCLES = "stopped at max_cycles before the relative change came to tol; raise max_cycles or tol"
+    MAX_CYCLES = "stopped at max_cycles before it had converged; raise max_cycles or tol"
     STALLED = "stopped without progress while a block missed its tolerance; scale the data or use another solver"
     SOLVER_FAILED = (
         "a block could not be solved; the last good iterate is returned: try another solver or scale the data"
