@@ -18,7 +18,7 @@ from bcd_implicit.support.arrays import row_numbers
 from bcd_implicit.support.delimited import TextFormat
 from bcd_implicit.support.display import listed, quoted
 from bcd_implicit.support.entries import BadEntries
-from bcd_implicit.support.notations import kind_of_entry
+from bcd_implicit.support.notations import kind_of_entry, look_like_numbers
 from bcd_implicit.support.table_files import read_table
 from bcd_implicit.support.tables import (
     categories_of,
@@ -132,6 +132,9 @@ def read_columns(data: Path, choice: ColumnChoice, form: TextFormat, sample_grou
     if len(inputs) < len(full):
         rows = listed([place(full, int(row)) for row in np.flatnonzero(~full)])
         print_note(f"dropped {len(full) - len(inputs)} of {len(full)} rows, which have missing values ({rows}).")
+    if classes and not choice.classify and look_like_numbers(found := set(categories_of(targets[classes]))):
+        shown = f"{len(found)} different texts that look like numbers, such as {min(found)!r}"
+        print_note(f"column {classes!r} holds {shown}, and each is a class; --classify says that this is meant.")
     groups = {column: list(parts[column].columns) for column in categorical}
     known = labels[together[0]] if together else None
     return Columns(pd.concat(parts.values(), axis=1), outputs, groups, classes, known)

@@ -15,11 +15,9 @@ from sklearn.utils.validation import column_or_1d, validate_data
 
 from bcd_implicit.errors import DataWarning, InvalidInputError
 from bcd_implicit.support.arrays import Samples, as_pandas_or_array, numbers_in, read_samples
-from bcd_implicit.support.notations import begins_like_a_number, is_number_written_otherwise
+from bcd_implicit.support.notations import MOST_CLASSES, is_number_written_otherwise, look_like_numbers
 from bcd_implicit.support.samples import check_sizes, read_labels, read_targets
 
-# So many whole numbers might be classes.
-MOST_CLASSES = 20
 FOR_NUMBERS = "for numbers there is ImplicitRegressor, and y.astype(float) for the selector"
 
 
@@ -141,7 +139,7 @@ def numbers_or_indicators(y: Any, inputs: Samples) -> tuple[np.ndarray, list[str
     column = pd.DataFrame(given).iloc[:, 0] if given.shape[1:] in ((), (1,)) else None
     if column is not None and _holds_classes(column):
         columns, classes = indicators(read_classes(column, inputs))
-        if len(classes) > MOST_CLASSES and all(map(begins_like_a_number, classes)):
+        if look_like_numbers(classes):
             warnings.warn(
                 f"y holds {len(classes)} different labels that look like numbers, such as {str(classes[0])!r}, and "
                 "each becomes a class. If they are numbers, pass them as such: y.astype(float), of text with a decimal "

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.model.implicit_model import LARGEST_ENTRY
 from bcd_implicit.problem import statistics
 from bcd_implicit.terms.activations import Activation
 
@@ -87,7 +88,7 @@ def check_iterate(
     Raises
     ------
     InvalidInputError
-        It is no Iterate, a part has another shape or is not finite, or X leaves the range of phi.
+        It is no Iterate, a part has another shape, is not finite or beyond 1e100, or X leaves the range of phi.
     """
     if not isinstance(it, Iterate):
         raise InvalidInputError(name, f"is a {type(it).__name__}", "Pass an Iterate, such as result.iterate")
@@ -102,6 +103,9 @@ def check_iterate(
             )
         if not np.isfinite(part).all():
             raise InvalidInputError(f"{name}.{letter}", "contains NaN or infinity", "Start from problem.initial()")
+        if (largest := np.abs(part).max()) > LARGEST_ENTRY:
+            cause = f"has entries as large as {largest:.1e}, and {LARGEST_ENTRY:.0e} is the most"
+            raise InvalidInputError(f"{name}.{letter}", cause, "Start from problem.initial()")
     # Beyond the range (F) is infinite, and no step from there could be compared.
     low, high = activation.domain
     if it.X.min() < low or it.X.max() > high:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
+# So many numbers might be classes.
+MOST_CLASSES = 20
 COMMA_NUMBER = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
 _THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2}([., '\u2019\u00a0\u202f]\d{3})+([.,]\d+)?\s*")
 # With a unit behind it, or one of money before it.
@@ -31,6 +34,6 @@ def is_number_written_otherwise(value: Any) -> bool:
     return kind_of_entry(value) in ("comma", "thousands")
 
 
-def begins_like_a_number(value: Any) -> bool:
-    """Whether it is a number or begins with one: 52.5, 52,5 kg, $ 52."""
-    return bool(_LIKE_A_NUMBER.fullmatch(str(value)))
+def look_like_numbers(classes: Collection[Any]) -> bool:
+    """Whether they are more than some classes are, and each is a number or begins with one: 52.5, 52,5 kg, $ 52."""
+    return len(classes) > MOST_CLASSES and all(_LIKE_A_NUMBER.fullmatch(str(label)) for label in classes)

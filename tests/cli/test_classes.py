@@ -80,6 +80,12 @@ def test_targets_that_are_no_classes(classes):
     many = classes[["age"]].assign(word=[f"w{j}" for j in range(90)])
     many.to_csv("many.csv", index=False)
     assert "column 'word' has 90 different values in 90 rows" in fail("fit", "many.csv", "--target", "word", *where)
+    # Text that begins like numbers.
+    classes[["age"]].assign(y=[f"{j % 30} kg" for j in range(90)]).to_csv("kg.csv", index=False)
+    for options, told in (([], True), (["--classify"], False)):
+        outcome = succeed("fit", "kg.csv", "--target", "y", "--model", "kg.npz", "--max-cycles", 1, *options)
+        note = "Note: column 'y' holds 30 different texts that look like numbers, such as '0 kg', and each is a class;"
+        assert (note in outcome.stderr) == told
     # Text that is numbers in another notation.
     classes[["age"]].assign(y=[f"1,{j:03}.5" for j in range(90)]).to_csv("t.csv", index=False)
     line = fail("fit", "t.csv", "--target", "y", *where)

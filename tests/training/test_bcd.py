@@ -290,6 +290,15 @@ def test_a_start_of_another_shape_is_named():
         solve(problem, start=random_problem((5, 8, 20, 40)).initial())
 
 
+@pytest.mark.parametrize("letter", ["A", "B", "b", "C", "D", "d", "X"])
+def test_a_start_that_could_overflow_is_named(letter):
+    problem = random_problem((3, 4, 2, 30))
+    start = problem.initial()
+    huge = start.replace(**{letter: np.full_like(getattr(start, letter), 1e308)})
+    with pytest.raises(InvalidInputError, match=rf"^start\.{letter}: has entries as large as 1\.0e\+308, and 1e\+100"):
+        solve(problem, start=huge)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1])
 def test_friedman1(seed):
