@@ -14,6 +14,7 @@ from bcd_implicit.certificates.certificate import Certificate
 from bcd_implicit.constraints.user import BlockVariables, UserTerms, terms_at, user_terms
 from bcd_implicit.problem.iterate import Iterate, in_spreads
 from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.support.interruption import check_stop, in_background
 
 
 class Block:
@@ -43,8 +44,9 @@ class Block:
     def cvxpy_problem(self) -> cp.Problem:
         """The block as a CVXPY problem, the user's constraints and penalties included. DCP is checked."""
         v = block_variables(self.problem, self.letters)
-        objective, constraints = self.pose(v)
+        # The user's functions stay in this thread.
         self.user_terms = user_terms(self.problem.constraints, v)
+        objective, constraints = in_background(lambda: self.pose(v))
         # Penalties on other blocks are constants here.
         penalty = sum(self.user_terms.penalties.values()) + self.problem.user_penalty(self.it, without=self.letters)
         posed = cp.Problem(cp.Minimize(objective + penalty), constraints + self.user_terms.all_constraints)
@@ -92,6 +94,7 @@ class Block:
         for letter in sorted(self.user_terms.letters):
             size = np.abs(sizes[letter])
             for threshold in (1.0, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8):
+                check_stop()
                 zeroed = np.where(size > threshold * size.max(), getattr(it, letter), 0.0)
                 candidate = it.replace(**{letter: zeroed})
                 cheap = self.objective(candidate) <= highest

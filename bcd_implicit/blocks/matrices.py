@@ -19,6 +19,7 @@ from bcd_implicit.blocks.smooth import Smooth
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.support.interruption import check_stop
 
 
 def _means(problem: TrainingProblem, X: np.ndarray) -> np.ndarray:
@@ -95,6 +96,7 @@ class MatricesBlock(Block):
         largest = norms[groups.weights > 0].max()
         # The boldest first, 1.0 being B = 0; the first that costs nothing is taken.
         for threshold in (1.0, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6):
+            check_stop()
             small = norms <= threshold * largest
             if not small.any():
                 break

@@ -88,7 +88,8 @@ class ProxLinearBlock(MatricesBlock):
         K = linearised.matrix(self.mu).reshape(t.size, t.size)
         # Rounding leaves eigenvalues below zero, which CVXPY's factorisation for ECOS refuses: lift them, each variable
         # in its own units.
-        K = 0.5 * (K + K.T) + 10 * len(K) * np.finfo(float).eps * np.diag(np.diag(K))
+        K = 0.5 * (K + K.T)
+        K.flat[:: len(K) + 1] += 10 * len(K) * np.finfo(float).eps * np.diag(K)
         return 0.5 * cp.quad_form(t, cp.psd_wrap(K)) - linearised.k.reshape(-1, order="F") @ t + linearised.constant
 
     def _pose_residuals(self, v: BlockVariables, dT: cp.Expression) -> cp.Expression:

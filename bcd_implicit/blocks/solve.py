@@ -29,7 +29,7 @@ from bcd_implicit.errors import BcdError, BlockSolveError, InvalidInputError, ch
 from bcd_implicit.problem.iterate import Iterate, check_iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.support.checks import check_number
-from bcd_implicit.support.interruption import stoppable, waiting
+from bcd_implicit.support.interruption import in_background, stoppable, waiting
 from bcd_implicit.support.notices import warn_convergence
 from bcd_implicit.support.threads import one_blas_thread
 
@@ -107,8 +107,8 @@ def solve_block(
     solver_options : mapping, optional
         Passed to the solver as they are, e.g. ``{"max_iter": 200}``.
     max_seconds : float, optional
-        Give up after so many seconds, and what CVXPY takes to compile the problem if it is under way. A conic solver
-        that is left works on in the background to its own end.
+        Give up after so many seconds. A conic solver that is under way, or CVXPY's compiling, works on in the
+        background to its own end.
     **block_options
         ``mu`` for "prox-linear".
 
@@ -310,14 +310,10 @@ def _solve_conic(block: Block, solver: str, tol: float, solver_options: Mapping[
     if block.constrained:
         it = block.rounded(it, tol)
     own, objective = block.certificate(it), block.objective(it)
+    penalty = terms_at(block.problem.constraints, it, block.letters).penalty()
+    violation = max(block.user_violations(it).values(), default=0.0)
     # The formulas for gap and residual do not cover what the user added, and the solver's dual values do.
-    certificate = conic_certificate(
-        own,
-        compiled.claim(),
-        objective,
-        penalty=terms_at(block.problem.constraints, it, block.letters).penalty(),
-        violation=max(block.user_violations(it).values(), default=0.0),
-    )
+    certificate = in_background(lambda: conic_certificate(own, compiled.claim(), objective, penalty, violation))
     # Dual values that do not confirm the point are not passed on.
     confirmed = certificate.relative_gap <= FAIR_GAP
     return BlockSolution(

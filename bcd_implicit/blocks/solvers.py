@@ -15,7 +15,7 @@ from cvxpy.reductions.solvers.defines import SOLVER_MAP_CONIC
 
 from bcd_implicit.blocks.compiled import Compiled
 from bcd_implicit.errors import UNFIT, BlockSolveError, InvalidInputError
-from bcd_implicit.support.interruption import check_stop, in_background, press, seconds_left
+from bcd_implicit.support.interruption import SOLVER_PAUSE, check_stop, in_background, press, seconds_left
 from bcd_implicit.support.notices import ignored
 
 # Each solver's own measures of accuracy are not ours: asked for a thousandth of the tolerance, an interior-point
@@ -133,10 +133,10 @@ def _run(problem: cp.Problem, solver: str, options: dict[str, Any]) -> tuple[str
     for variable in problem.variables():
         variable.value = None  # another solver's, which need not even be numbers
     try:
-        data, chain, inverse = problem.get_problem_data(solver, solver_opts=options)
+        data, chain, inverse = in_background(lambda: problem.get_problem_data(solver, solver_opts=options))
     except cp.SolverError:
         return f"{UNFIT} the block's {_lacking(solver, problem)}", None
-    raw = in_background(lambda: chain.solve_via_data(problem, data, solver_opts=options))
+    raw = in_background(lambda: chain.solve_via_data(problem, data, solver_opts=options), SOLVER_PAUSE)
     if _interrupted(raw):
         press()
     # Not that a point of the time limit's passes for a solution.
@@ -162,7 +162,7 @@ def _taken(solver: str) -> list[Any]:
 
 def _lacking(solver: str, problem: cp.Problem) -> str:
     """What a problem asks of a solver that this one lacks, in words, from what it is compiled to for CLARABEL."""
-    dims = problem.get_problem_data("CLARABEL")[0]["dims"]
+    dims = in_background(lambda: problem.get_problem_data("CLARABEL"))[0]["dims"]
     taken = _taken(solver)
     lacking = [words for name, cone, words in _CONES if getattr(dims, name, None) and cone not in taken]
     return " and ".join(lacking) or "quadratic objective"

@@ -29,9 +29,13 @@ from bcd_implicit.support.checks import check_number
 INTERRUPTED, TIME_LIMIT = "INTERRUPTED", "TIME_LIMIT"
 # Whoever presses Ctrl-C twice within so many seconds wants the program to end, whatever calls these were.
 TWICE = 3.0
-# How often a thread that waits looks up, in seconds: a Ctrl-C that another thread gets before, in
-# SCS's set-up, is lost.
-PAUSE = 0.002
+# How often a thread that waits looks up, in seconds. Each look takes the interpreter away from what runs in Python; on
+# a busy machine that costs milliseconds.
+PAUSE = 0.05
+# While a solver works, which needs no interpreter: a Ctrl-C that another thread gets before, in SCS's set-up, is lost.
+SOLVER_PAUSE = 0.002
+# What is to be finished whatever happens, but is not as quick as it should be, is waited for so many seconds more.
+GRACE = 1.0
 Answer = TypeVar("Answer")
 
 
@@ -292,33 +296,41 @@ class _Answer:
     ready: threading.Event = field(default_factory=threading.Event)
 
 
-def in_background(function: Callable[..., Answer]) -> Answer:
-    """The function's result; in a long call it is not waited for once the work has to end.
+def in_background(function: Callable[..., Answer], pause: float = PAUSE) -> Answer:
+    """The function's result; in a long call it is not waited for once the work has to end, or a moment later.
 
-    For solvers of other packages, which ask nobody. One that is left alone works on to its own end, and the program
-    waits for it before it ends: killed then, code in Rust aborts the process.
+    For the work of other packages, which ask nobody: solvers, and CVXPY's compiling. One that is left alone works on to
+    its own end, and the program waits for it before it ends: killed then, code in Rust aborts the process.
     """
-    if _here.limits is None or _here.finishing:
+    limits, finishing = _here.limits, _here.finishing
+    if limits is None:
         return function()
     answer, context = _Answer(), contextvars.copy_context()
 
     def run() -> None:
         try:
-            answer.value = context.run(function)
+            # What asks, although nobody waits any more, ends there too.
+            with limits_in_force(None if finishing else limits):
+                answer.value = context.run(function)
         # Whatever it is, it is raised where the result is wanted.
         except BaseException as error:
             answer.error = error
         answer.ready.set()
 
-    ours = _here.limits.ctrl_c.listening and threading.current_thread() is threading.main_thread() and _HAS_MASKS
+    ours = limits.ctrl_c.listening and threading.current_thread() is threading.main_thread() and _HAS_MASKS
     with without_ctrl_c() if ours else nullcontext():
         thread = threading.Thread(target=run, name="bcd_implicit solver")
         thread.start()
+        noticed = time.monotonic()
         try:
-            while not answer.ready.wait(PAUSE):
+            while not answer.ready.wait(pause):
                 if ours:
                     _hear()
                 check_stop()
+                if not limits.reached:
+                    noticed = time.monotonic()
+                elif time.monotonic() - noticed > GRACE:
+                    raise Stop(limits.reached)
             if ours:
                 _hear()
         except Stop:

@@ -5,12 +5,16 @@ import signal
 import threading
 import time
 
+import cvxpy as cp
 import numpy as np
 import pytest
+from cvxpy.reductions.solvers.solving_chain import SolvingChain
 from problems import random_problem
 
 import bcd_implicit as bi
 from bcd_implicit import ConvergenceWarning, NothingYetError, Status
+from bcd_implicit.blocks.compiled import Compiled
+from bcd_implicit.blocks.prox_linear import ProxLinearBlock
 from bcd_implicit.support import interruption
 
 # Far beyond what it takes (docs: a few tenths of a second), for busy machines.
@@ -100,6 +104,58 @@ def test_a_second_one_raises(problem):
     with pytest.raises(KeyboardInterrupt):
         bi.solve(problem, callback=twice, **ENDLESS)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.fixture
+def held_up(monkeypatch):
+    """A function that makes a method of a class take very long, until the test is over."""
+    over = threading.Event()
+
+    def hold_up(owner, name):
+        usual = getattr(owner, name)
+
+        def slow(*args, **options):
+            over.wait(3 * LATEST)
+            return usual(*args, **options)
+
+        monkeypatch.setattr(owner, name, slow)
+
+    yield hold_up
+    over.set()
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"), [(ProxLinearBlock, "pose"), (cp.Problem, "get_problem_data"), (Compiled, "claim")]
+)
+def test_posing_compiling_and_certifying_are_not_waited_for(owner, name, held_up):
+    small, threads = random_problem((3, 6, 2, 40), kappa=0.01), set()
+
+    def bounded(v):
+        threads.add(threading.current_thread())
+        return cp.norm(v["B"], 1) <= 3
+
+    held_up(owner, name)
+    with pytest.warns(ConvergenceWarning):
+        check_result(small, interrupted(lambda: bi.solve(small, solver="CLARABEL", **ENDLESS)))
+    small = small.replace(constraints=[bounded])
+    with pytest.warns(ConvergenceWarning, match="stopped at max_seconds"):
+        assert bi.solve(small, max_seconds=0.2, **ENDLESS).status is Status.TIME_LIMIT
+    with pytest.raises(NothingYetError):
+        bi.solve_block(small, small.initial(), "prox-linear", max_seconds=0.2)
+    # A user's function may be made for one thread.
+    assert threads == {threading.current_thread()}
+
+
+def test_a_feasible_start_is_waited_for_a_moment(held_up, monkeypatch):
+    problem = random_problem((3, 6, 2, 40), constraints=[lambda v: v["B"] >= 0])
+    with pytest.warns(ConvergenceWarning, match="stopped at max_seconds"):
+        assert bi.solve(problem, max_seconds=1e-9).violations["constraints[0]"] <= 1e-6
+    monkeypatch.setattr(interruption, "GRACE", 0.1)
+    held_up(SolvingChain, "solve_via_data")
+    with pytest.raises(NothingYetError, match="max_seconds=0.1 passed before there was a result"):
+        bi.solve(problem, max_seconds=0.1)
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(lambda: bi.solve(problem))
 
 
 def test_a_time_limit_ends_a_solve_with_numbers(problem):
