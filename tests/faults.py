@@ -31,6 +31,8 @@ RAISED = {
     "LinAlgError": np.linalg.LinAlgError("SVD did not converge"),
     "SolverError": cp.SolverError("Solver failed. Try another"),
     "ZeroDivisionError": ZeroDivisionError("division by zero"),
+    "SystemExit": SystemExit(3),
+    "GeneratorExit": GeneratorExit(),
     "panic": Panic("index out of bounds: the len is 3 but the index is 3"),
 }
 

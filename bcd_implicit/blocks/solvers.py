@@ -136,13 +136,24 @@ def _run(problem: cp.Problem, solver: str, options: dict[str, Any]) -> tuple[str
         data, chain, inverse = in_background(lambda: problem.get_problem_data(solver, solver_opts=options))
     except cp.SolverError:
         return f"{UNFIT} the block's {_lacking(solver, problem)}", None
-    raw = in_background(lambda: chain.solve_via_data(problem, data, solver_opts=options), SOLVER_PAUSE)
+    raw = in_background(lambda: _raw(chain.solve_via_data, problem, data, solver_opts=options), SOLVER_PAUSE)
     if _interrupted(raw):
         press()
     # Not that a point of the time limit's passes for a solution.
     check_stop()
     problem.unpack_results(raw, chain, inverse)
     return str(problem.status), Compiled(data, chain, inverse, raw)
+
+
+def _raw(solve: Callable[..., Any], *args: Any, **options: Any) -> Any:
+    """What a solver returns. One that would end the program, or a generator, has failed like any other.
+
+    Only here: outside of the solver's own call an exit is the program's, as from its handler of a signal.
+    """
+    try:
+        return solve(*args, **options)
+    except (SystemExit, GeneratorExit) as error:
+        raise RuntimeError(f"{type(error).__name__} {error}".strip()) from error
 
 
 # The cones that not every solver takes: CVXPY's name for the numbers of them, its constraint, and words.

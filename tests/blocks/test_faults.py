@@ -1,6 +1,8 @@
 """A solver that fails: another takes its place, and what it says is not believed. The long study is in tests/hard."""
 
 import pickle
+import signal
+import threading
 import warnings
 
 import cvxpy as cp
@@ -72,14 +74,33 @@ def test_where_all_fail_the_error_brings_the_iterate(case):
     np.testing.assert_array_equal(again.iterate.C, it.C)
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3)])
-def test_an_interrupt_is_no_fault(error, monkeypatch, case):
+def test_an_interrupt_is_no_fault(monkeypatch, case):
     def interrupted(*args, **options):
-        raise error
+        raise KeyboardInterrupt
 
     monkeypatch.setattr(SolvingChain, "solve_via_data", interrupted)
-    with pytest.raises(type(error)):
+    with pytest.raises(KeyboardInterrupt):
         solve_block(*case, "output", "SCS")
+
+
+def test_an_exit_of_the_program_is_no_fault(monkeypatch, case):
+    ended = threading.Event()
+
+    def ends_the_program(signum, frame):
+        raise SystemExit(3)
+
+    def told_to_end(*args, **options):
+        signal.pthread_kill(threading.main_thread().ident, signal.SIGTERM)
+        ended.wait(10)
+
+    monkeypatch.setattr(SolvingChain, "solve_via_data", told_to_end)
+    before = signal.signal(signal.SIGTERM, ends_the_program)
+    try:
+        with pytest.raises(SystemExit):
+            solve_block(*case, "output", "SCS")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        ended.set()
 
 
 @pytest.mark.parametrize(
