@@ -70,7 +70,8 @@ class BlockSolveError(BcdError, RuntimeError):
     unfit : bool
         True when the solver does not take problems of the block's kind.
     iterate : Iterate or None
-        The last good one: where the block began.
+        The last good one: where the block began. If no start was found that meets the user's constraints, the start
+        that was given or drawn, which need not meet them.
     """
 
     def __init__(self, block: str, solver: str, status: str, remedy: str, iterate: Any = None) -> None:

@@ -56,8 +56,10 @@ def feasible_start(problem: TrainingProblem, it: Iterate) -> Iterate:
     Raises
     ------
     BlockSolveError
-        The constraints leave no point; the message names those in conflict.
+        The constraints leave no point (the message names those in conflict), or no solver finds one. The error's
+        ``iterate`` is the one that was passed.
     """
+    given = it
     it = problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it)))
     it = it.replace(A=problem.row_ball.prox(it.A))
     it = it.replace(**{k: np.zeros(problem.shapes[k]) for k in fixed_at_zero(problem)})
@@ -75,7 +77,9 @@ def feasible_start(problem: TrainingProblem, it: Iterate) -> Iterate:
         try:
             _solve_somehow(nearest, "constraints on " + ", ".join(letters))
         except BlockSolveError as error:
-            raise explained(error, problem, letters) from None
+            failure = explained(error, problem, letters)
+            failure.iterate = given
+            raise failure from None
         it = it.replace(**{k: np.array(v[k].value, dtype=float) for k in letters})
     # A conic solver meets the bounds only to its tolerance. A start beyond them may be lower than any feasible point.
     it = problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it)))

@@ -121,8 +121,9 @@ def solve(
     InvalidInputError
         A bad argument, named; a checkpoint of another run, with what differs.
     BlockSolveError
-        A block is infeasible (the message names the constraints in conflict) or unbounded, no feasible start was found,
-        or the named solver lacks a cone. Where no solver gives a point the last good iterate is returned instead.
+        A block is infeasible (the message names the constraints in conflict) or unbounded, no feasible start was found
+        (the error's ``iterate`` is the start as it was), or the named solver lacks a cone. Where no solver gives a
+        point the last good iterate is returned instead.
 
     Warns
     -----

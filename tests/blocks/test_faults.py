@@ -74,6 +74,15 @@ def test_where_all_fail_the_error_brings_the_iterate(case):
     np.testing.assert_array_equal(again.iterate.C, it.C)
 
 
+@pytest.mark.parametrize("kind", ["RuntimeError", "noise", "infeasible"])
+def test_where_no_start_is_found_the_error_brings_the_one_that_there_was(kind):
+    problem = random_problem(SIZE, constraints=[ready.nonnegative("B")])
+    for start in (None, random_iterate(problem)):
+        with faulty(kind), pytest.raises(BlockSolveError, match="block 'constraints on A, B, b'") as caught:
+            bi.solve(problem, start=start)
+        np.testing.assert_array_equal(caught.value.iterate.B, (start or problem.initial(0)).B)
+
+
 def test_an_interrupt_is_no_fault(monkeypatch, case):
     def interrupted(*args, **options):
         raise KeyboardInterrupt
