@@ -16,6 +16,8 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 
 # Starts that violate nothing by more than this stay as they are.
 NO_VIOLATION = 1e-9
+# What is wrong with a solver that finds a block infeasible which is not.
+DENIES = "it says that no point meets the constraints"
 
 
 def fixed_at_zero(problem: TrainingProblem) -> dict[str, str]:
@@ -104,8 +106,22 @@ def _solve_somehow(posed: cp.Problem, name: str) -> None:
             status = f"failed: its point violates one by {worst:.1e}"
             failures.append(BlockSolveError(name, solver, status, "Scale the data, or relax the constraints"))
         except BlockSolveError as error:
+            if error.infeasible and _met_by_zero(posed):
+                error = BlockSolveError(name, solver, f"failed: {DENIES}, but zero does", "Scale the data")
             failures.append(error)
     raise next((error for error in failures if error.infeasible), failures[0])
+
+
+def _met_by_zero(posed: cp.Problem) -> bool:
+    """Whether all variables may be zero, whatever a solver says: the constraints hold there, and there is a value."""
+    try:
+        for variable in posed.variables():
+            variable.value = np.zeros(variable.shape)
+    except ValueError:  # a user's own variable, with bounds
+        return False
+    with np.errstate(all="ignore"):
+        held = all(np.max(c.violation()) <= NO_VIOLATION for c in posed.constraints)
+        return held and bool(np.isfinite(posed.objective.value))
 
 
 def explained(error: BlockSolveError, problem: TrainingProblem, letters: Sequence[str]) -> BlockSolveError:
@@ -139,6 +155,8 @@ def conflict(problem: TrainingProblem, letters: Sequence[str]) -> list[str]:
 
     def infeasible(names: Sequence[str]) -> bool:
         posed = cp.Problem(cp.Minimize(0), [c for name in names for c in sets[name]])
+        if _met_by_zero(posed):
+            return False
         try:
             run_solver(posed, "constraints", "CLARABEL", 1e-6)
         except BlockSolveError as error:

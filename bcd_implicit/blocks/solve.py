@@ -15,7 +15,7 @@ import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.blocks.base import Block
-from bcd_implicit.blocks.feasibility import explained
+from bcd_implicit.blocks.feasibility import DENIES, explained, fixed_at_zero
 from bcd_implicit.blocks.hidden import HiddenBlock
 from bcd_implicit.blocks.output import OutputBlock
 from bcd_implicit.blocks.prox_linear import ProxLinearBlock
@@ -23,7 +23,7 @@ from bcd_implicit.blocks.solution import FAIR_GAP, IMPROVED, BlockSolution
 from bcd_implicit.blocks.solvers import AUTO, CHOICES, CVXPY, NATIVE, check_solver, run_solver
 from bcd_implicit.blocks.state import StateBlock
 from bcd_implicit.certificates.certificate import Certificate
-from bcd_implicit.certificates.conic import conic_certificate
+from bcd_implicit.certificates.conic import USER_VIOLATION, conic_certificate
 from bcd_implicit.constraints.user import terms_at
 from bcd_implicit.errors import BcdError, BlockSolveError, InvalidInputError, check_choice
 from bcd_implicit.problem.iterate import Iterate, check_iterate
@@ -101,7 +101,7 @@ def solve_block(
         misses the tolerance.
         "auto" is "native", then "cvxpy" where that misses the tolerance.
         Where a solver that is named fails, others are tried all the same, with a warning; the solution's ``solver``
-        is the one that it comes from.
+        is the one that it comes from. One that misses ``tol``, but not a relative gap of 1e-3, is kept, with a warning.
     tol : float
         Relative duality gap aimed at; missing it warns with the gap reached.
     solver_options : mapping, optional
@@ -121,8 +121,9 @@ def solve_block(
     InvalidInputError
         An unknown block or solver; the message lists the known ones.
     BlockSolveError
-        The block is infeasible or unbounded, the named solver lacks a cone that it needs, or no solver gave a point.
-        The error's ``iterate`` is then the one that was passed.
+        The block is infeasible or unbounded, the named solver lacks a cone that it needs, no solver gave a point, or
+        the points of all were refused (a relative gap above 1e-3, or a violation above 1e-6) and the best of them is
+        worse than the iterate that was passed. The error's ``iterate`` is that one.
     NothingYetError
         ``max_seconds`` passed first.
     """
@@ -131,23 +132,29 @@ def solve_block(
     # A second thread on matrices this small gains little, and on a busy machine costs many times the whole.
     # On Ctrl-C it ends at once, also while CVXPY compiles: there is nothing to keep.
     with stoppable(max_seconds), waiting(), one_blas_thread():
-        return solve_prepared(make_block(problem, it, block, **block_options), solver, tol, solver_options)
+        built = make_block(problem, it, block, **block_options)
+        return solve_prepared(built, solver, tol, solver_options, never_worse=True)
 
 
 def solve_prepared(
-    block: Block, solver: str, tol: float, solver_options: Mapping[str, Any] | None = None
+    block: Block,
+    solver: str,
+    tol: float,
+    solver_options: Mapping[str, Any] | None = None,
+    never_worse: bool = False,
 ) -> BlockSolution:
     """Solve a block that stands, with a known solver and a checked tolerance.
 
     "native" is the block's own solver. Where a constraint or penalty of the user acts or a block has none, with
     "cvxpy", and with "auto" where the native solver misses the tolerance, the block's preferred conic solvers are
     tried in turn until one meets it; the best certificate wins. They are tried as well where a named solver fails:
-    raises, returns numbers that are not finite, or a point that its certificate refuses.
+    raises, returns numbers that are not finite, or a point that its certificate refuses. With ``never_worse`` a point
+    that is refused and worse than where the block began is an error; loops keep the better of the two themselves.
 
     Raises
     ------
     BlockSolveError
-        No solver gave a point, or the named one lacks a cone.
+        No solver gave a point, or the named one lacks a cone; as above.
     InvalidInputError
         Solver options without a conic solver's name.
 
@@ -173,7 +180,7 @@ def solve_prepared(
         except BlockSolveError as error:
             if error.unfit and name == solver:
                 raise
-            failures.append(error)
+            failures.append(_checked(error, block))
             continue
         found.append(solution)
         # One that is named is believed to be as exact as it can; one that is far off has failed.
@@ -187,6 +194,8 @@ def solve_prepared(
         raise failure
     met = found[-1].meets(tol)
     best = found[-1] if met else min(found, key=lambda solution: solution.rank)
+    if never_worse and not (met or best.fair):
+        _check_not_worse(block, best, found, tol)
     if candidates[0] == solver != best.solver:
         fault = _shortfall(block, found[0], tol) if found[0].solver == solver else str(failures[0])
         warn_convergence(f"{fault} The solution of {best.solver} is taken instead.", stacklevel=3)
@@ -202,6 +211,44 @@ def _candidates(block: Block, solver: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys([solver, *block.preferred_solvers]))
     has_native = type(block).solve_native is not Block.solve_native and not block.constrained
     return (NATIVE, *block.preferred_solvers) if has_native and solver != CVXPY else block.preferred_solvers
+
+
+def _meets_all(block: Block, it: Iterate) -> bool:
+    """Whether a point meets all that the block asks of one."""
+    if any(getattr(it, k).any() for k in fixed_at_zero(block.problem) if k in block.letters):
+        return False
+    violations = [block.certificate(it).violation, *block.user_violations(it).values()]
+    return max(violations) <= USER_VIOLATION and bool(np.isfinite(block.objective(it)))
+
+
+def _checked(error: BlockSolveError, block: Block) -> BlockSolveError:
+    """The error of a solver; its claim that no point meets the constraints is a fault of its own where one does."""
+    if "infeasible" in error.status and "unbounded" not in error.status:
+        zero = block.it.replace(**{k: np.zeros_like(getattr(block.it, k)) for k in block.letters})
+        if _meets_all(block, block.it):
+            return _failure(block, error.solver, f"{DENIES}, but where the block began does")
+        if _meets_all(block, zero):
+            return _failure(block, error.solver, f"{DENIES}, but zero does")
+    return error
+
+
+def _check_not_worse(block: Block, best: BlockSolution, found: list[BlockSolution], tol: float) -> None:
+    """For points of which none is fair.
+
+    Raises
+    ------
+    BlockSolveError
+        The best one is worse than where the block began.
+    """
+    began = block.objective(block.it)
+    # Not for the last digits: a block may begin at its optimum.
+    if not best.objective - began > tol * abs(began) or not _meets_all(block, block.it):
+        return
+    objectives = f"its objective is {best.objective:.6g}, and {began:.6g} where the block began"
+    status = f"refused: relative gap {best.certificate.relative_gap:.1e}, {objectives}"
+    gaps = ", ".join(f"{s.solver} {s.certificate.relative_gap:.1e}" for s in found)
+    remedy = f"Every solver's point was refused (relative gaps: {gaps}). Try another solver, or scale the data"
+    raise BlockSolveError(block.name, best.solver, status, remedy, block.it)
 
 
 def _shortfall(block: Block, solution: BlockSolution, tol: float) -> str:

@@ -15,6 +15,7 @@ from problems import random_iterate, random_problem
 import bcd_implicit as bi
 from bcd_implicit import BlockSolveError, ConvergenceWarning, solve_block
 from bcd_implicit import constraints as ready
+from bcd_implicit.blocks import make_block
 from bcd_implicit.blocks.feasibility import feasible_start
 from bcd_implicit.blocks.output import OutputBlock
 from bcd_implicit.blocks.prox_linear import ProxLinearBlock
@@ -74,6 +75,49 @@ def test_where_all_fail_the_error_brings_the_iterate(case):
     np.testing.assert_array_equal(again.iterate.C, it.C)
 
 
+@pytest.mark.parametrize("kind", ["zeros", "noise", "half of it"])
+def test_where_every_point_is_refused_it_has_to_be_better_than_the_start(kind, case):
+    problem, it = case
+    it = solve_block(problem, it, "output", "CLARABEL").iterate
+    with faulty(kind), pytest.raises(BlockSolveError, match=r"'refused: relative gap .*, its objective is") as caught:
+        solve_block(problem, it, "output", "CLARABEL")
+    assert "Every solver's point was refused (relative gaps: CLARABEL " in str(caught.value)
+    np.testing.assert_array_equal(caught.value.iterate.C, it.C)
+    assert not caught.value.infeasible
+    # So far out the start is worse than any of them.
+    far = it.replace(C=1e3 * (1 + np.abs(it.C)))
+    with faulty(kind), pytest.warns(ConvergenceWarning, match="with relative gap"):
+        solution = solve_block(problem, far, "output", "CLARABEL")
+    assert solution.objective < make_block(problem, far, "output").objective(far)
+
+
+def test_a_point_refused_for_its_duals_alone_may_be_the_start():
+    problem = random_problem(SIZE, constraints=[ready.nonnegative("C")])
+    best = solve_block(problem, random_iterate(problem), "output").iterate
+    with faulty("no duals"), pytest.warns(ConvergenceWarning, match="with relative gap inf"):
+        again = solve_block(problem, best, "output")
+    np.testing.assert_allclose(again.iterate.C, best.C, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "point"), [("output", "where the block began"), ("output", "zero"), ("hidden", "zero")]
+)
+def test_a_solver_that_denies_a_point_that_there_is_has_failed(name, point):
+    problem = random_problem(SIZE, constraints=[ready.nonnegative("B"), ready.nonnegative("C")])
+    it = random_iterate(problem)
+    it = it if point == "zero" else it.replace(B=np.abs(it.B), C=np.abs(it.C))
+    said = f"CLARABEL ended with status 'failed: it says that no point meets the constraints, but {point} does"
+    with faulty("infeasible", ["CLARABEL"]), pytest.warns(ConvergenceWarning, match=said):
+        assert solve_block(problem, it, name, "CLARABEL").solver == "SCS"
+    with faulty("infeasible"), pytest.raises(BlockSolveError, match=said) as caught:
+        solve_block(problem, it, name, "CLARABEL")
+    assert not caught.value.infeasible
+    # Where none is known, the solvers are believed.
+    problem = problem.replace(constraints=[lambda v: v["B"] >= 0.1, lambda v: v["C"] >= 0.1])
+    with faulty("infeasible"), pytest.raises(BlockSolveError, match="'infeasible'"):
+        solve_block(problem, random_iterate(problem), name)
+
+
 @pytest.mark.parametrize("kind", ["RuntimeError", "noise", "infeasible"])
 def test_where_no_start_is_found_the_error_brings_the_one_that_there_was(kind):
     problem = random_problem(SIZE, constraints=[ready.nonnegative("B")])
@@ -81,6 +125,8 @@ def test_where_no_start_is_found_the_error_brings_the_one_that_there_was(kind):
         with faulty(kind), pytest.raises(BlockSolveError, match="block 'constraints on A, B, b'") as caught:
             bi.solve(problem, start=start)
         np.testing.assert_array_equal(caught.value.iterate.B, (start or problem.initial(0)).B)
+        # Zero meets them, whatever the solvers say.
+        assert not caught.value.infeasible
 
 
 def test_an_interrupt_is_no_fault(monkeypatch, case):
