@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 
 import pytest
 from sizes import SIZES
@@ -9,6 +10,9 @@ from sizes import SIZES
 # On matrices of these sizes a second BLAS thread costs more than it brings, most of all where another process of the
 # tests wants the same core. Read when NumPy is first imported; whoever sets it differently gets that.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# A shell starts what is to run in the background so that it ignores Ctrl-C, and so would all programs that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(optionalhook=True)
