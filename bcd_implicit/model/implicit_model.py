@@ -20,7 +20,7 @@ from bcd_implicit.model.picard import picard_iterates
 from bcd_implicit.model.state_map import summation_error
 from bcd_implicit.model.storage import LETTERS, REMEDY, read_model, write_model
 from bcd_implicit.support.arrays import as_pandas_or_array, read_samples
-from bcd_implicit.support.checks import check_matrix, check_names, check_number
+from bcd_implicit.support.checks import check_entries, check_matrix, check_names, check_number
 from bcd_implicit.support.display import facts_table, names_of
 from bcd_implicit.support.files import check_path
 from bcd_implicit.support.interruption import finishing
@@ -28,8 +28,6 @@ from bcd_implicit.support.samples import check_sizes
 from bcd_implicit.support.tables import pick_columns
 from bcd_implicit.terms.activations import Activation, get_activation
 
-# Inputs end at 1e40, and so do the states' products with C at 1e240 or so: predictions cannot overflow.
-LARGEST_ENTRY = 1e100
 # Rescaling that takes units further apart than this is warned of.
 WIDEST_UNITS = 1e6
 # By this share of the largest the states' tolerance may move predictions.
@@ -86,9 +84,7 @@ class ImplicitModel:
                     f"has shape {getattr(self, name).shape}, {shape} needed",
                     f"The shapes must fit n={n} hidden features, p={p} inputs, q={q} outputs",
                 )
-            if (largest := np.abs(getattr(self, name)).max()) > LARGEST_ENTRY:
-                cause = f"has entries as large as {largest:.1e}, and {LARGEST_ENTRY:.0e} is the most"
-                raise InvalidInputError(name, cause, "Choose other units for inputs, outputs or states")
+            check_entries(name, getattr(self, name), "Choose other units for inputs, outputs or states")
         self.input_names = check_names("input_names", input_names, p, "u")
         self.output_names = check_names("output_names", output_names, q, "y")
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bcd_implicit.errors import InvalidInputError
-from bcd_implicit.model.implicit_model import LARGEST_ENTRY
 from bcd_implicit.problem import statistics
+from bcd_implicit.support.checks import check_entries
 from bcd_implicit.terms.activations import Activation
 
 # The squares of smaller numbers are zero, or nearly.
@@ -103,9 +103,7 @@ def check_iterate(
             )
         if not np.isfinite(part).all():
             raise InvalidInputError(f"{name}.{letter}", "contains NaN or infinity", "Start from problem.initial()")
-        if (largest := np.abs(part).max()) > LARGEST_ENTRY:
-            cause = f"has entries as large as {largest:.1e}, and {LARGEST_ENTRY:.0e} is the most"
-            raise InvalidInputError(f"{name}.{letter}", cause, "Start from problem.initial()")
+        check_entries(f"{name}.{letter}", part, "Start from problem.initial()")
     # Beyond the range (F) is infinite, and no step from there could be compared.
     low, high = activation.domain
     if it.X.min() < low or it.X.max() > high:
@@ -117,23 +115,28 @@ def check_iterate(
     return it
 
 
-def hardly_varies(X: np.ndarray) -> bool:
-    """Whether a row of the states varies by so little that the tolerance of an equilibrium may be a good part of it.
-
-    As a regressor such a row would have a coefficient as large as it is small.
-    """
-    low, high = X.min(axis=1), X.max(axis=1)
-    spread = high - low
-    return bool(np.any((spread > 0) & (spread <= HARDLY * np.maximum(high, -low).max())))
-
-
-def without_rounding(it: Iterate, X: np.ndarray, U: np.ndarray) -> np.ndarray:
+def without_rounding(
+    it: Iterate, X: np.ndarray, U: np.ndarray, to_the_last_digit: Callable[[np.ndarray], np.ndarray]
+) -> np.ndarray:
     """States at equilibrium, shape (n, m), made constant in rows that hardly more than rounding tells apart from it.
 
     Such a row is not a regressor, but to the output block it would be one, with a coefficient of 1e16. A row within
     rounding of zero, or so near it that its squares underflow, is zero.
+
+    Parameters
+    ----------
+    it : Iterate
+        The matrices.
+    X : ndarray of shape (n, m)
+        Its states, to a tolerance.
+    U : ndarray of shape (p, m)
+    to_the_last_digit : callable
+        Better states from these: where some vary by so little that the tolerance may be a good part of it.
     """
     low, high = X.min(axis=1), X.max(axis=1)
+    if np.any((high > low) & (high - low <= HARDLY * np.maximum(high, -low).max())):
+        X = to_the_last_digit(X)
+        low, high = X.min(axis=1), X.max(axis=1)
     size_of_A = np.abs(it.A)
     others = size_of_A @ np.maximum(high, -low) + np.abs(it.b)
 

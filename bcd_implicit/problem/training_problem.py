@@ -32,7 +32,7 @@ from bcd_implicit.model.fixed_point import FixedPoint, fixed_point
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.description import as_table, in_one_line
-from bcd_implicit.problem.iterate import Iterate, hardly_varies, random_rows, without_rounding
+from bcd_implicit.problem.iterate import Iterate, random_rows, without_rounding
 from bcd_implicit.problem.settings import check_replaceable, check_settings
 from bcd_implicit.support.checks import check_names, random_generator
 from bcd_implicit.support.interruption import finishing
@@ -356,8 +356,7 @@ class TrainingProblem:
     def at_equilibrium(self, it: Iterate) -> Iterate:
         """The same matrices with X at the equilibrium."""
         X = self.equilibrium(it).X
-        X = self.equilibrium(it.replace(X=X), tol=0.0).X if hardly_varies(X) else X
-        return it.replace(X=without_rounding(it, X, self.U))
+        return it.replace(X=without_rounding(it, X, self.U, lambda X: self.equilibrium(it.replace(X=X), tol=0.0).X))
 
     def initial(self, random_state: int | np.random.Generator | None = 0) -> Iterate:
         """Start: A = 0, C = D = 0, random rows of B through the centre of the inputs, X at equilibrium.

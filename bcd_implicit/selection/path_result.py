@@ -35,6 +35,8 @@ class PathResult(PathRecord):
         What every solve of the path was called with; ``select`` refits with the same.
     max_features : int or None
         As given to :func:`bcd_implicit.kappa_path`.
+    cut_short : Status or None
+        INTERRUPTED or TIME_LIMIT where that ended the path early.
     """
 
     def __repr__(self) -> str:

@@ -13,6 +13,9 @@ from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.support.arrays import read_samples
 from bcd_implicit.support.samples import read_inputs, read_targets
 
+# Inputs end at 1e40, and so do the states' products with C at 1e240 or so: predictions cannot overflow.
+LARGEST_ENTRY = 1e100
+
 
 def check_flag(name: str, value: Any) -> bool:
     """Return True or False, or raise an error that names the argument.
@@ -90,6 +93,19 @@ def check_list(argument: str, values: Any, what: str, remedy: str) -> list[Any]:
 def check_matrix(name: str, array: ArrayLike, *, min_rows: int = 1, n_columns: int | None = None) -> np.ndarray:
     """The numbers of :func:`~bcd_implicit.support.arrays.read_samples` alone, where names do not matter."""
     return read_samples(name, array, min_rows=min_rows, n_columns=n_columns).values
+
+
+def check_entries(name: str, matrix: np.ndarray, remedy: str) -> None:
+    """Raise an error that names the matrix of a model if an entry is beyond 1e100.
+
+    Raises
+    ------
+    InvalidInputError
+        As said.
+    """
+    if (largest := np.abs(matrix).max()) > LARGEST_ENTRY:
+        cause = f"has entries as large as {largest:.1e}, and {LARGEST_ENTRY:.0e} is the most"
+        raise InvalidInputError(name, cause, remedy)
 
 
 def check_arrays(U: ArrayLike, Y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
