@@ -20,7 +20,7 @@ from bcd_implicit.old_paths import keep_old_paths
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.selection import PathResult, Selection, kappa_path, reference_kappa
 from bcd_implicit.terms.activations import ACTIVATIONS, Activation
-from bcd_implicit.terms.losses import LOSSES, Loss
+from bcd_implicit.terms.losses import LOSSES, HuberLoss, Loss, QuantileLoss
 from bcd_implicit.training import METHODS, BcdResult, Status, solve
 
 __version__ = "0.1.0"
@@ -40,6 +40,7 @@ __all__ = [
     "ConstraintError",
     "ConvergenceWarning",
     "DataWarning",
+    "HuberLoss",
     "ImplicitClassifier",
     "ImplicitFeatureSelector",
     "ImplicitModel",
@@ -50,6 +51,7 @@ __all__ = [
     "NotWellPosedError",
     "NothingYetError",
     "PathResult",
+    "QuantileLoss",
     "Selection",
     "Status",
     "TrainingProblem",

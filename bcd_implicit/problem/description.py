@@ -18,9 +18,10 @@ def in_one_line(problem: Any) -> str:
     return (
         f"TrainingProblem(n_samples={problem.n_samples}{weighted}, n_inputs={problem.n_inputs}, "
         f"n_outputs={problem.n_outputs}, n_hidden={problem.n_hidden}, activation={problem.activation.name!r}, "
-        f"loss={problem.loss.name!r}, norm_bound={problem.norm_bound:g}, kappa={problem.kappa:g} "
+        f"loss={_loss_in_words(problem)!r}, norm_bound={problem.norm_bound:g}, kappa={problem.kappa:g} "
         f"({problem.group_form}), {groups + ', ' if groups else ''}"
-        f"fenchel_weight={problem.fenchel_weight:g}, ridge={problem.ridge:g}, ridge_hidden={problem.ridge_hidden:g}, "
+        f"fenchel_weight={_fenchel_weight_in_words(problem)}, "
+        f"ridge={problem.ridge:g}, ridge_hidden={problem.ridge_hidden:g}, "
         f"fit_intercept={problem.fit_intercept}, pass_through={problem.pass_through}, "
         f"constraints={list(problem.constraints)})"
     )
@@ -35,16 +36,26 @@ def as_table(problem: Any) -> str:
         "inputs": names_of(problem.input_names),
         "outputs": names_of(problem.output_names),
         "hidden features": f"{problem.n_hidden}, {problem.activation.name}",
-        "loss": problem.loss.name,
+        "loss": _loss_in_words(problem),
         "||A||_inf": f"at most {problem.norm_bound:g}",
         "group lasso": f"kappa = {problem.kappa:g}, a {role}; {groups}",
         "ridge": f"{problem.ridge:g} on C and D, {problem.ridge_hidden:g} on A and B",
-        "fenchel_weight": f"{problem.fenchel_weight:g}",
+        "fenchel_weight": _fenchel_weight_in_words(problem),
         "intercepts b and d": "free" if problem.fit_intercept else "fixed at 0",
         "pass-through D": "free" if problem.pass_through else "fixed at 0",
         "your own constraints": names_of(list(problem.constraints)) if problem.constraints else "none",
     }
     return facts_table("TrainingProblem", facts)
+
+
+def _loss_in_words(problem: Any) -> str:
+    loss = problem.loss
+    return " ".join([loss.name, *(f"{name} {value:g}" for name, value in loss.settings().items())])
+
+
+def _fenchel_weight_in_words(problem: Any) -> str:
+    low, high = problem.fenchel_weights.min(), problem.fenchel_weights.max()
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
 def _groups_in_words(problem: Any) -> str:

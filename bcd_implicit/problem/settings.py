@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from numbers import Real
 from typing import Any
 
+import numpy as np
+
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.support.checks import check_flag, check_number
 from bcd_implicit.terms.activations import get_activation
@@ -18,12 +20,10 @@ RANGES = {
     # 0 is a model without feedback; 1 would leave no contraction.
     "norm_bound": (0, 1, "left", "Choose it in [0, 1): below 1 is well-posed"),
     **dict.fromkeys(("kappa", "ridge", "ridge_hidden"), (0, None, "both", "Choose 0 or more")),
-    # 0 would leave the hidden block without data, and the state block divides by it.
-    "fenchel_weight": (0, None, "neither", "Choose a positive weight"),
 }
 FLAGS = ("fit_intercept", "pass_through")
 SETTINGS = (
-    *("n_hidden", "activation", "loss", *RANGES, *FLAGS, "constraints"),
+    *("n_hidden", "activation", "loss", *RANGES, "fenchel_weight", *FLAGS, "constraints"),
     *("groups", "group_form", "group_weights", "group_norm", "group_over"),
 )
 
@@ -47,6 +47,7 @@ def check_settings(given: Mapping[str, Any]) -> dict[str, Any]:
         checked[name] = check_flag(name, given[name])
     for name, (low, high, boundaries, remedy) in RANGES.items():
         checked[name] = check_number(name, given[name], low, high, boundaries=boundaries, remedy=remedy)
+    checked["fenchel_weight"] = _check_fenchel_weight(given["fenchel_weight"], checked["n_hidden"])
     # 2 and "2", inf and "inf"; True is no norm
     norm = given["group_norm"]
     norm = f"{norm:g}" if isinstance(norm, Real) and not isinstance(norm, bool) else norm
@@ -54,6 +55,19 @@ def check_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     checked["group_norm"] = check_choice("group_norm", norm, GROUP_NORMS, "norm")
     checked["group_over"] = check_choice("group_over", given["group_over"], ("B", "BD"), "choice")
     return checked
+
+
+def _check_fenchel_weight(weight: Any, n_hidden: int) -> Any:
+    """A positive number, or an array of one for each hidden feature."""
+    # 0 would leave the hidden block without data, and the state block divides by it.
+    remedy = f"Choose a positive weight, or a list of {n_hidden}, one for each hidden feature"
+    if np.ndim(weight) == 0:
+        return check_number("fenchel_weight", weight, 0, boundaries="neither", remedy=remedy)
+    if np.shape(weight) != (n_hidden,):
+        raise InvalidInputError("fenchel_weight", f"has shape {np.shape(weight)}, ({n_hidden},) needed", remedy)
+    return np.array(
+        [check_number("fenchel_weight", each, 0, boundaries="neither", remedy=remedy) for each in np.asarray(weight)]
+    )
 
 
 def check_replaceable(names: Iterable[str]) -> None:

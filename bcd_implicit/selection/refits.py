@@ -46,6 +46,8 @@ class Refit:
             groups=None,
             group_over=problem.group_over if problem.constraints else "B",
             n_hidden=self.n_hidden,
+            # One weight for all: there may be more hidden features than the path's problem has.
+            fenchel_weight=float(problem.fenchel_weights.mean()),
             ridge_hidden=self.ridge_hidden,
             ridge=problem.ridge if self.ridge is None else self.ridge,
         )

@@ -1,58 +1,72 @@
-"""Losses L(prediction, Y): value, gradient and CVXPY expression.
+"""The losses by name: L(f, y) for predictions f = Cx + Du + d and targets y.
 
-The blocks use the fact that the squared loss is quadratic (Gram matrices, the closed form of the output
-block). A further loss adds a class here and, in the blocks, the form that suits it.
+The blocks ask a loss for its value, gradient, curvature and conjugate and know none by name. Of the squared loss alone
+they use that it is quadratic: Gram matrices, and the closed form of the output block.
 """
 
 from __future__ import annotations
-
-from typing import ClassVar
 
 import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.errors import check_choice
+from bcd_implicit.terms.likelihoods import CrossEntropy, LogisticLoss, PoissonLoss
+from bcd_implicit.terms.loss import Loss, columns
+from bcd_implicit.terms.robust_losses import AbsoluteLoss, HuberLoss, QuantileLoss
 
-
-class Loss:
-    """A convex loss, summed over outputs."""
-
-    name: ClassVar[str]
-
-    def value(self, prediction: np.ndarray, Y: np.ndarray) -> np.ndarray:
-        """The loss of each sample, shape (m,), for arrays of shape (q, m)."""
-        raise NotImplementedError
-
-    def gradient(self, prediction: np.ndarray, Y: np.ndarray) -> np.ndarray:
-        """Gradient with respect to the prediction, shape (q, m)."""
-        raise NotImplementedError
-
-    def cvxpy(self, prediction: cp.Expression, Y: np.ndarray) -> cp.Expression:
-        """The sum over samples as a CVXPY expression."""
-        raise NotImplementedError
-
-    def __repr__(self) -> str:
-        return f"<loss {self.name}>"
+__all__ = [
+    "LOSSES",
+    "AbsoluteLoss",
+    "CrossEntropy",
+    "HuberLoss",
+    "LogisticLoss",
+    "Loss",
+    "PoissonLoss",
+    "QuantileLoss",
+    "SquaredLoss",
+    "get_loss",
+]
 
 
 class SquaredLoss(Loss):
     """L = 1/2 ||prediction - Y||_F^2."""
 
     name = "squared"
+    quadratic = True
+    max_curvature = 1.0
+    free_targets = True
 
     def value(self, prediction, Y):
-        # A value a sample: the problem weighs them.
         return 0.5 * np.sum((prediction - Y) ** 2, axis=0)
 
     def gradient(self, prediction, Y):
         return prediction - Y
 
-    def cvxpy(self, prediction, Y):
-        return 0.5 * cp.sum_squares(prediction - Y)
+    def curvature(self, prediction, Y):
+        return np.ones_like(Y)
+
+    def conjugate(self, V, Y):
+        return np.sum(V * (0.5 * V + Y), axis=0)
+
+    def divergence(self, prediction, V, Y):
+        return 0.5 * np.sum((prediction - Y - V) ** 2, axis=0)
+
+    def best_constant(self, Y, shares):
+        return Y[:, 0] + (Y - Y[:, :1]) @ shares
+
+    def cvxpy(self, prediction, Y, weights=1.0):
+        # The weights inside the square: one sum of squares for a conic solver.
+        return 0.5 * cp.sum_squares(cp.multiply(columns(np.sqrt(weights), Y.shape), prediction - Y))
 
 
-#: The losses, by name.
-LOSSES: dict[str, Loss] = {loss.name: loss for loss in (SquaredLoss(),)}
+#: The losses, by name; those with parameters at their defaults.
+LOSSES: dict[str, Loss] = {
+    loss.name: loss
+    for loss in (
+        *(SquaredLoss(), HuberLoss(), AbsoluteLoss(), QuantileLoss()),
+        *(LogisticLoss(), CrossEntropy(), PoissonLoss()),
+    )
+}
 
 
 def get_loss(loss: str | Loss) -> Loss:

@@ -49,11 +49,13 @@ def described(problem: TrainingProblem, **call: Any) -> dict[str, Any]:
         "activation": problem.activation.name,
         "slope": getattr(problem.activation, "slope", None),
         "loss": problem.loss.name,
+        **{f"loss {name}": value for name, value in problem.loss.settings().items()},
+        "fenchel_weight": problem.fenchel_weights.tolist(),
         "groups": [str(group) for group in problem.groups],
         "group_weights": weights,
         "constraints": _fingerprints(problem),
     }
-    for name in ("norm_bound", "kappa", "fenchel_weight", "ridge", "ridge_hidden", "fit_intercept", "pass_through"):
+    for name in ("norm_bound", "kappa", "ridge", "ridge_hidden", "fit_intercept", "pass_through"):
         settings[name] = getattr(problem, name)
     settings |= {name: getattr(problem, name) for name in ("group_form", "group_norm", "group_over")}
     return {name: _hash(array) for name, array in arrays.items()} | settings | {k: _plain(v) for k, v in call.items()}

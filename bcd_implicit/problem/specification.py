@@ -1,0 +1,176 @@
+"""What a training problem is given: data, sizes, settings, and the groups of its lasso."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bcd_implicit.constraints.checks import check_constraints
+from bcd_implicit.constraints.user import OnInputs, UserFunction
+from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.problem.iterate import Iterate
+from bcd_implicit.problem.settings import check_replaceable, check_settings
+from bcd_implicit.support.checks import check_names
+from bcd_implicit.support.samples import check_sample_weight, read_inputs, read_targets, warn_if_constant
+from bcd_implicit.terms.activations import Activation
+from bcd_implicit.terms.group_norms import GROUP_NORMS
+from bcd_implicit.terms.groups import Groups
+from bcd_implicit.terms.losses import Loss
+from bcd_implicit.terms.penalties import GROUP_FORMS, RowBall
+
+
+class Specification:
+    """Data and settings, checked; arguments, attributes and errors are those of its subclass TrainingProblem."""
+
+    def __init__(
+        self,
+        U: ArrayLike,
+        Y: ArrayLike,
+        n_hidden: int,
+        activation: str | Activation = "relu",
+        loss: str | Loss = "squared",
+        norm_bound: float = 0.5,
+        kappa: float = 0.1,
+        group_form: str = "penalty",
+        fenchel_weight: float | ArrayLike = 1.0,
+        ridge: float = 1e-2,
+        ridge_hidden: float = 1e-4,
+        fit_intercept: bool = True,
+        pass_through: bool = True,
+        constraints: Sequence[UserFunction] | Mapping[str, UserFunction] = (),
+        *,
+        sample_weight: ArrayLike | None = None,
+        input_names: Sequence[str] | None = None,
+        output_names: Sequence[str] | None = None,
+        groups: Sequence[Any] | Mapping[str, Sequence[str]] | None = None,
+        group_weights: Sequence[float] | Mapping[str, float] | None = None,
+        group_norm: str | float = 2,
+        group_over: str = "B",
+    ) -> None:
+        targets = read_targets("Y", Y, inputs := read_inputs("U", U), "U")
+        self.U, self.Y = inputs.columns, targets.columns
+        weights = check_sample_weight(sample_weight, self.n_samples)
+        if not weights.all():
+            # Left out for good, so that an input which varies in such samples alone counts as constant everywhere.
+            self.U, self.Y, weights = (array.compress(weights, axis=-1) for array in (self.U, self.Y, weights))
+        self.shares = weights / weights.sum()
+        self.n_hidden = n_hidden
+        self.activation: Any = activation
+        self.loss: Any = loss
+        self.norm_bound, self.kappa, self.group_form = norm_bound, kappa, group_form
+        self.fenchel_weight: Any = fenchel_weight
+        self.ridge, self.ridge_hidden = ridge, ridge_hidden
+        self.fit_intercept, self.pass_through = fit_intercept, pass_through
+        self.constraints: Any = constraints
+        self.groups: Any = groups
+        self.group_weights: Any = group_weights
+        self.group_norm: Any = group_norm
+        self.group_over = group_over
+        names = inputs.names if input_names is None else input_names
+        self.input_names = check_names("input_names", names, self.n_inputs, "u")
+        names = targets.names if output_names is None else output_names
+        self.output_names = check_names("output_names", names, self.n_outputs, "y")
+        warn_if_constant(self.Y, self.output_names)
+        self._check()
+
+    def _check(self) -> None:
+        vars(self).update(check_settings(vars(self)))
+        self.loss.check_targets(self.Y, self.output_names)
+        # Built here and not in __init__: replace() comes through here too.
+        self.row_ball = RowBall(self.norm_bound)
+        if self.stacked and not self.pass_through:
+            raise InvalidInputError("group_over", '"BD" groups columns of D, but pass_through is False', 'Choose "B"')
+        parsed = Groups.parse(self.groups, self.group_weights, self.input_names)
+        # A label for each input, however they were given: subset() can then take some of them.
+        self.groups, self.group_weights = [parsed.names[g] for g in parsed.labels], parsed.weights
+        self.group_lasso = GROUP_FORMS[self.group_form](self.kappa, parsed, GROUP_NORMS[self.group_norm])
+        # Last: a user's function is tried on variables of the checked shapes.
+        self.constraints = check_constraints(self.constraints, self.shapes, self.block_letters)
+
+    @property
+    def stacked(self) -> bool:
+        """Whether the groups are columns of (B; D)."""
+        return self.group_over == "BD"
+
+    @property
+    def block_letters(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The variables that a constraint may use together: each of them moves in one block only.
+
+        Those of the hidden and the prox-linear block, and those of the output block. With stacked groups d moves in
+        both.
+        """
+        return (("A", "B", "b", "D"), ("C",)) if self.stacked else (("A", "B", "b"), ("C", "D", "d"))
+
+    @property
+    def fenchel_weights(self) -> np.ndarray:
+        """The weight of every hidden feature in the Fenchel term, shape (n,)."""
+        return np.broadcast_to(self.fenchel_weight, (self.n_hidden,))
+
+    @property
+    def n_inputs(self) -> int:
+        """Number p of inputs."""
+        return len(self.U)
+
+    @property
+    def n_outputs(self) -> int:
+        """Number q of outputs."""
+        return len(self.Y)
+
+    @property
+    def n_samples(self) -> int:
+        """Number m of samples."""
+        return self.U.shape[1]
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the unknowns by letter."""
+        n, p, q = self.n_hidden, self.n_inputs, self.n_outputs
+        return {"A": (n, n), "B": (n, p), "b": (n,), "C": (q, n), "D": (q, p), "d": (q,), "X": (n, self.n_samples)}
+
+    def replace(self, **changes: Any) -> Self:
+        """The same data and weights with other settings (kappa, norm_bound, ridge, ...), checked again."""
+        check_replaceable(changes)
+        other = copy.copy(self)
+        if "groups" in changes:
+            other.group_weights = None  # they were of the old groups
+        vars(other).update(changes)
+        other._check()
+        return other
+
+    def subset(self, samples: np.ndarray | None = None, inputs: np.ndarray | None = None) -> Self:
+        """The same settings on some of the samples (indices) and some of the inputs (mask)."""
+        other = copy.copy(self)
+        if inputs is not None:
+            other.U = other.U[inputs]
+            other.constraints = {name: OnInputs(f, inputs) for name, f in self.constraints.items()}
+            other.input_names = [name for name, kept in zip(self.input_names, inputs, strict=True) if kept]
+            # A group that loses members keeps its weight: the square root of its size is only a default.
+            weights = dict(zip(self.group_lasso.groups.names, self.group_weights, strict=True))
+            other.groups = [group for group, kept in zip(self.groups, inputs, strict=True) if kept]
+            other.group_weights = {group: weights[group] for group in other.groups}
+            other._check()
+        if samples is not None:
+            other.U, other.Y, shares = (array.take(samples, axis=-1) for array in (other.U, other.Y, self.shares))
+            other.shares = shares / shares.sum()
+        return other
+
+    @property
+    def D_is_output(self) -> bool:
+        """Whether D is a variable of the output block: neither fixed at zero nor beside B in a group."""
+        return self.pass_through and not self.stacked
+
+    def grouped(self, it: Iterate) -> np.ndarray:
+        """The matrix whose columns the group lasso sees: B, or (B; D)."""
+        return np.vstack([it.B, it.D]) if self.stacked else it.B
+
+    def with_grouped(self, it: Iterate, G: np.ndarray) -> Iterate:
+        """The iterate with :meth:`grouped` exchanged."""
+        return it.replace(B=G[: self.n_hidden], D=G[self.n_hidden :]) if self.stacked else it.replace(B=G)
+
+    def selected(self, it: Iterate) -> np.ndarray:
+        """The inputs that the group lasso left in: bool, shape (p,)."""
+        return np.asarray(self.grouped(it).any(axis=0))

@@ -1,0 +1,140 @@
+"""What a loss is: a convex function of the prediction, with its conjugate, for the output, the state and the rest.
+
+To add a loss, subclass :class:`Loss` and add an instance to :data:`bcd_implicit.LOSSES`. A subclass may have
+parameters, which it lists in ``parameters``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import cvxpy as cp
+import numpy as np
+
+from bcd_implicit.errors import InvalidInputError
+
+
+class Loss:
+    """A convex loss L(f, y) >= 0 of the predictions f = CX + DU + d, summed over outputs.
+
+    Arrays of predictions, targets and dual points have the shape (q, m), one sample a column.
+
+    Attributes
+    ----------
+    name : str
+        The name under which a person asks for it.
+    parameters : tuple of str
+        Names of the attributes that tell it from others of its class.
+    quadratic : bool
+        True for the squared loss alone, for which there are closed forms.
+    smooth : bool
+        Whether it has a gradient everywhere. One that has not offers :meth:`smoothed`.
+    max_curvature : float
+        The largest second derivative; ``inf`` where there is no bound.
+    free_targets : bool
+        Whether targets may be any numbers, in any units: the loss then changes with them as the predictions do.
+    """
+
+    name: ClassVar[str]
+    parameters: ClassVar[tuple[str, ...]] = ()
+    quadratic: ClassVar[bool] = False
+    smooth: ClassVar[bool] = True
+    max_curvature: ClassVar[float] = np.inf
+    free_targets: ClassVar[bool] = False
+
+    def check_targets(self, Y: np.ndarray, names: list[str]) -> None:
+        """Raise an error that names the first target that the loss has no value for.
+
+        Raises
+        ------
+        InvalidInputError
+            As said. Shape and finiteness are checked elsewhere.
+        """
+
+    def value(self, prediction: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        """The loss of each sample, shape (m,): the problem weighs them."""
+        raise NotImplementedError
+
+    def gradient(self, prediction: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        """Gradient with respect to the prediction, shape (q, m); where there is none, one subgradient."""
+        raise NotImplementedError
+
+    def second_derivative(self, prediction: np.ndarray, Y: np.ndarray, change: np.ndarray) -> np.ndarray:
+        """The second derivative times a change of the prediction, shape (q, m)."""
+        return self.curvature(prediction, Y) * change
+
+    def curvature(self, prediction: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        """Weights h > 0, shape (q, m), of a quadratic model of the loss, gradient'e + h/2 e^2.
+
+        Near the second derivative, or above it, and never small beside the gradient: the model's minimum is at a
+        distance that the model can be trusted over.
+        """
+        raise NotImplementedError
+
+    def conjugate(self, V: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        """L*(v) = sup_f <v, f> - L(f, y) of each sample, shape (m,); ``inf`` outside its domain."""
+        raise NotImplementedError
+
+    def divergence(self, prediction: np.ndarray, V: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        """L(f) + L*(v) - <v, f> >= 0 of each sample, shape (m,), for v in the domain: zero for v the gradient at f.
+
+        A gap is a sum of these: none of them may be the small difference of large numbers.
+        """
+        raise NotImplementedError
+
+    def inside(self, V: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        """Points near V in the domain of the conjugate."""
+        return V
+
+    def best_constant(self, Y: np.ndarray, shares: np.ndarray) -> np.ndarray:
+        """The constant prediction of least mean loss, shape (q,); where that is infinite, a large one."""
+        raise NotImplementedError
+
+    def response(self, prediction: np.ndarray) -> np.ndarray:
+        """What the prediction says of the target, in the target's own units: a mean, a quantile, probabilities."""
+        return prediction
+
+    def cvxpy(self, prediction: cp.Expression, Y: np.ndarray, weights: float | np.ndarray = 1.0) -> cp.Expression:
+        """The sum over samples of weights * loss as a CVXPY expression; one weight, or one a sample."""
+        raise NotImplementedError
+
+    def smoothed(self, V: np.ndarray, width: float) -> Loss:
+        """A smooth loss whose minimum is at that of this one where V is the dual solution.
+
+        The Moreau envelope around the multipliers V: max_v <v, f - y> - width/2 ||v - V||^2 over the domain of the
+        conjugate. Its gradient is in that domain, and is the next V (method of multipliers; Rockafellar, *Mathematics
+        of Operations Research* 1976).
+        """
+        raise NotImplementedError
+
+    def settings(self) -> dict[str, Any]:
+        """The parameters by name."""
+        return {name: getattr(self, name) for name in self.parameters}
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and isinstance(other, Loss) and self.settings() == other.settings()
+
+    def __hash__(self) -> int:
+        return hash((type(self), *self.settings().values()))
+
+    def __repr__(self) -> str:
+        shown = ", ".join(f"{name}={value:g}" for name, value in self.settings().items())
+        return f"<loss {self.name}{f' ({shown})' if shown else ''}>"
+
+
+def columns(weights: float | np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Weights of samples for each entry of an array of predictions."""
+    return np.broadcast_to(weights, shape)
+
+
+def refuse(names: list[str], bad: np.ndarray, Y: np.ndarray, cause: str, remedy: str) -> None:
+    """Raise an error for the first of the targets Y, shape (q, m), that is bad.
+
+    Raises
+    ------
+    InvalidInputError
+        If there is one.
+    """
+    if bad.any():
+        output, sample = (int(i) for i in np.argwhere(bad)[0])
+        raise InvalidInputError("Y", f"{cause}, row {sample} of {names[output]!r} is {Y[output, sample]:.6g}", remedy)
