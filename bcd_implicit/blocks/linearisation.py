@@ -11,6 +11,7 @@ import numpy as np
 from bcd_implicit.blocks.kronecker import KroneckerModel
 from bcd_implicit.blocks.matrices import centred_regressors
 from bcd_implicit.problem.iterate import Iterate
+from bcd_implicit.problem.quadratic_model import QuadraticModel
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.interruption import check_stop
 from bcd_implicit.support.parts import LARGEST_KEPT, parts
@@ -19,8 +20,9 @@ from bcd_implicit.support.parts import LARGEST_KEPT, parts
 class Linearisation:
     """The outputs' first-order response to a change dT of (A | B | b), and the quadratic that comes of it.
 
-    The inputs are centred as in the hidden block. C = QR reduces the outputs to at most n: only
-    J_k = R N_k, shape (min(q, n), n), is ever formed, for as many samples at a time as fit into the cache.
+    The inputs are centred as in the hidden block. In the coordinates of the loss's quadratic model the outputs respond
+    by J_k = diag(sqrt(h_k)) C N_k, shape (q, n). With the squared loss h = 1, and C = QR reduces them to at most n:
+    J_k = R N_k. It is formed for as many samples at a time as fit into the cache.
 
     Attributes
     ----------
@@ -33,9 +35,9 @@ class Linearisation:
     constant : float
         The loss at dT = 0.
     M : ndarray of shape (n, n)
-        The mean of J_k'J_k = N_k'C'C N_k over samples, and ``mean_curvature`` the mean of its diagonal. Stacked, of
-        [Q J_k, I]'[Q J_k, I], shape (n + q, n + q).
-    kept : ndarray of shape (min(q, n), n, m) or None
+        The mean of J_k'J_k over samples, and ``mean_curvature`` the mean of its diagonal. Stacked, of S_k'S_k with
+        S_k = [Q J_k, diag(sqrt(h_k))], shape (n + q, n + q).
+    kept : ndarray of shape (rows of J_k, n, m) or None
         J_k for all samples, where memory holds them.
     """
 
@@ -43,10 +45,11 @@ class Linearisation:
         self.A, self.n_samples, self.stacked = it.A, problem.n_samples, problem.stacked
         self.roots = np.sqrt(problem.shares)
         self.slopes = problem.activation.derivative(problem.preactivation(it))
-        self.Q, self.R = np.linalg.qr(it.C)
+        self.loss = QuadraticModel(problem, it)
+        self.Q, self.R = (np.eye(len(it.C)), it.C) if self.loss.scales is not None else np.linalg.qr(it.C)
         # The constant is that of the whole residual: what lies outside C's range is loss as well.
-        residual = (problem.Y - problem.prediction(it)) * self.roots
-        in_range, self.constant = self.Q.T @ residual, 0.5 * float(np.sum(residual**2))
+        self.residual, self.constant = self.loss.target * self.roots, self.loss.mean_loss
+        in_range = self.Q.T @ self.residual
         self.W = centred_regressors(problem, it.X)
         # After the centring: times the roots the intercept's row is no longer constant.
         self.W *= self.roots
@@ -64,12 +67,12 @@ class Linearisation:
             weighted = np.swapaxes(J * self.roots[part], 0, 1).reshape(n, -1)
             M += weighted @ weighted.T
             if self.stacked:
-                mean += J @ problem.shares[part]
+                mean += self.loss.mean_of(J, part)
         self.mean_curvature = float(np.trace(M)) / n
         if self.stacked:
-            # The outputs change by Q J_k dz + dD u: the mean of [Q J_k, I]'[Q J_k, I].
-            pulled, across = np.vstack([pulled, residual]), self.Q @ mean
-            M = np.block([[M, across.T], [across, np.eye(problem.n_outputs)]])
+            # In the model's coordinates the outputs change by Q J_k dz + sqrt(h_k) dD u.
+            pulled, across = np.vstack([pulled, self.loss.scaled(self.residual)]), self.Q @ mean
+            M = np.block([[M, across.T], [across, np.diag(self.loss.mean_curvature())]])
         self.M = M
         self.k = pulled @ self.W.T
 
@@ -106,16 +109,16 @@ class Linearisation:
         return KroneckerModel(M, self.W, self.H if self.by_gram else None, self.row_units(mu) if self.stacked else None)
 
     def row_units(self, mu: float) -> np.ndarray:
-        """Row by row, the Hessian is about this times H: the rows of D have the curvature H itself."""
-        hidden = np.full(len(self.A), self.mean_curvature + mu)
-        return np.concatenate([hidden, np.ones(len(self.M) - len(hidden))])
+        """Row by row, the Hessian is about this times H: the rows of D have the loss's own curvature."""
+        return np.concatenate([np.full(len(self.A), self.mean_curvature + mu), self.loss.mean_curvature()])
 
     def _sensitivities(self, part: slice) -> np.ndarray:
-        """J_k = R (I - D_k A)^-1 D_k for some samples: shape (min(q, n), n, samples)."""
-        # Solved for R', min(q, n) sides a sample, not for the inverse. It is regular: ||D_k A||_inf <= norm_bound < 1.
+        """J_k = R (I - D_k A)^-1 D_k for some samples, its rows scaled as the outputs: shape (rows, n, samples)."""
+        # Solved for R', so many sides a sample, not for the inverse. It is regular: ||D_k A||_inf <= norm_bound < 1.
         slopes = self.slopes.T[part]
         transposed = np.eye(len(self.A)) - self.A.T * slopes[:, None, :]  # (I - D_k A)' = I - A' D_k
-        solved = np.linalg.solve(transposed, np.broadcast_to(self.R.T, (len(slopes), *self.R.T.shape)))
+        rows = self.loss.rows(self.R, part).transpose(2, 1, 0)
+        solved = np.linalg.solve(transposed, np.broadcast_to(rows, (len(slopes), *self.R.T.shape)))
         return (solved * slopes[:, :, None]).transpose(2, 1, 0)
 
     def _sensitivity_parts(self) -> Iterator[tuple[slice, np.ndarray]]:
@@ -131,8 +134,9 @@ class Linearisation:
             W = self.W[:, part]
             Z = V @ W
             change, outputs = np.einsum("rnk,nk->rk", J, Z[:n]), Z[n:]
-            if self.stacked:  # the outputs change by Q change + outputs
-                image[n:] += (self.Q @ change + outputs) @ W.T
+            if self.stacked:  # the outputs change by Q change + outputs, in the model's coordinates
+                outputs = self.loss.scaled(outputs, part)
+                image[n:] += self.loss.scaled(self.Q @ change + outputs, part) @ W.T
                 change += self.Q.T @ outputs
             image[:n] += (np.einsum("rnk,rk->nk", J, change) + mu * Z[:n]) @ W.T
         return image

@@ -99,12 +99,14 @@ class ProxLinearBlock(MatricesBlock):
         # All J_k, as the certificate has checked them, on one diagonal: one product for CVXPY, not one a sample.
         J = block_diag(np.concatenate([J for _, J in self._responses()], axis=2).transpose(2, 0, 1), format="csr")
         changes = self.linearisation.Q @ cp.reshape(J @ cp.vec(moved, order="F"), (-1, m), order="F")
+        loss = self.linearisation.loss
         if problem.stacked:
-            changes = changes + (v["D"] - it.D) @ (problem.U * roots)
+            outputs = (v["D"] - it.D) @ (problem.U * roots)
             if problem.fit_intercept:
-                changes = changes + cp.reshape(v["d"] - it.d, (problem.n_outputs, 1), order="F") @ roots[None]
-        miss = (problem.Y - problem.prediction(it)) * roots - changes
-        return 0.5 * (cp.sum_squares(miss) + self.mu * cp.sum_squares(moved))
+                outputs = outputs + cp.reshape(v["d"] - it.d, (problem.n_outputs, 1), order="F") @ roots[None]
+            changes = changes + (outputs if loss.scales is None else cp.multiply(loss.scales, outputs))
+        miss = self.linearisation.residual - changes
+        return 0.5 * (cp.sum_squares(miss) + self.mu * cp.sum_squares(moved)) + loss.constant
 
     def objective(self, it):
         """(T) with the equilibrium linearised, plus the proximal term."""

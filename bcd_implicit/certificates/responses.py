@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bcd_implicit.problem.iterate import Iterate
+from bcd_implicit.problem.quadratic_model import QuadraticModel
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.parts import LARGEST_KEPT, parts
 
@@ -17,12 +18,12 @@ TRUSTED = 1e-11
 
 @dataclass(frozen=True)
 class Responses:
-    """J_k = R N_k for all samples; a call gives them some samples at a time.
+    """J_k for all samples; a call gives them some samples at a time.
 
     Attributes
     ----------
     in_parts : callable
-        Gives pairs of samples and array of shape (len(R), n, samples).
+        Gives pairs of samples and array of shape (rows, n, samples).
     error : float
         Bounds the root of the sum of squares of what J_k is off.
     """
@@ -35,29 +36,32 @@ class Responses:
 
 
 def equilibrium_responses(problem: TrainingProblem, base: Iterate, claimed: np.ndarray | None = None) -> Responses:
-    """How the outputs respond to the preactivations at an equilibrium: R N_k = R (I - D_k A)^-1 D_k with C = QR.
+    """How the outputs respond to the preactivations at an equilibrium: J_k = R_k N_k = R_k (I - D_k A)^-1 D_k.
 
-    ``claimed``, shape (len(R), n, m), is somebody else's result. It is believed only if it meets the equation that
-    defines it, J_k (I - A D_k) = R D_k. What is computed here is kept while it fits into memory, and computed anew
-    each time otherwise.
+    With the squared loss R_k = R of C = QR, with others diag(sqrt(h_k)) C, as in
+    :class:`~bcd_implicit.problem.quadratic_model.QuadraticModel`. ``claimed``, shape (rows, n, m), is somebody else's
+    result. It is believed only if it meets the equation that defines it, J_k (I - A D_k) = R_k D_k. What is computed
+    here is kept while it fits into memory, and computed anew each time otherwise.
     """
     n, m = problem.n_hidden, problem.n_samples
-    R = np.linalg.qr(base.C)[1]
+    loss = QuadraticModel(problem, base)
+    R = np.linalg.qr(base.C)[1] if loss.scales is None else base.C
     slopes = problem.activation.derivative(problem.preactivation(base))
-    largest = float(np.abs(R).max())
+    largest = float(np.max(np.abs(R).max(axis=1)[:, None] * (1.0 if loss.scales is None else loss.scales)))
     # A row of J (I - A D) = R D that is off by e is a row of J off by e (I - A D)^-1, and ||A D||_inf <= ||A||_inf.
     contraction = float(np.abs(base.A).sum(axis=1).max())
     gain = np.sqrt(R.size) * np.sqrt(n) / (1 - contraction) if contraction < 1 else np.inf
     usual = 2 * n * np.finfo(float).eps * largest  # what a solve leaves of its equation
     if claimed is not None:
-        miss = float(np.abs(claimed - slopes * (base.A.T @ claimed + R[:, :, None])).max())
+        miss = float(np.abs(claimed - slopes * (base.A.T @ claimed + loss.rows(R, slice(0, m)))).max())
         if miss <= TRUSTED * largest:
             return Responses(lambda: [(slice(0, m), claimed)], gain * (miss + usual))
 
     def part_of(part: slice) -> np.ndarray:
         # Transposed: (R (I - DA)^-1 D)' = D S with (I - A'D) S = R'.
         D = slopes.T[part]
-        S = np.linalg.solve(np.eye(n) - base.A.T * D[:, None, :], np.broadcast_to(R.T, (len(D), n, len(R))))
+        rows = loss.rows(R, part).transpose(2, 1, 0)
+        S = np.linalg.solve(np.eye(n) - base.A.T * D[:, None, :], np.broadcast_to(rows, (len(D), n, len(R))))
         return np.ascontiguousarray((D[:, :, None] * S).transpose(2, 1, 0))
 
     slices = parts(m, n * n)
