@@ -21,7 +21,7 @@ from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.selection import PathResult, Selection, kappa_path, reference_kappa
 from bcd_implicit.terms.activations import ACTIVATIONS, Activation
 from bcd_implicit.terms.losses import LOSSES, HuberLoss, Loss, QuantileLoss
-from bcd_implicit.training import METHODS, BcdResult, Status, solve
+from bcd_implicit.training import METHODS, BcdResult, Continuation, DualAscent, Status, solve
 
 __version__ = "0.1.0"
 
@@ -38,8 +38,10 @@ __all__ = [
     "BlockSolveError",
     "Certificate",
     "ConstraintError",
+    "Continuation",
     "ConvergenceWarning",
     "DataWarning",
+    "DualAscent",
     "HuberLoss",
     "ImplicitClassifier",
     "ImplicitFeatureSelector",

@@ -46,7 +46,7 @@ class Linearisation:
         self.roots = np.sqrt(problem.shares)
         self.slopes = problem.activation.derivative(problem.preactivation(it))
         self.loss = QuadraticModel(problem, it)
-        self.Q, self.R = (np.eye(len(it.C)), it.C) if self.loss.scales is not None else np.linalg.qr(it.C)
+        self.Q, self.R = self.loss.basis(it.C)
         # The constant is that of the whole residual: what lies outside C's range is loss as well.
         self.residual, self.constant = self.loss.target * self.roots, self.loss.mean_loss
         in_range = self.Q.T @ self.residual

@@ -31,7 +31,7 @@ def prox_linear_certificate(
     loss = QuadraticModel(problem, base)
     r = loss.target
     # C = QR: without D, outputs outside the range of C do not answer, and are a constant.
-    Q = np.linalg.qr(base.C)[0] if loss.scales is None else np.eye(len(r))
+    Q, _ = loss.basis(base.C)
     target = r if stacked else Q.T @ r
     outside = 0.0 if stacked else 0.5 * float(np.sum(rms(r - Q @ target, shares) ** 2))
     responses = responses or equilibrium_responses(problem, base)

@@ -45,7 +45,7 @@ def equilibrium_responses(problem: TrainingProblem, base: Iterate, claimed: np.n
     """
     n, m = problem.n_hidden, problem.n_samples
     loss = QuadraticModel(problem, base)
-    R = np.linalg.qr(base.C)[1] if loss.scales is None else base.C
+    _, R = loss.basis(base.C)
     slopes = problem.activation.derivative(problem.preactivation(base))
     largest = float(np.max(np.abs(R).max(axis=1)[:, None] * (1.0 if loss.scales is None else loss.scales)))
     # A row of J (I - A D) = R D that is off by e is a row of J off by e (I - A D)^-1, and ||A D||_inf <= ||A||_inf.

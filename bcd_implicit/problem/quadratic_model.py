@@ -55,6 +55,13 @@ class QuadraticModel:
         """A change of the outputs, (q, samples), in the model's coordinates; and, as that is symmetric, pulled back."""
         return change if self.scales is None else change * self.scales[:, part]
 
+    def basis(self, C: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Q and R with C = QR: where samples weigh alike, outputs outside the range of C do not answer."""
+        if self.scales is not None:
+            return np.eye(len(C)), C
+        Q, R = np.linalg.qr(C)
+        return Q, R
+
     def rows(self, R: np.ndarray, part: slice) -> np.ndarray:
         """diag(sqrt(h_k)) R of some samples: shape (rows, n, samples), or (rows, n, 1) where they are all alike."""
         return R[:, :, None] if self.scales is None else R[:, :, None] * self.scales[:, None, part]

@@ -28,6 +28,8 @@ from bcd_implicit.support.progress import Progress, show_progress
 from bcd_implicit.support.threads import one_blas_thread
 from bcd_implicit.training.checkpoint import Checkpoint, described
 from bcd_implicit.training.cycles import FIRST_SHARE, LEAST_SHARE, METHODS, Loop, State, takes_rough_steps
+from bcd_implicit.training.fenchel_weights import FenchelSchedule, check_schedule
+from bcd_implicit.training.fenchel_weights import described as schedule_described
 from bcd_implicit.training.result import HISTORY, BcdResult, Status
 
 Callback = Callable[[int, float, Iterate], Any]
@@ -65,6 +67,7 @@ def solve(
     block_tol: float | None = 1e-6,
     atol: float = 0.0,
     solver_options: Mapping[str, Any] | None = None,
+    fenchel_schedule: str | FenchelSchedule = "fixed",
     max_seconds: float | None = None,
     checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
     resume: bool = True,
@@ -102,6 +105,11 @@ def solve(
         Stop also when a cycle lowers the objective by less than this, in the objective's own units.
     solver_options : mapping, optional
         The solver's own options.
+    fenchel_schedule : {"fixed", "continuation", "dual-ascent"} or object
+        How the weights of the Fenchel term grow while the method "fenchel" runs: not at all; all of them geometrically
+        (:class:`~bcd_implicit.Continuation`); or each while its hidden feature is far from equilibrium
+        (:class:`~bcd_implicit.DualAscent`). The loop ends only once they no longer grow. The history tells their mean,
+        and the result's problem has the last ones.
     max_seconds : float, optional
         Stop after so many seconds, with the best iterate so far. What is under way then ends within about a second.
     checkpoint : path, optional
@@ -140,6 +148,7 @@ def solve(
     if callback is not None and not callable(callback):
         kind = type(callback).__name__
         raise InvalidInputError("callback", f"is a {kind}", "Pass a function of cycle, objective and iterate")
+    schedule = check_schedule(fenchel_schedule, method)
     start = start.iterate if isinstance(start, BcdResult) else start
     if start is not None:
         check_iterate(start, problem.shapes, problem.activation, "start")
@@ -148,6 +157,8 @@ def solve(
     if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
         asked = {"tol": tol, "atol": atol, "block_tol": block_tol if certified else None}
         origin = {"random_state": random_state} if start is None else {"start": start}
+        if schedule != FenchelSchedule():
+            asked |= {"fenchel_schedule": schedule_described(schedule)}
         run = described(problem, method=method, solver=solver, solver_options=solver_options, **asked, **origin)
         checkpoint = Checkpoint(checkpoint, run, check_flag("resume", resume))
 
@@ -167,6 +178,8 @@ def solve(
             nothing = NOTHING_LEFT * (problem.loss_of_zero or abs(objective))
             state, status = State(it, objective, nothing=nothing, share=FIRST_SHARE if inexact else 0.0), None
         loop = Loop(problem, solver, block_tol, solver_options, inexact, state)
+        if state.fenchel_weights is not None:
+            loop.problem = problem.replace(fenchel_weight=state.fenchel_weights)
         cycles = range(len(state.rows) + 1, max_cycles + 1) if status in (None, Status.MAX_CYCLES) else range(0)
         status = status or Status.MAX_CYCLES
         for cycle in cycles:
@@ -186,7 +199,7 @@ def solve(
                 warn_convergence(str(error), stacklevel=2)
                 loop.state, status = state, Status.SOLVER_FAILED
                 # Where the block began that failed: blocks before it may have gained something.
-                state.iterate = min((state.iterate, error.iterate or state.iterate), key=problem.objective)
+                state.iterate = min((state.iterate, error.iterate or state.iterate), key=loop.problem.objective)
                 break
             before, state = state.objective, loop.state
             state.take(it, objective)
@@ -194,6 +207,8 @@ def solve(
             tell(cycle / max_cycles, f"cycle {cycle}, objective {objective:.6g}")
             stopped = callback is not None and callback(cycle, objective, state.iterate.read_only())
             ended = Status.STOPPED if stopped else _ended(loop, before, tol, atol, certified)
+            if ended in (None, Status.CONVERGED) and loop.raise_fenchel_weights(problem, schedule):
+                ended = None
             if checkpoint is not None:
                 checkpoint.keep(state)
             if ended is not None:
@@ -220,7 +235,7 @@ def solve(
         status = Status.INTERRUPTED if limits.reached == INTERRUPTED else status
         rows, state = pd.DataFrame(state.rows, columns=HISTORY), loop.state
         known = state.certificates, state.dual_values, state.solvers
-        result = BcdResult(problem, method, solver, status, it, rows, *known)
+        result = BcdResult(loop.problem, method, solver, status, it, rows, *known)
         tell(1.0, f"{len(rows)} cycles, objective {result.objective:.6g}")
     # Calls around this one tell how they ended themselves.
     if not status.ok and (limits.outermost or not status.cut_short):
@@ -289,6 +304,7 @@ def _history_row(loop: Loop, cycle: int, seconds: float) -> dict[str, float]:
         "gap": max((c.relative_gap for c in certificates), default=np.nan),
         "kkt_residual": max((c.kkt_residual for c in certificates), default=np.nan),
         "violation": max([*violations, *(c.violation for c in certificates)]),
+        "fenchel_weight": loop.fenchel_weight,
         "n_selected": int(loop.problem.selected(state.iterate).sum()),
         "mu": state.mu,
         "attempts": state.attempts,

@@ -253,7 +253,7 @@ class Checkpoint:
 _DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 # The parts of a state that are kept as they are.
 _KEPT = {"objective", "rows", "nothing", "change", "share", "finishing"} | {
-    *("damping", "mu", "attempts", "stalled", "dual_values", "solvers")
+    *("damping", "mu", "attempts", "stalled", "dual_values", "solvers", "fenchel_weights")
 }
 
 

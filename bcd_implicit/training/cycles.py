@@ -32,6 +32,7 @@ from bcd_implicit.errors import BlockSolveError
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.training.extrapolation import Extrapolation
+from bcd_implicit.training.fenchel_weights import FenchelSchedule
 from bcd_implicit.training.scale import rescaled
 
 # Retries of one linearisation: 4^20 times the curvature moves nothing any more.
@@ -71,6 +72,8 @@ class State:
     mu, attempts, stalled
         Of the last cycle: the proximal weight, how often it was tried, and whether no step was found.
     extrapolation : Extrapolation
+    fenchel_weights : ndarray of shape (n,) or None
+        Once a schedule has raised them.
     certificates, dual_values, solvers : dict
         Of the last exact solves.
     """
@@ -87,6 +90,7 @@ class State:
     attempts: int = 0
     stalled: bool = False
     extrapolation: Extrapolation = field(default_factory=Extrapolation)
+    fenchel_weights: np.ndarray | None = None
     certificates: dict[str, Certificate] = field(default_factory=dict)
     dual_values: dict[str, Any] = field(default_factory=dict)
     solvers: dict[str, str] = field(default_factory=dict)
@@ -153,6 +157,24 @@ class Loop:
             with suppress(BlockSolveError):
                 yield improve(block, FIRST_SHARE)
         yield self.solve(block)
+
+    @property
+    def fenchel_weight(self) -> float:
+        """The mean weight of the Fenchel term."""
+        return float(self.problem.fenchel_weights.mean())
+
+    def raise_fenchel_weights(self, problem: TrainingProblem, schedule: FenchelSchedule) -> bool:
+        """Let the schedule, which began with the problem's weights, raise those of now; whether it did."""
+        state, weights = self.state, self.problem.fenchel_weights
+        if state.change > schedule.settled:
+            return False
+        raised = schedule.raised(problem, state.iterate, weights)
+        if not np.any(raised > weights):
+            return False
+        state.fenchel_weights, self.problem = raised, problem.replace(fenchel_weight=raised)
+        # From here on cycles are compared on another objective.
+        state.objective = self.problem.objective(state.iterate)
+        return True
 
     def descend(self, it: Iterate, name: str) -> Iterate:
         """Solve one block on (F); a solver's rounding must not raise the objective, so the better point is kept."""

@@ -17,7 +17,19 @@ from bcd_implicit.support.display import facts_table, names_of
 
 #: The columns of a history.
 HISTORY = (
-    *("cycle", "objective", "change", "asked", "gap", "kkt_residual", "violation", "n_selected", "mu", "attempts"),
+    *(
+        "cycle",
+        "objective",
+        "change",
+        "asked",
+        "gap",
+        "kkt_residual",
+        "violation",
+        "n_selected",
+        "fenchel_weight",
+        "mu",
+        "attempts",
+    ),
     "seconds",
 )
 
