@@ -78,7 +78,7 @@ class Continuation(FenchelSchedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number("factor", self.factor, 1, boundaries="right", remedy="Give a number above 1, such as 3")
+        check_number("factor", self.factor, 1, boundaries="neither", remedy="Give a number above 1, such as 3")
 
     def factors(self, divergences):
         return np.full_like(divergences, self.factor)
