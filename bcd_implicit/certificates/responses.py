@@ -45,8 +45,8 @@ def equilibrium_responses(problem: TrainingProblem, base: Iterate, claimed: np.n
     R = np.linalg.qr(base.C)[1]
     slopes = problem.activation.derivative(problem.preactivation(base))
     largest = float(np.abs(R).max())
-    # A row of J (I - A D) = R D that is off by e is a row of J off by e (I - A D)^-1, and ||A D||_inf <= ||A||_inf.
-    contraction = float(np.abs(base.A).sum(axis=1).max())
+    # A row of J (I - A D) = R D that is off by e is a row of J off by e (I - A D)^-1, and ||A D||_inf at most this.
+    contraction = problem.activation.max_slope * float(np.abs(base.A).sum(axis=1).max())
     gain = np.sqrt(R.size) * np.sqrt(n) / (1 - contraction) if contraction < 1 else np.inf
     usual = 2 * n * np.finfo(float).eps * largest  # what a solve leaves of its equation
     if claimed is not None:
