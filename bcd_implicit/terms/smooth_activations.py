@@ -12,30 +12,17 @@ from cvxpy.transforms.indicator import indicator
 from scipy.special import expit, log_expit, logit, spence, xlog1py, xlogy
 
 from bcd_implicit.terms.activation import EPS, TINY, Activation, inside_or_inf, sum_squares, weighted_sum
+from bcd_implicit.terms.entropy import relative_entropy
 
 # The floating-point number next to 1.
 BELOW_ONE = 1 - EPS / 2
-# For smaller arguments the series of a logarithm is more exact than the difference that it cancels in.
-SMALL = 0.25
-# log1p(w) = 2 (r + r^3/3 + r^5/5 + ...) with r = w / (2 + w), and r is below SMALL.
-_LOGARITHM = 1 / np.arange(3.0, 23.0, 2.0)
 # Of x^3, x^5, ... in the integral over 0 to x of log(expm1(t) / t) - t/2.
 _SOFTPLUS = (1 / 72, -1 / 14400, 1 / 1270080, -1 / 87091200, 1 / 5269017600)
 
 
 def excess_of_log(w: np.ndarray) -> np.ndarray:
-    """w - log(1 + w) >= 0 for w > -1, to the last digits also where w is small."""
-    small = np.where(np.abs(w) <= SMALL, w, 0.0)
-    r = small / (2 + small)
-    series = r * (small - 2 * r**2 * np.polynomial.polynomial.polyval(r**2, _LOGARITHM))
-    return np.where(np.abs(w) <= SMALL, series, w - np.log1p(w))
-
-
-def relative_entropy(a: np.ndarray, b: np.ndarray, log_b: np.ndarray, step: np.ndarray) -> np.ndarray:
-    """a log(a/b) - a + b >= 0 for a, b >= 0, where step = a - b is known better than a and b tell, and b may underflow."""
-    near = np.abs(step) <= SMALL * a
-    ratio = np.divide(-step, a, out=np.zeros(np.shape(step)), where=near & (a > 0))
-    return np.where(near, a * excess_of_log(ratio), xlogy(a, a) - a * log_b - step)
+    """w - log(1 + w) >= 0 for w > -1, elementwise."""
+    return relative_entropy(1 + w, -w, np.log1p(w))
 
 
 class Tanh(Activation):
@@ -70,8 +57,8 @@ class Tanh(Activation):
         up, down = 2 * expit(2 * z), 2 * expit(-2 * z)
         # The difference to phi(z), from the end that is nearer to phi(z).
         step = np.select([z > 0.5, z < -0.5], [down - (1 - inside), (1 + inside) - up], inside - np.tanh(z))
-        above = relative_entropy(1 + inside, up, np.log(2) + log_expit(2 * z), step)
-        below = relative_entropy(1 - inside, down, np.log(2) + log_expit(-2 * z), -step)
+        above = relative_entropy(up, step, np.log(2) + log_expit(2 * z))
+        below = relative_entropy(down, -step, np.log(2) + log_expit(-2 * z))
         return inside_or_inf(x, *self.domain, 0.5 * (above + below))
 
     def cvxpy_g_rest(self, x, weights=1.0):
@@ -113,8 +100,8 @@ class Sigmoid(Activation):
         inside, z = np.clip(x, *self.domain), np.asarray(z, dtype=float)
         up, down = expit(z), expit(-z)
         step = np.where(z > 0, down - (1 - inside), inside - up)
-        above = relative_entropy(inside, up, log_expit(z), step)
-        below = relative_entropy(1 - inside, down, log_expit(-z), -step)
+        above = relative_entropy(up, step, log_expit(z))
+        below = relative_entropy(down, -step, log_expit(-z))
         return inside_or_inf(x, *self.domain, above + below)
 
     def cvxpy_g_rest(self, x, weights=1.0):
@@ -193,7 +180,7 @@ class Elu(Activation):
         x, z = np.asarray(x, dtype=float), np.asarray(z, dtype=float)
         inside, low = np.clip(x, -1.0, 0.0), np.minimum(z, 0.0)
         step = np.where(low < -0.5, (1 + inside) - np.exp(low), inside - np.expm1(low))
-        both_low = relative_entropy(1 + inside, np.exp(low), low, step)
+        both_low = relative_entropy(np.exp(low), step, low)
         # No part is negative where 0 lies between x and z.
         apart = self.g(inside) + 0.5 * np.maximum(x, 0.0) ** 2 + self.g_conjugate(z) - x * z
         value = np.select([(x >= 0) & (z >= 0), (x <= 0) & (z <= 0)], [0.5 * (x - z) ** 2, both_low], apart)
