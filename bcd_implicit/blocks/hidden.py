@@ -112,10 +112,11 @@ class HiddenBlock(MatricesBlock):
 
     Data are constants: with X and U as ``cp.Parameter`` compiling takes about 70 times as long at
     (n, p, m) = (10, 50, 400) (``benchmarks/blocks.py --compile``).
-    kappa and fenchel_weight are parameters.
+    kappa and fenchel_weight, the largest where hidden features have their own, are parameters.
     """
 
     name = "hidden"
+    holds_pair = True
     preferred_solvers = ("SCS", "CLARABEL", "ECOS")
 
     def pose(self, v):
@@ -124,12 +125,14 @@ class HiddenBlock(MatricesBlock):
         shares = problem.n_samples * problem.shares  # of mean 1, as in the output block
         Z = v["A"] @ it.X + v["B"] @ problem.U + cp.reshape(v["b"], (problem.n_hidden, 1), order="F") @ ones
         # Constant here, but the value is to be the joint objective (F).
-        g_X = float(np.sum(shares * problem.activation.g(it.X)))
+        largest = float(problem.fenchel_weights.max())
+        weights = np.outer(problem.fenchel_weights / largest, shares)
+        g_X = float(np.sum(weights * problem.activation.g(it.X)))
         # <X, Z> through the Gram matrices: n (n + p + 1) coefficients instead of n m.
-        X = shares * it.X
+        X = weights * it.X
         inner = cp.sum(cp.multiply(X @ it.X.T, v["A"])) + cp.sum(cp.multiply(X @ problem.U.T, v["B"]))
         inner = inner + X.sum(axis=1) @ v["b"]
-        divergence = problem.activation.cvxpy_g_conjugate(Z, shares) - inner + g_X
+        divergence = problem.activation.cvxpy_g_conjugate(Z, weights) - inner + g_X
         loss: cp.Expression | float = problem.mean_loss(it)
         if problem.stacked:
             # As in the output block: with [U; 1]' = Q R the m samples become at most p + 1.
@@ -138,7 +141,7 @@ class HiddenBlock(MatricesBlock):
             rest = 0.5 * (np.sum(target**2) - np.sum((target @ Q) ** 2))
             prediction = v["D"] @ R.T[:-1] + cp.reshape(v["d"], (problem.n_outputs, 1), order="F") @ R.T[-1:]
             loss = (problem.loss.cvxpy(prediction, target @ Q) + rest) / problem.n_samples
-        weight = cp.Parameter(pos=True, name="fenchel_weight", value=problem.fenchel_weight)
+        weight = cp.Parameter(pos=True, name="fenchel_weight", value=largest)
         regularization, constraints = self.pose_regularization(v)
         return weight * (divergence / problem.n_samples) + regularization + loss, constraints
 

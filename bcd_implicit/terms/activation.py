@@ -84,7 +84,7 @@ class Activation:
     def cvxpy_g_rest(
         self, x: cp.Expression, weights: float | np.ndarray = 1.0
     ) -> tuple[cp.Expression, list[cp.Constraint]]:
-        """Sum of weights * (g(x) - quadratic_part/2 x^2), a weight a column, and the constraints of g's domain.
+        """Sum of weights * (g(x) - quadratic_part/2 x^2), a weight a column or an entry, and the constraints of g's domain.
 
         Raises
         ------
@@ -94,7 +94,7 @@ class Activation:
         raise self._not_conic()
 
     def cvxpy_g_conjugate(self, z: cp.Expression, weights: float | np.ndarray = 1.0) -> cp.Expression:
-        """Sum of weights * g*(z), a weight a column.
+        """Sum of weights * g*(z), a weight a column or an entry.
 
         Raises
         ------
@@ -133,13 +133,13 @@ class Activation:
 
 
 def sum_squares(x: cp.Expression, weights: float | np.ndarray) -> cp.Expression:
-    """Sum of weights * x^2, a weight a column."""
+    """Sum of weights * x^2, a weight a column or an entry."""
     # The weights inside the square: one sum of squares for a conic solver, not a cone an entry.
     return cp.sum_squares(cp.multiply(np.broadcast_to(np.sqrt(weights), x.shape), x))
 
 
 def weighted_sum(values: cp.Expression, weights: float | np.ndarray) -> cp.Expression:
-    """Sum of weights * values, a weight a column."""
+    """Sum of weights * values, a weight a column or an entry."""
     return cp.sum(cp.multiply(np.broadcast_to(weights, values.shape), values))
 
 

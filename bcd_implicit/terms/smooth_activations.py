@@ -9,15 +9,16 @@ from __future__ import annotations
 import cvxpy as cp
 import numpy as np
 from cvxpy.transforms.indicator import indicator
-from scipy.special import expit, log_expit, logit, spence, xlog1py, xlogy
+from scipy.special import bernoulli, expit, factorial, log_expit, logit, spence, xlog1py, xlogy
 
 from bcd_implicit.terms.activation import EPS, TINY, Activation, inside_or_inf, sum_squares, weighted_sum
 from bcd_implicit.terms.entropy import relative_entropy
 
 # The floating-point number next to 1.
 BELOW_ONE = 1 - EPS / 2
-# Of x^3, x^5, ... in the integral over 0 to x of log(expm1(t) / t) - t/2.
-_SOFTPLUS = (1 / 72, -1 / 14400, 1 / 1270080, -1 / 87091200, 1 / 5269017600)
+# log(expm1(t) / t) - t/2 is the sum of B_k t^k / (k k!) over even k, B the Bernoulli numbers: its integral's x^3, x^5, ...
+_EVEN = np.arange(2, 20, 2)
+_SOFTPLUS = bernoulli(18)[2::2] / (_EVEN * (_EVEN + 1) * factorial(_EVEN))
 
 
 def excess_of_log(w: np.ndarray) -> np.ndarray:
@@ -255,11 +256,13 @@ class Softsign(Activation):
         return excess_of_log(np.abs(z))
 
     def divergence(self, x, z):
-        inside = np.clip(x, *self.domain)
-        # On one side of 0 both logarithms are of one product, 1 + w = (1 + |z|) (1 - |x|).
-        w = np.maximum(np.abs(z) - np.abs(inside) * (1 + np.abs(z)), -BELOW_ONE)
+        inside, steep = np.clip(x, *self.domain), 1 + np.abs(z)
+        room = 1 - np.abs(inside)
+        # On one side of 0 it is w - log(1 + w) with 1 + w = (1 + |z|) (1 - |x|).
+        w, log = np.abs(z) - np.abs(inside) * steep, np.log1p(np.abs(z)) + np.log(room)
         apart = self.g(inside) + self.g_conjugate(z) - inside * z
-        return inside_or_inf(x, *self.domain, np.where(inside * z > 0, excess_of_log(w), apart))
+        value = np.where(inside * z > 0, relative_entropy(steep * room, -w, log), apart)
+        return inside_or_inf(x, *self.domain, value)
 
     def cvxpy_g_rest(self, x, weights=1.0):
         t = cp.Variable(x.shape)
