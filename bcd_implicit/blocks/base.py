@@ -28,6 +28,8 @@ class Block:
     name: ClassVar[str]
     # Its variables; a block in which they depend on the problem sets them itself.
     letters: tuple[str, ...]
+    # Whether the activation's Fenchel pair is part of it: without a CVXPY form of that it is native only.
+    holds_pair: ClassVar[bool] = False
     # Keyword arguments beyond the problem and the iterate.
     options: ClassVar[tuple[str, ...]] = ()
     # The order in which "cvxpy" tries the conic solvers: by measured speed on (n, p, m) = (10, 50, 400), then by
@@ -58,6 +60,11 @@ class Block:
     def constrained(self) -> bool:
         """Whether a constraint or penalty of the user acts on this block."""
         return bool(terms_at(self.problem.constraints, self.it, self.letters))
+
+    @property
+    def conic(self) -> bool:
+        """Whether CVXPY can state the block."""
+        return self.problem.activation.conic or not self.holds_pair
 
     def user_violations(self, it: Iterate) -> dict[str, float]:
         """The largest violation of each of the user's constraints on the block, by name."""

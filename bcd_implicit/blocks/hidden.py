@@ -1,7 +1,7 @@
 """Hidden block: (A, B, b) for fixed states::
 
-    min  lambda/m sum [ g(X) + g*(Z) - X Z ] + kappa sum_j ||B e_j||_2 + ridge_hidden/2 (||A||_F^2 + ||B||_F^2)
-    s.t. Z = AX + BU + b,  ||A||_inf <= norm_bound        (or sum_j ||B e_j||_2 <= kappa instead of the penalty)
+    min  sum_i lambda_i/m sum_k [ g(x_ik) + g*(z_ik) - x_ik z_ik ] + kappa sum_j ||B e_j||_2 + ridge_hidden/2 (||A||_F^2 + ||B||_F^2)
+    s.t. Z = AX + BU + b,  max_slope ||A||_inf <= norm_bound        (or sum_j ||B e_j||_2 <= kappa instead of the penalty)
 
 Where the groups are columns of (B; D), D and d are variables too, with the loss: to them it is what the Fenchel term
 would be for q more rows of identity activation, whose states are Y - CX.
@@ -22,26 +22,28 @@ from bcd_implicit.support.parts import parts
 
 
 class _FenchelFit:
-    """The smooth part lambda sum_k omega_k sum_i [g*(z_ik) - x_ik z_ik], Z = T W.
+    """The smooth part sum_i lambda_i sum_k omega_k [g*(z_ik) - x_ik z_ik], Z = T W.
 
     W are the inputs [X; U] less their means and the intercept. With an intercept the centring changes b alone, and it
-    makes large offsets harmless. The Hessian has a block a row of T, lambda W diag(omega phi'(z_i)) W', and is
+    makes large offsets harmless. The Hessian has a block a row of T, lambda_i W diag(omega phi'(z_i)) W', and is
     formed only where unknowns are few.
     """
 
     def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
         self.n, self.activation, self.shares = problem.n_hidden, problem.activation, problem.shares
         self.W = centred_regressors(problem, it.X)
-        self.weights = np.full((self.n, 1), problem.fenchel_weight)
-        states = it.X
+        self.weights, states = problem.fenchel_weights[:, None], it.X
+        # phi' is at most max_slope, so this bounds the Hessian's diagonal at every T.
+        bounds = self.activation.max_slope * self.weights
         if problem.stacked:
             self.weights = np.vstack([self.weights, np.ones((problem.n_outputs, 1))])
             states = np.vstack([it.X, problem.Y - it.C @ it.X])
+            bounds = np.vstack([bounds, np.ones((problem.n_outputs, 1))])
         # The part of the objective linear in T, <X, Z>, is summed over samples once, not at every call.
         self.inner = self.weights * (states * self.shares @ self.W.T)
-        # phi' is at most 1, so this bounds the Hessian's diagonal at every T.
-        rows = self.weights if problem.stacked else problem.fenchel_weight
-        self.curvature = rows * (self.W**2 @ self.shares)
+        # One row stands for all where they are equal: steps are cheaper then.
+        alike = not problem.stacked and np.ptp(bounds) == 0
+        self.curvature = (bounds[0] if alike else bounds) * (self.W**2 @ self.shares)
 
     def on(self, columns: np.ndarray, T: np.ndarray, gradient: np.ndarray) -> _FenchelFit:
         if len(columns) == len(self.W):
@@ -56,7 +58,7 @@ class _FenchelFit:
             W, shares = self.W[:, part], self.shares[part]
             Z = T @ W
             hidden, outputs = Z[: self.n], Z[self.n :]
-            value += float(self.weights[0, 0] * np.sum(self.activation.g_conjugate(hidden) @ shares))
+            value += float(self.weights[: self.n, 0] @ (self.activation.g_conjugate(hidden) @ shares))
             if len(outputs):
                 value += 0.5 * float(self.weights[-1, 0] * np.sum(outputs**2 @ shares))
             # ``hidden`` is a view: its values were needed first, now Z becomes phi(Z).
@@ -110,10 +112,11 @@ class HiddenBlock(MatricesBlock):
 
     Data are constants: with X and U as ``cp.Parameter`` compiling takes about 70 times as long at
     (n, p, m) = (10, 50, 400) (``benchmarks/blocks.py --compile``).
-    kappa and fenchel_weight are parameters.
+    kappa and fenchel_weight, the largest where hidden features have their own, are parameters.
     """
 
     name = "hidden"
+    holds_pair = True
     preferred_solvers = ("SCS", "CLARABEL", "ECOS")
 
     def pose(self, v):
@@ -122,12 +125,14 @@ class HiddenBlock(MatricesBlock):
         shares = problem.n_samples * problem.shares  # of mean 1, as in the output block
         Z = v["A"] @ it.X + v["B"] @ problem.U + cp.reshape(v["b"], (problem.n_hidden, 1), order="F") @ ones
         # Constant here, but the value is to be the joint objective (F).
-        g_X = float(np.sum(shares * problem.activation.g(it.X)))
+        largest = float(problem.fenchel_weights.max())
+        weights = np.outer(problem.fenchel_weights / largest, shares)
+        g_X = float(np.sum(weights * problem.activation.g(it.X)))
         # <X, Z> through the Gram matrices: n (n + p + 1) coefficients instead of n m.
-        X = shares * it.X
+        X = weights * it.X
         inner = cp.sum(cp.multiply(X @ it.X.T, v["A"])) + cp.sum(cp.multiply(X @ problem.U.T, v["B"]))
         inner = inner + X.sum(axis=1) @ v["b"]
-        divergence = problem.activation.cvxpy_g_conjugate(Z, shares) - inner + g_X
+        divergence = problem.activation.cvxpy_g_conjugate(Z, weights) - inner + g_X
         loss: cp.Expression | float = problem.mean_loss(it)
         if problem.stacked:
             # As in the output block: with [U; 1]' = Q R the m samples become at most p + 1.
@@ -136,7 +141,7 @@ class HiddenBlock(MatricesBlock):
             rest = 0.5 * (np.sum(target**2) - np.sum((target @ Q) ** 2))
             prediction = v["D"] @ R.T[:-1] + cp.reshape(v["d"], (problem.n_outputs, 1), order="F") @ R.T[-1:]
             loss = (problem.loss.cvxpy(prediction, target @ Q) + rest) / problem.n_samples
-        weight = cp.Parameter(pos=True, name="fenchel_weight", value=problem.fenchel_weight)
+        weight = cp.Parameter(pos=True, name="fenchel_weight", value=largest)
         regularization, constraints = self.pose_regularization(v)
         return weight * (divergence / problem.n_samples) + regularization + loss, constraints
 

@@ -25,7 +25,7 @@ from bcd_implicit.blocks.state import StateBlock
 from bcd_implicit.certificates.certificate import Certificate
 from bcd_implicit.certificates.conic import USER_VIOLATION, conic_certificate
 from bcd_implicit.constraints.user import terms_at
-from bcd_implicit.errors import BcdError, BlockSolveError, InvalidInputError, check_choice
+from bcd_implicit.errors import UNFIT, BcdError, BlockSolveError, InvalidInputError, check_choice
 from bcd_implicit.problem.iterate import Iterate, check_iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.support.checks import check_number
@@ -206,11 +206,31 @@ def solve_prepared(
 
 
 def _candidates(block: Block, solver: str) -> tuple[str, ...]:
-    """The solvers to try, in order: the one asked for, and who stands in for it."""
+    """The solvers to try, in order: the one asked for, and who stands in for it.
+
+    Raises
+    ------
+    BlockSolveError
+        CVXPY is asked for, by name or by a constraint of the user, and cannot state the block.
+    """
+    has_native = type(block).solve_native is not Block.solve_native and not block.constrained
+    native = (NATIVE,) if has_native and solver in (AUTO, NATIVE) else ()
+    if not block.conic:
+        if not native:
+            raise _not_conic(block, solver)
+        return native
     if solver not in CHOICES:
         return tuple(dict.fromkeys([solver, *block.preferred_solvers]))
-    has_native = type(block).solve_native is not Block.solve_native and not block.constrained
-    return (NATIVE, *block.preferred_solvers) if has_native and solver != CVXPY else block.preferred_solvers
+    return native + block.preferred_solvers
+
+
+def _not_conic(block: Block, solver: str) -> BlockSolveError:
+    """The error of a block that CVXPY cannot state."""
+    name = block.problem.activation.name
+    remedy = 'Use solver="native" or "auto"'
+    if block.constrained:
+        remedy = 'Use another activation, or method="prox-linear": a constraint of yours acts on this block'
+    return BlockSolveError(block.name, solver, f"{UNFIT} the Fenchel pair of {name}, which CVXPY has no form for", remedy)
 
 
 def _meets_all(block: Block, it: Iterate) -> bool:

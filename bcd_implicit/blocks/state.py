@@ -101,6 +101,7 @@ class StateBlock(Block):
 
     name = "state"
     letters = ("X",)
+    holds_pair = True
 
     def __init__(self, problem, it):
         super().__init__(problem, it)

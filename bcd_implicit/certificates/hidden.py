@@ -16,23 +16,26 @@ from bcd_implicit.terms.activations import Activation
 def hidden_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
     """Certificate of (A, B, b) for fixed X, and of D and d where the groups are columns of (B; D).
 
-    With v_k = lambda omega_k (phi(z_k) - x_k), f*(s V) = lambda sum_k omega_k (g(x_k(s)) - g(x_k)), where
-    x_k(s) = x_k + s (phi(z_k) - x_k) is a point between X and phi(Z), both in the domain of g, so it is finite for
-    every s in [0, 1]. The data's part of the gap is lambda sum_k omega_k F(x_k(s), z_k), of divergences, none of which
+    With v_ik = lambda_i omega_k (phi(z_ik) - x_ik), f*(s V) = sum_i lambda_i sum_k omega_k (g(x_ik(s)) - g(x_ik)), where
+    x(s) = x + s (phi(z) - x) is a point between x and phi(z), both in the domain of g, so it is finite for every s in
+    [0, 1]. The data's part of the gap is sum_i lambda_i sum_k omega_k F(x_ik(s), z_ik), of divergences, none of which
     is negative. The loss of D and d, 1/2 sum_k omega_k ||o_k - r_k||^2 with O = DU + d and R = Y - CX, adds
     v_k = omega_k (o_k - r_k) and 1/2 sum_k omega_k ||(o_k - r_k) - s (o'_k - r_k)||^2.
     """
-    phi, weight, shares, X = problem.activation, problem.fenchel_weight, problem.shares, it.X
+    phi, weights, shares, X = problem.activation, problem.fenchel_weights, problem.shares, it.X
     regressors = CentredRegressors(problem, X)
     Z, Z_rounding = regressors.image(it.A, it.B, it.b)
     miss, miss_rounding = _miss(problem, regressors, it)
 
-    def mean(values: np.ndarray) -> float:
-        """The sum over rows of the means over samples."""
-        return float(np.sum(values @ shares))
+    def fenchel(values: np.ndarray) -> float:
+        """The sum over hidden features of the means over samples, each with its weight."""
+        return float(weights @ (values @ shares))
+
+    def loss(miss: np.ndarray) -> float:
+        return 0.5 * float(np.sum(miss**2 @ shares))
 
     def gradients(Z: np.ndarray, miss: np.ndarray) -> tuple[Gradients, Gradients]:
-        return regressors.pull(weight * (phi(Z) - X) * shares, miss * shares)
+        return regressors.pull(weights[:, None] * (phi(Z) - X) * shares, miss * shares)
 
     # Where the intercepts are re-solved, unpenalised b costs nothing.
     Z_dual = _balance(Z, X, phi, shares) if problem.fit_intercept else Z
@@ -43,33 +46,32 @@ def hidden_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
     reach = rms(Z, shares) + rms(Z_dual, shares)
 
     def data_gap(s: float, left: np.ndarray) -> float:
-        # A convex combination, not X + s V / weight: rounding must not push it out of the domain of g.
-        between = (1 - s) * X + s * phi_dual
+        # A convex combination: rounding must not push it out of the domain of g.
+        between = np.clip((1 - s) * X + s * phi_dual, *phi.domain)
         slack = rms(phi_Z - between, shares)
         # F's derivatives are phi(z) - x and g'(x) - z: what an error of z, and one of x, may change.
-        rounding = slack @ Z_rounding + 0.5 * np.sum(Z_rounding**2)
-        rounding += 4 * EPS * mean((np.abs(X) + np.abs(phi_dual)) * np.abs(phi.g_derivative(between) - Z))
+        rounding = float(weights @ (slack * Z_rounding + 0.5 * phi.max_slope * Z_rounding**2))
+        rounding += 4 * EPS * fenchel((np.abs(X) + np.abs(phi_dual)) * np.abs(phi.g_derivative(between) - Z))
         # What is left of the gradients of d a constant added to the dual point takes.
         rest = rms(miss - s * miss_dual, shares) + miss_rounding + s * left[len(X) :]
-        divergence = weight * (mean(phi.divergence(between, Z)) + float(rounding))
-        return divergence + 0.5 * float(rest @ rest) + s * float(left[: len(X)] @ reach)
+        return fenchel(phi.divergence(between, Z)) + rounding + 0.5 * float(rest @ rest) + s * float(left[: len(X)] @ reach)
 
     here, _ = gradients(Z, miss)
     pulled, rounding = gradients(Z_dual, miss_dual)
-    objective = weight * mean(phi.divergence(X, Z)) + 0.5 * mean(miss**2) + regularisation(problem, it)
+    objective = fenchel(phi.divergence(X, Z)) + loss(miss) + regularisation(problem, it)
     gap = duality_gap(problem, it, pulled, rounding, data_gap)
     zero, R = np.zeros_like(X), problem.Y - it.C @ X if problem.stacked else miss[:0]
     at_zero, _ = gradients(zero, -R)
     return Certificate(
         gap=gap,
         # The block's own nonnegative part, the Fenchel term + regularisation, here and at A = B = b = 0.
-        scale=max(weight * mean(phi.divergence(X, zero)) + 0.5 * mean(R**2), objective, nothing(problem, it)),
+        scale=max(fenchel(phi.divergence(X, zero)) + loss(R), objective, nothing(problem, it)),
         kkt_residual=prox_residual(
             problem,
             it,
             regressors.uncentred(here),
             regressors.uncentred(at_zero),
-            max(weight, 1.0) if problem.stacked else weight,
+            max(float(weights.max()) * phi.max_slope, 1.0 if problem.stacked else 0.0),
         ),
         violation=relative_violation(problem, it),
     )

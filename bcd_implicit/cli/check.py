@@ -28,11 +28,13 @@ def check(model_path: Path) -> None:
     """
     model = bi.ImplicitModel.load(model_path)
     norm, radius, well_posed = model.norm_inf(), model.spectral_radius(), model.is_well_posed()
+    # ||A||_inf times the largest slope has to stay below 1.
+    limit = 1 / model.activation.max_slope
     facts = {
         "hidden features, inputs, outputs": f"{model.n_hidden}, {model.B.shape[1]}, {len(model.C)}",
         "activation": model.activation.name,
         "||A||_inf": f"{norm:.6g}",
-        "margin 1 - ||A||_inf": f"{1 - norm:.6g}",
+        f"margin {limit:g} - ||A||_inf": f"{limit - norm:.6g}",
         "spectral radius of |A|": f"{radius:.6g}",
     }
     if well_posed:
@@ -45,11 +47,11 @@ def check(model_path: Path) -> None:
     used = column_norms(model.B) > 0
     facts["inputs used in B"] = f"{int(used.sum())} of {len(used)}"
     facts["well-posed"] = (
-        "yes: ||A||_inf < 1"
-        if norm < 1
+        f"yes: ||A||_inf < {limit:g}"
+        if norm < limit
         else "yes, by the Perron-Frobenius test only"
         if well_posed
-        else "NO: the spectral radius of |A| is 1 or more, so an equilibrium need not exist"
+        else f"NO: the spectral radius of |A| is {limit:g} or more, so an equilibrium need not exist"
     )
     print_facts(str(model_path), facts)
     sys.exit(0 if well_posed else 1)

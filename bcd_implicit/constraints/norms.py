@@ -144,7 +144,7 @@ def convex_state() -> ReadyMade:
     """lambda_max(A + A') <= 1, which makes the state block convex. Blocks in A then need CLARABEL or SCS.
 
     The block's Hessian M = fenchel_weight (I - A - A') + C'C is then positive semidefinite, and the block needs no
-    proximal term, for piecewise-linear activations. For tanh and sigmoid g's curvature of at least 1 makes it convex
-    as well, but CVXPY knows their g only as a whole, and a proximal term stays.
+    proximal term, for piecewise-linear activations. For the others g's curvature of at least 1 makes it convex as well,
+    but CVXPY knows the g of tanh, sigmoid, elu and softsign only as a whole, and for these a proximal term stays.
     """
     return ReadyMade(convex_state, {}, lambda A: cp.lambda_max(A + A.T) <= 1)

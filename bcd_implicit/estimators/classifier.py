@@ -36,7 +36,8 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
     kappa : float
         Weight of the group lasso on the columns of B. To select inputs use :class:`ImplicitFeatureSelector`.
     norm_bound : float in [0, 1)
-        Bound on the largest row sum of absolute values of A.
+        Bound on the contraction factor: the largest row sum of absolute values of A, times the activation's largest
+        slope (1/4 for sigmoid, else 1).
     fenchel_weight : float
         Only of the method "fenchel".
     fit_intercept, pass_through : bool

@@ -102,25 +102,33 @@ class ImplicitModel:
         return well_posedness.spectral_radius(self.A)
 
     def is_well_posed(self) -> bool:
-        """Whether the spectral radius of ``|A|`` is below 1, so that every input has one equilibrium.
+        """Whether the spectral radius of L ``|A|`` is below 1, so that every input has one equilibrium.
 
-        This is the weaker test (arXiv 1908.06315, theorem 2.2); ||A||_inf < 1 implies it.
+        L is the activation's largest slope: 1, and 1/4 for the sigmoid. This is the weaker test (arXiv 1908.06315,
+        theorem 2.2); L ||A||_inf < 1 implies it.
         """
+        slope = self.activation.max_slope
         # The norm first: it is cheap and mostly decides.
-        return self.norm_inf() < 1 or self.spectral_radius() < 1
+        return slope * self.norm_inf() < 1 or slope * self.spectral_radius() < 1
+
+    def _weights(self) -> np.ndarray:
+        """The units in which Picard's iteration contracts, ones where those of the states will do."""
+        return well_posedness.weights(self.A, self.activation.max_slope)
 
     def contraction(self) -> float:
-        """Factor by which a Picard step shrinks the error: ||A||_inf, or after rescaling where that is 1 or more.
+        """Factor by which a Picard step shrinks the error: L ||A||_inf, or after rescaling where that is 1 or more.
+
+        L is the activation's largest slope: 1, and 1/4 for the sigmoid.
 
         Raises
         ------
         NotWellPosedError
-            The spectral radius of ``|A|`` is 1 or more.
+            The model is not :meth:`well-posed <is_well_posed>`.
         """
-        return well_posedness.contraction(self.A, well_posedness.weights(self.A))
+        return well_posedness.contraction(self.A, self._weights(), self.activation.max_slope)
 
     def rescaled(self) -> ImplicitModel:
-        """Model with ||A||_inf < 1 and the same predictions, by a diagonal change of the state's units.
+        """Model with a contraction in its own units and the same predictions, by a diagonal change of the state's units.
 
         With V = diag(v), ``|A| v < v``: the state x / v has matrices V^-1 A V, V^-1 B, V^-1 b, C V
         (arXiv 1908.06315, section 2.4). It needs phi(t z) = t phi(z) for t > 0.
@@ -128,7 +136,7 @@ class ImplicitModel:
         Raises
         ------
         NotWellPosedError
-            The spectral radius of ``|A|`` is 1 or more.
+            The model is not :meth:`well-posed <is_well_posed>`.
         InvalidInputError
             The activation is not positively homogeneous.
 
@@ -137,7 +145,7 @@ class ImplicitModel:
         ConvergenceWarning
             The new units differ by more than 1e6, and predictions lose digits.
         """
-        v = well_posedness.weights(self.A)
+        v = self._weights()
         if not self.activation.positively_homogeneous:
             raise InvalidInputError(
                 "activation",
@@ -175,9 +183,9 @@ class ImplicitModel:
         InvalidInputError
             Another solver, or inputs that do not fit.
         NotWellPosedError
-            The spectral radius of ``|A|`` is 1 or more.
+            The model is not :meth:`well-posed <is_well_posed>`.
         """
-        inputs, v = self._inputs(U), well_posedness.weights(self.A)
+        inputs, v = self._inputs(U), self._weights()
         # Offsets that B and b take off again cost digits of BU + b itself.
         rounding = summation_error(inputs.shape[1]) * (np.abs(self.B) @ np.abs(inputs).T + np.abs(self.b)[:, None])
         # What a call that was cut short returns is a model that still answers.
@@ -187,7 +195,7 @@ class ImplicitModel:
                 self._drive(inputs),
                 self.activation,
                 solver=solver,
-                weights=v if self.norm_inf() >= 1 else None,
+                weights=v if np.any(v != 1) else None,
                 tol=tol,
                 drive_error=rounding,
             )
@@ -207,15 +215,15 @@ class ImplicitModel:
         DataFrame
             A row a step: step; error, the largest of ``|x_k - x*|`` over hidden features and samples; bound, on
             the error, nu/(1-nu) times the last change; a_priori, nu^k/(1-nu) times the first change, which is known
-            after one step. nu is :meth:`contraction`, and where it is not ||A||_inf changes are measured in its units.
+            after one step. nu is :meth:`contraction`, and where that is not L ||A||_inf changes are measured in its units.
 
         Raises
         ------
         NotWellPosedError
-            The spectral radius of ``|A|`` is 1 or more.
+            The model is not :meth:`well-posed <is_well_posed>`.
         """
         n_steps = check_number("n_steps", n_steps, 1, integer=True, remedy="Give 1 or more steps")
-        drive, v = self._drive(U), well_posedness.weights(self.A)[:, None]
+        drive, v = self._drive(U), self._weights()[:, None]
         factor = self.contraction()
         gain = float(v.max()) / (1 - factor)
         # To rounding: errors are measured against it.
@@ -307,7 +315,7 @@ class ImplicitModel:
         inputs = self._inputs(U)
         X = self.states(inputs).X.T
         slopes = self.activation.derivative(self.A @ X + self._drive(inputs)).T[:, :, None]
-        # Regular: |S A| <= |A| entry by entry, and the spectral radius of |A| is below 1.
+        # Regular: |S A| <= L |A| entry by entry, and the spectral radius of L |A| is below 1.
         return self.C @ np.linalg.solve(np.eye(self.n_hidden) - slopes * self.A, slopes * self.B) + self.D
 
     def unstandardized(
@@ -364,11 +372,11 @@ class ImplicitModel:
         )
 
     def _repr_html_(self) -> str:
-        norm, radius = self.norm_inf(), self.spectral_radius()
-        if norm < 1:
-            verdict = "below 1: well-posed"
+        norm, radius, limit = self.norm_inf(), self.spectral_radius(), 1 / self.activation.max_slope
+        if norm < limit:
+            verdict = f"below {limit:g}: well-posed"
         else:
-            verdict = f"spectral radius of |A| {radius:.4g}: {'' if radius < 1 else 'not '}well-posed"
+            verdict = f"spectral radius of |A| {radius:.4g}: {'' if radius < limit else 'not '}well-posed"
         facts = {
             "hidden features": f"{self.n_hidden}, {self.activation.name}",
             "||A||_inf": f"{norm:.4g}, {verdict}",

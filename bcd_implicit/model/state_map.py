@@ -57,7 +57,7 @@ class StateMap:
 
     def __post_init__(self) -> None:
         v = np.ones(len(self.A)) if self.weights is None else self.weights
-        factor = well_posedness.contraction(self.A, v) * (1 + summation_error(len(v)))
+        factor = well_posedness.contraction(self.A, v, self.activation.max_slope) * (1 + summation_error(len(v)))
         # Not ``factor >= 1``: NaN, from numbers that overflow, is refused too.
         if not factor < 1:
             raise NotWellPosedError(f"A: contraction factor {factor:.6g} is not below 1, so Picard need not converge.")
@@ -145,8 +145,9 @@ class StateMap:
         if self.weights is None:
             return bound
         # In units that are far apart the norm says little of small states. The error of each state is at most
-        # missed + |A| (change + error): applied to the bound itself until that no longer pays.
+        # missed + L |A| (change + error), L the largest slope: applied to the bound itself until that no longer pays.
         errors = bound * self.weights[:, None]
+        size_of_A *= phi.max_slope
         for _ in range(len(X)):
             better = (missed + size_of_A @ (change + errors)) * (1 + 2 * summation_error(len(X)))
             better = np.minimum(better, errors)

@@ -116,7 +116,11 @@ def check_iterate(
 
 
 def without_rounding(
-    it: Iterate, X: np.ndarray, U: np.ndarray, to_the_last_digit: Callable[[np.ndarray], np.ndarray]
+    it: Iterate,
+    X: np.ndarray,
+    U: np.ndarray,
+    max_slope: float,
+    to_the_last_digit: Callable[[np.ndarray], np.ndarray],
 ) -> np.ndarray:
     """States at equilibrium, shape (n, m), made constant in rows that hardly more than rounding tells apart from it.
 
@@ -130,6 +134,8 @@ def without_rounding(
     X : ndarray of shape (n, m)
         Its states, to a tolerance.
     U : ndarray of shape (p, m)
+    max_slope : float
+        Of the activation: a preactivation that is off moves its state by no more than so many times as much.
     to_the_last_digit : callable
         Better states from these: where some vary by so little that the tolerance may be a good part of it.
     """
@@ -143,7 +149,8 @@ def without_rounding(
     def rounding(U: np.ndarray) -> np.ndarray:
         """Of sums of so many terms as large as these, and what A makes of it from step to step."""
         terms = others + np.abs(it.B) @ np.abs(U).max(axis=1)
-        summed = np.linalg.solve(np.eye(len(X)) - size_of_A, np.finfo(float).eps * (len(X) + len(U) + 1) * terms)
+        unit = np.finfo(float).eps * (len(X) + len(U) + 1)
+        summed = np.linalg.solve(np.eye(len(X)) - max_slope * size_of_A, max_slope * unit * terms)
         return np.maximum(summed, SQUARE_ROOT_OF_NOTHING)
 
     # A few samples say where it is worth looking at all: that would cost as much as a third of BU.

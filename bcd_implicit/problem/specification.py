@@ -81,7 +81,7 @@ class Specification:
         vars(self).update(check_settings(vars(self)))
         self.loss.check_targets(self.Y, self.output_names)
         # Built here and not in __init__: replace() comes through here too.
-        self.row_ball = RowBall(self.norm_bound)
+        self.row_ball = RowBall(self.norm_bound / self.activation.max_slope)
         if self.stacked and not self.pass_through:
             raise InvalidInputError("group_over", '"BD" groups columns of D, but pass_through is False', 'Choose "B"')
         parsed = Groups.parse(self.groups, self.group_weights, self.input_names)

@@ -4,7 +4,9 @@ The true problem is::
 
     (T)  min  (1/m) L(Y, CX + DU + d) + kappa sum_j ||B e_j||_2
               + ridge/2 (||C||_F^2 + ||D||_F^2) + ridge_hidden/2 (||A||_F^2 + ||B||_F^2) + the user's penalties
-         s.t. X = phi(AX + BU + b),  ||A||_inf <= norm_bound, the user's constraints
+         s.t. X = phi(AX + BU + b),  max_slope ||A||_inf <= norm_bound, the user's constraints
+
+max_slope is the activation's, the largest slope of phi: 1, and 1/4 for the sigmoid.
 
 The groups of the lasso are the columns of B, and may be several columns each, weighted, measured by another norm, or
 taken from (B; D) stacked. The relaxed problem (F) has, instead of the equilibrium, one more term in the objective:
@@ -62,7 +64,8 @@ class TrainingProblem(Specification):
         "cross-entropy" (an indicator column for each class) or "poisson" (counts); predictions of the last three are
         on the scale of logarithms. One with a parameter is passed as an object, such as ``bi.QuantileLoss(0.9)``.
     norm_bound : float in [0, 1)
-        The bound nu on ||A||_inf. 0 means A = 0, a network with one hidden layer.
+        The bound nu on the contraction factor L ||A||_inf, L the activation's largest slope: ||A||_inf is at most
+        nu / L, that is nu, and 4 nu for the sigmoid. 0 means A = 0, a network with one hidden layer.
     kappa : float >= 0
         Group-lasso weight (penalty form) or radius (constraint form).
     group_form : {"penalty", "constraint"}
@@ -189,7 +192,7 @@ class TrainingProblem(Specification):
         return self.objective_at_states(self.at_equilibrium(it))
 
     def violation(self, it: Iterate) -> float:
-        """The largest violation of ||A||_inf <= norm_bound and of the group-lasso constraint."""
+        """The largest violation of ||A||_inf <= norm_bound / max_slope and of the group-lasso constraint."""
         return max(self.row_ball.violation(it.A), self.group_lasso.violation(self.grouped(it)))
 
     def violations(self, it: Iterate) -> dict[str, float]:
@@ -211,8 +214,12 @@ class TrainingProblem(Specification):
 
     def at_equilibrium(self, it: Iterate) -> Iterate:
         """The same matrices with X at the equilibrium."""
-        X = self.equilibrium(it).X
-        return it.replace(X=without_rounding(it, X, self.U, lambda X: self.equilibrium(it.replace(X=X), tol=0.0).X))
+        X, max_slope = self.equilibrium(it).X, self.activation.max_slope
+
+        def to_the_last_digit(X: np.ndarray) -> np.ndarray:
+            return self.equilibrium(it.replace(X=X), tol=0.0).X
+
+        return it.replace(X=without_rounding(it, X, self.U, max_slope, to_the_last_digit))
 
     def initial(self, random_state: int | np.random.Generator | None = 0) -> Iterate:
         """Start: A = 0, C = D = 0, random rows of B through the centre of the inputs, X at equilibrium.

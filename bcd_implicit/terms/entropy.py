@@ -16,16 +16,18 @@ def _near_zero(u: np.ndarray, coefficients: list[float]) -> np.ndarray:
     return u * u * np.polynomial.polynomial.polyval(u, coefficients)
 
 
-def relative_entropy(p: np.ndarray, change: np.ndarray) -> np.ndarray:
+def relative_entropy(p: np.ndarray, change: np.ndarray, log_p: np.ndarray | None = None) -> np.ndarray:
     """The divergence r log(r / p) - r + p >= 0 for r = p + change, elementwise; p > 0, r >= 0.
 
-    That of x log x (Bregman): p times (1 + u) log(1 + u) - u with u = change / p, which near 0 is a series.
+    p may underflow where its logarithm is given. It is that of x log x (Bregman): p times (1 + u) log(1 + u) - u with
+    u = change / p, which near 0 is a series.
     """
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         u = change / p
         r = np.maximum(p + change, 0.0)
-        # A prediction so far off that p underflows costs what its logarithm would: here none is known.
-        far = np.where(r > 0, xlogy(r, r) - xlogy(r, p) - change, p)
+        # Without its logarithm a p that underflows costs infinitely much.
+        cross = xlogy(r, p) if log_p is None else r * log_p
+        far = np.where(r > 0, xlogy(r, r) - cross - change, p)
     near = np.where(np.abs(u) < SMALL, u, 0.0)
     series = p * _near_zero(near, [(-1) ** k / ((k + 1) * (k + 2)) for k in range(TERMS)])
     return np.where(np.abs(u) < SMALL, series, np.maximum(far, 0.0))
