@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from bcd_implicit.problem.iterate import Iterate
+from bcd_implicit.problem.multipliers import multipliers
 from bcd_implicit.problem.training_problem import TrainingProblem
 
 
@@ -19,7 +20,7 @@ class QuadraticModel:
     Attributes
     ----------
     gradient : ndarray of shape (q, m)
-        V, that of the loss.
+        V, that of the loss; at its kinks the multipliers.
     scales : ndarray of shape (q, m) or None
         sqrt(h), of the loss's own curvature h; None for ones.
     target : ndarray of shape (q, m)
@@ -29,7 +30,7 @@ class QuadraticModel:
     def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
         self._problem, loss = problem, problem.loss
         self._prediction = problem.prediction(it)
-        self.gradient = loss.gradient(self._prediction, problem.Y)
+        self.gradient = multipliers(problem, it)
         self.scales = None if loss.quadratic else np.sqrt(loss.curvature(self._prediction, problem.Y))
         self.target = -self.gradient if self.scales is None else -self.gradient / self.scales
 
