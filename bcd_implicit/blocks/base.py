@@ -62,6 +62,11 @@ class Block:
         return bool(terms_at(self.problem.constraints, self.it, self.letters))
 
     @property
+    def has_native(self) -> bool:
+        """Whether the block has a solver of its own, but for the user's constraints."""
+        return type(self).solve_native is not Block.solve_native
+
+    @property
     def conic(self) -> bool:
         """Whether CVXPY can state the block."""
         return self.problem.activation.conic or not self.holds_pair

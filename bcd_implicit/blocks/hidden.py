@@ -3,8 +3,8 @@
     min  sum_i lambda_i/m sum_k [ g(x_ik) + g*(z_ik) - x_ik z_ik ] + kappa sum_j ||B e_j||_2 + ridge_hidden/2 (||A||_F^2 + ||B||_F^2)
     s.t. Z = AX + BU + b,  max_slope ||A||_inf <= norm_bound        (or sum_j ||B e_j||_2 <= kappa instead of the penalty)
 
-Where the groups are columns of (B; D), D and d are variables too, with the loss: to them it is what the Fenchel term
-would be for q more rows of identity activation, whose states are Y - CX.
+Where the groups are columns of (B; D), D and d are variables too, with the loss of CX + DU + d for fixed CX. Where that
+loss has kinks the block goes through CVXPY.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from bcd_implicit.blocks.matrices import MatricesBlock, centred_regressors
 from bcd_implicit.certificates.hidden import hidden_certificate
+from bcd_implicit.constraints.user import BlockVariables
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.parts import parts
@@ -35,10 +36,13 @@ class _FenchelFit:
         self.weights, states = problem.fenchel_weights[:, None], it.X
         # phi' is at most max_slope, so this bounds the Hessian's diagonal at every T.
         bounds = self.activation.max_slope * self.weights
+        self.loss, self.Y, self.base = problem.loss, problem.Y, it.C @ it.X
         if problem.stacked:
             self.weights = np.vstack([self.weights, np.ones((problem.n_outputs, 1))])
-            states = np.vstack([it.X, problem.Y - it.C @ it.X])
-            bounds = np.vstack([bounds, np.ones((problem.n_outputs, 1))])
+            states = np.vstack([it.X, np.zeros_like(problem.Y)])
+            # A loss whose curvature has no bound is taken as it is here: the solver stretches what is too short.
+            curvature = self.loss.curvature(problem.prediction(it), problem.Y) @ self.shares
+            bounds = np.vstack([bounds, np.minimum(self.loss.max_curvature, curvature)[:, None]])
         # The part of the objective linear in T, <X, Z>, is summed over samples once, not at every call.
         self.inner = self.weights * (states * self.shares @ self.W.T)
         # One row stands for all where they are equal: steps are cheaper then.
@@ -60,17 +64,25 @@ class _FenchelFit:
             hidden, outputs = Z[: self.n], Z[self.n :]
             value += float(self.weights[: self.n, 0] @ (self.activation.g_conjugate(hidden) @ shares))
             if len(outputs):
-                value += 0.5 * float(self.weights[-1, 0] * np.sum(outputs**2 @ shares))
+                outputs += self.base[:, part]
+                value += float(self.loss.value(outputs, self.Y[:, part]) @ shares)
+                outputs[:] = self.loss.gradient(outputs, self.Y[:, part])
             # ``hidden`` is a view: its values were needed first, now Z becomes phi(Z).
-            Z[: self.n] = self.activation(hidden)
+            hidden[:] = self.activation(hidden)
             Z *= shares
             gradient += Z @ W.T
         return value - float(np.vdot(self.inner, T)), self.weights * gradient - self.inner
 
     def hessian(self, T: np.ndarray) -> _RowBlocks:
-        # The rows of D stand for identity activations: slope 1.
-        slopes = np.ones((len(T), self.W.shape[1]))
-        slopes[: self.n] = self.activation.derivative(T[: self.n] @ self.W)
+        slopes = T @ self.W
+        slopes[: self.n] = self.activation.derivative(slopes[: self.n])
+        if len(T) > self.n:
+            prediction = slopes[self.n :] + self.base
+            slopes[self.n :] = self.loss.curvature(prediction, self.Y)
+            if self.loss.couples_outputs:
+                return _CoupledRows(self, slopes, prediction)
+            if not self.loss.quadratic:
+                slopes[self.n :] = self.loss.second_derivative(prediction, self.Y, np.ones_like(prediction))
         return _RowBlocks(self.W, self.weights * slopes * self.shares, self.shares)
 
 
@@ -96,7 +108,7 @@ class _RowBlocks:
             image += (self.slopes[:, part] * (V @ W)) @ W.T
         return image
 
-    def matrix(self) -> np.ndarray:
+    def matrix(self) -> np.ndarray | None:
         (P, m), n = self.W.shape, len(self.slopes)
         matrix = np.zeros((P, n, P, n))
         for part in parts(m, n * P):
@@ -105,6 +117,27 @@ class _RowBlocks:
             for i, block in enumerate(blocks):
                 matrix[:, i, :, i] += block
         return matrix
+
+
+class _CoupledRows(_RowBlocks):
+    """The same, but for the rows of D, which a loss couples: a bound of theirs stands in the slopes."""
+
+    def __init__(self, fit: _FenchelFit, slopes: np.ndarray, prediction: np.ndarray) -> None:
+        super().__init__(fit.W, fit.weights * slopes * fit.shares, fit.shares)
+        self.fit, self.prediction = fit, prediction
+
+    def product(self, V: np.ndarray) -> np.ndarray:
+        image, fit, n = np.zeros_like(V), self.fit, self.fit.n
+        for part in parts(self.W.shape[1], len(V)):
+            W, prediction, Y = self.W[:, part], self.prediction[:, part], fit.Y[:, part]
+            Z = V @ W
+            Z[:n] *= self.slopes[:n, part]
+            Z[n:] = fit.loss.second_derivative(prediction, Y, Z[n:]) * self.shares[part]
+            image += Z @ W.T
+        return image
+
+    def matrix(self) -> None:
+        return None
 
 
 class HiddenBlock(MatricesBlock):
@@ -135,15 +168,25 @@ class HiddenBlock(MatricesBlock):
         divergence = problem.activation.cvxpy_g_conjugate(Z, weights) - inner + g_X
         loss: cp.Expression | float = problem.mean_loss(it)
         if problem.stacked:
-            # As in the output block: with [U; 1]' = Q R the m samples become at most p + 1.
-            Q, R = np.linalg.qr((np.vstack([problem.U, ones]) * np.sqrt(shares)).T)
-            target = (problem.Y - it.C @ it.X) * np.sqrt(shares)
-            rest = 0.5 * (np.sum(target**2) - np.sum((target @ Q) ** 2))
-            prediction = v["D"] @ R.T[:-1] + cp.reshape(v["d"], (problem.n_outputs, 1), order="F") @ R.T[-1:]
-            loss = (problem.loss.cvxpy(prediction, target @ Q) + rest) / problem.n_samples
+            loss = self._pose_loss(v, shares) / problem.n_samples
         weight = cp.Parameter(pos=True, name="fenchel_weight", value=largest)
         regularization, constraints = self.pose_regularization(v)
         return weight * (divergence / problem.n_samples) + regularization + loss, constraints
+
+    def _pose_loss(self, v: BlockVariables, shares: np.ndarray) -> cp.Expression:
+        problem, base = self.problem, self.it.C @ self.it.X
+        ones, d = np.ones((1, problem.n_samples)), cp.reshape(v["d"], (problem.n_outputs, 1), order="F")
+        if not problem.loss.quadratic:
+            return problem.loss.cvxpy(base + v["D"] @ problem.U + d @ ones, problem.Y, shares)
+        # As in the output block: with [U; 1]' = Q R the m samples become at most p + 1.
+        Q, R = np.linalg.qr((np.vstack([problem.U, ones]) * np.sqrt(shares)).T)
+        target = (problem.Y - base) * np.sqrt(shares)
+        rest = 0.5 * (np.sum(target**2) - np.sum((target @ Q) ** 2))
+        return problem.loss.cvxpy(v["D"] @ R.T[:-1] + d @ R.T[-1:], target @ Q) + rest
+
+    @property
+    def has_native(self):
+        return self.problem.loss.smooth or not self.problem.stacked
 
     def objective(self, it):
         """(F)."""

@@ -213,7 +213,7 @@ def _candidates(block: Block, solver: str) -> tuple[str, ...]:
     BlockSolveError
         CVXPY is asked for, by name or by a constraint of the user, and cannot state the block.
     """
-    has_native = type(block).solve_native is not Block.solve_native and not block.constrained
+    has_native = block.has_native and not block.constrained
     native = (NATIVE,) if has_native and solver in (AUTO, NATIVE) else ()
     if not block.conic:
         if not native:
@@ -230,7 +230,9 @@ def _not_conic(block: Block, solver: str) -> BlockSolveError:
     remedy = 'Use solver="native" or "auto"'
     if block.constrained:
         remedy = 'Use another activation, or method="prox-linear": a constraint of yours acts on this block'
-    return BlockSolveError(block.name, solver, f"{UNFIT} the Fenchel pair of {name}, which CVXPY has no form for", remedy)
+    return BlockSolveError(
+        block.name, solver, f"{UNFIT} the Fenchel pair of {name}, which CVXPY has no form for", remedy
+    )
 
 
 def _meets_all(block: Block, it: Iterate) -> bool:

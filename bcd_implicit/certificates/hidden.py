@@ -7,7 +7,7 @@ import numpy as np
 from bcd_implicit.certificates.certificate import Certificate, nothing
 from bcd_implicit.certificates.matrices import duality_gap, prox_residual, regularisation, relative_violation
 from bcd_implicit.certificates.regressors import EPS, CentredRegressors, Gradients, rms
-from bcd_implicit.problem import statistics
+from bcd_implicit.certificates.stacked_outputs import StackedOutputs
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.terms.activations import Activation
@@ -19,27 +19,24 @@ def hidden_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
     With v_ik = lambda_i omega_k (phi(z_ik) - x_ik), f*(s V) = sum_i lambda_i sum_k omega_k (g(x_ik(s)) - g(x_ik)), where
     x(s) = x + s (phi(z) - x) is a point between x and phi(z), both in the domain of g, so it is finite for every s in
     [0, 1]. The data's part of the gap is sum_i lambda_i sum_k omega_k F(x_ik(s), z_ik), of divergences, none of which
-    is negative. The loss of D and d, 1/2 sum_k omega_k ||o_k - r_k||^2 with O = DU + d and R = Y - CX, adds
-    v_k = omega_k (o_k - r_k) and 1/2 sum_k omega_k ||(o_k - r_k) - s (o'_k - r_k)||^2.
+    is negative. The loss of D and d adds
+    :class:`~bcd_implicit.certificates.stacked_outputs.StackedOutputs`. Under a loss with kinks its gradient is no dual
+    point, and no gap is known.
     """
     phi, weights, shares, X = problem.activation, problem.fenchel_weights, problem.shares, it.X
     regressors = CentredRegressors(problem, X)
     Z, Z_rounding = regressors.image(it.A, it.B, it.b)
-    miss, miss_rounding = _miss(problem, regressors, it)
+    outputs = StackedOutputs(problem, regressors, it)
 
     def fenchel(values: np.ndarray) -> float:
         """The sum over hidden features of the means over samples, each with its weight."""
         return float(weights @ (values @ shares))
 
-    def loss(miss: np.ndarray) -> float:
-        return 0.5 * float(np.sum(miss**2 @ shares))
-
-    def gradients(Z: np.ndarray, miss: np.ndarray) -> tuple[Gradients, Gradients]:
-        return regressors.pull(weights[:, None] * (phi(Z) - X) * shares, miss * shares)
+    def gradients(Z: np.ndarray, V: np.ndarray) -> tuple[Gradients, Gradients]:
+        return regressors.pull(weights[:, None] * (phi(Z) - X) * shares, V * shares)
 
     # Where the intercepts are re-solved, unpenalised b costs nothing.
     Z_dual = _balance(Z, X, phi, shares) if problem.fit_intercept else Z
-    miss_dual = miss - statistics.mean(miss, shares)[:, None] if problem.fit_intercept else miss
     phi_Z, phi_dual = phi(Z), phi(Z_dual)
 
     # Intercepts move preactivations as a whole, and the optimum's are of the size of these.
@@ -52,38 +49,29 @@ def hidden_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
         # F's derivatives are phi(z) - x and g'(x) - z: what an error of z, and one of x, may change.
         rounding = float(weights @ (slack * Z_rounding + 0.5 * phi.max_slope * Z_rounding**2))
         rounding += 4 * EPS * fenchel((np.abs(X) + np.abs(phi_dual)) * np.abs(phi.g_derivative(between) - Z))
-        # What is left of the gradients of d a constant added to the dual point takes.
-        rest = rms(miss - s * miss_dual, shares) + miss_rounding + s * left[len(X) :]
-        return fenchel(phi.divergence(between, Z)) + rounding + 0.5 * float(rest @ rest) + s * float(left[: len(X)] @ reach)
+        divergence = fenchel(phi.divergence(between, Z)) + rounding + s * float(left[: len(X)] @ reach)
+        return divergence + outputs.gap(s, left[len(X) :])
 
-    here, _ = gradients(Z, miss)
-    pulled, rounding = gradients(Z_dual, miss_dual)
-    objective = fenchel(phi.divergence(X, Z)) + loss(miss) + regularisation(problem, it)
-    gap = duality_gap(problem, it, pulled, rounding, data_gap)
-    zero, R = np.zeros_like(X), problem.Y - it.C @ X if problem.stacked else miss[:0]
-    at_zero, _ = gradients(zero, -R)
+    here, _ = gradients(Z, outputs.V)
+    pulled, rounding = gradients(Z_dual, outputs.dual)
+    objective = fenchel(phi.divergence(X, Z)) + outputs.value(outputs.prediction) + regularisation(problem, it)
+    known = problem.loss.smooth or not problem.stacked
+    gap = duality_gap(problem, it, pulled, rounding, data_gap) if known else np.inf
+    zero = np.zeros_like(X)
+    at_zero, _ = gradients(zero, outputs.gradient(outputs.base))
     return Certificate(
         gap=gap,
         # The block's own nonnegative part, the Fenchel term + regularisation, here and at A = B = b = 0.
-        scale=max(fenchel(phi.divergence(X, zero)) + loss(R), objective, nothing(problem, it)),
+        scale=max(fenchel(phi.divergence(X, zero)) + outputs.value(outputs.base), objective, nothing(problem, it)),
         kkt_residual=prox_residual(
             problem,
             it,
             regressors.uncentred(here),
             regressors.uncentred(at_zero),
-            max(float(weights.max()) * phi.max_slope, 1.0 if problem.stacked else 0.0),
+            max(float(weights.max()) * phi.max_slope, outputs.largest_curvature),
         ),
         violation=relative_violation(problem, it),
     )
-
-
-def _miss(problem: TrainingProblem, regressors: CentredRegressors, it: Iterate) -> tuple[np.ndarray, np.ndarray]:
-    """DU + d - (Y - CX) and its rounding, where D and d are variables of the block; else nothing, of shape (0, m)."""
-    if not problem.stacked:
-        return np.zeros((0, problem.n_samples)), np.zeros(0)
-    through, rounding = regressors.image(np.zeros_like(it.C), it.D, it.d)
-    rounding = rounding + regressors.unit * (rms(problem.Y, problem.shares) + np.abs(it.C) @ rms(it.X, problem.shares))
-    return through - (problem.Y - it.C @ it.X), rounding
 
 
 def _balance(Z: np.ndarray, X: np.ndarray, phi: Activation, shares: np.ndarray) -> np.ndarray:

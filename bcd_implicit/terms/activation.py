@@ -121,7 +121,9 @@ class Activation:
         far = self.g(inside) - self.g(p) - z * step
         near = step**2 * sum(w * self.g_curvature(p + t * step) for t, w in zip(NODES, WEIGHTS, strict=True))
         # The integral is better where rounding cannot tell the two apart. Elsewhere x is far away, or a kink between.
-        return inside_or_inf(x, *self.domain, np.where(np.abs(near - far) <= 4 * EPS * sizes, near, np.maximum(far, 0.0)))
+        return inside_or_inf(
+            x, *self.domain, np.where(np.abs(near - far) <= 4 * EPS * sizes, near, np.maximum(far, 0.0))
+        )
 
     def cvxpy_g(self, x: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
         """Sum of g(x), and the constraints of its domain."""

@@ -79,6 +79,7 @@ class CrossEntropy(Loss):
     """
 
     name = "cross-entropy"
+    couples_outputs = True
     max_curvature = 0.5
 
     def check_targets(self, Y, names):

@@ -29,6 +29,8 @@ class Loss:
         True for the squared loss alone, for which there are closed forms.
     smooth : bool
         Whether it has a gradient everywhere. One that has not offers :meth:`smoothed`.
+    couples_outputs : bool
+        Whether the second derivative is not diagonal.
     max_curvature : float
         The largest second derivative; ``inf`` where there is no bound.
     free_targets : bool
@@ -39,6 +41,7 @@ class Loss:
     parameters: ClassVar[tuple[str, ...]] = ()
     quadratic: ClassVar[bool] = False
     smooth: ClassVar[bool] = True
+    couples_outputs: ClassVar[bool] = False
     max_curvature: ClassVar[float] = np.inf
     free_targets: ClassVar[bool] = False
 
