@@ -37,7 +37,7 @@ FIRST_STEPS = 3
 # No further progress: so many iterations have gained less than this of the objective.
 PATIENCE, PROGRESS = 50, 1e-9
 # A change of the objective by this share of it is rounding.
-NOTHING = 1e-15
+NOTHING = 4e-15
 # The share of the promised decrease that a step has to bring: the usual small one.
 ARMIJO = 1e-4
 # How often a step is halved, and a face made smaller, within one iteration; the most steps of a polish.
