@@ -16,9 +16,9 @@ from bcd_implicit.terms.activations import Activation
 def hidden_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
     """Certificate of (A, B, b) for fixed X, and of D and d where the groups are columns of (B; D).
 
-    With v_ik = lambda_i omega_k (phi(z_ik) - x_ik), f*(s V) = sum_i lambda_i sum_k omega_k (g(x_ik(s)) - g(x_ik)), where
+    With v_ik = lambda_i omega_k (phi(z_ik) - x_ik), f*(s V) = sum_ik lambda_i omega_k (g(x_ik(s)) - g(x_ik)), where
     x(s) = x + s (phi(z) - x) is a point between x and phi(z), both in the domain of g, so it is finite for every s in
-    [0, 1]. The data's part of the gap is sum_i lambda_i sum_k omega_k F(x_ik(s), z_ik), of divergences, none of which
+    [0, 1]. The data's part of the gap is sum_ik lambda_i omega_k F(x_ik(s), z_ik), of divergences, none of which
     is negative. The loss of D and d, 1/2 sum_k omega_k ||o_k - r_k||^2 with O = DU + d and R = Y - CX, adds
     v_k = omega_k (o_k - r_k) and 1/2 sum_k omega_k ||(o_k - r_k) - s (o'_k - r_k)||^2.
     """
@@ -31,7 +31,7 @@ def hidden_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
         """The sum over hidden features of the means over samples, each with its weight."""
         return float(weights @ (values @ shares))
 
-    def loss(miss: np.ndarray) -> float:
+    def half_square(miss: np.ndarray) -> float:
         return 0.5 * float(np.sum(miss**2 @ shares))
 
     def gradients(Z: np.ndarray, miss: np.ndarray) -> tuple[Gradients, Gradients]:
@@ -54,18 +54,23 @@ def hidden_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
         rounding += 4 * EPS * fenchel((np.abs(X) + np.abs(phi_dual)) * np.abs(phi.g_derivative(between) - Z))
         # What is left of the gradients of d a constant added to the dual point takes.
         rest = rms(miss - s * miss_dual, shares) + miss_rounding + s * left[len(X) :]
-        return fenchel(phi.divergence(between, Z)) + rounding + 0.5 * float(rest @ rest) + s * float(left[: len(X)] @ reach)
+        return (
+            fenchel(phi.divergence(between, Z))
+            + rounding
+            + 0.5 * float(rest @ rest)
+            + s * float(left[: len(X)] @ reach)
+        )
 
     here, _ = gradients(Z, miss)
     pulled, rounding = gradients(Z_dual, miss_dual)
-    objective = fenchel(phi.divergence(X, Z)) + loss(miss) + regularisation(problem, it)
+    objective = fenchel(phi.divergence(X, Z)) + half_square(miss) + regularisation(problem, it)
     gap = duality_gap(problem, it, pulled, rounding, data_gap)
     zero, R = np.zeros_like(X), problem.Y - it.C @ X if problem.stacked else miss[:0]
     at_zero, _ = gradients(zero, -R)
     return Certificate(
         gap=gap,
         # The block's own nonnegative part, the Fenchel term + regularisation, here and at A = B = b = 0.
-        scale=max(fenchel(phi.divergence(X, zero)) + loss(R), objective, nothing(problem, it)),
+        scale=max(fenchel(phi.divergence(X, zero)) + half_square(R), objective, nothing(problem, it)),
         kkt_residual=prox_residual(
             problem,
             it,

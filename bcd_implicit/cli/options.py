@@ -130,7 +130,13 @@ problem_options = options_of(
     click.option(
         "--activation", type=click.Choice(list(bi.ACTIVATIONS)), default="relu", show_default=True, help="phi."
     ),
-    click.option("--norm-bound", type=float, default=0.5, show_default=True, help="Bound on the contraction factor, in [0, 1): ||A||_inf times the largest slope of phi (sigmoid 1/4, others 1)."),
+    click.option(
+        "--norm-bound",
+        type=float,
+        default=0.5,
+        show_default=True,
+        help="Bound on the contraction factor, ||A||_inf times the largest slope of phi, in [0, 1).",
+    ),
     click.option("--ridge", type=float, default=1e-2, show_default=True, help="Weight on C and D."),
     click.option("--ridge-hidden", type=float, default=1e-4, show_default=True, help="Weight on A and B."),
     click.option("--fenchel-weight", type=float, default=1.0, show_default=True, help="lambda of the fenchel loop."),
