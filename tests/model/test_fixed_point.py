@@ -195,7 +195,12 @@ def test_an_end_before_the_states_is_told(solver):
     A, drive = batch(0.999, signs=False)
     with pytest.warns(ConvergenceWarning, match=r"stopped after 1 steps with error bound .* raise max_iter"):
         point = fixed_point(
-            A, 1 + drive**2, ACTIVATIONS["tanh"] if solver == "active-set" else ACTIVATIONS["relu"], None, solver=solver, max_iter=1
+            A,
+            1 + drive**2,
+            ACTIVATIONS["tanh"] if solver == "active-set" else ACTIVATIONS["relu"],
+            None,
+            solver=solver,
+            max_iter=1,
         )
     exact = fixed_point(A, 1 + drive**2, ACTIVATIONS["tanh"] if solver == "active-set" else ACTIVATIONS["relu"])
     assert np.all(np.abs(point.X - exact.X).max(axis=0) <= point.error_bound + exact.error_bound)

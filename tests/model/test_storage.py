@@ -54,7 +54,9 @@ def test_files_of_the_first_version_load(tmp_path, model):
 
 
 @pytest.mark.parametrize(
-    "activation", [*ACTIVATIONS.values(), LeakyRelu(0.3), SoftThreshold(0.2)], ids=lambda phi: f"{phi.name}{phi.parameters}"
+    "activation",
+    [*ACTIVATIONS.values(), LeakyRelu(0.3), SoftThreshold(0.2)],
+    ids=lambda phi: f"{phi.name}{phi.parameters}",
 )
 def test_activations_keep_their_parameters(tmp_path, model, activation):
     saved = ImplicitModel(model.A, model.B, model.b, model.C, activation=activation)
@@ -101,7 +103,10 @@ def test_the_version_is_in_the_file(tmp_path, model):
         ({"b": np.array([np.inf, 0])}, "b: contains inf"),
         ({"input_names": np.array(["a", "a", "b"])}, "input_names: has 'a' twice"),
         ({"parameters": np.array('{"slope": 2.0}')}, "slope: must lie in (0, 1], got 2.0"),
-        ({"parameters": np.array('{"slope": 0.3, "a": 1}')}, "leaky_relu has the parameters ['slope'], not ['slope', 'a']"),
+        (
+            {"parameters": np.array('{"slope": 0.3, "a": 1}')},
+            "leaky_relu has the parameters ['slope'], not ['slope', 'a']",
+        ),
         ({"parameters": np.array("{}")}, "leaky_relu has the parameters ['slope'], not []"),
         ({"parameters": np.array('{"slope": "steep"}')}, "parameters: cannot be read (ValueError"),
         ({"parameters": np.array("[1]")}, "parameters: cannot be read (AttributeError"),

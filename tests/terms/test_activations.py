@@ -101,7 +101,9 @@ class TestFenchelPair:
 def test_g_is_the_conjugate_of_g_conjugate(phi):
     for z in (-3.0, -0.4, 0.2, 1.7):
         low, high = np.clip(phi.domain, -50, 50)
-        most = minimize_scalar(lambda x: phi.g(x) - z * x, bounds=(low, high), method="bounded", options={"xatol": 1e-9})
+        most = minimize_scalar(
+            lambda x: phi.g(x) - z * x, bounds=(low, high), method="bounded", options={"xatol": 1e-9}
+        )
         assert -most.fun == pytest.approx(float(phi.g_conjugate(z)), abs=1e-7)
 
 

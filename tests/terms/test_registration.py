@@ -185,5 +185,7 @@ def test_a_name_is_given_once_unless_overwritten():
         register_activation("mine", **SOFTSIGN)
     assert ACTIVATIONS["mine"] is first
     second = register_activation("mine", **SOFTSIGN, overwrite=True)
-    assert ACTIVATIONS["mine"] is second is bi.ImplicitModel([[0.5]], [[1.0]], None, [[1.0]], activation="mine").activation
+    assert (
+        ACTIVATIONS["mine"] is second is bi.ImplicitModel([[0.5]], [[1.0]], None, [[1.0]], activation="mine").activation
+    )
     assert isinstance(second, FormulaActivation) and isinstance(second, Activation)
