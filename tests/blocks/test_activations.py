@@ -70,7 +70,7 @@ def test_value_of_the_posed_hidden_block_is_the_objective(activation):
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_other_blocks_need_no_cones_of_the_activation(activation, block):
     problem = problem_of(activation)
-    native, reference = check_native(problem, at(problem, block), block)
+    _, reference = check_native(problem, at(problem, block), block)
     assert reference.solver == "CLARABEL"
 
 

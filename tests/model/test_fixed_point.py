@@ -15,7 +15,6 @@ from bcd_implicit.model.state_map import StateMap
 from bcd_implicit.model.well_posedness import weights as find_weights
 from bcd_implicit.terms.activations import ACTIVATIONS, LeakyRelu, get_activation
 
-
 ALL = [*ACTIVATIONS.values(), LeakyRelu(0.7)]
 
 

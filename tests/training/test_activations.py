@@ -36,7 +36,7 @@ class TestSigmoid:
         assert problem.row_ball.radius == 3.6
         assert 1 < result.model.norm_inf() <= 3.6 + 1e-9
         assert result.model.is_well_posed()
-        assert result.model.contraction() == 0.25 * result.model.norm_inf()
+        assert result.model.contraction() == pytest.approx(0.25 * result.model.norm_inf())
         narrow = solve(problem.replace(norm_bound=0.2), tol=1e-3, max_cycles=200, random_state=0)
         assert narrow.model.norm_inf() <= 0.8 + 1e-9
         assert result.objective < narrow.objective
