@@ -19,7 +19,7 @@ from bcd_implicit.model import ImplicitModel
 from bcd_implicit.old_paths import keep_old_paths
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.selection import PathResult, Selection, kappa_path, reference_kappa
-from bcd_implicit.terms.activations import ACTIVATIONS, Activation
+from bcd_implicit.terms.activations import ACTIVATIONS, Activation, register_activation
 from bcd_implicit.terms.losses import LOSSES, HuberLoss, Loss, QuantileLoss
 from bcd_implicit.training import METHODS, BcdResult, Continuation, DualAscent, Status, solve
 
@@ -63,6 +63,7 @@ __all__ = [
     "kappa_path",
     "plots",
     "reference_kappa",
+    "register_activation",
     "solve",
     "solve_block",
 ]

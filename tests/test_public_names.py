@@ -47,6 +47,7 @@ PUBLIC = [
     "kappa_path",
     "plots",
     "reference_kappa",
+    "register_activation",
     "solve",
     "solve_block",
 ]

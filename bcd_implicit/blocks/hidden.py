@@ -1,7 +1,8 @@
 """Hidden block: (A, B, b) for fixed states::
 
-    min  sum_i lambda_i/m sum_k [ g(x_ik) + g*(z_ik) - x_ik z_ik ] + kappa sum_j ||B e_j||_2 + ridge_hidden/2 (||A||_F^2 + ||B||_F^2)
-    s.t. Z = AX + BU + b,  max_slope ||A||_inf <= norm_bound        (or sum_j ||B e_j||_2 <= kappa instead of the penalty)
+    min  sum_i lambda_i/m sum_k [ g(x_ik) + g*(z_ik) - x_ik z_ik ] + kappa sum_j ||B e_j||_2
+         + ridge_hidden/2 (||A||_F^2 + ||B||_F^2)
+    s.t. Z = AX + BU + b,  max_slope ||A||_inf <= norm_bound    (or sum_j ||B e_j||_2 <= kappa instead of the penalty)
 
 Where the groups are columns of (B; D), D and d are variables too, with the loss of CX + DU + d for fixed CX. Where that
 loss has kinks the block goes through CVXPY.

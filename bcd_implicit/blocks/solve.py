@@ -20,7 +20,7 @@ from bcd_implicit.blocks.hidden import HiddenBlock
 from bcd_implicit.blocks.output import OutputBlock
 from bcd_implicit.blocks.prox_linear import ProxLinearBlock
 from bcd_implicit.blocks.solution import FAIR_GAP, IMPROVED, BlockSolution
-from bcd_implicit.blocks.solvers import AUTO, CHOICES, CVXPY, NATIVE, check_solver, run_solver
+from bcd_implicit.blocks.solvers import AUTO, CHOICES, NATIVE, check_solver, run_solver
 from bcd_implicit.blocks.state import StateBlock
 from bcd_implicit.certificates.certificate import Certificate
 from bcd_implicit.certificates.conic import USER_VIOLATION, conic_certificate

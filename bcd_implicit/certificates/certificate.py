@@ -32,8 +32,8 @@ class Certificate:
         Norm of the proximal-gradient step, relative to the gradient at zero; with a user's term that of the compiled
         problem, as in :mod:`~bcd_implicit.certificates.conic`; ``inf`` where unknown.
     violation : float
-        Largest violation of a constraint: of ||A||_inf <= norm_bound / max_slope as it is, of the group-lasso constraint relative
-        to kappa, of the range of phi and of a user's constraints in their own units.
+        Largest violation of a constraint: of ||A||_inf <= norm_bound / max_slope as it is, of the group lasso's bound
+        relative to kappa, of the range of phi and of a user's constraints in their own units.
     allowed_violation : float
         So much of it is none.
     """

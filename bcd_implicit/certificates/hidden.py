@@ -16,10 +16,10 @@ from bcd_implicit.terms.activations import Activation
 def hidden_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
     """Certificate of (A, B, b) for fixed X, and of D and d where the groups are columns of (B; D).
 
-    With v_ik = lambda_i omega_k (phi(z_ik) - x_ik), f*(s V) = sum_i lambda_i sum_k omega_k (g(x_ik(s)) - g(x_ik)), where
+    With v_ik = lambda_i omega_k (phi(z_ik) - x_ik), f*(s V) = sum_ik lambda_i omega_k (g(x_ik(s)) - g(x_ik)), where
     x(s) = x + s (phi(z) - x) is a point between x and phi(z), both in the domain of g, so it is finite for every s in
-    [0, 1]. The data's part of the gap is sum_i lambda_i sum_k omega_k F(x_ik(s), z_ik), of divergences, none of which
-    is negative. The loss of D and d adds
+    [0, 1]. The data's part of the gap is sum_ik lambda_i omega_k F(x_ik(s), z_ik), of divergences, none of which is
+    negative. The loss of D and d adds
     :class:`~bcd_implicit.certificates.stacked_outputs.StackedOutputs`. Under a loss with kinks its gradient is no dual
     point, and no gap is known.
     """

@@ -76,7 +76,7 @@ def duality_gap(
 
 
 def relative_violation(problem: TrainingProblem, it: Iterate) -> float:
-    """The largest violation of ||A||_inf <= norm_bound / max_slope and, relative to kappa, of the group-lasso constraint.
+    """The largest violation of ||A||_inf <= norm_bound / max_slope and, relative to kappa, of the group lasso's bound.
 
     A radius has the inputs' units: beyond it by 1e-9 is nothing beside 1, and everything beside 1e-12.
     """

@@ -135,7 +135,7 @@ problem_options = options_of(
         type=float,
         default=0.5,
         show_default=True,
-        help="Bound on the contraction factor, in [0, 1): ||A||_inf times the largest slope of phi (sigmoid 1/4, others 1).",
+        help="Bound on the contraction factor, ||A||_inf times the largest slope of phi, in [0, 1).",
     ),
     click.option("--ridge", type=float, default=1e-2, show_default=True, help="Weight on C and D."),
     click.option("--ridge-hidden", type=float, default=1e-4, show_default=True, help="Weight on A and B."),

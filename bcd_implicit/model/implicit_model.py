@@ -128,10 +128,10 @@ class ImplicitModel:
         return well_posedness.contraction(self.A, self._weights(), self.activation.max_slope)
 
     def rescaled(self) -> ImplicitModel:
-        """Model with a contraction in its own units and the same predictions, by a diagonal change of the state's units.
+        """Model with L ||A||_inf < 1 and the same predictions, by a diagonal change of the state's units.
 
-        With V = diag(v), ``|A| v < v``: the state x / v has matrices V^-1 A V, V^-1 B, V^-1 b, C V
-        (arXiv 1908.06315, section 2.4). It needs phi(t z) = t phi(z) for t > 0.
+        L is the activation's largest slope. With V = diag(v), ``L |A| v < v``: the state x / v has matrices V^-1 A V,
+        V^-1 B, V^-1 b, C V (arXiv 1908.06315, section 2.4). It needs phi(t z) = t phi(z) for t > 0.
 
         Raises
         ------
@@ -215,7 +215,8 @@ class ImplicitModel:
         DataFrame
             A row a step: step; error, the largest of ``|x_k - x*|`` over hidden features and samples; bound, on
             the error, nu/(1-nu) times the last change; a_priori, nu^k/(1-nu) times the first change, which is known
-            after one step. nu is :meth:`contraction`, and where that is not L ||A||_inf changes are measured in its units.
+            after one step. nu is :meth:`contraction`, and where that is not L ||A||_inf, with L the activation's
+            largest slope, changes are measured in its units.
 
         Raises
         ------

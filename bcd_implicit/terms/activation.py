@@ -84,7 +84,9 @@ class Activation:
     def cvxpy_g_rest(
         self, x: cp.Expression, weights: float | np.ndarray = 1.0
     ) -> tuple[cp.Expression, list[cp.Constraint]]:
-        """Sum of weights * (g(x) - quadratic_part/2 x^2), a weight a column or an entry, and the constraints of g's domain.
+        """Sum of weights * (g(x) - quadratic_part/2 x^2), and the constraints of g's domain.
+
+        There is a weight for each column, or for each entry.
 
         Raises
         ------
@@ -94,7 +96,7 @@ class Activation:
         raise self._not_conic()
 
     def cvxpy_g_conjugate(self, z: cp.Expression, weights: float | np.ndarray = 1.0) -> cp.Expression:
-        """Sum of weights * g*(z), a weight a column or an entry.
+        """Sum of weights * g*(z), with weights as above.
 
         Raises
         ------
@@ -146,4 +148,5 @@ def weighted_sum(values: cp.Expression, weights: float | np.ndarray) -> cp.Expre
 
 
 def inside_or_inf(x: np.ndarray, low: float, high: float, value: np.ndarray) -> np.ndarray:
+    """The value where x lies in an interval, ``inf`` elsewhere."""
     return np.where((x >= low) & (x <= high), value, np.inf)

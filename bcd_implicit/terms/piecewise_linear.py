@@ -177,7 +177,7 @@ class SoftThreshold(Activation):
 
     Parameters
     ----------
-    threshold : float >= 0
+    threshold : float > 0
         Training begins with preactivations of variance about 1, of which 0.5 makes four in ten zero.
 
     Raises
@@ -189,7 +189,7 @@ class SoftThreshold(Activation):
     name = "soft_threshold"
 
     def __init__(self, threshold: float = 0.5) -> None:
-        self.threshold = check_number("threshold", threshold, 0, remedy="Give 0 or more; 0 is the identity")
+        self.threshold = check_number("threshold", threshold, 0, boundaries="neither", remedy="Give a positive number")
 
     @property
     def parameters(self):

@@ -16,13 +16,13 @@ from bcd_implicit.terms.entropy import relative_entropy
 
 # The floating-point number next to 1.
 BELOW_ONE = 1 - EPS / 2
-# log(expm1(t) / t) - t/2 is the sum of B_k t^k / (k k!) over even k, B the Bernoulli numbers: its integral's x^3, x^5, ...
+# log(expm1(t) / t) - t/2 is the sum of B_k t^k / (k k!) over even k, with Bernoulli's numbers B_k: of its integral.
 _EVEN = np.arange(2, 20, 2)
 _SOFTPLUS = bernoulli(18)[2::2] / (_EVEN * (_EVEN + 1) * factorial(_EVEN))
 
 
 def excess_of_log(w: np.ndarray) -> np.ndarray:
-    """w - log(1 + w) >= 0 for w > -1, elementwise."""
+    """Elementwise w - log(1 + w) >= 0, for w > -1."""
     return relative_entropy(1 + w, -w, np.log1p(w))
 
 

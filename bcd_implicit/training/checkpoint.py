@@ -47,7 +47,7 @@ def described(problem: TrainingProblem, **call: Any) -> dict[str, Any]:
     settings = {
         "n_hidden": problem.n_hidden,
         "activation": problem.activation.name,
-        "slope": getattr(problem.activation, "slope", None),
+        **problem.activation.parameters,
         "loss": problem.loss.name,
         **{f"loss {name}": value for name, value in problem.loss.settings().items()},
         "fenchel_weight": problem.fenchel_weights.tolist(),

@@ -13,22 +13,9 @@ from bcd_implicit.model.active_set import newton_step
 from bcd_implicit.model.fixed_point import SOLVERS, fixed_point
 from bcd_implicit.model.state_map import StateMap
 from bcd_implicit.model.well_posedness import weights as find_weights
-from bcd_implicit.terms.activations import ACTIVATIONS, Activation, LeakyRelu, get_activation
+from bcd_implicit.terms.activations import ACTIVATIONS, LeakyRelu, get_activation
 
-
-class Tanh(Activation):
-    """A smooth activation, for which Newton's rounds are not exact."""
-
-    name = "tanh"
-
-    def __call__(self, z):
-        return np.tanh(z)
-
-    def derivative(self, z):
-        return 1 - np.tanh(z) ** 2
-
-
-ALL = [*ACTIVATIONS.values(), LeakyRelu(0.7), Tanh()]
+ALL = [*ACTIVATIONS.values(), LeakyRelu(0.7)]
 
 
 def batch(norm_bound=0.9, n=8, m=60, seed=0, signs=True):
@@ -207,9 +194,14 @@ def test_an_end_before_the_states_is_told(solver):
     A, drive = batch(0.999, signs=False)
     with pytest.warns(ConvergenceWarning, match=r"stopped after 1 steps with error bound .* raise max_iter"):
         point = fixed_point(
-            A, 1 + drive**2, Tanh() if solver == "active-set" else ACTIVATIONS["relu"], None, solver=solver, max_iter=1
+            A,
+            1 + drive**2,
+            ACTIVATIONS["tanh"] if solver == "active-set" else ACTIVATIONS["relu"],
+            None,
+            solver=solver,
+            max_iter=1,
         )
-    exact = fixed_point(A, 1 + drive**2, Tanh() if solver == "active-set" else ACTIVATIONS["relu"])
+    exact = fixed_point(A, 1 + drive**2, ACTIVATIONS["tanh"] if solver == "active-set" else ACTIVATIONS["relu"])
     assert np.all(np.abs(point.X - exact.X).max(axis=0) <= point.error_bound + exact.error_bound)
 
 
@@ -250,8 +242,10 @@ class TestActiveSet:
         for norm_bound, signs in itertools.product((0.5, 0.9, 0.99), (True, False)):
             A, drive = batch(norm_bound, n=n, m=50, signs=signs)
             point = fixed_point(A, drive, activation, solver="active-set", tol=1e-13)
-            assert point.solver == "active-set"
-            assert point.n_iter <= 15
+            # Where the map is flat and steep by turns a sample may go round in circles, and then goes to Picard.
+            if activation.name != "soft_threshold":
+                assert point.solver == "active-set"
+                assert point.n_iter <= 15
             reference = fixed_point(A, drive, activation, solver="picard", tol=1e-10)
             assert np.all(np.abs(point.X - reference.X).max(axis=0) <= point.error_bound + reference.error_bound)
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bcd_implicit import ImplicitModel, InvalidInputError
-from bcd_implicit.terms.activations import LeakyRelu
+from bcd_implicit import ACTIVATIONS, ImplicitModel, InvalidInputError, register_activation
+from bcd_implicit.terms.activations import LeakyRelu, SoftThreshold
 
 
 @pytest.fixture
@@ -21,28 +21,78 @@ def model():
 
 
 def changed(path, model, **members):
-    """A file as version 1 wrote it, compressed, with other members."""
+    """A file with other members."""
     model.save(path)
     with np.load(path) as archive:
-        arrays = dict(archive) | {"format": np.array("bcd_implicit model 1")} | members
+        arrays = dict(archive) | members
+    np.savez(path, **arrays)
+    return path
+
+
+def of_first_version(path, model, **members):
+    """A file as version 1 wrote it: compressed, and of the activations' parameters only a slope."""
+    model.save(path)
+    slope = model.activation.parameters.get("slope", np.nan)
+    with np.load(path) as archive:
+        arrays = dict(archive) | {"format": np.array("bcd_implicit model 1"), "slope": np.array(slope)} | members
+    del arrays["parameters"]
     np.savez_compressed(path, **arrays)
     return path
 
 
 def test_files_of_the_first_version_load(tmp_path, model):
-    again = ImplicitModel.load(changed(tmp_path / "m.npz", model))
+    again = ImplicitModel.load(of_first_version(tmp_path / "m.npz", model))
     for letter in "ABbCDd":
         np.testing.assert_array_equal(getattr(again, letter), getattr(model, letter))
     assert again.input_names == ["ä", "b c", "x=1"]
     assert again.activation.slope == 0.3
+    path = of_first_version(tmp_path / "m.npz", model, slope=np.array(2.0))
+    with pytest.raises(InvalidInputError, match=r"slope: must lie in \(0, 1\], got 2.0"):
+        ImplicitModel.load(path)
+    path = of_first_version(tmp_path / "m.npz", model, activation=np.array("relu"), slope=np.array(np.nan))
+    assert ImplicitModel.load(path).activation is ACTIVATIONS["relu"]
+
+
+@pytest.mark.parametrize(
+    "activation",
+    [*ACTIVATIONS.values(), LeakyRelu(0.3), SoftThreshold(0.2)],
+    ids=lambda phi: f"{phi.name}{phi.parameters}",
+)
+def test_activations_keep_their_parameters(tmp_path, model, activation):
+    saved = ImplicitModel(model.A, model.B, model.b, model.C, activation=activation)
+    saved.save(tmp_path / "m.npz")
+    again = ImplicitModel.load(tmp_path / "m.npz")
+    assert type(again.activation) is type(activation)
+    assert again.activation.parameters == activation.parameters
+    U = np.random.default_rng(0).standard_normal((5, 3))
+    np.testing.assert_array_equal(again.predict(U), saved.predict(U))
+
+
+def test_registered_activations_are_saved_by_name(tmp_path, model, monkeypatch):
+    registered = dict(ACTIVATIONS)
+    monkeypatch.setattr("bcd_implicit.terms.activations.ACTIVATIONS", registered)
+    monkeypatch.setattr("bcd_implicit.model.storage.ACTIVATIONS", registered)
+    asinh = register_activation(
+        "asinh",
+        phi=np.arcsinh,
+        derivative=lambda z: 1 / np.hypot(1, z),
+        g=lambda x: 2 * np.sinh(x / 2) ** 2,
+        g_derivative=np.sinh,
+        g_conjugate=lambda z: z * np.arcsinh(z) - z**2 / (1 + np.hypot(1, z)),
+    )
+    ImplicitModel(model.A, model.B, model.b, model.C, activation="asinh").save(tmp_path / "m.npz")
+    assert ImplicitModel.load(tmp_path / "m.npz").activation is asinh
+    del registered["asinh"]
+    with pytest.raises(InvalidInputError, match="activation 'asinh', which is not known here. Register it first"):
+        ImplicitModel.load(tmp_path / "m.npz")
 
 
 def test_the_version_is_in_the_file(tmp_path, model):
     model.save(tmp_path / "m.npz")
     with np.load(tmp_path / "m.npz") as archive:
-        assert str(archive["format"]) == "bcd_implicit model 2"
-    path = changed(tmp_path / "m.npz", model, format=np.array("bcd_implicit model 3"))
-    with pytest.raises(InvalidInputError, match=r"its format is 'bcd_implicit model 3', .* needed: use the"):
+        assert str(archive["format"]) == "bcd_implicit model 3"
+    path = changed(tmp_path / "m.npz", model, format=np.array("bcd_implicit model 4"))
+    with pytest.raises(InvalidInputError, match=r"its format is 'bcd_implicit model 4', .* needed: use the"):
         ImplicitModel.load(path)
 
 
@@ -52,8 +102,15 @@ def test_the_version_is_in_the_file(tmp_path, model):
         ({"A": np.full((2, 2), np.nan)}, "A: contains missing values (NaN)"),
         ({"b": np.array([np.inf, 0])}, "b: contains inf"),
         ({"input_names": np.array(["a", "a", "b"])}, "input_names: has 'a' twice"),
-        ({"activation": np.array("gelu")}, "activation: unknown activation 'gelu'"),
-        ({"slope": np.array(2.0)}, "slope: must lie in (0, 1], got 2.0"),
+        ({"parameters": np.array('{"slope": 2.0}')}, "slope: must lie in (0, 1], got 2.0"),
+        (
+            {"parameters": np.array('{"slope": 0.3, "a": 1}')},
+            "leaky_relu has the parameters ['slope'], not ['slope', 'a']",
+        ),
+        ({"parameters": np.array("{}")}, "leaky_relu has the parameters ['slope'], not []"),
+        ({"parameters": np.array('{"slope": "steep"}')}, "parameters: cannot be read (ValueError"),
+        ({"parameters": np.array("[1]")}, "parameters: cannot be read (AttributeError"),
+        ({"parameters": np.array("{")}, "parameters: cannot be read (JSONDecodeError"),
         ({"input_names": np.array("abc")}, "input_names has shape ()"),
         ({"input_names": np.array(["a"])}, "input_names has shape (1,), (3,) needed"),
         ({"A": np.zeros((0, 0)), "B": np.zeros((0, 3)), "b": np.zeros(0), "C": np.zeros((1, 0))}, "A: has"),
