@@ -80,7 +80,7 @@ class _FenchelFit:
         if len(T) > self.n:
             prediction = slopes[self.n :] + self.base
             slopes[self.n :] = self.loss.curvature(prediction, self.Y)
-            if self.loss.couples_outputs:
+            if not self.loss.separable:
                 return _CoupledRows(self, slopes, prediction)
             if not self.loss.quadratic:
                 slopes[self.n :] = self.loss.second_derivative(prediction, self.Y, np.ones_like(prediction))

@@ -7,7 +7,6 @@ Where the groups are columns of (B; D), D belongs to the blocks in (A, B, b) and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 import cvxpy as cp
@@ -15,25 +14,28 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 from bcd_implicit.blocks.base import Block
+from bcd_implicit.blocks.output_interior import interior_point
+from bcd_implicit.blocks.output_newton import newton_steps, roughly
 from bcd_implicit.certificates.output import output_certificate
 from bcd_implicit.problem import statistics
+from bcd_implicit.problem.regression import Regression, Regressors
 from bcd_implicit.problem.training_problem import TrainingProblem
-from bcd_implicit.support.parts import LARGEST_KEPT, parts
 
 # Without a ridge collinear regressors leave the scaled Gram matrix singular: this much is added to its unit diagonal.
 # What that and rounding leave of the error, the next refinement takes. A ridge whose root, in these units, is next to
 # the last digit is none.
 LIFT, NO_RIDGE = 1e-13, 1e-28
 REFINEMENTS = 5
+# The relative gap to which an interior point goes, where it need not be a rough one: the last digits cost little.
+EXACT, ROUGH = 1e-12, 1e-2
 # Below this share of the sum of squares the samples' Gram matrix, singular once centred, may have no factor.
 LEAST_RIDGE = 1e-13
 
 
-class _Regression:
-    """What the native solve knows of the samples: sums over parts of them.
+class _Squares(Regressors):
+    """What the closed form knows of the samples: sums over parts of them.
 
-    The regressors W, (size, m), are X and U, or X alone, centred where there is an intercept, and each sample times the
-    root of its weight.
+    The regressors W, (size, m), are each sample times the root of its weight.
 
     Attributes
     ----------
@@ -42,27 +44,15 @@ class _Regression:
     """
 
     def __init__(self, problem: TrainingProblem, X: np.ndarray) -> None:
-        self.rows, self.roots = [X, problem.U] if problem.D_is_output else [X], np.sqrt(problem.shares)
-        self.means = [statistics.centre(rows, problem.shares, problem.fit_intercept) for rows in self.rows]
-        self.size = sum(map(len, self.rows))
-        self.kept = [*self._formed()] if self.size * len(self.roots) <= LARGEST_KEPT else None
+        super().__init__(problem, X, np.sqrt(problem.shares))
         self.squares = np.zeros(self.size)
-        for _, W in self._parts():
+        for _, W in self.parts():
             self.squares += np.einsum("ij,ij->i", W, W)
-
-    def _formed(self) -> Iterator[tuple[slice, np.ndarray]]:
-        # No more rows of R than of samples in a step of the orthogonal factorisation.
-        for part in parts(len(self.roots), self.size, at_least=self.size):
-            rows = [rows[:, part] - mean[:, None] for rows, mean in zip(self.rows, self.means, strict=True)]
-            yield part, np.vstack(rows) * self.roots[part]
-
-    def _parts(self) -> Iterable[tuple[slice, np.ndarray]]:
-        return self._formed() if self.kept is None else self.kept
 
     def gram_matrix(self, unit: np.ndarray) -> np.ndarray:
         """W W' of the regressors in these units."""
         gram = np.zeros((self.size, self.size))
-        for _, W in self._parts():
+        for _, W in self.parts():
             scaled = W / unit[:, None]
             gram += scaled @ scaled.T
         return gram
@@ -70,20 +60,16 @@ class _Regression:
     def triangle(self, unit: np.ndarray, lift: np.ndarray) -> np.ndarray:
         """R of the orthogonal factorisation of [W' in these units; diag(lift)], a part of the samples at a time."""
         R = np.diag(lift)
-        for _, W in self._parts():
+        for _, W in self.parts():
             R = np.asarray(np.linalg.qr(np.vstack([(W / unit[:, None]).T, R]), mode="r"))
         return R
 
     def pulled(self, residual: np.ndarray) -> np.ndarray:
         """The product of the residuals with W', shape (q, size)."""
         gradient = np.zeros((len(residual), self.size))
-        for part, W in self._parts():
+        for part, W in self.parts():
             gradient += residual[:, part] @ W.T
         return gradient
-
-    def all_samples(self) -> np.ndarray:
-        """W itself: for few samples."""
-        return np.hstack([W for _, W in self._parts()])
 
 
 def _cholesky(gram: np.ndarray) -> np.ndarray | None:
@@ -106,23 +92,34 @@ class OutputBlock(Block):
         self.letters = ("C", "d") if problem.stacked else ("C", "D", "d")
 
     def pose(self, v):
-        problem, it, m = self.problem, self.it, self.problem.n_samples
-        # Weights of mean 1: equal ones leave conic solvers the data as they are. The squared loss takes the root of a
-        # sample's weight as a factor of the sample, and does not see an orthogonal change of the samples' axes: with
-        # [X; U; 1]' = Q R the m samples become at most n + p + 1, and what is left of Y is a constant.
-        roots = np.sqrt(m * problem.shares)
-        Q, R = np.linalg.qr((np.vstack([it.X, problem.U, np.ones((1, m))]) * roots).T)
-        X, U, ones = np.split(R.T, [problem.n_hidden, problem.n_hidden + problem.n_inputs])
-        Y = problem.Y * roots @ Q
-        rest = 0.5 * (np.sum((problem.Y * roots) ** 2) - np.sum(Y**2))
+        problem, m = self.problem, self.problem.n_samples
+        X, U, ones, Y, rest = self._samples()
         prediction = v["C"] @ X
-        D = cp.Constant(it.D) if problem.stacked else v["D"]
+        D = cp.Constant(self.it.D) if problem.stacked else v["D"]
         if problem.pass_through:
             prediction = prediction + D @ U
         if problem.fit_intercept:
             prediction = prediction + cp.reshape(v["d"], (problem.n_outputs, 1), order="F") @ ones
+        # Weights of mean 1: equal ones leave conic solvers the data as they are.
+        weights = 1.0 if problem.loss.quadratic else m * problem.shares
         ridge = 0.5 * problem.ridge * (cp.sum_squares(v["C"]) + cp.sum_squares(D))
-        return problem.loss.cvxpy(prediction, Y) / m + ridge + rest / m + self._constant, []
+        return problem.loss.cvxpy(prediction, Y, weights) / m + ridge + rest / m + self._constant, []
+
+    def _samples(self):
+        """X, U, ones and Y for a conic solver, and what is to be added to the loss.
+
+        The squared loss takes the root of a sample's weight as a factor of the sample, and does not see an orthogonal
+        change of the samples' axes: with [X; U; 1]' = Q R the m samples become at most n + p + 1, and what is left of
+        Y is a constant.
+        """
+        problem, it, m = self.problem, self.it, self.problem.n_samples
+        if not problem.loss.quadratic:
+            return it.X, problem.U, np.ones((1, m)), problem.Y, 0.0
+        roots = np.sqrt(m * problem.shares)
+        Q, R = np.linalg.qr((np.vstack([it.X, problem.U, np.ones((1, m))]) * roots).T)
+        X, U, ones = np.split(R.T, [problem.n_hidden, problem.n_hidden + problem.n_inputs])
+        Y = problem.Y * roots @ Q
+        return X, U, ones, Y, 0.5 * (np.sum((problem.Y * roots) ** 2) - np.sum(Y**2))
 
     def objective(self, it):
         """(F); at an equilibrium its Fenchel term is zero and this is (T)."""
@@ -136,7 +133,7 @@ class OutputBlock(Block):
     @cached_property
     def _refined(self):
         """A function of (C | D) and the residuals that gives the next (C | D); what it needs is factorised once."""
-        regression, penalty = _Regression(self.problem, self.it.X), self.problem.ridge
+        regression, penalty = _Squares(self.problem, self.it.X), self.problem.ridge
         squares, size, m = regression.squares, regression.size, self.problem.n_samples
         if size > m and penalty > LEAST_RIDGE * float(squares.sum()):
             # For more regressors than samples: (WW' + ridge)^-1 W = W (W'W + ridge)^-1, without a difference.
@@ -163,6 +160,26 @@ class OutputBlock(Block):
         return step
 
     def solve_native(self, tol, met):
+        if self.problem.loss.quadratic:
+            return self._closed_form(met)
+        for it in self._nearly_optimal(tol):
+            if met(it):
+                return it, True, {}
+        return it, False, {}
+
+    def _nearly_optimal(self, tol):
+        """Points that may be optimal, the last one as exact as it gets: for losses other than the squared one."""
+        regression = Regression(self.problem, self.it)
+        if not self.problem.loss.smooth:
+            yield regression.iterate(interior_point(regression, regression.start(), min(tol, EXACT)))
+            return
+        for theta, promised in newton_steps(regression, regression.start()):
+            # The next step would gain about the square of that.
+            if promised <= 0.1 * np.sqrt(tol):
+                yield regression.iterate(theta)
+        yield regression.iterate(theta)
+
+    def _closed_form(self, met):
         """Newton steps: one for an exact solution, more only refine what rounding left."""
         problem, it, n = self.problem, self.it, self.problem.n_hidden
         CD, roots = np.hstack([it.C, it.D]) if problem.D_is_output else it.C, np.sqrt(problem.shares)
@@ -184,8 +201,13 @@ class OutputBlock(Block):
         return it, False, {}
 
     def improve(self, share):
-        """The exact solution: it costs a single Newton step."""
-        return self.solve_native(share, lambda it: True)[0]
+        if self.problem.loss.quadratic:  # exactly: it costs a single Newton step
+            return self._closed_form(lambda it: True)[0]
+        regression = Regression(self.problem, self.it)
+        start = regression.start()
+        if not self.problem.loss.smooth:
+            return regression.iterate(interior_point(regression, start, ROUGH * share))
+        return regression.iterate(roughly(regression, start, share))
 
     def certificate(self, it):
         return output_certificate(self.problem, it)

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from bcd_implicit.certificates.certificate import Certificate, ratio
+from bcd_implicit.certificates.output_duality import duality_certificate
 from bcd_implicit.certificates.regressors import EPS, CentredRegressors, rms
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
@@ -18,12 +19,14 @@ MANY = 1000
 
 
 def output_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
-    """Certificate of (C, D, d) for fixed X: a ridge regression, so the gap is exact.
+    """Certificate of (C, D, d) for fixed X; with the squared loss a ridge regression, so the gap is exact.
 
     With M = [W'; diag(sqrt(ridge))] for the regressors W, times the roots of the samples' shares, and the residuals of
     an output rho = (prediction - y; sqrt(ridge) theta), the gap is half the squared length of rho's projection on the
     range of M. Rounding moves rho by at most what it adds to the predictions.
     """
+    if not problem.loss.quadratic:
+        return duality_certificate(problem, it)
     shares, with_D = problem.shares, problem.D_is_output
     regressors = CentredRegressors(problem, it.X)
     W = np.vstack([regressors.X, regressors.U]) if with_D else regressors.X.copy()

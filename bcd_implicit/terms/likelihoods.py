@@ -79,7 +79,7 @@ class CrossEntropy(Loss):
     """
 
     name = "cross-entropy"
-    couples_outputs = True
+    separable = False
     max_curvature = 0.5
 
     def check_targets(self, Y, names):
@@ -119,6 +119,10 @@ class CrossEntropy(Loss):
     def second_derivative(self, prediction, Y, change):
         p = softmax(prediction, axis=0)
         return p * (change - np.sum(p * change, axis=0))
+
+    def second_diagonal(self, prediction, Y):
+        p, others = self._probabilities(prediction)
+        return p * others
 
     def curvature(self, prediction, Y):
         # diag(p) - pp' is at most diag(2 p (1 - p)): its rows' absolute sums are these (Gershgorin).

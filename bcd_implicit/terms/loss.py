@@ -29,8 +29,8 @@ class Loss:
         True for the squared loss alone, for which there are closed forms.
     smooth : bool
         Whether it has a gradient everywhere. One that has not offers :meth:`smoothed`.
-    couples_outputs : bool
-        Whether the second derivative is not diagonal.
+    separable : bool
+        Whether it is a sum over outputs, so that its second derivative is a diagonal.
     max_curvature : float
         The largest second derivative; ``inf`` where there is no bound.
     free_targets : bool
@@ -41,7 +41,7 @@ class Loss:
     parameters: ClassVar[tuple[str, ...]] = ()
     quadratic: ClassVar[bool] = False
     smooth: ClassVar[bool] = True
-    couples_outputs: ClassVar[bool] = False
+    separable: ClassVar[bool] = True
     max_curvature: ClassVar[float] = np.inf
     free_targets: ClassVar[bool] = False
 
@@ -65,6 +65,10 @@ class Loss:
     def second_derivative(self, prediction: np.ndarray, Y: np.ndarray, change: np.ndarray) -> np.ndarray:
         """The second derivative times a change of the prediction, shape (q, m)."""
         return self.curvature(prediction, Y) * change
+
+    def second_diagonal(self, prediction: np.ndarray, Y: np.ndarray) -> np.ndarray:
+        """The diagonal of the second derivative, shape (q, m)."""
+        return self.second_derivative(prediction, Y, np.ones_like(prediction))
 
     def curvature(self, prediction: np.ndarray, Y: np.ndarray) -> np.ndarray:
         """Weights h > 0, shape (q, m), of a quadratic model of the loss, gradient'e + h/2 e^2.

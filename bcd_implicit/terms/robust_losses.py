@@ -76,7 +76,7 @@ class HuberLoss(Loss):
         return 0.5 * cp.sum(cp.multiply(columns(weights, Y.shape), cp.huber(prediction - Y, self.threshold)))
 
 
-class _KinkedLoss(Loss):
+class KinkedLoss(Loss):
     """above (f - y) where f > y, and below (y - f) where f < y: a kink at the target."""
 
     smooth = False
@@ -122,14 +122,14 @@ class _KinkedLoss(Loss):
         return _Envelope(self, V, width)
 
 
-class AbsoluteLoss(_KinkedLoss):
+class AbsoluteLoss(KinkedLoss):
     """``|f - y|``: the prediction is a median."""
 
     name = "absolute"
     above = below = 1.0
 
 
-class QuantileLoss(_KinkedLoss):
+class QuantileLoss(KinkedLoss):
     """level (y - f) where f < y, (1 - level) (f - y) where f > y: the prediction is the quantile of that level.
 
     Parameters
@@ -152,7 +152,7 @@ class _Envelope(Loss):
 
     name: ClassVar[str] = "envelope"
 
-    def __init__(self, loss: _KinkedLoss, V: np.ndarray, width: float) -> None:
+    def __init__(self, loss: KinkedLoss, V: np.ndarray, width: float) -> None:
         self.loss, self.V, self.width = loss, V, width
 
     def value(self, prediction, Y):

@@ -103,8 +103,6 @@ def test_g_is_the_conjugate_of_g_conjugate(phi):
     for z in (-3.0, -0.4, 0.2, 1.7):
         options = {"xatol": 1e-9}
         least = minimize_scalar(lambda x, z=z: phi.g(x) - z * x, bounds=bounds, method="bounded", options=options)
-            lambda x, z=z: phi.g(x) - z * x, bounds=bounds, method="bounded", options={"xatol": 1e-9}
-        )
         assert -least.fun == pytest.approx(float(phi.g_conjugate(z)), abs=1e-7)
 
 
