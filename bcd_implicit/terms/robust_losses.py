@@ -12,7 +12,7 @@ from bcd_implicit.terms.loss import Loss, columns
 
 # In a quadratic model of a loss with a kink, residuals smaller than this share of their mean count as that large: the
 # model's curvature is in inverse proportion to them.
-LEAST_RESIDUAL = 0.05
+LEAST_RESIDUAL = 0.1
 # In place of a zero divisor.
 TINY = 1e-100
 # Newton steps for a constant prediction.
@@ -119,7 +119,7 @@ class KinkedLoss(Loss):
         return cp.sum(above) + cp.sum(below)
 
     def smoothed(self, V, width):
-        return _Envelope(self, V, width)
+        return Envelope(self, V, width)
 
 
 class AbsoluteLoss(KinkedLoss):
@@ -147,12 +147,23 @@ class QuantileLoss(KinkedLoss):
         self.above, self.below = 1 - self.level, self.level
 
 
-class _Envelope(Loss):
-    """The Moreau envelope of a loss with a kink, around multipliers V: quadratic near the target, linear beyond."""
+class Envelope(Loss):
+    """The Moreau envelope of a loss with a kink: quadratic near the target and linear beyond, as Huber's.
+
+    It is max_v <v, f - y> - width/2 ||v - V||^2, over the dual points v of the loss.
+
+    Parameters
+    ----------
+    loss : Loss
+    V : ndarray of shape (q, m), or one that broadcasts to it
+        Dual points at which nothing is taken off the loss.
+    width : float or ndarray of shape (q, 1)
+    """
 
     name: ClassVar[str] = "envelope"
+    free_targets = True
 
-    def __init__(self, loss: KinkedLoss, V: np.ndarray, width: float) -> None:
+    def __init__(self, loss: KinkedLoss, V: np.ndarray, width: float | np.ndarray) -> None:
         self.loss, self.V, self.width = loss, V, width
 
     def value(self, prediction, Y):
@@ -162,9 +173,34 @@ class _Envelope(Loss):
     def gradient(self, prediction, Y):
         return self.loss.inside(self.V + (prediction - Y) / self.width, Y)
 
-    def curvature(self, prediction, Y):
+    def second_derivative(self, prediction, Y, change):
         v = self.V + (prediction - Y) / self.width
-        return ((-self.loss.below < v) & (v < self.loss.above)) / self.width
+        return np.where((-self.loss.below < v) & (v < self.loss.above), change / self.width, 0.0)
+
+    def curvature(self, prediction, Y):
+        slope = 0.5 * (self.loss.above + self.loss.below)
+        return slope / np.maximum(np.abs(prediction - Y), slope * self.width)
+
+    def conjugate(self, V, Y):
+        return self.loss.conjugate(V, Y) + np.sum(0.5 * self.width * (V - self.V) ** 2, axis=0)
+
+    def divergence(self, prediction, V, Y):
+        v, miss = self.gradient(prediction, Y), prediction - Y
+        beyond = miss - self.width * (v - self.V)
+        # Beyond is zero unless v is at an end, and then of that end's sign: nothing cancels.
+        return np.sum((v - V) * (beyond + 0.5 * self.width * (v - V)), axis=0)
+
+    def inside(self, V, Y):
+        return self.loss.inside(V, Y)
+
+    def best_constant(self, Y, shares):
+        return self.loss.best_constant(Y, shares)
+
+    def cvxpy(self, prediction, Y, weights=1.0):
+        near = cp.Variable(Y.shape)
+        weights = columns(weights, Y.shape)
+        quadratic = cp.multiply(weights / (2 * self.width), near**2) + cp.multiply(weights * self.V, near)
+        return self.loss.cvxpy(prediction - near, Y, weights) + cp.sum(quadratic)
 
 
 def _quantile(Y: np.ndarray, shares: np.ndarray, level: float) -> np.ndarray:

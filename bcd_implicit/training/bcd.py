@@ -23,7 +23,7 @@ from bcd_implicit.problem.iterate import Iterate, check_iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.support.checks import check_flag, check_number
 from bcd_implicit.support.interruption import INTERRUPTED, Stop, check_stop, finishing, stoppable
-from bcd_implicit.support.notices import told_once, warn_convergence
+from bcd_implicit.support.notices import collected, told_once, warn_convergence
 from bcd_implicit.support.progress import Progress, show_progress
 from bcd_implicit.support.threads import one_blas_thread
 from bcd_implicit.training.checkpoint import Checkpoint, described
@@ -31,6 +31,7 @@ from bcd_implicit.training.cycles import FIRST_SHARE, LEAST_SHARE, METHODS, Loop
 from bcd_implicit.training.fenchel_weights import FenchelSchedule, check_schedule
 from bcd_implicit.training.fenchel_weights import described as schedule_described
 from bcd_implicit.training.result import HISTORY, BcdResult, Status
+from bcd_implicit.training.start import CYCLES, TOL, smoothed, wants_smoothed
 
 Callback = Callable[[int, float, Iterate], Any]
 # An objective this far below that of predicting zero is nothing but rounding.
@@ -173,6 +174,8 @@ def solve(
             with finishing():
                 it = problem.initial(random_state) if start is None else start
                 it = problem.at_equilibrium(feasible_start(problem, it))
+            if wants_smoothed(problem, it):
+                it = _trained_on_smoothed(problem, it, method, solver, min(max_cycles, CYCLES))
             objective = problem.objective(it)
             # Targets that are all zero give no scale.
             nothing = NOTHING_LEFT * (problem.loss_of_zero or abs(objective))
@@ -249,6 +252,13 @@ def solve(
             stacklevel=2,
         )
     return result
+
+
+def _trained_on_smoothed(problem: TrainingProblem, it: Iterate, method: str, solver: str, cycles: int) -> Iterate:
+    """An iterate with which a loss with kinks can begin; where there is no time left, the one given."""
+    with collected():  # that this ends early is meant
+        result = solve(smoothed(problem), method, solver, cycles, TOL, start=it, block_tol=None)
+    return min((it, result.iterate), key=problem.objective)
 
 
 def _ended(loop: Loop, before: float, tol: float, atol: float, certified: bool) -> Status | None:
