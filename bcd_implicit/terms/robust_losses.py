@@ -162,9 +162,15 @@ class _Envelope(Loss):
     def gradient(self, prediction, Y):
         return self.loss.inside(self.V + (prediction - Y) / self.width, Y)
 
-    def curvature(self, prediction, Y):
+    def second_derivative(self, prediction, Y, change):
         v = self.V + (prediction - Y) / self.width
-        return ((-self.loss.below < v) & (v < self.loss.above)) / self.width
+        return np.where((-self.loss.below < v) & (v < self.loss.above), change / self.width, 0.0)
+
+    def curvature(self, prediction, Y):
+        # As Huber's, which it is but for a shift and a slope.
+        threshold = 0.5 * (self.loss.above + self.loss.below)
+        from_centre = self.width * (self.V - 0.5 * (self.loss.above - self.loss.below)) + (prediction - Y)
+        return np.minimum(1 / self.width, threshold / np.maximum(np.abs(from_centre), TINY))
 
 
 def _quantile(Y: np.ndarray, shares: np.ndarray, level: float) -> np.ndarray:
