@@ -152,7 +152,7 @@ class _Envelope(Loss):
 
     name: ClassVar[str] = "envelope"
 
-    def __init__(self, loss: KinkedLoss, V: np.ndarray, width: float) -> None:
+    def __init__(self, loss: KinkedLoss, V: np.ndarray, width: float | np.ndarray) -> None:
         self.loss, self.V, self.width = loss, V, width
 
     def value(self, prediction, Y):
