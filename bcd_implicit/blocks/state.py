@@ -1,95 +1,38 @@
 """State block: X for fixed matrices, every sample by itself::
 
-    min_x  L(y, Cx + Du + d) + lambda [ g(x) + g*(Ax + c) - x'(Ax + c) ] + 1/2 (x - x_k)' M_minus (x - x_k),  c = Bu + b
+    min_x  L(y, Cx + Du + d) + sum_i lambda_i [ g(x_i) + g*(z_i) - x_i z_i ] + 1/2 (x - x_k)' M_minus (x - x_k),
+           z = Ax + c,  c = Bu + b
 
-The term -x'Ax is not convex. With M = lambda (t I - A - A') + C'C the quadratic part (t the part of g that is
-1/2 t x^2), M_minus is the negative part of M: the smallest proximal term that makes the block convex.
+The term -x'Lambda A x, Lambda = diag(lambda), is not convex. With M = t Lambda - Lambda A - A'Lambda the quadratic part
+(t the part of g that is 1/2 t x^2), and C'C more for the squared loss, M_minus is the negative part of M: the smallest
+proximal term that makes the block convex.
 """
 
 from __future__ import annotations
 
-import copy
+from collections.abc import Iterator
+from contextlib import suppress
 
 import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.blocks.base import Block
+from bcd_implicit.blocks.state_fit import EnvelopeFit, Fit, LossFit, SquaredFit
+from bcd_implicit.blocks.state_newton import descended
+from bcd_implicit.blocks.state_samples import Samples
+from bcd_implicit.certificates.certificate import Certificate
 from bcd_implicit.certificates.state import state_certificate
-from bcd_implicit.support.interruption import check_stop
+from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.support.parts import parts
 
-# Newton steps of a sample, halvings of a step, and how often the aim is lowered when the certificate asks for more.
-MAX_STEPS, HALVINGS, MAX_AIMS = 100, 12, 4
-ARMIJO = 1e-4
-# Added to the Hessian, relative to its mean diagonal: the proximal term leaves M singular where A + A' is large.
-LIFT = 1e-12
-FIRST_DAMPING = 1e-1
-
-
-class _Samples:
-    """The block's objective for some samples; ``target``, ``previous`` and ``c`` have one column a sample.
-
-    As a sum of squares and divergences: as a quadratic it would have no digits left where states are large.
-    """
-
-    def __init__(self, block: StateBlock, part: slice) -> None:
-        problem, it, self.weight = block.problem, block.it, block.problem.fenchel_weight
-        self.phi, self.A, self.bounds = problem.activation, it.A, problem.activation.domain
-        self.Q, self.proximal = block.convex_root.T @ block.convex_root, block.proximal
-        U, self.previous = problem.U[:, part], it.X[:, part]
-        residual = problem.Y[:, part] - it.D @ U - it.d[:, None]
-        self.c = it.B @ U + it.b[:, None]
-        # C = basis R: what lies outside of C's range is a constant.
-        basis, self.R = np.linalg.qr(it.C)
-        self.target = basis.T @ residual
-        self.constant = 0.5 * np.sum((residual - basis @ self.target) ** 2, axis=0)
-        contraction = float(np.abs(it.A).sum(axis=1).max())
-        self.reach = 1 / (1 - contraction)
-        # g is most curved at or below 0 for every activation here, and ||A||_2^2 <= n ||A||_inf^2.
-        g_curvature = float(self.phi.g_curvature(np.zeros(1))[0])
-        self.curvature_bound = np.linalg.norm(self.Q, 2) + self.weight * (g_curvature + len(it.A) * contraction**2)
-
-    def subset(self, kept: np.ndarray) -> _Samples:
-        """The same for fewer samples."""
-        other = copy.copy(self)
-        other.c, other.target, other.previous = self.c[:, kept], self.target[:, kept], self.previous[:, kept]
-        other.constant = self.constant[kept]
-        return other
-
-    def value(self, X: np.ndarray) -> np.ndarray:
-        """The objective of every sample; its weight and the constant regularisation left out."""
-        miss, step = self.R @ X - self.target, X - self.previous
-        rest = self.weight * self.phi.divergence(X, self.A @ X + self.c) + 0.5 * step * (self.proximal @ step)
-        return 0.5 * np.sum(miss**2, axis=0) + np.sum(rest, axis=0) + self.constant
-
-    def gradient(self, X: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The gradient, zero where it pushes against a bound, and a bound on each sample's distance to its optimum.
-
-        The latter as in :func:`~bcd_implicit.certificates.state_certificate`, a little coarser.
-        """
-        Z = self.A @ X + self.c
-        phi_Z = self.phi(Z)
-        fenchel = self.phi.g_derivative(X) - Z + self.A.T @ (phi_Z - X)
-        r = self.R.T @ (self.R @ X - self.target) + self.weight * fenchel + self.proximal @ (X - self.previous)
-        r[(self.bounds[0] >= X) & (r > 0) | (self.bounds[1] <= X) & (r < 0)] = 0.0
-        off = np.sqrt(2 * np.maximum(value, 0.0) / self.weight)
-        width = np.minimum(2 * (np.abs(self.phi(self.c)).max(axis=0) + off), np.abs(X - phi_Z).max(axis=0) + off)
-        return r, self.reach * width * np.abs(r).sum(axis=0)
-
-    def direction(self, X: np.ndarray, r: np.ndarray, damping: np.ndarray) -> np.ndarray:
-        """Newton's direction in the coordinates in which the gradient is not zero.
-
-        Where A + A' is large and z negative, coordinates may have no curvature at all: hence the damping.
-        """
-        slopes = self.weight * self.phi.derivative(self.A @ X + self.c).T
-        H = self.Q + (self.A.T * slopes[:, None, :]) @ self.A  # (samples, n, n)
-        diagonal = np.einsum("kii->ki", H)
-        diagonal += self.weight * (self.phi.g_curvature(X) - self.phi.quadratic_part).T
-        diagonal += LIFT * (np.trace(self.Q) / len(X) + self.weight) + self.weight * damping[:, None]
-        free = (r != 0).T
-        H *= free[:, :, None] & free[:, None, :]
-        diagonal[~free] = 1.0
-        return -np.linalg.solve(H, r.T[:, :, None])[:, :, 0].T
+# How often the aim is lowered when the certificate asks for more, and to which share of it.
+MAX_AIMS, LOWER = 8, 1e-3
+# How often the multipliers of a loss with kinks are moved, how wide its envelope is at first (relative to a sample's
+# residuals) and to which share of that it is narrowed each time.
+MAX_ROUNDS, FIRST_WIDTH, NARROWER = 15, 0.1, 0.1
+# A point of a looser certificate is compared with a better one, itself of one as tight, or of a gap at most this
+# share of the difference.
+TIGHT, SURE = 1e-8, 0.1
 
 
 class StateBlock(Block):
@@ -105,27 +48,37 @@ class StateBlock(Block):
 
     def __init__(self, problem, it):
         super().__init__(problem, it)
-        n, weight = problem.n_hidden, problem.fenchel_weight
-        M = weight * (problem.activation.quadratic_part * np.eye(n) - it.A - it.A.T) + it.C.T @ it.C
+        weighted_A = problem.fenchel_weights[:, None] * it.A
+        M = problem.activation.quadratic_part * np.diag(problem.fenchel_weights) - weighted_A - weighted_A.T
+        if problem.loss.quadratic:
+            M += it.C.T @ it.C
         values, vectors = np.linalg.eigh(M)
         self.convex_root = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T  # convex_root' convex_root = M + M_minus
         self.proximal = (vectors * np.maximum(-values, 0)) @ vectors.T  # M_minus
+        # The native solver's last point, and the multipliers that prove it where the loss has kinks.
+        self.proven, self.V = it.X[:, :0], np.zeros_like(problem.Y)
 
     def pose(self, v):
-        problem, it, weight, m = self.problem, self.it, self.problem.fenchel_weight, self.problem.n_samples
+        problem, it, m = self.problem, self.it, self.problem.n_samples
         shares = m * problem.shares  # of mean 1, as in the output block
-        X, c = v["X"], it.B @ problem.U + it.b[:, None]
-        residual = problem.Y - it.D @ problem.U - it.d[:, None]
-        linear = it.C.T @ residual + weight * c + self.proximal @ it.X
-        g_rest, domain = problem.activation.cvxpy_g_rest(X, shares)
+        weights = np.outer(problem.fenchel_weights, shares)
+        X, c, offset = v["X"], it.B @ problem.U + it.b[:, None], it.D @ problem.U + it.d[:, None]
+        g_rest, domain = problem.activation.cvxpy_g_rest(X, weights)
+        linear, constant = shares * (self.proximal @ it.X) + weights * c, 0.5 * it.X * (self.proximal @ it.X)
         value = (
             0.5 * cp.sum_squares(cp.multiply(np.broadcast_to(np.sqrt(shares), X.shape), self.convex_root @ X))
-            - cp.sum(cp.multiply(shares * linear, X))
-            + weight * (g_rest + problem.activation.cvxpy_g_conjugate(it.A @ X + c, shares))
+            + g_rest
+            + problem.activation.cvxpy_g_conjugate(it.A @ X + c, weights)
+            + float(np.sum(shares * constant))
         )
-        constant = 0.5 * np.sum(shares * residual**2) + 0.5 * np.sum(shares * it.X * (self.proximal @ it.X))
+        if problem.loss.quadratic:  # what is quadratic of it is above
+            residual = problem.Y - offset
+            linear += shares * (it.C.T @ residual)
+            value += 0.5 * np.sum(shares * residual**2)
+        else:
+            value += problem.loss.cvxpy(it.C @ X + offset, problem.Y, shares)
         regularization = problem.output_regularization(it) + problem.hidden_regularization(it)
-        return (value + constant) / m + regularization, domain
+        return (value - cp.sum(cp.multiply(linear, X))) / m + regularization, domain
 
     def objective(self, it):
         """(F) plus the mean of the proximal terms."""
@@ -137,52 +90,61 @@ class StateBlock(Block):
         return it.replace(X=np.clip(it.X, *self.problem.activation.domain))
 
     def solve_native(self, tol, met):
-        """Projected Newton, many samples at once; the aim is lowered until the certificate holds."""
-        it, m, aim = self.it, self.problem.n_samples, 0.1 * tol * self.size()
-        for _ in range(MAX_AIMS):
-            X = np.empty_like(it.X)
-            for part in parts(m, self.problem.n_hidden**2):
-                X[:, part] = self._newton(it.X[:, part], _Samples(self, part), aim)
-            it = it.replace(X=X)
+        for it in self._points(self.it, tol):
             if met(it):
                 return it, True, {}
-            aim *= 1e-3
         return it, False, {}
 
-    def _newton(self, X: np.ndarray, samples: _Samples, aim: float) -> np.ndarray:
-        """Bring every sample within ``aim`` of its optimum, from X: Newton steps in the coordinates off their bounds.
+    def _points(self, it: Iterate, tol: float) -> Iterator[Iterate]:
+        """Better and better points from one: Newton's method with lower and lower aims.
 
-        Each sample has its own step length along its own projected arc, and leaves once it is done.
+        A loss with kinks is replaced by its envelope around multipliers, whose gradient they then become.
         """
-        X = np.clip(X, *samples.bounds)
-        value, todo, damping = samples.value(X), np.arange(X.shape[1]), np.zeros(X.shape[1])
-        for _ in range(MAX_STEPS):
-            check_stop()
-            r, error = samples.gradient(X[:, todo], value[todo])
-            still = error > aim
-            if not still.any():
-                break
-            r, todo, samples = r[:, still], todo[still], samples.subset(still)
-            x, v = X[:, todo], value[todo]
-            direction = samples.direction(x, r, damping[todo])
-            step, waiting = np.ones(len(todo)), np.ones(len(todo), dtype=bool)
-            for halving in range(HALVINGS + 1):
-                if halving == HALVINGS:  # a gradient step short enough to descend in any case
-                    direction[:, waiting], step[waiting] = -r[:, waiting], 1 / samples.curvature_bound
-                trial = np.clip(x + step * direction, *samples.bounds)
-                trial_value = samples.value(trial)
-                enough = v + ARMIJO * np.sum(r * (trial - x), axis=0) + 1e-13 * np.abs(v)
-                taken = waiting & ((trial_value <= enough) | (halving == HALVINGS))
-                X[:, todo[taken]], value[todo[taken]] = trial[:, taken], trial_value[taken]
-                waiting &= ~taken
-                if not waiting.any():
-                    break
-                step[waiting] /= 2
-            # Levenberg and Marquardt: where the quadratic model held, trust it more.
-            grown = np.maximum(10 * damping[todo], FIRST_DAMPING)
-            shrunk = np.where(damping[todo] > 1e-3 * FIRST_DAMPING, 0.1 * damping[todo], 0.0)
-            damping[todo] = np.where(step == 1, shrunk, grown)
+        problem, aim = self.problem, 0.1 * tol * self.size()
+        smooth, miss = problem.loss.smooth, np.abs(problem.Y - problem.prediction(it)).mean(axis=0)
+        # Where no residual is left, any width will do.
+        self.V, self.width = np.zeros_like(problem.Y), FIRST_WIDTH * np.maximum(miss, miss.mean() or 1.0)
+        for _ in range(MAX_AIMS if smooth else MAX_ROUNDS):
+            it = it.replace(X=self._descended(it.X, aim))
+            if not smooth:
+                self.V = problem.loss.smoothed(self.V, self.width).gradient(problem.prediction(it), problem.Y)
+            self.proven = it.X
+            yield it
+            aim = min((LOWER if smooth else NARROWER) * aim, 0.1 * tol * problem.output_objective(it))
+            self.width = NARROWER * self.width
+
+    def _descended(self, start: np.ndarray, aim: float) -> np.ndarray:
+        """The states that Newton's method leads to."""
+        X, Q = np.empty_like(start), self.convex_root.T @ self.convex_root
+        for part in parts(self.problem.n_samples, max(len(X) ** 2, self.problem.n_outputs)):
+            samples = Samples(self.problem, self.it, Q, self.proximal, part, self._fit(part))
+            X[:, part] = descended(samples, start[:, part], aim)
         return X
 
+    def _fit(self, part: slice) -> Fit:
+        """The loss of a part of the samples."""
+        problem, it = self.problem, self.it
+        Y, offset = problem.Y[:, part], it.D @ problem.U[:, part] + it.d[:, None]
+        if problem.loss.quadratic:
+            return SquaredFit(it.C, Y - offset)
+        if problem.loss.smooth:
+            return LossFit(problem.loss, it.C, offset, Y)
+        return EnvelopeFit(problem.loss, it.C, offset, Y, self.V[:, part], self.width[part])
+
     def certificate(self, it):
-        return state_certificate(self.problem, self.it, it, self.proximal)
+        native = it.X is self.proven
+        found = self._certificate(it, self.V if native else None)
+        if native or not TIGHT < found.relative_gap < np.inf:
+            return found
+        with suppress(ArithmeticError, ValueError), np.errstate(all="ignore"):  # from a point too far off for it
+            for better in self._points(it, TIGHT):
+                near, gained = self._certificate(better, self.V), self.objective(it) - self.objective(better)
+                if near.relative_gap <= TIGHT or near.gap <= SURE * gained:
+                    break
+            return self._certificate(it, None, (better.X, self.V))
+        return found
+
+    def _certificate(
+        self, it: Iterate, claim: np.ndarray | None, near: tuple[np.ndarray, np.ndarray | None] | None = None
+    ) -> Certificate:
+        return state_certificate(self.problem, self.it, it, self.proximal, claim, near)

@@ -127,7 +127,7 @@ class Steep(LeakyRelu):
         (IN_CONES | {"cvxpy_g": lambda x: -cp.square(x)}, "cvxpy_g is not convex by CVXPY's rules"),
         (IN_CONES | {"cvxpy_g_conjugate": lambda z: cp.square(z) / 2}, "cvxpy_g_conjugate has another value"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "changed",
 )
 def test_what_is_no_activation_is_refused_with_the_reason(changes, message):
     with pytest.raises(InvalidInputError, match=message):
