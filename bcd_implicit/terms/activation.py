@@ -73,6 +73,15 @@ class Activation:
         """One subgradient of g inside the domain (without the normal cone at its ends); finite at the ends too."""
         raise NotImplementedError
 
+    def g_subgradient(self, x: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """The subgradient of g at x nearest to ``wanted``; at the ends of the domain with the normal cone there.
+
+        This one knows those at a point in which phi is constant around ``wanted``. A subclass whose g has a kink
+        inside the domain knows the others.
+        """
+        # x = phi(z) says that z is a subgradient at x.
+        return np.where(self(wanted) == x, wanted, self.g_derivative(x))
+
     def g_curvature(self, x: np.ndarray) -> np.ndarray:
         """g''(x) inside the domain; where g' has a kink, the value on one side."""
         return 1 / np.maximum(self.derivative(self.g_derivative(x)), TINY)

@@ -209,6 +209,9 @@ class SoftThreshold(Activation):
         x = np.asarray(x, dtype=float)
         return x + self.threshold * np.sign(x)
 
+    def g_subgradient(self, x, wanted):
+        return np.where(x == 0, np.clip(wanted, -self.threshold, self.threshold), self.g_derivative(x))
+
     def g_curvature(self, x):
         return np.ones_like(x, dtype=float)
 
