@@ -14,12 +14,13 @@ from bcd_implicit.support.interruption import check_stop
 from bcd_implicit.terms.activations import Activation
 from bcd_implicit.terms.losses import Loss
 
-# Newton steps, and halvings of one.
-STEPS, HALVINGS = 50, 30
+# Steps of Levenberg's and Marquardt's method.
+STEPS = 100
 # A step that promises less than this share of what is left would change nothing that a certificate shows.
 WORTHWHILE = 1e-3
-# Added to the Hessian, relative to its largest entry: it is singular with more outputs than states that are free.
-LIFT = 1e-10
+# Added to the Hessian, relative to its largest entry. The least: it is singular with more outputs than states that are
+# free. The last: no step is left then.
+LEAST_DAMPING, LAST_DAMPING = 1e-10, 1e10
 
 
 @dataclass
@@ -65,41 +66,33 @@ class DualProblem:
         pairs = self.weights * self.phi.divergence(self.X, self.pair(V))
         return self.loss.divergence(self.prediction, V, self.Y) + np.sum(pairs, axis=0)
 
-    def newton(self, V: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Newton's direction in the entries of V that no end of the subgradients holds, and the decrease it promises."""
+    def newton(self, V: np.ndarray, damping: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Newton's direction in the entries of V that no end of the subgradients holds, and what it promises."""
         z = self.pair(V)
         gradient = self.C @ (self.X - self.phi(z)) - (self.prediction - self.Y)
-        free = self.loss.inside(V - np.sign(gradient), self.Y) != V
+        free = (self.loss.inside(V - np.sign(gradient), self.Y) != V).T
         H = (self.C * (self.phi.derivative(z) / self.weights).T[:, None, :]) @ self.C.T  # (samples, q, q)
+        H *= free[:, :, None] & free[:, None, :]
         diagonal = np.einsum("kii->ki", H)
-        diagonal += LIFT * max(diagonal.max(), float(np.max(self.C**2 @ (1 / self.weights))))
-        diagonal[~free.T] = 1.0
-        H *= free.T[:, :, None] & free.T[:, None, :] | np.eye(len(V), dtype=bool)
-        direction = -np.linalg.solve(H, (gradient * free).T[:, :, None])[:, :, 0].T
+        diagonal += np.where(free, damping[:, None] * np.max(self.C**2 @ (1 / self.weights)), 1.0)
+        direction = -np.linalg.solve(H, (gradient.T * free)[:, :, None])[:, :, 0].T
         return direction, -np.sum(gradient * direction, axis=0)
 
     def solve(self) -> np.ndarray:
         """The dual points V, shape (q, samples), from the loss's gradient."""
         V, left = self.loss.gradient(self.prediction, self.Y), self
         todo, bound = np.arange(V.shape[1]), self.bound(V)
+        damping = np.full(len(todo), LEAST_DAMPING)
         for _ in range(STEPS):
             check_stop()
-            direction, promise = left.newton(V[:, todo])
-            more = promise > WORTHWHILE * bound[todo]
+            direction, promise = left.newton(V[:, todo], damping[todo])
+            more = (promise > WORTHWHILE * bound[todo]) & (damping[todo] < LAST_DAMPING)
             if not more.any():
                 break
             direction, todo, left = direction[:, more], todo[more], left.subset(more)
-            step, lower = np.ones(len(todo)), np.zeros(len(todo), dtype=bool)
-            for _ in range(HALVINGS):
-                trial = self.loss.inside(V[:, todo] + step * direction, left.Y)
-                found = left.bound(trial)
-                taken = ~lower & (found < bound[todo])
-                V[:, todo[taken]], bound[todo[taken]] = trial[:, taken], found[taken]
-                lower |= taken
-                if lower.all():
-                    break
-                step /= 2
-            todo, left = todo[lower], left.subset(lower)
-            if not len(todo):
-                break
+            trial = self.loss.inside(V[:, todo] + direction, left.Y)
+            found = left.bound(trial)
+            lower = found < bound[todo]
+            V[:, todo[lower]], bound[todo[lower]] = trial[:, lower], found[lower]
+            damping[todo] = np.where(lower, np.maximum(0.1 * damping[todo], LEAST_DAMPING), 100 * damping[todo])
         return V
