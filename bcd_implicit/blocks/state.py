@@ -23,7 +23,7 @@ from bcd_implicit.support.parts import parts
 # Newton steps of a sample, halvings of a step, and how often the aim is lowered when the certificate asks for more.
 MAX_STEPS, HALVINGS, MAX_AIMS = 100, 12, 4
 # How often the multipliers of a loss with kinks are moved, and how much narrower the envelope is each time.
-MAX_ROUNDS, NARROWER = 12, 0.1
+MAX_ROUNDS, NARROWER = 15, 0.1
 ARMIJO = 1e-4
 FIRST_DAMPING = 1e-1
 # Beyond this damping no step is left: the sample is where rounding lets it be.
@@ -50,6 +50,7 @@ class StateBlock(Block):
         values, vectors = np.linalg.eigh(M)
         self.convex_root = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T  # convex_root' convex_root = M + M_minus
         self.proximal = (vectors * np.maximum(-values, 0)) @ vectors.T  # M_minus
+        self.solved = self.V = self.width = None
 
     def pose(self, v):
         problem, it, m = self.problem, self.it, self.problem.n_samples
@@ -101,6 +102,7 @@ class StateBlock(Block):
                 if not smooth:
                     self.V[:, part] = fit.dual_point(X[:, part])
             it = it.replace(X=X)
+            self.solved = X
             if met(it):
                 return it, True, {}
             aim *= 1e-3 if smooth else NARROWER
@@ -111,7 +113,7 @@ class StateBlock(Block):
     def _first_multipliers(self) -> tuple[np.ndarray, np.ndarray]:
         """Multipliers of zero, and widths as large as a sample's residuals, or the mean over samples."""
         size = np.abs(self.problem.Y - self.problem.prediction(self.it)).mean(axis=0)
-        return np.zeros_like(self.problem.Y), np.maximum(size, size.mean())
+        return np.zeros_like(self.problem.Y), 0.1 * np.maximum(size, size.mean() or 1.0)
 
     def _fit(self, part: slice) -> Fit:
         """The loss of a part of the samples."""
@@ -124,7 +126,9 @@ class StateBlock(Block):
         return EnvelopeFit(problem.loss, it.C, offset, Y, self.V[:, part], self.width[part])
 
     def certificate(self, it):
-        return state_certificate(self.problem, self.it, it, self.proximal)
+        # The multipliers prove the native point; of another one they say nothing.
+        claim = self.V if it.X is self.solved else None
+        return state_certificate(self.problem, self.it, it, self.proximal, claim)
 
 
 def _newton(X: np.ndarray, samples: Samples, aim: float) -> np.ndarray:

@@ -38,11 +38,13 @@ class _Point:
         divergence = self.problem.activation.divergence(self.X, self.Z)
         return np.sum(self.weights * divergence + 0.5 * self.step * self.moved, axis=0)
 
-    def dual_point(self) -> np.ndarray:
+    def dual_point(self, claim: np.ndarray | None) -> np.ndarray:
         """A subgradient V of the loss, shape (q, m): the gradient, or where that has jumps the one that suits best."""
         problem = self.problem
         if problem.loss.smooth:
             return problem.loss.gradient(self.prediction, problem.Y)
+        if claim is not None:
+            return problem.loss.inside(claim, problem.Y)
         whole = DualProblem(
             *(problem.loss, problem.activation, self.C, self.weights),
             *(self.prediction, problem.Y, self.X, self.linear),
@@ -53,7 +55,9 @@ class _Point:
         return V
 
 
-def state_certificate(problem: TrainingProblem, previous: Iterate, it: Iterate, proximal: np.ndarray) -> Certificate:
+def state_certificate(
+    problem: TrainingProblem, previous: Iterate, it: Iterate, proximal: np.ndarray, claim: np.ndarray | None = None
+) -> Certificate:
     """Certificate of X for fixed matrices, with the proximal term 1/2 (x - x_k)' proximal (x - x_k).
 
     V is a subgradient of the loss at the predictions f, up to its divergence D(f, V, y), and C'V + linear the gradient
@@ -79,7 +83,7 @@ def state_certificate(problem: TrainingProblem, previous: Iterate, it: Iterate, 
         scaled = f"{phi.max_slope:g} ||A||_inf" if phi.max_slope < 1 else "||A||_inf"
         raise NotWellPosedError(f"A: {scaled} = {contraction:.6g} is not below 1. Scale its rows to norm_bound.")
     at = _Point(problem, previous, it, proximal, np.clip(it.X, *phi.domain))
-    X, V = at.X, at.dual_point()
+    X, V = at.X, at.dual_point(claim)
     z = -(it.C.T @ V + at.linear) / weights
     rounding = _Rounding(problem, it, at, V, z, proximal)
 
