@@ -19,8 +19,11 @@ class Fit(Protocol):
     def gradient(self, X: np.ndarray) -> np.ndarray:
         """Gradient with respect to the states, shape (n, samples)."""
 
-    def add_curvature(self, H: np.ndarray, X: np.ndarray) -> None:
-        """Add the second derivatives to H, shape (samples, n, n), but for what the block's quadratic part has."""
+    def add_curvature(self, H: np.ndarray, X: np.ndarray, damping: np.ndarray) -> None:
+        """Add the second derivatives to H, shape (samples, n, n), but for what the block's quadratic part has.
+
+        And ``damping``, shape (samples,), times the curvature of a quadratic that can be trusted over a distance.
+        """
 
     def subset(self, kept: np.ndarray) -> Self:
         """The same for fewer samples."""
@@ -41,7 +44,7 @@ class SquaredFit:
     def gradient(self, X):
         return self.R.T @ (self.R @ X - self.target)
 
-    def add_curvature(self, H, X):
+    def add_curvature(self, H, X, damping):
         pass
 
     def subset(self, kept):
@@ -69,11 +72,12 @@ class LossFit:
     def gradient(self, X):
         return self.C.T @ self.dual_point(X)
 
-    def add_curvature(self, H, X):
+    def add_curvature(self, H, X, damping):
         prediction = self._prediction(X)
+        added = damping * self.loss.curvature(prediction, self.Y)
         for i, column in enumerate(self.C.T):
             change = np.broadcast_to(column[:, None], prediction.shape)
-            H[:, i] += self.loss.second_derivative(prediction, self.Y, change).T @ self.C
+            H[:, i] += (self.loss.second_derivative(prediction, self.Y, change) + added * change).T @ self.C
 
     def subset(self, kept):
         return LossFit(self.loss, self.C, self.offset[:, kept], self.Y[:, kept])

@@ -66,7 +66,6 @@ class Samples:
         self.phi, self.A, self.Q, self.proximal, self.fit = problem.activation, it.A, Q, proximal, fit
         self.weights = problem.fenchel_weights[:, None]
         self.weighted_A = self.weights * it.A
-        self.lift = LIFT * (np.trace(Q) / len(Q) + self.weights[:, 0])
         self.least_weight = float(self.weights.min())
         self.reach = 1 / (1 - self.phi.max_slope * float(np.abs(it.A).sum(axis=1).max()))
         self.c, self.previous = it.B @ problem.U[:, part] + it.b[:, None], it.X[:, part]
@@ -105,9 +104,10 @@ class Samples:
         g_curvature = np.minimum(self.phi.g_curvature(X), STEEPEST)
         H = (self.A.T * self.phi.derivative(self.A @ X + self.c).T[:, None, :]) @ self.weighted_A  # (samples, n, n)
         H += self.Q
-        self.fit.add_curvature(H, X)
+        self.fit.add_curvature(H, X, damping)
         diagonal = np.einsum("kii->ki", H)
-        diagonal += (self.weights * (g_curvature * (1 + damping) - self.phi.quadratic_part)).T + self.lift
+        diagonal += LIFT * (diagonal.mean(axis=1, keepdims=True) + self.weights[:, 0])
+        diagonal += (self.weights * (g_curvature * (1 + damping) - self.phi.quadratic_part)).T
         free = (r != 0).T
         H *= free[:, :, None] & free[:, None, :]
         diagonal[~free] = 1.0

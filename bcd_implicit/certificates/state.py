@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bcd_implicit.certificates.certificate import Certificate, nothing, ratio
-from bcd_implicit.certificates.multipliers import DualProblem
+from bcd_implicit.certificates.state_multipliers import DualProblem
 from bcd_implicit.certificates.regressors import EPS, rms
 from bcd_implicit.errors import NotWellPosedError
 from bcd_implicit.problem.iterate import Iterate
@@ -117,7 +117,8 @@ def state_certificate(
     natural = weights * (X - phi(z))
     roots = np.sqrt(shares)
     return Certificate(
-        gap=float(np.minimum(gap, whole) @ shares),
+        # What is not a number is no bound.
+        gap=float(np.fmin(gap, whole) @ shares),
         # Where the loss is zero to the last digit, the states' own size must do, or rounding of it would be infinite.
         scale=max(float((loss + value) @ shares), nothing(problem, it), EPS * float(np.sum(weights * X**2 @ shares))),
         kkt_residual=ratio(float(np.linalg.norm(natural * roots)), float(np.linalg.norm(r_zero * roots))),

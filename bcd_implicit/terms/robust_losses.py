@@ -178,8 +178,10 @@ class Envelope(Loss):
         return np.where((-self.loss.below < v) & (v < self.loss.above), change / self.width, 0.0)
 
     def curvature(self, prediction, Y):
+        # As Huber's, which it is but for a shift and a slope.
         slope = 0.5 * (self.loss.above + self.loss.below)
-        return slope / np.maximum(np.abs(prediction - Y), slope * self.width)
+        from_centre = self.width * (self.V - 0.5 * (self.loss.above - self.loss.below)) + (prediction - Y)
+        return slope / np.maximum(np.abs(from_centre), slope * self.width)
 
     def conjugate(self, V, Y):
         return self.loss.conjugate(V, Y) + np.sum(0.5 * self.width * (V - self.V) ** 2, axis=0)
