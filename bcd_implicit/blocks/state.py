@@ -10,24 +10,28 @@ proximal term that makes the block convex.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
+
 import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.blocks.base import Block
 from bcd_implicit.blocks.state_fit import EnvelopeFit, Fit, LossFit, SquaredFit
-from bcd_implicit.blocks.state_samples import Samples, Slope
+from bcd_implicit.blocks.state_newton import descended
+from bcd_implicit.blocks.state_samples import Samples
+from bcd_implicit.certificates.certificate import Certificate
 from bcd_implicit.certificates.state import state_certificate
-from bcd_implicit.support.interruption import check_stop
+from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.support.parts import parts
 
-# Newton steps of a sample, halvings of a step, and how often the aim is lowered when the certificate asks for more.
-MAX_STEPS, HALVINGS, MAX_AIMS = 100, 12, 4
-# How often the multipliers of a loss with kinks are moved, and how much narrower the envelope is each time.
-MAX_ROUNDS, NARROWER = 15, 0.1
-ARMIJO = 1e-4
-FIRST_DAMPING = 1e-1
-# Beyond this damping no step is left: the sample is where rounding lets it be.
-LAST_DAMPING = 1e12
+# How often the aim is lowered when the certificate asks for more, and to which share of it.
+MAX_AIMS, LOWER = 4, 1e-3
+# How often the multipliers of a loss with kinks are moved, how wide its envelope is at first (relative to a sample's
+# residuals) and to which share of that it is narrowed each time.
+MAX_ROUNDS, FIRST_WIDTH, NARROWER = 15, 0.1, 0.1
+# A point of a looser certificate is compared with a better one.
+TIGHT = 1e-8
 
 
 class StateBlock(Block):
@@ -50,7 +54,8 @@ class StateBlock(Block):
         values, vectors = np.linalg.eigh(M)
         self.convex_root = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T  # convex_root' convex_root = M + M_minus
         self.proximal = (vectors * np.maximum(-values, 0)) @ vectors.T  # M_minus
-        self.solved = self.V = self.width = None
+        # The native solver's last point, and the multipliers that prove it where the loss has kinks.
+        self.proven, self.V = it.X[:, :0], np.zeros_like(problem.Y)
 
     def pose(self, v):
         problem, it, m = self.problem, self.it, self.problem.n_samples
@@ -84,36 +89,36 @@ class StateBlock(Block):
         return it.replace(X=np.clip(it.X, *self.problem.activation.domain))
 
     def solve_native(self, tol, met):
-        """Newton's method, many samples at once; the aim is lowered until the certificate holds.
+        for it in self._points(self.it, tol):
+            if met(it):
+                return it, True, {}
+        return it, False, {}
+
+    def _points(self, it: Iterate, tol: float) -> Iterator[Iterate]:
+        """Better and better points from one: Newton's method with lower and lower aims.
 
         A loss with kinks is replaced by its envelope around multipliers, whose gradient they then become.
         """
-        problem, it, n = self.problem, self.it, self.problem.n_hidden
-        Q = self.convex_root.T @ self.convex_root
-        aim, smooth = 0.1 * tol * self.size(), problem.loss.smooth
-        if not smooth:
-            self.V, self.width = self._first_multipliers()
+        problem, aim = self.problem, 0.1 * tol * self.size()
+        smooth, miss = problem.loss.smooth, np.abs(problem.Y - problem.prediction(it)).mean(axis=0)
+        # Where no residual is left, any width will do.
+        self.V, self.width = np.zeros_like(problem.Y), FIRST_WIDTH * np.maximum(miss, miss.mean() or 1.0)
         for _ in range(MAX_AIMS if smooth else MAX_ROUNDS):
-            X = np.empty_like(it.X)
-            for part in parts(problem.n_samples, max(n**2, problem.n_outputs)):
-                fit = self._fit(part)
-                samples = Samples(problem, self.it, Q, self.proximal, part, fit)
-                X[:, part] = _newton(it.X[:, part], samples, aim)
-                if not smooth:
-                    self.V[:, part] = fit.dual_point(X[:, part])
-            it = it.replace(X=X)
-            self.solved = X
-            if met(it):
-                return it, True, {}
-            aim *= 1e-3 if smooth else NARROWER
+            it = it.replace(X=self._descended(it.X, aim))
             if not smooth:
-                self.width *= NARROWER
-        return it, False, {}
+                self.V = problem.loss.smoothed(self.V, self.width).gradient(problem.prediction(it), problem.Y)
+            self.proven = it.X
+            yield it
+            aim = min((LOWER if smooth else NARROWER) * aim, 0.1 * tol * problem.output_objective(it))
+            self.width = NARROWER * self.width
 
-    def _first_multipliers(self) -> tuple[np.ndarray, np.ndarray]:
-        """Multipliers of zero, and widths as large as a sample's residuals, or the mean over samples."""
-        size = np.abs(self.problem.Y - self.problem.prediction(self.it)).mean(axis=0)
-        return np.zeros_like(self.problem.Y), 0.1 * np.maximum(size, size.mean() or 1.0)
+    def _descended(self, start: np.ndarray, aim: float) -> np.ndarray:
+        """The states that Newton's method leads to."""
+        X, Q = np.empty_like(start), self.convex_root.T @ self.convex_root
+        for part in parts(self.problem.n_samples, max(len(X) ** 2, self.problem.n_outputs)):
+            samples = Samples(self.problem, self.it, Q, self.proximal, part, self._fit(part))
+            X[:, part] = descended(samples, start[:, part], aim)
+        return X
 
     def _fit(self, part: slice) -> Fit:
         """The loss of a part of the samples."""
@@ -126,48 +131,18 @@ class StateBlock(Block):
         return EnvelopeFit(problem.loss, it.C, offset, Y, self.V[:, part], self.width[part])
 
     def certificate(self, it):
-        # The multipliers prove the native point; of another one they say nothing.
-        claim = self.V if it.X is self.solved else None
-        return state_certificate(self.problem, self.it, it, self.proximal, claim)
+        native = it.X is self.proven
+        found = self._certificate(it, self.V if native else None)
+        if native or not TIGHT < found.relative_gap < np.inf:
+            return found
+        with suppress(ArithmeticError, ValueError), np.errstate(all="ignore"):  # from a point too far off for it
+            for better in self._points(it, TIGHT):
+                if self._certificate(better, self.V).relative_gap <= TIGHT:
+                    break
+            return self._certificate(it, None, (better.X, self.V))
+        return found
 
-
-def _newton(X: np.ndarray, samples: Samples, aim: float) -> np.ndarray:
-    """Bring every sample within ``aim`` of its optimum, from X: Newton steps in the states that nothing holds.
-
-    Each sample has its own step length along its own arc, and leaves once it is done.
-    """
-    X = X.copy()
-    value, todo, damping = samples.value(X), np.arange(X.shape[1]), np.zeros(X.shape[1])
-    for _ in range(MAX_STEPS):
-        check_stop()
-        slope = samples.slope(X[:, todo], value[todo])
-        still = (slope.error > aim) & (damping[todo] <= LAST_DAMPING)
-        if not still.any():
-            break
-        slope, todo, samples = slope.subset(still), todo[still], samples.subset(still)
-        direction = samples.direction(X[:, todo], slope.r, damping[todo])
-        X[:, todo], value[todo], step = _searched(samples, X[:, todo], value[todo], slope, direction)
-        # Levenberg and Marquardt: where the quadratic model held, trust it more.
-        grown = np.maximum(10 * damping[todo], FIRST_DAMPING)
-        shrunk = np.where(damping[todo] > 1e-3 * FIRST_DAMPING, 0.1 * damping[todo], 0.0)
-        damping[todo] = np.where(step == 1, shrunk, grown)
-    return X
-
-
-def _searched(
-    samples: Samples, X: np.ndarray, value: np.ndarray, slope: Slope, direction: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The states after the longest step that descends, their objective, and the step; it is 0 where none does."""
-    step, waiting = np.ones(len(value)), np.ones(len(value), dtype=bool)
-    for _ in range(HALVINGS):
-        trial = samples.moved(X, slope.z, step * direction)
-        trial_value = samples.value(trial)
-        enough = value + ARMIJO * np.sum(slope.r * (trial - X), axis=0) + 1e-13 * np.abs(value)
-        taken = waiting & (trial_value <= enough)
-        X, value = np.where(taken, trial, X), np.where(taken, trial_value, value)
-        waiting &= ~taken
-        if not waiting.any():
-            break
-        step[waiting] /= 2
-    step[waiting] = 0.0
-    return X, value, step
+    def _certificate(
+        self, it: Iterate, claim: np.ndarray | None, near: tuple[np.ndarray, np.ndarray | None] | None = None
+    ) -> Certificate:
+        return state_certificate(self.problem, self.it, it, self.proximal, claim, near)

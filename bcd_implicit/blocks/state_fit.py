@@ -62,19 +62,15 @@ class LossFit:
     def _prediction(self, X: np.ndarray) -> np.ndarray:
         return self.C @ X + self.offset
 
-    def dual_point(self, X: np.ndarray) -> np.ndarray:
-        """The loss's gradient with respect to the predictions."""
-        return self.loss.gradient(self._prediction(X), self.Y)
-
     def value(self, X):
         return self.loss.value(self._prediction(X), self.Y)
 
     def gradient(self, X):
-        return self.C.T @ self.dual_point(X)
+        return self.C.T @ self.loss.gradient(self._prediction(X), self.Y)
 
     def add_curvature(self, H, X, damping):
         prediction = self._prediction(X)
-        added = damping * self.loss.curvature(prediction, self.Y)
+        added = damping * self.loss.curvature(prediction, self.Y) if damping.any() else 0.0
         for i, column in enumerate(self.C.T):
             change = np.broadcast_to(column[:, None], prediction.shape)
             H[:, i] += (self.loss.second_derivative(prediction, self.Y, change) + added * change).T @ self.C
@@ -93,5 +89,5 @@ class EnvelopeFit(LossFit):
         self.original, self.V, self.width = loss, V, width
 
     def subset(self, kept):
-        parts = (part[:, kept] for part in (self.offset, self.Y, self.V))
-        return EnvelopeFit(self.original, self.C, *parts, self.width[kept])
+        offset, Y, V = (part[:, kept] for part in (self.offset, self.Y, self.V))
+        return EnvelopeFit(self.original, self.C, offset, Y, V, self.width[kept])

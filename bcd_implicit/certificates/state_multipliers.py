@@ -52,7 +52,7 @@ class DualProblem:
     X: np.ndarray
     linear: np.ndarray
 
-    def subset(self, kept: np.ndarray) -> DualProblem:
+    def subset(self, kept: np.ndarray | slice) -> DualProblem:
         """The same for fewer samples."""
         samples = (part[:, kept] for part in (self.prediction, self.Y, self.X, self.linear))
         return DualProblem(self.loss, self.phi, self.C, self.weights, *samples)

@@ -105,12 +105,12 @@ class Loss:
         """The sum over samples of weights * loss as a CVXPY expression; one weight, or one a sample."""
         raise NotImplementedError
 
-    def smoothed(self, V: np.ndarray, width: float) -> Loss:
+    def smoothed(self, V: np.ndarray, width: float | np.ndarray) -> Loss:
         """A smooth loss whose minimum is at that of this one where V is the dual solution.
 
         The Moreau envelope around the multipliers V: max_v <v, f - y> - width/2 ||v - V||^2 over the domain of the
-        conjugate. Its gradient is in that domain, and is the next V (method of multipliers; Rockafellar, *Mathematics
-        of Operations Research* 1976).
+        conjugate, of one width or one a sample. Its gradient is in that domain, and is the next V (method of
+        multipliers; Rockafellar, *Mathematics of Operations Research* 1976).
         """
         raise NotImplementedError
 
