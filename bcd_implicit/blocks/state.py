@@ -26,12 +26,13 @@ from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.support.parts import parts
 
 # How often the aim is lowered when the certificate asks for more, and to which share of it.
-MAX_AIMS, LOWER = 4, 1e-3
+MAX_AIMS, LOWER = 8, 1e-3
 # How often the multipliers of a loss with kinks are moved, how wide its envelope is at first (relative to a sample's
 # residuals) and to which share of that it is narrowed each time.
 MAX_ROUNDS, FIRST_WIDTH, NARROWER = 15, 0.1, 0.1
-# A point of a looser certificate is compared with a better one.
-TIGHT = 1e-8
+# A point of a looser certificate is compared with a better one, itself of one as tight, or of a gap that is at most this
+# share of the difference.
+TIGHT, SURE = 1e-8, 0.1
 
 
 class StateBlock(Block):
@@ -137,7 +138,8 @@ class StateBlock(Block):
             return found
         with suppress(ArithmeticError, ValueError), np.errstate(all="ignore"):  # from a point too far off for it
             for better in self._points(it, TIGHT):
-                if self._certificate(better, self.V).relative_gap <= TIGHT:
+                near, gained = self._certificate(better, self.V), self.objective(it) - self.objective(better)
+                if near.relative_gap <= TIGHT or near.gap <= SURE * gained:
                     break
             return self._certificate(it, None, (better.X, self.V))
         return found
