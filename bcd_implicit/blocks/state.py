@@ -30,7 +30,7 @@ MAX_AIMS, LOWER = 8, 1e-3
 # How often the multipliers of a loss with kinks are moved, how wide its envelope is at first (relative to a sample's
 # residuals) and to which share of that it is narrowed each time.
 MAX_ROUNDS, FIRST_WIDTH, NARROWER = 15, 0.1, 0.1
-# A point of a looser certificate is compared with a better one, itself of one as tight, or of a gap that is at most this
+# A point of a looser certificate is compared with a better one, itself of one as tight, or of a gap at most this
 # share of the difference.
 TIGHT, SURE = 1e-8, 0.1
 
