@@ -144,9 +144,9 @@ def convex_state(fenchel_weights: ArrayLike | None = None) -> ReadyMade:
     """lambda_max(A + A') <= 1, which makes the state block convex. Blocks in A then need CLARABEL or SCS.
 
     The block's quadratic part M = Lambda - Lambda A - A'Lambda, Lambda the Fenchel weights, is then positive
-    semidefinite, and the block needs no proximal term, for relu, leaky relu, clip, identity and soft threshold, softplus
-    and arctan. For the others g's curvature of at least 1 makes it convex as well, but CVXPY knows their g only as a
-    whole, and a proximal term stays.
+    semidefinite, and the block needs no proximal term, for piecewise-linear activations, softplus and arctan. For the
+    others g's curvature of at least 1 makes it convex as well, but CVXPY knows their g only as a whole, and a proximal
+    term stays.
 
     Parameters
     ----------
