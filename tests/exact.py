@@ -12,6 +12,10 @@ DIGITS = 120
 
 exactly = np.frompyfunc(mpmath.mpf, 1, 1)
 root = np.frompyfunc(mpmath.sqrt, 1, 1)
+exp, log = np.frompyfunc(mpmath.exp, 1, 1), np.frompyfunc(mpmath.log, 1, 1)
+cos, arctan = np.frompyfunc(mpmath.cos, 1, 1), np.frompyfunc(mpmath.atan, 1, 1)
+dilogarithm = np.frompyfunc(lambda x: mpmath.polylog(2, x).real, 1, 1)
+entropy = np.frompyfunc(lambda x: x * mpmath.log(x) if x > 0 else mpmath.mpf(0), 1, 1)
 
 
 def divergence(name: str, x: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -30,6 +34,24 @@ def divergence(name: str, x: np.ndarray, z: np.ndarray) -> np.ndarray:
             return half * x**2 + np.where(size <= 1, half * size**2, size - half) - x * z
         case "identity":
             return half * (x - z) ** 2
+        case "soft_threshold":
+            return half * x**2 + half * abs(x) + half * np.maximum(abs(z) - half, zero) ** 2 - x * z
+        case "tanh":
+            return half * (entropy(1 + x) + entropy(1 - x)) + log(half * (exp(z) + exp(-z))) - x * z
+        case "sigmoid":
+            return entropy(x) + entropy(1 - x) + log(1 + exp(z)) - x * z
+        case "softplus":
+            # Of arguments up to 1 alone: Li2(-e^z) + Li2(-e^-z) = -pi^2/6 - z^2/2.
+            tail, sixth = dilogarithm(-exp(-abs(z))), mpmath.pi**2 / 6
+            conjugate = np.where(z > 0, sixth + half * z**2 + tail, -tail)
+            return half * x**2 + dilogarithm(exp(-x)) - sixth + conjugate - x * z
+        case "elu":
+            g = np.where(x > 0, half * x**2, entropy(1 + x) - x)
+            return g + np.where(z > 0, half * z**2, exp(np.minimum(z, zero)) - z - 1) - x * z
+        case "arctan":
+            return -log(cos(x)) + z * arctan(z) - half * log(1 + z**2) - x * z
+        case "softsign":
+            return -abs(x) - log(1 - abs(x)) + abs(z) - log(1 + abs(z)) - x * z
     raise ValueError(name)
 
 

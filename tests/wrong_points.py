@@ -9,7 +9,7 @@ import mpmath
 import numpy as np
 from exact import DIGITS, Exact
 
-from bcd_implicit import BLOCKS, BcdError, Iterate, TrainingProblem
+from bcd_implicit import ACTIVATIONS, BLOCKS, BcdError, Iterate, TrainingProblem
 from bcd_implicit.blocks import make_block
 from bcd_implicit.blocks.solve import solve_prepared
 
@@ -38,7 +38,7 @@ def draw_problem(rng: np.random.Generator, block: str) -> TrainingProblem:
         U,
         Y,
         int(n),
-        activation=str(rng.choice(["relu", "leaky_relu", "clip", "identity"])),
+        activation=str(rng.choice(list(ACTIVATIONS))),
         norm_bound=float(rng.choice([0.0, 0.5, 0.9, 0.99])),
         kappa=float(rng.choice([0.0, 0.1, 1.0], p=[0.1, 0.6, 0.3])) * unit(),
         group_form=str(rng.choice(["penalty", "constraint"])),

@@ -99,9 +99,8 @@ class TestFenchelPair:
 
 @pytest.mark.parametrize("phi", ALL, ids=names(ALL))
 def test_g_is_the_conjugate_of_g_conjugate(phi):
-    bounds = np.clip(phi.domain, -50, 50)
+    bounds, options = np.clip(phi.domain, -50, 50), {"xatol": 1e-9}
     for z in (-3.0, -0.4, 0.2, 1.7):
-        options = {"xatol": 1e-9}
         least = minimize_scalar(lambda x, z=z: phi.g(x) - z * x, bounds=bounds, method="bounded", options=options)
         assert -least.fun == pytest.approx(float(phi.g_conjugate(z)), abs=1e-7)
 
