@@ -3,7 +3,7 @@
 import mpmath
 import numpy as np
 import pytest
-from exact_pairs import state_objectives
+from exact_states import state_objectives
 from problems import TOL, random_iterate, table_of
 
 from bcd_implicit import ACTIVATIONS, LOSSES, TrainingProblem, solve_block

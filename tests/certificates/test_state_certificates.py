@@ -5,7 +5,7 @@ from collections import Counter
 import mpmath
 import numpy as np
 import pytest
-from exact_pairs import state_objectives
+from exact_states import state_objectives
 from problems import random_iterate, table_of
 from scipy.optimize import lsq_linear
 

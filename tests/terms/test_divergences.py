@@ -3,12 +3,31 @@
 import mpmath as mp
 import numpy as np
 import pytest
-from exact_pairs import TERMS
 
 from bcd_implicit import ACTIVATIONS
 from bcd_implicit.terms.activations import FormulaActivation
 
 EPS = np.finfo(float).eps
+
+
+def entropy(x):
+    return x * mp.log(x) if x > 0 else mp.mpf(0)
+
+
+TERMS = {
+    "soft_threshold": lambda x, z: x * x / 2 + abs(x) / 2 + max(abs(z) - mp.mpf(0.5), 0) ** 2 / 2 - x * z,
+    "tanh": lambda x, z: (entropy(1 + x) + entropy(1 - x)) / 2 + mp.log(mp.cosh(z)) - x * z,
+    "sigmoid": lambda x, z: entropy(x) + entropy(1 - x) + mp.log(1 + mp.exp(z)) - x * z,
+    "softplus": lambda x, z: (
+        x * x / 2 + mp.polylog(2, mp.exp(-x)).real - mp.pi**2 / 6 - mp.polylog(2, -mp.exp(z)).real - x * z
+    ),
+    "elu": lambda x, z: (
+        (x * x / 2 if x > 0 else entropy(1 + x) - x) + (z * z / 2 if z > 0 else mp.exp(z) - z - 1) - x * z
+    ),
+    "arctan": lambda x, z: -mp.log(mp.cos(x)) + z * mp.atan(z) - mp.log(1 + z * z) / 2 - x * z,
+    "softsign": lambda x, z: -abs(x) - mp.log(1 - abs(x)) + abs(z) - mp.log(1 + abs(z)) - x * z,
+    "asinh": lambda x, z: mp.cosh(x) - 1 + z * mp.asinh(z) - mp.sqrt(1 + z * z) + 1 - x * z,
+}
 
 ASINH = FormulaActivation(
     "asinh",
