@@ -101,14 +101,12 @@ class StateBlock(Block):
 
         A loss with kinks is replaced by its envelope around multipliers, whose gradient they then become.
         """
-        problem, aim = self.problem, 0.1 * tol * self.size()
-        smooth, prediction = problem.loss.smooth, problem.prediction(it)
+        problem, smooth, prediction = self.problem, self.problem.loss.smooth, self.problem.prediction(it)
         miss = np.abs(problem.Y - prediction).mean(axis=0)
         narrowest = NARROWEST * float(np.mean(np.abs(problem.Y) + np.abs(prediction))) or 1.0
-        self.V, self.width = (
-            np.zeros_like(problem.Y),
-            np.maximum(FIRST_WIDTH * np.maximum(miss, miss.mean()), narrowest),
-        )
+        self.V = np.zeros_like(problem.Y)
+        self.width = np.maximum(FIRST_WIDTH * np.maximum(miss, miss.mean()), narrowest)
+        aim = 0.1 * tol * self.size()
         for _ in range(MAX_AIMS if smooth else MAX_ROUNDS):
             it = it.replace(X=self._descended(it.X, aim))
             if not smooth:
@@ -137,6 +135,7 @@ class StateBlock(Block):
         return EnvelopeFit(problem.loss, it.C, offset, Y, self.V[:, part], self.width[part])
 
     def certificate(self, it):
+        # Of any other point than the native solver's last one its multipliers prove nothing.
         native = it.X is self.proven
         found = self._certificate(it, self.V if native else None)
         if native or not TIGHT < found.relative_gap < np.inf:
