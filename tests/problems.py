@@ -25,6 +25,20 @@ def random_problem(size: tuple[int, int, int, int], seed: int = 0, **options) ->
     return TrainingProblem(U, Y, n, **options)
 
 
+def table_of(loss: str, size: tuple[int, int, int, int], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """U and Y as random_problem's, the targets made such as the loss takes."""
+    problem = random_problem(size, seed)
+    Y = problem.Y.T
+    match loss:
+        case "logistic":
+            Y = (Y > 0).astype(float)
+        case "cross-entropy":
+            Y = np.eye(size[2])[Y.argmax(axis=1)]
+        case "poisson":
+            Y = np.random.default_rng(seed).poisson(np.exp(np.clip(Y, -3, 2))).astype(float)
+    return problem.U.T, Y
+
+
 def random_iterate(problem: TrainingProblem, seed: int = 0, relaxed: bool = True) -> Iterate:
     """Random feasible matrices; states at equilibrium, and with ``relaxed`` moved away from it within the domain."""
     rng = np.random.default_rng([seed, 1])

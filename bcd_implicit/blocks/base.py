@@ -12,6 +12,7 @@ import numpy as np
 from bcd_implicit.blocks.feasibility import block_variables
 from bcd_implicit.certificates.certificate import Certificate
 from bcd_implicit.constraints.user import BlockVariables, UserTerms, terms_at, user_terms
+from bcd_implicit.errors import UNFIT, BlockSolveError
 from bcd_implicit.problem.iterate import Iterate, in_spreads
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.interruption import check_stop, in_background
@@ -70,6 +71,14 @@ class Block:
     def conic(self) -> bool:
         """Whether CVXPY can state the block."""
         return self.problem.activation.conic or not self.holds_pair
+
+    def not_conic(self, solver: str) -> BlockSolveError:
+        """The error of a solver that needs CVXPY's form of a block that has none."""
+        status = f"{UNFIT} the Fenchel pair of {self.problem.activation.name}, which CVXPY has no form for"
+        remedy = 'Use solver="native" or "auto"'
+        if self.constrained:
+            remedy = 'Use another activation, or method="prox-linear": a constraint of yours acts on this block'
+        return BlockSolveError(self.name, solver, status, remedy)
 
     def user_violations(self, it: Iterate) -> dict[str, float]:
         """The largest violation of each of the user's constraints on the block, by name."""

@@ -25,7 +25,7 @@ from bcd_implicit.blocks.state import StateBlock
 from bcd_implicit.certificates.certificate import Certificate
 from bcd_implicit.certificates.conic import USER_VIOLATION, conic_certificate
 from bcd_implicit.constraints.user import terms_at
-from bcd_implicit.errors import UNFIT, BcdError, BlockSolveError, InvalidInputError, check_choice
+from bcd_implicit.errors import BcdError, BlockSolveError, InvalidInputError, check_choice
 from bcd_implicit.problem.iterate import Iterate, check_iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.support.checks import check_number
@@ -72,8 +72,14 @@ def block_problem(problem: TrainingProblem, it: Iterate, block: str, **block_opt
     Returns
     -------
     cvxpy.Problem
-        Its ``var_dict`` has the block's variables by letter, its ``param_dict`` "kappa" and "fenchel_weight"
-        where they can be changed without building the problem anew. Its value is the block's objective.
+        Its ``var_dict`` has the block's variables by letter, beside those that only pose the activation, its
+        ``param_dict`` "kappa" and "fenchel_weight" where they can be changed without building the problem anew. Its
+        value is the block's objective.
+
+    Raises
+    ------
+    InvalidInputError
+        An unknown block or option, or a state or hidden block of an activation that CVXPY has no form for.
     """
     return make_block(problem, it, block, **block_options).cvxpy_problem()
 
@@ -121,7 +127,8 @@ def solve_block(
     InvalidInputError
         An unknown block or solver; the message lists the known ones.
     BlockSolveError
-        The block is infeasible or unbounded, the named solver lacks a cone that it needs, no solver gave a point, or
+        The block is infeasible or unbounded, the named solver lacks a cone that it needs, CVXPY has no form for the
+        activation where it would have to solve a state or hidden block, no solver gave a point, or
         the points of all were refused (a relative gap above 1e-3, or a violation above 1e-6) and the best of them is
         worse than the iterate that was passed. The error's ``iterate`` is that one.
     NothingYetError
@@ -217,22 +224,11 @@ def _candidates(block: Block, solver: str) -> tuple[str, ...]:
     native = (NATIVE,) if has_native and solver in (AUTO, NATIVE) else ()
     if not block.conic:
         if not native:
-            raise _not_conic(block, solver)
+            raise block.not_conic(solver)
         return native
     if solver not in CHOICES:
         return tuple(dict.fromkeys([solver, *block.preferred_solvers]))
     return native + block.preferred_solvers
-
-
-def _not_conic(block: Block, solver: str) -> BlockSolveError:
-    """The error of a block that CVXPY cannot state."""
-    name = block.problem.activation.name
-    remedy = 'Use solver="native" or "auto"'
-    if block.constrained:
-        remedy = 'Use another activation, or method="prox-linear": a constraint of yours acts on this block'
-    return BlockSolveError(
-        block.name, solver, f"{UNFIT} the Fenchel pair of {name}, which CVXPY has no form for", remedy
-    )
 
 
 def _meets_all(block: Block, it: Iterate) -> bool:

@@ -28,8 +28,9 @@ from bcd_implicit.support.parts import parts
 # How often the aim is lowered when the certificate asks for more, and to which share of it.
 MAX_AIMS, LOWER = 8, 1e-3
 # How often the multipliers of a loss with kinks are moved, how wide its envelope is at first (relative to a sample's
-# residuals) and to which share of that it is narrowed each time.
-MAX_ROUNDS, FIRST_WIDTH, NARROWER = 15, 0.1, 0.1
+# residuals), to which share of that it is narrowed each time, and how narrow it gets relative to the predictions: their
+# rounding is divided by it.
+MAX_ROUNDS, FIRST_WIDTH, NARROWER, NARROWEST = 15, 0.1, 0.1, 1e-6
 # A point of a looser certificate is compared with a better one, itself of one as tight, or of a gap at most this
 # share of the difference.
 TIGHT, SURE = 1e-8, 0.1
@@ -100,10 +101,12 @@ class StateBlock(Block):
 
         A loss with kinks is replaced by its envelope around multipliers, whose gradient they then become.
         """
-        problem, aim = self.problem, 0.1 * tol * self.size()
-        smooth, miss = problem.loss.smooth, np.abs(problem.Y - problem.prediction(it)).mean(axis=0)
-        # Where no residual is left, any width will do.
-        self.V, self.width = np.zeros_like(problem.Y), FIRST_WIDTH * np.maximum(miss, miss.mean() or 1.0)
+        problem, smooth, prediction = self.problem, self.problem.loss.smooth, self.problem.prediction(it)
+        miss = np.abs(problem.Y - prediction).mean(axis=0)
+        narrowest = NARROWEST * float(np.mean(np.abs(problem.Y) + np.abs(prediction))) or 1.0
+        self.V = np.zeros_like(problem.Y)
+        self.width = np.maximum(FIRST_WIDTH * np.maximum(miss, miss.mean()), narrowest)
+        aim = 0.1 * tol * self.size()
         for _ in range(MAX_AIMS if smooth else MAX_ROUNDS):
             it = it.replace(X=self._descended(it.X, aim))
             if not smooth:
@@ -111,7 +114,7 @@ class StateBlock(Block):
             self.proven = it.X
             yield it
             aim = min((LOWER if smooth else NARROWER) * aim, 0.1 * tol * problem.output_objective(it))
-            self.width = NARROWER * self.width
+            self.width = np.maximum(NARROWER * self.width, narrowest)
 
     def _descended(self, start: np.ndarray, aim: float) -> np.ndarray:
         """The states that Newton's method leads to."""
@@ -132,6 +135,7 @@ class StateBlock(Block):
         return EnvelopeFit(problem.loss, it.C, offset, Y, self.V[:, part], self.width[part])
 
     def certificate(self, it):
+        # Of any other point than the native solver's last one its multipliers prove nothing.
         native = it.X is self.proven
         found = self._certificate(it, self.V if native else None)
         if native or not TIGHT < found.relative_gap < np.inf:

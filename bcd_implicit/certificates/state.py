@@ -15,6 +15,7 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.parts import parts
 
 
+@np.errstate(all="ignore")  # a rate or a slope may be beyond numbers at a point far off: there is no bound then
 def state_certificate(
     problem: TrainingProblem,
     previous: Iterate,

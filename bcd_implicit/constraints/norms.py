@@ -9,7 +9,7 @@ import cvxpy as cp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bcd_implicit.constraints.ready_made import LETTERS, MATRICES, ReadyMade, as_array, positive
+from bcd_implicit.constraints.ready_made import LETTERS, MATRICES, ReadyMade, as_array, fitting, positive
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.support.checks import check_number
 
@@ -140,11 +140,34 @@ def _line_norm_bound(
     return ReadyMade(made_by, {"matrix": matrix, "bound": bound, "norm": norm}, pose)
 
 
-def convex_state() -> ReadyMade:
+def convex_state(fenchel_weights: ArrayLike | None = None) -> ReadyMade:
     """lambda_max(A + A') <= 1, which makes the state block convex. Blocks in A then need CLARABEL or SCS.
 
-    The block's Hessian M = fenchel_weight (I - A - A') + C'C is then positive semidefinite, and the block needs no
-    proximal term, for piecewise-linear activations. For the others g's curvature of at least 1 makes it convex as well,
-    but CVXPY knows the g of tanh, sigmoid, elu and softsign only as a whole, and for these a proximal term stays.
+    The block's quadratic part M = Lambda - Lambda A - A'Lambda, Lambda the Fenchel weights, is then positive
+    semidefinite, and the block needs no proximal term, for piecewise-linear activations, softplus and arctan. For the
+    others g's curvature of at least 1 makes it convex as well, but CVXPY knows their g only as a whole, and a proximal
+    term stays.
+
+    Parameters
+    ----------
+    fenchel_weights : array-like of shape (n_hidden,), optional
+        One for each hidden feature, where they differ: the bound is then on S A S^-1 with S the roots of them, and only
+        their ratios matter. Weights that a schedule changes are others than these, and a proximal term may come back.
+
+    Raises
+    ------
+    InvalidInputError
+        A weight that is not positive and finite.
     """
-    return ReadyMade(convex_state, {}, lambda A: cp.lambda_max(A + A.T) <= 1)
+    if fenchel_weights is None:
+        return ReadyMade(convex_state, {}, lambda A: cp.lambda_max(A + A.T) <= 1)
+    weights = as_array("fenchel_weights", fenchel_weights)
+    if weights.ndim != 1 or not ((weights > 0) & np.isfinite(weights)).all():
+        raise InvalidInputError("fenchel_weights", "is not a list of positive numbers", "Give one a hidden feature")
+    ratios = np.sqrt(weights[:, None] / weights)
+
+    def pose(A: cp.Expression) -> cp.Constraint:
+        scaled = cp.multiply(fitting("fenchel_weights", ratios, A.shape), A)
+        return cp.lambda_max(scaled + scaled.T) <= 1
+
+    return ReadyMade(convex_state, {"fenchel_weights": fenchel_weights}, pose)

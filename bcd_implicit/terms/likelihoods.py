@@ -180,10 +180,11 @@ class PoissonLoss(Loss):
 
     def value(self, prediction, Y):
         above = prediction - self._logs(Y)
-        return np.sum(np.where(Y > 0, Y * exp_rest(above), self._rates(prediction)), axis=0)
+        with np.errstate(invalid="ignore"):  # zero times infinity, which is not taken
+            return np.sum(np.where(Y > 0, Y * exp_rest(above), self._rates(prediction)), axis=0)
 
     def gradient(self, prediction, Y):
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             return np.where(Y > 0, Y * np.expm1(prediction - self._logs(Y)), np.exp(prediction))
 
     def second_derivative(self, prediction, Y, change):

@@ -179,9 +179,9 @@ class Envelope(Loss):
 
     def curvature(self, prediction, Y):
         # As Huber's, which it is but for a shift and a slope.
-        threshold = 0.5 * (self.loss.above + self.loss.below)
+        slope = 0.5 * (self.loss.above + self.loss.below)
         from_centre = self.width * (self.V - 0.5 * (self.loss.above - self.loss.below)) + (prediction - Y)
-        return np.minimum(1 / self.width, threshold / np.maximum(np.abs(from_centre), TINY))
+        return slope / np.maximum(np.abs(from_centre), slope * self.width)
 
     def conjugate(self, V, Y):
         return self.loss.conjugate(V, Y) + np.sum(0.5 * self.width * (V - self.V) ** 2, axis=0)

@@ -12,7 +12,7 @@ from cvxpy.transforms.indicator import indicator
 from scipy.special import bernoulli, expit, factorial, log_expit, logit, spence, xlog1py, xlogy
 
 from bcd_implicit.terms.activation import EPS, TINY, Activation, inside_or_inf, sum_squares, weighted_sum
-from bcd_implicit.terms.entropy import relative_entropy
+from bcd_implicit.terms.entropy import exp_rest, relative_entropy
 
 # The floating-point number next to 1.
 BELOW_ONE = 1 - EPS / 2
@@ -164,8 +164,8 @@ class Elu(Activation):
         return np.exp(np.minimum(z, 0.0))
 
     def g(self, x):
-        low = np.clip(x, -1.0, 0.0)
-        return inside_or_inf(x, *self.domain, 0.5 * np.maximum(x, 0.0) ** 2 + xlog1py(1 + low, low) - low)
+        low = relative_entropy(np.ones_like(x, dtype=float), np.clip(x, -1.0, 0.0))
+        return inside_or_inf(x, *self.domain, 0.5 * np.maximum(x, 0.0) ** 2 + low)
 
     def g_derivative(self, x):
         return np.maximum(x, 0.0) + np.log1p(np.clip(x, -BELOW_ONE, 0.0))
@@ -174,8 +174,7 @@ class Elu(Activation):
         return 1 / (1 + np.clip(x, -BELOW_ONE, 0.0))
 
     def g_conjugate(self, z):
-        low = np.minimum(z, 0.0)
-        return 0.5 * np.maximum(z, 0.0) ** 2 + np.expm1(low) - low
+        return 0.5 * np.maximum(z, 0.0) ** 2 + exp_rest(np.minimum(z, 0.0))
 
     def divergence(self, x, z):
         x, z = np.asarray(x, dtype=float), np.asarray(z, dtype=float)

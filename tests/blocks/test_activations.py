@@ -91,6 +91,18 @@ def test_hidden_block_of_saturated_states_in_any_units(activation, scale):
         assert block.certificate(point).gap >= excess - 1e-9 * abs(native.objective)
 
 
+@pytest.mark.parametrize("activation", [name for name, phi in ACTIVATIONS.items() if phi.conic])
+def test_hidden_block_under_a_constraint(activation):
+    problem = problem_of(activation).replace(constraints={"signs": lambda v: v["B"] >= 0})
+    it = at(problem, "hidden")
+    solution = solve_block(problem, it, "hidden")
+    assert solution.solver == "SCS"
+    assert solution.certificate.holds(TOL)
+    assert solution.iterate.B.min() >= 0
+    free = solve_block(problem_of(activation), it, "hidden")
+    assert solution.objective >= free.objective - TOL * abs(free.objective)
+
+
 @pytest.mark.parametrize("block", ["hidden", "state"])
 @pytest.mark.parametrize("activation", NATIVE_ONLY)
 class TestNativeOnly:

@@ -35,6 +35,7 @@ READY = [
     (ready.column_norm_bound("B", 0.2, norm="inf"), 0.2 * ones(N, P), ones(N, P), 0.8),
     (ready.column_norm_bound("C", [1, 2, 3, 4], norm=1), 0.5 * ones(Q, N), 4 * ones(Q, N), 7.0),
     (ready.convex_state(), 0.5 * np.eye(N), np.eye(N), 1.0),
+    (ready.convex_state([4.0, 1.0, 1.0, 1.0]), 0.5 * np.eye(N, k=-1), np.outer(np.eye(N)[0], np.eye(N)[1]), 1.0),
 ]
 
 IDS = [f"{constraint.name} {i}" for i, (constraint, *_) in enumerate(READY)]

@@ -10,7 +10,7 @@ import bcd_implicit as bi
 pytestmark = pytest.mark.hard
 
 
-@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "clip", "identity"])
+@pytest.mark.parametrize("activation", bi.ACTIVATIONS)
 @pytest.mark.parametrize("proportional", [False, True])
 @pytest.mark.parametrize("pass_through", [False, True])
 @pytest.mark.parametrize("kappa", [0, 0.05, 0.5, 5, 100])

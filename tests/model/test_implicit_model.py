@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bcd_implicit import ImplicitModel, InvalidInputError, NotWellPosedError
+from bcd_implicit import ACTIVATIONS, ImplicitModel, InvalidInputError, NotWellPosedError
 from bcd_implicit.errors import ConvergenceWarning
 from bcd_implicit.model.fixed_point import fixed_point
 from bcd_implicit.terms.activations import LeakyRelu, get_activation
@@ -25,7 +25,7 @@ def perron_frobenius_model(seed=0):
     return ImplicitModel(model.A * v[:, None] / v, model.B * v[:, None], model.b * v, model.C / v, model.D, model.d)
 
 
-@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "clip", "identity"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("norm", [0.0, 0.3, 0.95])
 def test_states_are_the_equilibrium_within_the_bound(activation, norm):
     model = make_model(norm, activation=activation)
@@ -187,7 +187,7 @@ def test_a_model_without_names_takes_columns_in_order():
     np.testing.assert_array_equal(model.predict(pd.DataFrame(U, columns=["x", "y", "z"])), model.predict(U))
 
 
-@pytest.mark.parametrize("activation", ["relu", "clip", "leaky_relu"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_jacobian_is_the_limit_of_differences(activation):
     rng = np.random.default_rng(0)
     A = rng.standard_normal((4, 4))
@@ -313,7 +313,7 @@ def test_entries_that_could_overflow_are_refused_by_name(tmp_path, monkeypatch, 
 
 
 @pytest.mark.parametrize("solver", ["auto", "picard", "active-set", "anderson"])
-@pytest.mark.parametrize("activation", ["relu", "clip", "identity", "leaky_relu"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("A", [[[0.3, -0.6], [0.49, 0.49]], [[0.0, 1e30], [0.0, 0.0]]])
 def test_the_largest_models_do_not_overflow(A, activation, solver):
     largest = 1e100 * np.ones((2, 2))

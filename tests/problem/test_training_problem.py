@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from problems import random_iterate, random_problem
 
-from bcd_implicit import DataWarning, InvalidInputError, TrainingProblem, solve_block
+from bcd_implicit import ACTIVATIONS, DataWarning, InvalidInputError, TrainingProblem, solve_block
 from bcd_implicit.problem.iterate import check_iterate
 
 U4, Y4 = np.arange(8.0).reshape(4, 2), np.arange(4.0)
@@ -196,7 +196,7 @@ def test_what_looks_wrong_is_warned_of():
         TrainingProblem(np.column_stack([np.zeros(20), np.arange(20)]), np.arange(20) % 3, 2)
 
 
-@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "clip", "identity"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("offset", [0.0, 0.7])
 def test_states_that_are_rounding_are_no_regressors(activation, offset):
     rng = np.random.default_rng(0)
@@ -207,7 +207,7 @@ def test_states_that_are_rounding_are_no_regressors(activation, offset):
     # 0.1 u + 0.2 u - 0.3 u is 1e-17 and not zero.
     it = problem.at_equilibrium(it)
     assert len(set(it.X[0])) == 1
-    assert it.X[0, 0] == pytest.approx(offset, abs=1e-15)
+    assert it.X[0, 0] == pytest.approx(float(problem.activation(np.array(offset))), abs=1e-15)
     assert it.X[1].std() > 0.1
     C = solve_block(problem, it.replace(C=np.full((1, 2), 1e9)), "output").iterate.C
     assert C[0, 0] == 0.0

@@ -40,14 +40,15 @@ ASINH = FormulaActivation(
 
 
 def pairs(phi, n=60):
-    """States near phi(z), far from it and next to the ends of the domain."""
+    """States near phi(z), far from it, next to the ends of the domain, and on the other side of 0 than z."""
     rng = np.random.default_rng(0)
-    z = rng.choice([-1, 1], 3 * n) * 10 ** rng.uniform(-6, np.log10(20), 3 * n)
+    z = rng.choice([-1, 1], 4 * n) * 10 ** rng.uniform(-9, np.log10(20), 4 * n)
     away = rng.choice([-1, 1], n) * 10 ** rng.uniform(-13, 1, n)
     ends = [end for end in phi.domain if np.isfinite(end)] or [0.0]
     inwards = np.where(np.resize(ends, n) == phi.domain[-1], -1, 1) * 10 ** rng.uniform(-16, 0, n)
     near = phi(z[n : 2 * n]) * (1 + rng.standard_normal(n) * 10 ** rng.uniform(-14, 0, n))
-    return np.clip(np.concatenate([phi(z[:n] + away), near, np.resize(ends, n) + inwards]), *phi.domain), z
+    across = -rng.random(n) * phi(z[3 * n :])
+    return np.clip(np.concatenate([phi(z[:n] + away), near, np.resize(ends, n) + inwards, across]), *phi.domain), z
 
 
 @pytest.mark.parametrize("name", TERMS)

@@ -376,7 +376,7 @@ def test_solvers_that_did_no_better_are_not_asked_in_every_cycle(monkeypatch):
     assert len(asked) == len(set(asked)) <= 9
 
 
-@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "clip"])
+@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "clip", "soft_threshold"])
 @pytest.mark.parametrize("kappa", [0.5, 5])
 @pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
 def test_without_a_ridge_what_is_reported_is_what_the_model_does(activation, kappa):
