@@ -28,6 +28,9 @@ LIFT, NO_RIDGE = 1e-13, 1e-28
 REFINEMENTS = 5
 # The relative gap to which an interior point goes, where it need not be a rough one: the last digits cost little.
 EXACT, ROUGH = 1e-12, 1e-2
+# A Newton step that gains less than this times the root of the tolerance may be the last: the next one gains about the
+# square of its share.
+NEAR = 1e-2
 # Below this share of the sum of squares the samples' Gram matrix, singular once centred, may have no factor.
 LEAST_RIDGE = 1e-13
 
@@ -174,8 +177,7 @@ class OutputBlock(Block):
             yield regression.iterate(interior_point(regression, regression.start(), min(tol, EXACT)))
             return
         for theta, promised in newton_steps(regression, regression.start()):
-            # The next step would gain about the square of that.
-            if promised <= 0.1 * np.sqrt(tol):
+            if promised <= NEAR * np.sqrt(tol):
                 yield regression.iterate(theta)
         yield regression.iterate(theta)
 

@@ -13,13 +13,16 @@ MAX_STEPS = 100
 # This share of the loss's curvature is added to its second derivative, which may be zero: next to nothing first. Where
 # a full step goes too far it is the second number, and with every such step ten times as much until steps are full.
 LEAST_DAMPING, DAMPING, MORE = 1e-10, 1e-2, 10.0
+# Predictions on the scale of logarithms change by no more than this in a step: where all samples are on the right side,
+# farther is always better.
+LONGEST = 20.0
 # The relative accuracy of the first steps; later ones are as exact as the last one's gain was small.
 FIRST_ACCURACY = 0.1
 # Armijo's share of the decrease that the slope promises; a step is halved at most so often.
 ENOUGH, MAX_HALVINGS = 1e-4, 60
 # After more products than this in one system the next have a Gram matrix for every output, whatever that costs.
 MANY_PRODUCTS = 50
-# Gains below this share of the objective are rounding.
+# Gains below this share of what a prediction of zero loses are rounding.
 NOTHING = 1e-16
 
 
@@ -29,7 +32,7 @@ def newton_steps(regression: Regression, theta: np.ndarray) -> Iterator[tuple[np
     It ends where steps gain nothing.
     """
     damping, accuracy, exact = LEAST_DAMPING, FIRST_ACCURACY, False
-    prediction = regression.prediction(theta)
+    prediction, nothing = regression.prediction(theta), NOTHING * regression.problem.loss_of_zero
     for _ in range(MAX_STEPS):
         check_stop()
         gradient = regression.gradient(prediction, theta)
@@ -41,7 +44,7 @@ def newton_steps(regression: Regression, theta: np.ndarray) -> Iterator[tuple[np
         prediction = regression.prediction(theta)
         share = -0.5 * slope / max(value, np.finfo(float).tiny)
         yield theta, share
-        if length == 0 or share <= NOTHING:
+        if length == 0 or -0.5 * slope <= nothing:
             return
         eased = damping / MORE if damping > DAMPING else LEAST_DAMPING
         damping = max(DAMPING, MORE * damping) if length < 1 else eased
@@ -78,8 +81,10 @@ def _system(regression: Regression, prediction: np.ndarray, damping: float, exac
 def _length(
     regression: Regression, prediction: np.ndarray, theta: np.ndarray, step: np.ndarray, value: float, slope: float
 ) -> float:
-    """One, or the first of its halves at which the objective has fallen enough; 0 if none has."""
+    """The longest, or the first of its halves at which the objective has fallen enough; 0 if none has."""
     change, length = regression.image(step), 1.0
+    if not regression.problem.loss.free_targets:
+        length = min(1.0, LONGEST / max(float(np.abs(change).max()), np.finfo(float).tiny))
     for _ in range(MAX_HALVINGS):
         ahead, there = prediction + length * change, theta + length * step
         if regression.objective(ahead, there) <= value + ENOUGH * length * slope:

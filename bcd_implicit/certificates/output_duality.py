@@ -13,7 +13,7 @@ from bcd_implicit.problem.multipliers import corrected, multipliers
 from bcd_implicit.problem.training_problem import TrainingProblem
 
 # A gradient of no more than so many times the bound of its rounding may be rounding.
-ROUNDING = 10
+ROUNDING = 100
 # The optimum's coefficients are no larger than so many times those of the point, and what they change in the
 # predictions no more than so many times the residuals: this measures rounding only.
 REACH = 10

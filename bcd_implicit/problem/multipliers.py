@@ -76,15 +76,16 @@ def _balanced(
     Those that leave their interval are held at its end, and the rest is minimised over the others.
     """
     loss, shares, W = regression.problem.loss, regression.problem.shares[near], regression.samples(near)
-    free = np.ones(len(near), dtype=bool)
+    free, settled = np.ones(len(near), dtype=bool), False
     for _ in range(ROUNDS):
-        step = lifted((W * (shares * free / distance)) @ W.T + np.diag(regression.ridge))(gradient)
-        wanted = v - step @ W / distance
+        solve, _ = lifted((W * (shares * free / distance)) @ W.T + np.diag(regression.ridge))
+        wanted = v - solve(gradient) @ W / distance
         ends = loss.inside(wanted[None], y[None])[0]
         new = np.where(free, ends, v)
         gradient = gradient + (W * shares) @ (new - v)
         v, inside = new, wanted == ends
-        if np.array_equal(free, inside):
+        # Once more when all is settled: that takes what rounding has left.
+        if settled and np.array_equal(free, inside):
             break
-        free = inside
+        free, settled = inside, np.array_equal(free, inside)
     return v

@@ -13,6 +13,7 @@ from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.parts import LARGEST_KEPT, parts
 
+EPS = float(np.finfo(float).eps)
 # What is added to the unit diagonal of a matrix that may be singular: the first of these that is enough.
 LIFTS = 10.0 ** np.arange(-14, 1)
 # A Gram matrix for every output is formed where that takes no more operations than this, else one for all of them.
@@ -91,7 +92,9 @@ class Regression:
         self._basis: np.ndarray | None = None
         self._reduced: np.ndarray | None = None
         if self._centred.size > problem.n_samples:
-            self._basis, self._reduced = np.linalg.qr(self._centred.all_samples())
+            basis, sizes, rows = np.linalg.svd(self._centred.all_samples(), full_matrices=False)
+            seen = sizes > EPS * self._centred.size * sizes.max(initial=0.0)
+            self._basis, self._reduced = basis[:, seen], sizes[seen, None] * rows[seen]
         penalised = self._centred.size if self._basis is None else self._basis.shape[1]
         self.size = penalised + problem.fit_intercept
         self.ridge = np.where(np.arange(self.size) < penalised, float(problem.ridge), 0.0)
@@ -193,7 +196,7 @@ class NewtonSystem:
     product : callable
         The loss's second derivative times a change of the predictions, (q, m) to (q, m).
     weights : ndarray of shape (q, m)
-        Its diagonal, or near it.
+        Its diagonal.
     separable : bool
         Whether it couples no outputs, so that weights are all there is to it.
     exact : bool
@@ -215,35 +218,38 @@ class NewtonSystem:
     ) -> None:
         self.regression, self.second_derivative, self.products = regression, product, 0
         if not separable and weights.shape[0] * regression.size <= LARGEST_COUPLED:
-            self._preconditioned = self._coupled(weights.shape)
+            self._preconditioned, self._lift = self._coupled(weights)
         else:
-            self._preconditioned = self._by_outputs(weights, exact)
+            self._preconditioned, self._lift = self._by_outputs(weights, exact)
 
-    def _coupled(self, shape: tuple[int, ...]) -> Callable[[np.ndarray], np.ndarray]:
+    def _coupled(self, weights: np.ndarray) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
         """The inverse of the whole matrix: exact."""
-        q, size = shape[0], self.regression.size
+        q, size = len(weights), self.regression.size
         matrix = np.empty((q, size, q, size))
         for j in range(q):
-            column = self.second_derivative(np.broadcast_to(np.eye(q)[:, j : j + 1], shape))
+            column = self.second_derivative(np.broadcast_to(np.eye(q)[:, j : j + 1], weights.shape))
+            column[j] = weights[j]  # to more digits
             for i in range(j + 1):
                 matrix[i, :, j] = matrix[j, :, i] = self.regression.gram_matrix(column[i])
         matrix = matrix.reshape(q * size, q * size)
-        solve = lifted(matrix + np.diag(np.tile(self.regression.ridge, q)))
-        return lambda residual: solve(residual.ravel()).reshape(q, size)
+        solve, lift = lifted(matrix + np.diag(np.tile(self.regression.ridge, q)))
+        return lambda residual: solve(residual.ravel()).reshape(q, size), lift.reshape(q, size)
 
-    def _by_outputs(self, weights: np.ndarray, exact: bool) -> Callable[[np.ndarray], np.ndarray]:
+    def _by_outputs(self, weights: np.ndarray, exact: bool) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
         """The inverse of every output's Gram matrix, exact where outputs are not coupled, or of their mean."""
         affordable = exact or 2.0 * weights.size * self.regression.size**2 <= MOST_OPERATIONS
         grams = map(self.regression.gram_matrix, weights if affordable else [weights.mean(axis=0)])
-        solves = [lifted(gram + np.diag(self.regression.ridge)) for gram in grams]
-        if affordable:
-            return lambda residual: np.array([solve(row) for solve, row in zip(solves, residual, strict=True)])
-        return lambda residual: solves[0](residual.T).T
+        factors = [lifted(gram + np.diag(self.regression.ridge)) for gram in grams]
+        lifts = np.array([lift for _, lift in factors])
+        if not affordable:
+            return lambda residual: factors[0][0](residual.T).T, lifts
+        return lambda residual: np.array([solve(row) for (solve, _), row in zip(factors, residual, strict=True)]), lifts
 
     def product(self, theta: np.ndarray) -> np.ndarray:
         """Its product with a change of the coefficients, shape (q, size)."""
         regression = self.regression
-        return regression.pull(self.second_derivative(regression.image(theta))) + regression.ridge * theta
+        pulled = regression.pull(self.second_derivative(regression.image(theta)))
+        return pulled + (regression.ridge + self._lift) * theta
 
     def solve(self, right: np.ndarray, tol: float) -> np.ndarray:
         """The change of the coefficients whose product is ``right``, to the relative tolerance.
@@ -268,8 +274,8 @@ class NewtonSystem:
         return solution
 
 
-def lifted(matrix: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Solve symmetric positive semidefinite systems, lifted as far as the matrix needs to have a factor.
+def lifted(matrix: np.ndarray) -> tuple[Callable[[np.ndarray], np.ndarray], np.ndarray]:
+    """How to solve symmetric positive semidefinite systems, and what was added to the diagonal to have a factor.
 
     Raises
     ------
@@ -282,5 +288,5 @@ def lifted(matrix: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     for lift in LIFTS:
         with suppress(LinAlgError):
             factor = cho_factor(scaled + lift * np.eye(len(scaled)), check_finite=False)
-            return lambda right: (cho_solve(factor, (right.T / unit).T, check_finite=False).T / unit).T
+            return lambda right: (cho_solve(factor, (right.T / unit).T, check_finite=False).T / unit).T, lift * unit**2
     raise LinAlgError("a matrix of sums over samples is not finite")
