@@ -12,8 +12,9 @@ from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.multipliers import corrected, multipliers
 from bcd_implicit.problem.training_problem import TrainingProblem
 
-# A gradient of no more than so many times the bound of its rounding may be rounding.
-ROUNDING = 100
+# A gradient of no more than so many times the bound of its rounding may be rounding, and so may one that costs no more
+# than this share of the scale.
+ROUNDING, NOTHING = 100, 1e-11
 # The optimum's coefficients are no larger than so many times those of the point, and what they change in the
 # predictions no more than so many times the residuals: this measures rounding only.
 REACH = 10
@@ -39,7 +40,7 @@ def duality_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
         G_zero = gap.gradient(problem.loss.gradient(np.zeros_like(V), problem.Y), np.zeros_like(gap.theta))[0]
         return Certificate(
             gap=float(gaps[np.isfinite(gaps)].min(initial=np.inf)),
-            scale=max(problem.output_objective(it), problem.loss_of_zero),
+            scale=gap.scale,
             kkt_residual=ratio(float(np.linalg.norm(G)), float(np.linalg.norm(G_zero))),
             violation=0.0,
         )
@@ -59,6 +60,7 @@ class _Gap:
     def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
         self.problem, self.regressors = problem, (regressors := CentredRegressors(problem, it.X))
         self.prediction, self.rounding = regressors.image(it.C, it.D, it.d)
+        self.scale = max(problem.output_objective(it), problem.loss_of_zero)
         theta, sizes = [it.C], [regressors.x_size]
         if problem.D_is_output:
             theta, sizes = [it.C, it.D], [regressors.x_size, regressors.u_size]
@@ -97,6 +99,6 @@ class _Gap:
         size = np.abs(G) + rounding
         # A regressor that is zero has none.
         along = self.reach[:, None] * size / np.where(self.sizes > 0, self.sizes, 1.0)
-        along[np.abs(G) > ROUNDING * rounding] = np.inf
+        along[(np.abs(G) > ROUNDING * rounding) & (along > NOTHING * self.scale)] = np.inf
         by_ridge = size**2 / (2 * np.where(self.ridge > 0, self.ridge, np.nan))
         return float(np.fmin(along, by_ridge).sum())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from bcd_implicit.problem.iterate import Iterate
-from bcd_implicit.problem.regression import NewtonSystem, Regression, lifted
+from bcd_implicit.problem.regression import NewtonSystem, Regression
 from bcd_implicit.problem.training_problem import TrainingProblem
 
 EPS = float(np.finfo(float).eps)
@@ -15,6 +16,8 @@ NEAR_KINK = 1e-9
 # Multipliers are found among so many times the number of regressors of smallest residuals: at a solution, no more
 # residuals than regressors need be zero. Where more of them are, those of up to so many of these shares are with them.
 CANDIDATES, ALL_NEAR = 4, 10
+# The least ridge, in units in which the sum of squares of a regressor is one.
+LIFT = 1e-20
 # Rounds, each of which finds more multipliers that are at an end of their interval.
 ROUNDS = 20
 # Newton's corrections of gradients, and the relative accuracy of each.
@@ -78,8 +81,8 @@ def _balanced(
     loss, shares, W = regression.problem.loss, regression.problem.shares[near], regression.samples(near)
     free, settled = np.ones(len(near), dtype=bool), False
     for _ in range(ROUNDS):
-        solve, _ = lifted((W * (shares * free / distance)) @ W.T + np.diag(regression.ridge))
-        wanted = v - solve(gradient) @ W / distance
+        rows = np.sqrt(shares * free / distance)[:, None] * W.T
+        wanted = v - _normal_solution(rows, regression.ridge, gradient) @ W / distance
         ends = loss.inside(wanted[None], y[None])[0]
         new = np.where(free, ends, v)
         gradient = gradient + (W * shares) @ (new - v)
@@ -89,3 +92,17 @@ def _balanced(
             break
         free, settled = inside, np.array_equal(free, inside)
     return v
+
+
+def _normal_solution(rows: np.ndarray, ridge: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The solution x of (rows' rows + ridge) x = right.
+
+    By an orthogonal factorisation: weights that differ by nine powers of ten and regressors that are nearly collinear
+    would leave no right digit in a product.
+    """
+    unit = np.sqrt(np.sum(rows**2, axis=0) + ridge)
+    unit[unit == 0] = 1.0
+    lift = np.sqrt(np.maximum(ridge / unit**2, LIFT))
+    triangle = np.linalg.qr(np.vstack([rows / unit, np.diag(lift)]), mode="r")
+    half = solve_triangular(triangle, right / unit, trans=1, check_finite=False)
+    return solve_triangular(triangle, half, check_finite=False) / unit
