@@ -55,6 +55,8 @@ class _Gap:
         The coefficients of the centred regressors and, where there are intercepts, of ones.
     ridge, sizes : ndarray of shape (size,)
         The ridge on each, and the root mean squares of the regressors.
+    reach : ndarray of shape (q, size)
+        How far the optimum's coefficients may be.
     """
 
     def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
@@ -69,8 +71,9 @@ class _Gap:
         self.sizes = np.concatenate([*sizes, np.ones(n_intercepts)])
         self.ridge = np.repeat([float(problem.ridge), 0.0], [penalised, n_intercepts])
         spread = self.prediction - problem.Y if problem.loss.free_targets else self.prediction
-        coefficients = np.max(np.abs(self.theta) * self.sizes, axis=1, initial=0.0)
-        self.reach = REACH * (coefficients + rms(spread, problem.shares) + self.rounding)
+        moved = np.max(np.abs(self.theta) * self.sizes, axis=1) + rms(spread, problem.shares) + self.rounding
+        used = self.sizes > 0
+        self.reach = REACH * np.where(used, moved[:, None] / np.where(used, self.sizes, 1.0), np.abs(self.theta))
 
     def gradient(self, V: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """G, and a bound of the rounding of every entry."""
@@ -97,8 +100,7 @@ class _Gap:
         """What the coefficients' gradients add, each to be paid for by the ridge or by how far the optimum may be."""
         G, rounding = self.gradient(V, self.theta)
         size = np.abs(G) + rounding
-        # A regressor that is zero has none.
-        along = self.reach[:, None] * size / np.where(self.sizes > 0, self.sizes, 1.0)
+        along = self.reach * size
         along[(np.abs(G) > ROUNDING * rounding) & (along > NOTHING * self.scale)] = np.inf
         by_ridge = size**2 / (2 * np.where(self.ridge > 0, self.ridge, np.nan))
         return float(np.fmin(along, by_ridge).sum())
