@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bcd_implicit.problem.regression import NewtonSystem, Regression
+from bcd_implicit.problem.newton_system import NewtonSystem
+from bcd_implicit.problem.regression import Regression
 from bcd_implicit.support.interruption import check_stop
 
 MAX_STEPS = 100
@@ -35,7 +36,7 @@ def newton_steps(regression: Regression, theta: np.ndarray) -> Iterator[tuple[np
     prediction, nothing = regression.prediction(theta), NOTHING * regression.problem.loss_of_zero
     for _ in range(MAX_STEPS):
         check_stop()
-        gradient = regression.gradient(prediction, theta)
+        gradient = _gradient(regression, prediction, theta)
         system = _system(regression, prediction, damping, exact)
         step, exact = -system.solve(gradient, accuracy), exact or system.products > MANY_PRODUCTS
         value, slope = regression.objective(prediction, theta), float(np.sum(gradient * step))
@@ -60,6 +61,10 @@ def roughly(regression: Regression, start: np.ndarray, share: float) -> np.ndarr
         if before - value <= share * (first - value):
             break
     return theta
+
+
+def _gradient(regression: Regression, prediction: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    return regression.gradient(regression.problem.loss.gradient(prediction, regression.problem.Y), theta)
 
 
 def _value(regression: Regression, theta: np.ndarray) -> float:
@@ -90,7 +95,7 @@ def _length(
         if regression.objective(ahead, there) <= value + ENOUGH * length * slope:
             return length
         # Where it still falls it has fallen all the way: that is seen to more digits than the values.
-        if np.sum(regression.gradient(ahead, there) * step) <= 0:
+        if np.sum(_gradient(regression, ahead, there) * step) <= 0:
             return length
         length /= 2
     return 0.0

@@ -6,18 +6,18 @@ import numpy as np
 from scipy.linalg import solve_triangular
 
 from bcd_implicit.problem.iterate import Iterate
-from bcd_implicit.problem.regression import NewtonSystem, Regression
+from bcd_implicit.problem.newton_system import NewtonSystem
+from bcd_implicit.problem.regression import EPS, Regression
 from bcd_implicit.problem.training_problem import TrainingProblem
 
-EPS = float(np.finfo(float).eps)
 # Where a residual is this share of their mean, a multiplier is half way to the end of its interval: the solvers know
 # which residuals are zero to about as many digits.
 NEAR_KINK = 1e-9
 # Multipliers are found among so many times the number of regressors of smallest residuals: at a solution, no more
 # residuals than regressors need be zero. Where more of them are, those of up to so many of these shares are with them.
 CANDIDATES, ALL_NEAR = 4, 10
-# The least ridge, in units in which the sum of squares of a regressor is one.
-LIFT = 1e-20
+# What is added to a matrix that may have no inverse, in units of its size.
+LIFT = 1e-11
 # Rounds, each of which finds more multipliers that are at an end of their interval.
 ROUNDS = 20
 # Newton's corrections of gradients, and the relative accuracy of each.
@@ -50,7 +50,7 @@ def corrected(problem: TrainingProblem, it: Iterate, V: np.ndarray) -> np.ndarra
         loss.separable,
     )
     for _ in range(CORRECTIONS):
-        step = system.solve(regression.pull(V) + regression.ridge * theta, ACCURACY)
+        step = system.solve(regression.gradient(V, theta), ACCURACY)
         V = loss.inside(V - system.second_derivative(regression.image(step)), problem.Y)
     return V
 
@@ -62,7 +62,7 @@ def _at_kinks(problem: TrainingProblem, it: Iterate) -> np.ndarray:
     rounding = EPS * (np.abs(prediction) + np.abs(problem.Y)) @ problem.shares
     width = np.maximum(NEAR_KINK * (miss @ problem.shares) + rounding, np.finfo(float).tiny)
     V = problem.loss.smoothed(np.zeros_like(miss), width[:, None]).gradient(prediction, problem.Y)
-    gradients = regression.pull(V) + regression.ridge * regression.coefficients(it)
+    gradients = regression.gradient(V, regression.coefficients(it))
     for i, gradient in enumerate(gradients):
         distance = miss[i] + width[i]
         farthest = np.sort(distance)[: CANDIDATES * regression.size][-1]
@@ -82,7 +82,7 @@ def _balanced(
     free, settled = np.ones(len(near), dtype=bool), False
     for _ in range(ROUNDS):
         rows = np.sqrt(shares * free / distance)[:, None] * W.T
-        wanted = v - _normal_solution(rows, regression.ridge, gradient) @ W / distance
+        wanted = v - _normal_solution(rows, regression.root, gradient) @ W / distance
         ends = loss.inside(wanted[None], y[None])[0]
         new = np.where(free, ends, v)
         gradient = gradient + (W * shares) @ (new - v)
@@ -94,15 +94,12 @@ def _balanced(
     return v
 
 
-def _normal_solution(rows: np.ndarray, ridge: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """The solution x of (rows' rows + ridge) x = right.
+def _normal_solution(rows: np.ndarray, root: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The solution x of (rows' rows + root' root) x = right.
 
-    By an orthogonal factorisation: weights that differ by nine powers of ten and regressors that are nearly collinear
-    would leave no right digit in a product.
+    By an orthogonal factorisation: weights that differ by nine powers of ten would leave few right digits in a product.
     """
-    unit = np.sqrt(np.sum(rows**2, axis=0) + ridge)
-    unit[unit == 0] = 1.0
-    lift = np.sqrt(np.maximum(ridge / unit**2, LIFT))
-    triangle = np.linalg.qr(np.vstack([rows / unit, np.diag(lift)]), mode="r")
-    half = solve_triangular(triangle, right / unit, trans=1, check_finite=False)
-    return solve_triangular(triangle, half, check_finite=False) / unit
+    lift = LIFT * np.linalg.norm(rows) or 1.0
+    triangle = np.linalg.qr(np.vstack([rows, root, lift * np.eye(len(root))]), mode="r")
+    half = solve_triangular(triangle, right, trans=1, check_finite=False)
+    return solve_triangular(triangle, half, check_finite=False)
