@@ -14,8 +14,8 @@ MAX_STEPS = 100
 # This share of the loss's curvature is added to its second derivative, which may be zero: next to nothing first. Where
 # a full step goes too far it is the second number, and with every such step ten times as much until steps are full.
 LEAST_DAMPING, DAMPING, MORE = 1e-10, 1e-2, 10.0
-# Predictions on the scale of logarithms change by no more than this in a step: where all samples are on the right side,
-# farther is always better.
+# Predictions on the scale of logarithms change in a step by no more than the largest of them and this: where all samples
+# are on the right side, farther is always better.
 LONGEST = 20.0
 # The relative accuracy of the first steps; later ones are as exact as the last one's gain was small.
 FIRST_ACCURACY = 0.1
@@ -40,7 +40,8 @@ def newton_steps(regression: Regression, theta: np.ndarray) -> Iterator[tuple[np
         system = _system(regression, prediction, damping, exact)
         step, exact = -system.solve(gradient, accuracy), exact or system.products > MANY_PRODUCTS
         value, slope = regression.objective(prediction, theta), float(np.sum(gradient * step))
-        length = _length(regression, prediction, theta, step, value, slope)
+        longest = _longest(regression, prediction, step)
+        length = _length(regression, prediction, theta, step, longest, value, slope)
         theta = theta + length * step
         prediction = regression.prediction(theta)
         share = -0.5 * slope / max(value, np.finfo(float).tiny)
@@ -48,7 +49,7 @@ def newton_steps(regression: Regression, theta: np.ndarray) -> Iterator[tuple[np
         if length == 0 or -0.5 * slope <= nothing:
             return
         eased = damping / MORE if damping > DAMPING else LEAST_DAMPING
-        damping = max(DAMPING, MORE * damping) if length < 1 else eased
+        damping = max(DAMPING, MORE * damping) if length < longest else eased
         accuracy = min(FIRST_ACCURACY, share)
 
 
@@ -83,13 +84,25 @@ def _system(regression: Regression, prediction: np.ndarray, damping: float, exac
     )
 
 
+def _longest(regression: Regression, prediction: np.ndarray, step: np.ndarray) -> float:
+    """One, or what keeps predictions on the scale of logarithms within reason."""
+    if regression.problem.loss.free_targets:
+        return 1.0
+    change = float(np.abs(regression.image(step)).max())
+    return min(1.0, (LONGEST + float(np.abs(prediction).max())) / max(change, np.finfo(float).tiny))
+
+
 def _length(
-    regression: Regression, prediction: np.ndarray, theta: np.ndarray, step: np.ndarray, value: float, slope: float
+    regression: Regression,
+    prediction: np.ndarray,
+    theta: np.ndarray,
+    step: np.ndarray,
+    longest: float,
+    value: float,
+    slope: float,
 ) -> float:
     """The longest, or the first of its halves at which the objective has fallen enough; 0 if none has."""
-    change, length = regression.image(step), 1.0
-    if not regression.problem.loss.free_targets:
-        length = min(1.0, LONGEST / max(float(np.abs(change).max()), np.finfo(float).tiny))
+    change, length = regression.image(step), longest
     for _ in range(MAX_HALVINGS):
         ahead, there = prediction + length * change, theta + length * step
         if regression.objective(ahead, there) <= value + ENOUGH * length * slope:

@@ -20,6 +20,9 @@ EPS = float(np.finfo(float).eps)
 # What that and rounding leave of the error, the next step takes. A ridge whose root, in these units, is next to the
 # last digit is none.
 LIFT, NO_RIDGE = 1e-13, 1e-28
+# The least ridge in these units that a regression reckons with. Several steps, each as exact as the digits of the data
+# allow, do without the lift, but what rounding adds to coefficients that the loss does not see is to stay small.
+LEAST_RIDGE = 1e-17
 
 
 class Regressors:
@@ -101,7 +104,8 @@ class Regressors:
         penalises is lifted a little.
         """
         factor = _cholesky(self.gram_matrix(unit) + np.diag(ridge))
-        return self.triangle(unit, np.sqrt(lifted(ridge))).T if factor is None else factor
+        lifted = np.where(ridge > NO_RIDGE, ridge, LIFT)
+        return self.triangle(unit, np.sqrt(lifted)).T if factor is None else factor
 
     def pulled(self, residual: np.ndarray) -> np.ndarray:
         """The product of the residuals with W', shape (q, size)."""
@@ -109,11 +113,6 @@ class Regressors:
         for part, W in self.parts():
             gradient += residual[:, part] @ W.T
         return gradient
-
-
-def lifted(ridge: np.ndarray) -> np.ndarray:
-    """The ridge, in units in which the Gram matrix has a unit diagonal, or what takes its place where there is none."""
-    return np.where(ridge > NO_RIDGE, ridge, LIFT)
 
 
 def _cholesky(gram: np.ndarray) -> np.ndarray | None:
@@ -139,7 +138,7 @@ class Regression:
     problem : TrainingProblem
     size : int
     penalty : ndarray of shape (size, size)
-        The second derivative of the ridge, lifted where there is none.
+        The second derivative of the ridge, or next to nothing where there is none.
     root : ndarray of shape (size, size)
         A matrix of which root' root is the penalty.
     offset : ndarray of shape (q, m), or 0.0
@@ -157,12 +156,12 @@ class Regression:
             self._basis, self._seen = basis[:, kept], self._all.exchanged(sizes[kept, None] * rows[kept])
         self._unit = np.sqrt(self._seen.squares + problem.ridge)
         self._unit[self._unit == 0] = 1.0
-        ridge = problem.ridge / self._unit**2
+        ridge = np.maximum(problem.ridge / self._unit**2, LEAST_RIDGE)
         self._factor = self._seen.factor(self._unit, ridge)
         self.size = self._seen.size + problem.fit_intercept
         self.root = np.zeros((self.size, self.size))
         inner = slice(0, self._seen.size)
-        self.root[inner, inner] = self._solve(np.diag(np.sqrt(lifted(ridge))))
+        self.root[inner, inner] = self._solve(np.diag(np.sqrt(ridge)))
         self.penalty = self.root.T @ self.root
 
     def _solve(self, rows: np.ndarray) -> np.ndarray:
