@@ -26,7 +26,7 @@ REFINEMENTS = 5
 EXACT, ROUGH = 1e-12, 1e-2
 # A Newton step that gains less than this times the root of the tolerance may be the last: the next one gains about the
 # square of its share.
-NEAR = 1e-2
+NEAR = 1e-3
 # Below this share of the sum of squares the samples' Gram matrix, singular once centred, may have no factor.
 LEAST_RIDGE = 1e-13
 

@@ -70,10 +70,10 @@ def _solve_output(regression: Regression, output: int, theta: np.ndarray, tol: f
     loss, shares = problem.loss, problem.shares
     targets = (problem.Y - regression.offset)[output : output + 1]
     nothing = np.finfo(float).eps * float(loss.value(-targets, 0.0) @ shares)
-    point, best, least = _start(loss, theta, regression.image(theta) - targets, shares), theta, np.inf
+    point, best, least = _start(loss, theta, theta @ regression.W - targets, shares), theta, np.inf
     for _ in range(MAX_STEPS):
         check_stop()
-        miss = regression.image(point.theta) - targets
+        miss = point.theta @ regression.W - targets
         size = float(loss.value(miss, 0.0) @ shares) + regression.ridge_term(point.theta)
         if size <= least:
             best, least = point.theta, size
@@ -104,7 +104,7 @@ def _step(regression: Regression, point: _Point, miss: np.ndarray, shares: np.nd
         above, below = above - point.above * point.room_above, below - point.below * point.room_below
         moved = miss - above / point.room_above + below / point.room_below
         theta = system.solve(-gradient - regression.pull(freedom * moved), ACCURACY)
-        V = freedom * (regression.image(theta) + moved)
+        V = freedom * (theta @ regression.W + moved)
         above, below = (above + point.above * V) / point.room_above, (below - point.below * V) / point.room_below
         return _Point(theta, V, above, below, -V, V)
 

@@ -14,8 +14,8 @@ MAX_STEPS = 100
 # This share of the loss's curvature is added to its second derivative, which may be zero: next to nothing first. Where
 # a full step goes too far it is the second number, and with every such step ten times as much until steps are full.
 LEAST_DAMPING, DAMPING, MORE = 1e-10, 1e-2, 10.0
-# Predictions on the scale of logarithms change in a step by no more than the largest of them and this: where all samples
-# are on the right side, farther is always better.
+# Predictions on the scale of logarithms change in a step by no more than this and the largest of them: where all
+# samples are on the right side, farther is always better.
 LONGEST = 20.0
 # The relative accuracy of the first steps; later ones are as exact as the last one's gain was small.
 FIRST_ACCURACY = 0.1
@@ -88,7 +88,7 @@ def _longest(regression: Regression, prediction: np.ndarray, step: np.ndarray) -
     """One, or what keeps predictions on the scale of logarithms within reason."""
     if regression.problem.loss.free_targets:
         return 1.0
-    change = float(np.abs(regression.image(step)).max())
+    change = float(np.abs(step @ regression.W).max())
     return min(1.0, (LONGEST + float(np.abs(prediction).max())) / max(change, np.finfo(float).tiny))
 
 
@@ -102,7 +102,7 @@ def _length(
     slope: float,
 ) -> float:
     """The longest, or the first of its halves at which the objective has fallen enough; 0 if none has."""
-    change, length = regression.image(step), longest
+    change, length = step @ regression.W, longest
     for _ in range(MAX_HALVINGS):
         ahead, there = prediction + length * change, theta + length * step
         if regression.objective(ahead, there) <= value + ENOUGH * length * slope:

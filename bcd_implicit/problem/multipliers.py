@@ -51,7 +51,7 @@ def corrected(problem: TrainingProblem, it: Iterate, V: np.ndarray) -> np.ndarra
     )
     for _ in range(CORRECTIONS):
         step = system.solve(regression.gradient(V, theta), ACCURACY)
-        V = loss.inside(V - system.second_derivative(regression.image(step)), problem.Y)
+        V = loss.inside(V - system.second_derivative(step @ regression.W), problem.Y)
     return V
 
 
@@ -65,7 +65,7 @@ def _at_kinks(problem: TrainingProblem, it: Iterate) -> np.ndarray:
     gradients = regression.gradient(V, regression.coefficients(it))
     for i, gradient in enumerate(gradients):
         distance = miss[i] + width[i]
-        farthest = np.sort(distance)[: CANDIDATES * regression.size][-1]
+        farthest = np.sort(distance)[: CANDIDATES * len(regression.W)][-1]
         near = np.flatnonzero(distance <= max(farthest, ALL_NEAR * width[i]))
         V[i, near] = _balanced(regression, near, V[i, near], problem.Y[i, near], gradient, distance[near])
     return V
@@ -78,7 +78,7 @@ def _balanced(
 
     Those that leave their interval are held at its end, and the rest is minimised over the others.
     """
-    loss, shares, W = regression.problem.loss, regression.problem.shares[near], regression.samples(near)
+    loss, shares, W = regression.problem.loss, regression.problem.shares[near], regression.W[:, near]
     free, settled = np.ones(len(near), dtype=bool), False
     for _ in range(ROUNDS):
         rows = np.sqrt(shares * free / distance)[:, None] * W.T

@@ -52,14 +52,14 @@ class NewtonSystem:
         exact: bool = False,
     ) -> None:
         self.regression, self.second_derivative, self.products = regression, product, 0
-        if not separable and weights.shape[0] * regression.size <= LARGEST_COUPLED:
+        if not separable and weights.shape[0] * len(regression.W) <= LARGEST_COUPLED:
             self._preconditioned, self._lift = self._coupled(weights)
         else:
             self._preconditioned, self._lift = self._by_outputs(weights, exact)
 
     def _coupled(self, weights: np.ndarray) -> tuple[Solve, np.ndarray]:
         """The inverse of the whole matrix: exact."""
-        q, size = len(weights), self.regression.size
+        q, size = len(weights), len(self.regression.W)
         matrix = np.empty((q, size, q, size))
         for j in range(q):
             column = self.second_derivative(np.broadcast_to(np.eye(q)[:, j : j + 1], weights.shape))
@@ -72,7 +72,7 @@ class NewtonSystem:
 
     def _by_outputs(self, weights: np.ndarray, exact: bool) -> tuple[Solve, np.ndarray]:
         """The inverse of every output's Gram matrix, exact where outputs are not coupled, or of their mean."""
-        affordable = exact or 2.0 * weights.size * self.regression.size**2 <= MOST_OPERATIONS
+        affordable = exact or 2.0 * weights.size * len(self.regression.W) ** 2 <= MOST_OPERATIONS
         rows = weights if affordable else weights.mean(axis=0)[None]
         factors = [_factorised(self.regression.gram_matrix(row) + self.regression.penalty) for row in rows]
         lifts = np.array([lift for _, lift in factors])
@@ -82,7 +82,7 @@ class NewtonSystem:
 
     def product(self, theta: np.ndarray) -> np.ndarray:
         """Its product with a change of the coefficients, shape (q, size)."""
-        pulled = self.regression.pull(self.second_derivative(self.regression.image(theta)))
+        pulled = self.regression.pull(self.second_derivative(theta @ self.regression.W))
         return pulled + theta @ self.regression.penalty + self._lift * theta
 
     def solve(self, right: np.ndarray, tol: float) -> np.ndarray:

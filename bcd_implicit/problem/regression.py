@@ -58,14 +58,6 @@ class Regressors:
         """Consecutive samples, and W of these."""
         return self._formed() if self.kept is None else self.kept
 
-    def samples(self, which: np.ndarray) -> np.ndarray:
-        """W of some samples, by their indices in rising order."""
-        found = []
-        for part, W in self.parts():
-            inside = which[(part.start <= which) & (which < part.stop)]
-            found.append(W[:, inside - part.start])
-        return np.hstack(found)
-
     def all_samples(self) -> np.ndarray:
         """W itself: for few samples."""
         return np.hstack([W for _, W in self.parts()])
@@ -82,12 +74,12 @@ class Regressors:
         """The diagonal of W W'."""
         return np.sum([np.einsum("ij,ij->i", W, W) for _, W in self.parts()], axis=0)
 
-    def gram_matrix(self, unit: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        """W diag(weights) W' of the regressors in these units; with weights 1 if none are given."""
+    def gram_matrix(self, unit: np.ndarray) -> np.ndarray:
+        """W W' of the regressors in these units."""
         gram = np.zeros((self.size, self.size))
-        for part, W in self.parts():
+        for _, W in self.parts():
             scaled = W / unit[:, None]
-            gram += (scaled if weights is None else scaled * weights[part]) @ scaled.T
+            gram += scaled @ scaled.T
         return gram
 
     def triangle(self, unit: np.ndarray, lift: np.ndarray) -> np.ndarray:
@@ -136,7 +128,8 @@ class Regression:
     Attributes
     ----------
     problem : TrainingProblem
-    size : int
+    W : ndarray of shape (size, m)
+        The regressors.
     penalty : ndarray of shape (size, size)
         The second derivative of the ridge, or next to nothing where there is none.
     root : ndarray of shape (size, size)
@@ -147,30 +140,30 @@ class Regression:
 
     def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
         self.problem, self.it = problem, it
-        self._all = self._seen = Regressors(problem, it.X)
+        seen = self._all = Regressors(problem, it.X)
         self.offset: float | np.ndarray = it.D @ problem.U if problem.stacked else 0.0
         self._basis: np.ndarray | None = None
-        if self._all.size > problem.n_samples:
-            basis, sizes, rows = np.linalg.svd(self._all.all_samples(), full_matrices=False)
-            kept = sizes > EPS * self._all.size * sizes.max(initial=0.0)
-            self._basis, self._seen = basis[:, kept], self._all.exchanged(sizes[kept, None] * rows[kept])
-        self._unit = np.sqrt(self._seen.squares + problem.ridge)
+        if seen.size > problem.n_samples:
+            basis, sizes, rows = np.linalg.svd(seen.all_samples(), full_matrices=False)
+            kept = sizes > EPS * seen.size * sizes.max(initial=0.0)
+            self._basis, seen = basis[:, kept], seen.exchanged(sizes[kept, None] * rows[kept])
+        self._unit = np.sqrt(seen.squares + problem.ridge)
         self._unit[self._unit == 0] = 1.0
         ridge = np.maximum(problem.ridge / self._unit**2, LEAST_RIDGE)
-        self._factor = self._seen.factor(self._unit, ridge)
-        self.size = self._seen.size + problem.fit_intercept
-        self.root = np.zeros((self.size, self.size))
-        inner = slice(0, self._seen.size)
-        self.root[inner, inner] = self._solve(np.diag(np.sqrt(ridge)))
+        self._factor, self._own_size = seen.factor(self._unit, ridge), seen.size
+        self.W = np.ones((seen.size + problem.fit_intercept, problem.n_samples))
+        for part, W in seen.parts():
+            self.W[: seen.size, part] = self._solve(W / self._unit[:, None]) / seen.roots[part]
+        self.root = np.zeros((len(self.W), len(self.W)))
+        self.root[: seen.size, : seen.size] = self._solve(np.diag(np.sqrt(ridge))).T
         self.penalty = self.root.T @ self.root
 
-    def _solve(self, rows: np.ndarray) -> np.ndarray:
-        """Rows times L^-T."""
-        return solve_triangular(self._factor, rows.T, lower=True, check_finite=False).T
+    def _solve(self, columns: np.ndarray) -> np.ndarray:
+        return solve_triangular(self._factor, columns, lower=True, check_finite=False)
 
     def _own(self, theta: np.ndarray) -> np.ndarray:
-        """The coefficients of the regressors as they are seen, without the intercept's."""
-        inner = theta[:, : self._seen.size].T
+        """The coefficients of the regressors as they are, without the intercept's."""
+        inner = theta[:, : self._own_size].T
         return solve_triangular(self._factor, inner, lower=True, trans=1, check_finite=False).T / self._unit
 
     def _matrices(self, it: Iterate) -> list[np.ndarray]:
@@ -202,23 +195,16 @@ class Regression:
 
     def start(self) -> np.ndarray:
         """The coefficients of the iterate, or the best constant prediction, or none: what is best."""
-        constant = np.zeros((self.problem.n_outputs, self.size))
+        constant = np.zeros((self.problem.n_outputs, len(self.W)))
         if self.problem.fit_intercept:
             constant[:, -1] = self.problem.loss.best_constant(self.problem.Y, self.problem.shares)
         starts = (self.coefficients(self.it), constant, np.zeros_like(constant))
         values = [self.objective(self.prediction(theta), theta) for theta in starts]
         return starts[np.argmin(np.nan_to_num(values, nan=np.inf))]
 
-    def image(self, theta: np.ndarray) -> np.ndarray:
-        """What theta adds to the predictions, shape (q, m)."""
-        own, image = self._own(theta), np.empty((len(theta), self.problem.n_samples))
-        for part, W in self._seen.parts():
-            image[:, part] = own @ W / self._seen.roots[part]
-        return image + theta[:, -1:] if self.problem.fit_intercept else image
-
     def prediction(self, theta: np.ndarray) -> np.ndarray:
         """Predictions, shape (q, m)."""
-        return self.image(theta) + self.offset
+        return theta @ self.W + self.offset
 
     def objective(self, prediction: np.ndarray, theta: np.ndarray) -> float:
         """Mean loss and ridge."""
@@ -232,24 +218,17 @@ class Regression:
     def gradient(self, V: np.ndarray, theta: np.ndarray) -> np.ndarray:
         """With respect to theta, for the gradients V of the loss."""
         gradient = self.pull(V)
-        gradient[:, : self._seen.size] += self._solve(self.problem.ridge * self._own(theta) / self._unit)
+        gradient[:, : self._own_size] += self._solve((self.problem.ridge * self._own(theta) / self._unit).T).T
         return gradient
 
     def pull(self, V: np.ndarray) -> np.ndarray:
         """The gradient of sum_k omega_k <v_k, f_k>, shape (q, size)."""
-        pulled = self._solve(self._seen.pulled(V * self._seen.roots) / self._unit)
-        return np.hstack([pulled, V @ self.problem.shares[:, None]]) if self.problem.fit_intercept else pulled
+        return (V * self.problem.shares) @ self.W.T
 
     def gram_matrix(self, weights: np.ndarray) -> np.ndarray:
         """The sum over samples of omega_k weights_k times the squares of the regressors, shape (size, size)."""
-        gram = self._solve(self._solve(self._seen.gram_matrix(self._unit, weights)).T)
-        if not self.problem.fit_intercept:
-            return gram
-        border = self.pull(weights[None])
-        return np.vstack([np.hstack([gram, border[:, :-1].T]), border])
-
-    def samples(self, which: np.ndarray) -> np.ndarray:
-        """The regressors of some samples, by their indices in rising order: shape (size, k)."""
-        W = self._seen.samples(which) / self._seen.roots[which] / self._unit[:, None]
-        W = self._solve(W.T).T
-        return np.vstack([W, np.ones((1, len(which)))]) if self.problem.fit_intercept else W
+        size, weights = len(self.W), weights * self.problem.shares
+        gram = np.zeros((size, size))
+        for part in parts(len(weights), size):
+            gram += (self.W[:, part] * weights[part]) @ self.W[:, part].T
+        return gram
