@@ -19,67 +19,16 @@ from bcd_implicit.blocks.output_newton import newton_steps, roughly
 from bcd_implicit.certificates.output import output_certificate
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.regression import Regression, Regressors
-from bcd_implicit.problem.training_problem import TrainingProblem
 
-# Without a ridge collinear regressors leave the scaled Gram matrix singular: this much is added to its unit diagonal.
-# What that and rounding leave of the error, the next refinement takes. A ridge whose root, in these units, is next to
-# the last digit is none.
-LIFT, NO_RIDGE = 1e-13, 1e-28
+# Newton steps of the closed form, each of which takes what rounding left.
 REFINEMENTS = 5
 # The relative gap to which an interior point goes, where it need not be a rough one: the last digits cost little.
 EXACT, ROUGH = 1e-12, 1e-2
+# A Newton step that gains less than this times the root of the tolerance may be the last: the next one gains about the
+# square of its share.
+NEAR = 1e-3
 # Below this share of the sum of squares the samples' Gram matrix, singular once centred, may have no factor.
 LEAST_RIDGE = 1e-13
-
-
-class _Squares(Regressors):
-    """What the closed form knows of the samples: sums over parts of them.
-
-    The regressors W, (size, m), are each sample times the root of its weight.
-
-    Attributes
-    ----------
-    squares : ndarray of shape (size,)
-        The diagonal of W W'.
-    """
-
-    def __init__(self, problem: TrainingProblem, X: np.ndarray) -> None:
-        super().__init__(problem, X, np.sqrt(problem.shares))
-        self.squares = np.zeros(self.size)
-        for _, W in self.parts():
-            self.squares += np.einsum("ij,ij->i", W, W)
-
-    def gram_matrix(self, unit: np.ndarray) -> np.ndarray:
-        """W W' of the regressors in these units."""
-        gram = np.zeros((self.size, self.size))
-        for _, W in self.parts():
-            scaled = W / unit[:, None]
-            gram += scaled @ scaled.T
-        return gram
-
-    def triangle(self, unit: np.ndarray, lift: np.ndarray) -> np.ndarray:
-        """R of the orthogonal factorisation of [W' in these units; diag(lift)], a part of the samples at a time."""
-        R = np.diag(lift)
-        for _, W in self.parts():
-            R = np.asarray(np.linalg.qr(np.vstack([(W / unit[:, None]).T, R]), mode="r"))
-        return R
-
-    def pulled(self, residual: np.ndarray) -> np.ndarray:
-        """The product of the residuals with W', shape (q, size)."""
-        gradient = np.zeros((len(residual), self.size))
-        for part, W in self.parts():
-            gradient += residual[:, part] @ W.T
-        return gradient
-
-
-def _cholesky(gram: np.ndarray) -> np.ndarray | None:
-    """The factor of a matrix of unit diagonal; None if too few of its digits are right."""
-    try:
-        factor = np.linalg.cholesky(gram)
-    except np.linalg.LinAlgError:
-        return None
-    # A pivot squared is a difference of numbers near 1: of 1e-10 no more than six digits are right.
-    return factor if np.diag(factor).min() >= 1e-5 else None
 
 
 class OutputBlock(Block):
@@ -133,7 +82,7 @@ class OutputBlock(Block):
     @cached_property
     def _refined(self):
         """A function of (C | D) and the residuals that gives the next (C | D); what it needs is factorised once."""
-        regression, penalty = _Squares(self.problem, self.it.X), self.problem.ridge
+        regression, penalty = Regressors(self.problem, self.it.X), self.problem.ridge
         squares, size, m = regression.squares, regression.size, self.problem.n_samples
         if size > m and penalty > LEAST_RIDGE * float(squares.sum()):
             # For more regressors than samples: (WW' + ridge)^-1 W = W (W'W + ridge)^-1, without a difference.
@@ -145,12 +94,7 @@ class OutputBlock(Block):
         # Of all coefficients of a regressor that is zero, and not penalised, the least is wanted.
         used = unit > 0
         unit[~used] = 1.0
-        ridge = penalty / unit**2
-        factor = _cholesky(regression.gram_matrix(unit) + np.diag(ridge))
-        if factor is None:
-            # Squared, half the digits are gone: the factor must come from the data. What the loss does not see and
-            # nothing penalises is lifted a little.
-            factor = regression.triangle(unit, np.sqrt(np.where(ridge > NO_RIDGE, ridge, LIFT))).T
+        factor = regression.factor(unit, penalty / unit**2)
 
         def step(CD: np.ndarray, residual: np.ndarray) -> np.ndarray:
             gradient = regression.pulled(residual) + penalty * CD
@@ -174,8 +118,7 @@ class OutputBlock(Block):
             yield regression.iterate(interior_point(regression, regression.start(), min(tol, EXACT)))
             return
         for theta, promised in newton_steps(regression, regression.start()):
-            # The next step would gain about the square of that.
-            if promised <= 0.1 * np.sqrt(tol):
+            if promised <= NEAR * np.sqrt(tol):
                 yield regression.iterate(theta)
         yield regression.iterate(theta)
 

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bcd_implicit.problem.regression import NewtonSystem, Regression
+from bcd_implicit.problem.newton_system import NewtonSystem
+from bcd_implicit.problem.regression import Regression
 from bcd_implicit.support.interruption import check_stop
 from bcd_implicit.terms.robust_losses import KinkedLoss
 
@@ -69,11 +70,11 @@ def _solve_output(regression: Regression, output: int, theta: np.ndarray, tol: f
     loss, shares = problem.loss, problem.shares
     targets = (problem.Y - regression.offset)[output : output + 1]
     nothing = np.finfo(float).eps * float(loss.value(-targets, 0.0) @ shares)
-    point, best, least = _start(loss, theta, regression.image(theta) - targets, shares), theta, np.inf
+    point, best, least = _start(loss, theta, theta @ regression.W - targets, shares), theta, np.inf
     for _ in range(MAX_STEPS):
         check_stop()
-        miss = regression.image(point.theta) - targets
-        size = float(loss.value(miss, 0.0) @ shares) + 0.5 * float(np.sum(regression.ridge * point.theta**2))
+        miss = point.theta @ regression.W - targets
+        size = float(loss.value(miss, 0.0) @ shares) + regression.ridge_term(point.theta)
         if size <= least:
             best, least = point.theta, size
         # Also where the gap is no number any more.
@@ -96,14 +97,14 @@ def _step(regression: Regression, point: _Point, miss: np.ndarray, shares: np.nd
     """To where the predictor's step says that the products can be, and to second order."""
     freedom = 1 / (point.above / point.room_above + point.below / point.room_below)
     system = NewtonSystem(regression, lambda change: freedom * change, freedom)
-    gradient = regression.pull(point.V) + regression.ridge * point.theta
+    gradient = regression.gradient(point.V, point.theta)
 
     def step(above: np.ndarray, below: np.ndarray) -> _Point:
         """The step to these products."""
         above, below = above - point.above * point.room_above, below - point.below * point.room_below
         moved = miss - above / point.room_above + below / point.room_below
         theta = system.solve(-gradient - regression.pull(freedom * moved), ACCURACY)
-        V = freedom * (regression.image(theta) + moved)
+        V = freedom * (theta @ regression.W + moved)
         above, below = (above + point.above * V) / point.room_above, (below - point.below * V) / point.room_below
         return _Point(theta, V, above, below, -V, V)
 

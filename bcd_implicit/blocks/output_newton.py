@@ -6,20 +6,24 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from bcd_implicit.problem.regression import NewtonSystem, Regression
+from bcd_implicit.problem.newton_system import NewtonSystem
+from bcd_implicit.problem.regression import Regression
 from bcd_implicit.support.interruption import check_stop
 
 MAX_STEPS = 100
 # This share of the loss's curvature is added to its second derivative, which may be zero: next to nothing first. Where
 # a full step goes too far it is the second number, and with every such step ten times as much until steps are full.
 LEAST_DAMPING, DAMPING, MORE = 1e-10, 1e-2, 10.0
+# Predictions on the scale of logarithms change in a step by no more than this and the largest of them: where all
+# samples are on the right side, farther is always better.
+LONGEST = 20.0
 # The relative accuracy of the first steps; later ones are as exact as the last one's gain was small.
 FIRST_ACCURACY = 0.1
 # Armijo's share of the decrease that the slope promises; a step is halved at most so often.
 ENOUGH, MAX_HALVINGS = 1e-4, 60
 # After more products than this in one system the next have a Gram matrix for every output, whatever that costs.
 MANY_PRODUCTS = 50
-# Gains below this share of the objective are rounding.
+# Gains below this share of what a prediction of zero loses are rounding.
 NOTHING = 1e-16
 
 
@@ -29,22 +33,23 @@ def newton_steps(regression: Regression, theta: np.ndarray) -> Iterator[tuple[np
     It ends where steps gain nothing.
     """
     damping, accuracy, exact = LEAST_DAMPING, FIRST_ACCURACY, False
-    prediction = regression.prediction(theta)
+    prediction, nothing = regression.prediction(theta), NOTHING * regression.problem.loss_of_zero
     for _ in range(MAX_STEPS):
         check_stop()
-        gradient = regression.gradient(prediction, theta)
+        gradient = _gradient(regression, prediction, theta)
         system = _system(regression, prediction, damping, exact)
         step, exact = -system.solve(gradient, accuracy), exact or system.products > MANY_PRODUCTS
         value, slope = regression.objective(prediction, theta), float(np.sum(gradient * step))
-        length = _length(regression, prediction, theta, step, value, slope)
+        longest = _longest(regression, prediction, step)
+        length = _length(regression, prediction, theta, step, longest, value, slope)
         theta = theta + length * step
         prediction = regression.prediction(theta)
         share = -0.5 * slope / max(value, np.finfo(float).tiny)
         yield theta, share
-        if length == 0 or share <= NOTHING:
+        if length == 0 or -0.5 * slope <= nothing:
             return
         eased = damping / MORE if damping > DAMPING else LEAST_DAMPING
-        damping = max(DAMPING, MORE * damping) if length < 1 else eased
+        damping = max(DAMPING, MORE * damping) if length < longest else eased
         accuracy = min(FIRST_ACCURACY, share)
 
 
@@ -57,6 +62,10 @@ def roughly(regression: Regression, start: np.ndarray, share: float) -> np.ndarr
         if before - value <= share * (first - value):
             break
     return theta
+
+
+def _gradient(regression: Regression, prediction: np.ndarray, theta: np.ndarray) -> np.ndarray:
+    return regression.gradient(regression.problem.loss.gradient(prediction, regression.problem.Y), theta)
 
 
 def _value(regression: Regression, theta: np.ndarray) -> float:
@@ -75,17 +84,31 @@ def _system(regression: Regression, prediction: np.ndarray, damping: float, exac
     )
 
 
+def _longest(regression: Regression, prediction: np.ndarray, step: np.ndarray) -> float:
+    """One, or what keeps predictions on the scale of logarithms within reason."""
+    if regression.problem.loss.free_targets:
+        return 1.0
+    change = float(np.abs(step @ regression.W).max())
+    return min(1.0, (LONGEST + float(np.abs(prediction).max())) / max(change, np.finfo(float).tiny))
+
+
 def _length(
-    regression: Regression, prediction: np.ndarray, theta: np.ndarray, step: np.ndarray, value: float, slope: float
+    regression: Regression,
+    prediction: np.ndarray,
+    theta: np.ndarray,
+    step: np.ndarray,
+    longest: float,
+    value: float,
+    slope: float,
 ) -> float:
-    """One, or the first of its halves at which the objective has fallen enough; 0 if none has."""
-    change, length = regression.image(step), 1.0
+    """The longest, or the first of its halves at which the objective has fallen enough; 0 if none has."""
+    change, length = step @ regression.W, longest
     for _ in range(MAX_HALVINGS):
         ahead, there = prediction + length * change, theta + length * step
         if regression.objective(ahead, there) <= value + ENOUGH * length * slope:
             return length
         # Where it still falls it has fallen all the way: that is seen to more digits than the values.
-        if np.sum(regression.gradient(ahead, there) * step) <= 0:
+        if np.sum(_gradient(regression, ahead, there) * step) <= 0:
             return length
         length /= 2
     return 0.0

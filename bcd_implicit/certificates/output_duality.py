@@ -12,8 +12,9 @@ from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.multipliers import corrected, multipliers
 from bcd_implicit.problem.training_problem import TrainingProblem
 
-# A gradient of no more than so many times the bound of its rounding may be rounding.
-ROUNDING = 10
+# A gradient of no more than so many times the bound of its rounding may be rounding, and so may one that costs no more
+# than this share of the scale.
+ROUNDING, NOTHING = 100, 1e-11
 # The optimum's coefficients are no larger than so many times those of the point, and what they change in the
 # predictions no more than so many times the residuals: this measures rounding only.
 REACH = 10
@@ -39,7 +40,7 @@ def duality_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
         G_zero = gap.gradient(problem.loss.gradient(np.zeros_like(V), problem.Y), np.zeros_like(gap.theta))[0]
         return Certificate(
             gap=float(gaps[np.isfinite(gaps)].min(initial=np.inf)),
-            scale=max(problem.output_objective(it), problem.loss_of_zero),
+            scale=gap.scale,
             kkt_residual=ratio(float(np.linalg.norm(G)), float(np.linalg.norm(G_zero))),
             violation=0.0,
         )
@@ -54,11 +55,14 @@ class _Gap:
         The coefficients of the centred regressors and, where there are intercepts, of ones.
     ridge, sizes : ndarray of shape (size,)
         The ridge on each, and the root mean squares of the regressors.
+    reach : ndarray of shape (q, size)
+        How far the optimum's coefficients may be.
     """
 
     def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
         self.problem, self.regressors = problem, (regressors := CentredRegressors(problem, it.X))
         self.prediction, self.rounding = regressors.image(it.C, it.D, it.d)
+        self.scale = max(problem.output_objective(it), problem.loss_of_zero)
         theta, sizes = [it.C], [regressors.x_size]
         if problem.D_is_output:
             theta, sizes = [it.C, it.D], [regressors.x_size, regressors.u_size]
@@ -67,8 +71,9 @@ class _Gap:
         self.sizes = np.concatenate([*sizes, np.ones(n_intercepts)])
         self.ridge = np.repeat([float(problem.ridge), 0.0], [penalised, n_intercepts])
         spread = self.prediction - problem.Y if problem.loss.free_targets else self.prediction
-        coefficients = np.max(np.abs(self.theta) * self.sizes, axis=1, initial=0.0)
-        self.reach = REACH * (coefficients + rms(spread, problem.shares) + self.rounding)
+        moved = np.max(np.abs(self.theta) * self.sizes, axis=1) + rms(spread, problem.shares) + self.rounding
+        used = self.sizes > 0
+        self.reach = REACH * np.where(used, moved[:, None] / np.where(used, self.sizes, 1.0), np.abs(self.theta))
 
     def gradient(self, V: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """G, and a bound of the rounding of every entry."""
@@ -95,8 +100,7 @@ class _Gap:
         """What the coefficients' gradients add, each to be paid for by the ridge or by how far the optimum may be."""
         G, rounding = self.gradient(V, self.theta)
         size = np.abs(G) + rounding
-        # A regressor that is zero has none.
-        along = self.reach[:, None] * size / np.where(self.sizes > 0, self.sizes, 1.0)
-        along[np.abs(G) > ROUNDING * rounding] = np.inf
+        along = self.reach * size
+        along[(np.abs(G) > ROUNDING * rounding) & (along > NOTHING * self.scale)] = np.inf
         by_ridge = size**2 / (2 * np.where(self.ridge > 0, self.ridge, np.nan))
         return float(np.fmin(along, by_ridge).sum())

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from bcd_implicit.problem.iterate import Iterate
-from bcd_implicit.problem.regression import NewtonSystem, Regression, lifted
+from bcd_implicit.problem.newton_system import NewtonSystem
+from bcd_implicit.problem.regression import EPS, Regression
 from bcd_implicit.problem.training_problem import TrainingProblem
 
-EPS = float(np.finfo(float).eps)
 # Where a residual is this share of their mean, a multiplier is half way to the end of its interval: the solvers know
 # which residuals are zero to about as many digits.
 NEAR_KINK = 1e-9
 # Multipliers are found among so many times the number of regressors of smallest residuals: at a solution, no more
 # residuals than regressors need be zero. Where more of them are, those of up to so many of these shares are with them.
 CANDIDATES, ALL_NEAR = 4, 10
+# What is added to a matrix that may have no inverse, in units of its size.
+LIFT = 1e-11
 # Rounds, each of which finds more multipliers that are at an end of their interval.
 ROUNDS = 20
 # Newton's corrections of gradients, and the relative accuracy of each.
@@ -47,8 +50,8 @@ def corrected(problem: TrainingProblem, it: Iterate, V: np.ndarray) -> np.ndarra
         loss.separable,
     )
     for _ in range(CORRECTIONS):
-        step = system.solve(regression.pull(V) + regression.ridge * theta, ACCURACY)
-        V = loss.inside(V - system.second_derivative(regression.image(step)), problem.Y)
+        step = system.solve(regression.gradient(V, theta), ACCURACY)
+        V = loss.inside(V - system.second_derivative(step @ regression.W), problem.Y)
     return V
 
 
@@ -59,10 +62,10 @@ def _at_kinks(problem: TrainingProblem, it: Iterate) -> np.ndarray:
     rounding = EPS * (np.abs(prediction) + np.abs(problem.Y)) @ problem.shares
     width = np.maximum(NEAR_KINK * (miss @ problem.shares) + rounding, np.finfo(float).tiny)
     V = problem.loss.smoothed(np.zeros_like(miss), width[:, None]).gradient(prediction, problem.Y)
-    gradients = regression.pull(V) + regression.ridge * regression.coefficients(it)
+    gradients = regression.gradient(V, regression.coefficients(it))
     for i, gradient in enumerate(gradients):
         distance = miss[i] + width[i]
-        farthest = np.sort(distance)[: CANDIDATES * regression.size][-1]
+        farthest = np.sort(distance)[: CANDIDATES * len(regression.W)][-1]
         near = np.flatnonzero(distance <= max(farthest, ALL_NEAR * width[i]))
         V[i, near] = _balanced(regression, near, V[i, near], problem.Y[i, near], gradient, distance[near])
     return V
@@ -75,16 +78,28 @@ def _balanced(
 
     Those that leave their interval are held at its end, and the rest is minimised over the others.
     """
-    loss, shares, W = regression.problem.loss, regression.problem.shares[near], regression.samples(near)
-    free = np.ones(len(near), dtype=bool)
+    loss, shares, W = regression.problem.loss, regression.problem.shares[near], regression.W[:, near]
+    free, settled = np.ones(len(near), dtype=bool), False
     for _ in range(ROUNDS):
-        step = lifted((W * (shares * free / distance)) @ W.T + np.diag(regression.ridge))(gradient)
-        wanted = v - step @ W / distance
+        rows = np.sqrt(shares * free / distance)[:, None] * W.T
+        wanted = v - _normal_solution(rows, regression.root, gradient) @ W / distance
         ends = loss.inside(wanted[None], y[None])[0]
         new = np.where(free, ends, v)
         gradient = gradient + (W * shares) @ (new - v)
         v, inside = new, wanted == ends
-        if np.array_equal(free, inside):
+        # Once more when all is settled: that takes what rounding has left.
+        if settled and np.array_equal(free, inside):
             break
-        free = inside
+        free, settled = inside, np.array_equal(free, inside)
     return v
+
+
+def _normal_solution(rows: np.ndarray, root: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """The solution x of (rows' rows + root' root) x = right.
+
+    By an orthogonal factorisation: weights that differ by nine powers of ten would leave few right digits in a product.
+    """
+    lift = LIFT * np.linalg.norm(rows) or 1.0
+    triangle = np.linalg.qr(np.vstack([rows, root, lift * np.eye(len(root))]), mode="r")
+    half = solve_triangular(triangle, right, trans=1, check_finite=False)
+    return solve_triangular(triangle, half, check_finite=False)

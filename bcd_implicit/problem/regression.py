@@ -1,37 +1,35 @@
-"""The output block as a regression: what C, D and d multiply, and the systems of its Newton steps."""
+"""The output block as a regression: what C, D and d multiply, in coordinates in which it is well conditioned."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+import copy
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+from typing import Self
 
 import numpy as np
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg import solve_triangular
 
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.parts import LARGEST_KEPT, parts
 
-# What is added to the unit diagonal of a matrix that may be singular: the first of these that is enough.
-LIFTS = 10.0 ** np.arange(-14, 1)
-# A Gram matrix for every output is formed where that takes no more operations than this, else one for all of them.
-MOST_OPERATIONS = 2e9
-# Where the loss couples outputs, the largest number of coefficients for which one matrix of all is formed.
-LARGEST_COUPLED = 1000
-# Products with the second derivative at most, for one Newton step.
-MAX_PRODUCTS = 200
+EPS = float(np.finfo(float).eps)
+# Without a ridge collinear regressors leave the scaled Gram matrix singular: this much is added to its unit diagonal.
+# What that and rounding leave of the error, the next step takes. A ridge whose root, in these units, is next to the
+# last digit is none.
+LIFT, NO_RIDGE = 1e-13, 1e-28
+# The least ridge in these units that a regression reckons with. Several steps, each as exact as the digits of the data
+# allow, do without the lift, but what rounding adds to coefficients that the loss does not see is to stay small.
+LEAST_RIDGE = 1e-17
 
 
 class Regressors:
-    """[X; U], or X alone where D is no variable of the output block, less its means where there is an intercept.
+    """[X; U], or X alone where D is no variable of the output block: what (C | D) multiplies.
 
-    Parameters
-    ----------
-    problem : TrainingProblem
-    X : ndarray of shape (n, m)
-    factors : float or ndarray of shape (m,)
-        Multiply each sample.
+    Less its means where there is an intercept, and each sample times the root of its weight: W, of shape (size, m). It
+    is known by sums over parts of the samples.
 
     Attributes
     ----------
@@ -39,89 +37,154 @@ class Regressors:
         X and U as they are.
     means : list of ndarray
         Of their rows; zeros without an intercept.
+    roots : ndarray of shape (m,)
+        Of the samples' weights.
     size : int
-        Their number.
     """
 
-    def __init__(self, problem: TrainingProblem, X: np.ndarray, factors: float | np.ndarray = 1.0) -> None:
-        self.rows = [X, problem.U] if problem.D_is_output else [X]
+    def __init__(self, problem: TrainingProblem, X: np.ndarray) -> None:
+        self.rows, self.roots = [X, problem.U] if problem.D_is_output else [X], np.sqrt(problem.shares)
         self.means = [statistics.centre(rows, problem.shares, problem.fit_intercept) for rows in self.rows]
-        self.factors = np.broadcast_to(factors, problem.n_samples)
         self.size = sum(map(len, self.rows))
-        self.kept = [*self._formed()] if self.size * len(self.factors) <= LARGEST_KEPT else None
+        self.kept = [*self._formed()] if self.size * len(self.roots) <= LARGEST_KEPT else None
 
     def _formed(self) -> Iterator[tuple[slice, np.ndarray]]:
         # No more rows of R than of samples in a step of the orthogonal factorisation.
-        for part in parts(len(self.factors), self.size, at_least=self.size):
-            yield part, self.samples(part)
-
-    def samples(self, which: slice | np.ndarray) -> np.ndarray:
-        """The regressors of some of the samples."""
-        rows = [rows[:, which] - mean[:, None] for rows, mean in zip(self.rows, self.means, strict=True)]
-        return np.vstack(rows) * self.factors[which]
+        for part in parts(len(self.roots), self.size, at_least=self.size):
+            rows = [rows[:, part] - mean[:, None] for rows, mean in zip(self.rows, self.means, strict=True)]
+            yield part, np.vstack(rows) * self.roots[part]
 
     def parts(self) -> Iterable[tuple[slice, np.ndarray]]:
-        """Consecutive samples, and the regressors of these."""
+        """Consecutive samples, and W of these."""
         return self._formed() if self.kept is None else self.kept
 
     def all_samples(self) -> np.ndarray:
-        """Those of all of them: for few samples."""
-        return self.samples(slice(None))
+        """W itself: for few samples."""
+        return np.hstack([W for _, W in self.parts()])
+
+    def exchanged(self, W: np.ndarray) -> Self:
+        """Others of the same samples, of which there are few."""
+        other = copy.copy(self)
+        other.kept, other.size = [(slice(0, len(self.roots)), W)], len(W)
+        vars(other).pop("squares", None)
+        return other
+
+    @cached_property
+    def squares(self) -> np.ndarray:
+        """The diagonal of W W'."""
+        return np.sum([np.einsum("ij,ij->i", W, W) for _, W in self.parts()], axis=0)
+
+    def gram_matrix(self, unit: np.ndarray) -> np.ndarray:
+        """W W' of the regressors in these units."""
+        gram = np.zeros((self.size, self.size))
+        for _, W in self.parts():
+            scaled = W / unit[:, None]
+            gram += scaled @ scaled.T
+        return gram
+
+    def triangle(self, unit: np.ndarray, lift: np.ndarray) -> np.ndarray:
+        """R of the orthogonal factorisation of [W' in these units; diag(lift)], a part of the samples at a time."""
+        R = np.diag(lift)
+        for _, W in self.parts():
+            R = np.asarray(np.linalg.qr(np.vstack([(W / unit[:, None]).T, R]), mode="r"))
+        return R
+
+    def factor(self, unit: np.ndarray, ridge: np.ndarray) -> np.ndarray:
+        """A lower triangle L of which L L' is the Gram matrix in these units, plus the ridge.
+
+        If squared half the digits are gone, it comes from the data, and what the loss does not see and nothing
+        penalises is lifted a little.
+        """
+        factor = _cholesky(self.gram_matrix(unit) + np.diag(ridge))
+        lifted = np.where(ridge > NO_RIDGE, ridge, LIFT)
+        return self.triangle(unit, np.sqrt(lifted)).T if factor is None else factor
+
+    def pulled(self, residual: np.ndarray) -> np.ndarray:
+        """The product of the residuals with W', shape (q, size)."""
+        gradient = np.zeros((len(residual), self.size))
+        for part, W in self.parts():
+            gradient += residual[:, part] @ W.T
+        return gradient
+
+
+def _cholesky(gram: np.ndarray) -> np.ndarray | None:
+    """The factor of a matrix of unit diagonal; None if too few of its digits are right."""
+    try:
+        factor = np.linalg.cholesky(gram)
+    except np.linalg.LinAlgError:
+        return None
+    # A pivot squared is a difference of numbers near 1: of 1e-10 no more than six digits are right.
+    return factor if np.diag(factor).min() >= 1e-5 else None
 
 
 class Regression:
-    """The output block in the coefficients theta, shape (q, size): predictions theta W + offset, ridge theta^2 / 2.
+    """The output block in coefficients theta, shape (q, size), of orthonormal regressors.
 
-    The regressors W are :class:`Regressors` and, where there is an intercept, ones. For more regressors than samples
-    theta is the coefficients of an orthonormal basis of what the samples span: at a solution (C | D) is in it.
+    The block's own coefficients, in units in which the regressors' squares plus the ridge are one, are L^-T theta' for
+    the factor L of their Gram matrix plus the ridge, so that a quadratic loss would have the second derivative 1. Where
+    there is an intercept, its coefficient comes last. For more regressors than samples there are as many as the samples
+    span: at a solution (C | D) is in that span.
 
     Attributes
     ----------
     problem : TrainingProblem
-    size : int
-    ridge : ndarray of shape (size,)
-        On each coefficient; none on intercepts.
+    W : ndarray of shape (size, m)
+        The regressors.
+    penalty : ndarray of shape (size, size)
+        The second derivative of the ridge, or next to nothing where there is none.
+    root : ndarray of shape (size, size)
+        A matrix of which root' root is the penalty.
     offset : ndarray of shape (q, m), or 0.0
         What D adds to the predictions where it is fixed.
     """
 
     def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
-        self.problem, self.it, self._centred = problem, it, Regressors(problem, it.X)
+        self.problem, self.it = problem, it
+        seen = self._all = Regressors(problem, it.X)
         self.offset: float | np.ndarray = it.D @ problem.U if problem.stacked else 0.0
         self._basis: np.ndarray | None = None
-        self._reduced: np.ndarray | None = None
-        if self._centred.size > problem.n_samples:
-            self._basis, self._reduced = np.linalg.qr(self._centred.all_samples())
-        penalised = self._centred.size if self._basis is None else self._basis.shape[1]
-        self.size = penalised + problem.fit_intercept
-        self.ridge = np.where(np.arange(self.size) < penalised, float(problem.ridge), 0.0)
+        if seen.size > problem.n_samples:
+            basis, sizes, rows = np.linalg.svd(seen.all_samples(), full_matrices=False)
+            kept = sizes > EPS * seen.size * sizes.max(initial=0.0)
+            self._basis, seen = basis[:, kept], seen.exchanged(sizes[kept, None] * rows[kept])
+        self._unit = np.sqrt(seen.squares + problem.ridge)
+        self._unit[self._unit == 0] = 1.0
+        ridge = np.maximum(problem.ridge / self._unit**2, LEAST_RIDGE)
+        self._factor, self._own_size = seen.factor(self._unit, ridge), seen.size
+        self.W = np.ones((seen.size + problem.fit_intercept, problem.n_samples))
+        for part, W in seen.parts():
+            self.W[: seen.size, part] = self._solve(W / self._unit[:, None]) / seen.roots[part]
+        self.root = np.zeros((len(self.W), len(self.W)))
+        self.root[: seen.size, : seen.size] = self._solve(np.diag(np.sqrt(ridge))).T
+        self.penalty = self.root.T @ self.root
 
-    def _parts(self) -> Iterable[tuple[slice, np.ndarray]]:
-        return self._centred.parts() if self._reduced is None else [(slice(None), self._reduced)]
+    def _solve(self, columns: np.ndarray) -> np.ndarray:
+        return solve_triangular(self._factor, columns, lower=True, check_finite=False)
 
-    def samples(self, which: np.ndarray) -> np.ndarray:
-        """The regressors of some samples, shape (size, k)."""
-        W = self._centred.samples(which) if self._reduced is None else self._reduced[:, which]
-        return np.vstack([W, np.ones((1, len(which)))]) if self.problem.fit_intercept else W
+    def _own(self, theta: np.ndarray) -> np.ndarray:
+        """The coefficients of the regressors as they are, without the intercept's."""
+        inner = theta[:, : self._own_size].T
+        return solve_triangular(self._factor, inner, lower=True, trans=1, check_finite=False).T / self._unit
+
+    def _matrices(self, it: Iterate) -> list[np.ndarray]:
+        return [it.C, it.D][: len(self._all.rows)]
 
     def _means(self, it: Iterate) -> np.ndarray:
         """What the means of the regressors add to the predictions, shape (q,)."""
-        return sum(M @ mean for M, mean in zip(self._matrices(it), self._centred.means, strict=True))
-
-    def _matrices(self, it: Iterate) -> list[np.ndarray]:
-        return [it.C, it.D][: len(self._centred.rows)]
+        return np.sum([M @ mean for M, mean in zip(self._matrices(it), self._all.means, strict=True)], axis=0)
 
     def coefficients(self, it: Iterate) -> np.ndarray:
         """Theta of an iterate."""
-        theta = np.hstack(self._matrices(it))
+        own = np.hstack(self._matrices(it))
         if self._basis is not None:
-            theta = theta @ self._basis
+            own = own @ self._basis
+        theta = (own * self._unit) @ self._factor
         return np.hstack([theta, (it.d + self._means(it))[:, None]]) if self.problem.fit_intercept else theta
 
     def iterate(self, theta: np.ndarray) -> Iterate:
         """The iterate with these coefficients."""
         problem, n = self.problem, self.problem.n_hidden
-        CD = theta[:, : self.size - problem.fit_intercept]
+        CD = self._own(theta)
         if self._basis is not None:
             CD = CD @ self._basis.T
         it = self.it.replace(C=CD[:, :n])
@@ -132,155 +195,40 @@ class Regression:
 
     def start(self) -> np.ndarray:
         """The coefficients of the iterate, or the best constant prediction, or none: what is best."""
-        constant = np.zeros((self.problem.n_outputs, self.size))
+        constant = np.zeros((self.problem.n_outputs, len(self.W)))
         if self.problem.fit_intercept:
             constant[:, -1] = self.problem.loss.best_constant(self.problem.Y, self.problem.shares)
         starts = (self.coefficients(self.it), constant, np.zeros_like(constant))
         values = [self.objective(self.prediction(theta), theta) for theta in starts]
         return starts[np.argmin(np.nan_to_num(values, nan=np.inf))]
 
-    def image(self, theta: np.ndarray) -> np.ndarray:
-        """Theta W, shape (q, m)."""
-        image = np.zeros((len(theta), self.problem.n_samples))
-        intercept = self.problem.fit_intercept
-        for part, W in self._parts():
-            image[:, part] = theta[:, : len(W)] @ W
-        return image + theta[:, -1:] if intercept else image
-
     def prediction(self, theta: np.ndarray) -> np.ndarray:
-        """Theta W + offset, shape (q, m)."""
-        return self.image(theta) + self.offset
+        """Predictions, shape (q, m)."""
+        return theta @ self.W + self.offset
 
     def objective(self, prediction: np.ndarray, theta: np.ndarray) -> float:
         """Mean loss and ridge."""
-        problem = self.problem
-        return float(problem.loss.value(prediction, problem.Y) @ problem.shares + 0.5 * np.sum(self.ridge * theta**2))
+        loss = float(self.problem.loss.value(prediction, self.problem.Y) @ self.problem.shares)
+        return loss + self.ridge_term(theta)
 
-    def gradient(self, prediction: np.ndarray, theta: np.ndarray) -> np.ndarray:
-        """With respect to theta, for a smooth loss."""
-        return self.pull(self.problem.loss.gradient(prediction, self.problem.Y)) + self.ridge * theta
+    def ridge_term(self, theta: np.ndarray) -> float:
+        """What the ridge adds to the objective."""
+        return 0.5 * self.problem.ridge * float(np.sum(self._own(theta) ** 2))
+
+    def gradient(self, V: np.ndarray, theta: np.ndarray) -> np.ndarray:
+        """With respect to theta, for the gradients V of the loss."""
+        gradient = self.pull(V)
+        gradient[:, : self._own_size] += self._solve((self.problem.ridge * self._own(theta) / self._unit).T).T
+        return gradient
 
     def pull(self, V: np.ndarray) -> np.ndarray:
         """The gradient of sum_k omega_k <v_k, f_k>, shape (q, size)."""
-        weighted = V * self.problem.shares
-        pulled = np.zeros((len(V), self.size))
-        for part, W in self._parts():
-            pulled[:, : len(W)] += weighted[:, part] @ W.T
-        if self.problem.fit_intercept:
-            pulled[:, -1] = weighted.sum(axis=1)
-        return pulled
+        return (V * self.problem.shares) @ self.W.T
 
     def gram_matrix(self, weights: np.ndarray) -> np.ndarray:
-        """sum_k omega_k weights_k w_k w_k', shape (size, size)."""
-        gram, weights = np.zeros((self.size, self.size)), weights * self.problem.shares
-        for part, W in self._parts():
-            weighted = W * weights[part]
-            gram[: len(W), : len(W)] += weighted @ W.T
-            if self.problem.fit_intercept:
-                gram[-1, : len(W)] += weighted.sum(axis=1)
-        if self.problem.fit_intercept:
-            gram[:, -1] = gram[-1]
-            gram[-1, -1] = weights.sum()
+        """The sum over samples of omega_k weights_k times the squares of the regressors, shape (size, size)."""
+        size, weights = len(self.W), weights * self.problem.shares
+        gram = np.zeros((size, size))
+        for part in parts(len(weights), size):
+            gram += (self.W[:, part] * weights[part]) @ self.W[:, part].T
         return gram
-
-
-class NewtonSystem:
-    """The second derivative of the output block at a point, and the solution of systems with it.
-
-    Parameters
-    ----------
-    regression : Regression
-    product : callable
-        The loss's second derivative times a change of the predictions, (q, m) to (q, m).
-    weights : ndarray of shape (q, m)
-        Its diagonal, or near it.
-    separable : bool
-        Whether it couples no outputs, so that weights are all there is to it.
-    exact : bool
-        Form a Gram matrix for every output whatever it costs.
-
-    Attributes
-    ----------
-    products : int
-        How many with the second derivative the last solution took.
-    """
-
-    def __init__(
-        self,
-        regression: Regression,
-        product: Callable[[np.ndarray], np.ndarray],
-        weights: np.ndarray,
-        separable: bool = True,
-        exact: bool = False,
-    ) -> None:
-        self.regression, self.second_derivative, self.products = regression, product, 0
-        if not separable and weights.shape[0] * regression.size <= LARGEST_COUPLED:
-            self._preconditioned = self._coupled(weights.shape)
-        else:
-            self._preconditioned = self._by_outputs(weights, exact)
-
-    def _coupled(self, shape: tuple[int, ...]) -> Callable[[np.ndarray], np.ndarray]:
-        """The inverse of the whole matrix: exact."""
-        q, size = shape[0], self.regression.size
-        matrix = np.empty((q, size, q, size))
-        for j in range(q):
-            column = self.second_derivative(np.broadcast_to(np.eye(q)[:, j : j + 1], shape))
-            for i in range(j + 1):
-                matrix[i, :, j] = matrix[j, :, i] = self.regression.gram_matrix(column[i])
-        matrix = matrix.reshape(q * size, q * size)
-        solve = lifted(matrix + np.diag(np.tile(self.regression.ridge, q)))
-        return lambda residual: solve(residual.ravel()).reshape(q, size)
-
-    def _by_outputs(self, weights: np.ndarray, exact: bool) -> Callable[[np.ndarray], np.ndarray]:
-        """The inverse of every output's Gram matrix, exact where outputs are not coupled, or of their mean."""
-        affordable = exact or 2.0 * weights.size * self.regression.size**2 <= MOST_OPERATIONS
-        grams = map(self.regression.gram_matrix, weights if affordable else [weights.mean(axis=0)])
-        solves = [lifted(gram + np.diag(self.regression.ridge)) for gram in grams]
-        if affordable:
-            return lambda residual: np.array([solve(row) for solve, row in zip(solves, residual, strict=True)])
-        return lambda residual: solves[0](residual.T).T
-
-    def product(self, theta: np.ndarray) -> np.ndarray:
-        """Its product with a change of the coefficients, shape (q, size)."""
-        regression = self.regression
-        return regression.pull(self.second_derivative(regression.image(theta))) + regression.ridge * theta
-
-    def solve(self, right: np.ndarray, tol: float) -> np.ndarray:
-        """The change of the coefficients whose product is ``right``, to the relative tolerance.
-
-        Preconditioned conjugate gradients (Hestenes and Stiefel, *J. Res. Nat. Bur. Standards* 1952), of all outputs
-        together.
-        """
-        solution, residual, self.products = np.zeros_like(right), right, 0
-        direction = preconditioned = self._preconditioned(residual)
-        size = first = float(np.sum(residual * preconditioned))
-        while size > tol**2 * first and self.products < MAX_PRODUCTS:
-            product = self.product(direction)
-            self.products += 1
-            curvature = float(np.sum(direction * product))
-            if not curvature > 0:
-                break
-            solution = solution + size / curvature * direction
-            residual = residual - size / curvature * product
-            preconditioned = self._preconditioned(residual)
-            before, size = size, float(np.sum(residual * preconditioned))
-            direction = preconditioned + size / before * direction
-        return solution
-
-
-def lifted(matrix: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Solve symmetric positive semidefinite systems, lifted as far as the matrix needs to have a factor.
-
-    Raises
-    ------
-    LinAlgError
-        The matrix is not finite.
-    """
-    diagonal = np.diag(matrix)
-    unit = np.sqrt(np.where(diagonal > 0, diagonal, 1.0))
-    scaled = matrix / np.outer(unit, unit)
-    for lift in LIFTS:
-        with suppress(LinAlgError):
-            factor = cho_factor(scaled + lift * np.eye(len(scaled)), check_finite=False)
-            return lambda right: (cho_solve(factor, (right.T / unit).T, check_finite=False).T / unit).T
-    raise LinAlgError("a matrix of sums over samples is not finite")

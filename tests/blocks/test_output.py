@@ -27,7 +27,7 @@ def test_output_block_in_parts_of_the_samples(case, monkeypatch):
     problem = TrainingProblem(U, Y, 3, ridge=0.0 if case == "triangle" else 0.1)
     it = at(problem, "output")
     whole = solve_block(problem, it, "output", "native").iterate
-    monkeypatch.setattr("bcd_implicit.blocks.output.LARGEST_KEPT", 0)
+    monkeypatch.setattr("bcd_implicit.problem.regression.LARGEST_KEPT", 0)
     monkeypatch.setattr("bcd_implicit.support.parts.PART", 1)  # as many samples at a time as there are regressors
     in_parts = solve_block(problem, it, "output", "native").iterate
     np.testing.assert_allclose(problem.prediction(in_parts), problem.prediction(whole), atol=1e-9)
