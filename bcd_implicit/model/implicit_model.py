@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from bcd_implicit.errors import ConvergenceWarning, InvalidInputError
+from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.fixed_point import FixedPoint, fixed_point
 from bcd_implicit.model.picard import picard_iterates
@@ -27,6 +27,7 @@ from bcd_implicit.support.interruption import finishing
 from bcd_implicit.support.samples import check_sizes
 from bcd_implicit.support.tables import pick_columns
 from bcd_implicit.terms.activations import Activation, get_activation
+from bcd_implicit.terms.links import LINKS
 
 # Rescaling that takes units further apart than this is warned of.
 WIDEST_UNITS = 1e6
@@ -47,6 +48,9 @@ class ImplicitModel:
     d : array of shape (q,) or None
         None stands for zeros.
     activation : str or Activation
+    link : {"identity", "logit", "softmax", "log"}
+        The scale that y is on: that of the targets, log odds, logarithms of probabilities up to a constant, or
+        logarithms of rates. :meth:`response` leads back from it.
     input_names, output_names : sequence of str, optional
         Names of the p inputs and q outputs, kept with the model; ``u0, u1, ...`` and ``y0, y1, ...`` by default.
 
@@ -67,6 +71,7 @@ class ImplicitModel:
         d: ArrayLike | None = None,
         activation: str | Activation = "relu",
         *,
+        link: str = "identity",
         input_names: Sequence[str] | None = None,
         output_names: Sequence[str] | None = None,
     ) -> None:
@@ -76,6 +81,7 @@ class ImplicitModel:
         self.b = np.zeros(n) if b is None else check_matrix("b", b, n_columns=1)[:, 0]
         self.d = np.zeros(q) if d is None else check_matrix("d", d, n_columns=1)[:, 0]
         self.activation = get_activation(activation)
+        self.link = check_choice("link", link, LINKS)
         expected = {"A": (n, n), "B": (n, p), "b": (n,), "C": (q, n), "D": (q, p), "d": (q,)}
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
@@ -267,7 +273,7 @@ class ImplicitModel:
         return inputs
 
     def predict(self, U: ArrayLike, *, solver: str = "auto") -> np.ndarray:
-        """Predictions Cx + Du + d at the equilibrium.
+        """Predictions Cx + Du + d at the equilibrium, on the scale that ``link`` says.
 
         Parameters
         ----------
@@ -293,6 +299,22 @@ class ImplicitModel:
         if np.any(states.error_bound * largest > ACCURATE * np.abs(found).max(initial=0.0)):
             found = predicted(self.states(inputs, tol=0.0, solver=solver))
         return found
+
+    def response(self, U: ArrayLike, *, solver: str = "auto") -> np.ndarray:
+        """What predictions say of the targets, in their own units: numbers, probabilities, or rates.
+
+        Predictions of a model trained by cross-entropy, for one, are logarithms of probabilities up to a constant.
+
+        Parameters
+        ----------
+        U, solver
+            As for :meth:`predict`.
+
+        Returns
+        -------
+        ndarray of shape (m, q)
+        """
+        return LINKS[self.link](self.predict(U, solver=solver).T).T
 
     def jacobian(self, U: ArrayLike) -> np.ndarray:
         """Derivatives of the predictions with respect to the inputs, D + C (I - S A)^-1 S B with S = diag(phi').
@@ -322,7 +344,10 @@ class ImplicitModel:
     def unstandardized(
         self, input_mean: np.ndarray, input_scale: np.ndarray, target_mean: np.ndarray, target_scale: np.ndarray
     ) -> ImplicitModel:
-        """Model for raw inputs and outputs, from one trained on (u - mean) / scale. A does not change."""
+        """Model for raw inputs and outputs, from one trained on (u - mean) / scale. A does not change.
+
+        Outputs on another scale than the targets' have a ``target_mean`` of 0 and a ``target_scale`` of 1.
+        """
         B, D = self.B / input_scale, self.D / input_scale
         C, D = self.C * target_scale[:, None], D * target_scale[:, None]
         # D is in raw units by now, and so is the B that b takes off.
@@ -332,7 +357,11 @@ class ImplicitModel:
     def _copy(self, **changes: Any) -> ImplicitModel:
         parts = {name: getattr(self, name) for name in LETTERS} | changes
         return ImplicitModel(
-            **parts, activation=self.activation, input_names=self.input_names, output_names=self.output_names
+            **parts,
+            activation=self.activation,
+            link=self.link,
+            input_names=self.input_names,
+            output_names=self.output_names,
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -345,7 +374,7 @@ class ImplicitModel:
         """
         path = check_path("path", path)
         arrays = {letter: getattr(self, letter) for letter in LETTERS}
-        write_model(path, arrays, self.activation, self.input_names, self.output_names)
+        write_model(path, arrays, self.activation, self.link, self.input_names, self.output_names)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ImplicitModel:
@@ -384,5 +413,6 @@ class ImplicitModel:
             "inputs in B": names_of(self.input_names, self.B.any(axis=0)),
             "inputs in D": names_of(self.input_names, self.D.any(axis=0)),
             "outputs": names_of(self.output_names),
+            "scale of the outputs": self.link,
         }
         return facts_table("ImplicitModel", facts)

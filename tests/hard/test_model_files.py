@@ -149,7 +149,8 @@ def test_a_model_or_one_clear_error(tmp_path, monkeypatch):
     model = make_model()
     model.save("new.npz")
     arrays = members_of("new.npz")
-    np.savez_compressed("old.npz", **(arrays | {"format": np.array("bcd_implicit model 1")}))
+    first = {name: array for name, array in arrays.items() if name != "link"}
+    np.savez_compressed("old.npz", **(first | {"format": np.array("bcd_implicit model 1")}))
     new, old = ((tmp_path / name).read_bytes() for name in ("new.npz", "old.npz"))
     for name in ("new.npz", "old.npz"):
         assert ImplicitModel.load(name).input_names == model.input_names
