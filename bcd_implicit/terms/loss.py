@@ -126,6 +126,12 @@ class Loss:
         constant = np.broadcast_to(self.best_constant(Y, shares)[:, None], Y.shape)
         return float(self.value(constant, Y) @ shares)
 
+    def d2(self, prediction: np.ndarray, Y: np.ndarray, shares: np.ndarray) -> float:
+        """The share of the best constant's loss that predictions take away: R2 for the squared loss."""
+        loss, constant = float(self.value(prediction, Y) @ shares), self.loss_of_constant(Y, shares)
+        # Targets that do not vary have nothing to explain: as scikit-learn has it.
+        return 1 - loss / constant if constant > 0 else float(loss == 0)
+
     def cvxpy(self, prediction: cp.Expression, Y: np.ndarray, weights: float | np.ndarray = 1.0) -> cp.Expression:
         """The sum over samples of weights * loss as a CVXPY expression; one weight, or one a sample."""
         raise NotImplementedError
