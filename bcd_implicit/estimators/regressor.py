@@ -198,7 +198,8 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
         """
-        predicted = self.model_.response(self._new_inputs(X))
+        inputs = self._new_inputs(X)
+        predicted = self.model_.response(inputs)
         return predicted[:, 0] if self._is_flat else predicted
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
