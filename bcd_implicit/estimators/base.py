@@ -1,8 +1,8 @@
 """What the estimators share: standardised samples, checks of parameters, training on numeric targets.
 
-Inputs, and targets that may be any numbers, are standardised, so that the same regularisation suits many data sets, and models come back in the
-data's own units. Equal samples are merged into one that weighs more, and sorted: a weight of 2 is the same as a sample
-twice, to the last bit, and the order of the samples does not matter.
+Inputs, and targets that may be any numbers, are standardised, so that the same regularisation suits many data sets,
+and models come back in the data's own units. Equal samples are merged into one that weighs more, and sorted: a weight
+of 2 is the same as a sample twice, to the last bit, and the order of the samples does not matter.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import compress, islice
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.fixed_point import FixedPoint, fixed_point
-from bcd_implicit.model.picard import picard_iterates
+from bcd_implicit.model.picard import picard_table
 from bcd_implicit.model.state_map import summation_error
 from bcd_implicit.model.storage import LETTERS, REMEDY, read_model, write_model
 from bcd_implicit.support.arrays import as_pandas_or_array, read_samples
@@ -49,8 +49,8 @@ class ImplicitModel:
         None stands for zeros.
     activation : str or Activation
     link : {"identity", "logit", "softmax", "log"}
-        The scale that y is on: that of the targets, log odds, logarithms of probabilities up to a constant, or
-        logarithms of rates. :meth:`response` leads back from it.
+        The scale of y, from which :meth:`response` leads back: the targets' own, log odds, logarithms of probabilities
+        up to a constant, or of rates.
     input_names, output_names : sequence of str, optional
         Names of the p inputs and q outputs, kept with the model; ``u0, u1, ...`` and ``y0, y1, ...`` by default.
 
@@ -230,23 +230,10 @@ class ImplicitModel:
             The model is not :meth:`well-posed <is_well_posed>`.
         """
         n_steps = check_number("n_steps", n_steps, 1, integer=True, remedy="Give 1 or more steps")
-        drive, v = self._drive(U), self._weights()[:, None]
-        factor = self.contraction()
-        gain = float(v.max()) / (1 - factor)
+        factor, v = self.contraction(), self._weights()
         # To rounding: errors are measured against it.
         equilibrium = self.states(U, tol=0.0).X.T
-        X, rows, first = np.zeros_like(drive), [], 0.0
-        for step, new in enumerate(islice(picard_iterates(self.A, drive, self.activation, X), n_steps), start=1):
-            moved, change = float(np.abs(new - X).max()), float(np.max(np.abs(new - X) / v))
-            # Zero only if the start is the equilibrium, and then both bounds are 0.
-            first, X = first or change, new
-            error = float(np.abs(X - equilibrium).max())
-            bounds = {"bound": factor * gain * change, "a_priori": factor**step * gain * first}
-            rows.append({"step": step, "error": error} | bounds)
-            # From here on the error of the reference is as large as that of the step.
-            if bounds["bound"] == 0 or moved <= 100 * np.finfo(float).eps * np.abs(X).max():
-                break
-        return pd.DataFrame(rows)
+        return picard_table(self.A, self._drive(U), self.activation, equilibrium, factor, v, n_steps)
 
     def _drive(self, U: ArrayLike) -> np.ndarray:
         """BU + b, shape (n, m)."""
@@ -303,8 +290,6 @@ class ImplicitModel:
     def response(self, U: ArrayLike, *, solver: str = "auto") -> np.ndarray:
         """What predictions say of the targets, in their own units: numbers, probabilities, or rates.
 
-        Predictions of a model trained by cross-entropy, for one, are logarithms of probabilities up to a constant.
-
         Parameters
         ----------
         U, solver
@@ -344,10 +329,7 @@ class ImplicitModel:
     def unstandardized(
         self, input_mean: np.ndarray, input_scale: np.ndarray, target_mean: np.ndarray, target_scale: np.ndarray
     ) -> ImplicitModel:
-        """Model for raw inputs and outputs, from one trained on (u - mean) / scale. A does not change.
-
-        Outputs on another scale than the targets' have a ``target_mean`` of 0 and a ``target_scale`` of 1.
-        """
+        """Model for raw inputs and outputs, from one trained on (u - mean) / scale. A does not change."""
         B, D = self.B / input_scale, self.D / input_scale
         C, D = self.C * target_scale[:, None], D * target_scale[:, None]
         # D is in raw units by now, and so is the B that b takes off.

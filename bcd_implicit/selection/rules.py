@@ -93,7 +93,7 @@ def _misfits(problem: TrainingProblem, refits: Sequence[BcdResult | None]) -> tu
     if not loss.free_targets:  # it is a likelihood
         return m, np.array([2 * m * float(loss.value(f, problem.Y) @ shares) for f in predictions])
     # A constant output says nothing.
-    n_values = m * np.count_nonzero(statistics.variance(problem.Y, shares))
+    n_values = m * int(np.count_nonzero(statistics.variance(problem.Y, shares)))
     errors = [float(statistics.mean(sample_errors(problem, f, problem.Y), shares)) for f in predictions]
     # Of normal errors of one unknown spread, or of Laplace's: their squares, or their sizes. An exact fit has the error
     # 0, and 0 no logarithm.

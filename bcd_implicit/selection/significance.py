@@ -174,10 +174,9 @@ def _in_spreads(problem: TrainingProblem, residuals: np.ndarray) -> np.ndarray:
 def _pulled_residuals(result: BcdResult) -> np.ndarray:
     """N_k'C'r_k for all samples, shape (n, m); where D is a variable, with the residuals themselves below."""
     problem, it = result.problem, result.iterate
-    residuals = -problem.loss.gradient(problem.prediction(it), problem.Y)
-    model = QuadraticModel(problem, it)
-    # In the coordinates of the responses.
-    inside = model.basis(it.C)[0].T @ (residuals if model.scales is None else residuals / model.scales)
+    # In whose coordinates the responses are.
+    loss = QuadraticModel(problem, it)
+    residuals, inside = -loss.gradient, loss.basis(it.C)[0].T @ loss.target
     pulled = [np.einsum("rjk,rk->jk", J, inside[:, part]) for part, J in equilibrium_responses(problem, it)()]
     return np.vstack([np.hstack(pulled), *([_in_spreads(problem, residuals)] if problem.pass_through else [])])
 

@@ -12,7 +12,7 @@ import bcd_implicit as bi
 from bcd_implicit import TrainingProblem, solve
 from bcd_implicit.problem import statistics
 from bcd_implicit.selection.path import kappa_path
-from bcd_implicit.selection.refits import Refit, folds, constant_model
+from bcd_implicit.selection.refits import Refit, constant_model, folds
 from bcd_implicit.selection.rules import RULES
 
 
