@@ -221,7 +221,7 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         weight = check_sample_weight(sample_weight, len(inputs))
         scores = self.model_.predict(inputs).T
         # The classes of a cross-entropy are one output.
-        outputs = [slice(None)] if loss.link == "softmax" else [slice(j, j + 1) for j in range(len(scores))]
+        outputs = [slice(j, j + 1) for j in range(len(scores))] if loss.separable else [slice(None)]
         return float(np.mean([loss.d2(scores[j], targets.columns[j], weight / weight.sum()) for j in outputs]))
 
 
