@@ -10,7 +10,7 @@ QUICK = ["--n-hidden", "3", "--max-cycles", "5"]
 
 REPORT_KEYS = {
     *("selected", "true", "exact", "f1", "kappa", "kappas", "n_selected", "test_r2", "ridge_test_r2", "seconds"),
-    *("test_accuracy", "ridge_test_accuracy"),
+    *("test_accuracy", "ridge_test_accuracy", "loss", "test_d2", "test_log_loss"),
     "status",
     *("column_norms_learned", "column_norms_true", "changed_by_tests"),
 }

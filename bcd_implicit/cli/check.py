@@ -33,6 +33,7 @@ def check(model_path: Path) -> None:
     facts = {
         "hidden features, inputs, outputs": f"{model.n_hidden}, {model.B.shape[1]}, {len(model.C)}",
         "activation": model.activation.name,
+        "scale of the outputs": model.link,
         "||A||_inf": f"{norm:.6g}",
         f"margin {limit:g} - ||A||_inf": f"{limit - norm:.6g}",
         "spectral radius of |A|": f"{radius:.6g}",

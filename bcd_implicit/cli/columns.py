@@ -85,7 +85,7 @@ class Columns:
     groups : dict
         For each column of categories the inputs that were made of it.
     classes : str or None
-        The column whose classes the outputs indicate by 1, and otherwise -1.
+        The column whose classes the outputs indicate by 1, and otherwise 0.
     labels : Series or None
         Equal for rows that belong together.
     """
@@ -122,10 +122,10 @@ def read_columns(data: Path, choice: ColumnChoice, form: TextFormat, sample_grou
     categorical = [column for column in inputs.columns if column in choice.categorical]
     _check_rows(str(data), pd.concat([inputs, targets, labels], axis=1), [*categorical, *together], classes)
     parts = {
-        column: _indicators(str(data), inputs[column], 0.0) if column in categorical else _numbers(inputs[[column]])
+        column: _indicators(str(data), inputs[column]) if column in categorical else _numbers(inputs[[column]])
         for column in inputs.columns
     }
-    outputs = _indicators(str(data), targets[classes], -1.0) if classes else _numbers(targets)
+    outputs = _indicators(str(data), targets[classes]) if classes else _numbers(targets)
     # After everything that may end in an error, which is to be one line.
     for column in left_out:
         print_note(f"column {column!r} only numbers the rows and is left out; --use {shlex.quote(column)} keeps it.")
@@ -196,14 +196,14 @@ def _numbers(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({column: to_numbers(table[column]) for column in table.columns}, index=table.index)
 
 
-def _indicators(name: str, column: pd.Series, low: float) -> pd.DataFrame:
+def _indicators(name: str, column: pd.Series) -> pd.DataFrame:
     """A column for each of its categories."""
     found = sorted(set(categories_of(column)))
     if len(found) > len(column) / ROWS_A_CATEGORY:
         cause = f"column {column.name!r} has {len(found)} different values in {len(column)} rows"
         remedy = "Encode it as numbers; an input may also be left out with --ignore COLUMN"
         raise bi.InvalidInputError(name, f"{cause}, too many for categories", remedy)
-    return indicators(column, found, low)
+    return indicators(column, found)
 
 
 def _without_row_numbers(inputs: pd.DataFrame, kept: Collection[str]) -> tuple[pd.DataFrame, list[str]]:

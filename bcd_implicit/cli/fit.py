@@ -10,7 +10,6 @@ from typing import Any
 import click
 import numpy as np
 import pandas as pd
-from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
 
 import bcd_implicit as bi
@@ -25,13 +24,16 @@ from bcd_implicit.cli.console import (
     print_warning,
     to_the_end,
 )
+from bcd_implicit.cli.losses import LossChoice, loss_options
 from bcd_implicit.cli.options import limit_options, method_options, problem_options, table_options
+from bcd_implicit.experiments.scores import Scores
 from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.support.checks import check_arrays
 from bcd_implicit.support.delimited import TextFormat
 from bcd_implicit.support.files import check_is_file
 from bcd_implicit.terms.penalties import GROUP_FORMS
 
+NONE_HELD_OUT = "no rows were held out: see --test-share"
 _ENDINGS = {
     bi.Status.CONVERGED: "converged",
     bi.Status.MAX_CYCLES: "not converged: stopped",
@@ -77,6 +79,7 @@ _ENDINGS = {
     show_default=True,
     help="Share of the rows set aside to test the model.",
 )
+@loss_options
 @limit_options
 @table_options
 @problem_options
@@ -90,6 +93,7 @@ def fit(
     test_share: float,
     max_seconds: float | None,
     checkpoint: Path | None,
+    loss_choice: LossChoice,
     choice: ColumnChoice,
     form: TextFormat,
     standardize: bool,
@@ -100,7 +104,8 @@ def fit(
 ) -> None:
     """Train a model on the table in the file DATA: CSV, Parquet, JSON or Excel.
 
-    A target of text is classified: the model has an output for each class.
+    A target of text is classified: the model has an output for each class, the logarithm of its probability up to a
+    constant. Other losses serve counts (poisson), medians (absolute), quantiles, and targets with outliers (huber).
 
     \b
     Examples:
@@ -108,8 +113,9 @@ def fit(
       bcd-implicit fit data.csv --target y1 --target y2 --ignore id --n-hidden 20 --kappa 0.05 --model m.npz
       bcd-implicit fit data.csv --target y --constraint "nonnegative(B)" --constraint "symmetric()" --model m.npz
       bcd-implicit fit data.csv --target species --categorical colour --drop-missing --model m.npz
+      bcd-implicit fit data.csv --target delay --loss quantile --quantile 0.9 --model m.npz
     """
-    columns = read_columns(data, choice, form)
+    loss, columns = loss_choice.suiting(read_columns(data, choice, form), data)
     if not model_path.parent.is_dir():
         raise bi.InvalidInputError("model", f"folder {model_path.parent} does not exist", "Make it first")
     if model_path.exists():
@@ -119,10 +125,11 @@ def fit(
     train, test = _divided(columns, test_share, seed)
     with about(data):
         U, Y = (part.T for part in check_arrays(columns.inputs.loc[train], columns.outputs.loc[train]))
-    scales = Standardization.fit(U, Y)
+    scales = Standardization.fit(U, Y, targets=loss.free_targets)
     problem = bi.TrainingProblem(
         *(scales.apply(U, Y) if standardize else (U, Y)),
         **settings,
+        loss=loss,
         constraints=[bi.constraints.from_text(text) for text in constraints],
         groups=columns.groups or None,
         input_names=list(columns.inputs.columns),
@@ -156,7 +163,7 @@ def fit(
                 "status": f"{_ENDINGS[result.status]} after {count(result.n_cycles, 'cycle')}, {result.seconds:.1f} s",
                 "objective at equilibrium": f"{result.objective:.6g}",
                 "largest block gap, relative": f"{gap:.1e}" if np.isfinite(gap) else "unknown",
-                **_scores(model, columns, train, test),
+                **_scores(model, loss, columns, train, test),
                 "inputs used in B": f"{int(model.B.any(axis=0).sum())} of {U.shape[1]}",
                 "||A||_inf": f"{model.norm_inf():.4f}",
             },
@@ -182,24 +189,34 @@ def _described(columns: Columns) -> str:
     return f"{n_outputs} classes of {columns.classes!r}" if columns.classes else count(n_outputs, "target")
 
 
-def _scores(model: bi.ImplicitModel, columns: Columns, train: pd.Index, test: pd.Index) -> dict[str, str]:
+def _scores(
+    model: bi.ImplicitModel, loss: bi.Loss, columns: Columns, train: pd.Index, test: pd.Index
+) -> dict[str, str]:
     """How well the model fits the rows that it was trained on, and those that were set aside."""
-    measure = "accuracy" if columns.classes else "R2"
-    held_out = "no rows were held out: see --test-share"
-    if len(test):
-        held_out = f"{_score(model, columns, test):.4f}, {len(test)} rows"
-    scores = {f"{measure} on the training rows": f"{_score(model, columns, train):.4f}"}
-    if columns.classes and len(test):
-        most = predicted_classes(columns.outputs.loc[train]).mode()[0]
-        share = (predicted_classes(columns.outputs.loc[test]) == most).mean()
-        held_out += f" ({share:.4f} if all were {most})"
-    return scores | {f"{measure} on rows held out": held_out}
+    here, there = (_shown(model, loss, columns, rows) if len(rows) else {} for rows in (train, test))
+    baselines = _of_no_inputs(loss, columns, train, test) if columns.classes and len(test) else {}
+    scores = {}
+    for name, score in here.items():
+        scores[f"{name} on the training rows"] = f"{score:.4f}"
+        held_out = f"{there[name]:.4f}, {count(len(test), 'row')}" if there else NONE_HELD_OUT
+        scores[f"{name} on rows held out"] = held_out + baselines.get(name, "")
+    return scores
 
 
-def _score(model: bi.ImplicitModel, columns: Columns, rows: pd.Index) -> float:
-    """The accuracy of classes, or the R2 of all targets, averaged by their variance."""
-    truth = columns.outputs.loc[rows]
-    predicted = pd.DataFrame(model.predict(columns.inputs.loc[rows]), truth.index, truth.columns)
-    if columns.classes:
-        return float((predicted_classes(predicted) == predicted_classes(truth)).mean())
-    return float(r2_score(truth, predicted, multioutput="variance_weighted"))
+def _shown(model: bi.ImplicitModel, loss: bi.Loss, columns: Columns, rows: pd.Index) -> dict[str, float]:
+    """The scores of some rows that suit the loss."""
+    inputs, outputs = columns.inputs.loc[rows], columns.outputs.loc[rows].to_numpy()
+    scores = Scores.of(loss, model.predict(inputs), outputs, columns.classes is not None)
+    if scores.accuracy is not None:
+        return {"accuracy": scores.accuracy} | ({} if scores.log_loss is None else {"log loss": scores.log_loss})
+    return {"R2": scores.r2} if scores.d2 is None else {"D2": scores.d2}
+
+
+def _of_no_inputs(loss: bi.Loss, columns: Columns, train: pd.Index, test: pd.Index) -> dict[str, str]:
+    """What scores of classes are without a model: always the commonest class, and the classes' shares."""
+    here, there = columns.outputs.loc[train], columns.outputs.loc[test]
+    most = predicted_classes(here).mode()[0]
+    share = (predicted_classes(there) == most).mean()
+    constant = loss.best_constant(here.to_numpy().T, np.full(len(here), 1 / len(here)))
+    by_shares = loss.value(np.broadcast_to(constant[:, None], there.T.shape), there.to_numpy().T).mean()
+    return {"accuracy": f" ({share:.4f} if all were {most})", "log loss": f" ({by_shares:.4f} by the classes' shares)"}

@@ -27,10 +27,17 @@ from bcd_implicit.support.tables import class_column
     required=True,
     help="The file to write, as its name says: .csv, .tsv, .json, .xlsx or .parquet; .csv.gz, .bz2, .xz or .zip.",
 )
-@click.option("--scores", is_flag=True, help="Of a classifier: the outputs, one for each class, not the class.")
+@click.option(
+    "--probabilities", "wanted", flag_value="probabilities", help="Of a classifier: the probability of each class."
+)
+@click.option(
+    "--scores", "wanted", flag_value="scores", help="What the model puts out: one for each class, not the class."
+)
 @text_options
-def predict(model_path: Path, data: Path, output: Path, scores: bool, form: TextFormat) -> None:
+def predict(model_path: Path, data: Path, output: Path, wanted: str | None, form: TextFormat) -> None:
     """Predict the rows of the file DATA with MODEL. Columns are matched by name; others are ignored.
+
+    What is written is in the targets' own units: numbers, classes, rates of counts.
 
     \b
     Example:
@@ -41,8 +48,12 @@ def predict(model_path: Path, data: Path, output: Path, scores: bool, form: Text
     check_apart(data=data, output=output)
     model = bi.ImplicitModel.load(model_path)
     inputs = read_inputs(data, model.input_names, form)
-    predictions = pd.DataFrame(model.predict(inputs), columns=model.output_names)
-    if class_column(model.output_names) and not scores:
+    if wanted == "probabilities" and model.link not in ("softmax", "logit"):
+        remedy = "Train it with --loss cross-entropy, or use --scores"
+        raise bi.InvalidInputError("probabilities", f"{model_path} holds a model that knows none", remedy)
+    found = model.predict(inputs) if wanted == "scores" else model.response(inputs)
+    predictions = pd.DataFrame(found, columns=model.output_names)
+    if class_column(model.output_names) and not wanted:
         predictions = predicted_classes(predictions).to_frame()
     write_table(predictions, output)
     console.print(

@@ -10,6 +10,7 @@ import click
 
 from bcd_implicit.cli.columns import ColumnChoice, about, read_columns
 from bcd_implicit.cli.console import check_apart, check_writable, one_warning, present
+from bcd_implicit.cli.losses import LossChoice, loss_options
 from bcd_implicit.cli.options import jobs_option, limit_options, method_options, problem_options, table_options
 from bcd_implicit.experiments import feature_selection as experiment
 from bcd_implicit.selection.rules import AUTO_LEVEL, DEFAULT_LEVEL, DEFAULT_RULE, RULES, check_rule
@@ -60,6 +61,7 @@ from bcd_implicit.support.parallel import check_jobs
     default=None,
     help="Rows that are equal in this column belong together; it is no input.",
 )
+@loss_options
 @jobs_option
 @limit_options
 @table_options
@@ -77,6 +79,7 @@ def select(
     max_seconds: float | None,
     checkpoint: Path | None,
     test_share: float,
+    loss_choice: LossChoice,
     choice: ColumnChoice,
     form: TextFormat,
     standardize: bool,
@@ -100,7 +103,7 @@ def select(
     # No level is the default one here: there is no option for no test.
     tested: float | Literal["auto"] = AUTO_LEVEL if level is None else level
     check_rule(rule, tested, n_features)
-    columns = read_columns(data, choice, form, sample_groups)
+    loss, columns = loss_choice.suiting(read_columns(data, choice, form, sample_groups), data)
     # Before the folder is made and the path walked.
     check_jobs(n_jobs)
     if n_features is not None:
@@ -113,6 +116,7 @@ def select(
             columns.inputs,
             columns.outputs,
             data.name,
+            loss=loss,
             seed=seed,
             method=method,
             solver=solver,

@@ -1,8 +1,8 @@
 """What the estimators share: standardised samples, checks of parameters, training on numeric targets.
 
-Inputs and targets are standardised, so that the same regularisation suits many data sets, and models come back in the
-data's own units. Equal samples are merged into one that weighs more, and sorted: a weight of 2 is the same as a sample
-twice, to the last bit, and the order of the samples does not matter.
+Inputs, and targets that may be any numbers, are standardised, so that the same regularisation suits many data sets,
+and models come back in the data's own units. Equal samples are merged into one that weighs more, and sorted: a weight
+of 2 is the same as a sample twice, to the last bit, and the order of the samples does not matter.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from bcd_implicit.support.parts import parts
 from bcd_implicit.support.progress import Progress, between, show_progress
 from bcd_implicit.support.samples import check_sample_weight
 from bcd_implicit.terms.activations import Activation
+from bcd_implicit.terms.loss import Loss
 from bcd_implicit.training.bcd import check_loop, solve
 
 # What cross-validation chooses from.
@@ -62,9 +63,17 @@ class StandardisedSamples(NamedTuple):
 
     @classmethod
     def merge(
-        cls, X: np.ndarray, Y: np.ndarray, sample_weight: ArrayLike | None, with_mean: bool = True
+        cls,
+        X: np.ndarray,
+        Y: np.ndarray,
+        sample_weight: ArrayLike | None,
+        with_mean: bool = True,
+        with_targets: bool = True,
     ) -> StandardisedSamples:
-        """Of X (m, p), Y (m, q) and weights; divided by the spreads only unless ``with_mean``."""
+        """Of X (m, p), Y (m, q) and weights; divided by the spreads only unless ``with_mean``.
+
+        Targets are left as they are unless ``with_targets``.
+        """
         weight = check_sample_weight(sample_weight, len(X))
         rows = np.column_stack([X, Y]).astype(float)[weight > 0]
         rows, place = np.unique(rows, axis=0, return_inverse=True)
@@ -73,7 +82,7 @@ class StandardisedSamples(NamedTuple):
             rows, weight = np.repeat(rows, 2, axis=0), np.repeat(weight, 2)
         weight /= weight.max()  # so that only ratios matter, to the last bit
         U, Y = rows[:, : X.shape[1]], rows[:, X.shape[1] :]
-        scaling = Standardization.fit(U, Y, weight, with_mean)
+        scaling = Standardization.fit(U, Y, weight, with_mean, with_targets)
         return cls(*scaling.apply(U, Y), weight, scaling)
 
 
@@ -144,7 +153,12 @@ class TrainedEstimator(BaseEstimator):
         self.max_seconds = max_seconds
 
     def _train(
-        self, inputs: Samples, Y: np.ndarray, sample_weight: ArrayLike | None, output_names: Sequence[str] | None
+        self,
+        inputs: Samples,
+        Y: np.ndarray,
+        sample_weight: ArrayLike | None,
+        output_names: Sequence[str] | None,
+        loss: Loss,
     ) -> None:
         """Train on numeric targets of shape (m, q)."""
         method, solver, max_cycles, tol = check_loop(self.method, self.solver, self.max_cycles, self.tol)
@@ -152,13 +166,14 @@ class TrainedEstimator(BaseEstimator):
         n_folds = check_number("n_folds", self.n_folds, 2, integer=True, remedy="Give 2 or more folds")
         n_init = check_number("n_init", self.n_init, 1, integer=True, remedy="Give 1 or more random starts")
         fit_intercept = check_flag("fit_intercept", self.fit_intercept)
-        samples = StandardisedSamples.merge(inputs.values, Y, sample_weight, fit_intercept)
+        samples = StandardisedSamples.merge(inputs.values, Y, sample_weight, fit_intercept, loss.free_targets)
         seed = seed_of(self.random_state)
         problem = TrainingProblem(
             samples.U,
             samples.Y,
             self.n_hidden,
             activation=self.activation,
+            loss=loss,
             norm_bound=self.norm_bound,
             kappa=self.kappa,
             fenchel_weight=self.fenchel_weight,
@@ -255,7 +270,10 @@ class TrainedEstimator(BaseEstimator):
         it, fresh = self.result_.iterate, problem.shapes
         if any(getattr(it, letter).shape != fresh[letter] for letter in "ABCD"):
             return None
-        if self.result_.problem.fit_intercept != problem.fit_intercept:  # other data: centred or not
+        last = self.result_.problem
+        if last.fit_intercept != problem.fit_intercept:  # other data: centred or not
+            return None
+        if last.loss.link != problem.loss.link:  # other predictions
             return None
         if has_faded(problem, it, problem.initial(seed)):
             return None
@@ -277,6 +295,6 @@ class TrainedEstimator(BaseEstimator):
             squares += np.einsum("kqp,kqp,k->p", slopes, slopes, problem.shares[part])
         return np.sqrt(squares / problem.n_outputs)
 
-    def _predicted(self, X: ArrayLike) -> np.ndarray:
+    def _new_inputs(self, X: ArrayLike) -> np.ndarray:
         check_is_fitted(self, "model_")
-        return self.model_.predict(np.asarray(read_new_inputs(self, X)))
+        return np.asarray(read_new_inputs(self, X))

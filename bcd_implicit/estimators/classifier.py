@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import log_expit, log_softmax
 from sklearn.base import ClassifierMixin
+from sklearn.utils.metaestimators import available_if
 
-from bcd_implicit.estimators.base import TrainedEstimator
-from bcd_implicit.estimators.data import indicators, keep_names, names_of_indicators, read_classes
+from bcd_implicit.constraints.user import UserFunction
+from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.estimators.base import ALPHAS, TrainedEstimator
+from bcd_implicit.estimators.data import (
+    class_factors,
+    indicators,
+    keep_names,
+    names_of_indicators,
+    read_classes,
+    read_labels_of_several,
+)
+from bcd_implicit.support.progress import Progress
 from bcd_implicit.support.samples import check_sample_weight, read_inputs
+from bcd_implicit.terms.activations import Activation
+from bcd_implicit.terms.losses import LOSSES, Loss, get_loss
+
+# Of the losses.
+FOR_CLASSES = ("cross-entropy", "logistic", "squared")
+
+
+def _knows_probabilities(classifier: ImplicitClassifier) -> bool:
+    return not get_loss(classifier.loss).quadratic
 
 
 class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
-    """Classification by an implicit model with squared loss on indicator targets.
+    """Classification by an implicit model: of two classes or more, or of labels of which a sample may have several.
 
-    The targets are 1 for a sample's class and -1 for the others (one column for two classes), as in
-    scikit-learn's ``RidgeClassifier``; the class with the largest prediction is taken.
+    By the cross-entropy, which is the logistic loss for two classes, and for each of several labels. The class with the
+    largest probability is taken, and each label whose probability is above one half.
 
     The property ``feature_importances_``, for SelectFromModel and RFE, says how much predictions move with each input:
     the root mean square of their derivatives over the samples, both in standard deviations.
@@ -26,11 +48,17 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
     ----------
     n_hidden : int
         Number of hidden features.
+    loss : {"cross-entropy", "logistic", "squared"} or Loss
+        "logistic" is the same as "cross-entropy" for two classes and for several labels. "squared" is least squares on
+        targets of 1 for a sample's class and -1 for the others (one column for two classes), as in scikit-learn's
+        ``RidgeClassifier``: it is quicker, and has no probabilities.
+    class_weight : None, "balanced" or dict
+        Multiplies the weights of each class's samples: "balanced" gives all classes the same weight together.
     activation : str or Activation
     alpha : float or sequence of float
-        Ridge on A, B, C and D, in the units of standardised inputs and targets; ``ridge`` and ``ridge_hidden`` of
+        Ridge on A, B, C and D, in the units of standardised inputs; ``ridge`` and ``ridge_hidden`` of
         :class:`~bcd_implicit.TrainingProblem`. Of several, cross-validation (of prox-linear fits with kappa = 0)
-        chooses the largest whose squared error is within a standard error, that of the difference, of the least. Its
+        chooses the largest whose mean loss is within a standard error, that of the difference, of the least. Its
         fits stop earlier than the final one, at tol 3e-2. A list takes as many times longer as it has numbers, times
         the folds: give one number where a search around the estimator chooses.
     kappa : float
@@ -75,14 +103,71 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         History, status and certificates, of the problem with standardised data.
     alpha_ : float
     cv_errors_ : dict or None
-        Cross-validated squared error by alpha, in shares of the variance; None where there was no choice to make.
+        Cross-validated loss by alpha, in shares of that of the best constant; None where there was no choice to make.
     n_iter_ : int
         Number of cycles of the last solve: with several starts, those after they were compared.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
         Where X was a data frame.
     classes_ : ndarray of shape (n_classes,)
+        Of several labels their places: 0, 1, ...
     """
+
+    def __init__(
+        self,
+        n_hidden: int = 10,
+        *,
+        loss: str | Loss = "cross-entropy",
+        class_weight: str | Mapping[Any, float] | None = None,
+        activation: str | Activation = "relu",
+        alpha: float | Sequence[float] = ALPHAS,
+        kappa: float = 0.0,
+        norm_bound: float = 0.5,
+        fenchel_weight: float = 1.0,
+        fit_intercept: bool = True,
+        pass_through: bool = True,
+        constraints: Sequence[UserFunction] | Mapping[str, UserFunction] = (),
+        method: str = "prox-linear",
+        solver: str = "auto",
+        max_cycles: int = 200,
+        tol: float = 1e-4,
+        n_folds: int = 5,
+        n_init: int = 3,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = 0,
+        n_jobs: int | None = None,
+        verbose: bool | int | Progress = False,
+        max_seconds: float | None = None,
+    ) -> None:
+        super().__init__(
+            n_hidden,
+            activation=activation,
+            alpha=alpha,
+            kappa=kappa,
+            norm_bound=norm_bound,
+            fenchel_weight=fenchel_weight,
+            fit_intercept=fit_intercept,
+            pass_through=pass_through,
+            constraints=constraints,
+            method=method,
+            solver=solver,
+            max_cycles=max_cycles,
+            tol=tol,
+            n_folds=n_folds,
+            n_init=n_init,
+            warm_start=warm_start,
+            random_state=random_state,
+            n_jobs=n_jobs,
+            verbose=verbose,
+            max_seconds=max_seconds,
+        )
+        self.loss = loss
+        self.class_weight = class_weight
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train.
@@ -90,8 +175,8 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,)
-            Class labels.
+        y : array-like of shape (n_samples,), or (n_samples, n_labels)
+            Class labels; or, of labels of which a sample may have several, a column of 0 and 1 for each.
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the samples in the loss.
 
@@ -100,30 +185,79 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         ImplicitClassifier
         """
         inputs = read_inputs("X", X)
-        labels = read_classes(y, inputs)
+        several = read_labels_of_several(y, inputs)
+        labels = read_classes(y, inputs) if several is None else several.values
         keep_names(self, inputs)
         weight = check_sample_weight(sample_weight, len(labels))
+        if several is None:
+            weight = weight * class_factors(self.class_weight, labels, weight)
+        elif self.class_weight is not None:
+            cause = f"got {self.class_weight!r}, but samples may have several labels"
+            raise InvalidInputError("class_weight", cause, "Pass sample_weight to fit")
         values, labels, weight = (array[weight > 0] for array in (inputs.values, labels, weight))
-        targets, self.classes_ = indicators(labels, low=-1)
-        self._train(inputs._replace(values=values), targets, weight, names_of_indicators(self.classes_))
+        targets, self.classes_ = indicators(labels)
+        names = names_of_indicators(self.classes_) if several is None else several.names
+        loss = self._known_loss(several is not None)
+        self._has_several = several is not None
+        self._train(inputs._replace(values=values), 2 * targets - 1 if loss.quadratic else targets, weight, names, loss)
         return self
 
+    def _known_loss(self, has_several: bool) -> Loss:
+        """The loss for ``classes_``, which are labels that a sample ``has_several`` of or not."""
+        loss = get_loss(self.loss)
+        if loss.name not in FOR_CLASSES:
+            raise InvalidInputError("loss", f"{loss.name!r} is not for classes", f"Use one of {', '.join(FOR_CLASSES)}")
+        one_a_column = has_several or len(self.classes_) == 2
+        if loss.name == "logistic" and not one_a_column:
+            cause = f"'logistic' is for two classes, or for several labels, and y has {len(self.classes_)} classes"
+            raise InvalidInputError("loss", cause, "Use cross-entropy")
+        return LOSSES["logistic"] if loss.name == "cross-entropy" and one_a_column else loss
+
     def decision_function(self, X: ArrayLike) -> np.ndarray:
-        """Predicted indicators: (n_samples, n_classes), or (n_samples,) for two classes, positive for the second.
+        """What the model puts out: (n_samples, n_classes), or (n_samples,) for two classes, positive for the second.
+
+        Log odds of two classes or of several labels, logarithms of probabilities up to a constant of more classes, or
+        predicted indicators for the squared loss.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         """
-        scores = self._predicted(X)
-        return scores[:, 0] if len(self.classes_) == 2 else scores
+        inputs = self._new_inputs(X)
+        scores = self.model_.predict(inputs)
+        return scores[:, 0] if scores.shape[1] == 1 else scores
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """Predicted class labels, shape (n_samples,).
+        """Predicted class labels, shape (n_samples,); of several labels 0 or 1 for each, shape (n_samples, n_labels).
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         """
         scores = self.decision_function(X)
+        if self._has_several:
+            return (scores > 0).astype(int)
         return self.classes_[(scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)]
+
+    @available_if(_knows_probabilities)
+    def predict_proba(self, X: ArrayLike) -> np.ndarray:
+        """Probabilities of the classes, or of each label, shape (n_samples, n_classes); not for the squared loss.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        """
+        return np.exp(self.predict_log_proba(X))
+
+    @available_if(_knows_probabilities)
+    def predict_log_proba(self, X: ArrayLike) -> np.ndarray:
+        """Logarithms of :meth:`predict_proba`, accurate also where a probability is next to 0 or 1.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        """
+        scores = self.decision_function(X)
+        if scores.ndim == 1:
+            return log_expit(np.column_stack([-scores, scores]))
+        return log_expit(scores) if self._has_several else log_softmax(scores, axis=1)

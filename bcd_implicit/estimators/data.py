@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from sklearn.utils.validation import column_or_1d, validate_data
 
 from bcd_implicit.errors import DataWarning, InvalidInputError
 from bcd_implicit.support.arrays import Samples, as_pandas_or_array, numbers_in, read_samples
+from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.display import listed
 from bcd_implicit.support.notations import MOST_CLASSES, is_number_written_otherwise, look_like_numbers
 from bcd_implicit.support.samples import check_sizes, read_labels, read_targets
 
@@ -100,15 +103,68 @@ def _check_kinds(labels: np.ndarray) -> None:
         raise InvalidInputError("y", f"holds labels of several kinds: {found}", "Pass them all as text")
 
 
-def indicators(labels: np.ndarray, low: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """A column of ``low`` and 1 for each class (one for two classes), and the classes.
+def read_labels_of_several(y: Any, inputs: Samples) -> Samples | None:
+    """Labels that a sample may have several of: a column of 0 and 1 for each. None where y is one column.
+
+    Raises
+    ------
+    InvalidInputError
+        Several columns of anything else.
+    """
+    given = as_pandas_or_array("y", check_given(y))
+    if given.ndim < 2 or given.shape[1] < 2:
+        return None
+    labels = read_targets("y", given, inputs, "X")
+    others = ~np.isin(labels.values, (0, 1))
+    if others.any():
+        row, column = (int(i) for i in np.argwhere(others)[0])
+        cause = f"has {labels.values.shape[1]} columns, and row {row}{labels.where(column)} is neither 0 nor 1"
+        remedy = f"Give one column of labels, or a column of 0 and 1 for each label; {FOR_NUMBERS}"
+        raise InvalidInputError("y", cause, remedy)
+    return labels
+
+
+def class_factors(class_weight: Any, labels: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """What ``class_weight`` multiplies the weight of each sample by, shape (m,).
+
+    Parameters
+    ----------
+    class_weight : None, "balanced" or mapping
+        As scikit-learn has it: "balanced" gives all classes the same weight together, a mapping gives each its factor,
+        and 1 to classes that it does not name.
+    labels, weight : ndarray of shape (m,)
+
+    Raises
+    ------
+    InvalidInputError
+        Anything else, a class that there is not, or a factor below 0.
+    """
+    classes, place = np.unique(labels, return_inverse=True)
+    if class_weight is None:
+        return np.ones(len(labels))
+    if isinstance(class_weight, str) and class_weight == "balanced":
+        totals = np.bincount(place, weight)
+        return np.asarray(weight.sum() / np.count_nonzero(totals) / np.where(totals > 0, totals, 1.0))[place]
+    remedy = 'Give None, "balanced", or a dictionary from classes to numbers of 0 or more'
+    if not isinstance(class_weight, Mapping):
+        raise InvalidInputError("class_weight", f"got {class_weight!r}", remedy)
+    known = dict.fromkeys(classes.tolist(), 1.0)
+    if unknown := [label for label in class_weight if label not in known]:
+        cause = f"names the class {unknown[0]!r}, which y does not hold"
+        raise InvalidInputError("class_weight", cause, f"The classes are {listed(list(map(repr, known)))}")
+    factors = known | {label: check_number("class_weight", f, 0, remedy=remedy) for label, f in class_weight.items()}
+    return np.array([factors[label] for label in classes.tolist()])[place]
+
+
+def indicators(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """A column of 0 and 1 for each class (one for two classes), and the classes; such columns pass through.
 
     Raises
     ------
     InvalidInputError
         There is one class only.
     """
-    binarizer = LabelBinarizer(neg_label=int(low))
+    binarizer = LabelBinarizer()
     columns = binarizer.fit_transform(labels).astype(float)
     if len(binarizer.classes_) < 2:
         cause = f"has one class only, {str(labels[0])!r}, among the samples that have a weight"
@@ -122,8 +178,17 @@ def names_of_indicators(classes: np.ndarray) -> list[str]:
     return names if len(names) > 2 else names[1:]
 
 
-def numbers_or_indicators(y: Any, inputs: Samples) -> tuple[np.ndarray, list[str] | None]:
-    """Numbers and their names; or, of categories and of words, an indicator column for each.
+def numbers_or_indicators(
+    y: Any, inputs: Samples, are_classes: bool | None = None
+) -> tuple[np.ndarray, list[str] | None, bool]:
+    """Numbers and their names; or, of classes, an indicator column for each; and whether they are classes.
+
+    Parameters
+    ----------
+    y : array-like
+    inputs : Samples
+    are_classes : bool, optional
+        Whether the values of a single column are classes. By default categories and words are.
 
     Raises
     ------
@@ -137,9 +202,10 @@ def numbers_or_indicators(y: Any, inputs: Samples) -> tuple[np.ndarray, list[str
     """
     given = as_pandas_or_array("y", check_given(y))
     column = pd.DataFrame(given).iloc[:, 0] if given.shape[1:] in ((), (1,)) else None
-    if column is not None and _holds_classes(column):
+    unknown = are_classes is None
+    if column is not None and (_holds_classes(column) if unknown else are_classes):
         columns, classes = indicators(read_classes(column, inputs))
-        if look_like_numbers(classes):
+        if unknown and look_like_numbers(classes):
             warnings.warn(
                 f"y holds {len(classes)} different labels that look like numbers, such as {str(classes[0])!r}, and "
                 "each becomes a class. If they are numbers, pass them as such: y.astype(float), of text with a decimal "
@@ -147,10 +213,10 @@ def numbers_or_indicators(y: Any, inputs: Samples) -> tuple[np.ndarray, list[str
                 DataWarning,
                 stacklevel=3,
             )
-        return columns, names_of_indicators(classes)
+        return columns, names_of_indicators(classes), True
     targets = read_targets("y", given, inputs, "X")
     values = targets.values
-    whole = column is not None and column.dtype.kind != "f" and not (values % 1).any()
+    whole = unknown and column is not None and column.dtype.kind != "f" and not (values % 1).any()
     if whole and 2 < (n_different := len(np.unique(values))) <= MOST_CLASSES:
         warnings.warn(
             f"y holds {n_different} different whole numbers and they are taken for numbers. If they are classes, pass "
@@ -158,7 +224,7 @@ def numbers_or_indicators(y: Any, inputs: Samples) -> tuple[np.ndarray, list[str
             DataWarning,
             stacklevel=3,
         )
-    return values, targets.names
+    return values, targets.names, False
 
 
 def _holds_classes(column: pd.Series) -> bool:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import MultiOutputMixin, RegressorMixin
 
-from bcd_implicit.estimators.base import TrainedEstimator
+from bcd_implicit.constraints.user import UserFunction
+from bcd_implicit.errors import check_choice
+from bcd_implicit.estimators.base import ALPHAS, TrainedEstimator
 from bcd_implicit.estimators.data import check_given, keep_names
-from bcd_implicit.support.arrays import read_samples
-from bcd_implicit.support.samples import read_inputs, read_targets
+from bcd_implicit.support.arrays import Samples, read_samples
+from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.progress import Progress
+from bcd_implicit.support.samples import check_sample_weight, read_inputs, read_targets
+from bcd_implicit.terms.activations import Activation
+from bcd_implicit.terms.losses import LOSSES, HuberLoss, Loss, QuantileLoss
 
 
 class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
-    """Regression by an implicit model with squared loss, for one target or several.
+    """Regression by an implicit model, for one target or several: of means, medians, quantiles, rates of counts.
 
     The property ``feature_importances_``, for SelectFromModel and RFE, says how much predictions move with each input:
     the root mean square of their derivatives over the samples, both in standard deviations.
@@ -24,11 +31,20 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
     ----------
     n_hidden : int
         Number of hidden features.
+    loss : {"squared", "huber", "absolute", "quantile", "poisson", ...} or Loss
+        What is predicted: "squared" the mean, "huber" the same where few targets far off are to count for less,
+        "absolute" the median, "quantile" another quantile, "poisson" the mean of counts or rates, as the exponential
+        of what the model puts out. Others are as of :class:`~bcd_implicit.TrainingProblem`.
+    quantile : float in (0, 1)
+        The level, of the loss "quantile" alone: 0.9 is what nine targets in ten stay below.
+    huber_threshold : float
+        Of the loss "huber" alone: from which distance on a target counts by its absolute error, in standard deviations
+        of the targets. As outliers stretch these, it may have to be small.
     activation : str or Activation
     alpha : float or sequence of float
         Ridge on A, B, C and D, in the units of standardised inputs and targets; ``ridge`` and ``ridge_hidden`` of
         :class:`~bcd_implicit.TrainingProblem`. Of several, cross-validation (of prox-linear fits with kappa = 0)
-        chooses the largest whose squared error is within a standard error, that of the difference, of the least. Its
+        chooses the largest whose mean loss is within a standard error, that of the difference, of the least. Its
         fits stop earlier than the final one, at tol 3e-2. A list takes as many times longer as it has numbers, times
         the folds: give one number where a search around the estimator chooses.
     kappa : float
@@ -73,7 +89,8 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         History, status and certificates, of the problem with standardised data.
     alpha_ : float
     cv_errors_ : dict or None
-        Cross-validated squared error by alpha, in shares of the variance; None where there was no choice to make.
+        Cross-validated loss by alpha, in shares of that of the best constant, for the squared loss the variance; None
+        where there was no choice to make.
     n_iter_ : int
         Number of cycles of the last solve: with several starts, those after they were compared.
     n_features_in_ : int
@@ -87,6 +104,69 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
     >>> ImplicitRegressor().fit(X, y).predict(X).shape
     (442,)
     """
+
+    def __init__(
+        self,
+        n_hidden: int = 10,
+        *,
+        loss: str | Loss = "squared",
+        quantile: float = 0.5,
+        huber_threshold: float = 1.0,
+        activation: str | Activation = "relu",
+        alpha: float | Sequence[float] = ALPHAS,
+        kappa: float = 0.0,
+        norm_bound: float = 0.5,
+        fenchel_weight: float = 1.0,
+        fit_intercept: bool = True,
+        pass_through: bool = True,
+        constraints: Sequence[UserFunction] | Mapping[str, UserFunction] = (),
+        method: str = "prox-linear",
+        solver: str = "auto",
+        max_cycles: int = 200,
+        tol: float = 1e-4,
+        n_folds: int = 5,
+        n_init: int = 3,
+        warm_start: bool = False,
+        random_state: int | np.random.RandomState | None = 0,
+        n_jobs: int | None = None,
+        verbose: bool | int | Progress = False,
+        max_seconds: float | None = None,
+    ) -> None:
+        super().__init__(
+            n_hidden,
+            activation=activation,
+            alpha=alpha,
+            kappa=kappa,
+            norm_bound=norm_bound,
+            fenchel_weight=fenchel_weight,
+            fit_intercept=fit_intercept,
+            pass_through=pass_through,
+            constraints=constraints,
+            method=method,
+            solver=solver,
+            max_cycles=max_cycles,
+            tol=tol,
+            n_folds=n_folds,
+            n_init=n_init,
+            warm_start=warm_start,
+            random_state=random_state,
+            n_jobs=n_jobs,
+            verbose=verbose,
+            max_seconds=max_seconds,
+        )
+        self.loss = loss
+        self.quantile = quantile
+        self.huber_threshold = huber_threshold
+
+    def _known_loss(self) -> Loss:
+        remedy = "Choose a level such as 0.9"
+        level = check_number("quantile", self.quantile, 0, 1, boundaries="neither", remedy=remedy)
+        remedy = "Give a positive number of standard deviations"
+        threshold = check_number("huber_threshold", self.huber_threshold, 0, boundaries="neither", remedy=remedy)
+        if isinstance(self.loss, Loss):
+            return self.loss
+        known = LOSSES | {"quantile": QuantileLoss(level), "huber": HuberLoss(threshold)}
+        return known[check_choice("loss", self.loss, known)]
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train.
@@ -105,8 +185,10 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         inputs = read_inputs("X", X)
         targets = read_targets("y", check_given(y), inputs, "X")
         keep_names(self, inputs)
+        loss = self._known_loss()
+        loss.check_targets(targets.columns, _names(targets), "y")
         self._is_flat = targets.is_vector
-        self._train(inputs, targets.values, sample_weight, targets.names)
+        self._train(inputs, targets.values, sample_weight, targets.names, loss)
         return self
 
     def predict(self, X: ArrayLike) -> np.ndarray:
@@ -116,11 +198,15 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
         """
-        predicted = self._predicted(X)
+        inputs = self._new_inputs(X)
+        predicted = self.model_.response(inputs)
         return predicted[:, 0] if self._is_flat else predicted
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """R2 of the predictions, the mean over the outputs.
+        """R2 of the predictions, or of other losses than "squared" and "huber" D2; the mean over the outputs.
+
+        D2 is the share of the loss of the best constant that the predictions take away, as in
+        ``sklearn.metrics.d2_pinball_score`` and ``d2_tweedie_score``.
 
         Parameters
         ----------
@@ -128,4 +214,16 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), optional
         """
-        return super().score(X, read_samples("y", y).values, sample_weight)
+        targets, inputs, loss = read_samples("y", y), self._new_inputs(X), self.result_.problem.loss
+        if loss.name in ("squared", "huber"):
+            return super().score(X, targets.values, sample_weight)
+        loss.check_targets(targets.columns, _names(targets), "y")
+        weight = check_sample_weight(sample_weight, len(inputs))
+        scores = self.model_.predict(inputs).T
+        # The classes of a cross-entropy are one output.
+        outputs = [slice(j, j + 1) for j in range(len(scores))] if loss.separable else [slice(None)]
+        return float(np.mean([loss.d2(scores[j], targets.columns[j], weight / weight.sum()) for j in outputs]))
+
+
+def _names(targets: Samples) -> list[str]:
+    return targets.names or [f"y{j}" for j in range(targets.values.shape[1])]

@@ -24,6 +24,7 @@ from bcd_implicit.selection.dependence import warn_if_dependent
 from bcd_implicit.selection.path import kappa_path
 from bcd_implicit.selection.rules import AUTO_LEVEL, check_rule
 from bcd_implicit.selection.sample_groups import check_sample_groups
+from bcd_implicit.support.arrays import Samples
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.interruption import check_max_seconds, stoppable
 from bcd_implicit.support.notices import warn_convergence
@@ -31,21 +32,36 @@ from bcd_implicit.support.parallel import check_jobs
 from bcd_implicit.support.progress import Progress, between, show_progress
 from bcd_implicit.support.samples import check_sample_weight, read_inputs
 from bcd_implicit.terms.activations import Activation
+from bcd_implicit.terms.losses import LOSSES, Loss, get_loss
 
 # The share of the time that the path may take.
 PATH_SHARE = 0.5
 # Two folds of two samples.
 LEAST_TO_SELECT = 4
+AUTO = "auto"
+# Of losses: whether the values of one column are classes, or (None) categories and words are. Others are of numbers.
+ARE_CLASSES: dict[str, bool | None] = {"cross-entropy": True, "logistic": None, "squared": None}
+
+
+def _read_targets(y: ArrayLike, inputs: Samples, loss: str | Loss) -> tuple[np.ndarray, list[str] | None, Loss]:
+    """Targets, shape (m, q), their names, and the loss that suits them: of several classes the cross-entropy."""
+    auto = isinstance(loss, str) and loss == AUTO
+    known = get_loss("squared" if auto else loss)
+    targets, names, are_classes = numbers_or_indicators(y, inputs, ARE_CLASSES.get(known.name, False))
+    targets = targets.reshape(len(targets), -1)
+    if are_classes and (auto or not known.quadratic):
+        known = LOSSES["cross-entropy" if targets.shape[1] > 1 else "logistic"]
+    known.check_targets(targets.T, names or [f"y{j}" for j in range(targets.shape[1])], "y")
+    return targets, names, known
 
 
 def _in_order(
-    X: np.ndarray, Y: np.ndarray, sample_weight: ArrayLike | None, sample_groups: np.ndarray
+    X: np.ndarray, Y: np.ndarray, sample_weight: ArrayLike | None, sample_groups: np.ndarray, with_targets: bool
 ) -> tuple[StandardisedSamples, np.ndarray]:
     """Standardised samples and their groups, neither merged nor sorted: those of a group may be a series."""
     weight = check_sample_weight(sample_weight, len(X))
     U, Y, weight, groups = (array[weight > 0] for array in (X, Y, weight, sample_groups))
-    Y = Y.reshape(len(U), -1)
-    scaling = Standardization.fit(U, Y, weight)
+    scaling = Standardization.fit(U, Y, weight, targets=with_targets)
     return StandardisedSamples(*scaling.apply(U, Y), weight, scaling), groups
 
 
@@ -59,6 +75,10 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
     n_features_to_select : int or None
         So many inputs, those that stay longest on the path, which ends there. None: as many as the rule and the score
         test say.
+    loss : "auto", str or Loss
+        What models are trained and judged by. "auto" is the cross-entropy for classes (the logistic loss for two), and
+        the squared loss for numbers. Others are as of :class:`~bcd_implicit.TrainingProblem`; "cross-entropy" takes
+        whole numbers for classes too.
     activation : str or Activation
     rule : str or None
         As of :meth:`bcd_implicit.PathResult.select`: None is "min". Not with ``n_features_to_select``.
@@ -110,6 +130,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         n_hidden: int = 10,
         *,
         n_features_to_select: int | None = None,
+        loss: str | Loss = AUTO,
         activation: str | Activation = "relu",
         rule: str | None = None,
         level: float | Literal["auto"] | None = AUTO_LEVEL,
@@ -131,6 +152,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
     ) -> None:
         self.n_hidden = n_hidden
         self.n_features_to_select = n_features_to_select
+        self.loss = loss
         self.activation = activation
         self.rule = rule
         self.level = level
@@ -170,7 +192,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Numbers, also as text; or class labels: words, or of pandas' type "category". Class labels that are whole
-            numbers: pass ``pandas.Series(y, dtype="category")``.
+            numbers: pass ``pandas.Series(y, dtype="category")``, or choose ``loss="cross-entropy"``.
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the samples in the loss.
         sample_groups : array-like of shape (n_samples,), optional
@@ -187,7 +209,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             Samples look as if they belonged together though no ``sample_groups`` were given.
         """
         inputs = read_inputs("X", X)
-        targets, output_names = numbers_or_indicators(y, inputs)
+        targets, output_names, loss = _read_targets(y, inputs, self.loss)
         keep_names(self, inputs)
         p, remedy = inputs.values.shape[1], "Between 1 and all inputs"
         n_features, least = self.n_features_to_select, self.min_features_to_select
@@ -199,9 +221,9 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         n_folds = check_number("n_folds", self.n_folds, 2, integer=True, remedy="Give 2 or more folds")
         together = check_sample_groups(sample_groups, len(inputs.values), n_folds)
         if together is None:
-            samples = StandardisedSamples.merge(inputs.values, targets, sample_weight)
+            samples = StandardisedSamples.merge(inputs.values, targets, sample_weight, with_targets=loss.free_targets)
         else:
-            samples, together = _in_order(inputs.values, targets, sample_weight, together)
+            samples, together = _in_order(inputs.values, targets, sample_weight, together, loss.free_targets)
         if len(samples.U) < LEAST_TO_SELECT:
             # One that merging has left stands there twice.
             all_equal = not (np.ptp(samples.U, axis=0).any() or np.ptp(samples.Y, axis=0).any())
@@ -213,6 +235,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             samples.Y,
             self.n_hidden,
             activation=self.activation,
+            loss=loss,
             norm_bound=self.norm_bound,
             ridge=self.ridge,
             ridge_hidden=self.ridge_hidden,
@@ -266,8 +289,8 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         self.support_ = self.selection_.support
         self.leaves_at_ = self.path_.leaves_at
         if together is None:
-            U, Y = samples.scaling.apply(inputs.values, targets.reshape(len(targets), -1))
-            residuals = Y - self.selection_.model.predict(U)
+            U, Y = samples.scaling.apply(inputs.values, targets)
+            residuals = Y - self.selection_.model.response(U)
             warn_if_dependent(U.T, Y.T, residuals.T, problem.input_names)
         return self
 

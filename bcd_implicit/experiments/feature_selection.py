@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.linear_model import RidgeCV
-from sklearn.metrics import f1_score, r2_score
+from sklearn.metrics import f1_score
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -26,6 +26,7 @@ from sklearn.preprocessing import StandardScaler
 from bcd_implicit.blocks.solvers import AUTO
 from bcd_implicit.datasets import make_column_sparse, make_even
 from bcd_implicit.errors import InvalidInputError, check_choice
+from bcd_implicit.experiments.scores import Scores, accuracy, r2
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.problem.training_problem import TrainingProblem
@@ -42,6 +43,7 @@ from bcd_implicit.support.parallel import check_jobs, in_parallel
 from bcd_implicit.support.progress import Progress, between, show_progress
 from bcd_implicit.support.samples import check_units
 from bcd_implicit.support.tables import class_column
+from bcd_implicit.terms.losses import Loss, get_loss
 from bcd_implicit.terms.penalties import column_norms
 from bcd_implicit.training.result import Status
 
@@ -66,13 +68,10 @@ class FeatureSelection:
         The refit on the chosen inputs; takes raw inputs.
     true_norms : ndarray of shape (p,) or None
         Column norms of the generating B, where there is one.
-    test_r2 : float
-        R2 on samples that took no part, averaged over outputs by variance.
-    ridge_r2 : float
+    test_r2, test_accuracy, test_d2, test_log_loss : float or None
+        On samples that took no part, as in :class:`~bcd_implicit.experiments.scores.Scores`.
+    ridge_r2, ridge_accuracy : float or None
         The same of a ridge regression on all columns, for comparison; cross-validation chooses its weight.
-    test_accuracy, ridge_accuracy : float or None
-        Where the targets are indicators of classes, ``column=class``: the share of samples whose class has the largest
-        prediction.
     seconds : float
     """
 
@@ -86,6 +85,8 @@ class FeatureSelection:
     seconds: float
     test_accuracy: float | None = None
     ridge_accuracy: float | None = None
+    test_d2: float | None = None
+    test_log_loss: float | None = None
 
     @property
     def status(self) -> Status:
@@ -120,6 +121,9 @@ class FeatureSelection:
             "ridge_test_r2": self.ridge_r2,
             "test_accuracy": self.test_accuracy,
             "ridge_test_accuracy": self.ridge_accuracy,
+            "loss": self.path.problem.loss.name,
+            "test_d2": self.test_d2,
+            "test_log_loss": self.test_log_loss,
             "seconds": self.seconds,
             "status": chosen.result.status.name,
             "column_norms_learned": self.learned_norms.tolist(),
@@ -183,8 +187,8 @@ def run_synthetic(
         selection=selection,
         model=selection.model,
         true_norms=column_norms(data.model.B),
-        test_r2=_r2(Y_test, selection.model.predict(U_test)),
-        ridge_r2=_r2(Y_test, _ridge(data.U, data.Y).predict(U_test)),
+        test_r2=r2(Y_test, selection.model.predict(U_test)),
+        ridge_r2=r2(Y_test, _ridge(data.U, data.Y).predict(U_test)),
         seconds=time.perf_counter() - start,
     )
 
@@ -239,6 +243,7 @@ def run_table(
     targets: pd.DataFrame,
     name: str = "table",
     *,
+    loss: str | Loss = "squared",
     seed: int = 0,
     method: str = "prox-linear",
     solver: str = AUTO,
@@ -263,6 +268,8 @@ def run_table(
         Numbers only; the same rows.
     name : str
         For titles and messages.
+    loss : str or Loss
+        As of :class:`~bcd_implicit.TrainingProblem`.
     seed : int
         Of the split, the start and the folds.
     rule, n_features, level, n_jobs
@@ -280,7 +287,7 @@ def run_table(
     **problem_options
         Of :class:`~bcd_implicit.TrainingProblem`: n_hidden, norm_bound, ridge, ...
     """
-    start = time.perf_counter()
+    start, loss = time.perf_counter(), get_loss(loss)
     given, asked = read_samples(name, inputs, min_rows=8), read_samples(name, targets, min_rows=8)
     check_units(name, given)
     check_units(name, asked)
@@ -301,11 +308,11 @@ def run_table(
         parts = GroupShuffleSplit(1, test_size=test_share, random_state=seed).split(U, groups=together)
         train, test = next(parts)
     U_train, U_test, Y_train, Y_test = U[train], U[test], Y[train], Y[test]
-    scales = Standardization.fit(U_train, Y_train)
+    scales = Standardization.fit(U_train, Y_train, targets=loss.free_targets)
     pair = scales.apply(U_train, Y_train) if standardize else (U_train, Y_train)
     problem = TrainingProblem(
         *pair,
-        **{"n_hidden": N_HIDDEN_GUESS, "pass_through": False} | problem_options,
+        **{"n_hidden": N_HIDDEN_GUESS, "pass_through": False} | problem_options | {"loss": loss},
         input_names=given.names,
         output_names=asked.names,
     )
@@ -328,28 +335,23 @@ def run_table(
     model = scales.raw_model(selection.model) if standardize else selection.model
     # Of all rows in the file's order: the split has shuffled them.
     if together is None:
-        warn_if_dependent(U.T, Y.T, (Y - model.predict(U)).T, problem.input_names)
+        warn_if_dependent(U.T, Y.T, (Y - model.response(U)).T, problem.input_names)
     ridge, are_classes = _ridge(U_train, Y_train), class_column(list(targets.columns)) is not None
+    scores, linear = Scores.of(loss, model.predict(U_test), Y_test, are_classes), ridge.predict(U_test)
     return FeatureSelection(
         title=f"{name}, {method}",
         path=path,
         selection=selection,
         model=model,
         true_norms=None,
-        test_r2=_r2(Y_test, model.predict(U_test)),
-        ridge_r2=_r2(Y_test, ridge.predict(U_test)),
+        test_r2=scores.r2,
+        ridge_r2=r2(Y_test, linear),
         seconds=time.perf_counter() - start,
-        test_accuracy=_accuracy(Y_test, model.predict(U_test)) if are_classes else None,
-        ridge_accuracy=_accuracy(Y_test, ridge.predict(U_test)) if are_classes else None,
+        test_accuracy=scores.accuracy,
+        ridge_accuracy=accuracy(Y_test, linear) if are_classes else None,
+        test_d2=scores.d2,
+        test_log_loss=scores.log_loss,
     )
-
-
-def _r2(truth: np.ndarray, predicted: np.ndarray) -> float:
-    return float(r2_score(truth, predicted, multioutput="variance_weighted"))
-
-
-def _accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:
-    return float((truth.argmax(axis=1) == predicted.argmax(axis=1)).mean())
 
 
 def _ridge(U: np.ndarray, Y: np.ndarray) -> Pipeline:

@@ -125,24 +125,30 @@ def _leaves_at(path: PathResult, end: int) -> str:
 def scores(run: FeatureSelection) -> RichTable:
     """The terminal's table of test scores: the model on the chosen inputs, and what one has without selection."""
     support, table = run.selection.support, RichTable()
-    table.add_column("model")
-    for name in ("inputs", "test R2", *(["accuracy"] if run.test_accuracy is not None else [])):
-        table.add_column(name, justify="right")
-    for name, inputs, *scores in (
-        ("implicit, selected inputs", support.sum(), run.test_r2, run.test_accuracy),
-        ("ridge, all columns", len(support), run.ridge_r2, run.ridge_accuracy),
+    shown = {"inputs": (str(support.sum()), str(len(support)))}
+    for name, ours, ridges in (
+        ("test R2", run.test_r2, run.ridge_r2),
+        ("test D2", run.test_d2, None),
+        ("accuracy", run.test_accuracy, run.ridge_accuracy),
+        ("log loss", run.test_log_loss, None),
     ):
-        table.add_row(name, str(inputs), *(f"{score:.3f}" for score in scores if score is not None))
+        if ours is not None:
+            shown[name] = (f"{ours:.3f}", "-" if ridges is None else f"{ridges:.3f}")
+    table.add_column("model")
+    for name in shown:
+        table.add_column(name, justify="right")
+    for i, model in enumerate(("implicit, selected inputs", "ridge, all columns")):
+        table.add_row(model, *(cells[i] for cells in shown.values()))
     return table
 
 
 def verdict(run: FeatureSelection) -> str:
-    """One line: kappa, how many inputs, whether they are the true ones, test R2, and what the score tests changed."""
+    """One line: kappa, how many inputs, whether they are the true ones, R2 or D2, and what the score tests changed."""
     report, p = run.report, len(run.selection.support)
     words = [f"kappa {report['kappa']:.3g}: {len(report['selected'])} of {p} inputs selected"]
     if report["exact"] is not None:
         words.append("exactly the true ones" if report["exact"] else f"not the true set (F1 {report['f1']:.2f})")
-    words.append(f"test R2 {run.test_r2:.3f}")
+    words.append(f"test R2 {run.test_r2:.3f}" if run.test_d2 is None else f"test D2 {run.test_d2:.3f}")
     words.append(f"{run.seconds:.0f} s")
     changed = report["changed_by_tests"]
     tests = [f"; score tests {verb} {names_of(changed[how])}" for how, verb in VERBS.items() if changed[how]]

@@ -6,17 +6,17 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import compress, islice
+from itertools import compress
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from bcd_implicit.errors import ConvergenceWarning, InvalidInputError
+from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.fixed_point import FixedPoint, fixed_point
-from bcd_implicit.model.picard import picard_iterates
+from bcd_implicit.model.picard import picard_table
 from bcd_implicit.model.state_map import summation_error
 from bcd_implicit.model.storage import LETTERS, REMEDY, read_model, write_model
 from bcd_implicit.support.arrays import as_pandas_or_array, read_samples
@@ -27,6 +27,7 @@ from bcd_implicit.support.interruption import finishing
 from bcd_implicit.support.samples import check_sizes
 from bcd_implicit.support.tables import pick_columns
 from bcd_implicit.terms.activations import Activation, get_activation
+from bcd_implicit.terms.links import LINKS
 
 # Rescaling that takes units further apart than this is warned of.
 WIDEST_UNITS = 1e6
@@ -47,6 +48,9 @@ class ImplicitModel:
     d : array of shape (q,) or None
         None stands for zeros.
     activation : str or Activation
+    link : {"identity", "logit", "softmax", "log"}
+        The scale of y, from which :meth:`response` leads back: the targets' own, log odds, logarithms of probabilities
+        up to a constant, or of rates.
     input_names, output_names : sequence of str, optional
         Names of the p inputs and q outputs, kept with the model; ``u0, u1, ...`` and ``y0, y1, ...`` by default.
 
@@ -67,6 +71,7 @@ class ImplicitModel:
         d: ArrayLike | None = None,
         activation: str | Activation = "relu",
         *,
+        link: str = "identity",
         input_names: Sequence[str] | None = None,
         output_names: Sequence[str] | None = None,
     ) -> None:
@@ -76,6 +81,7 @@ class ImplicitModel:
         self.b = np.zeros(n) if b is None else check_matrix("b", b, n_columns=1)[:, 0]
         self.d = np.zeros(q) if d is None else check_matrix("d", d, n_columns=1)[:, 0]
         self.activation = get_activation(activation)
+        self.link = check_choice("link", link, LINKS)
         expected = {"A": (n, n), "B": (n, p), "b": (n,), "C": (q, n), "D": (q, p), "d": (q,)}
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
@@ -224,23 +230,10 @@ class ImplicitModel:
             The model is not :meth:`well-posed <is_well_posed>`.
         """
         n_steps = check_number("n_steps", n_steps, 1, integer=True, remedy="Give 1 or more steps")
-        drive, v = self._drive(U), self._weights()[:, None]
-        factor = self.contraction()
-        gain = float(v.max()) / (1 - factor)
+        factor, v = self.contraction(), self._weights()
         # To rounding: errors are measured against it.
         equilibrium = self.states(U, tol=0.0).X.T
-        X, rows, first = np.zeros_like(drive), [], 0.0
-        for step, new in enumerate(islice(picard_iterates(self.A, drive, self.activation, X), n_steps), start=1):
-            moved, change = float(np.abs(new - X).max()), float(np.max(np.abs(new - X) / v))
-            # Zero only if the start is the equilibrium, and then both bounds are 0.
-            first, X = first or change, new
-            error = float(np.abs(X - equilibrium).max())
-            bounds = {"bound": factor * gain * change, "a_priori": factor**step * gain * first}
-            rows.append({"step": step, "error": error} | bounds)
-            # From here on the error of the reference is as large as that of the step.
-            if bounds["bound"] == 0 or moved <= 100 * np.finfo(float).eps * np.abs(X).max():
-                break
-        return pd.DataFrame(rows)
+        return picard_table(self.A, self._drive(U), self.activation, equilibrium, factor, v, n_steps)
 
     def _drive(self, U: ArrayLike) -> np.ndarray:
         """BU + b, shape (n, m)."""
@@ -267,7 +260,7 @@ class ImplicitModel:
         return inputs
 
     def predict(self, U: ArrayLike, *, solver: str = "auto") -> np.ndarray:
-        """Predictions Cx + Du + d at the equilibrium.
+        """Predictions Cx + Du + d at the equilibrium, on the scale that ``link`` says.
 
         Parameters
         ----------
@@ -293,6 +286,20 @@ class ImplicitModel:
         if np.any(states.error_bound * largest > ACCURATE * np.abs(found).max(initial=0.0)):
             found = predicted(self.states(inputs, tol=0.0, solver=solver))
         return found
+
+    def response(self, U: ArrayLike, *, solver: str = "auto") -> np.ndarray:
+        """What predictions say of the targets, in their own units: numbers, probabilities, or rates.
+
+        Parameters
+        ----------
+        U, solver
+            As for :meth:`predict`.
+
+        Returns
+        -------
+        ndarray of shape (m, q)
+        """
+        return LINKS[self.link](self.predict(U, solver=solver).T).T
 
     def jacobian(self, U: ArrayLike) -> np.ndarray:
         """Derivatives of the predictions with respect to the inputs, D + C (I - S A)^-1 S B with S = diag(phi').
@@ -332,7 +339,11 @@ class ImplicitModel:
     def _copy(self, **changes: Any) -> ImplicitModel:
         parts = {name: getattr(self, name) for name in LETTERS} | changes
         return ImplicitModel(
-            **parts, activation=self.activation, input_names=self.input_names, output_names=self.output_names
+            **parts,
+            activation=self.activation,
+            link=self.link,
+            input_names=self.input_names,
+            output_names=self.output_names,
         )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -345,7 +356,7 @@ class ImplicitModel:
         """
         path = check_path("path", path)
         arrays = {letter: getattr(self, letter) for letter in LETTERS}
-        write_model(path, arrays, self.activation, self.input_names, self.output_names)
+        write_model(path, arrays, self.activation, self.link, self.input_names, self.output_names)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ImplicitModel:
@@ -384,5 +395,6 @@ class ImplicitModel:
             "inputs in B": names_of(self.input_names, self.B.any(axis=0)),
             "inputs in D": names_of(self.input_names, self.D.any(axis=0)),
             "outputs": names_of(self.output_names),
+            "scale of the outputs": self.link,
         }
         return facts_table("ImplicitModel", facts)

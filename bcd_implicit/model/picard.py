@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 import numpy as np
+import pandas as pd
 
 from bcd_implicit.model.state_map import Reached, StateMap
 from bcd_implicit.terms.activations import Activation
@@ -59,3 +61,28 @@ def picard(
                 return Reached(X, new, taken, False, "picard")
         # Half of them, since what is estimated from few steps is no promise.
         before, stride = largest, max(1, int(remaining / 2))
+
+
+def picard_table(
+    A: np.ndarray,
+    drive: np.ndarray,
+    activation: Activation,
+    equilibrium: np.ndarray,
+    factor: float,
+    v: np.ndarray,
+    n_steps: int,
+) -> pd.DataFrame:
+    """The table of :meth:`bcd_implicit.ImplicitModel.picard_convergence`, from the contraction factor in units v."""
+    gain = float(v.max()) / (1 - factor)
+    X, rows, first = np.zeros_like(drive), [], 0.0
+    for step, new in enumerate(islice(picard_iterates(A, drive, activation, X), n_steps), start=1):
+        moved, change = float(np.abs(new - X).max()), float(np.max(np.abs(new - X) / v[:, None]))
+        # Zero only if the start is the equilibrium, and then both bounds are 0.
+        first, X = first or change, new
+        error = float(np.abs(X - equilibrium).max())
+        bounds = {"bound": factor * gain * change, "a_priori": factor**step * gain * first}
+        rows.append({"step": step, "error": error} | bounds)
+        # From here on the error of the reference is as large as that of the step.
+        if bounds["bound"] == 0 or moved <= 100 * np.finfo(float).eps * np.abs(X).max():
+            break
+    return pd.DataFrame(rows)

@@ -27,16 +27,26 @@ class Standardization:
 
     @classmethod
     def fit(
-        cls, U: np.ndarray, Y: np.ndarray, sample_weight: np.ndarray | None = None, with_mean: bool = True
+        cls,
+        U: np.ndarray,
+        Y: np.ndarray,
+        sample_weight: np.ndarray | None = None,
+        with_mean: bool = True,
+        targets: bool = True,
     ) -> Standardization:
-        """Measure means and standard deviations of U (m, p) and Y (m, q); means of zero unless ``with_mean``."""
+        """Measure means and standard deviations of U (m, p) and Y (m, q); means of zero unless ``with_mean``.
+
+        Unless ``targets`` those of Y are taken to be 0 and 1: it has a meaning that other numbers have not, such as 1
+        for a class.
+        """
         # Spreads are around the mean even where means stay in. The scale is 1 where only rounding varies.
         # It may be a variance next to zero and below it, from whose root NumPy warns.
         with np.errstate(invalid="ignore"):
-            inputs = StandardScaler().fit(U, sample_weight=sample_weight)
-            targets = StandardScaler().fit(Y, sample_weight=sample_weight)
-        means = (inputs.mean_, targets.mean_) if with_mean else (np.zeros(U.shape[1]), np.zeros(Y.shape[1]))
-        return cls(means[0], inputs.scale_, means[1], targets.scale_)
+            scalers = [StandardScaler().fit(table, sample_weight=sample_weight) for table in (U, Y)]
+        inputs, outputs = ((s.mean_ if with_mean else np.zeros_like(s.scale_), s.scale_) for s in scalers)
+        if not targets:
+            outputs = np.zeros(Y.shape[1]), np.ones(Y.shape[1])
+        return cls(*inputs, *outputs)
 
     def apply(self, U: np.ndarray, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Standardise both tables."""

@@ -28,11 +28,12 @@ _MEMBERS = {
     "output_names": Member("U", ("q",)),
 }
 _FORMAT = "bcd_implicit model 3"
-#: The first one was compressed, and otherwise as the second, which knew no parameter but that of leaky_relu.
+#: The first one was compressed, and otherwise as the second, whose models had no link, and whose activations no parameter
+#: but that of leaky_relu.
 _FORMATS = {
     "bcd_implicit model 1": _MEMBERS | {"slope": Member("f8")},
     "bcd_implicit model 2": _MEMBERS | {"slope": Member("f8")},
-    _FORMAT: _MEMBERS | {"parameters": Member("U")},
+    _FORMAT: _MEMBERS | {"parameters": Member("U"), "link": Member("U")},
 }
 
 
@@ -40,6 +41,7 @@ def write_model(
     path: str | os.PathLike[str],
     arrays: Mapping[str, np.ndarray],
     activation: Activation,
+    link: str,
     input_names: Sequence[str],
     output_names: Sequence[str],
 ) -> None:
@@ -47,6 +49,7 @@ def write_model(
     rest = {
         "activation": np.array(activation.name),
         "parameters": np.array(json.dumps(activation.parameters)),
+        "link": np.array(link),
         "input_names": np.array(input_names),
         "output_names": np.array(output_names),
     }
@@ -65,6 +68,7 @@ def read_model(path: str | os.PathLike[str]) -> dict[str, Any]:
     return {
         **{letter: stored[letter] for letter in LETTERS},
         "activation": _activation(path, str(stored["activation"]), stored),
+        "link": str(stored.get("link", "identity")),
         "input_names": stored["input_names"].tolist(),
         "output_names": stored["output_names"].tolist(),
     }

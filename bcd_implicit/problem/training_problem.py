@@ -251,6 +251,7 @@ class TrainingProblem(Specification):
             it.D,
             it.d,
             self.activation,
+            link=self.loss.link,
             input_names=self.input_names if input_names is None else input_names,
             output_names=self.output_names,
         )

@@ -17,19 +17,19 @@ from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.selection.evidence import Evidence
 from bcd_implicit.selection.family_wise import FamilyWise, family_wise
 from bcd_implicit.selection.permutation import Exchange
-from bcd_implicit.selection.refits import Refit, extend, folds, run_refit, squared_errors
+from bcd_implicit.selection.refits import Refit, extend, folds, run_refit, sample_errors
 from bcd_implicit.selection.unseen import UnseenSamples
 from bcd_implicit.support.interruption import check_stop
 from bcd_implicit.training.result import BcdResult
 
-# Inputs that may enter or leave after the choice; how often hidden features are doubled, and what share of the targets'
-# variance a doubling must explain.
+# Inputs that may enter or leave after the choice; how often hidden features are doubled, and what share of the best
+# constant's loss, for the squared loss the targets' variance, a doubling must take away.
 MOST_STEPS, MOST_DOUBLINGS, LEAST_GAIN = 100, 3, 0.02
 # So many of the weakest groups are tested for leaving.
 MOST_TESTED = 20
 # A p-value this far below the level will not rise above it in a finer fit.
 CLEARLY = 1e-3
-# A refit nearly interpolates if its squared residuals are less than this share of those on unseen samples.
+# A refit nearly interpolates if its loss is less than this share of that on unseen samples.
 INTERPOLATES = 0.5
 
 
@@ -211,14 +211,14 @@ class _ScoreTests:
         self._tested[asked, group.tobytes()] = {"inputs": names, "asked": asked, "p_value": p_value, "by": by}
 
     def errors_on_unseen_samples(self, supports: Sequence[np.ndarray]) -> np.ndarray:
-        """Squared error of every sample under each support's refit, in cross-validation: (n_supports, m)."""
+        """Error of every sample under each support's refit, in cross-validation: (n_supports, m)."""
         chain = [self.evidence.refit_on(support) for support in supports]
         return self.evidence.cross_validate(chain, "score tests, fold", 0.5, 0.5, self.settings.finer)
 
     def are_blind(self, result: BcdResult, unseen: np.ndarray) -> bool:
         """Whether a refit on all samples is next to none off them, beside its errors on unseen ones."""
         shares = self.problem.shares
-        seen = squared_errors(self.problem, result.problem.prediction(result.iterate), self.problem.Y)
+        seen = sample_errors(self.problem, result.problem.prediction(result.iterate), self.problem.Y)
         return bool(statistics.mean(seen, shares) < INTERPOLATES * statistics.mean(unseen, shares))
 
     def those_that_may_all_leave(
@@ -245,8 +245,8 @@ class _ScoreTests:
 def grow(evidence: Evidence, support: np.ndarray) -> tuple[Refit, Iterate | None]:
     """The refit on a support with as many hidden features as the samples favour, and where to start it.
 
-    They are doubled while that takes a fiftieth of the targets' variance off the error on the first fold's samples,
-    and more than a standard error of the difference. One fold will do: these gains are large, and the fits dear. The
+    They are doubled while that takes a fiftieth of the best constant's loss off that of the first fold's samples, and
+    more than a standard error of the difference. One fold will do: these gains are large, and the fits dear. The
     model of that fold is the start; none where nothing was gained.
     A user's constraints may not fit another number of features: then it stays.
     """

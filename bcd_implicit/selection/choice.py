@@ -26,7 +26,7 @@ class Selection:
     index : int
         Its place on the path.
     result : BcdResult
-        The refit on the support alone, without group lasso, on all samples; for an empty support the targets' means.
+        The refit on the support alone, without group lasso, on all samples; for an empty support the best constant.
     table : DataFrame
         A row a candidate: kappa, n_selected, what the rule looked at, chosen (before the score tests), inputs. The
         rules by cross-validation show error with its standard error, and by how much it is above the best one's, with

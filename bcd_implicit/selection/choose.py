@@ -17,7 +17,7 @@ from bcd_implicit.selection.choice import Selection
 from bcd_implicit.selection.dependence import warn_if_dependent
 from bcd_implicit.selection.evidence import Evidence, Settings
 from bcd_implicit.selection.path_record import PathRecord
-from bcd_implicit.selection.refits import Refit, mean_model, run_refit
+from bcd_implicit.selection.refits import Refit, constant_model, run_refit
 from bcd_implicit.selection.rules import RULES, Choice, check_rule
 from bcd_implicit.selection.sample_groups import check_folds, check_sample_groups
 from bcd_implicit.support.checks import check_flag, check_list, check_number, random_generator
@@ -95,18 +95,18 @@ def choose(
         final = decided.final or evidence.coarse_refit_on(support)
         # Once the choice has to end, the refit takes no cycle: states at equilibrium, and an exact output block.
         result = run_refit(path.problem, final, start, random_state, finest)
-        # None for an empty support: the targets' means are its model.
-        result = result or mean_model(path.results[index])
+        # None for an empty support: the best constant is its model.
+        result = result or constant_model(path.results[index])
         if ended is not None:
             result = replace(result, status=ended)
         tell(1.0, "chosen")
     if result.status.cut_short and limits.outermost:
         n = int(support.sum())
         warn_convergence(f"select: {result.status.cause}. Returned: {decided.words} ({n} inputs).", stacklevel=3)
-    problem, prediction = path.problem, result.problem.prediction(result.iterate)
+    problem, response = path.problem, path.problem.loss.response(result.problem.prediction(result.iterate))
     # The estimators sort their samples, by the first input: they look at the order before that.
     if together is None and (np.diff(problem.U[0]) < 0).any():
-        warn_if_dependent(problem.U, problem.Y, problem.Y - prediction, problem.input_names, stacklevel=3)
+        warn_if_dependent(problem.U, problem.Y, problem.Y - response, problem.input_names, stacklevel=3)
     names = np.array(path.problem.input_names, dtype=object)
     table = pd.DataFrame(
         # The empty support may be a candidate one place beyond the path's end.

@@ -91,7 +91,7 @@ class Evidence:
 
     @cached_property
     def errors(self) -> np.ndarray:
-        """Squared error of every sample under every candidate's refit, in cross-validation: (n_candidates, m).
+        """Error of every sample under every candidate's refit, in cross-validation: (n_candidates, m).
 
         From the largest support down.
         """

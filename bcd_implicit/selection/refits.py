@@ -21,8 +21,8 @@ from bcd_implicit.support.progress import Progress, silent
 from bcd_implicit.training.bcd import solve
 from bcd_implicit.training.result import BcdResult
 
-# Once a cycle lowers the objective by less than this share of the targets' variance, times the tolerance, a refit has
-# settled: where the loss comes near zero, a relative change of it says little.
+# Once a cycle lowers the objective by less than this share of the best constant's loss, times the tolerance, a refit
+# has settled: where the loss comes near zero, a relative change of it says little.
 NEGLIGIBLE = 0.05
 # A start whose B is this much smaller than a fresh one's is no start.
 FADED = 1e-3
@@ -92,9 +92,7 @@ def run_refit(
     if it.X.shape != fresh.X.shape:
         with finishing():  # a refit that has to end at once still needs a start
             it = smaller.at_equilibrium(it.replace(X=fresh.X))
-    # Half, as the loss is half a square: this is the loss of the mean.
-    variance = 0.5 * float(statistics.variance(smaller.Y, smaller.shares).sum())
-    atol = options["tol"] * NEGLIGIBLE * variance
+    atol = options["tol"] * NEGLIGIBLE * smaller.loss.loss_of_constant(smaller.Y, smaller.shares)
     return solve(smaller, start=it, random_state=random_state, atol=atol, **options)
 
 
@@ -109,19 +107,30 @@ def has_faded(problem: TrainingProblem, it: Iterate, fresh: Iterate) -> bool:
     return bool(size <= FADED * usual)
 
 
-def mean_model(result: BcdResult) -> BcdResult:
-    """A result whose model predicts the targets' means: the refit on no input."""
+def best_constant(problem: TrainingProblem) -> np.ndarray:
+    """The prediction of the empty model, shape (q,): the constant of least loss, and 0 without an intercept."""
+    if not problem.fit_intercept:
+        return np.zeros(problem.n_outputs)
+    return problem.loss.best_constant(problem.Y, problem.shares)
+
+
+def constant_model(result: BcdResult) -> BcdResult:
+    """A result whose model predicts :func:`best_constant`: the refit on no input."""
     problem = result.problem
-    it = Iterate.zeros(problem.shapes)
-    if problem.fit_intercept:
-        it = it.replace(d=statistics.mean(problem.Y, problem.shares))
+    it = Iterate.zeros(problem.shapes).replace(d=best_constant(problem))
     # X as well has to be that of the new matrices.
     with finishing():
         return replace(result, iterate=problem.at_equilibrium(it))
 
 
-def squared_errors(problem: TrainingProblem, prediction: np.ndarray, Y: np.ndarray) -> np.ndarray:
-    """Mean squared error of each sample, a column, with the problem's outputs scaled to unit variance."""
+def sample_errors(problem: TrainingProblem, prediction: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    """The loss of each sample, a column, in shares of what the best constant loses on the problem's samples.
+
+    For the squared loss the mean over the outputs of the shares of each.
+    """
+    if not problem.loss.quadratic:
+        loss, constant = problem.loss.value(prediction, Y), problem.loss.loss_of_constant(problem.Y, problem.shares)
+        return loss / constant if constant > 0 else np.zeros_like(loss)
     variance = statistics.variance(problem.Y, problem.shares)
     # An output that does not vary has no scale, and counts for nothing.
     scales = np.divide(1.0, variance, out=np.zeros_like(variance), where=variance > 0) / problem.n_outputs
@@ -139,7 +148,7 @@ class Fold:
     def run(
         self, chain: Sequence[Refit], random_state: int | None, options: dict[str, Any], start: Iterate | None = None
     ) -> tuple[np.ndarray, Iterate]:
-        """Squared error of the test samples under every refit, (n_refits, n_test), and the last iterate.
+        """:func:`sample_errors` of the test samples under every refit, (n_refits, n_test), and the last iterate.
 
         The models are trained one after the other along the chain, each from the one before and the first, unless there
         is a start, from a random one, so that no parameter has seen the samples that it is judged on.
@@ -156,9 +165,8 @@ class Fold:
                 it = extend(result.iterate, what.support)
                 prediction = result.model.predict(problem.U[what.support][:, test].T).T
             else:
-                # Of the training samples; without an intercept the empty model predicts 0.
-                prediction = statistics.mean(training.Y, training.shares)[:, None] * problem.fit_intercept
-            errors[i] = squared_errors(problem, prediction, problem.Y[:, test])
+                prediction = np.broadcast_to(best_constant(training)[:, None], (problem.n_outputs, len(test)))
+            errors[i] = sample_errors(problem, prediction, problem.Y[:, test])
         return errors, it
 
 
@@ -179,7 +187,7 @@ def run_folds(
     on_progress: Progress = silent,
     starts: Sequence[Iterate | None] | None = None,
 ) -> tuple[np.ndarray, list[Iterate]]:
-    """:meth:`Fold.run` in every fold, from these starts: squared errors, (n_refits, m), and the last iterates."""
+    """:meth:`Fold.run` in every fold, from these starts: errors, (n_refits, m), and the last iterates."""
     errors, last = np.zeros((len(chain), parts[0].problem.n_samples)), list[Iterate]()
     starts = starts or [None] * len(parts)
     jobs = [(fold, chain, random_state, options, start) for fold, start in zip(parts, starts, strict=True)]
@@ -199,6 +207,6 @@ def cross_validate(
     on_progress: Progress = silent,
     sample_groups: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Squared error of every sample under every refit, by :meth:`Fold.run` in every fold: shape (n_refits, m)."""
+    """Error of every sample under every refit, by :meth:`Fold.run` in every fold: shape (n_refits, m)."""
     parts = folds(problem, n_folds, random_state, sample_groups)
     return run_folds(parts, chain, random_state, options, n_jobs, on_progress)[0]

@@ -12,7 +12,7 @@ that a joblib back end spreads it over machines). The answer is the same for eve
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -21,8 +21,11 @@ from scipy.special import gammaln
 
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.problem import statistics
+from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.evidence import Evidence
+from bcd_implicit.selection.refits import best_constant, sample_errors
 from bcd_implicit.support.checks import check_number
+from bcd_implicit.training.result import BcdResult
 
 
 @dataclass(frozen=True)
@@ -74,29 +77,34 @@ def least_error(evidence: Evidence) -> Choice:
 
 def _by_criterion(evidence: Evidence, gamma: float) -> Choice:
     problem = evidence.path.problem
-    variance = statistics.variance(problem.Y, problem.shares)
-    varying = variance > 0  # a constant output says nothing
-    m, q, p = problem.n_samples, int(varying.sum()), problem.n_inputs
-    losses = []
-    mean = statistics.mean(problem.Y, problem.shares)[:, None] * problem.fit_intercept
-    for result in evidence.refits:
-        miss = problem.Y - (result.problem.prediction(result.iterate) if result else mean)
-        losses.append(
-            float(np.mean(statistics.mean(miss[varying] ** 2, problem.shares) / variance[varying])) if q else 0.0
-        )
-    degrees = problem.n_hidden * evidence.sizes
+    n_values, misfits = _misfits(problem, evidence.refits)
+    p, degrees = problem.n_inputs, problem.n_hidden * evidence.sizes
     # By logarithms of the gamma function: binomial coefficients overflow.
     choices = gammaln(p + 1) - gammaln(evidence.sizes + 1) - gammaln(p - evidence.sizes + 1)
-    # An exact fit has the loss 0, and 0 no logarithm.
-    floor = np.finfo(float).tiny
-    criterion = m * q * np.log(np.maximum(losses, floor)) + degrees * math.log(max(m * q, 1)) + 2 * gamma * choices
+    criterion = misfits + degrees * math.log(max(n_values, 1)) + 2 * gamma * choices
     return Choice(evidence.supports[int(criterion.argmin())], {"criterion": criterion})
+
+
+def _misfits(problem: TrainingProblem, refits: Sequence[BcdResult | None]) -> tuple[int, np.ndarray]:
+    """How many values there are to fit, and -2 times the log-likelihood of each refit, up to a common constant."""
+    m, loss, shares = problem.n_samples, problem.loss, problem.shares
+    constant = np.broadcast_to(best_constant(problem)[:, None], problem.Y.shape)
+    predictions = [r.problem.prediction(r.iterate) if r else constant for r in refits]
+    if not loss.free_targets:  # it is a likelihood
+        return m, np.array([2 * m * float(loss.value(f, problem.Y) @ shares) for f in predictions])
+    # A constant output says nothing.
+    n_values = m * int(np.count_nonzero(statistics.variance(problem.Y, shares)))
+    errors = [float(statistics.mean(sample_errors(problem, f, problem.Y), shares)) for f in predictions]
+    # Of normal errors of one unknown spread, or of Laplace's: their squares, or their sizes. An exact fit has the error
+    # 0, and 0 no logarithm.
+    return n_values, (1 if loss.smooth else 2) * n_values * np.log(np.maximum(errors, np.finfo(float).tiny))
 
 
 def bic(evidence: Evidence) -> Choice:
     """The least Bayesian information criterion of the refits on all samples (Schwarz 1978).
 
-    Of independent errors of one variance, over the sample's weight, with n degrees of freedom an input.
+    Of the loss's own likelihood, or else of independent errors of one variance, over the sample's weight; with n
+    degrees of freedom an input.
     """
     return _by_criterion(evidence, 0.0)
 

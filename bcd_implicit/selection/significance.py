@@ -1,7 +1,8 @@
 """A score test of single inputs: would B, or D, move if an input were let in?
 
-At a fit on a support S, an input j outside of S has B_j = 0. With the residuals r_k = y_k - yhat_k, the loss's gradient
-with respect to the preactivations is minus P_k = N_k'C'r_k, N_k = (I - D_k A)^-1 D_k, and with respect to B_j minus::
+At a fit on a support S, an input j outside of S has B_j = 0. With the residuals r_k, minus the loss's gradient with
+respect to the predictions, its gradient with respect to the preactivations is minus P_k = N_k'C'r_k, N_k = (I - D_k
+A)^-1 D_k, and with respect to B_j minus::
 
     1/m sum_k P_k u_jk.
 
@@ -17,6 +18,13 @@ and the eigenvalues are those of sum_k omega_k^2 P_k P_k': a weight multiplies a
 independent samples. The p-values are as good as the effective number of samples, 1/sum_k omega_k^2, is large, and an
 input without a part is to have none in the weights either.
 
+Of the squared loss r_k = y_k - yhat_k. Of the likelihoods of classes and counts it is the target less its mean by the
+model, y_k - p_k, which is the efficient score. Its variance differs from sample to sample, and that does no harm: given
+the targets and S, the sum is one of as many independent copies of u_j, each times a number that is known. As the
+outputs' r_k have other variances, p (1 - p) or the rate itself, each is measured by its own (the Fisher information) so
+that a rare class or a low rate is not lost beside the others. Of a loss with a kink r_k is the sign of the residual
+times a slope, and, where a sample is met exactly, what makes the fit stationary.
+
 The test is that of Rao (1948) in the form of variance-component score tests (Liu, Lin and Ghosh, Biometrics 2007).
 """
 
@@ -30,7 +38,9 @@ from scipy.special import ndtr
 
 from bcd_implicit.certificates.responses import equilibrium_responses
 from bcd_implicit.problem import statistics
+from bcd_implicit.problem.quadratic_model import QuadraticModel
 from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.selection.refits import best_constant
 from bcd_implicit.training.result import BcdResult
 
 
@@ -95,7 +105,7 @@ class Scores:
         before = np.array([U**2 @ shares, bent**2 @ shares])
         known = np.sum(features**2, axis=2) <= 1e-12 * before
         features[known | known[0]] = 0.0
-        P = rest((problem.Y if result is None else _pulled_residuals(result))[:, samples])
+        P = rest((_constants_residuals(problem) if result is None else _pulled_residuals(result))[:, samples])
         return cls(P, features, others, shares, 1.0 - float(shares @ np.sum(basis**2, axis=1)), len(S))
 
     @property
@@ -130,7 +140,7 @@ def entry_p_values(
         With all p inputs.
     result : BcdResult or None
         A fit on the inputs of the support, without group lasso. For an empty support none is needed: the residuals of
-        the mean take the place of P.
+        the best constant take the place of P.
     support : ndarray of bool, shape (p,)
     asked : ndarray of bool, shape (p,), optional
         The inputs to test, outside of the support; by default all.
@@ -147,13 +157,28 @@ def entry_p_values(
     return p_values
 
 
+def _constants_residuals(problem: TrainingProblem) -> np.ndarray:
+    """Minus the gradients of the loss at the best constant, shape (q, m)."""
+    constant = np.broadcast_to(best_constant(problem)[:, None], problem.Y.shape)
+    return _in_spreads(problem, -problem.loss.gradient(constant, problem.Y))
+
+
+def _in_spreads(problem: TrainingProblem, residuals: np.ndarray) -> np.ndarray:
+    """Residuals of a likelihood, each output's over their standard deviation; those of other losses as they are."""
+    if problem.loss.free_targets:
+        return residuals
+    variance = statistics.variance(residuals, problem.shares)
+    return residuals / np.sqrt(np.where(variance > 0, variance, 1.0))[:, None]
+
+
 def _pulled_residuals(result: BcdResult) -> np.ndarray:
     """N_k'C'r_k for all samples, shape (n, m); where D is a variable, with the residuals themselves below."""
     problem, it = result.problem, result.iterate
-    residuals = problem.Y - problem.prediction(it)
-    inside = np.linalg.qr(it.C)[0].T @ residuals
+    # In whose coordinates the responses are.
+    loss = QuadraticModel(problem, it)
+    residuals, inside = -loss.gradient, loss.basis(it.C)[0].T @ loss.target
     pulled = [np.einsum("rjk,rk->jk", J, inside[:, part]) for part, J in equilibrium_responses(problem, it)()]
-    return np.vstack([np.hstack(pulled), *([residuals] if problem.pass_through else [])])
+    return np.vstack([np.hstack(pulled), *([_in_spreads(problem, residuals)] if problem.pass_through else [])])
 
 
 def weighted_chi_squared_tail(value: float, weights: np.ndarray) -> float:

@@ -51,7 +51,7 @@ class UnseenSamples:
 
     @property
     def errors(self) -> np.ndarray:
-        """Squared error, (m,), of every sample under the model of the fold that has not seen it."""
+        """Error, (m,), of every sample under the model of the fold that has not seen it."""
         if self._errors is None:
             self._errors, self._models = self._fit(self._support, ON_THE_SUPPORT)
         return self._errors

@@ -110,10 +110,10 @@ def _category(value: Any) -> str | None:
     return str(int(value)) if is_whole else str(value).strip()
 
 
-def indicators(column: pd.Series, categories: Sequence[str], low: float = 0.0) -> pd.DataFrame:
-    """A column for each category, named ``column=category``: 1 where it is, else ``low``."""
+def indicators(column: pd.Series, categories: Sequence[str]) -> pd.DataFrame:
+    """A column for each category, named ``column=category``: 1 where it is, else 0."""
     found = categories_of(column)
-    return pd.DataFrame({f"{column.name}={c}": np.where(found == c, 1.0, low) for c in categories}, index=column.index)
+    return pd.DataFrame({f"{column.name}={c}": np.where(found == c, 1.0, 0.0) for c in categories}, index=column.index)
 
 
 def class_column(names: Sequence[str]) -> str | None:

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import expit, logit, softmax, xlogy
 
 from bcd_implicit.terms.entropy import exp_rest, relative_entropy
-from bcd_implicit.terms.loss import Loss, columns, refuse
+from bcd_implicit.terms.loss import IN_ROWS, Loss, columns, refuse
 
 # A quadratic model's curvature is at least this share of the gradient's absolute value, so that its minimum is no more
 # than four away: where a sample is on the wrong side, the second derivative is next to zero.
@@ -26,11 +26,13 @@ class LogisticLoss(Loss):
     """log(1 + e^f) - y f for y in [0, 1]: each output a yes-or-no answer by itself (multi-label), f its log odds."""
 
     name = "logistic"
+    link = "logit"
     max_curvature = 0.25
 
-    def check_targets(self, Y, names):
+    def check_targets(self, Y, names, argument="Y", place=IN_ROWS):
         remedy = 'Pass 0 and 1, or probabilities; for a column of classes there is loss="cross-entropy"'
-        refuse(names, (Y < 0) | (Y > 1), Y, "the logistic loss needs targets from 0 to 1", remedy)
+        cause = "the logistic loss needs targets from 0 to 1"
+        refuse((Y < 0) | (Y > 1), Y, cause, remedy, names, argument, place)
 
     def value(self, prediction, Y):
         # Not log(1 + e^f) - y f, which cancels where the sample is on the right side.
@@ -64,9 +66,6 @@ class LogisticLoss(Loss):
     def best_constant(self, Y, shares):
         return logit(np.clip(Y @ shares, LEAST_SHARE, 1 - LEAST_SHARE))
 
-    def response(self, prediction):
-        return expit(prediction)
-
     def cvxpy(self, prediction, Y, weights=1.0):
         weights = columns(weights, Y.shape)
         return cp.sum(cp.multiply(weights, cp.logistic(prediction))) - cp.sum(cp.multiply(weights * Y, prediction))
@@ -79,15 +78,17 @@ class CrossEntropy(Loss):
     """
 
     name = "cross-entropy"
+    link = "softmax"
     separable = False
     max_curvature = 0.5
 
-    def check_targets(self, Y, names):
+    def check_targets(self, Y, names, argument="Y", place=IN_ROWS):
         remedy = "Pass one column a class, 1 for the sample's own and else 0, such as pandas.get_dummies(y) gives"
-        refuse(names, Y < 0, Y, "the cross-entropy needs probabilities of classes", remedy)
+        refuse(Y < 0, Y, "the cross-entropy needs probabilities of classes", remedy, names, argument, place)
         totals = Y.sum(axis=0)
         bad = (np.abs(totals - 1) > SUM_OFF) | (len(Y) < 2)
-        refuse(["all columns"], bad[None], totals[None], "the cross-entropy needs rows of sum 1 over classes", remedy)
+        cause = "the cross-entropy needs two columns or more, and rows of sum 1"
+        refuse(bad[None], totals[None], cause, remedy, ["all columns"], argument, place)
 
     def value(self, prediction, Y):
         largest, rest, _ = self._parts(prediction)
@@ -151,9 +152,6 @@ class CrossEntropy(Loss):
         logs = np.log(np.maximum(Y @ shares, LEAST_SHARE))
         return logs - logs.mean()
 
-    def response(self, prediction):
-        return softmax(prediction, axis=0)
-
     def cvxpy(self, prediction, Y, weights=1.0):
         weights = columns(weights, Y.shape[1:])
         logs = cp.log_sum_exp(prediction, axis=0)
@@ -164,35 +162,31 @@ class PoissonLoss(Loss):
     """e^f - y f + y log y - y for y >= 0, half the deviance of a count, or rate, with mean e^f."""
 
     name = "poisson"
+    link = "log"
 
-    def check_targets(self, Y, names):
+    def check_targets(self, Y, names, argument="Y", place=IN_ROWS):
         remedy = "Pass counts or rates; for other numbers there are the squared, Huber and absolute losses"
-        refuse(names, Y < 0, Y, "the Poisson loss needs targets of 0 or more", remedy)
+        refuse(Y < 0, Y, "the Poisson loss needs targets of 0 or more", remedy, names, argument, place)
 
     @staticmethod
     def _logs(Y: np.ndarray) -> np.ndarray:
         return np.log(np.where(Y > 0, Y, 1.0))
 
-    @staticmethod
-    def _rates(prediction: np.ndarray) -> np.ndarray:
-        with np.errstate(over="ignore"):  # infinite: no line search takes it
-            return np.exp(prediction)
-
     def value(self, prediction, Y):
         above = prediction - self._logs(Y)
         with np.errstate(invalid="ignore"):  # zero times infinity, which is not taken
-            return np.sum(np.where(Y > 0, Y * exp_rest(above), self._rates(prediction)), axis=0)
+            return np.sum(np.where(Y > 0, Y * exp_rest(above), self.response(prediction)), axis=0)
 
     def gradient(self, prediction, Y):
         with np.errstate(over="ignore", invalid="ignore"):
             return np.where(Y > 0, Y * np.expm1(prediction - self._logs(Y)), np.exp(prediction))
 
     def second_derivative(self, prediction, Y, change):
-        return self._rates(prediction) * change
+        return self.response(prediction) * change
 
     def curvature(self, prediction, Y):
         # Half of what it is where the rate is the target: below that the second derivative is next to zero.
-        return np.maximum(self._rates(prediction), 0.5 * Y)
+        return np.maximum(self.response(prediction), 0.5 * Y)
 
     def conjugate(self, V, Y):
         rate = V + Y
@@ -201,7 +195,7 @@ class PoissonLoss(Loss):
         return np.sum(np.where(rate < 0, np.inf, value), axis=0)
 
     def divergence(self, prediction, V, Y):
-        return np.sum(relative_entropy(self._rates(prediction), V - self.gradient(prediction, Y)), axis=0)
+        return np.sum(relative_entropy(self.response(prediction), V - self.gradient(prediction, Y)), axis=0)
 
     def inside(self, V, Y):
         return np.maximum(V, -Y)
@@ -209,9 +203,6 @@ class PoissonLoss(Loss):
     def best_constant(self, Y, shares):
         mean = Y @ shares
         return np.log(np.where(mean > 0, mean, LEAST_SHARE))
-
-    def response(self, prediction):
-        return self._rates(prediction)
 
     def cvxpy(self, prediction, Y, weights=1.0):
         weights = columns(weights, Y.shape)

@@ -6,12 +6,18 @@ parameters, which it lists in ``parameters``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.terms.links import LINKS
+
+# What a sample is called in messages.
+Place = Callable[[int], str]
+IN_ROWS: Place = "row {}".format
 
 
 class Loss:
@@ -34,7 +40,10 @@ class Loss:
     max_curvature : float
         The largest second derivative; ``inf`` where there is no bound.
     free_targets : bool
-        Whether targets may be any numbers, in any units: the loss then changes with them as the predictions do.
+        Whether targets may be any numbers, in any units: the loss then changes with them as the predictions do. Of
+        the others, value is minus the logarithm of a likelihood, up to a constant.
+    link : str
+        The name in :data:`~bcd_implicit.terms.links.LINKS` of the scale that predictions are on.
     """
 
     name: ClassVar[str]
@@ -44,9 +53,20 @@ class Loss:
     separable: ClassVar[bool] = True
     max_curvature: ClassVar[float] = np.inf
     free_targets: ClassVar[bool] = False
+    link: ClassVar[str] = "identity"
 
-    def check_targets(self, Y: np.ndarray, names: list[str]) -> None:
+    def check_targets(self, Y: np.ndarray, names: list[str], argument: str = "Y", place: Place = IN_ROWS) -> None:
         """Raise an error that names the first target that the loss has no value for.
+
+        Parameters
+        ----------
+        Y : ndarray of shape (q, m)
+        names : list of str
+            Of the outputs.
+        argument : str
+            What the targets are called.
+        place : callable
+            What a sample is called, such as "row 3".
 
         Raises
         ------
@@ -99,7 +119,18 @@ class Loss:
 
     def response(self, prediction: np.ndarray) -> np.ndarray:
         """What the prediction says of the target, in the target's own units: a mean, a quantile, probabilities."""
-        return prediction
+        return LINKS[self.link](prediction)
+
+    def loss_of_constant(self, Y: np.ndarray, shares: np.ndarray) -> float:
+        """The mean loss of :meth:`best_constant`: what a model without inputs loses."""
+        constant = np.broadcast_to(self.best_constant(Y, shares)[:, None], Y.shape)
+        return float(self.value(constant, Y) @ shares)
+
+    def d2(self, prediction: np.ndarray, Y: np.ndarray, shares: np.ndarray) -> float:
+        """The share of the best constant's loss that predictions take away: R2 for the squared loss."""
+        loss, constant = float(self.value(prediction, Y) @ shares), self.loss_of_constant(Y, shares)
+        # Targets that do not vary have nothing to explain: as scikit-learn has it.
+        return 1 - loss / constant if constant > 0 else float(loss == 0)
 
     def cvxpy(self, prediction: cp.Expression, Y: np.ndarray, weights: float | np.ndarray = 1.0) -> cp.Expression:
         """The sum over samples of weights * loss as a CVXPY expression; one weight, or one a sample."""
@@ -134,7 +165,9 @@ def columns(weights: float | np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     return np.broadcast_to(weights, shape)
 
 
-def refuse(names: list[str], bad: np.ndarray, Y: np.ndarray, cause: str, remedy: str) -> None:
+def refuse(
+    bad: np.ndarray, Y: np.ndarray, cause: str, remedy: str, names: list[str], argument: str, place: Place
+) -> None:
     """Raise an error for the first of the targets Y, shape (q, m), that is bad.
 
     Raises
@@ -144,4 +177,6 @@ def refuse(names: list[str], bad: np.ndarray, Y: np.ndarray, cause: str, remedy:
     """
     if bad.any():
         output, sample = (int(i) for i in np.argwhere(bad)[0])
-        raise InvalidInputError("Y", f"{cause}, row {sample} of {names[output]!r} is {Y[output, sample]:.6g}", remedy)
+        raise InvalidInputError(
+            argument, f"{cause}, {place(sample)} of {names[output]!r} is {Y[output, sample]:.6g}", remedy
+        )

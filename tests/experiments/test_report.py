@@ -1,13 +1,14 @@
 """The verdict and the table of a selection, as the terminal shows them."""
 
 import io
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 from rich.console import Console
 
-from bcd_implicit import Status
+from bcd_implicit import LOSSES, Status
 from bcd_implicit.experiments import feature_selection, report
 from bcd_implicit.selection.choice import Selection
 
@@ -18,11 +19,14 @@ def test_verdict_says_what_the_score_tests_changed():
     chosen = SimpleNamespace(support=np.array([True, False, True]), kappa=1.0, index=1, names=["a", "c"], table=before)
     chosen.result = SimpleNamespace(status=Status.CONVERGED)
     chosen.changed_by_tests = Selection.changed_by_tests.fget(chosen)
-    path = SimpleNamespace(kappas=np.ones(2), supports=np.ones((2, 3)), column_norms=np.ones((2, 3)))
+    problem = SimpleNamespace(loss=LOSSES["poisson"])
+    path = SimpleNamespace(kappas=np.ones(2), supports=np.ones((2, 3)), column_norms=np.ones((2, 3)), problem=problem)
     run = feature_selection.FeatureSelection("t", path, chosen, None, None, 0.5, 0.4, 1.0)
     facts = "kappa 1: 2 of 3 inputs selected, test R2 0.500, 1 s"
     assert report.verdict(run) == f"{facts}; score tests let in 1: c; score tests left out 1: b"
     assert run.report["changed_by_tests"] == {"entered": ["c"], "left": ["b"]}
+    assert run.report["loss"] == "poisson"
+    assert ", test D2 0.300, " in report.verdict(replace(run, test_d2=0.3))
     before["inputs"] = [["a", "b", "c"], ["a", "c"]]
     chosen.changed_by_tests = Selection.changed_by_tests.fget(chosen)
     assert report.verdict(run) == facts

@@ -30,12 +30,13 @@ def changed(path, model, **members):
 
 
 def of_first_version(path, model, **members):
-    """A file as version 1 wrote it: compressed, and of the activations' parameters only a slope."""
+    """A file as version 1 wrote it: compressed, without a link, and of the activations' parameters only a slope."""
     model.save(path)
     slope = model.activation.parameters.get("slope", np.nan)
     with np.load(path) as archive:
         arrays = dict(archive) | {"format": np.array("bcd_implicit model 1"), "slope": np.array(slope)} | members
     del arrays["parameters"]
+    del arrays["link"]
     np.savez_compressed(path, **arrays)
     return path
 
@@ -46,6 +47,7 @@ def test_files_of_the_first_version_load(tmp_path, model):
         np.testing.assert_array_equal(getattr(again, letter), getattr(model, letter))
     assert again.input_names == ["ä", "b c", "x=1"]
     assert again.activation.slope == 0.3
+    assert again.link == "identity"
     path = of_first_version(tmp_path / "m.npz", model, slope=np.array(2.0))
     with pytest.raises(InvalidInputError, match=r"slope: must lie in \(0, 1\], got 2.0"):
         ImplicitModel.load(path)
@@ -123,3 +125,21 @@ def test_errors_name_the_file(tmp_path, model, members, cause):
     assert caught.value.argument == str(path)
     assert cause in caught.value.cause
     assert caught.value.remedy == "Give an .npz file written by ImplicitModel.save"
+
+
+@pytest.mark.parametrize("link", ["identity", "logit", "softmax", "log"])
+def test_the_scale_of_the_outputs_is_in_the_file(tmp_path, model, link):
+    parts = {letter: getattr(model, letter) for letter in "ABbCDd"}
+    ImplicitModel(**parts, link=link).save(tmp_path / "m.npz")
+    again = ImplicitModel.load(tmp_path / "m.npz")
+    assert again.link == link
+    U = np.random.default_rng(1).standard_normal((5, 3))
+    f = again.predict(U)
+    expected = {"identity": f, "logit": 1 / (1 + np.exp(-f)), "softmax": np.ones_like(f), "log": np.exp(f)}
+    np.testing.assert_allclose(again.response(U), expected[link], rtol=1e-12)
+
+
+def test_a_link_that_is_not_known(model):
+    parts = {letter: getattr(model, letter) for letter in "ABbCDd"}
+    with pytest.raises(InvalidInputError, match="link: unknown link 'probit'"):
+        ImplicitModel(**parts, link="probit")

@@ -12,14 +12,14 @@ import bcd_implicit as bi
 from bcd_implicit import TrainingProblem, solve
 from bcd_implicit.problem import statistics
 from bcd_implicit.selection.path import kappa_path
-from bcd_implicit.selection.refits import Refit, folds, mean_model
+from bcd_implicit.selection.refits import Refit, constant_model, folds
 from bcd_implicit.selection.rules import RULES
 
 
 def test_refits_and_their_errors_are_weighted():
     weights = random_weights(30)
     problem = random_problem(SIZE, sample_weight=weights)
-    result = mean_model(solve(problem, tol=1.0))
+    result = constant_model(solve(problem, tol=1.0))
     np.testing.assert_allclose(result.iterate.d, np.average(problem.Y, axis=1, weights=weights))
     fold = folds(problem, 3, 0)[0]
     errors, _ = fold.run([Refit(np.zeros(6, dtype=bool), 4, 1e-4)], 0, {"tol": 1.0})

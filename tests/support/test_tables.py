@@ -40,8 +40,8 @@ def test_whole_numbers_are_the_same_category_however_they_are_stored():
 
 def test_indicators_and_the_names_of_classes():
     column = pd.Series(["red", "blue", "red"], [2, 3, 5], name="color")
-    table = indicators(column, ["blue", "red"], low=-1.0)
-    assert table.to_dict("list") == {"color=blue": [-1, 1, -1], "color=red": [1, -1, 1]}
+    table = indicators(column, ["blue", "red"])
+    assert table.to_dict("list") == {"color=blue": [0, 1, 0], "color=red": [1, 0, 1]}
     assert table.index.tolist() == [2, 3, 5]
     assert class_column(list(table.columns)) == "color"
     for names in (["y"], ["color=red"], ["color=red", "y"], ["color=red", "size=3"], ["a", "b"]):

@@ -1,0 +1,54 @@
+"""How good predictions are on samples that took no part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import r2_score
+
+from bcd_implicit.terms.losses import Loss
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Of predictions on some samples.
+
+    Attributes
+    ----------
+    r2 : float
+        R2 of what predictions say of the targets, averaged over outputs by variance.
+    d2 : float or None
+        The share of the best constant's loss that is taken away; None for the squared loss, whose R2 it is, and for
+        Huber's, whose threshold is in the units of training.
+    accuracy : float or None
+        Where the targets indicate classes: the share of samples whose class has the largest prediction.
+    log_loss : float or None
+        Of probabilities of classes: minus the mean logarithm of that of the sample's own.
+    """
+
+    r2: float
+    d2: float | None
+    accuracy: float | None
+    log_loss: float | None
+
+    @classmethod
+    def of(cls, loss: Loss, prediction: np.ndarray, Y: np.ndarray, are_classes: bool) -> Scores:
+        """Of predictions and targets of shape (m, q)."""
+        shares = np.full(len(Y), 1 / len(Y))
+        return cls(
+            r2(Y, loss.response(prediction.T).T),
+            None if loss.name in ("squared", "huber") else loss.d2(prediction.T, Y.T, shares),
+            accuracy(Y, prediction) if are_classes else None,
+            float(loss.value(prediction.T, Y.T) @ shares) if are_classes and loss.link == "softmax" else None,
+        )
+
+
+def r2(Y: np.ndarray, predicted: np.ndarray) -> float:
+    """R2, averaged over outputs by variance."""
+    return float(r2_score(Y, predicted, multioutput="variance_weighted"))
+
+
+def accuracy(Y: np.ndarray, predicted: np.ndarray) -> float:
+    """The share of samples whose class has the largest prediction; Y indicates it."""
+    return float((Y.argmax(axis=1) == predicted.argmax(axis=1)).mean())
