@@ -47,7 +47,7 @@ class _Points:
             here = tuple(failing[len(failing) // 2])
             shape = np.shape(holds)
             facts = ", ".join(f"{name} = {np.broadcast_to(v, shape)[here]:.10g}" for name, v in values.items())
-            raise InvalidInputError("activation", f"{self.of.name}: {what} ({facts})", REMEDY)
+            raise InvalidInputError("activation", f"{self.of.name}: {what}" + (f" ({facts})" if facts else ""), REMEDY)
 
 
 def check_activation(activation: Activation) -> None:

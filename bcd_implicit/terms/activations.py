@@ -1,6 +1,6 @@
 """The activations, by name.
 
-To add one, register it: :func:`register_activation`.
+To add one, register it: :func:`~bcd_implicit.register_activation`.
 """
 
 from __future__ import annotations
@@ -16,11 +16,6 @@ from bcd_implicit.terms.formula_activation import FormulaActivation
 from bcd_implicit.terms.piecewise_linear import Clip, Identity, LeakyRelu, Relu, SoftThreshold
 from bcd_implicit.terms.smooth_activations import Arctan, Elu, Sigmoid, Softplus, Softsign, Tanh
 
-__all__ = [
-    *("ACTIVATIONS", "Activation", "Clip", "Identity", "LeakyRelu", "Relu", "SoftThreshold"),
-    *("get_activation", "register_activation", "with_parameters"),
-]
-
 _BUILT_IN = (
     *(Relu(), LeakyRelu(), Clip(), Identity(), SoftThreshold()),
     *(Tanh(), Sigmoid(), Softplus(), Elu(), Arctan(), Softsign()),
@@ -30,7 +25,7 @@ ACTIVATIONS: dict[str, Activation] = {activation.name: activation for activation
 
 
 def get_activation(activation: str | Activation) -> Activation:
-    """Look an activation up by name; an :class:`Activation` passes through.
+    """Look an activation up by name; an :class:`~bcd_implicit.Activation` passes through.
 
     Raises
     ------
@@ -66,7 +61,7 @@ def register_activation(activation: str | Activation, *, overwrite: bool = False
     Parameters
     ----------
     activation : str or Activation
-        A name, for formulas; or an instance of a subclass of :class:`Activation`.
+        A name, for formulas; or an instance of a subclass of :class:`~bcd_implicit.Activation`.
     overwrite : bool
         Whether one that was registered under this name is replaced. The built-in ones stay.
     **formulas

@@ -31,7 +31,7 @@ class FormulaActivation(Activation):
     g_curvature : callable, optional
         g''(x); 1 / phi'(g'(x)) by default.
     divergence : callable, optional
-        g(x) + g*(z) - x z of x and z without cancellation; that of :class:`Activation` by default.
+        g(x) + g*(z) - x z of x and z without cancellation; that of :class:`~bcd_implicit.Activation` by default.
     domain : tuple of float
         The smallest and the largest value of phi. g is finite there: where it tends to infinity, give the
         floating-point number next to the end, ``np.nextafter``.

@@ -1,4 +1,4 @@
-"""Piecewise-linear activations: g is quadratic, or that and a multiple of |x|, on the pieces of the domain."""
+"""Piecewise-linear activations: g is quadratic, or that and a multiple of ``|x|``, on the pieces of the domain."""
 
 from __future__ import annotations
 
@@ -173,7 +173,7 @@ class Identity(Activation):
 
 
 class SoftThreshold(Activation):
-    """phi(z) = z - threshold sign(z) where |z| > threshold, else 0; g(x) = x^2/2 + threshold |x|.
+    """``phi(z) = z - threshold sign(z)`` where ``|z| > threshold``, else 0; ``g(x) = x^2/2 + threshold |x|``.
 
     Parameters
     ----------

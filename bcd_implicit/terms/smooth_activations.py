@@ -228,7 +228,7 @@ class Arctan(Activation):
 
 
 class Softsign(Activation):
-    """phi(z) = z / (1 + |z|); g(x) = -|x| - log(1 - |x|) on (-1, 1); g*(z) = |z| - log(1 + |z|)."""
+    """``phi(z) = z / (1 + |z|)``; ``g(x) = -|x| - log(1 - |x|)`` on (-1, 1); ``g*(z) = |z| - log(1 + |z|)``."""
 
     name = "softsign"
     # At 1 itself g would be infinite.

@@ -43,6 +43,23 @@ def test_check_tells_well_posed_from_not(here, A, code, words):
     assert words in " ".join(outcome.stdout.replace("│", " ").split())
 
 
+@pytest.mark.parametrize(
+    ("A", "code", "words"),
+    [
+        (3 * np.eye(2), 0, "yes: ||A||_inf < 4"),
+        (3 * np.eye(2), 0, "margin 4 - ||A||_inf 1"),
+        (3 * np.eye(2), 0, "at most 0.75 of the error before"),
+        ([[2.0, 3.0], [0.0, 2.0]], 0, "yes, by the Perron-Frobenius test only"),
+        (4 * np.eye(2), 1, "NO: the spectral radius of |A| is 4 or more"),
+    ],
+)
+def test_the_sigmoids_slope_counts(here, A, code, words):
+    ImplicitModel(A, np.eye(2), None, np.eye(2), activation="sigmoid").save("m.npz")
+    outcome = run("check", "m.npz")
+    assert outcome.exit_code == code
+    assert words in " ".join(outcome.stdout.replace("│", " ").split())
+
+
 def test_damaged_models(folder, here):
     whole = (folder / "m.npz").read_bytes()
     for place in range(0, len(whole), 7):
