@@ -101,20 +101,24 @@ class StateBlock(Block):
 
         A loss with kinks is replaced by its envelope around multipliers, whose gradient they then become.
         """
-        problem, smooth, prediction = self.problem, self.problem.loss.smooth, self.problem.prediction(it)
-        miss = np.abs(problem.Y - prediction).mean(axis=0)
-        narrowest = NARROWEST * float(np.mean(np.abs(problem.Y) + np.abs(prediction))) or 1.0
-        self.V = np.zeros_like(problem.Y)
-        self.width = np.maximum(FIRST_WIDTH * np.maximum(miss, miss.mean()), narrowest)
-        aim = 0.1 * tol * self.size()
-        for _ in range(MAX_AIMS if smooth else MAX_ROUNDS):
+        problem, loss, aim = self.problem, self.problem.loss, 0.1 * tol * self.size()
+        if not loss.smooth:
+            self.V, (self.width, narrowest) = np.zeros_like(problem.Y), self._widths(it)
+        for _ in range(MAX_AIMS if loss.smooth else MAX_ROUNDS):
             it = it.replace(X=self._descended(it.X, aim))
-            if not smooth:
-                self.V = problem.loss.smoothed(self.V, self.width).gradient(problem.prediction(it), problem.Y)
+            if not loss.smooth:
+                self.V = loss.smoothed(self.V, self.width).gradient(problem.prediction(it), problem.Y)
+                self.width = np.maximum(NARROWER * self.width, narrowest)
             self.proven = it.X
             yield it
-            aim = min((LOWER if smooth else NARROWER) * aim, 0.1 * tol * problem.output_objective(it))
-            self.width = np.maximum(NARROWER * self.width, narrowest)
+            aim = min((LOWER if loss.smooth else NARROWER) * aim, 0.1 * tol * problem.output_objective(it))
+
+    def _widths(self, it: Iterate) -> tuple[np.ndarray, float]:
+        """Of the envelopes, those to begin with, shape (m,), and the least."""
+        prediction, Y = self.problem.prediction(it), self.problem.Y
+        miss = np.abs(Y - prediction).mean(axis=0)
+        narrowest = NARROWEST * float(np.mean(np.abs(Y) + np.abs(prediction))) or 1.0
+        return np.maximum(FIRST_WIDTH * np.maximum(miss, miss.mean()), narrowest), narrowest
 
     def _descended(self, start: np.ndarray, aim: float) -> np.ndarray:
         """The states that Newton's method leads to."""

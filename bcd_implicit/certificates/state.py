@@ -56,12 +56,13 @@ def state_certificate(
     if contraction >= 1:
         scaled = f"{phi.max_slope:g} ||A||_inf" if phi.max_slope < 1 else "||A||_inf"
         raise NotWellPosedError(f"A: {scaled} = {contraction:.6g} is not below 1. Scale its rows to norm_bound.")
-    at = _Point(problem, previous, it, proximal, it.X, claim)
+    given = _Given(problem, previous, it, proximal)
+    at = _Point(given, it.X, claim)
     gap = at.gap
     if near is not None:
-        other = _Point(problem, previous, it, proximal, *near)
+        other = _Point(given, *near)
         gap = np.fmin(gap, at.most - other.least + other.gap)
-    zero = _Point(problem, previous, it, proximal, np.broadcast_to(phi(np.zeros(1)), it.X.shape))
+    zero = _Point(given, np.broadcast_to(phi(np.zeros(1)), it.X.shape))
     r_zero = it.C.T @ problem.loss.gradient(zero.prediction, problem.Y) + zero.linear
     r_zero += weights * phi.g_derivative(zero.X)
     natural = weights * (at.X - phi(at.z))
@@ -76,29 +77,31 @@ def state_certificate(
     )
 
 
+class _Given:
+    """What is the same at all states: the arguments of the certificate, c = BU + b, and e = DU + d."""
+
+    def __init__(self, problem: TrainingProblem, previous: Iterate, it: Iterate, proximal: np.ndarray) -> None:
+        self.problem, self.previous, self.it, self.proximal = problem, previous, it, proximal
+        self.c, self.e = it.B @ problem.U + it.b[:, None], it.d[:, None]
+        if it.D.any():  # without pass-through its product would be most of the work
+            self.e = it.D @ problem.U + self.e
+
+
 class _Point:
     """What the block's objective and its gap are at states X, moved into the domain; the loss's V may be claimed."""
 
-    def __init__(
-        self,
-        problem: TrainingProblem,
-        previous: Iterate,
-        it: Iterate,
-        proximal: np.ndarray,
-        X: np.ndarray,
-        claim: np.ndarray | None = None,
-    ) -> None:
-        self.problem, self.it, self.proximal, self.claim = problem, it, proximal, claim
-        self.phi, self.weights = problem.activation, problem.fenchel_weights[:, None]
+    def __init__(self, given: _Given, X: np.ndarray, claim: np.ndarray | None = None) -> None:
+        self.problem, self.it, self.proximal, self.c = given.problem, given.it, given.proximal, given.c
+        self.claim = claim
+        self.phi, self.weights = self.problem.activation, self.problem.fenchel_weights[:, None]
         self.X = X = np.clip(X, *self.phi.domain)
-        self.c = it.B @ problem.U + it.b[:, None]
-        self.Z = it.A @ X + self.c
+        self.Z = self.it.A @ X + self.c
         self.phi_Z = self.phi(self.Z)
-        self.prediction = it.C @ X + it.D @ problem.U + it.d[:, None]
-        self.step = X - previous.X
-        self.moved = proximal @ self.step
+        self.prediction = self.it.C @ X + given.e
+        self.step = X - given.previous.X
+        self.moved = self.proximal @ self.step
         # The gradient of all but the loss and g.
-        self.linear = it.A.T @ (self.weights * (self.phi_Z - X)) - self.weights * self.Z + self.moved
+        self.linear = self.it.A.T @ (self.weights * (self.phi_Z - X)) - self.weights * self.Z + self.moved
 
     @cached_property
     def V(self) -> np.ndarray:
