@@ -180,11 +180,12 @@ class PoissonLoss(Loss):
 
     def value(self, prediction, Y):
         above = prediction - self._logs(Y)
-        return np.sum(np.where(Y > 0, Y * exp_rest(above), self._rates(prediction)), axis=0)
+        # Not Y times, which may be zero times infinity.
+        return np.sum(np.where(Y > 0, Y, 1.0) * np.where(Y > 0, exp_rest(above), self._rates(prediction)), axis=0)
 
     def gradient(self, prediction, Y):
         with np.errstate(over="ignore"):
-            return np.where(Y > 0, Y * np.expm1(prediction - self._logs(Y)), np.exp(prediction))
+            return np.where(Y > 0, Y, 1.0) * np.where(Y > 0, np.expm1(prediction - self._logs(Y)), np.exp(prediction))
 
     def second_derivative(self, prediction, Y, change):
         return self._rates(prediction) * change
