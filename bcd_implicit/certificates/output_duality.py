@@ -70,8 +70,10 @@ class _Gap:
         self.theta = np.pad(np.hstack(theta), ((0, 0), (0, n_intercepts)))  # intercepts play no part in what follows
         self.sizes = np.concatenate([*sizes, np.ones(n_intercepts)])
         self.ridge = np.repeat([float(problem.ridge), 0.0], [penalised, n_intercepts])
-        spread = self.prediction - problem.Y if problem.loss.free_targets else self.prediction
-        moved = np.max(np.abs(self.theta) * self.sizes, axis=1) + rms(spread, problem.shares) + self.rounding
+        # On the scale of logarithms one is a step, also from zero.
+        free = problem.loss.free_targets
+        spread = rms(self.prediction - problem.Y, problem.shares) if free else 1 + rms(self.prediction, problem.shares)
+        moved = np.max(np.abs(self.theta) * self.sizes, axis=1) + spread + self.rounding
         used = self.sizes > 0
         self.reach = REACH * np.where(used, moved[:, None] / np.where(used, self.sizes, 1.0), np.abs(self.theta))
 

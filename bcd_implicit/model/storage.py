@@ -28,8 +28,8 @@ _MEMBERS = {
     "output_names": Member("U", ("q",)),
 }
 _FORMAT = "bcd_implicit model 3"
-#: The first one was compressed, and otherwise as the second, whose models had no link, and whose activations no parameter
-#: but that of leaky_relu.
+#: The first one was compressed, and otherwise as the second, whose models had no link, and whose activations had no
+#: parameter but that of leaky_relu.
 _FORMATS = {
     "bcd_implicit model 1": _MEMBERS | {"slope": Member("f8")},
     "bcd_implicit model 2": _MEMBERS | {"slope": Member("f8")},

@@ -174,12 +174,12 @@ class PoissonLoss(Loss):
 
     def value(self, prediction, Y):
         above = prediction - self._logs(Y)
-        with np.errstate(invalid="ignore"):  # zero times infinity, which is not taken
-            return np.sum(np.where(Y > 0, Y * exp_rest(above), self.response(prediction)), axis=0)
+        # Not Y times, which may be zero times infinity.
+        return np.sum(np.where(Y > 0, Y, 1.0) * np.where(Y > 0, exp_rest(above), self.response(prediction)), axis=0)
 
     def gradient(self, prediction, Y):
-        with np.errstate(over="ignore", invalid="ignore"):
-            return np.where(Y > 0, Y * np.expm1(prediction - self._logs(Y)), np.exp(prediction))
+        with np.errstate(over="ignore"):
+            return np.where(Y > 0, Y, 1.0) * np.where(Y > 0, np.expm1(prediction - self._logs(Y)), np.exp(prediction))
 
     def second_derivative(self, prediction, Y, change):
         return self.response(prediction) * change
