@@ -35,6 +35,7 @@ def duality_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
         if problem.loss.smooth:
             with suppress(np.linalg.LinAlgError):
                 dual_points.append(corrected(problem, it, V))
+            dual_points.append(_without_one_sided(problem, dual_points[-1]))
         gaps = np.array([gap.at(V) for V in dual_points])
         G = gap.gradient(V, gap.theta)[0]
         G_zero = gap.gradient(problem.loss.gradient(np.zeros_like(V), problem.Y), np.zeros_like(gap.theta))[0]
@@ -44,6 +45,16 @@ def duality_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
             kkt_residual=ratio(float(np.linalg.norm(G)), float(np.linalg.norm(G_zero))),
             violation=0.0,
         )
+
+
+def _without_one_sided(problem: TrainingProblem, V: np.ndarray) -> np.ndarray:
+    """The dual point with zeros for outputs whose entries have one sign: those that an intercept sums to zero are zero.
+
+    So it is with a class that no sample has: its logarithm has no least value, and where it is so low that nothing
+    changes its multipliers are small, but their sum is not zero.
+    """
+    one_sided = (V >= 0).all(axis=1) | (V <= 0).all(axis=1)
+    return problem.loss.inside(np.where(one_sided[:, None], 0.0, V), problem.Y)
 
 
 class _Gap:

@@ -146,7 +146,8 @@ class CrossEntropy(Loss):
     def inside(self, V, Y):
         # Rounding alone takes a gradient out of the simplex, and a step that leaves it is cut.
         p = np.maximum(V + Y, 0.0)
-        return np.where((V + Y >= 0).all(axis=0), V, p / p.sum(axis=0) - Y)
+        inside = (V + Y >= 0).all(axis=0) & (np.abs(V.sum(axis=0)) <= SUM_OFF)
+        return np.where(inside, V, p / p.sum(axis=0) - Y)
 
     def best_constant(self, Y, shares):
         logs = np.log(np.maximum(Y @ shares, LEAST_SHARE))

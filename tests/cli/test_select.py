@@ -156,7 +156,9 @@ def test_classes_are_scored_by_accuracy_too(here):
     assert report["test_accuracy"] == pytest.approx((predicted == test["size"]).mean())
     assert report["ridge_test_accuracy"] > 0.5
     (row,) = (line for line in outcome.stdout.splitlines() if "implicit, selected" in line)
-    assert row.split("│")[4].strip() == f"{report['test_accuracy']:.3f}"
+    assert [cell.strip() for cell in row.split("│")[5:7]] == [
+        f"{report[name]:.3f}" for name in ("test_accuracy", "test_log_loss")
+    ]
 
 
 def test_categories_are_kept_or_dropped_together_and_ridge_stands_beside(here):

@@ -118,14 +118,14 @@ def test_targets_keep_their_shape(table):
 def test_classifier_takes_the_largest_indicator():
     X, y = load_iris(return_X_y=True, as_frame=True)
     names = np.array(["setosa", "versicolor", "virginica"])[y]
-    fitted = ImplicitClassifier(5, alpha=0.001, tol=1e-3, n_init=1).fit(X, names)
+    fitted = ImplicitClassifier(5, loss="squared", alpha=0.001, tol=1e-3, n_init=1).fit(X, names)
     assert fitted.score(X, names) > 0.95
     scores = fitted.decision_function(X)
     assert scores.shape == (150, 3)
     np.testing.assert_array_equal(fitted.predict(X), fitted.classes_[scores.argmax(axis=1)])
     # indicators of -1 and 1: a squared loss with intercept keeps their mean
     np.testing.assert_allclose(scores.mean(axis=0), -1 / 3, atol=1e-6)
-    two = ImplicitClassifier(5, alpha=0.001, tol=1e-3, n_init=1).fit(X[50:], names[50:])
+    two = ImplicitClassifier(5, loss="squared", alpha=0.001, tol=1e-3, n_init=1).fit(X[50:], names[50:])
     assert two.decision_function(X).shape == (150,)
     np.testing.assert_array_equal(two.predict(X) == "virginica", two.decision_function(X) > 0)
 
