@@ -9,6 +9,7 @@ from problems import random_problem
 import bcd_implicit as bi
 from bcd_implicit import InvalidInputError, Status, solve
 from bcd_implicit.support.archives import read_arrays, write_arrays
+from bcd_implicit.terms.activations import SoftThreshold
 from bcd_implicit.training import checkpoint
 from bcd_implicit.training.checkpoint import Checkpoint, described
 
@@ -119,6 +120,13 @@ def test_another_run_is_refused_with_what_differs(tmp_path):
     assert file.read_bytes() == before
     solve(problem.replace(kappa=0.1), max_cycles=1, checkpoint=file, resume=False)
     assert file.read_bytes() != before
+
+
+def test_a_run_with_another_parameter_of_the_activation_is_another_run(tmp_path):
+    problem, file = random_problem((3, 4, 2, 30), activation=SoftThreshold(0.2), kappa=0.05), tmp_path / "run.npz"
+    solve(problem, max_cycles=2, checkpoint=file)
+    with pytest.raises(InvalidInputError, match=r"is of another run: threshold was 0.2 and is 0.5\. Give"):
+        solve(problem.replace(activation="soft_threshold"), checkpoint=file)
 
 
 def test_bad_arguments_are_named(tmp_path):
