@@ -40,8 +40,7 @@ def newton_steps(regression: Regression, theta: np.ndarray) -> Iterator[tuple[np
         system = _system(regression, prediction, damping, exact)
         step, exact = -system.solve(gradient, accuracy), exact or system.products > MANY_PRODUCTS
         value, slope = regression.objective(prediction, theta), float(np.sum(gradient * step))
-        longest = _longest(regression, prediction, step)
-        length = _length(regression, prediction, theta, step, longest, value, slope)
+        length, full = _length(regression, prediction, theta, step, value, slope)
         theta = theta + length * step
         prediction = regression.prediction(theta)
         share = -0.5 * slope / max(value, np.finfo(float).tiny)
@@ -49,7 +48,7 @@ def newton_steps(regression: Regression, theta: np.ndarray) -> Iterator[tuple[np
         if length == 0 or -0.5 * slope <= nothing:
             return
         eased = damping / MORE if damping > DAMPING else LEAST_DAMPING
-        damping = max(DAMPING, MORE * damping) if length < longest else eased
+        damping = eased if full else max(DAMPING, MORE * damping)
         accuracy = min(FIRST_ACCURACY, share)
 
 
@@ -84,31 +83,24 @@ def _system(regression: Regression, prediction: np.ndarray, damping: float, exac
     )
 
 
-def _longest(regression: Regression, prediction: np.ndarray, step: np.ndarray) -> float:
-    """One, or what keeps predictions on the scale of logarithms within reason."""
-    if regression.problem.loss.free_targets:
-        return 1.0
-    change = float(np.abs(step @ regression.W).max())
-    return min(1.0, (LONGEST + float(np.abs(prediction).max())) / max(change, np.finfo(float).tiny))
-
-
 def _length(
-    regression: Regression,
-    prediction: np.ndarray,
-    theta: np.ndarray,
-    step: np.ndarray,
-    longest: float,
-    value: float,
-    slope: float,
-) -> float:
-    """The longest, or the first of its halves at which the objective has fallen enough; 0 if none has."""
-    change, length = step @ regression.W, longest
-    for _ in range(MAX_HALVINGS):
+    regression: Regression, prediction: np.ndarray, theta: np.ndarray, step: np.ndarray, value: float, slope: float
+) -> tuple[float, bool]:
+    """The first of the longest length and its halves at which the objective has fallen enough, and whether it is that.
+
+    The longest is one, or what keeps predictions on the scale of logarithms within reason; 0 if no length will do.
+    """
+    change, length = step @ regression.W, 1.0
+    if not regression.problem.loss.free_targets:
+        reasonable = LONGEST + float(np.abs(prediction).max())
+        length = min(1.0, reasonable / max(float(np.abs(change).max()), np.finfo(float).tiny))
+    for halvings in range(MAX_HALVINGS):
         ahead, there = prediction + length * change, theta + length * step
-        if regression.objective(ahead, there) <= value + ENOUGH * length * slope:
-            return length
         # Where it still falls it has fallen all the way: that is seen to more digits than the values.
-        if np.sum(_gradient(regression, ahead, there) * step) <= 0:
-            return length
+        if (
+            regression.objective(ahead, there) <= value + ENOUGH * length * slope
+            or np.sum(_gradient(regression, ahead, there) * step) <= 0
+        ):
+            return length, halvings == 0
         length /= 2
-    return 0.0
+    return 0.0, False

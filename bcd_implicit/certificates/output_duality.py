@@ -53,8 +53,8 @@ def _without_one_sided(problem: TrainingProblem, V: np.ndarray) -> np.ndarray:
     So it is with a class that no sample has: its logarithm has no least value, and where it is so low that nothing
     changes its multipliers are small, but their sum is not zero.
     """
-    one_sided = (V >= 0).all(axis=1) | (V <= 0).all(axis=1)
-    return problem.loss.inside(np.where(one_sided[:, None], 0.0, V), problem.Y)
+    one_sided = np.logical_or((V >= 0).all(axis=1, keepdims=True), (V <= 0).all(axis=1, keepdims=True))
+    return problem.loss.inside(np.where(one_sided, 0.0, V), problem.Y)
 
 
 class _Gap:

@@ -8,7 +8,7 @@ from losses import KINKED, LIKELIHOODS, OTHER_LOSSES, exact_output_objective, lo
 from bcd_implicit import TrainingProblem, solve_block
 from bcd_implicit.blocks import make_block
 from bcd_implicit.certificates.output import output_certificate
-from bcd_implicit.terms.losses import HuberLoss
+from bcd_implicit.terms.losses import CrossEntropy, HuberLoss
 
 by_loss = pytest.mark.parametrize("loss", OTHER_LOSSES, ids=repr)
 CASES = {
@@ -114,3 +114,23 @@ def test_states_that_are_zero_leave_the_ridge_to_be_paid_for(loss):
     missing = problem.output_regularization(it)
     assert block.certificate(it).gap >= missing * (1 - 1e-9)
     assert block.certificate(it.replace(C=0 * it.C)).gap <= 1e-12
+
+
+def test_dual_points_of_classes_sum_to_zero():
+    loss, Y = CrossEntropy(), np.eye(3)[:, [0, 1, 1, 0]]
+    for V in (np.array([[-0.4], [0.2], [0.0]]) * (2 * Y[:1] - 1), -0.5 * Y, 0.5 - Y):
+        assert np.isfinite(loss.conjugate(loss.inside(V, Y), Y)).all()
+
+
+@pytest.mark.parametrize("intercept", [True, False])
+def test_a_class_that_no_sample_has(intercept):
+    U = np.random.default_rng(0).standard_normal((30, 3))
+    Y = np.eye(3)[(U[:, 0] + 0.5 * U[:, 1] ** 2 > 0.3).astype(int)]
+    problem = TrainingProblem(U, Y, 1, loss="cross-entropy", ridge=1e-4, fit_intercept=intercept)
+    best = solve_block(problem, problem.initial(0), "output", "native")
+    assert best.certificate.holds(TOL)
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        point = moved(problem, best.iterate, rng)
+        missing = problem.output_objective(point) - problem.output_objective(best.iterate)
+        assert output_certificate(problem, point).gap >= missing * (1 - 1e-9) - 1e-12
