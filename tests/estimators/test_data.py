@@ -17,7 +17,7 @@ X = RNG.standard_normal((30, 3))
 Y = np.abs(X[:, 0]) + 0.1 * RNG.standard_normal(30)
 FRAME = pd.DataFrame(X, columns=["a", "b", "c"])
 QUICK = {"n_hidden": 2, "alpha": 0.1, "max_cycles": 3, "n_init": 1}
-QUICK_CHOICE = {"n_hidden": 2, "n_kappas": 2, "rule": "plateau", "level": None, "min_features_to_select": 0, "loss": "squared"}
+QUICK_CHOICE = {
     "loss": "squared",
     "n_hidden": 2,
     "n_kappas": 2,
