@@ -219,4 +219,4 @@ def _of_no_inputs(loss: bi.Loss, columns: Columns, train: pd.Index, test: pd.Ind
     share = (predicted_classes(there) == most).mean()
     constant = loss.best_constant(here.to_numpy().T, np.full(len(here), 1 / len(here)))
     by_shares = loss.value(np.broadcast_to(constant[:, None], there.T.shape), there.to_numpy().T).mean()
-    return {"accuracy": f" ({share:.4f} if all were {most})", "log loss": f" ({by_shares:.4f} by the classes' shares)"}
+    return {"accuracy": f" ({share:.4f} if all were {most})", "log loss": f" ({by_shares:.4f} without inputs)"}

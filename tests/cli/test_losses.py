@@ -1,0 +1,126 @@
+"""The loss on the command line: what it predicts, how it is scored, and which targets it does not take."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from command_line import fail, make_table, succeed, usage_error
+from sklearn.metrics import d2_pinball_score, d2_tweedie_score, log_loss
+from sklearn.model_selection import train_test_split
+
+from bcd_implicit import ImplicitModel
+
+SMALL = ["--n-hidden", 3, "--max-cycles", 30]
+
+
+def fact(outcome, name):
+    (line,) = (line for line in outcome.stdout.splitlines() if name in line)
+    return line.split("│")[2].strip()
+
+
+@pytest.fixture
+def table(here):
+    """A table of inputs, a word, a count and a number."""
+    table = make_table(90)[["age", "bmi", "y"]]
+    y, rng = table["y"], np.random.default_rng(0)
+    table["word"] = np.select([y > y.quantile(0.6), y < y.quantile(0.3)], ["high", "low"], "mid")
+    table["count"] = rng.poisson(np.exp(0.5 * table["age"] + 1))
+    table.to_csv("d.csv", index=False)
+    return table
+
+
+def options(target):
+    ignored = [o for column in ("word", "count", "y") if column != target for o in ("--ignore", column)]
+    return ["--target", target, *ignored, *SMALL]
+
+
+def test_classes_have_probabilities_and_a_log_loss(table):
+    outcome = succeed("fit", "d.csv", *options("word"), "--model", "m.npz", "--test-share", 0.3)
+    succeed("predict", "m.npz", "d.csv", "--output", "p.csv", "--probabilities")
+    succeed("predict", "m.npz", "d.csv", "--output", "c.csv")
+    p, classes = pd.read_csv("p.csv"), pd.read_csv("c.csv")["word"]
+    assert list(p.columns) == ["word=high", "word=low", "word=mid"]
+    np.testing.assert_allclose(p.sum(axis=1), 1.0)
+    np.testing.assert_array_equal("word=" + classes, p.columns[p.to_numpy().argmax(axis=1)])
+    train, test = train_test_split(table.index, test_size=27, random_state=0)
+    expected = log_loss(table["word"][train], p.loc[train])
+    assert fact(outcome, "log loss on the training rows") == f"{expected:.4f}"
+    shares = table["word"][train].value_counts(normalize=True)
+    held_out, alone = log_loss(table["word"][test], p.loc[test]), -np.log(shares[table["word"][test]]).mean()
+    assert fact(outcome, "log loss on rows held out") == f"{held_out:.4f}, 27 rows ({alone:.4f} without inputs)"
+    assert held_out < alone
+    assert ImplicitModel.load("m.npz").link == "softmax"
+
+
+def test_least_squares_for_classes_on_request(table):
+    outcome = succeed("fit", "d.csv", *options("word"), "--model", "m.npz", "--loss", "squared")
+    assert "log loss" not in outcome.stdout
+    model = ImplicitModel.load("m.npz")
+    assert model.link == "identity"
+    # Indicators of -1 and 1, whose mean an intercept keeps.
+    assert model.predict(table[["age", "bmi"]]).mean(axis=0).sum() == pytest.approx(-1, abs=1e-6)
+    line = fail("predict", "m.npz", "d.csv", "--output", "p.csv", "--probabilities")
+    assert "--probabilities: m.npz holds a model that knows none. Train it with --loss cross-entropy" in line
+
+
+def test_counts_are_predicted_as_rates(table):
+    outcome = succeed("fit", "d.csv", *options("count"), "--model", "m.npz", "--loss", "poisson")
+    succeed("predict", "m.npz", "d.csv", "--output", "p.csv")
+    succeed("predict", "m.npz", "d.csv", "--output", "s.csv", "--scores")
+    rates = pd.read_csv("p.csv")["count"]
+    assert (rates > 0).all()
+    np.testing.assert_allclose(np.log(rates), pd.read_csv("s.csv")["count"], atol=1e-10)
+    expected = d2_tweedie_score(table["count"], rates, power=1)
+    assert fact(outcome, "D2 on the training rows") == f"{expected:.4f}"
+
+
+def test_a_quantile_by_its_level(table):
+    outcome = succeed("fit", "d.csv", *options("y"), "--model", "m.npz", "--loss", "quantile", "--quantile", 0.8)
+    predicted = ImplicitModel.load("m.npz").predict(table[["age", "bmi"]])[:, 0]
+    assert np.mean(table["y"] <= predicted + 1e-6) == pytest.approx(0.8, abs=0.1)
+    shown = float(fact(outcome, "D2 on the training rows"))
+    assert shown == pytest.approx(d2_pinball_score(table["y"], predicted, alpha=0.8), abs=2e-3)
+    assert (
+        "R2 on the training rows"
+        in succeed("fit", "d.csv", *options("y"), "--model", "m.npz", "--loss", "huber").stdout
+    )
+
+
+def test_targets_that_a_loss_does_not_take(table):
+    where = ["--model", "m.npz"]
+    table.assign(count=table["count"].where(table.index != 4, -3)).to_csv("n.csv", index=False)
+    line = fail("fit", "n.csv", *options("count"), *where, "--loss", "poisson")
+    assert "n.csv: the Poisson loss needs targets of 0 or more, line 6 of 'count' is -3." in line
+    line = fail("fit", "d.csv", *options("word"), *where, "--loss", "poisson")
+    assert "--loss: poisson does not suit column 'word', which holds 3 classes. Use cross-entropy or squared." in line
+    line = fail("fit", "d.csv", *options("count"), *where, "--loss", "cross-entropy")
+    assert "--loss: cross-entropy is for classes, and column 'count' holds numbers. Add --classify" in line
+    line = fail("fit", "d.csv", *options("y"), *where, "--quantile", 0.9)
+    assert "--quantile: is the level of the loss quantile alone. Add --loss quantile." in line
+    assert "Invalid value for '--quantile'" in usage_error("fit", "d.csv", *options("y"), *where, "--quantile", 1.5)
+    assert not Path("m.npz").exists()
+
+
+@pytest.mark.parametrize(("target", "loss"), [("word", None), ("count", "poisson")])
+def test_select_judges_by_the_loss(table, target, loss):
+    ignored = [o for column in ("word", "count", "y") if column != target for o in ("--ignore", column)]
+    succeed(
+        *("select", "d.csv", "--target", target, *ignored, "--output", "o", "--n-hidden", 1, "--norm-bound", 0),
+        *("--n-kappas", 2, "--rule", "plateau", *(["--loss", loss] if loss else [])),
+    )
+    report = json.loads(Path("o/report.json").read_text())
+    assert report["loss"] == (loss or "cross-entropy")
+    model, rows = ImplicitModel.load("o/model.npz"), train_test_split(table, test_size=23, random_state=0)[1]
+    if loss:
+        expected = d2_tweedie_score(rows["count"], model.response(rows)[:, 0], power=1)
+        assert report["test_log_loss"] is None
+    else:
+        expected = 1 - report["test_log_loss"] / log_loss(rows["word"], np.tile(shares_of(rows["word"]), (23, 1)))
+        assert report["test_log_loss"] == pytest.approx(log_loss(rows["word"], model.response(rows)))
+    assert report["test_d2"] == pytest.approx(expected)
+
+
+def shares_of(labels):
+    return labels.value_counts(normalize=True).sort_index().to_numpy()
