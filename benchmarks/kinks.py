@@ -33,7 +33,7 @@ def run(loss: bi.Loss, activation: str, seed: int, smoothed: bool) -> dict[str, 
     Y = 2 * np.tanh(U @ rng.standard_normal((6, 3))) + 0.1 * rng.standard_normal((200, 3))
     problem = bi.TrainingProblem(U, Y, 8, loss=loss, activation=activation, kappa=0.003, norm_bound=0.9)
     start = time.process_time()
-    with nullcontext() if smoothed else mock.patch("bcd_implicit.training.bcd.wants_smoothed", new=lambda *_: False):
+    with nullcontext() if smoothed else mock.patch("bcd_implicit.training.bcd.wants_smoothed", return_value=False):
         result = bi.solve(problem, max_cycles=100, block_tol=None, random_state=seed)
     return {"objective": result.objective, "seconds": time.process_time() - start}
 
