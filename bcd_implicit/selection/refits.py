@@ -170,11 +170,18 @@ class Fold:
         return errors, it
 
 
+def _classes(problem: TrainingProblem) -> np.ndarray | None:
+    """The most probable class of each sample, where targets are of classes of which a sample has one."""
+    if problem.loss.link == "softmax":
+        return problem.Y.argmax(axis=0)
+    return problem.Y[0] > 0.5 if problem.loss.link == "logit" and problem.n_outputs == 1 else None
+
+
 def folds(
     problem: TrainingProblem, n_folds: int, random_state: int | None, sample_groups: np.ndarray | None = None
 ) -> list[Fold]:
-    """The folds of a cross-validation, shuffled; none splits a group of samples."""
-    parts = split(problem.n_samples, n_folds, random_state, sample_groups)
+    """The folds of a cross-validation, shuffled; none splits a group of samples, and each has all classes if it can."""
+    parts = split(problem.n_samples, n_folds, random_state, sample_groups, _classes(problem))
     return [Fold(problem, train, test) for train, test in parts]
 
 

@@ -77,10 +77,23 @@ def check_folds(n_folds: Any, n_samples: int) -> int:
 
 
 def split(
-    n_samples: int, n_folds: int, random_state: int | None, sample_groups: np.ndarray | None = None
+    n_samples: int,
+    n_folds: int,
+    random_state: int | None,
+    sample_groups: np.ndarray | None = None,
+    classes: np.ndarray | None = None,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The samples to train on and to test on in each fold, shuffled; no group is split."""
+    """The samples to train on and to test on in each fold, shuffled; no group is split.
+
+    Without groups each class, of labels (m,), is spread over the folds as evenly as can be: a class that no sample to
+    train on has would cost nearly all of the log loss.
+    """
     # Shuffled: tables are often sorted.
+    if sample_groups is None and classes is not None:
+        order = np.lexsort((np.random.default_rng(random_state).permutation(n_samples), classes))
+        places = np.empty(n_samples, dtype=int)
+        places[order] = np.arange(n_samples) % n_folds
+        return [(np.flatnonzero(places != k), np.flatnonzero(places == k)) for k in range(n_folds)]
     if sample_groups is None:
         return list(KFold(n_folds, shuffle=True, random_state=random_state).split(np.zeros(n_samples)))
     folds = GroupKFold(n_folds, shuffle=True, random_state=random_state)

@@ -68,6 +68,26 @@ def test_the_empty_model_predicts_the_best_constant(loss):
     np.testing.assert_allclose(errors[0], expected / loss.loss_of_constant(problem.Y, problem.shares), rtol=1e-9)
 
 
+@pytest.mark.parametrize("n_folds", [2, 3, 5])
+def test_folds_have_all_classes(n_folds):
+    rng = np.random.default_rng(0)
+    classes = rng.permutation(np.repeat(np.arange(4), [40, 13, 5, 1]))
+    U = rng.standard_normal((59, 2))
+    problem = bi.TrainingProblem(U, np.eye(4)[classes], 2, loss="cross-entropy")
+    parts = folds(problem, n_folds, 0)
+    np.testing.assert_array_equal(np.sort(np.concatenate([fold.test for fold in parts])), np.arange(59))
+    for fold in parts:
+        np.testing.assert_array_equal(np.sort(np.concatenate([fold.train, fold.test])), np.arange(59))
+        counts = np.bincount(classes[fold.test], minlength=4)
+        assert (np.abs(counts - np.array([40, 13, 5, 1]) / n_folds) < 1).all()
+    assert any(not np.array_equal(a.test, b.test) for a, b in zip(parts, folds(problem, n_folds, 1), strict=True))
+    two = bi.TrainingProblem(U, (classes > 1).astype(float), 2, loss="logistic")
+    assert {int((classes[fold.test] > 1).sum()) for fold in folds(two, n_folds, 0)} <= {6 // n_folds, -(-6 // n_folds)}
+    groups = np.arange(59) // 3
+    parts = folds(problem, 3, 0, groups)
+    assert all(not set(groups[fold.train]) & set(groups[fold.test]) for fold in parts)
+
+
 @pytest.mark.parametrize("loss", LIKELIHOODS, ids=lambda loss: loss.name)
 def test_information_criteria_are_of_the_likelihood(loss):
     problem = drawn(loss, 0)
