@@ -9,50 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from extended_terms import PAIRS, Long, losses_of
 
 from bcd_implicit import Iterate, TrainingProblem
+from bcd_implicit.problem.quadratic_model import QuadraticModel
 
-Long = np.longdouble
 EXTENDED = np.finfo(Long).eps < 1e-18
-
-
-def _phi(name: str, z: np.ndarray) -> np.ndarray:
-    match name:
-        case "relu":
-            return np.maximum(z, 0)
-        case "leaky_relu":
-            return np.where(z > 0, z, Long(0.1) * z)
-        case "clip":
-            return np.clip(z, -1, 1)
-    return z
-
-
-def _slope(name: str, z: np.ndarray) -> np.ndarray:
-    match name:
-        case "relu":
-            return np.where(z > 0, 1.0, 0.0)
-        case "leaky_relu":
-            return np.where(z > 0, 1.0, 0.1)
-        case "clip":
-            return np.where(np.abs(z) < 1, 1.0, 0.0)
-    return np.ones_like(z)
-
-
-def _g(name: str, x: np.ndarray) -> np.ndarray:
-    if name == "leaky_relu":
-        return np.where(x > 0, x**2 / 2, x**2 / (2 * Long(0.1)))
-    return x**2 / 2
-
-
-def _g_conjugate(name: str, z: np.ndarray) -> np.ndarray:
-    match name:
-        case "relu":
-            return np.maximum(z, 0) ** 2 / 2
-        case "leaky_relu":
-            return np.where(z > 0, z**2 / 2, Long(0.1) * z**2 / 2)
-        case "clip":
-            return np.where(np.abs(z) < 1, z**2 / 2, np.abs(z) - Long(0.5))
-    return z**2 / 2
 
 
 def _least(f: Callable[[Long], Long], low: Long, high: Long) -> Long:
@@ -69,8 +31,14 @@ class Extended:
     def __init__(self, problem: TrainingProblem, block: str, base: Iterate, mu: float = 0.0, proximal=None) -> None:
         self.problem, self.block, self.base, self.mu = problem, block, self._long(base), Long(mu)
         self.U, self.Y, self.shares = (part.astype(Long) for part in (problem.U, problem.Y, problem.shares))
-        self.name, self.weight = problem.activation.name, Long(problem.fenchel_weight)
+        self.pair, self.weight = PAIRS[problem.activation.name], Long(problem.fenchel_weight)
+        self.radius = Long(problem.norm_bound) / Long(problem.activation.max_slope)
         self.proximal = None if proximal is None else proximal.astype(Long)
+        if block == "prox-linear":
+            # The model's slopes and curvatures are data here: which are taken is the method's choice.
+            model = QuadraticModel(problem, base)
+            self.slopes = model.gradient.astype(Long)
+            self.roots = (np.ones_like(problem.Y) if model.scales is None else model.scales).astype(Long)
 
     @staticmethod
     def _long(it: Iterate) -> Iterate:
@@ -101,16 +69,22 @@ class Extended:
         )
         return value + (p.kappa * self.group_norms(self.grouped(it)).sum() if p.group_form == "penalty" else 0)
 
+    def mean_loss(self, it: Iterate) -> Long:
+        """At the iterate's own states."""
+        prediction = it.C @ it.X + it.D @ self.U + it.d[:, None]
+        return losses_of(self.problem.loss, prediction, self.Y) @ self.shares
+
     def objective(self, point: Iterate) -> Long:
         """The block's objective."""
         it = self._long(point)
         value = self.regularization(it)
         if self.block == "prox-linear":
             miss, moved = self._linearised(it)
-            return value + np.sum(miss**2 @ self.shares) / 2 + self.mu * np.sum(moved**2 @ self.shares) / 2
-        value += np.sum((it.C @ it.X + it.D @ self.U + it.d[:, None] - self.Y) ** 2 @ self.shares) / 2
+            value += self._model_constant + np.sum(miss**2 @ self.shares) / 2
+            return value + self.mu * np.sum(moved**2 @ self.shares) / 2
+        value += self.mean_loss(it)
         Z = it.A @ it.X + it.B @ self.U + it.b[:, None]
-        divergence = _g(self.name, it.X) + _g_conjugate(self.name, Z) - it.X * Z
+        divergence = self.pair.g(it.X) + self.pair.conjugate(Z) - it.X * Z
         value += self.weight * np.sum(divergence @ self.shares)
         if self.block == "state":
             step = it.X - self.base.X
@@ -120,14 +94,12 @@ class Extended:
     def true_objective(self, it: Iterate) -> Long:
         """(T), at the states that :meth:`states` finds."""
         it = self._long(it)
-        X = self.states(it)
-        loss = np.sum((it.C @ X + it.D @ self.U + it.d[:, None] - self.Y) ** 2 @ self.shares) / 2
-        return loss + self.regularization(it)
+        return self.mean_loss(it.replace(X=self.states(it))) + self.regularization(it)
 
     def violation(self, it: Iterate) -> float:
         """Of the row balls, and of the radius relative to it."""
         p, it = self.problem, self._long(it)
-        beyond = np.maximum(np.abs(it.A).sum(axis=1).max() - p.norm_bound, 0)
+        beyond = np.maximum(np.abs(it.A).sum(axis=1).max() - self.radius, 0)
         if p.group_form == "constraint":
             total = self.group_norms(self.grouped(it)).sum()
             beyond = max(beyond, max(total - p.kappa, 0) / p.kappa if p.kappa > 0 else (np.inf if total > 0 else 0))
@@ -138,7 +110,7 @@ class Extended:
         it = self._long(it)
         drive, X = it.B @ self.U + it.b[:, None], np.zeros_like(it.X)
         for _ in range(20_000):
-            last, X = X, _phi(self.name, it.A @ X + drive)
+            last, X = X, self.pair.phi(it.A @ X + drive)
             if np.abs(X - last).max(initial=0) <= 4 * np.finfo(Long).eps * np.abs(X).max(initial=0):
                 break
         return X
@@ -174,14 +146,13 @@ class Extended:
         Z = it.A @ it.X + it.B @ self.U + it.b[:, None]
         if self.problem.fit_intercept:
             Z = Z + self._shift(Z, it.X)[:, None]
-        away = _phi(self.name, Z) - it.X
+        away = self.pair.phi(Z) - it.X
         V = self.weight * away * self.shares
-        miss = it.C @ it.X + it.D @ self.U + it.d[:, None] - self.Y
-        fixed = np.sum(miss**2 @ self.shares) / 2
+        fixed = self.mean_loss(it)
         fixed += self.problem.ridge / 2 * (np.sum(it.C**2) + np.sum(it.D**2))
 
         def dual(s: Long) -> Long:
-            data = self.weight * np.sum((_g(self.name, it.X) - _g(self.name, it.X + s * away)) @ self.shares)
+            data = self.weight * np.sum((self.pair.g(it.X) - self.pair.g(it.X + s * away)) @ self.shares)
             return data - self._conjugate(s * V @ it.X.T, s * V @ self.U.T)
 
         return fixed + max(dual(s) for s in self._scalings(V))
@@ -192,32 +163,38 @@ class Extended:
         low, high = -width, width
         for _ in range(200):
             middle = (low + high) / 2
-            above = _phi(self.name, Z + middle[:, None]) @ self.shares > target
+            above = self.pair.phi(Z + middle[:, None]) @ self.shares > target
             low, high = np.where(above, low, middle), np.where(above, middle, high)
         return (low + high) / 2
 
     def _linearised(self, it: Iterate) -> tuple[np.ndarray, np.ndarray]:
-        """Predicted residuals, and the moves of the preactivations."""
+        """The misses of the loss's model, in units of its curvature's root, and the moves of the preactivations."""
         base = self.base
         moved = (it.A - base.A) @ base.X + (it.B - base.B) @ self.U + (it.b - base.b)[:, None]
         change = np.einsum("kqn,nk->qk", self._responses, moved)
-        change += (it.D - base.D) @ self.U + (it.d - base.d)[:, None]
-        return change + base.C @ base.X + base.D @ self.U + base.d[:, None] - self.Y, moved
+        change += self.roots * ((it.D - base.D) @ self.U + (it.d - base.d)[:, None])
+        return self.slopes / self.roots + change, moved
+
+    @property
+    def _model_constant(self) -> Long:
+        """The least value of the loss's model; 0 for the squared loss."""
+        return self.mean_loss(self.base) - np.sum((self.slopes / self.roots) ** 2 @ self.shares) / 2
 
     @property
     def _responses(self) -> np.ndarray:
-        """C N_k, shape (m, q, n), from a series: N = D + D A D + D A D A D + ..."""
+        """C N_k times the model's roots, shape (m, q, n), from a series: N = D + D A D + D A D A D + ..."""
         base = self.base
-        slopes = _slope(self.name, base.A @ base.X + base.B @ self.U + base.b[:, None]).T.astype(Long)
+        slopes = self.pair.slope(base.A @ base.X + base.B @ self.U + base.b[:, None]).T.astype(Long)
         term = base.C[None] * slopes[:, None, :]
         total = term.copy()
         while np.abs(term).max() > 1e-22 * np.abs(total).max(initial=1e-300):
             term = np.einsum("kqn,nj->kqj", term, base.A) * slopes[:, None, :]
             total += term
-        return total
+        return self.roots.T[:, :, None] * total
 
     def _prox_linear(self, it: Iterate) -> Long:
-        base, J, fixed = self.base, self._responses, self.problem.ridge / 2 * (np.sum(it.C**2) + np.sum(it.D**2))
+        base, J, fixed = self.base, self._responses, self._model_constant
+        fixed += self.problem.ridge / 2 * (np.sum(it.C**2) + np.sum(it.D**2))
         miss, moved = self._linearised(it)
         start, _ = self._linearised(base)
         if self.problem.fit_intercept:
@@ -257,7 +234,7 @@ class Extended:
         p, ridge = self.problem, Long(self.problem.ridge_hidden)
         value = Long(0)
         for row in np.abs(G_A):
-            value += _ball(row, Long(p.norm_bound), ridge)
+            value += _ball(row, self.radius, ridge)
         groups = p.group_lasso.groups
         members = [np.abs(G_B[:, groups.labels == g]).ravel() for g in range(len(groups.weights))]
 

@@ -75,9 +75,13 @@ class Block:
     def not_conic(self, solver: str) -> BlockSolveError:
         """The error of a solver that needs CVXPY's form of a block that has none."""
         status = f"{UNFIT} the Fenchel pair of {self.problem.activation.name}, which CVXPY has no form for"
-        remedy = 'Use solver="native" or "auto"'
+        remedy = 'Use another activation, or method="prox-linear": '
         if self.constrained:
-            remedy = 'Use another activation, or method="prox-linear": a constraint of yours acts on this block'
+            remedy += "a constraint of yours acts on this block"
+        elif self.has_native:
+            remedy = 'Use solver="native" or "auto"'
+        else:
+            remedy += f"under the {self.problem.loss.name} loss this block has no solver of its own"
         return BlockSolveError(self.name, solver, status, remedy)
 
     def user_violations(self, it: Iterate) -> dict[str, float]:

@@ -8,7 +8,7 @@ from losses import KINKED, LIKELIHOODS, OTHER_LOSSES, loss_iterate, loss_problem
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression, PoissonRegressor, QuantileRegressor
 
-from bcd_implicit import ConvergenceWarning, TrainingProblem, solve, solve_block
+from bcd_implicit import ConvergenceWarning, TrainingProblem, solve_block
 from bcd_implicit.blocks import make_block
 from bcd_implicit.problem.newton_system import NewtonSystem
 from bcd_implicit.problem.regression import Regression
@@ -185,19 +185,6 @@ def test_newton_systems_are_second_derivatives(loss):
     # Of a product: a constant in all predictions of a sample changes nothing in the cross-entropy.
     right = system.product(change)
     np.testing.assert_allclose(system.product(system.solve(right, 1e-12)), right, atol=1e-9 * np.abs(right).max())
-
-
-@pytest.mark.slow
-@by_loss
-@pytest.mark.parametrize("method", ["fenchel", "prox-linear"])
-def test_the_objective_never_rises(loss, method):
-    problem = loss_problem(loss, (3, 4, 2, 40), kappa=0.01)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        result = solve(problem, method, max_cycles=3)
-    values = result.history["objective"].to_numpy()
-    assert (np.diff(values) <= 1e-9 * np.abs(values[:-1])).all()
-    assert result.certificates["output"].holds(1e-6)
 
 
 # Against others' solvers: without hidden features, so the states are zero and C does nothing. ------------------------
