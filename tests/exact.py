@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import mpmath
 import numpy as np
 
-from bcd_implicit import Iterate, TrainingProblem
+from bcd_implicit import Iterate, Loss, TrainingProblem
+from bcd_implicit.problem.quadratic_model import QuadraticModel
 
 # Objectives may hold constants 1e50 times as large as what two points differ by.
 DIGITS = 120
@@ -55,6 +58,29 @@ def divergence(name: str, x: np.ndarray, z: np.ndarray) -> np.ndarray:
     raise ValueError(name)
 
 
+def loss_of(loss: Loss) -> Callable:
+    """L(f, y) of one sample's predictions and targets, by its formula."""
+
+    def huber(f, y):
+        beyond = max(abs(f - y) - loss.threshold, 0)
+        return ((f - y) ** 2 - beyond**2) / 2
+
+    def kinked(f, y):
+        return loss.above * max(f - y, 0) + loss.below * max(y - f, 0)
+
+    single = {
+        "squared": lambda f, y: (f - y) ** 2 / 2,
+        "huber": huber,
+        "absolute": kinked,
+        "quantile": kinked,
+        "logistic": lambda f, y: mpmath.log1p(mpmath.exp(f)) - y * f,
+        "poisson": lambda f, y: mpmath.exp(f) - y * f + (y * mpmath.log(y) if y > 0 else 0) - y,
+    }
+    if loss.name == "cross-entropy":
+        return lambda f, y: mpmath.log(sum(map(mpmath.exp, f))) - sum(y * f)
+    return lambda f, y: sum(map(single[loss.name], f, y))
+
+
 class Exact:
     """A problem's block at a base point; :meth:`objective` takes any point."""
 
@@ -70,15 +96,15 @@ class Exact:
     def objective(self, point: Iterate):
         """The block's objective, as a number of mpmath."""
         it, problem = self._exact(point), self.problem
-        half, weight = mpmath.mpf("0.5"), exactly(problem.fenchel_weight)
+        half, weights = mpmath.mpf("0.5"), exactly(problem.fenchel_weights)
         value = self._regularisation(it)
         if self.block == "prox-linear":
             return value + self._linearised(it)
-        miss = it.C @ it.X + it.D @ self.U + it.d[:, None] - self.Y
-        value += half * np.sum(miss**2 @ self.shares)
+        prediction, loss = it.C @ it.X + it.D @ self.U + it.d[:, None], loss_of(problem.loss)
+        value += sum(share * loss(f, y) for share, f, y in zip(self.shares, prediction.T, self.Y.T, strict=True))
         if self.block in ("state", "hidden"):
             Z = it.A @ it.X + it.B @ self.U + it.b[:, None]
-            value += weight * np.sum(divergence(problem.activation.name, it.X, Z) @ self.shares)
+            value += weights @ (divergence(problem.activation.name, it.X, Z) @ self.shares)
         if self.block == "state":
             step = it.X - self.base.X
             value += half * np.sum((step * (self.proximal @ step)) @ self.shares)
@@ -99,14 +125,20 @@ class Exact:
     def _linearised(self, it: Iterate):
         problem, base, half = self.problem, self.base, mpmath.mpf("0.5")
         slopes = problem.activation.derivative(problem.preactivation(self._float(base)))
-        residuals = self.Y - (base.C @ base.X + base.D @ self.U + base.d[:, None])
-        value = mpmath.mpf(0)
+        prediction, loss = base.C @ base.X + base.D @ self.U + base.d[:, None], loss_of(problem.loss)
+        model, value = QuadraticModel(problem, self._float(base)), mpmath.mpf(0)
+        # The gradients and curvatures of the model are numbers that are given; those of the squared loss are exact.
+        V = prediction - self.Y if problem.loss.quadratic else exactly(model.gradient)
+        h = exactly(np.ones_like(problem.Y) if model.scales is None else model.scales) ** 2
         for k, share in enumerate(self.shares):
             dz = (it.A - base.A) @ base.X[:, k] + (it.B - base.B) @ self.U[:, k] + (it.b - base.b)
             D = exactly(slopes[:, k])
             moved = mpmath.lu_solve(mpmath.matrix(np.eye(len(D)) - D[:, None] * base.A), mpmath.matrix(D * dz))
             change = base.C @ np.array(list(moved)) + (it.D - base.D) @ self.U[:, k] + (it.d - base.d)
-            value += half * share * (np.sum((residuals[:, k] - change) ** 2) + self.mu * np.sum(dz**2))
+            value += share * (
+                loss(prediction[:, k], self.Y[:, k]) + np.sum(V[:, k] * change + half * h[:, k] * change**2)
+            )
+            value += half * share * self.mu * np.sum(dz**2)
         return value
 
     @staticmethod

@@ -2,37 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-import mpmath as mp
 import numpy as np
-from exact import divergence, exactly
+from exact import divergence, exactly, loss_of
 
 from bcd_implicit import Iterate, TrainingProblem
-from bcd_implicit.terms.losses import Loss
-
-
-def loss_of(loss: Loss) -> Callable:
-    """L(f, y) of one sample's predictions and targets."""
-
-    def huber(f, y):
-        beyond = max(abs(f - y) - loss.threshold, 0)
-        return ((f - y) ** 2 - beyond**2) / 2
-
-    def kinked(f, y):
-        return loss.above * max(f - y, 0) + loss.below * max(y - f, 0)
-
-    single = {
-        "squared": lambda f, y: (f - y) ** 2 / 2,
-        "huber": huber,
-        "absolute": kinked,
-        "quantile": kinked,
-        "logistic": lambda f, y: mp.log1p(mp.exp(f)) - y * f,
-        "poisson": lambda f, y: mp.exp(f) - y * f + (y * mp.log(y) if y > 0 else 0) - y,
-    }
-    if loss.name == "cross-entropy":
-        return lambda f, y: mp.log(sum(map(mp.exp, f))) - sum(y * f)
-    return lambda f, y: sum(map(single[loss.name], f, y))
 
 
 def state_objectives(problem: TrainingProblem, base: Iterate, proximal: np.ndarray, X: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mpmath
 import numpy as np
+from exact import loss_of
 
 from bcd_implicit import Iterate, TrainingProblem
 from bcd_implicit.terms.losses import (
@@ -54,33 +55,11 @@ def loss_iterate(problem: TrainingProblem, seed: int = 0, units: float = 1.0) ->
     return it.replace(C=C, D=0.3 * D * problem.pass_through, d=d * problem.fit_intercept)
 
 
-def _exact_loss(loss: Loss, f: list, y: list) -> mpmath.mpf:
-    """Of the predictions and targets of one sample, by the formula."""
-    match loss:
-        case HuberLoss():
-            t = mpmath.mpf(loss.threshold)
-            misses = [abs(a - b) for a, b in zip(f, y, strict=True)]
-            return sum(r * r / 2 if r <= t else t * (r - t / 2) for r in misses)
-        case AbsoluteLoss() | QuantileLoss():
-            above, below = mpmath.mpf(loss.above), mpmath.mpf(loss.below)
-            return sum(max(above * (a - b), below * (b - a)) for a, b in zip(f, y, strict=True))
-        case LogisticLoss():
-            return sum(mpmath.log(1 + mpmath.exp(a)) - b * a for a, b in zip(f, y, strict=True))
-        case CrossEntropy():
-            inner = sum(a * b for a, b in zip(f, y, strict=True))
-            return mpmath.log(sum(mpmath.exp(a) for a in f)) - inner
-        case PoissonLoss():
-            return sum(
-                mpmath.exp(a) - b * a + (b * mpmath.log(b) - b if b > 0 else 0) for a, b in zip(f, y, strict=True)
-            )
-    raise AssertionError(loss)
-
-
 def exact_output_objective(problem: TrainingProblem, it: Iterate) -> mpmath.mpf:
     """The mean loss and the ridge on C and D."""
     exactly = np.vectorize(lambda number: mpmath.mpf(float(number)), otypes=[object])
     C, D, d, X, U, Y, shares = map(exactly, (it.C, it.D, it.d, it.X, problem.U, problem.Y, problem.shares))
     F = C @ X + D @ U + d[:, None]
-    losses = [_exact_loss(problem.loss, list(f), list(y)) for f, y in zip(F.T, Y.T, strict=True)]
+    losses = [loss_of(problem.loss)(f, y) for f, y in zip(F.T, Y.T, strict=True)]
     ridge = mpmath.mpf(problem.ridge) / 2 * (np.sum(C * C) + np.sum(D * D))
     return sum(share * loss for share, loss in zip(shares, losses, strict=True)) + ridge

@@ -9,7 +9,7 @@ import mpmath
 import numpy as np
 from exact import DIGITS, Exact
 
-from bcd_implicit import ACTIVATIONS, BLOCKS, BcdError, Iterate, TrainingProblem
+from bcd_implicit import ACTIVATIONS, BLOCKS, LOSSES, BcdError, Iterate, TrainingProblem
 from bcd_implicit.blocks import make_block
 from bcd_implicit.blocks.solve import solve_prepared
 
@@ -32,12 +32,14 @@ def draw_problem(rng: np.random.Generator, block: str) -> TrainingProblem:
         U = U + unit() * rng.standard_normal(p)
     if rng.random() < 0.2 and p > 1:
         U[:, -1] = U[:, 0]
+    loss, Y = draw_loss(rng, Y)
     stacked = bool(rng.random() < 0.3)
     ridges = [0.0 if rng.random() < 0.3 else 1e-3 * unit() for _ in range(2)]
     return TrainingProblem(
         U,
         Y,
         int(n),
+        loss=loss,
         activation=str(rng.choice(list(ACTIVATIONS))),
         norm_bound=float(rng.choice([0.0, 0.5, 0.9, 0.99])),
         kappa=float(rng.choice([0.0, 0.1, 1.0], p=[0.1, 0.6, 0.3])) * unit(),
@@ -52,6 +54,21 @@ def draw_problem(rng: np.random.Generator, block: str) -> TrainingProblem:
         group_over="BD" if stacked else "B",
         sample_weight=rng.uniform(0.1, 2, m) if rng.random() < 0.3 else None,
     )
+
+
+def draw_loss(rng: np.random.Generator, Y: np.ndarray) -> tuple[str, np.ndarray]:
+    """The squared loss in half of all cases, else any, and targets that it takes."""
+    name = str(rng.choice(list(LOSSES))) if rng.random() < 0.5 else "squared"
+    match name:
+        case "logistic":
+            return name, (Y > 0).astype(float)
+        case "cross-entropy" if Y.shape[1] > 1:
+            return name, np.eye(Y.shape[1])[Y.argmax(axis=1)]
+        case "cross-entropy":
+            return "squared", Y
+        case "poisson":
+            return name, rng.poisson(10 ** rng.uniform(-1, 3), Y.shape).astype(float)
+    return name, Y
 
 
 def feasible(problem: TrainingProblem, it: Iterate) -> Iterate:

@@ -80,7 +80,9 @@ def prox_linear_certificate(
         if stacked:
             mean = Q @ sum(loss.mean_of(J, part) for part, J in responses())
             curvature = np.block([[curvature, mean.T], [mean, np.diag(loss.mean_curvature())]])
-        shift = np.linalg.lstsq(curvature, -here.intercepts, rcond=None)[0]
+        # Of a rate beyond numbers nothing is known, and the gap will not be finite.
+        finite = np.isfinite(curvature).all() and np.isfinite(here.intercepts).all()
+        shift = np.linalg.lstsq(curvature, -here.intercepts, rcond=None)[0] if finite else np.zeros(len(curvature))
         dZ_dual = dZ + shift[:n, None]
         dO = np.broadcast_to(shift[n:, None], target.shape) if stacked else target
         miss_dual = miss + linear(np.broadcast_to(shift[:n, None], dZ.shape), dO)

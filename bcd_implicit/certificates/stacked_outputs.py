@@ -62,12 +62,15 @@ class StackedOutputs:
     def gap(self, s: float, left: np.ndarray) -> float:
         """The loss's part of the gap at the dual point times s, with its rounding.
 
-        ``left``, shape (q,), is what the weighted sums of the dual point may be off zero by: it is paid for as far as
-        the optimum's intercepts may be.
+        ``left``, shape (q,), is what the weighted sums of the dual point may be off zero by. A constant added to it
+        takes that, where any dual point will do; else it is paid for as far as the optimum's intercepts may be.
         """
         if not len(self.Y):
             return 0.0
         V = s * self.dual
+        if self.loss.quadratic:
+            rest = rms(self.V - V, self.shares) + self.rounding + s * left
+            return 0.5 * float(rest @ rest)
         divergence = float(self.loss.divergence(self.prediction, V, self.Y) @ self.shares)
         # Its derivative with respect to the prediction is gradient - V.
         curvature = self.loss.curvature(self.prediction, self.Y) @ self.shares
@@ -82,8 +85,11 @@ class StackedOutputs:
         value = self.value(prediction)
         for _ in range(STEPS):
             slopes = self.gradient(prediction) @ self.shares
-            units = [self._second(prediction, unit) @ self.shares for unit in np.eye(q)]
-            step = np.linalg.lstsq(np.stack(units, axis=1), -slopes, rcond=None)[0]
+            curvature = np.stack([self._second(prediction, unit) @ self.shares for unit in np.eye(q)], axis=1)
+            # Of a rate beyond numbers nothing is known.
+            if not np.isfinite(curvature).all() or not np.isfinite(slopes).all():
+                return prediction
+            step = np.linalg.lstsq(curvature, -slopes, rcond=None)[0]
             promise = -float(slopes @ step)
             for halving in range(HALVINGS):
                 trial = prediction + 0.5**halving * step[:, None]
