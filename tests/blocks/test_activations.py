@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from problems import TOL, at, by_clarabel, check_native, random_iterate, random_problem, wrong_point
+from slow_but import every_pair
 
 from bcd_implicit import (
     ACTIVATIONS,
@@ -32,8 +33,7 @@ def problem_of(activation, form="penalty", norm_bound=0.9):
     return random_problem(SIZE, activation=activation, norm_bound=norm_bound, **FORMS[form])
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("activation", "form"), every_pair([*ACTIVATIONS], [*FORMS]))
 def test_hidden_block(activation, form):
     """Native against CLARABEL, and wrong points against their own excess."""
     problem = problem_of(activation, form)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from problems import OPTIONS, at, check_native, pose_and_solve, random_problem, wrong_point
 from sizes import WIDEST
+from slow_but import slow_but
 from weights import FORMS, SIZE, random_weights, weighted_and_repeated
 
 from bcd_implicit import BLOCKS, TrainingProblem, solve_block
@@ -39,7 +40,7 @@ def test_blocks_and_certificates_are_those_of_repeated_samples(options, block):
 
 @pytest.mark.parametrize("block", BLOCKS)
 @pytest.mark.parametrize("options", FORMS.values(), ids=FORMS)
-@pytest.mark.parametrize("size", [WIDEST, (5, 8, 20, 40), (8, 6, 3, 40)], ids=str)
+@pytest.mark.parametrize("size", slow_but([WIDEST], [WIDEST, (5, 8, 20, 40), (8, 6, 3, 40)]), ids=str)
 def test_native_agrees_with_cvxpy(size, options, block):
     problem = random_problem(size, sample_weight=random_weights(size[-1]), **options)
     it = at(problem, block)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from problems import OPTIONS, TOL, at, check_native, conic_solution, pose_and_solve_case, random_iterate, random_problem
 from sizes import SIZES, WIDEST
+from slow_but import slow_but
 
 from bcd_implicit import (
     BLOCKS,
@@ -23,12 +24,14 @@ AGREEMENT = {"CLARABEL": 1e-6, "ECOS": 1e-5, "SCS": 1e-6}
 
 
 CASES = [(options, size, block) for options in OPTIONS for size in [*SIZES, WIDEST] for block in BLOCKS]
+# One size for all options, and one case of the options of each other size.
+FAST = [(options, size, block) for options, size, block in CASES if size == SIZES[2] or options == "penalty"]
 
 
 # One scope, so that the two tests of a case stand next to each other and CVXPY solves it once.
 @pytest.mark.parametrize(
     ("options", "size", "block"),
-    CASES,
+    [pytest.param(*case, marks=[] if case in FAST else pytest.mark.slow) for case in CASES],
     ids=["n{}-p{}-q{}-m{}-{}-{}".format(*size, options, block) for options, size, block in CASES],
     scope="class",
 )
@@ -55,6 +58,7 @@ class TestEveryBlockOfEveryProblem:
 
 @pytest.mark.parametrize("block", BLOCKS)
 @pytest.mark.parametrize("form", ["penalty", "constraint", "plain"])
+@pytest.mark.parametrize("size", slow_but([SIZES[2]], SIZES), ids=str)
 def test_solvers_agree_and_the_certificate_holds(block, form, size):
     problem = random_problem(size, **OPTIONS[form])
     it = at(problem, block)

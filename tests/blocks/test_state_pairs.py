@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from exact_states import state_objectives
 from problems import TOL, random_iterate, table_of
+from slow_but import every_pair
 
 from bcd_implicit import ACTIVATIONS, LOSSES, TrainingProblem, solve_block
 from bcd_implicit.blocks import make_block
@@ -26,8 +27,7 @@ def moved(problem, it, size):
     return it.replace(X=np.clip(it.X + step, *problem.activation.domain))
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("activation", CONIC)
+@pytest.mark.parametrize(("activation", "loss"), every_pair(CONIC, [*LOSSES]))
 def test_native_is_as_good_as_clarabel_and_wrong_points_are_not(activation, loss):
     problem, it = posed(activation, loss)
     native, conic = (solve_block(problem, it, "state", solver) for solver in ("native", "CLARABEL"))
@@ -47,8 +47,7 @@ def test_native_is_as_good_as_clarabel_and_wrong_points_are_not(activation, loss
         assert certificate.kkt_residual > 1e-4
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("activation", NATIVE_ONLY)
+@pytest.mark.parametrize(("activation", "loss"), every_pair(NATIVE_ONLY, [*LOSSES]))
 def test_what_no_cone_can_say_is_better_than_all_points_near_it(activation, loss):
     problem, it = posed(activation, loss, size=(3, 4, 3, 4))
     native = solve_block(problem, it, "state", "native")

@@ -1,6 +1,7 @@
 """The state block's certificate for every activation and loss: sound at all scales, and its dual points."""
 
 from collections import Counter
+from itertools import cycle
 
 import mpmath
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from exact_states import state_objectives
 from problems import random_iterate, table_of
 from scipy.optimize import lsq_linear
+from slow_but import every_pair
 
 from bcd_implicit import ACTIVATIONS, LOSSES, NotWellPosedError, TrainingProblem, solve_block
 from bcd_implicit.blocks import make_block
@@ -17,6 +19,7 @@ from bcd_implicit.certificates.state_multipliers import DualProblem
 TOL = 1e-6
 # What the rounding of comparisons may be: the gap is a double.
 COMPARED = 1 + 1e-9
+DRAWN = ["relu", "leaky_relu", "soft_threshold", "softplus", "tanh", "sigmoid"]
 
 
 def draw(rng, activation, loss):
@@ -64,11 +67,11 @@ def judge(seed, activation, loss, n_points=4):
     return counts
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-def test_no_wrong_states_are_certified_at_any_scale(activation):
-    counts = sum((judge(seed, activation, loss) for seed, loss in enumerate(LOSSES)), start=Counter())
-    assert counts["refused"] >= 3 * len(LOSSES)
-    assert counts["solved"] >= len(LOSSES) - 1
+@pytest.mark.parametrize(("activation", "loss"), [*zip(ACTIVATIONS, cycle(LOSSES), strict=False)])
+def test_no_wrong_states_are_certified_at_any_scale(activation, loss):
+    counts = sum((judge(seed, activation, loss) for seed in range(3)), start=Counter())
+    assert counts["refused"] >= 9
+    assert counts["solved"] >= 2
     assert counts["LIES"] == counts["wrong points certified"] == 0
 
 
@@ -82,8 +85,7 @@ def test_no_wrong_states_of_many_are_certified(activation, loss):
     assert counts["LIES"] == counts["wrong points certified"] == 0
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("activation", ["relu", "leaky_relu", "soft_threshold", "softplus", "tanh", "sigmoid"])
+@pytest.mark.parametrize(("activation", "loss"), every_pair(DRAWN, [*LOSSES]))
 def test_any_dual_point_and_any_other_states_give_a_bound_that_holds(activation, loss):
     """What is claimed may be wrong: the gap is then large, and never too small."""
     rng = np.random.default_rng(0)

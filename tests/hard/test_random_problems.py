@@ -7,7 +7,7 @@ import pytest
 from extended import EXTENDED, Extended
 from losses import loss_targets
 
-from bcd_implicit import ACTIVATIONS, BLOCKS, LOSSES, ConvergenceWarning, TrainingProblem, solve
+from bcd_implicit import ACTIVATIONS, BLOCKS, LOSSES, BlockSolveError, ConvergenceWarning, TrainingProblem, solve
 from bcd_implicit.blocks import make_block
 from bcd_implicit.blocks.solve import solve_prepared
 
@@ -25,7 +25,7 @@ def draw(seed: int) -> tuple[np.random.Generator, TrainingProblem]:
     Y /= Y.std()
     loss = LOSSES[str(rng.choice([*LOSSES]))]
     if not loss.quadratic:
-        Y = loss_targets(loss, Y if q > 1 else np.hstack([Y, -Y]), rng)
+        Y = loss_targets(loss, Y if loss.separable or q > 1 else np.hstack([Y, -Y]), rng)
     stacked = bool(rng.random() < 0.25)
     form = str(rng.choice(["penalty", "constraint"]))
     problem = TrainingProblem(
@@ -87,6 +87,10 @@ def test_blocks(seed):
     name = list(BLOCKS)[seed % 4]
     it = some_iterate(rng, problem, name)
     block = make_block(problem, it, name)
+    if not (block.conic or block.has_native):
+        with pytest.raises(BlockSolveError, match="has no solver of its own"):
+            solve_prepared(block, "auto", TOL)
+        return
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         solution = solve_prepared(block, "auto", TOL)

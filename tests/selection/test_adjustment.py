@@ -69,6 +69,7 @@ def test_score_tests_find_the_inputs_even_from_an_empty_path(problem, data):
     assert np.mean((chosen.model.predict(U) - Y) ** 2) < 0.5
 
 
+@pytest.mark.slow
 def test_with_few_samples_unseen_ones_decide_how_many_leave():
     """The tests are blind here: false inputs leave and true ones stay, as unseen samples say."""
     rng = np.random.default_rng(0)

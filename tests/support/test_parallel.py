@@ -102,6 +102,7 @@ print(all(in_parallel(blocked, [(i,) for i in range(4)], 2)))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.processes
 @pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="no masks of signals here")
 def test_processes_never_see_ctrl_c():

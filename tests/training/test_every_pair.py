@@ -4,10 +4,10 @@ import warnings
 
 import numpy as np
 import pytest
-from every_pair import every_pair
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from problems import table_of
+from slow_but import every_pair
 
 from bcd_implicit import ACTIVATIONS, LOSSES, METHODS, ConvergenceWarning, TrainingProblem, solve
 
