@@ -66,12 +66,13 @@ def decision_regions(classifier: Any, X: ArrayLike, y: ArrayLike, ax: Axes | Non
     mixed = 1 - SHADE * (1 - probabilities @ colours)
     extent = (*sides[0], *sides[1])
     ax.imshow(np.clip(mixed, 0, 1), origin="lower", extent=extent, aspect="auto", interpolation="bilinear")
-    for k, (label, colour) in enumerate(zip(classes, colours, strict=True)):
+    for k in range(len(classes) - 1):  # every border is one of these with another class
         lead = probabilities[:, :, k] - np.delete(probabilities, k, axis=2).max(axis=2)
         if lead.min() < 0 < lead.max():
             ax.contour(*plane, lead, levels=[0], colors="black", linewidths=0.8)
+    for k, label in enumerate(classes):
         shown = inputs.values[belongs[:, k]].T
-        ax.plot(*shown, "o", color=colour, mec="white", mew=0.6, ms=5, label=str(label))
+        ax.plot(*shown, "o", color=colours[k], mec="white", mew=0.6, ms=5, label=str(label))
     for text in ax.legend(fontsize="small", framealpha=0.9).get_texts():
         text.set_parse_math(False)
     names = inputs.names or ["x0", "x1"]

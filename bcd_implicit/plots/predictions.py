@@ -66,8 +66,7 @@ def residuals(
     vertical = targets - predicted if kind == "residual_vs_predicted" else targets
     q = len(model.output_names)
     names = shortened(model.output_names) or model.output_names
-    points: dict[str, Any] = {"ls": "", "marker": ".", "rasterized": True}
-    points |= {"ms": 5, "alpha": 0.7} if predicted.size <= 2000 else {"ms": 2, "alpha": 0.5}
+    points = _points(predicted.size)
     for k in range(q):
         colour = MARK if q == 1 or q > MOST_COLOURS else f"C{k}"
         ax.plot(predicted[:, k], vertical[:, k], color=colour, label=names[k], **points)
@@ -119,7 +118,7 @@ def quantile_bands(
     targets = None if y is None else _one_a_sample("y", y, len(across))
     ax, order = axes_of(ax), np.argsort(across, kind="stable")
     if targets is not None:
-        ax.plot(across, targets, ls="", marker=".", ms=4, alpha=0.6, color=UNUSED, rasterized=True)
+        ax.plot(across, targets, color=UNUSED, **_points(len(targets)))
     for low, high in zip(levels[: len(levels) // 2], reversed(levels), strict=False):
         bottom, top = predicted[low], predicted[high]
         label = f"{100 * low:g} % to {100 * high:g} %"
@@ -132,6 +131,12 @@ def quantile_bands(
     ax.legend(fontsize="small")
     ax.grid(alpha=0.3)
     return ax
+
+
+def _points(number: int) -> dict[str, Any]:
+    """How so many points are drawn."""
+    size = {"ms": 5, "alpha": 0.7} if number <= 2000 else {"ms": 2, "alpha": 0.5}
+    return {"ls": "", "marker": ".", "rasterized": True} | size
 
 
 def _one_a_sample(name: str, values: ArrayLike, n_samples: int) -> np.ndarray:
