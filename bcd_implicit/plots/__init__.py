@@ -1,12 +1,13 @@
-"""Plots: each takes a model, a result or a path and an axes, draws on it, and returns it.
+"""Plots: each takes a model, a result, a path or a classifier and an axes, draws on it, and returns it.
 
 Without an axes they draw on the current one. Names need room: make figures with ``layout="constrained"``.
 """
 
+from bcd_implicit.plots.classes import decision_regions, reliability
 from bcd_implicit.plots.equilibrium import picard_convergence, states
 from bcd_implicit.plots.inputs import column_norms, kappa_path
 from bcd_implicit.plots.matrices import sparsity
-from bcd_implicit.plots.predictions import residuals
+from bcd_implicit.plots.predictions import quantile_bands, residuals
 from bcd_implicit.plots.style import MARK, UNUSED, USED
 from bcd_implicit.plots.training import certificates, history
 
@@ -16,9 +17,12 @@ __all__ = [
     "USED",
     "certificates",
     "column_norms",
+    "decision_regions",
     "history",
     "kappa_path",
     "picard_convergence",
+    "quantile_bands",
+    "reliability",
     "residuals",
     "sparsity",
     "states",

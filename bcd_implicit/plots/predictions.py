@@ -1,17 +1,19 @@
-"""Residuals and predictions."""
+"""Residuals, predictions and bands between quantiles."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.plots.arguments import Fitted, axes_of, samples_of
 from bcd_implicit.plots.axes import shortened
-from bcd_implicit.plots.style import MARK
-from bcd_implicit.support.checks import check_matrix
+from bcd_implicit.plots.style import MARK, UNUSED
+from bcd_implicit.support.checks import check_matrix, check_number
 from bcd_implicit.support.tables import pick_columns
 
 if TYPE_CHECKING:
@@ -64,8 +66,7 @@ def residuals(
     vertical = targets - predicted if kind == "residual_vs_predicted" else targets
     q = len(model.output_names)
     names = shortened(model.output_names) or model.output_names
-    points: dict[str, Any] = {"ls": "", "marker": ".", "rasterized": True}
-    points |= {"ms": 5, "alpha": 0.7} if predicted.size <= 2000 else {"ms": 2, "alpha": 0.5}
+    points = _points(predicted.size)
     for k in range(q):
         colour = MARK if q == 1 or q > MOST_COLOURS else f"C{k}"
         ax.plot(predicted[:, k], vertical[:, k], color=colour, label=names[k], **points)
@@ -81,3 +82,65 @@ def residuals(
             text.set_parse_math(False)
     ax.grid(alpha=0.3)
     return ax
+
+
+def quantile_bands(
+    x: ArrayLike,
+    quantiles: Mapping[float, ArrayLike],
+    y: ArrayLike | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Bands between predicted quantiles: the outermost two, the next two, and a line where one is left.
+
+    The legend says how many of the targets are in each band.
+
+    Parameters
+    ----------
+    x : array-like of shape (m,)
+        What the bands are drawn against, such as an input, or the predicted median.
+    quantiles : mapping from float to array-like of shape (m,)
+        Predictions by their levels, such as ``{0.1: low, 0.5: median, 0.9: high}``.
+    y : array-like of shape (m,), optional
+        The targets.
+    ax : Axes, optional
+
+    Raises
+    ------
+    InvalidInputError
+        Levels that are not between 0 and 1, none at all, or arrays of another length.
+    """
+    if not isinstance(quantiles, Mapping) or not quantiles:
+        cause, remedy = f"got {quantiles!r}", "Pass predictions by level, such as {0.1: low, 0.9: high}"
+        raise InvalidInputError("quantiles", cause, remedy)
+    levels = sorted(check_number("quantiles", level, 0, 1, boundaries="neither") for level in quantiles)
+    across = check_matrix("x", x, n_columns=1)[:, 0]
+    predicted = {level: _one_a_sample("quantiles", quantiles[level], len(across)) for level in levels}
+    targets = None if y is None else _one_a_sample("y", y, len(across))
+    ax, order = axes_of(ax), np.argsort(across, kind="stable")
+    if targets is not None:
+        ax.plot(across, targets, color=UNUSED, **_points(len(targets)))
+    for low, high in zip(levels[: len(levels) // 2], reversed(levels), strict=False):
+        bottom, top = predicted[low], predicted[high]
+        label = f"{100 * low:g} % to {100 * high:g} %"
+        if targets is not None:
+            label += f": {100 * np.mean((bottom <= targets) & (targets <= top)):.0f} % of the targets"
+        ax.fill_between(across[order], bottom[order], top[order], color=MARK, alpha=0.25, lw=0, label=label)
+    if len(levels) % 2:
+        middle = levels[len(levels) // 2]
+        ax.plot(across[order], predicted[middle][order], color=MARK, lw=1.5, label=f"{100 * middle:g} %")
+    ax.legend(fontsize="small")
+    ax.grid(alpha=0.3)
+    return ax
+
+
+def _points(number: int) -> dict[str, Any]:
+    """How so many points are drawn."""
+    size = {"ms": 5, "alpha": 0.7} if number <= 2000 else {"ms": 2, "alpha": 0.5}
+    return {"ls": "", "marker": ".", "rasterized": True} | size
+
+
+def _one_a_sample(name: str, values: ArrayLike, n_samples: int) -> np.ndarray:
+    array = check_matrix(name, values, n_columns=1)[:, 0]
+    if len(array) != n_samples:
+        raise InvalidInputError(name, f"has {len(array)} samples but x has {n_samples}", "Give both the same rows")
+    return array

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from bcd_implicit import ImplicitModel, TrainingProblem, plots, solve
+from bcd_implicit import ImplicitModel, InvalidInputError, TrainingProblem, plots, solve
 
 pytestmark = pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
 
@@ -63,3 +63,41 @@ def test_names_of_outputs_are_no_formulas(ax):
     plots.residuals(model, [[1.0]], [[1.0, 2.0]], ax)
     ax.figure.draw_without_rendering()
     assert [text.get_text() for text in ax.get_legend().get_texts()] == [r"$\foo$", "b" * 12 + "…" + "b" * 11]
+
+
+def test_bands_between_quantiles(ax):
+    x, y = np.array([2.0, 0.0, 1.0, 3.0]), np.array([0.0, 1.0, 5.0, -1.0])
+    quantiles = {0.5: np.ones(4), 0.9: np.full(4, 4.0), 0.1: np.full(4, -2.0), 0.25: np.zeros(4), 0.75: np.full(4, 2.0)}
+    assert plots.quantile_bands(x, quantiles, y, ax) is ax
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+        "10 % to 90 %: 75 % of the targets",  # of -1, 0, 1 and 5 all but the last
+        "25 % to 75 %: 50 % of the targets",
+        "50 %",
+    ]
+    for band, ends in zip(ax.collections, ((-2, 4), (0, 2)), strict=True):
+        vertices = band.get_paths()[0].vertices
+        assert (vertices[:, 1].min(), vertices[:, 1].max()) == ends
+    points, median = ax.lines
+    np.testing.assert_array_equal(points.get_xydata(), np.column_stack([x, y]))
+    np.testing.assert_array_equal(median.get_xdata(), [0, 1, 2, 3])  # in order
+
+
+def test_bands_without_targets(ax):
+    plots.quantile_bands([0, 1], {0.2: [0, 1], 0.8: [2, 3]}, ax=ax)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["20 % to 80 %"]
+    assert not ax.lines
+
+
+@pytest.mark.parametrize(
+    ("quantiles", "message"),
+    [
+        ({}, "quantiles: got {}. Pass predictions by level"),
+        ([[0.0, 1.0]], "quantiles: got [[0.0, 1.0]]. Pass predictions by level"),
+        ({10: [0, 1]}, "quantiles: got 10"),
+        ({0.1: [0, 1, 2]}, "quantiles: has 3 samples but x has 2. Give both the same rows."),
+    ],
+)
+def test_what_are_no_quantiles_is_told_so(ax, quantiles, message):
+    with pytest.raises(InvalidInputError) as error:
+        plots.quantile_bands([0, 1], quantiles, ax=ax)
+    assert str(error.value).startswith(message)

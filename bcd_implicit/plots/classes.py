@@ -1,0 +1,164 @@
+"""A classifier's probabilities: over the plane of two inputs, and against what they promise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.plots.arguments import axes_of
+from bcd_implicit.support.arrays import read_samples
+from bcd_implicit.support.checks import check_number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Classes that matplotlib's colours tell apart.
+MOST_CLASSES = 10
+# Full colours would hide the samples.
+SHADE = 0.45
+# Around the samples, in shares of their range.
+MARGIN = 0.06
+# Pixels along each side of the plane.
+PIXELS = 200
+
+
+def decision_regions(classifier: Any, X: ArrayLike, y: ArrayLike, ax: Axes | None = None) -> Axes:
+    """The probabilities of the classes over the plane of two inputs, and samples.
+
+    Each class has a colour; where classes are as likely, their colours mix. Black lines part the regions in which
+    another class is the most probable one.
+
+    Parameters
+    ----------
+    classifier : ImplicitClassifier, or another one of scikit-learn's with ``predict_proba``
+        Fitted on two inputs.
+    X : array-like of shape (m, 2)
+        Samples to show; with a margin, the plane is as large as they need.
+    y : array-like of shape (m,)
+        Their classes.
+    ax : Axes, optional
+
+    Raises
+    ------
+    InvalidInputError
+        A classifier without probabilities or with more than ten classes, another number of inputs, or a class that the
+        classifier does not know.
+    """
+    from matplotlib.colors import to_rgb
+
+    classes = _classes(classifier)
+    if len(classes) > MOST_CLASSES:
+        cause, remedy = f"has {len(classes)} classes, colours are for {MOST_CLASSES}", "Fit it on fewer classes"
+        raise InvalidInputError("classifier", cause, remedy)
+    inputs = read_samples("X", X, n_columns=2, may_be_vector=False)
+    belongs = _belonging(y, classes, len(inputs.values))
+    ax = axes_of(ax)
+    sides = [_side(column) for column in inputs.values.T]
+    plane = np.meshgrid(*(low + (np.arange(PIXELS) + 0.5) / PIXELS * (high - low) for low, high in sides))
+    points = np.column_stack([places.ravel() for places in plane])
+    table = points if inputs.labels is None else pd.DataFrame(points, columns=inputs.labels)
+    probabilities = classifier.predict_proba(table).reshape(PIXELS, PIXELS, len(classes))
+    colours = np.array([to_rgb(f"C{k}") for k in range(len(classes))])
+    mixed = 1 - SHADE * (1 - probabilities @ colours)
+    extent = (*sides[0], *sides[1])
+    ax.imshow(np.clip(mixed, 0, 1), origin="lower", extent=extent, aspect="auto", interpolation="bilinear")
+    for k in range(len(classes) - 1):  # every border is one of these with another class
+        lead = probabilities[:, :, k] - np.delete(probabilities, k, axis=2).max(axis=2)
+        if lead.min() < 0 < lead.max():
+            ax.contour(*plane, lead, levels=[0], colors="black", linewidths=0.8)
+    for k, label in enumerate(classes):
+        shown = inputs.values[belongs[:, k]].T
+        ax.plot(*shown, "o", color=colours[k], mec="white", mew=0.6, ms=5, label=str(label))
+    for text in ax.legend(fontsize="small", framealpha=0.9).get_texts():
+        text.set_parse_math(False)
+    names = inputs.names or ["x0", "x1"]
+    ax.set_xlabel(names[0], parse_math=False)
+    ax.set_ylabel(names[1], parse_math=False)
+    return ax
+
+
+def reliability(
+    classifier: Any,
+    X: ArrayLike,
+    y: ArrayLike,
+    ax: Axes | None = None,
+    *,
+    n_bins: int = 10,
+    label: str | None = None,
+) -> Axes:
+    """How often a class comes true against the probability that it was given, in bins of equal width.
+
+    Of two classes that is the second; of more, the probabilities of all classes are taken together. A calibrated
+    classifier is on the diagonal but for chance, of which the bars are two standard errors. Draw several classifiers on
+    the same axes to compare them.
+
+    Parameters
+    ----------
+    classifier : ImplicitClassifier, or another one of scikit-learn's with ``predict_proba``
+    X : array-like of shape (m, p)
+        Samples that it was not fitted on.
+    y : array-like of shape (m,)
+        Their classes.
+    ax : Axes, optional
+    n_bins : int
+    label : str, optional
+        What the legend calls it.
+
+    Raises
+    ------
+    InvalidInputError
+        A classifier without probabilities, or a class that it does not know.
+    """
+    n_bins = check_number("n_bins", n_bins, 1, integer=True, remedy="Give a number such as 10")
+    classes = _classes(classifier)
+    probabilities = classifier.predict_proba(X)
+    belongs = _belonging(y, classes, len(probabilities))
+    if len(classes) == 2:
+        probabilities, belongs = probabilities[:, 1], belongs[:, 1]
+    ax = axes_of(ax)
+    p, came_true = np.ravel(probabilities), np.ravel(belongs)
+    bins = np.minimum((p * n_bins).astype(int), n_bins - 1)
+    n = np.bincount(bins, minlength=n_bins)
+    filled = n > 0
+    sums = [np.bincount(bins, values, n_bins)[filled] for values in (p, came_true, p * (1 - p))]
+    mean, share, chance = sums[0] / n[filled], sums[1] / n[filled], np.sqrt(sums[2]) / n[filled]
+    bars = np.abs(np.clip([share - 2 * chance, share + 2 * chance], 0, 1) - share)
+    ax.axline((0, 0), slope=1, color="grey", lw=1, zorder=0)
+    ax.errorbar(mean, share, bars, marker="o", ms=4, lw=1.2, elinewidth=1, capsize=2, label=label)
+    ax.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+    ax.set_xlabel("predicted probability")
+    ax.set_ylabel("share that came true")
+    if label is not None:
+        ax.legend(fontsize="small", loc="upper left")
+    ax.grid(alpha=0.3)
+    return ax
+
+
+def _classes(classifier: Any) -> np.ndarray:
+    if not hasattr(classifier, "predict_proba") or not hasattr(classifier, "classes_"):
+        cause = f"is of type {type(classifier).__name__}, and has no probabilities"
+        remedy = "Pass a fitted classifier with predict_proba, such as ImplicitClassifier"
+        raise InvalidInputError("classifier", cause, remedy)
+    return np.asarray(classifier.classes_)
+
+
+def _belonging(y: ArrayLike, classes: np.ndarray, n_samples: int) -> np.ndarray:
+    """Whether each sample is of each class, shape (m, n_classes)."""
+    labels = np.asarray(y)
+    if labels.shape != (n_samples,):
+        cause = f"has the shape {labels.shape} for {n_samples} samples"
+        raise InvalidInputError("y", cause, "Give one label a sample")
+    belongs = labels[:, None] == classes
+    if unknown := [str(label) for label in labels[~belongs.any(axis=1)]]:
+        remedy = f"The classes are {', '.join(map(str, classes))}"
+        raise InvalidInputError("y", f"holds {unknown[0]!r}, which the classifier does not know", remedy)
+    return np.asarray(belongs)
+
+
+def _side(values: np.ndarray) -> tuple[float, float]:
+    margin = MARGIN * (float(np.ptp(values)) or 1.0)
+    return float(values.min()) - margin, float(values.max()) + margin
