@@ -10,6 +10,9 @@ from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.multipliers import multipliers
 from bcd_implicit.problem.training_problem import TrainingProblem
 
+# Where a class is beyond doubt, loss, gradient and curvature underflow together: in place of a zero divisor.
+TINY = np.finfo(float).tiny
+
 
 class QuadraticModel:
     """The mean loss after a change E of the predictions, sum_k omega_k (L_k + v_k'e_k + h_k'e_k^2/2).
@@ -31,7 +34,9 @@ class QuadraticModel:
         self._problem, loss = problem, problem.loss
         self._prediction = problem.prediction(it)
         self.gradient = multipliers(problem, it)
-        self.scales = None if loss.quadratic else np.sqrt(loss.curvature(self._prediction, problem.Y))
+        self.scales = None
+        if not loss.quadratic:
+            self.scales = np.sqrt(np.maximum(loss.curvature(self._prediction, problem.Y), TINY))
         self.target = -self.gradient if self.scales is None else -self.gradient / self.scales
 
     @cached_property

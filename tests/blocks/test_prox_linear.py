@@ -22,6 +22,19 @@ def test_a_far_start_does_not_loosen_the_prox_linear_tolerance(start):
     assert native.objective <= reference.objective + TOL * scale
 
 
+@pytest.mark.parametrize("loss", ["logistic", "cross-entropy"])
+def test_where_no_class_is_in_doubt_nothing_is_left_to_fit(loss):
+    """Loss, gradient and curvature underflow to zero together."""
+    U = np.random.default_rng(0).standard_normal((20, 3))
+    Y = np.stack([U[:, 0] > 0, U[:, 0] < 0], axis=1).astype(float)
+    problem = TrainingProblem(U, Y, 2, loss=loss, ridge=0.0, kappa=0.01)
+    it = problem.initial(0).replace(C=np.ones((2, 2)), D=1e6 * np.array([[1.0, 0, 0], [-1.0, 0, 0]]))
+    assert problem.mean_loss(it) == 0
+    native = solve_block(problem, it, "prox-linear", "native")
+    assert native.certificate.holds(TOL)
+    assert native.objective == pytest.approx(0, abs=1e-12)
+
+
 class TestProxLinearBlock:
     def test_the_linearisation_is_the_derivative_of_the_equilibrium(self, size):
         problem = random_problem(size, activation="leaky_relu", kappa=0.0, ridge_hidden=0.0)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from constrained import BLOCK_OF, LAYERS, MASK, SIZE, TRIANGLE, N, P, Q, ones, problem_with, start_of, train
 from problems import random_problem
+from slow_but import slow_but
 
 from bcd_implicit import METHODS, SOLVERS
 from bcd_implicit import constraints as ready
@@ -50,7 +51,7 @@ class TestReadyMade:
         assert problem.violations(good)[constraint.name] <= 1e-12
         assert problem.violations(bad)[constraint.name] == pytest.approx(violation)
 
-    @pytest.mark.parametrize("method", METHODS)
+    @pytest.mark.parametrize("method", slow_but(["prox-linear"], METHODS))
     def test_the_trained_model_meets_it(self, method, constraint, feasible, infeasible, violation):
         result = train(problem_with(constraint), method, max_cycles=2)
         assert result.violations[constraint.name] <= 1e-6

@@ -2,12 +2,15 @@
 
 import numpy as np
 import pytest
+from slow_but import slow_but
 from weights import random_weights
 
 import bcd_implicit as bi
 from bcd_implicit import TrainingProblem
 from bcd_implicit.selection.refits import Refit, run_refit
 from bcd_implicit.selection.significance import entry_p_values
+
+CASES = ["unrelated", "inverse variances", "a few heavy ones", "empty support"]
 
 
 def p_values_without_a_part(sample_weight, seeds, noise_scale=None, support=True):
@@ -27,7 +30,7 @@ def p_values_without_a_part(sample_weight, seeds, noise_scale=None, support=True
 
 
 @pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
-@pytest.mark.parametrize("case", ["unrelated", "inverse variances", "a few heavy ones", "empty support"])
+@pytest.mark.parametrize("case", slow_but(["unrelated", "empty support"], CASES))
 def test_p_values_are_uniform_under_the_null_hypothesis(case):
     if case == "a few heavy ones":
         found = p_values_without_a_part(lambda rng: np.where(rng.random(150) < 0.2, 10.0, 1.0), 16)

@@ -41,6 +41,7 @@ def test_errors_are_those_of_models_that_have_not_seen_the_sample(evidence):
         assert np.mean(errors[fold.test]) == pytest.approx(np.mean(by_hand), rel=0.15)
 
 
+@pytest.mark.slow
 def test_true_inputs_are_missed_and_false_ones_are_not(evidence):
     everything = np.ones(6, dtype=bool)
     unseen = UnseenSamples(evidence, everything)

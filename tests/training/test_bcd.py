@@ -7,6 +7,7 @@ import pytest
 from problems import random_iterate, random_problem
 from sklearn.datasets import make_friedman1
 from sklearn.linear_model import Ridge
+from slow_but import slow_but
 
 import bcd_implicit as bi
 from bcd_implicit import ConvergenceWarning, InvalidInputError, Status, solve
@@ -348,6 +349,7 @@ def test_targets_in_large_units_end_as_low(unit):
     assert high.objective / unit**2 < 1.5 * low.objective
 
 
+@pytest.mark.slow
 def test_the_last_cycle_that_max_cycles_makes_exact_is_no_sign_of_convergence():
     U, Y = bent_data()
     problem = bi.TrainingProblem(U, Y, 4, kappa=0.02)
@@ -377,7 +379,7 @@ def test_solvers_that_did_no_better_are_not_asked_in_every_cycle(monkeypatch):
 
 
 @pytest.mark.parametrize("activation", ["relu", "leaky_relu", "clip", "soft_threshold"])
-@pytest.mark.parametrize("kappa", [0.5, 5])
+@pytest.mark.parametrize("kappa", slow_but([5], [0.5, 5]))
 @pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
 def test_without_a_ridge_what_is_reported_is_what_the_model_does(activation, kappa):
     """Once B is zero only a tolerance tells states apart, and no coefficient of 1e13 may make a regressor of that."""
