@@ -4,9 +4,9 @@
 
 A quarter of the rows of each table is set aside, anew for each seed, with the classes in the same shares. Every method
 gets standardised inputs. Logistic regression has scikit-learn's defaults; the perceptrons have 10 hidden units, as the
-implicit model, and 100, and else the defaults, but as many iterations as they want. Scores are of the rows set aside: the log
-loss, minus the mean logarithm of the probability of the true class, and the share of right classes. Beside a peer's
-means stand its differences to ours with the standard error of the mean difference: the splits are the same.
+implicit model, and 100, and else the defaults, but as many iterations as they want. Scores are of the rows set aside:
+the log loss, minus the mean logarithm of the probability of the true class, and the share of right classes. Beside a
+peer's means stand its differences to ours with the standard error of the mean difference: the splits are the same.
 """
 
 from __future__ import annotations
