@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from bcd_implicit import ACTIVATIONS, BLOCKS, METHODS
+from bcd_implicit import ACTIVATIONS, BLOCKS, LOSSES, METHODS
 from bcd_implicit.selection import solve_path
 from bcd_implicit.selection.rules import RULES
 from bcd_implicit.terms.group_norms import GROUP_NORMS
@@ -38,6 +38,7 @@ def run(page):
     text, names = page.read_text(), {"__name__": page.stem}
     with (
         mock.patch.dict(ACTIVATIONS),
+        mock.patch.dict(LOSSES),
         mock.patch.dict(GROUP_NORMS),
         mock.patch.dict(RULES),
         mock.patch.dict(BLOCKS),
