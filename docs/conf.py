@@ -39,7 +39,8 @@ myst_enable_extensions = ["dollarmath"]
 nb_execution_mode = "off"  # make notebooks executes them
 
 templates_path = [str(Path(__file__).parent / "templates")]  # autosummary would look in the source folder
-# Public names are on the page of the package; the template leaves them out of the module that defines them.
+# Public names are on the page of the package; the template leaves them out of the module that defines them, and out of
+# modules what these only pass on.
 autosummary_context = {
     "module_of": {name: getattr(getattr(bcd_implicit, name), "__module__", "") for name in bcd_implicit.__all__}
 }

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.special import expit, logit, softmax, xlogy
 
 from bcd_implicit.terms.entropy import exp_rest, relative_entropy
-from bcd_implicit.terms.loss import IN_ROWS, Loss, columns, refuse
+from bcd_implicit.terms.loss import Loss, columns, in_rows, refuse
 
 # A quadratic model's curvature is at least this share of the gradient's absolute value, so that its minimum is no more
 # than four away: where a sample is on the wrong side, the second derivative is next to zero.
@@ -29,7 +29,7 @@ class LogisticLoss(Loss):
     link = "logit"
     max_curvature = 0.25
 
-    def check_targets(self, Y, names, argument="Y", place=IN_ROWS):
+    def check_targets(self, Y, names, argument="Y", place=in_rows):
         remedy = 'Pass 0 and 1, or probabilities; for a column of classes there is loss="cross-entropy"'
         cause = "the logistic loss needs targets from 0 to 1"
         refuse((Y < 0) | (Y > 1), Y, cause, remedy, names, argument, place)
@@ -82,7 +82,7 @@ class CrossEntropy(Loss):
     separable = False
     max_curvature = 0.5
 
-    def check_targets(self, Y, names, argument="Y", place=IN_ROWS):
+    def check_targets(self, Y, names, argument="Y", place=in_rows):
         remedy = "Pass one column a class, 1 for the sample's own and else 0, such as pandas.get_dummies(y) gives"
         refuse(Y < 0, Y, "the cross-entropy needs probabilities of classes", remedy, names, argument, place)
         totals = Y.sum(axis=0)
@@ -165,7 +165,7 @@ class PoissonLoss(Loss):
     name = "poisson"
     link = "log"
 
-    def check_targets(self, Y, names, argument="Y", place=IN_ROWS):
+    def check_targets(self, Y, names, argument="Y", place=in_rows):
         remedy = "Pass counts or rates; for other numbers there are the squared, Huber and absolute losses"
         refuse(Y < 0, Y, "the Poisson loss needs targets of 0 or more", remedy, names, argument, place)
 

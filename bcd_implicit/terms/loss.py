@@ -17,7 +17,11 @@ from bcd_implicit.terms.links import LINKS
 
 # What a sample is called in messages.
 Place = Callable[[int], str]
-IN_ROWS: Place = "row {}".format
+
+
+def in_rows(sample: int) -> str:
+    """What it is called by default."""
+    return f"row {sample}"
 
 
 class Loss:
@@ -55,7 +59,7 @@ class Loss:
     free_targets: ClassVar[bool] = False
     link: ClassVar[str] = "identity"
 
-    def check_targets(self, Y: np.ndarray, names: list[str], argument: str = "Y", place: Place = IN_ROWS) -> None:
+    def check_targets(self, Y: np.ndarray, names: list[str], argument: str = "Y", place: Place = in_rows) -> None:
         """Raise an error that names the first target that the loss has no value for.
 
         Parameters
