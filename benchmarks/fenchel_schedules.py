@@ -3,7 +3,7 @@
 python benchmarks/fenchel_schedules.py [--seeds 0 1 2] [--max-cycles 200] [--json FILE]
 
 Every run begins at the same random rows. "Continuation" and "dual ascent" begin with the weight of the first row and
-their defaults. The group lasso is off, and the ridges are 1e-2 on standardised data. Beside each the prox-linear loop,
+their defaults. The group lasso is off, and the ridges are 1e-3 on standardised data. Beside each the prox-linear loop,
 which has no such weight. "Off equilibrium" is how far the loop's own states end from it: the mean divergence of the
 hidden features, in shares of half their squares, at the loop's last cycle.
 """
