@@ -70,7 +70,7 @@ LOSSES: dict[str, Loss] = {
 
 
 def get_loss(loss: str | Loss) -> Loss:
-    """Look a loss up by name; a :class:`Loss` passes through.
+    """Look a loss up by name; a :class:`~bcd_implicit.Loss` passes through.
 
     Raises
     ------
