@@ -103,7 +103,7 @@ def test_targets_that_a_loss_does_not_take(table):
     assert not Path("m.npz").exists()
 
 
-@pytest.mark.parametrize(("target", "loss"), [("word", None), ("count", "poisson")])
+@pytest.mark.parametrize(("target", "loss"), [("word", None), pytest.param("count", "poisson", marks=pytest.mark.slow)])
 def test_select_judges_by_the_loss(table, target, loss):
     ignored = [o for column in ("word", "count", "y") if column != target for o in ("--ignore", column)]
     succeed(

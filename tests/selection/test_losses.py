@@ -145,6 +145,7 @@ def test_p_values_next_to_nothing_keep_their_level(loss):
     assert np.mean(found < 0.2) >= 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
 @EVERY
 def test_p_values_beside_inputs_that_matter(loss):

@@ -57,12 +57,14 @@ def test_no_more_leave_at_once_than_asked_for(evidence):
     np.testing.assert_array_equal(unseen.let_go([one(0), one(4), one(5), one(3)], 4.0, 2), one(4) | one(5))
 
 
+@pytest.mark.slow
 def test_with_a_limit_below_what_a_false_input_gains_nothing_leaves(evidence):
     unseen = UnseenSamples(evidence, np.ones(6, dtype=bool))
     assert not unseen.let_go([one(j) for j in range(6)], -50.0, 10).any()
     assert unseen.missed.all()
 
 
+@pytest.mark.slow
 def test_those_missed_on_an_earlier_support_are_asked_again(evidence):
     unseen = UnseenSamples(evidence, np.ones(6, dtype=bool))
     unseen.let_go([one(0), one(1)], 4.0, 10)
