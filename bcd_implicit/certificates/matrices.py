@@ -47,6 +47,9 @@ def duality_gap(
         gradients, shape (rows,).
     """
     lasso, ridges = problem.group_lasso, row_ridges(problem)
+    # At a point far off a rate or its gradient may be beyond numbers: there is no bound then.
+    if not all(np.isfinite(part).all() for found in (gradients, rounding) for part in vars(found).values()):
+        return np.inf
     # The conjugates grow with the size of every entry: those of the largest G within rounding are bounds.
     G_A, G = np.abs(gradients.A) + rounding.A, np.abs(gradients.groups) + rounding.groups
     # Rows with a ridge are finite anyway.

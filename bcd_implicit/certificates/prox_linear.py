@@ -113,7 +113,7 @@ def prox_linear_certificate(
         each = 0.5 * mu * moves**2 + left * furthest
         if mu > 0:
             each = np.minimum(each, 0.5 * mu * (moves + left / mu) ** 2)
-        return float(0.5 * rest**2 + each.sum())
+        return float(0.5 * rest * rest + each.sum())
 
     gap = duality_gap(problem, it, at_dual, rounding, data_gap)
     nowhere = Iterate.zeros(problem.shapes)
