@@ -98,12 +98,14 @@ def draw_and_judge(seed: int, n_points: int = 6) -> Counter[str]:
         warnings.simplefilter("ignore")
         problem = draw_problem(rng, name)
         it = problem.initial(seed)
+        # On the scale of logarithms a thousand is beyond numbers.
+        size = np.abs(problem.Y).max() if problem.loss.free_targets else 1.0
         it = feasible(
             problem,
             it.replace(
                 A=rng.standard_normal(it.A.shape),
-                C=rng.standard_normal(it.C.shape) * np.abs(problem.Y).max() / (np.abs(it.X).max() or 1.0),
-                d=rng.standard_normal(it.d.shape) * np.abs(problem.Y).max(),
+                C=rng.standard_normal(it.C.shape) * size / (np.abs(it.X).max() or 1.0),
+                d=rng.standard_normal(it.d.shape) * size,
             ),
         )
         it = problem.at_equilibrium(it)
