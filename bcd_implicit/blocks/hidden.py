@@ -79,11 +79,10 @@ class _FenchelFit:
         slopes[: self.n] = self.activation.derivative(slopes[: self.n])
         if len(T) > self.n:
             prediction = slopes[self.n :] + self.base
-            slopes[self.n :] = self.loss.curvature(prediction, self.Y)
             if not self.loss.separable:
+                slopes[self.n :] = self.loss.curvature(prediction, self.Y)
                 return _CoupledRows(self, slopes, prediction)
-            if not self.loss.quadratic:
-                slopes[self.n :] = self.loss.second_derivative(prediction, self.Y, np.ones_like(prediction))
+            slopes[self.n :] = self.loss.second_diagonal(prediction, self.Y)
         return _RowBlocks(self.W, self.weights * slopes * self.shares, self.shares)
 
 

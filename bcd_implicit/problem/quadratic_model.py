@@ -22,22 +22,27 @@ class QuadraticModel:
 
     Attributes
     ----------
-    gradient : ndarray of shape (q, m)
-        V, that of the loss; at its kinks the multipliers.
     scales : ndarray of shape (q, m) or None
         sqrt(h), of the loss's own curvature h; None for ones.
-    target : ndarray of shape (q, m)
-        -V / sqrt(h).
     """
 
     def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
-        self._problem, loss = problem, problem.loss
+        self._problem, self._it, loss = problem, it, problem.loss
         self._prediction = problem.prediction(it)
-        self.gradient = multipliers(problem, it)
         self.scales = None
         if not loss.quadratic:
             self.scales = np.sqrt(np.maximum(loss.curvature(self._prediction, problem.Y), TINY))
-        self.target = -self.gradient if self.scales is None else -self.gradient / self.scales
+
+    # Multipliers at kinks take a regression: not for who asks for the scales alone.
+    @cached_property
+    def gradient(self) -> np.ndarray:
+        """V, that of the loss, shape (q, m); at its kinks the multipliers."""
+        return multipliers(self._problem, self._it)
+
+    @cached_property
+    def target(self) -> np.ndarray:
+        """Minus V / sqrt(h), shape (q, m)."""
+        return -self.gradient if self.scales is None else -self.gradient / self.scales
 
     @cached_property
     def mean_loss(self) -> float:
@@ -80,4 +85,4 @@ class QuadraticModel:
     def mean_curvature(self) -> np.ndarray:
         """The weighted mean of h, shape (q,)."""
         shares = self._problem.shares
-        return np.ones(len(self.target)) if self.scales is None else self.scales**2 @ shares
+        return np.ones(len(self._prediction)) if self.scales is None else self.scales**2 @ shares
