@@ -50,7 +50,7 @@ def as_table(problem: Any) -> str:
 
 def _loss_in_words(problem: Any) -> str:
     loss = problem.loss
-    return " ".join([loss.name, *(f"{name} {value:g}" for name, value in loss.settings().items())])
+    return " ".join([loss.name, *(f"{name} {value:g}" for name, value in loss.parameters.items())])
 
 
 def _fenchel_weight_in_words(problem: Any) -> str:

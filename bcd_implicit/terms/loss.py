@@ -1,7 +1,7 @@
 """What a loss is: a convex function of the prediction, with its conjugate, for the output, the state and the rest.
 
 To add a loss, subclass :class:`Loss` and add an instance to :data:`bcd_implicit.LOSSES`. A subclass may have
-parameters, which it lists in ``parameters``.
+parameters, which it gives in ``parameters``.
 """
 
 from __future__ import annotations
@@ -33,8 +33,6 @@ class Loss:
     ----------
     name : str
         The name under which a person asks for it.
-    parameters : tuple of str
-        Names of the attributes that tell it from others of its class.
     quadratic : bool
         True for the squared loss alone, for which there are closed forms.
     smooth : bool
@@ -51,7 +49,6 @@ class Loss:
     """
 
     name: ClassVar[str]
-    parameters: ClassVar[tuple[str, ...]] = ()
     quadratic: ClassVar[bool] = False
     smooth: ClassVar[bool] = True
     separable: ClassVar[bool] = True
@@ -149,18 +146,19 @@ class Loss:
         """
         raise NotImplementedError
 
-    def settings(self) -> dict[str, Any]:
-        """The parameters by name."""
-        return {name: getattr(self, name) for name in self.parameters}
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What tells it from others of its class, by name, as an activation's."""
+        return {}
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and isinstance(other, Loss) and self.settings() == other.settings()
+        return type(self) is type(other) and isinstance(other, Loss) and self.parameters == other.parameters
 
     def __hash__(self) -> int:
-        return hash((type(self), *self.settings().values()))
+        return hash((type(self), *self.parameters.values()))
 
     def __repr__(self) -> str:
-        shown = ", ".join(f"{name}={value:g}" for name, value in self.settings().items())
+        shown = ", ".join(f"{name}={value:g}" for name, value in self.parameters.items())
         return f"<loss {self.name}{f' ({shown})' if shown else ''}>"
 
 

@@ -29,13 +29,16 @@ class HuberLoss(Loss):
     """
 
     name = "huber"
-    parameters = ("threshold",)
     max_curvature = 1.0
     free_targets = True
 
     def __init__(self, threshold: float = 1.0) -> None:
         remedy = "Give a positive number, in the targets' units"
         self.threshold = check_number("threshold", threshold, 0, boundaries="neither", remedy=remedy)
+
+    @property
+    def parameters(self):
+        return {"threshold": self.threshold}
 
     def value(self, prediction, Y):
         size = np.abs(prediction - Y)
@@ -139,12 +142,15 @@ class QuantileLoss(KinkedLoss):
     """
 
     name = "quantile"
-    parameters = ("level",)
 
     def __init__(self, level: float = 0.5) -> None:
         remedy = "Choose a level such as 0.9"
         self.level = check_number("level", level, 0, 1, boundaries="neither", remedy=remedy)
         self.above, self.below = 1 - self.level, self.level
+
+    @property
+    def parameters(self):
+        return {"level": self.level}
 
 
 class Envelope(Loss):

@@ -49,7 +49,7 @@ def described(problem: TrainingProblem, **call: Any) -> dict[str, Any]:
         "activation": problem.activation.name,
         **problem.activation.parameters,
         "loss": problem.loss.name,
-        **{f"loss {name}": value for name, value in problem.loss.settings().items()},
+        **{f"loss {name}": value for name, value in problem.loss.parameters.items()},
         "fenchel_weight": problem.fenchel_weights.tolist(),
         "groups": [str(group) for group in problem.groups],
         "group_weights": weights,
