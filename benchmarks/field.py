@@ -18,9 +18,11 @@ FOLDER holds the tables. They are published for research, and not a part of this
 
 How the methods choose:
 
-    bcd_implicit            kappa_path(...), squared loss on class indicators, with each of three settings: the k inputs
-                            that stay longest on the path from whose inputs trees predict best, in cross-validation on
-                            the rows to train on
+    bcd_implicit            kappa_path(...) on class indicators with each of six settings, three under the squared loss
+                            and three under cross-entropy: the k inputs that stay longest on the path from whose inputs
+                            trees predict best, in cross-validation on the rows to train on
+    bcd_implicit, squared loss
+                            the same with the three settings under the squared loss
     bcd_implicit, untold    kappa_path(...).select() with the first of these settings: not told k
     LassoNet                the first model of its path with at most k inputs
     random forest           the k largest importances

@@ -28,6 +28,7 @@ from bcd_implicit.support.progress import Progress, show_progress
 from bcd_implicit.support.threads import one_blas_thread
 from bcd_implicit.training.checkpoint import Checkpoint, described
 from bcd_implicit.training.cycles import FIRST_SHARE, LEAST_SHARE, METHODS, Loop, State, takes_rough_steps
+from bcd_implicit.training.digits import warn_of_lost_digits
 from bcd_implicit.training.fenchel_weights import FenchelSchedule, check_schedule
 from bcd_implicit.training.fenchel_weights import described as schedule_described
 from bcd_implicit.training.result import HISTORY, BcdResult, Status
@@ -137,8 +138,9 @@ def solve(
     Warns
     -----
     ConvergenceWarning
-        The loop ended without meeting ``tol``, a block missed ``block_tol``, or a solver failed; with the numbers. What
-        happens in many cycles is told once, at the end.
+        The loop ended without meeting ``tol``, a block missed ``block_tol``, a solver failed, or C is so large, as it
+        may be without a ridge, that rounding tells in the predictions; with the numbers. What happens in many cycles is
+        told once, at the end.
     """
     check_problem(problem)
     method, solver, max_cycles, tol = check_loop(method, solver, max_cycles, tol)
@@ -239,6 +241,8 @@ def solve(
         rows, state = pd.DataFrame(state.rows, columns=HISTORY), loop.state
         known = state.certificates, state.dual_values, state.solvers
         result = BcdResult(loop.problem, method, solver, status, it, rows, *known)
+        if certified:
+            warn_of_lost_digits(loop.problem, it)
         tell(1.0, f"{len(rows)} cycles, objective {result.objective:.6g}")
     # Calls around this one tell how they ended themselves.
     if not status.ok and (limits.outermost or not status.cut_short):

@@ -35,7 +35,7 @@ Fit = Callable[[Split, Sequence[int], int, dict[str, Any]], Iterator[Choice]]
 
 
 def walk(split: Split, seed: int, settings: dict[str, Any], **wanted: int) -> bi.PathResult:
-    """The path on class indicators under the squared loss."""
+    """The path on class indicators, under the loss that the settings name."""
     return bi.kappa_path(bi.TrainingProblem(split.U, split.Y, **settings), random_state=seed, **wanted)
 
 
@@ -134,8 +134,13 @@ class Method:
 SMOOTH = {"n_hidden": 20, "norm_bound": 0.0, "ridge": 0.1, "ridge_hidden": 0.05, "pass_through": False}
 FREE = {"n_hidden": 40, "norm_bound": 0.5, "ridge": 0.004, "ridge_hidden": 0.001, "pass_through": False}
 LINEAR = {"n_hidden": 1, "norm_bound": 0.0, "group_over": "BD"}
+SQUARED = [SMOOTH, FREE, LINEAR]
+# Cross-entropy is flatter than the squared loss by p (1 - p): of the same ridges it is held smaller.
+LIKELIHOOD: dict[str, Any] = {"loss": "cross-entropy"}
+CROSS_ENTROPY = [SMOOTH | LIKELIHOOD | {"ridge": 0.003, "ridge_hidden": 0.0015}, FREE | LIKELIHOOD, LINEAR | LIKELIHOOD]
 METHODS = {
-    "bcd_implicit": Method(fit_implicit, {"candidates": [SMOOTH, FREE, LINEAR]}),
+    "bcd_implicit": Method(fit_implicit, {"candidates": [*SQUARED, *CROSS_ENTROPY]}),
+    "bcd_implicit, squared loss": Method(fit_implicit, {"candidates": SQUARED}),
     "bcd_implicit, untold": Method(fit_implicit_untold, SMOOTH, told=False),
     "LassoNet": Method(
         fit_lassonet,

@@ -75,6 +75,7 @@ def put_on_page(text: str, page: Path) -> None:
 
 STYLE = {  # colour and marker: one a method
     "bcd_implicit": ("#c44e52", "o"),
+    "bcd_implicit, squared loss": ("#e39a9d", "o"),
     "bcd_implicit, untold": ("#c44e52", "*"),
     "LassoNet": ("#dd8452", "D"),
     "random forest": ("#55a868", "^"),
