@@ -31,7 +31,7 @@ from bcd_implicit.model.fixed_point import FixedPoint, fixed_point
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.description import as_table, in_one_line
-from bcd_implicit.problem.iterate import HARDLY, Iterate, random_rows, without_rounding
+from bcd_implicit.problem.iterate import Iterate, random_rows, without_rounding
 from bcd_implicit.problem.specification import Specification
 from bcd_implicit.support.checks import random_generator
 from bcd_implicit.support.interruption import finishing
@@ -209,15 +209,14 @@ class TrainingProblem(Specification):
 
     def equilibrium(self, it: Iterate, tol: float = STATE_TOL) -> FixedPoint:
         """States at equilibrium, from the iterate's X."""
-        # Between two steps of a loop the states move little: its own X is the best start.
-        return fixed_point(it.A, it.B @ self.U + it.b[:, None], self.activation, it.X, tol=tol)
+        drive = it.B @ self.U + it.b[:, None]
+        # Between two steps of a loop the states move little: its own X is the best start. Not where nothing drives
+        # them: on the way to zero something of the start is always left.
+        return fixed_point(it.A, drive, self.activation, it.X if drive.any() else None, tol=tol)
 
     def at_equilibrium(self, it: Iterate) -> Iterate:
         """The same matrices with X at the equilibrium."""
         X, max_slope = self.equilibrium(it).X, self.activation.max_slope
-        # Of a start much larger than the states themselves, which may be zero, something would be left.
-        if np.abs(X).max() < HARDLY * np.abs(it.X).max():
-            X = self.equilibrium(it.replace(X=np.zeros_like(X))).X
 
         def to_the_last_digit(X: np.ndarray) -> np.ndarray:
             return self.equilibrium(it.replace(X=X), tol=0.0).X

@@ -33,7 +33,7 @@ from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.training.extrapolation import Extrapolation
 from bcd_implicit.training.fenchel_weights import FenchelSchedule
-from bcd_implicit.training.scale import rescaled, within_range
+from bcd_implicit.training.scale import rescaled
 
 # Retries of one linearisation: 4^20 times the curvature moves nothing any more.
 MAX_ATTEMPTS = 20
@@ -196,7 +196,6 @@ class Loop:
 
 def fenchel_cycle(loop: Loop, it: Iterate) -> tuple[Iterate, float]:
     """Output, state, hidden: each exact with the others fixed. Returns the iterate and (F)."""
-    it = within_range(loop.problem, it)
     for name in ("output", "state", "hidden"):
         it = loop.descend(it, name)
     return it, loop.problem.objective(it)

@@ -9,8 +9,6 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 
 # A change of scale by less than this is not worth a new iterate.
 LEAST_CHANGE = 1e-3
-# Without a ridge on C nothing holds it: beyond this it is brought back, far from where numbers end.
-LARGEST, BROUGHT_TO = 1e50, 1e30
 
 
 def rescaled(problem: TrainingProblem, it: Iterate) -> Iterate:
@@ -39,18 +37,4 @@ def rescaled(problem: TrainingProblem, it: Iterate) -> Iterate:
     # Not a number, or a scale at which something would overflow.
     if not 1e-100 < t < 1e100 or abs(t - 1) <= LEAST_CHANGE:
         return it
-    return it.replace(B=it.B / t, b=it.b / t, X=it.X / t, C=it.C * t)
-
-
-def within_range(problem: TrainingProblem, it: Iterate) -> Iterate:
-    """The iterate, or one that predicts the same with a smaller C where C has grown beyond all bounds.
-
-    Without a ridge (F) falls, by less and less, as (B, b, X) shrink and C grows. What B then costs is less than
-    rounding of (F), here as there. As :func:`rescaled`, it does nothing where the scale is not free.
-    """
-    largest = float(np.abs(it.C).max())
-    free = problem.activation.positively_homogeneous and not problem.constraints and not problem.stacked
-    if not free or problem.ridge > 0 or largest <= LARGEST:
-        return it
-    t = BROUGHT_TO / largest
     return it.replace(B=it.B / t, b=it.b / t, X=it.X / t, C=it.C * t)
