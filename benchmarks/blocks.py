@@ -1,11 +1,14 @@
 """Every block, native against the conic solvers through CVXPY, in one run: ``make bench``.
 
     python benchmarks/blocks.py [--sizes 10,50,100,400 ...] [--blocks hidden ...] [--json FILE]
+    python benchmarks/blocks.py --losses [--sizes ...] [--json FILE]
     python benchmarks/blocks.py --threads | --compile
 
 A size is n,p,q,m. Times are of whole calls of ``solve_block``: building, compiling, solving and certifying. A ratio is
 the conic solver's time over the native one's. "gradients" is the native time in units of two matrix products of the
 block's size, (n, P) x (P, m) and (n, m) x (m, P) with P = n + p + 1: what one gradient costs at the least.
+
+``--losses`` does the same for each loss, with targets that are what it is for: numbers, classes, or counts.
 
 ``--threads`` compares one BLAS thread with all of them instead, ``--compile`` the compilation of the hidden block with
 its data as constants and as ``cp.Parameter``, the reason for the former.
@@ -50,11 +53,22 @@ def parse_size(text: str) -> Size:
     return n, p, q, m
 
 
-def problem_at(size: Size, method: str) -> tuple[bi.TrainingProblem, bi.Iterate]:
+def targets_for(loss: str, Y: np.ndarray) -> np.ndarray:
+    """Targets of a loss made from numbers Y (m, q): signs, the largest column, or counts."""
+    if loss == "logistic":
+        return (Y > Y.mean(axis=0)).astype(float)
+    if loss == "cross-entropy":
+        return np.eye(Y.shape[1])[(Y - Y.mean(axis=0)).argmax(axis=1)]
+    if loss == "poisson":
+        return np.random.default_rng(0).poisson(np.exp((Y - Y.mean(axis=0)) / Y.std(axis=0))).astype(float)
+    return Y
+
+
+def problem_at(size: Size, method: str, loss: str) -> tuple[bi.TrainingProblem, bi.Iterate]:
     """Column-sparse data, a kappa in the middle of a path, and the iterate after three cycles of the method."""
     n, p, q, m = size
     data = bi.datasets.make_column_sparse(m, p, q, 20, min(10, p), noise=0.1, random_state=0)
-    problem = bi.TrainingProblem(data.U, data.Y, n, pass_through=False)
+    problem = bi.TrainingProblem(data.U, targets_for(loss, data.Y), n, loss=loss, pass_through=False)
     problem = problem.replace(kappa=0.1 * bi.reference_kappa(problem, method))
     iterates: list[bi.Iterate] = []
     bi.solve(problem, method, max_cycles=3, tol=0.0, callback=lambda cycle, value, it: iterates.append(it))
@@ -80,12 +94,12 @@ def gradient_seconds(size: Size) -> float:
         return seconds_of(lambda: (T @ W) @ W.T)
 
 
-def measure(size: Size, block: str) -> list[dict]:
+def measure(size: Size, block: str, loss: str) -> list[dict]:
     n, p, _, m = size
-    problem, it = problem_at(size, "prox-linear" if block == "prox-linear" else "fenchel")
+    problem, it = problem_at(size, "prox-linear" if block == "prox-linear" else "fenchel", loss)
     unit, rows = gradient_seconds(size), []
     for solver in ("native", *bi.SOLVERS):
-        row = {"size": size, "block": block, "solver": solver}
+        row = {"size": size, "loss": loss, "block": block, "solver": solver}
         dense = block == "prox-linear" and n * (n + p + 1) > DENSE_LIMIT
         if (solver != "native" and dense) or (solver == "ECOS" and n * m > ECOS_LIMIT):
             rows.append(row | {"status": "left out: too large for it"})
@@ -115,9 +129,9 @@ def measure(size: Size, block: str) -> list[dict]:
 
 
 def show(rows: list[dict]) -> Table:
-    table = Table("n, p, q, m", "block", "solver", "seconds", "ratio", "gap", "objective", "violation", "gradients")
+    table = Table("n, p, q, m", "loss", "block", "solver", "seconds", "ratio", "gap", "objective", "violation", "gradients")
     for row in rows:
-        cells = [", ".join(map(str, row["size"])), row["block"], row["solver"]]
+        cells = [", ".join(map(str, row["size"])), row["loss"], row["block"], row["solver"]]
         if "seconds" not in row:
             table.add_row(*cells, row["status"])
             continue
@@ -138,7 +152,7 @@ def threads(sizes: list[Size]) -> Table:
     table = Table("n, p, q, m", "block", "one thread: seconds", "all threads: seconds", "all / one")
     for size in sizes:
         for block in bi.BLOCKS:
-            problem, it = problem_at(size, "prox-linear" if block == "prox-linear" else "fenchel")
+            problem, it = problem_at(size, "prox-linear" if block == "prox-linear" else "fenchel", "squared")
 
             def call(problem=problem, it=it, block=block):
                 bi.solve_block(problem, it, block)
@@ -169,13 +183,16 @@ def compile_seconds(parameters: bool, n: int = 10, p: int = 50, m: int = 400) ->
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sizes", nargs="+", type=parse_size, default=SIZES, metavar="n,p,q,m")
+    parser.add_argument("--sizes", nargs="+", type=parse_size, metavar="n,p,q,m")
     parser.add_argument("--blocks", nargs="+", default=list(bi.BLOCKS), choices=list(bi.BLOCKS))
     parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--losses", action="store_true")
     parser.add_argument("--threads", action="store_true")
     parser.add_argument("--compile", action="store_true")
     options = parser.parse_args()
-    sizes: list[Size] = options.sizes
+    # The smallest is enough to compare losses.
+    sizes: list[Size] = options.sizes or (SIZES[:1] if options.losses else SIZES)
+    losses = sorted(bi.LOSSES) if options.losses else ["squared"]
     console = Console(width=120)
     warnings.simplefilter("ignore", bi.ConvergenceWarning)  # three cycles are what is wanted, and the table shows gaps
     if options.threads:
@@ -186,7 +203,9 @@ def main() -> None:
         constants, parameters = compile_seconds(False), compile_seconds(True)
         console.print(f"constants {constants:.3f} s, parameters {parameters:.3f} s, ratio {parameters / constants:.0f}")
         return
-    rows = [row for size in sizes for block in options.blocks for row in measure(size, block)]
+    rows = [
+        row for size in sizes for loss in losses for block in options.blocks for row in measure(size, block, loss)
+    ]
     console.print(show(rows))
     if options.json:
         with open(options.json, "w") as file:

@@ -32,7 +32,10 @@ def residuals(
     *,
     kind: str = "residual_vs_predicted",
 ) -> Axes:
-    """Residuals y - Cx - Du - d against predictions, or the targets themselves; outputs by colour where they are few.
+    """Residuals against predictions, or the targets themselves; outputs by colour where they are few.
+
+    Both in the targets' own units: of a model of classes or counts the prediction is the probability or the rate
+    (:meth:`~bcd_implicit.ImplicitModel.response`).
 
     Parameters
     ----------
@@ -55,7 +58,7 @@ def residuals(
         raise InvalidInputError("Y" if Y is None else "U", "is missing", "Pass both U and Y")
     model, inputs, targets = samples_of(of, U, Y)
     ax = axes_of(ax)
-    predicted = model.predict(inputs)
+    predicted = model.response(inputs)
     if isinstance(targets, pd.DataFrame) and set(map(str, targets.columns)) == set(model.output_names):
         targets = pick_columns("Y", targets, model.output_names)
     targets = check_matrix("Y", targets, n_columns=predicted.shape[1])

@@ -41,6 +41,17 @@ def test_residuals_of_a_choice_and_of_other_samples(ax, problem, chosen):
     np.testing.assert_allclose(other.lines[0].get_ydata(), expected[:5], atol=1e-8)
 
 
+def test_residuals_of_counts_are_those_of_the_rate(ax):
+    rng = np.random.default_rng(0)
+    U = rng.standard_normal((40, 2))
+    Y = rng.poisson(np.exp(U[:, :1])).astype(float)
+    result = solve(TrainingProblem(U, Y, 2, loss="poisson"), tol=1e-2)
+    plots.residuals(result, ax=ax)
+    rate = np.exp(result.model.predict(U)[:, 0])
+    np.testing.assert_allclose(ax.lines[0].get_xdata(), rate, atol=1e-8)
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), Y[:, 0] - rate, atol=1e-8)
+
+
 def test_residuals_match_the_columns_of_a_table_by_name(ax):
     U, Y = np.random.default_rng(0).standard_normal((30, 2)), pd.DataFrame({"a": np.arange(30.0), "b": np.ones(30)})
     result = solve(TrainingProblem(U, Y, 2), tol=1e-2)
