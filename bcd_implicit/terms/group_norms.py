@@ -13,13 +13,15 @@ import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.terms.groups import Groups
-from bcd_implicit.terms.projections import l1_multipliers, project_l1_rows
+from bcd_implicit.terms.projections import clipping_multiplier, l1_multipliers, project_l1_rows
 
 BISECTIONS, NEWTON_STEPS = 200, 50
 # Entries this near to a group's largest are tied with it.
 TIED = 1e-10
 # Multipliers of conjugates use this share of a threshold, so that rounding does not take them beyond the whole.
 ROOM = 1 - 1e-12
+# A multiplier is known to so much, relatively.
+ROUNDING = 1e-14
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,26 @@ class GroupNorm:
         largest = np.zeros(len(thresholds))
         np.maximum.at(largest, groups.labels, metric.max(axis=0))
         return self.shrink(B, groups, thresholds / largest)
+
+    def multiplier(
+        self, B: np.ndarray, groups: Groups, weights: np.ndarray, metric: np.ndarray, radius: float
+    ) -> float:
+        """The one with which, times the weights, thresholds leave :meth:`lengths` of the weighted sum ``radius``.
+
+        Newton's steps on that sum, which falls in the multiplier, and bisection where one goes too far.
+        """
+        weighted = weights > 0
+        low, high = 0.0, float((self.dual(metric * B, groups)[weighted] / weights[weighted]).max())
+        multiplier = low
+        for _ in range(NEWTON_STEPS):
+            lengths, slopes = self.lengths(B, groups, multiplier * weights, metric)
+            excess, slope = float(weights @ lengths) - radius, float(weights**2 @ slopes)
+            low, high = (multiplier, high) if excess > 0 else (low, multiplier)
+            if abs(excess) <= ROUNDING * radius or high - low <= ROUNDING * high:
+                break
+            newton = multiplier - excess / slope if slope < 0 else high
+            multiplier = newton if low < newton < high else 0.5 * (low + high)
+        return multiplier
 
     def conjugate(self, G: np.ndarray, groups: Groups, thresholds: np.ndarray, ridge: np.ndarray) -> np.ndarray:
         """``sup_T <G, T> - threshold |T| - 1/2 sum_i ridge_i |T_i|^2`` for each group; ridge has a value a row.
@@ -236,11 +258,16 @@ class MaxNorm(GroupNorm):
         rest[self.dual(B, groups) <= thresholds] = 0.0
         return groups.columns(np.clip(rows, -rest, rest), len(B))
 
+    @staticmethod
+    def _entries(B: np.ndarray, groups: Groups, metric: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Absolute values and metric of each group's entries, in a row."""
+        weights = groups.rows(np.broadcast_to(metric, B.shape))
+        # What fills up the rows is zero: any weight will do.
+        return np.abs(groups.rows(B)), np.where(weights > 0, weights, 1.0)
+
     def lengths(self, B, groups, thresholds, metric):
         # Clipped at t, with sum_i metric_i max(|b_i| - t, 0) = threshold.
-        size, weights = np.abs(groups.rows(B)), groups.rows(np.broadcast_to(metric, B.shape))
-        # What fills up the rows is zero: any weight will do.
-        weights = np.where(weights > 0, weights, 1.0)
+        size, weights = self._entries(B, groups, metric)
         t = np.minimum(l1_multipliers(weights * size, thresholds, weights), size.max(axis=1))
         t[np.sum(weights * size, axis=1) <= thresholds] = 0.0
         above = np.where(size >= t[:, None], weights, 0.0).sum(axis=1)
@@ -249,6 +276,11 @@ class MaxNorm(GroupNorm):
     def shrink_in(self, B, groups, thresholds, metric):
         t = groups.spread(self.lengths(B, groups, thresholds, metric)[0])
         return np.clip(B, -t, t)
+
+    def multiplier(self, B, groups, weights, metric, radius):
+        size, inner = self._entries(B, groups, metric)
+        weighted = weights > 0
+        return clipping_multiplier(size[weighted], weights[weighted], inner[weighted], radius)
 
     def conjugate(self, G, groups, thresholds, ridge):
         size, distinct = np.abs(groups.rows(G)), np.unique(ridge)

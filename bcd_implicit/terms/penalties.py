@@ -14,7 +14,7 @@ import cvxpy as cp
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from bcd_implicit.terms.group_norms import GROUP_NORMS, NEWTON_STEPS, ROOM, Facet, GroupNorm
+from bcd_implicit.terms.group_norms import GROUP_NORMS, ROOM, Facet, GroupNorm
 from bcd_implicit.terms.groups import Groups
 from bcd_implicit.terms.projections import l1_multipliers, project_l1_rows
 
@@ -22,8 +22,6 @@ from bcd_implicit.terms.projections import l1_multipliers, project_l1_rows
 UPWARDS = 1 + 1e-13
 # Dual points are scaled this far into the dual ball.
 INSIDE = 1 - 1e-12
-# A multiplier is known to so much, relatively.
-ROUNDING = 1e-14
 
 
 def column_norms(B: np.ndarray) -> np.ndarray:
@@ -215,19 +213,10 @@ class GroupLassoConstraint(GroupLasso):
             return B * groups.spread(factors)
 
         metric = np.broadcast_to(1 / np.asarray(step), B.shape)
-        # The multiplier: Newton's steps on the sum of norms, which falls in it, and bisection where one goes too far.
-        low, high = 0.0, self.steepest(metric * B)
-        multiplier = low
-        for _ in range(NEWTON_STEPS):
-            lengths, slopes = self.norm.lengths(B, groups, multiplier * weights, metric)
-            excess, slope = float(weights @ lengths) - self.kappa, float(weights**2 @ slopes)
-            low, high = (multiplier, high) if excess > 0 else (low, multiplier)
-            if abs(excess) <= ROUNDING * self.kappa or high - low <= ROUNDING * high:
-                break
-            newton = multiplier - excess / slope if slope < 0 else high
-            multiplier = newton if low < newton < high else 0.5 * (low + high)
-        # The root is met to rounding, and the radius must hold.
-        return self.repair(self.norm.shrink_in(B, groups, multiplier * weights, metric))
+        multiplier = self.norm.multiplier(B, groups, weights, metric, self.kappa)
+        # From outside the projection is on the boundary: the multiplier is known to rounding only, which may be much
+        # beside a small radius.
+        return self.repair(self.norm.shrink_in(B, groups, multiplier * weights, metric), onto=True)
 
     def conjugate(self, G: np.ndarray, ridge: float | np.ndarray = 0.0) -> float:
         """Sup over feasible B of <G, B> - 1/2 sum_i ridge_i ||row i of B||^2; never less, in floating point.

@@ -119,7 +119,7 @@ def test_blocks(seed):
     assert refused or problem.norm_bound == 0 or solution.objective == 0 or name in ("hidden", "prox-linear")
 
 
-@pytest.mark.parametrize("seed", range(0, 300, 15))
+@pytest.mark.parametrize("seed", range(0, 300, 10))
 @pytest.mark.parametrize("method", ["prox-linear", "fenchel"])
 @pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
 def test_states_and_objective_of_loops(method, seed):

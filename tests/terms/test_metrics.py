@@ -1,5 +1,9 @@
 """Proximal maps of the group lasso in a metric with a number for every entry."""
 
+from bisect import bisect_left, bisect_right
+from fractions import Fraction
+from itertools import accumulate
+
 import cvxpy as cp
 import numpy as np
 import pytest
@@ -113,6 +117,102 @@ def test_lengths_end_where_a_last_digit_of_the_sum_is_many_of_theirs(monkeypatch
             lengths, _ = norm.lengths(B, groups, share * norm.of(metric * B, groups), metric)
             assert (lengths > 0).all()
             assert len(rounds) < 15
+
+
+def exact_lengths(B, metric, groups, radius):
+    """Of the largest entries of groups after the projection, in fractions: knot by knot of the piecewise linear sum."""
+    rows = []
+    for g in np.flatnonzero(groups.weights > 0):
+        members = groups.labels == g
+        size, m = np.abs(B[:, members]).ravel(), metric[:, members].ravel()
+        order = np.argsort(-size)
+        rows.append([*map(Fraction, size[order]), Fraction(0)])
+        rows.append([*map(Fraction, m[order])])
+    weights = [*map(Fraction, groups.weights[groups.weights > 0])]
+    pieces = []
+    for w, size, m in zip(weights, rows[::2], rows[1::2], strict=True):
+        knots, above = [Fraction(0)], list(accumulate(m))
+        for j in range(len(m)):
+            knots.append(knots[-1] + above[j] * (size[j] - size[j + 1]) / w)
+        pieces.append((w, size, above, knots))
+
+    def lengths(s):
+        found = []
+        for w, size, above, knots in pieces:
+            j = bisect_right(knots, s) - 1
+            found.append(size[j] - w * (s - knots[j]) / above[j] if j < len(above) else Fraction(0))
+        return found
+
+    def total(s):
+        return sum(w * t for w, t in zip(weights, lengths(s), strict=True))
+
+    knots = sorted({s for *_, each in pieces for s in each})
+    after = bisect_left(knots, -Fraction(radius), key=lambda s: -total(s))
+    low, high = knots[after - 1], knots[after]
+    at_low, at_high = total(low), total(high)
+    s = low + (high - low) * (at_low - Fraction(radius)) / (at_low - at_high)
+    return np.array([float(t) for t in lengths(s)])
+
+
+@pytest.mark.parametrize("unit", [1e-100, 1e-12, 1.0, 1e12, 1e100])
+@pytest.mark.parametrize("share", [0.0, 1e-14, 1e-5, 0.3, 1 - 1e-12])
+@pytest.mark.parametrize("groups", [*GROUPS.values(), Groups.parse([0] * 5, None, NAMES)], ids=[*GROUPS, "one"])
+@pytest.mark.parametrize("kind", ["usual", "ties", "zeros", "far apart", "far apart in the metric"])
+def test_projections_of_largest_entries_are_those_of_fractions(kind, groups, share, unit):
+    B, metric = draw(6, 12.0 if kind == "far apart in the metric" else 1.0)
+    if kind == "ties":
+        B, metric = np.sign(B) * np.ceil(np.abs(B) / 2), np.ones(B.shape)
+    elif kind == "zeros":
+        B *= np.array([0.0, 1.0, 0.0, 0.0, 1.0]) * np.array([1.0, 0.0, 1.0, 1.0])[:, None]
+    elif kind == "far apart":
+        B /= np.sqrt(draw(7, 12.0)[1])
+    B, norm = unit * B, GROUP_NORMS["inf"]
+    radius = share * float(groups.weights @ norm.of(B, groups))
+    lasso = GroupLassoConstraint(radius, groups, norm)
+    found = lasso.prox(B, 1 / metric)
+    bounded, usual = groups.weights > 0, np.abs(B).max()
+    np.testing.assert_allclose(found[:, ~lasso.bounded], B[:, ~lasso.bounded], rtol=1e-15)
+    if radius == 0:
+        assert not found[:, lasso.bounded].any()
+        return
+    expected = exact_lengths(B, 1 / (1 / metric), groups, radius)  # the map gets steps, and inverts them
+    np.testing.assert_allclose(norm.of(found, groups)[bounded], expected, rtol=1e-9, atol=1e-14 * usual)
+    # All other entries stay: they are clipped, and at most scaled with the rest by what rounding left of the radius.
+    kept = np.abs(B) < groups.spread(np.where(bounded, norm.of(found, groups), np.inf))
+    np.testing.assert_allclose(found[kept], B[kept], rtol=1e-9, atol=1e-14 * usual)
+    assert lasso.sum_of_norms(found) == pytest.approx(radius, rel=1e-14)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_projections_of_stacked_largest_entries_are_cvxpys(seed):
+    """As in the blocks with stacked groups: rows of D have their own curvature, far from that of B."""
+    rng = np.random.default_rng(seed)
+    groups = Groups.parse([int(j // 2) for j in range(9)], None, [str(j) for j in range(9)])
+    B, metric = rng.standard_normal((7, 9)), rng.uniform(1, 2, (7, 9))
+    metric[4:] *= 30.0
+    lasso = GroupLassoConstraint(
+        0.2 * float(groups.weights @ GROUP_NORMS["inf"].of(B, groups)), groups, GROUP_NORMS["inf"]
+    )
+    V = cp.Variable(B.shape)
+    distance = 0.5 * cp.sum(cp.multiply(metric, cp.square(V - B)))
+    constraint = groups.weights @ lasso.norm.cvxpy(V, groups) <= lasso.kappa
+    options = {"tol_gap_abs": 1e-13, "tol_gap_rel": 1e-13, "tol_feas": 1e-13}
+    cp.Problem(cp.Minimize(distance), [constraint]).solve("CLARABEL", **options)
+    np.testing.assert_allclose(lasso.prox(B, 1 / metric), V.value, atol=1e-7)
+
+
+@pytest.mark.parametrize("norm", ["2", "inf"])
+@pytest.mark.parametrize("share", [1e-14, 1e-9, 1e-3])
+@pytest.mark.parametrize("seed", range(5))
+def test_projections_on_small_radii_are_on_the_boundary(seed, share, norm):
+    """The face of the point is found by that, and beside a small radius the rounding of a multiplier is much."""
+    B, metric = draw(seed)
+    groups = GROUPS["pairs, one free"]
+    radius = share * float(groups.weights @ GROUP_NORMS[norm].of(B, groups))
+    lasso = GroupLassoConstraint(radius, groups, GROUP_NORMS[norm])
+    found = lasso.prox(B, 1 / metric)
+    assert lasso.binds(found)
+    assert lasso.violation(found) <= 1e-14 * radius
 
 
 @pytest.mark.parametrize("unit", [1e-30, 1e-12, 1.0, 1e12])
