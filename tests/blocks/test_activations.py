@@ -66,16 +66,14 @@ def test_value_of_the_posed_hidden_block_is_the_objective(activation):
         assert live.param_dict["fenchel_weight"].value == 10.0
 
 
-@pytest.mark.parametrize("block", ["output", "prox-linear"])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("activation", "block"), every_pair([*ACTIVATIONS], ["output", "prox-linear"]))
 def test_other_blocks_need_no_cones_of_the_activation(activation, block):
     problem = problem_of(activation)
     _, reference = check_native(problem, at(problem, block), block)
     assert reference.solver == "CLARABEL"
 
 
-@pytest.mark.parametrize("scale", [1e-6, 1e6])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("activation", "scale"), every_pair([*ACTIVATIONS], [1e-6, 1e6]))
 def test_hidden_block_of_saturated_states_in_any_units(activation, scale):
     problem = problem_of(activation)
     problem.U *= scale

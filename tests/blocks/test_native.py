@@ -116,7 +116,7 @@ def test_hard_cases(case, block, start):
 
 
 @pytest.mark.parametrize("block", BLOCKS)
-@pytest.mark.parametrize("seed", slow_but([0, 1], range(8)))
+@pytest.mark.parametrize("seed", slow_but([0], range(8)))
 def test_few_samples_and_many_inputs(seed, block):
     rng = np.random.default_rng(seed)
     n, p, q, m = rng.choice([1, 5, 10]), rng.choice([20, 50]), rng.choice([1, 5]), rng.choice([2, 5, 10])

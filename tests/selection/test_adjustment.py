@@ -45,8 +45,8 @@ def test_data_without_any_signal_select_nothing():
 
 def test_what_the_score_tests_change_is_named(path):
     everything = replace(path, results=path.results[:1])  # all inputs, or none
-    before = everything.select(level=None, grow_hidden=False, ridges=[1e-4], tol=0.2)
-    after = everything.select(grow_hidden=False, ridges=[1e-4], tol=0.2)
+    before = everything.select(level=None, n_folds=2, grow_hidden=False, ridges=[1e-4], tol=0.2)
+    after = everything.select(n_folds=2, grow_hidden=False, ridges=[1e-4], tol=0.2)
     assert before.changed_by_tests == {"entered": [], "left": []}
     assert after.changed_by_tests["left"] == [name for name in before.names if name not in after.names] != []
     assert "left after score tests" in after._repr_html_()

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 from sklearn.preprocessing import scale
+from slow_but import slow_but
 
 import bcd_implicit as bi
 from bcd_implicit import InvalidInputError, kappa_path
@@ -67,7 +68,7 @@ def test_a_path_ends_where_the_wanted_number_of_inputs_is_in(path, problem):
     assert (chosen.support >= short.supports[-1]).all()
 
 
-@pytest.mark.parametrize("form", ["penalty", "constraint"])
+@pytest.mark.parametrize("form", slow_but(["penalty"], ["penalty", "constraint"]))
 def test_between_many_inputs_and_few_the_walk_looks_for_the_wanted_number(problem, form):
     kappas = [1e-4, 1.0] if form == "penalty" else [50.0, 0.5]
     jump = kappa_path(problem.replace(group_form=form), kappas=kappas)

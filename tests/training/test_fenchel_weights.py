@@ -39,7 +39,7 @@ def test_the_fixed_one_is_the_default():
 
 
 def test_continuation_is_geometric_and_ends_at_the_largest_weight():
-    result = run(problem_of(fenchel_weight=2.0), Continuation(factor=3, most=18, settled=0.5), max_cycles=200)
+    result = run(problem_of(fenchel_weight=2.0), Continuation(factor=3, most=18, settled=0.5))
     weights = result.history["fenchel_weight"].drop_duplicates().to_numpy()
     np.testing.assert_allclose(weights, [2, 6, 18, 36][: len(weights)])
     np.testing.assert_array_equal(result.problem.fenchel_weights, 36.0)
