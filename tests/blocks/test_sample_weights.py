@@ -37,11 +37,10 @@ def test_blocks_and_certificates_are_those_of_repeated_samples(form, block):
                 np.testing.assert_allclose(getattr(by_weights.iterate, part), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-@pytest.mark.parametrize("options", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize(("form", "block"), every_pair([*FORMS], [*BLOCKS]))
 @pytest.mark.parametrize("size", slow_but([WIDEST], [WIDEST, (5, 8, 20, 40), (8, 6, 3, 40)]), ids=str)
-def test_native_agrees_with_cvxpy(size, options, block):
-    problem = random_problem(size, sample_weight=random_weights(size[-1]), **options)
+def test_native_agrees_with_cvxpy(size, form, block):
+    problem = random_problem(size, sample_weight=random_weights(size[-1]), **FORMS[form])
     it = at(problem, block)
     prepared, posed, reference = pose_and_solve(problem, it, block)
     native, reference = check_native(problem, it, block, reference)

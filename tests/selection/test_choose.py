@@ -81,7 +81,8 @@ def test_an_input_that_a_constraint_asks_for_stays(small):
     problem = bi.TrainingProblem(
         small.U, small.Y, 1, pass_through=False, constraints={"asked for": lambda v: v["B"][0, false] >= 0.1}
     )
-    chosen = kappa_path(problem, kappas=[0.05], tol=1e-2).select(n_folds=2, ridges=[1e-4], tol=0.2)
+    path = kappa_path(problem, kappas=[0.05], tol=1e-2)
+    chosen = path.select(n_folds=2, grow_hidden=False, ridges=[1e-4], tol=0.2)
     assert chosen.support[false]
     assert chosen.model.B[0, false] >= 0.1 - 1e-6
 

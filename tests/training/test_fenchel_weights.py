@@ -22,7 +22,7 @@ def run(problem, schedule, **options):
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_the_objective_falls_while_weights_stay(schedule):
-    history = run(problem_of(), schedule).history
+    history = run(problem_of(), schedule, max_cycles=30).history
     stays = history["fenchel_weight"].diff().to_numpy()[1:] == 0
     change = history["objective"].diff().to_numpy()[1:] / history["objective"].to_numpy()[:-1]
     assert stays.any()
