@@ -65,11 +65,8 @@ def test_the_program_is_the_command_line(monkeypatch, capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize("program", [["-m", "bcd_implicit"], [PROGRAM]], ids=["module", "program"])
 def test_in_a_process_of_its_own_too(program):
-    told = subprocess.run([sys.executable, *program, "--version"], capture_output=True, text=True, check=True)
-    assert told.stdout.strip().endswith(__version__)
-    refused = subprocess.run(
-        [sys.executable, *program, "check", "gone.npz"], capture_output=True, text=True, check=False
-    )
+    command = [sys.executable, *program, "check", "gone.npz"]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == "Error: gone.npz: no such file. Check the path.\n"
 

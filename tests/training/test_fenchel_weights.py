@@ -77,9 +77,9 @@ def test_relative_divergences_by_hand():
 
 def test_a_run_goes_on_from_its_file_as_without_the_break(tmp_path):
     problem, schedule, file = problem_of(), Continuation(settled=0.1), tmp_path / "run"
-    whole = run(problem, schedule)
-    run(problem, schedule, max_cycles=25, checkpoint=file)
-    rest = run(problem, schedule, checkpoint=file)
+    whole = run(problem, schedule, max_cycles=30)
+    run(problem, schedule, max_cycles=12, checkpoint=file)
+    rest = run(problem, schedule, max_cycles=30, checkpoint=file)
     assert len(rest.history) == len(whole.history)
     np.testing.assert_array_equal(rest.iterate.B, whole.iterate.B)
     np.testing.assert_array_equal(rest.problem.fenchel_weights, whole.problem.fenchel_weights)
