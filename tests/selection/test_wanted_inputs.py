@@ -205,7 +205,7 @@ def test_the_ranking_puts_inputs_that_were_never_in_last(problem):
 def test_progress_moves_within_a_kappa_and_never_back(empties):
     told = []
     # With a start that has to be lowered, and kappas in between.
-    path = kappa_path(empties, 4, n_features=20, max_cycles=6, progress=lambda share, text: told.append((share, text)))
+    path = kappa_path(empties, 4, n_features=20, max_cycles=3, progress=lambda share, text: told.append((share, text)))
     shares = [share for share, _ in told]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
