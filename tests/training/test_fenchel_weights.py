@@ -48,7 +48,8 @@ def test_continuation_is_geometric_and_ends_at_the_largest_weight():
 def test_dual_ascent_brings_every_feature_near_equilibrium():
     problem, seen = problem_of(fenchel_weight=0.1), []
     schedule = DualAscent(tolerance=1e-2, most=1e6)
-    result = run(problem, schedule, max_cycles=400, callback=lambda cycle, _, it: seen.append(it))
+    # The loop waits for every feature; how little the objective may change in the end is another matter.
+    result = run(problem, schedule, max_cycles=400, tol=1e-3, callback=lambda cycle, _, it: seen.append(it))
     assert result.status.ok
     assert relative_divergences(problem, seen[0]).max() > 1e-2
     # What the loop stops at, in its own states.
