@@ -11,6 +11,7 @@ import pytest
 from cvxpy.reductions.solvers.solving_chain import SolvingChain
 from faults import RAISED, faulty
 from problems import random_iterate, random_problem
+from slow_but import every_pair
 
 import bcd_implicit as bi
 from bcd_implicit import BlockSolveError, ConvergenceWarning, solve_block
@@ -24,14 +25,17 @@ from bcd_implicit.training.result import Status
 SIZE = (3, 4, 2, 30)
 
 
-@pytest.fixture(params=["free", "constrained"])
+KINDS_OF_PROBLEMS = ["free", "constrained"]
+
+
+@pytest.fixture(params=KINDS_OF_PROBLEMS)
 def case(request):
     constraints = [ready.nonnegative("C")] if request.param == "constrained" else []
     problem = random_problem(SIZE, constraints=constraints)
     return problem, random_iterate(problem)
 
 
-@pytest.mark.parametrize("kind", RAISED)
+@pytest.mark.parametrize(("kind", "case"), every_pair([*RAISED], KINDS_OF_PROBLEMS), indirect=["case"])
 def test_whatever_a_solver_raises_the_next_one_is_tried(kind, case):
     right = solve_block(*case, "output", "CLARABEL").objective
     with faulty(kind, ["CLARABEL"]), pytest.warns(ConvergenceWarning, match="solver CLARABEL ended with") as caught:
@@ -43,7 +47,10 @@ def test_whatever_a_solver_raises_the_next_one_is_tried(kind, case):
         assert solve_block(*case, "output", "cvxpy").solver == "SCS"
 
 
-@pytest.mark.parametrize("kind", ["nan", "infinity", "huge", "zeros", "noise", "half of it", "other bounds"])
+RETURNED = ["nan", "infinity", "huge", "zeros", "noise", "half of it", "other bounds"]
+
+
+@pytest.mark.parametrize(("kind", "case"), every_pair(RETURNED, KINDS_OF_PROBLEMS), indirect=["case"])
 def test_whatever_a_solver_returns_is_judged(kind, case):
     right = solve_block(*case, "output", "CLARABEL").objective
     with faulty(kind, ["CLARABEL"]), pytest.warns(ConvergenceWarning, match="CLARABEL.* The solution of SCS is taken"):

@@ -7,6 +7,7 @@ import pytest
 from losses import KINKED, LIKELIHOODS, OTHER_LOSSES, loss_iterate, loss_problem
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression, PoissonRegressor, QuantileRegressor
+from slow_but import every_pair
 
 from bcd_implicit import ConvergenceWarning, TrainingProblem, solve_block
 from bcd_implicit.blocks import make_block
@@ -44,8 +45,7 @@ def check_against_cvxpy(problem, it, solver="CLARABEL", tol=1e-6):
     return native
 
 
-@pytest.mark.parametrize("case", CASES)
-@by_loss
+@pytest.mark.parametrize(("loss", "case"), every_pair(OTHER_LOSSES, [*CASES]), ids=str)
 def test_native_against_cvxpy(loss, case):
     problem = loss_problem(loss, SIZE, **{"ridge": 1e-2} | CASES[case])
     check_against_cvxpy(problem, loss_iterate(problem))

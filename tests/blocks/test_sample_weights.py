@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from problems import OPTIONS, at, check_native, pose_and_solve, random_problem, wrong_point
 from sizes import WIDEST
-from slow_but import slow_but
+from slow_but import every_pair, slow_but
 from weights import FORMS, SIZE, random_weights, weighted_and_repeated
 
 from bcd_implicit import BLOCKS, TrainingProblem, solve_block
@@ -15,10 +15,9 @@ def both(certificate):
     return certificate.gap, certificate.scale, certificate.kkt_residual, certificate.violation
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-@pytest.mark.parametrize("options", FORMS.values(), ids=FORMS)
-def test_blocks_and_certificates_are_those_of_repeated_samples(options, block):
-    weighted, repeated, rows = weighted_and_repeated(**options)
+@pytest.mark.parametrize(("form", "block"), every_pair([*FORMS], [*BLOCKS]))
+def test_blocks_and_certificates_are_those_of_repeated_samples(form, block):
+    weighted, repeated, rows = weighted_and_repeated(**FORMS[form])
     it = at(weighted, block)
     start = it.replace(X=it.X[:, rows])
     one, other = make_block(weighted, it, block), make_block(repeated, start, block)
@@ -38,11 +37,10 @@ def test_blocks_and_certificates_are_those_of_repeated_samples(options, block):
                 np.testing.assert_allclose(getattr(by_weights.iterate, part), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("block", BLOCKS)
-@pytest.mark.parametrize("options", FORMS.values(), ids=FORMS)
+@pytest.mark.parametrize(("form", "block"), every_pair([*FORMS], [*BLOCKS]))
 @pytest.mark.parametrize("size", slow_but([WIDEST], [WIDEST, (5, 8, 20, 40), (8, 6, 3, 40)]), ids=str)
-def test_native_agrees_with_cvxpy(size, options, block):
-    problem = random_problem(size, sample_weight=random_weights(size[-1]), **options)
+def test_native_agrees_with_cvxpy(size, form, block):
+    problem = random_problem(size, sample_weight=random_weights(size[-1]), **FORMS[form])
     it = at(problem, block)
     prepared, posed, reference = pose_and_solve(problem, it, block)
     native, reference = check_native(problem, it, block, reference)

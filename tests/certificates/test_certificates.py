@@ -4,10 +4,10 @@ import cvxpy as cp
 import numpy as np
 import pytest
 from problems import OPTIONS, at, random_iterate, random_problem, wrong_point
-from slow_but import slow_but
+from slow_but import every_pair, slow_but
 from units import applied, scale_input
 
-from bcd_implicit import Certificate, NotWellPosedError, solve_block
+from bcd_implicit import BLOCKS, Certificate, NotWellPosedError, solve_block
 from bcd_implicit.blocks import make_block
 from bcd_implicit.certificates.responses import equilibrium_responses
 
@@ -30,8 +30,7 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("name", ["output", "state", "hidden", "prox-linear"])
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("form", "name"), every_pair([*FORMS], [*BLOCKS]))
 @pytest.mark.parametrize("shape", slow_but([(3, 4, 2, 30)], [(3, 4, 2, 30), (1, 30, 2, 20), (5, 8, 20, 40)]), ids=str)
 def test_gap_bounds_the_distance_to_the_optimum_everywhere(name, form, shape):
     problem = random_problem(shape, **FORMS[form])

@@ -37,10 +37,6 @@ def test_version_and_module_entry_point(monkeypatch, capsys):
     assert ended.value.code == 0
     shown = capsys.readouterr().out
     assert all(f"\n  {command} " in shown for command in ("check", "demo", "fit", "predict", "select"))
-    module = [sys.executable, "-m", "bcd_implicit"]
-    refused = subprocess.run([*module, "check", "gone.npz"], capture_output=True, text=True, check=False)
-    assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr == "Error: gone.npz: no such file. Check the path.\n"
 
 
 def test_ctrl_c_while_the_package_is_imported_ends_the_program_without_a_traceback():
@@ -55,9 +51,24 @@ def test_ctrl_c_while_the_package_is_imported_ends_the_program_without_a_traceba
     assert "bcd_implicit.cli\n" not in rest
 
 
-def test_the_program_is_the_command_line():
-    told = subprocess.run([sys.executable, PROGRAM, "--version"], capture_output=True, text=True, check=True)
-    assert told.stdout.strip().endswith(__version__)
+def test_the_program_is_the_command_line(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["bcd-implicit", "check", "gone.npz"])
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_path(PROGRAM, run_name="__main__")
+    assert ended.value.code == 2
+    assert capsys.readouterr() == ("", "Error: gone.npz: no such file. Check the path.\n")
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+# A process of its own imports everything anew, which takes longer than all of the above together.
+@pytest.mark.slow
+@pytest.mark.parametrize("program", [["-m", "bcd_implicit"], [PROGRAM]], ids=["module", "program"])
+def test_in_a_process_of_its_own_too(program):
+    command = [sys.executable, *program, "check", "gone.npz"]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == "Error: gone.npz: no such file. Check the path.\n"
 
 
 def test_names_that_the_terminal_cannot_show(here, monkeypatch):

@@ -104,7 +104,7 @@ def test_targets_that_a_loss_does_not_take(table):
 
 
 @pytest.mark.parametrize(("target", "loss"), [("word", None), pytest.param("count", "poisson", marks=pytest.mark.slow)])
-def test_select_judges_by_the_loss(table, target, loss):
+def test_select_judges_by_the_loss(table, plain_choice, target, loss):
     ignored = [o for column in ("word", "count", "y") if column != target for o in ("--ignore", column)]
     succeed(
         *("select", "d.csv", "--target", target, *ignored, "--output", "o", "--n-hidden", 1, "--norm-bound", 0),

@@ -18,7 +18,7 @@ from bcd_implicit import ConvergenceWarning, ImplicitModel
 from bcd_implicit.experiments import feature_selection
 
 
-def test_select_writes_report_figure_and_model(here):
+def test_select_writes_report_figure_and_model(here, plain_choice):
     table = make_table(40)
     table["length [cm]"] = table.pop("age")
     table.drop(columns=["id", "z", "noise"]).to_csv("data.csv", index=False)
@@ -140,7 +140,7 @@ def test_options_of_select_reach_the_experiment(folder, here, monkeypatch):
     assert "--level: got 0.05, but score tests would change the number of inputs, which --n-features=2 fixes." in line
 
 
-def test_classes_are_scored_by_accuracy_too(here):
+def test_classes_are_scored_by_accuracy_too(here, plain_choice):
     table = make_table(60)[["age", "bmi", "y"]]
     table["size"] = np.where(table.pop("y") > 103, "large", "small")
     table.to_csv("data.csv", index=False)
@@ -161,7 +161,7 @@ def test_classes_are_scored_by_accuracy_too(here):
     ]
 
 
-def test_categories_are_kept_or_dropped_together_and_ridge_stands_beside(here):
+def test_categories_are_kept_or_dropped_together_and_ridge_stands_beside(here, plain_choice):
     table = make_table(60).drop(columns=["id", "z", "noise", "dose"])
     table["color"] = np.resize(["red", "blue", "green", "red"], 60)
     table["y"] += 20 * (table["color"] == "red")

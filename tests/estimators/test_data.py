@@ -26,7 +26,11 @@ QUICK_CHOICE = {
     "min_features_to_select": 0,
 }
 
-pytestmark = pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
+# A selector that looks for more is tested elsewhere; here it is what stands before it that counts.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning"),
+    pytest.mark.usefixtures("plain_choice"),
+]
 few = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 
 

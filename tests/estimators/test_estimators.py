@@ -160,7 +160,7 @@ def test_selector_keeps_names_of_what_matters():
     assert ImplicitFeatureSelector(3, n_kappas=4, pass_through=True).fit(X, data.Y).path_.problem.stacked
 
 
-def test_selector_turns_labels_that_are_words_into_indicators():
+def test_selector_turns_labels_that_are_words_into_indicators(plain_choice):
     X, y = load_wine(return_X_y=True)
     words = np.array(["one", "two", "three"])[y]
     selector = ImplicitFeatureSelector(1, n_kappas=4, rule="plateau", level=None).fit(X, words)
@@ -316,13 +316,13 @@ def test_answer_does_not_depend_on_n_jobs(table):
     np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
 def test_constraints_reach_the_problem(table):
     X, y = table
-    free = ImplicitRegressor(3, alpha=0.01, tol=1e-2, n_init=1).fit(X, y)
+    quick = {"alpha": 0.01, "max_cycles": 3, "n_init": 1}
+    free = ImplicitRegressor(3, **quick).fit(X, y)
     assert free.model_.B.min() < -1e-3
-    signed = ImplicitRegressor(3, alpha=0.01, tol=1e-2, n_init=1, constraints=[bi.constraints.nonnegative("B")]).fit(
-        X, y
-    )
+    signed = ImplicitRegressor(3, **quick, constraints=[bi.constraints.nonnegative("B")]).fit(X, y)
     assert signed.model_.B.min() >= -1e-6
     assert signed.result_.dual_values["nonnegative(B)"].shape == (3, 4)
 

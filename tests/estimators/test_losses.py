@@ -231,6 +231,7 @@ def test_cross_validated_errors_are_log_losses():
     ],
 )
 @pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
+@pytest.mark.usefixtures("plain_choice")
 def test_the_selector_takes_the_loss_that_suits(loss, y, expected, n_outputs):
     X = np.random.default_rng(0).standard_normal((60, 2))
     X[:, 0] += np.unique(y, return_inverse=True)[1]

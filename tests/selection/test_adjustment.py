@@ -45,8 +45,8 @@ def test_data_without_any_signal_select_nothing():
 
 def test_what_the_score_tests_change_is_named(path):
     everything = replace(path, results=path.results[:1])  # all inputs, or none
-    before = everything.select(level=None, grow_hidden=False, ridges=[1e-4], tol=0.2)
-    after = everything.select(grow_hidden=False, ridges=[1e-4], tol=0.2)
+    before = everything.select(level=None, n_folds=2, grow_hidden=False, ridges=[1e-4], tol=0.2)
+    after = everything.select(n_folds=2, grow_hidden=False, ridges=[1e-4], tol=0.2)
     assert before.changed_by_tests == {"entered": [], "left": []}
     assert after.changed_by_tests["left"] == [name for name in before.names if name not in after.names] != []
     assert "left after score tests" in after._repr_html_()
@@ -57,7 +57,8 @@ def test_a_strong_false_input_is_not_shielded_by_a_weak_true_one():
     U = rng.standard_normal((100, 5))
     U[:, 1] = U[:, 0] + 0.3 * rng.standard_normal(100)
     y = 2 * np.maximum(U[:, 0], 0) + 0.2 * U[:, 2] + 0.2 * rng.standard_normal(100)
-    assert kappa_path(bi.TrainingProblem(U, y, 3), 4).select(ridges=[1e-4]).names == ["u0", "u2"]
+    path = kappa_path(bi.TrainingProblem(U, y, 3), 4)
+    assert path.select(grow_hidden=False, ridges=[1e-4]).names == ["u0", "u2"]
 
 
 def test_score_tests_find_the_inputs_even_from_an_empty_path(problem, data):

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from problems import random_problem
+from slow_but import every_pair
 
 import bcd_implicit as bi
 from bcd_implicit import InvalidInputError
@@ -187,8 +188,7 @@ def data():
     return bi.datasets.make_column_sparse(80, 8, 4, 4, 3, noise=0.3, random_state=0)
 
 
-@pytest.mark.parametrize("group_norm", [2, "inf"])
-@pytest.mark.parametrize("group_over", ["B", "BD"])
+@pytest.mark.parametrize(("group_norm", "group_over"), every_pair([2, "inf"], ["B", "BD"]))
 def test_groups_stay_and_leave_together(data, group_norm, group_over):
     labels = [j // 2 for j in range(8)]
     problem = bi.TrainingProblem(data.U, data.Y, 2, groups=labels, group_norm=group_norm, group_over=group_over)

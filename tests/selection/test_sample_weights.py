@@ -72,7 +72,7 @@ def test_select_looks_at_the_weights(spoilt):
 
     def select(**options):
         problem = TrainingProblem(data.U, Y, 3, pass_through=False, **options)
-        return kappa_path(problem, 3, tol=2e-2).select(
+        return kappa_path(problem, 2, tol=2e-2).select(
             n_folds=2, ridges=[1e-4], grow_hidden=False, max_cycles=20, tol=0.1
         )
 

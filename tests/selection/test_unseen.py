@@ -52,6 +52,7 @@ def test_true_inputs_are_missed_and_false_ones_are_not(evidence):
     np.testing.assert_array_equal(UnseenSamples(evidence, everything).let_go([one(5) | one(0)], 4.0, 1), ~everything)
 
 
+@pytest.mark.slow
 def test_no_more_leave_at_once_than_asked_for(evidence):
     unseen = UnseenSamples(evidence, np.ones(6, dtype=bool))
     np.testing.assert_array_equal(unseen.let_go([one(0), one(4), one(5), one(3)], 4.0, 2), one(4) | one(5))

@@ -27,7 +27,7 @@ def everything(path, n_jobs):
     options = {"n_folds": 2, "ridges": [1e-4, 1e-2], "tol": 0.2, "n_jobs": n_jobs}
     chosen = path.select(**options)
     criterion = path.select("bic", level=None, grow_hidden=False, **options).table["criterion"]
-    frequencies = path.frequencies(4, n_jobs=n_jobs)
+    frequencies = path.frequencies(2, n_jobs=n_jobs)
     return chosen.table["error"].to_numpy(), criterion.to_numpy(), frequencies, chosen.model.B
 
 
@@ -41,7 +41,9 @@ def assert_same(found, expected):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.processes)])
+@pytest.mark.parametrize(
+    "n_jobs", [pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.processes)]
+)
 def test_any_number_of_jobs_gives_the_same_numbers(path, alone, n_jobs):
     assert_same(everything(path, n_jobs), alone)
 

@@ -4,7 +4,7 @@ import cvxpy as cp
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, note, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import minimize, minimize_scalar
@@ -15,6 +15,8 @@ from bcd_implicit.terms.losses import get_loss
 ALL = [*LOSSES.values(), HuberLoss(0.3), QuantileLoss(0.9)]
 SEPARABLE = [loss for loss in ALL if loss.separable]
 predictions = arrays(float, (3, 4), elements=st.floats(-6, 6, allow_subnormal=False))
+# On a busy machine one draw put to all of them may take longer than the usual limit.
+unhurried = settings(deadline=None)
 
 
 def named(losses):
@@ -35,9 +37,16 @@ def targets(loss, seed=0, shape=(3, 4)):
     return Y
 
 
-@pytest.mark.parametrize("loss", **named(ALL))
+# Each draw is put to all losses: drawing costs more than what is tested.
+@unhurried
 @given(F=predictions, change=predictions)
-def test_the_gradient_is_that_of_the_value(loss, F, change):
+def test_the_gradient_is_that_of_the_value(F, change):
+    for loss in ALL:
+        note(repr(loss))
+        check_gradient(loss, F, change)
+
+
+def check_gradient(loss, F, change):
     Y, size = targets(loss), 1e-6
     # Away from kinks, and from the ends of Huber's parabola.
     F = np.where(np.abs(np.abs(F - Y) - getattr(loss, "threshold", 0.0)) < 1e-3, F + 2e-3, F)
@@ -50,17 +59,19 @@ def test_the_gradient_is_that_of_the_value(loss, F, change):
         np.testing.assert_allclose(by_difference, exact, rtol=1e-5, atol=1e-5 * (1 + np.abs(exact).max()))
 
 
-@pytest.mark.parametrize("loss", **named(ALL))
+@unhurried
 @given(F=predictions, elsewhere=predictions)
-def test_fenchel_and_young(loss, F, elsewhere):
-    Y = targets(loss)
-    here, V = loss.gradient(F, Y), loss.inside(loss.gradient(elsewhere, Y), Y)
-    size = 1 + loss.value(F, Y) + np.abs(F * V).sum(axis=0) + np.abs(loss.conjugate(V, Y))
-    assert (loss.value(F, Y) >= 0).all()
-    assert (loss.divergence(F, V, Y) >= 0).all()
-    np.testing.assert_allclose(loss.divergence(F, here, Y), 0.0, atol=1e-20)
-    by_terms = loss.value(F, Y) + loss.conjugate(V, Y) - np.sum(F * V, axis=0)
-    assert np.all(np.abs(loss.divergence(F, V, Y) - by_terms) <= 1e-13 * size)
+def test_fenchel_and_young(F, elsewhere):
+    for loss in ALL:
+        note(repr(loss))
+        Y = targets(loss)
+        here, V = loss.gradient(F, Y), loss.inside(loss.gradient(elsewhere, Y), Y)
+        size = 1 + loss.value(F, Y) + np.abs(F * V).sum(axis=0) + np.abs(loss.conjugate(V, Y))
+        assert (loss.value(F, Y) >= 0).all()
+        assert (loss.divergence(F, V, Y) >= 0).all()
+        np.testing.assert_allclose(loss.divergence(F, here, Y), 0.0, atol=1e-20)
+        by_terms = loss.value(F, Y) + loss.conjugate(V, Y) - np.sum(F * V, axis=0)
+        assert np.all(np.abs(loss.divergence(F, V, Y) - by_terms) <= 1e-13 * size)
 
 
 @pytest.mark.parametrize("loss", **named(SEPARABLE))

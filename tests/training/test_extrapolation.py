@@ -84,13 +84,13 @@ def test_after_as_many_cycles_the_objective_is_lower_and_no_cycle_ends_higher(mo
         if not ahead:
             monkeypatch.setattr(Loop, "look_ahead", lambda self, it, objective: (it, objective))
         for seed in range(4):
-            data = bi.datasets.make_column_sparse(200, 10, 20, 20, 10, noise=0.05, random_state=seed)
-            problem = bi.TrainingProblem(data.U, data.Y, 10, pass_through=False)
+            data = bi.datasets.make_column_sparse(100, 8, 10, 10, 8, noise=0.05, random_state=seed)
+            problem = bi.TrainingProblem(data.U, data.Y, 6, pass_through=False)
             with pytest.warns(bi.ConvergenceWarning, match="stopped at max_cycles"):
                 history = bi.solve(problem, max_cycles=15, tol=0.0, block_tol=None).history
             assert (np.diff(history["objective"]) <= 0).all()
             ends[ahead].append(history["objective"].iloc[-1])
-    # By 5 % in the geometric mean, with room for another machine's rounding.
+    # By 4 % in the geometric mean, with room for another machine's rounding.
     assert np.log(ends[True]).mean() < np.log(ends[False]).mean() - 0.01
 
 

@@ -22,7 +22,7 @@ def run(problem, schedule, **options):
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_the_objective_falls_while_weights_stay(schedule):
-    history = run(problem_of(), schedule).history
+    history = run(problem_of(), schedule, max_cycles=30).history
     stays = history["fenchel_weight"].diff().to_numpy()[1:] == 0
     change = history["objective"].diff().to_numpy()[1:] / history["objective"].to_numpy()[:-1]
     assert stays.any()
@@ -39,7 +39,7 @@ def test_the_fixed_one_is_the_default():
 
 
 def test_continuation_is_geometric_and_ends_at_the_largest_weight():
-    result = run(problem_of(fenchel_weight=2.0), Continuation(factor=3, most=18, settled=0.5), max_cycles=200)
+    result = run(problem_of(fenchel_weight=2.0), Continuation(factor=3, most=18, settled=0.5))
     weights = result.history["fenchel_weight"].drop_duplicates().to_numpy()
     np.testing.assert_allclose(weights, [2, 6, 18, 36][: len(weights)])
     np.testing.assert_array_equal(result.problem.fenchel_weights, 36.0)
@@ -48,7 +48,8 @@ def test_continuation_is_geometric_and_ends_at_the_largest_weight():
 def test_dual_ascent_brings_every_feature_near_equilibrium():
     problem, seen = problem_of(fenchel_weight=0.1), []
     schedule = DualAscent(tolerance=1e-2, most=1e6)
-    result = run(problem, schedule, max_cycles=400, callback=lambda cycle, _, it: seen.append(it))
+    # The loop waits for every feature; how little the objective may change in the end is another matter.
+    result = run(problem, schedule, max_cycles=400, tol=1e-3, callback=lambda cycle, _, it: seen.append(it))
     assert result.status.ok
     assert relative_divergences(problem, seen[0]).max() > 1e-2
     # What the loop stops at, in its own states.
@@ -77,9 +78,9 @@ def test_relative_divergences_by_hand():
 
 def test_a_run_goes_on_from_its_file_as_without_the_break(tmp_path):
     problem, schedule, file = problem_of(), Continuation(settled=0.1), tmp_path / "run"
-    whole = run(problem, schedule)
-    run(problem, schedule, max_cycles=25, checkpoint=file)
-    rest = run(problem, schedule, checkpoint=file)
+    whole = run(problem, schedule, max_cycles=30)
+    run(problem, schedule, max_cycles=12, checkpoint=file)
+    rest = run(problem, schedule, max_cycles=30, checkpoint=file)
     assert len(rest.history) == len(whole.history)
     np.testing.assert_array_equal(rest.iterate.B, whole.iterate.B)
     np.testing.assert_array_equal(rest.problem.fenchel_weights, whole.problem.fenchel_weights)
