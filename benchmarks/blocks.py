@@ -56,7 +56,7 @@ def parse_size(text: str) -> Size:
 def targets_for(loss: str, Y: np.ndarray) -> np.ndarray:
     """Targets of a loss made from numbers Y (m, q): signs, the largest column, or counts."""
     if loss == "logistic":
-        return (Y > Y.mean(axis=0)).astype(float)
+        return (Y.mean(axis=0) < Y).astype(float)
     if loss == "cross-entropy":
         return np.eye(Y.shape[1])[(Y - Y.mean(axis=0)).argmax(axis=1)]
     if loss == "poisson":
@@ -129,7 +129,9 @@ def measure(size: Size, block: str, loss: str) -> list[dict]:
 
 
 def show(rows: list[dict]) -> Table:
-    table = Table("n, p, q, m", "loss", "block", "solver", "seconds", "ratio", "gap", "objective", "violation", "gradients")
+    table = Table(
+        "n, p, q, m", "loss", "block", "solver", "seconds", "ratio", "gap", "objective", "violation", "gradients"
+    )
     for row in rows:
         cells = [", ".join(map(str, row["size"])), row["loss"], row["block"], row["solver"]]
         if "seconds" not in row:
@@ -203,9 +205,7 @@ def main() -> None:
         constants, parameters = compile_seconds(False), compile_seconds(True)
         console.print(f"constants {constants:.3f} s, parameters {parameters:.3f} s, ratio {parameters / constants:.0f}")
         return
-    rows = [
-        row for size in sizes for loss in losses for block in options.blocks for row in measure(size, block, loss)
-    ]
+    rows = [row for size in sizes for loss in losses for block in options.blocks for row in measure(size, block, loss)]
     console.print(show(rows))
     if options.json:
         with open(options.json, "w") as file:
