@@ -7,6 +7,7 @@ from scipy.linalg import solve_triangular
 
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.newton_system import NewtonSystem
+from bcd_implicit.problem.output_parts import output_parts, splits
 from bcd_implicit.problem.regression import EPS, Regression
 from bcd_implicit.problem.training_problem import TrainingProblem
 
@@ -36,14 +37,27 @@ def multipliers(problem: TrainingProblem, it: Iterate) -> np.ndarray:
     """
     if problem.loss.smooth:
         return problem.loss.gradient(problem.prediction(it), problem.Y)
-    return _at_kinks(problem, it)
+    parts = output_parts(problem, it)
+    if not parts:
+        return _at_kinks(problem, it)
+    V = np.empty_like(problem.Y)
+    for part in parts:
+        V[part.outputs] = _at_kinks(part.problem, part.it)
+    return V
 
 
 def corrected(problem: TrainingProblem, it: Iterate, V: np.ndarray) -> np.ndarray:
     """The multipliers of a smooth loss, changed as a Newton step of the output block would change them.
 
-    The gradient with respect to (C, D, d) is next to zero at these, where it was small.
+    The gradient with respect to (C, D, d) is next to zero at these, where it was small. They stay as they are where a
+    loss couples outputs that a pattern tells apart.
     """
+    parts = output_parts(problem, it)
+    if parts:
+        V = V.copy()
+        for part in parts if splits(problem) else ():
+            V[part.outputs] = corrected(part.problem, part.it, V[part.outputs])
+        return V
     loss, regression, prediction = problem.loss, Regression(problem, it), problem.prediction(it)
     theta = regression.coefficients(it)
     system = NewtonSystem(
