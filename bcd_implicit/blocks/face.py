@@ -104,7 +104,9 @@ class Terms:
     def active(self, T: np.ndarray, G: np.ndarray, near: float = NEAR) -> np.ndarray:
         """The groups that are in, or whose gradient in G, that of f, is near what lets them in: bool, (n_groups,)."""
         lasso = self.group_lasso
-        pulled = lasso.norm.dual(self.B(np.where(self.free, G, 0.0)), self.groups) > near * lasso.kappa * self.groups.weights
+        pulled = (
+            lasso.norm.dual(self.B(np.where(self.free, G, 0.0)), self.groups) > near * lasso.kappa * self.groups.weights
+        )
         return pulled | (lasso.norm.of(self.B(T), self.groups) > 0) | (lasso.form == "constraint")
 
     def metric(self, curvature: np.ndarray) -> np.ndarray:

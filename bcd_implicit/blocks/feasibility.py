@@ -59,7 +59,7 @@ def pattern_constraints(problem: TrainingProblem, v: BlockVariables) -> dict[str
 
 
 def feasible_start(problem: TrainingProblem, it: Iterate) -> Iterate:
-    """The nearest iterate that meets the norm bound, the group-lasso constraint, the pattern and the user's constraints.
+    """The nearest iterate that meets the norm bound, the group lasso's, the pattern and the user's constraints.
 
     Raises
     ------

@@ -5,7 +5,7 @@
 Where the groups are columns of (B; D), D belongs to the blocks in (A, B, b) and is fixed here.
 
 Under a pattern the outputs whose rows of (C, D) have the same free entries are a regression by themselves
-(:mod:`~bcd_implicit.problem.output_parts`). Where a loss couples outputs of different ones the block goes through CVXPY.
+(:mod:`~bcd_implicit.problem.output_parts`), unless the loss couples them with others.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from bcd_implicit.blocks.base import Block
 from bcd_implicit.blocks.output_interior import interior_point
 from bcd_implicit.blocks.output_newton import newton_steps, roughly
 from bcd_implicit.certificates.output import output_certificate
-from bcd_implicit.errors import UNFIT, BlockSolveError
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.output_parts import OutputPart, output_parts, splits, together
-from bcd_implicit.problem.regression import Regression, Regressors
+from bcd_implicit.problem.parted_regression import regression_of
+from bcd_implicit.problem.regression import Regressors
 
 # Newton steps of the closed form, each of which takes what rounding left.
 REFINEMENTS = 5
@@ -110,14 +110,11 @@ class OutputBlock(Block):
 
         return step
 
-    @property
-    def has_native(self):
-        return splits(self.problem)
-
     @cached_property
     def _parts(self) -> list[tuple[OutputPart, OutputBlock]]:
-        """The blocks of the outputs with the same free entries; none where all entries are free."""
-        return [(part, OutputBlock(part.problem, part.it)) for part in output_parts(self.problem, self.it)]
+        """The blocks of the outputs with the same free entries; none where these cannot be parted, or all are free."""
+        parts = output_parts(self.problem, self.it) if splits(self.problem) else []
+        return [(part, OutputBlock(part.problem, part.it)) for part in parts]
 
     def solve_native(self, tol, met):
         for it in self._nearly_optimal(tol):
@@ -148,7 +145,7 @@ class OutputBlock(Block):
 
     def _by_newton(self, tol: float) -> Iterator[Iterate]:
         """For losses other than the squared one."""
-        regression = Regression(self.problem, self.it)
+        regression = regression_of(self.problem, self.it)
         if not self.problem.loss.smooth:
             yield regression.iterate(interior_point(regression, regression.start(), min(tol, EXACT)))
             return
@@ -177,14 +174,12 @@ class OutputBlock(Block):
             yield it
 
     def improve(self, share):
-        if not self.has_native:
-            raise BlockSolveError(self.name, "native", f"{UNFIT} a pattern by which coupled outputs differ", "")
         if self._parts:
             points = [block.improve(share) for _, block in self._parts]
             return together(self.it, [part for part, _ in self._parts], points)
         if self.problem.loss.quadratic:  # exactly: it costs a single Newton step
             return next(self._closed_form())
-        regression = Regression(self.problem, self.it)
+        regression = regression_of(self.problem, self.it)
         start = regression.start()
         if not self.problem.loss.smooth:
             return regression.iterate(interior_point(regression, start, ROUGH * share))

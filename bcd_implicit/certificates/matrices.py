@@ -94,7 +94,9 @@ def relative_violation(problem: TrainingProblem, it: Iterate) -> float:
     """
     beyond = problem.group_lasso.violation(problem.grouped(it))
     relative = beyond / problem.kappa if problem.kappa > 0 else np.inf if beyond > 0 else 0.0
-    return max(problem.row_ball.violation(it.A), relative, problem.pattern.violation(it, "ABD" if problem.stacked else "AB"))
+    return max(
+        problem.row_ball.violation(it.A), relative, problem.pattern.violation(it, "ABD" if problem.stacked else "AB")
+    )
 
 
 def row_ridges(problem: TrainingProblem) -> np.ndarray:

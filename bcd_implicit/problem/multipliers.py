@@ -8,6 +8,7 @@ from scipy.linalg import solve_triangular
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.newton_system import NewtonSystem
 from bcd_implicit.problem.output_parts import output_parts, splits
+from bcd_implicit.problem.parted_regression import regression_of
 from bcd_implicit.problem.regression import EPS, Regression
 from bcd_implicit.problem.training_problem import TrainingProblem
 
@@ -49,16 +50,14 @@ def multipliers(problem: TrainingProblem, it: Iterate) -> np.ndarray:
 def corrected(problem: TrainingProblem, it: Iterate, V: np.ndarray) -> np.ndarray:
     """The multipliers of a smooth loss, changed as a Newton step of the output block would change them.
 
-    The gradient with respect to (C, D, d) is next to zero at these, where it was small. They stay as they are where a
-    loss couples outputs that a pattern tells apart.
+    The gradient with respect to (C, D, d) is next to zero at these, where it was small.
     """
-    parts = output_parts(problem, it)
-    if parts:
+    if splits(problem) and (parts := output_parts(problem, it)):
         V = V.copy()
-        for part in parts if splits(problem) else ():
+        for part in parts:
             V[part.outputs] = corrected(part.problem, part.it, V[part.outputs])
         return V
-    loss, regression, prediction = problem.loss, Regression(problem, it), problem.prediction(it)
+    loss, regression, prediction = problem.loss, regression_of(problem, it), problem.prediction(it)
     theta = regression.coefficients(it)
     system = NewtonSystem(
         regression,
@@ -68,7 +67,7 @@ def corrected(problem: TrainingProblem, it: Iterate, V: np.ndarray) -> np.ndarra
     )
     for _ in range(CORRECTIONS):
         step = system.solve(regression.gradient(V, theta), ACCURACY)
-        V = loss.inside(V - system.second_derivative(step @ regression.W), problem.Y)
+        V = loss.inside(V - system.second_derivative(regression.image(step)), problem.Y)
     return V
 
 

@@ -1,4 +1,4 @@
-"""The output block by outputs: under a pattern of C and D, those with the same free entries are a regression together."""
+"""The output block under a pattern: outputs whose rows of C and D have the same free entries belong together."""
 
 from __future__ import annotations
 

@@ -176,7 +176,9 @@ class Envelope(Loss):
         self.loss, self.V, self.width = loss, V, width
 
     def of_outputs(self, outputs):
-        V, width = (part[outputs] if np.ndim(part) and len(part) > 1 else part for part in (self.V, self.width))
+        V, width = (
+            part[outputs] if len(part) > 1 else part for part in (np.atleast_2d(self.V), np.atleast_2d(self.width))
+        )
         return Envelope(self.loss, V, width)
 
     def value(self, prediction, Y):
