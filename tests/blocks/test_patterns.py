@@ -229,6 +229,7 @@ def test_the_proximal_map_is_that_of_the_free_entries(seed, name):
     step = 0.3
     found = terms.prox(T, np.full(terms.width, step))
     assert not found[~terms.free].any()
+
     # Of points with the same zeros none is nearer: the objective of the map's own problem, at random ones.
     def value(P):
         return 0.5 * np.sum((P - T)[terms.free] ** 2) / step + terms.group_lasso.value(terms.B(P))
