@@ -34,7 +34,8 @@ class Certificate:
         problem, as in :mod:`~bcd_implicit.certificates.conic`; ``inf`` where unknown.
     violation : float
         Largest violation of a constraint: of ||A||_inf <= norm_bound / max_slope as it is, of the group lasso's bound
-        relative to kappa, of the range of phi and of a user's constraints in their own units.
+        relative to kappa, of the pattern relative to the matrix's largest entry, of the range of phi and of a user's
+        constraints in their own units.
     allowed_violation : float
         So much of it is none.
     """

@@ -7,6 +7,8 @@ from scipy.linalg import solve_triangular
 
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.newton_system import NewtonSystem
+from bcd_implicit.problem.output_parts import output_parts, splits
+from bcd_implicit.problem.parted_regression import regression_of
 from bcd_implicit.problem.regression import EPS, Regression
 from bcd_implicit.problem.training_problem import TrainingProblem
 
@@ -36,7 +38,13 @@ def multipliers(problem: TrainingProblem, it: Iterate) -> np.ndarray:
     """
     if problem.loss.smooth:
         return problem.loss.gradient(problem.prediction(it), problem.Y)
-    return _at_kinks(problem, it)
+    parts = output_parts(problem, it)
+    if not parts:
+        return _at_kinks(problem, it)
+    V = np.empty_like(problem.Y)
+    for part in parts:
+        V[part.outputs] = _at_kinks(part.problem, part.it)
+    return V
 
 
 def corrected(problem: TrainingProblem, it: Iterate, V: np.ndarray) -> np.ndarray:
@@ -44,7 +52,12 @@ def corrected(problem: TrainingProblem, it: Iterate, V: np.ndarray) -> np.ndarra
 
     The gradient with respect to (C, D, d) is next to zero at these, where it was small.
     """
-    loss, regression, prediction = problem.loss, Regression(problem, it), problem.prediction(it)
+    if splits(problem) and (parts := output_parts(problem, it)):
+        V = V.copy()
+        for part in parts:
+            V[part.outputs] = corrected(part.problem, part.it, V[part.outputs])
+        return V
+    loss, regression, prediction = problem.loss, regression_of(problem, it), problem.prediction(it)
     theta = regression.coefficients(it)
     system = NewtonSystem(
         regression,
@@ -54,7 +67,7 @@ def corrected(problem: TrainingProblem, it: Iterate, V: np.ndarray) -> np.ndarra
     )
     for _ in range(CORRECTIONS):
         step = system.solve(regression.gradient(V, theta), ACCURACY)
-        V = loss.inside(V - system.second_derivative(step @ regression.W), problem.Y)
+        V = loss.inside(V - system.second_derivative(regression.image(step)), problem.Y)
     return V
 
 

@@ -175,6 +175,12 @@ class Envelope(Loss):
     def __init__(self, loss: KinkedLoss, V: np.ndarray, width: float | np.ndarray) -> None:
         self.loss, self.V, self.width = loss, V, width
 
+    def of_outputs(self, outputs):
+        V, width = (
+            part[outputs] if len(part) > 1 else part for part in (np.atleast_2d(self.V), np.atleast_2d(self.width))
+        )
+        return Envelope(self.loss, V, width)
+
     def value(self, prediction, Y):
         v = self.gradient(prediction, Y)
         return np.sum(v * (prediction - Y) - 0.5 * self.width * (v - self.V) ** 2, axis=0)
