@@ -56,7 +56,7 @@ def parse_size(text: str) -> Size:
 def targets_for(loss: str, Y: np.ndarray) -> np.ndarray:
     """Targets of a loss made from numbers Y (m, q): signs, the largest column, or counts."""
     if loss == "logistic":
-        return (Y > Y.mean(axis=0)).astype(float)
+        return (Y.mean(axis=0) < Y).astype(float)
     if loss == "cross-entropy":
         return np.eye(Y.shape[1])[(Y - Y.mean(axis=0)).argmax(axis=1)]
     if loss == "poisson":

@@ -8,7 +8,8 @@ it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from bcd_implicit.model.state_map import Reached, StateMap
 from bcd_implicit.support.interruption import check_stop
 from bcd_implicit.support.notices import warn_convergence
 from bcd_implicit.support.parts import parts
-from bcd_implicit.terms.activations import Activation
+from bcd_implicit.terms.function import ElementwiseFunction
 
 # A larger bound on the error, relative to the states, is told.
 WEAKEST = 1e-6
@@ -39,17 +40,22 @@ class FixedPoint:
         States, one sample a column ((m, n) when it comes from a model: samples are rows there).
     n_iter : int
         Steps or rounds taken.
-    error_bound : ndarray of shape (m,)
-        For each sample, a bound on ``max_i |x_i - x*_i|``, rounding included.
     solver : str
         Whose answer it is: "picard", "active-set", "anderson", or "active-set + picard" where Picard took over samples
-        that did not settle.
+        that did not settle; "sweep" where no state depends on itself.
+    find_error_bound : callable
+        Of nothing: what :attr:`error_bound` asks once.
     """
 
     X: np.ndarray
     n_iter: int
-    error_bound: np.ndarray
     solver: str
+    find_error_bound: Callable[[], np.ndarray] = field(repr=False)
+
+    @cached_property
+    def error_bound(self) -> np.ndarray:
+        """For each sample, a bound on ``max_i |x_i - x*_i|``, rounding included: shape (m,)."""
+        return self.find_error_bound()
 
 
 def auto(states: StateMap, X: np.ndarray, max_iter: int) -> Reached:
@@ -90,7 +96,7 @@ SOLVERS: dict[str, Callable[[StateMap, np.ndarray, int], Reached]] = {
 def fixed_point(
     A: np.ndarray,
     drive: np.ndarray,
-    activation: Activation,
+    activation: ElementwiseFunction,
     X: np.ndarray | None = None,
     *,
     solver: str = "auto",
@@ -106,7 +112,7 @@ def fixed_point(
     A : ndarray of shape (n, n)
     drive : ndarray of shape (n, m)
         BU + b, which does not change along the way.
-    activation : Activation
+    activation : ElementwiseFunction
     X : ndarray of shape (n, m), optional
         Start; zero when absent.
     solver : {"auto", "picard", "active-set", "anderson"}
@@ -170,7 +176,7 @@ def fixed_point(
             f"{name.capitalize()}'s states no longer change, but their error is only known to be below "
             f"{bound.max():.1e} ({told}, units of the states up to {states.widest:.1e} apart)."
         )
-    return FixedPoint(found, n_iter, bound, name)
+    return FixedPoint(found, n_iter, name, lambda: bound)
 
 
 def _warn(message: str) -> None:

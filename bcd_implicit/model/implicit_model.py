@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import compress
 from typing import Any
 
@@ -15,10 +16,14 @@ from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice
 from bcd_implicit.model import well_posedness
-from bcd_implicit.model.fixed_point import FixedPoint, fixed_point
+from bcd_implicit.model.adjoint import input_jacobian
+from bcd_implicit.model.fixed_point import FixedPoint
+from bcd_implicit.model.matrices import UNITS, Matrix, check_part, dense, scaled, used_columns
 from bcd_implicit.model.picard import picard_table
 from bcd_implicit.model.state_map import summation_error
 from bcd_implicit.model.storage import LETTERS, REMEDY, read_model, write_model
+from bcd_implicit.model.structure import Structure
+from bcd_implicit.model.sweep import solve_states
 from bcd_implicit.support.arrays import as_pandas_or_array, read_samples
 from bcd_implicit.support.checks import check_entries, check_matrix, check_names, check_number
 from bcd_implicit.support.display import facts_table, names_of
@@ -26,7 +31,8 @@ from bcd_implicit.support.files import check_path
 from bcd_implicit.support.interruption import finishing
 from bcd_implicit.support.samples import check_sizes
 from bcd_implicit.support.tables import pick_columns
-from bcd_implicit.terms.activations import Activation, get_activation
+from bcd_implicit.terms.function import ElementwiseFunction
+from bcd_implicit.terms.functions import state_function
 from bcd_implicit.terms.links import LINKS
 
 # Rescaling that takes units further apart than this is warned of.
@@ -46,8 +52,10 @@ class ImplicitModel:
     C : array of shape (q, n)
     D : array of shape (q, p) or None
     d : array of shape (q,) or None
-        None stands for zeros.
-    activation : str or Activation
+        None stands for zeros. Matrices may be dense or scipy.sparse, which are kept as ``csr_array``.
+    activation : str, ElementwiseFunction or list of (str or ElementwiseFunction, int)
+        phi: one for all states, or blocks of so many states in their order. Besides the activations there are "square"
+        and "abs"; functions that are not Lipschitz, as the square, serve states outside cycles.
     link : {"identity", "logit", "softmax", "log"}
         The scale of y, from which :meth:`response` leads back: the targets' own, log odds, logarithms of probabilities
         up to a constant, or of rates.
@@ -69,18 +77,18 @@ class ImplicitModel:
         C: ArrayLike,
         D: ArrayLike | None = None,
         d: ArrayLike | None = None,
-        activation: str | Activation = "relu",
+        activation: Any = "relu",
         *,
         link: str = "identity",
         input_names: Sequence[str] | None = None,
         output_names: Sequence[str] | None = None,
     ) -> None:
-        self.A, self.B, self.C = (check_matrix(k, v) for k, v in (("A", A), ("B", B), ("C", C)))
-        n, p, q = len(self.A), self.B.shape[1], len(self.C)
-        self.D = np.zeros((q, p)) if D is None else check_matrix("D", D)
+        self.A, self.B, self.C = (check_part(k, v) for k, v in (("A", A), ("B", B), ("C", C)))
+        n, p, q = self.A.shape[0], self.B.shape[1], self.C.shape[0]
+        self.D: Matrix = np.zeros((q, p)) if D is None else check_part("D", D)
         self.b = np.zeros(n) if b is None else check_matrix("b", b, n_columns=1)[:, 0]
         self.d = np.zeros(q) if d is None else check_matrix("d", d, n_columns=1)[:, 0]
-        self.activation = get_activation(activation)
+        self.activation: ElementwiseFunction = state_function(activation, n)
         self.link = check_choice("link", link, LINKS)
         expected = {"A": (n, n), "B": (n, p), "b": (n,), "C": (q, n), "D": (q, p), "d": (q,)}
         for name, shape in expected.items():
@@ -90,36 +98,56 @@ class ImplicitModel:
                     f"has shape {getattr(self, name).shape}, {shape} needed",
                     f"The shapes must fit n={n} hidden features, p={p} inputs, q={q} outputs",
                 )
-            check_entries(name, getattr(self, name), "Choose other units for inputs, outputs or states")
+        for name in ("b", "d"):
+            check_entries(name, getattr(self, name), UNITS)
         self.input_names = check_names("input_names", input_names, p, "u")
         self.output_names = check_names("output_names", output_names, q, "y")
 
     @property
     def n_hidden(self) -> int:
         """Number n of hidden features."""
-        return len(self.A)
+        return int(self.A.shape[0])
+
+    @cached_property
+    def _structure(self) -> Structure:
+        return Structure(self.A, self.activation)
+
+    def structure(self) -> Structure:
+        """What depends on what: stages, components with cycles, density, and why the model is well-posed."""
+        return self._structure
 
     def norm_inf(self) -> float:
         """||A||_inf, the largest absolute row sum."""
-        return well_posedness.norm_inf(self.A)
+        return float(np.abs(self.A).sum(axis=1).max())
 
     def spectral_radius(self) -> float:
-        """Perron-Frobenius eigenvalue: the spectral radius of ``|A|``, never above ``norm_inf``."""
-        return well_posedness.spectral_radius(self.A)
+        """Perron-Frobenius eigenvalue: the spectral radius of ``|A|``, never above ``norm_inf``.
+
+        It is the largest of all components with a cycle, and 0 where there is none.
+        """
+        cycles = (np.abs(dense(self.A[states][:, states])) for states in self._structure.cycles)
+        return max(map(well_posedness.spectral_radius, cycles), default=0.0)
 
     def is_well_posed(self) -> bool:
         """Whether the spectral radius of L ``|A|`` is below 1, so that every input has one equilibrium.
 
         L is the activation's largest slope: 1, and 1/4 for the sigmoid. This is the weaker test (arXiv 1908.06315,
-        theorem 2.2); L ||A||_inf < 1 implies it.
+        theorem 2.2); L ||A||_inf < 1 implies it. What counts are components in which states depend on each other in
+        circles (:meth:`structure`): without one, any functions will do.
         """
-        slope = self.activation.max_slope
-        # The norm first: it is cheap and mostly decides.
-        return slope * self.norm_inf() < 1 or slope * self.spectral_radius() < 1
+        return self._structure.is_well_posed()
 
     def _weights(self) -> np.ndarray:
         """The units in which Picard's iteration contracts, ones where those of the states will do."""
-        return well_posedness.weights(self.A, self.activation.max_slope)
+        self._structure.check()
+        return well_posedness.weights(self._gains())
+
+    def _gains(self) -> np.ndarray:
+        slopes = self.activation.slopes(self.n_hidden)
+        if not np.isfinite(slopes).all():
+            cause = "has a function without a Lipschitz constant, and Picard's iteration need not contract"
+            raise InvalidInputError("activation", cause, "States and predictions do without: they are found by stages")
+        return np.abs(dense(scaled(self.A, rows=slopes)))
 
     def contraction(self) -> float:
         """Factor by which a Picard step shrinks the error: L ||A||_inf, or after rescaling where that is 1 or more.
@@ -130,8 +158,10 @@ class ImplicitModel:
         ------
         NotWellPosedError
             The model is not :meth:`well-posed <is_well_posed>`.
+        InvalidInputError
+            A state's function has no Lipschitz constant.
         """
-        return well_posedness.contraction(self.A, self._weights(), self.activation.max_slope)
+        return well_posedness.contraction(self._gains(), self._weights())
 
     def rescaled(self) -> ImplicitModel:
         """Model with L ||A||_inf < 1 and the same predictions, by a diagonal change of the state's units.
@@ -165,7 +195,8 @@ class ImplicitModel:
                 ConvergenceWarning,
                 stacklevel=2,
             )
-        return self._copy(A=self.A * v / v[:, None], B=self.B / v[:, None], b=self.b / v, C=self.C * v)
+        A, B = scaled(self.A, rows=1 / v, columns=v), scaled(self.B, rows=1 / v)
+        return self._copy(A=A, B=B, b=self.b / v, C=scaled(self.C, columns=v))
 
     def states(self, U: ArrayLike, *, tol: float = 1e-10, solver: str = "auto") -> FixedPoint:
         """Equilibrium states for inputs U (m, p), with a bound on their error.
@@ -191,19 +222,17 @@ class ImplicitModel:
         NotWellPosedError
             The model is not :meth:`well-posed <is_well_posed>`.
         """
-        inputs, v = self._inputs(U), self._weights()
-        # Offsets that B and b take off again cost digits of BU + b itself.
-        rounding = summation_error(inputs.shape[1]) * (np.abs(self.B) @ np.abs(inputs).T + np.abs(self.b)[:, None])
+        inputs = self._inputs(U)
+
+        def rounding() -> np.ndarray:
+            # Offsets that B and b take off again cost digits of BU + b itself.
+            sizes = np.abs(self.B) @ np.abs(inputs).T + np.abs(self.b)[:, None]
+            return summation_error(inputs.shape[1]) * sizes
+
         # What a call that was cut short returns is a model that still answers.
         with finishing():
-            point = fixed_point(
-                self.A,
-                self._drive(inputs),
-                self.activation,
-                solver=solver,
-                weights=v if np.any(v != 1) else None,
-                tol=tol,
-                drive_error=rounding,
+            point = solve_states(
+                self._structure, self._drive(inputs), self.activation, solver=solver, tol=tol, drive_error=rounding
             )
         return replace(point, X=point.X.T)
 
@@ -241,7 +270,7 @@ class ImplicitModel:
 
     def _inputs(self, U: ArrayLike) -> np.ndarray:
         """The inputs as an array (m, p), zero where a data frame lacks one that plays no part."""
-        given, used = as_pandas_or_array("U", U), np.asarray(self.B.any(axis=0) | self.D.any(axis=0))
+        given, used = as_pandas_or_array("U", U), used_columns(self.B) | used_columns(self.D)
         names = list(compress(self.input_names, used))
         # A model without names of its own takes columns in their order, unless they are called as it calls them.
         unnamed = self.input_names == check_names("input_names", None, len(used), "u")
@@ -278,10 +307,12 @@ class ImplicitModel:
         inputs = self._inputs(U)
 
         def predicted(states: FixedPoint) -> np.ndarray:
-            return np.asarray(states.X @ self.C.T + inputs @ self.D.T + self.d)
+            return np.asarray((self.C @ states.X.T + self.D @ inputs.T).T + self.d)
 
         states = self.states(inputs, solver=solver)
         found, largest = predicted(states), float(np.abs(self.C).sum(axis=1).max())
+        if self._structure.acyclic:
+            return found  # to the last digit as it is
         # A large C makes much of what the states are off: then they are worth all digits.
         if np.any(states.error_bound * largest > ACCURATE * np.abs(found).max(initial=0.0)):
             found = predicted(self.states(inputs, tol=0.0, solver=solver))
@@ -321,17 +352,15 @@ class ImplicitModel:
             The model has no certified equilibrium.
         """
         inputs = self._inputs(U)
-        X = self.states(inputs).X.T
-        slopes = self.activation.derivative(self.A @ X + self._drive(inputs)).T[:, :, None]
-        # Regular: |S A| <= L |A| entry by entry, and the spectral radius of L |A| is below 1.
-        return self.C @ np.linalg.solve(np.eye(self.n_hidden) - slopes * self.A, slopes * self.B) + self.D
+        Z = self.A @ self.states(inputs).X.T + self._drive(inputs)
+        return input_jacobian(self._structure, self.activation.derivative(Z), self.B, self.C, self.D)
 
     def unstandardized(
         self, input_mean: np.ndarray, input_scale: np.ndarray, target_mean: np.ndarray, target_scale: np.ndarray
     ) -> ImplicitModel:
         """Model for raw inputs and outputs, from one trained on (u - mean) / scale. A does not change."""
-        B, D = self.B / input_scale, self.D / input_scale
-        C, D = self.C * target_scale[:, None], D * target_scale[:, None]
+        B, C = scaled(self.B, columns=1 / input_scale), scaled(self.C, rows=target_scale)
+        D = scaled(self.D, rows=target_scale, columns=1 / input_scale)
         # D is in raw units by now, and so is the B that b takes off.
         d = self.d * target_scale + target_mean - D @ input_mean
         return self._copy(B=B, b=self.b - B @ input_mean, C=C, D=D, d=d)
@@ -377,23 +406,19 @@ class ImplicitModel:
             raise InvalidInputError(str(path), cause, REMEDY) from None
 
     def __repr__(self) -> str:
-        n, p, q = self.n_hidden, self.B.shape[1], len(self.C)
+        n, p, q = self.n_hidden, self.B.shape[1], self.C.shape[0]
         return (
             f"ImplicitModel(n_hidden={n}, n_inputs={p}, n_outputs={q}, activation={self.activation.name!r}, "
-            f"norm_inf={self.norm_inf():.3g}, inputs used={int(self.B.any(axis=0).sum())})"
+            f"norm_inf={self.norm_inf():.3g}, inputs used={int(used_columns(self.B).sum())})"
         )
 
     def _repr_html_(self) -> str:
-        norm, radius, limit = self.norm_inf(), self.spectral_radius(), 1 / self.activation.max_slope
-        if norm < limit:
-            verdict = f"below {limit:g}: well-posed"
-        else:
-            verdict = f"spectral radius of |A| {radius:.4g}: {'' if radius < limit else 'not '}well-posed"
         facts = {
             "hidden features": f"{self.n_hidden}, {self.activation.name}",
-            "||A||_inf": f"{norm:.4g}, {verdict}",
-            "inputs in B": names_of(self.input_names, self.B.any(axis=0)),
-            "inputs in D": names_of(self.input_names, self.D.any(axis=0)),
+            "||A||_inf": f"{self.norm_inf():.4g}",
+            "verdict": self._structure.reason,
+            "inputs in B": names_of(self.input_names, used_columns(self.B)),
+            "inputs in D": names_of(self.input_names, used_columns(self.D)),
             "outputs": names_of(self.output_names),
             "scale of the outputs": self.link,
         }

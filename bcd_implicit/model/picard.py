@@ -10,10 +10,12 @@ import numpy as np
 import pandas as pd
 
 from bcd_implicit.model.state_map import Reached, StateMap
-from bcd_implicit.terms.activations import Activation
+from bcd_implicit.terms.function import ElementwiseFunction
 
 
-def picard_iterates(A: np.ndarray, drive: np.ndarray, activation: Activation, X: np.ndarray) -> Iterator[np.ndarray]:
+def picard_iterates(
+    A: np.ndarray, drive: np.ndarray, activation: ElementwiseFunction, X: np.ndarray
+) -> Iterator[np.ndarray]:
     """The states phi(A X + drive), and so on from them, without end and unchecked."""
     while True:
         X = activation(A @ X + drive)
@@ -66,7 +68,7 @@ def picard(
 def picard_table(
     A: np.ndarray,
     drive: np.ndarray,
-    activation: Activation,
+    activation: ElementwiseFunction,
     equilibrium: np.ndarray,
     factor: float,
     v: np.ndarray,

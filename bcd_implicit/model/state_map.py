@@ -8,7 +8,7 @@ import numpy as np
 
 from bcd_implicit.errors import NotWellPosedError
 from bcd_implicit.model import well_posedness
-from bcd_implicit.terms.activations import Activation
+from bcd_implicit.terms.function import ElementwiseFunction
 
 EPS = float(np.finfo(float).eps)
 
@@ -22,6 +22,14 @@ def summation_error(n_terms: int) -> float:
     return (n_terms + 8) * EPS / 2
 
 
+def missed_by(phi: ElementwiseFunction, Z: np.ndarray, off: np.ndarray, X: np.ndarray) -> np.ndarray:
+    """How far X may be, entry by entry, from phi at preactivations that are Z, give or take ``off``."""
+    # Where relu is 0 on all of what lies between, nothing is lost. phi itself is taken to be right to four units in
+    # the last place.
+    least, largest = phi.image(Z - off, Z + off)
+    return np.maximum(largest - X, X - least) + 2 * EPS * np.abs(X)
+
+
 @dataclass(frozen=True)
 class StateMap:
     """x -> phi(Ax + drive), with all that its solvers share.
@@ -31,7 +39,7 @@ class StateMap:
     A : ndarray of shape (n, n)
     drive : ndarray of shape (n, m)
         BU + b, one sample a column.
-    activation : Activation
+    activation : ElementwiseFunction
     weights : ndarray of shape (n,) or None
         Positive v: changes are measured in ``max_i |x_i| / v_i``. None stands for ones.
     tol : float
@@ -50,14 +58,14 @@ class StateMap:
 
     A: np.ndarray
     drive: np.ndarray
-    activation: Activation
+    activation: ElementwiseFunction
     weights: np.ndarray | None
     tol: float
     factor: float = field(init=False)
 
     def __post_init__(self) -> None:
         v = np.ones(len(self.A)) if self.weights is None else self.weights
-        factor = well_posedness.contraction(self.A, v, self.activation.max_slope) * (1 + summation_error(len(v)))
+        factor = well_posedness.contraction(self.gains, v) * (1 + summation_error(len(v)))
         # Not ``factor >= 1``: NaN, from numbers that overflow, is refused too.
         if not factor < 1:
             raise NotWellPosedError(f"A: contraction factor {factor:.6g} is not below 1, so Picard need not converge.")
@@ -66,6 +74,11 @@ class StateMap:
     def take(self, samples: np.ndarray | slice) -> StateMap:
         """The map of some of the samples."""
         return replace(self, drive=self.drive[:, samples])
+
+    @property
+    def gains(self) -> np.ndarray:
+        """``L |A|``, L the diagonal matrix of the functions' largest slopes."""
+        return self.activation.slopes(len(self.A))[:, None] * np.abs(self.A)
 
     @property
     def widest(self) -> float:
@@ -132,24 +145,20 @@ class StateMap:
         -------
         ndarray of shape (m,)
         """
-        size_of_A, change = np.abs(self.A), np.abs(new - X)
-        off = summation_error(len(X)) * (size_of_A @ np.abs(X) + np.abs(self.drive))
+        change = np.abs(new - X)
+        off = summation_error(len(X)) * (np.abs(self.A) @ np.abs(X) + np.abs(self.drive))
         if drive_error is not None:
             off += drive_error
-        Z, phi = self.preactivation(X), self.activation
-        # phi is monotone: what lies between Z - off and Z + off goes between their images. Where relu is 0 on all of
-        # it, nothing is lost. phi itself is taken to be right to four units in the last place.
-        missed = np.maximum(phi(Z + off) - new, new - phi(Z - off)) + 2 * EPS * np.abs(new)
+        missed = missed_by(self.activation, self.preactivation(X), off, new)
         largest = [self.in_units(part).max(axis=0) for part in (change, missed)]
         bound = (self.factor * largest[0] + largest[1]) / (1 - self.factor) * (1 + 8 * EPS)
         if self.weights is None:
             return bound
         # In units that are far apart the norm says little of small states. The error of each state is at most
-        # missed + L |A| (change + error), L the largest slope: applied to the bound itself until that no longer pays.
-        errors = bound * self.weights[:, None]
-        size_of_A *= phi.max_slope
+        # missed + L |A| (change + error), L the largest slopes: applied to the bound itself until that no longer pays.
+        errors, gains = bound * self.weights[:, None], self.gains
         for _ in range(len(X)):
-            better = (missed + size_of_A @ (change + errors)) * (1 + 2 * summation_error(len(X)))
+            better = (missed + gains @ (change + errors)) * (1 + 2 * summation_error(len(X)))
             better = np.minimum(better, errors)
             pays = better.max() < 0.9 * errors.max()
             errors = better

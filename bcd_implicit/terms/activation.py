@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import roots_jacobi
 
 from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.terms.function import ElementwiseFunction
 
 EPS = float(np.finfo(float).eps)
 # Smaller numbers count as this one where a logarithm or a quotient of them is asked for.
@@ -21,7 +22,7 @@ _nodes, _weights = roots_jacobi(5, 1, 0)
 NODES, WEIGHTS = 0.5 * (1 + _nodes), 0.25 * _weights
 
 
-class Activation:
+class Activation(ElementwiseFunction):
     """A componentwise, monotone, 1-Lipschitz map with its Fenchel pair.
 
     Attributes
@@ -41,29 +42,14 @@ class Activation:
         True when phi(t z) = t phi(z) for every t > 0, which lets a model be rescaled.
     """
 
-    name: str
     domain: tuple[float, float] = (-np.inf, np.inf)
     max_slope: float = 1.0
     quadratic_part: float = 1.0
-    positively_homogeneous: bool = False
-
-    @property
-    def parameters(self) -> dict[str, float]:
-        """The arguments of its class, by name; they are saved with a model."""
-        return {}
 
     @property
     def conic(self) -> bool:
         """Whether CVXPY can state both halves of the pair; without it the blocks that need them are native only."""
         return type(self).cvxpy_g_conjugate is not Activation.cvxpy_g_conjugate
-
-    def __call__(self, z: np.ndarray) -> np.ndarray:
-        """phi(z)."""
-        raise NotImplementedError
-
-    def derivative(self, z: np.ndarray) -> np.ndarray:
-        """phi'(z); where phi has a kink, one element of its generalised derivative."""
-        raise NotImplementedError
 
     def g(self, x: np.ndarray) -> np.ndarray:
         """g(x), elementwise; ``inf`` outside the domain."""

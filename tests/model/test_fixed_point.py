@@ -69,7 +69,7 @@ def test_bounds_hold_where_only_the_perron_frobenius_test_does(solver):
         A, drive = batch(norm_bound, n=5, m=20, seed=seed)
         units = np.array([1.0, 1e4, 1e-3, 30.0, 0.5])
         A, drive = A * units[:, None] / units, drive * units[:, None]
-        v = find_weights(A, 1.0)
+        v = find_weights(np.abs(A))
         assert v.max() > 100
         relu = get_activation("relu")
         point = fixed_point(A, drive, relu, weights=v, solver=solver)

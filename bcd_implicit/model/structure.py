@@ -1,0 +1,282 @@
+"""The graph of a model's states: components, in which states depend on each other in circles, and stages.
+
+State i depends on state j where A_ij is not zero. Strongly connected components of that graph, in an order in which
+each depends on earlier ones alone, make A block triangular. x = phi(Ax + c) can then be solved component by component:
+it has one solution for every c if each component with a cycle has, while on the others phi may be any function. A
+cycle's component K is well-posed if phi is Lipschitz on it and the spectral radius of ``L |A_KK|`` is below 1, L the
+diagonal matrix of Lipschitz constants (El Ghaoui et al., arXiv 1908.06315, theorem 2.2 and section 2.3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.sparse.csgraph import connected_components
+
+from bcd_implicit.errors import NotWellPosedError
+from bcd_implicit.model import well_posedness
+from bcd_implicit.model.matrices import Matrix, dense, n_nonzero, scaled, used_columns
+from bcd_implicit.support.display import facts_table
+from bcd_implicit.terms.function import ElementwiseFunction
+
+# So many states of a component are named, and of more the first.
+NAMED = 6
+States = np.ndarray | slice
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """What the states of a stage get from those of earlier stages: rows of A, of the columns that are not zero.
+
+    Attributes
+    ----------
+    rows : ndarray of shape (k, width) or sparse
+    columns : slice
+        Of the states. Entries between the first and the last that is not zero are there too.
+    """
+
+    rows: Matrix
+    columns: slice
+
+    def times(self, X: np.ndarray) -> np.ndarray:
+        """These rows of AX."""
+        return np.asarray(self.rows @ X[self.columns])
+
+    def sizes_times(self, X: np.ndarray) -> np.ndarray:
+        """The same with ``|A|``."""
+        return np.asarray(np.abs(self.rows) @ X[self.columns])
+
+    @property
+    def n_terms(self) -> int:
+        """The most terms that a row sums."""
+        return int(np.diff(self.rows.indptr).max()) if sp.issparse(self.rows) else self.rows.shape[1]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """States that depend on those of earlier stages, and, if it is cyclic, on each other.
+
+    Attributes
+    ----------
+    states : ndarray of int, or slice
+        Their places; a slice where they are neighbours.
+    before : Earlier or None
+        None where nothing comes before.
+    within : ndarray of shape (k, k) or None
+        A between these states, dense; None where the stage has no cycle.
+    """
+
+    states: States
+    before: Earlier | None
+    within: np.ndarray | None
+
+
+class Structure:
+    """What depends on what in a model, and why it is well-posed.
+
+    Parameters
+    ----------
+    A : ndarray or sparse array of shape (n, n)
+    function : ElementwiseFunction
+        Of the states.
+
+    Attributes
+    ----------
+    n_states : int
+    density : float
+        The share of entries of A that are not zero.
+    component : ndarray of shape (n,)
+        The number of each state's strongly connected component; each depends on components with smaller numbers alone.
+    level : ndarray of shape (n,)
+        The stage of each state, counted from 0: the longest chain of components that lead to it.
+    cycles : list of ndarray of int
+        The states of each component with a cycle.
+    """
+
+    def __init__(self, A: Matrix, function: ElementwiseFunction) -> None:
+        self._A, self._slopes = A, function.slopes(A.shape[0])
+        self.n_states = A.shape[0]
+        self.density = n_nonzero(A) / self.n_states**2
+        graph = sp.csr_array(A != 0)
+        _, labels = connected_components(graph, directed=True, connection="strong")
+        self.component, depths = _ordered(graph, labels)
+        self.level = depths[self.component]
+        sizes = np.bincount(self.component)
+        cyclic = sizes > 1
+        cyclic[self.component[graph.diagonal()]] = True
+        self.cycles = [np.flatnonzero(self.component == k) for k in np.flatnonzero(cyclic)]
+        self._in_cycle = cyclic[self.component]
+
+    @property
+    def depth(self) -> int:
+        """The number of stages: layers, where there is no cycle."""
+        return int(self.level.max()) + 1
+
+    @property
+    def acyclic(self) -> bool:
+        """Whether no state depends on itself: one sweep then solves for all states, whatever the functions."""
+        return not self.cycles
+
+    @cached_property
+    def stages(self) -> list[Stage]:
+        """The stages in their order; at one level first the states without a cycle, then those with one."""
+        order = np.lexsort((self._in_cycle, self.level))
+        keys = 2 * self.level[order] + self._in_cycle[order]
+        return [self._stage(states) for states in np.split(order, np.flatnonzero(np.diff(keys)) + 1)]
+
+    def _stage(self, states: np.ndarray) -> Stage:
+        states = np.sort(states)
+        neighbours = states[-1] - states[0] + 1 == len(states)
+        place: States = slice(int(states[0]), int(states[-1]) + 1) if neighbours else states
+        rows = self._A[place]
+        if not self._in_cycle[states[0]]:
+            return Stage(place, _earlier(rows), None)
+        within = dense(rows[:, place])
+        outside = np.ones(self.n_states)
+        outside[states] = 0.0
+        return Stage(place, _earlier(scaled(rows, columns=outside)), within)
+
+    # Well-posedness -------------------------------------------------------------------------------------------
+
+    @cached_property
+    def radii(self) -> np.ndarray:
+        """For each cycle's component the spectral radius of ``L |A_KK|``, ``inf`` where phi is not Lipschitz."""
+        return np.array([self._radius(states) for states in self.cycles])
+
+    def _radius(self, states: np.ndarray) -> float:
+        gains = self._gains(states)
+        return well_posedness.spectral_radius(gains) if np.isfinite(gains).all() else np.inf
+
+    def _gains(self, states: np.ndarray) -> np.ndarray:
+        within = np.abs(dense(self._A[states][:, states]))
+        # Not inf * 0, where a state's function has no Lipschitz constant.
+        return np.where(within > 0, self._slopes[states][:, None] * within, 0.0)
+
+    @cached_property
+    def _norms(self) -> np.ndarray:
+        """For each cycle's component the largest row sum of ``L |A_KK|``."""
+        return np.array([self._gains(states).sum(axis=1).max() for states in self.cycles])
+
+    def is_well_posed(self) -> bool:
+        """Whether every input has one equilibrium, by the test of each component with a cycle."""
+        # The norms first: they are cheap and mostly decide.
+        return bool(np.all(self._norms < 1) or np.all(self.radii < 1))
+
+    def check(self) -> None:
+        """Raise an error that names the component which is not well-posed.
+
+        Raises
+        ------
+        NotWellPosedError
+            As said.
+        """
+        if self.is_well_posed():
+            return
+        worst = int(np.argmax(self.radii))
+        states = self.cycles[worst]
+        who = f"A: spectral radius of |A| is {self.radii[worst]:.6g}"
+        where = "" if len(states) == self.n_states else f" on the component of {_listed(states)}"
+        if np.isinf(self.radii[worst]):
+            who, where = "activation: a function without a Lipschitz constant", f" is in the cycle of {_listed(states)}"
+            raise NotWellPosedError(
+                f"{who}{where}, so an equilibrium need not exist. Such functions serve states outside cycles."
+            )
+        slope = float(self._slopes[states].max())
+        norm = float(np.abs(dense(self._A[states][:, states])).sum(axis=1).max())
+        radius = self.radii[worst] / slope
+        raise NotWellPosedError(
+            f"A: spectral radius of |A| is {radius:.6g}{where} (||A||_inf = {norm:.6g}), "
+            f"not below {1 / slope:g}, so an equilibrium need not exist. "
+            "Scale A down, or train with norm_bound < 1."
+        )
+
+    def weights(self, states: np.ndarray | slice) -> np.ndarray:
+        """Positive v with ``L |A_KK| v < v`` for these states of a cyclic stage, ones where these will do.
+
+        Raises
+        ------
+        NotWellPosedError
+            There is none, or it would span more than 40 powers of ten.
+        """
+        self.check()
+        return well_posedness.weights(self._gains(np.arange(self.n_states)[states]))
+
+    @property
+    def reason(self) -> str:
+        """Why the model is well-posed, or why it need not be, in a sentence."""
+        if self.acyclic:
+            return "well-posed: no state depends on itself, whatever the functions"
+        where = "its states" if len(self.cycles) == 1 and len(self.cycles[0]) == self.n_states else self._where()
+        if np.all(self._norms < 1):
+            return f"well-posed: L ||A||_inf is {self._norms.max():.4g}, below 1, on {where}"
+        verdict = "well-posed" if self.is_well_posed() else "not known to be well-posed"
+        relation = "below 1" if self.is_well_posed() else "not below 1"
+        if np.isinf(self.radii.max()):
+            states = self.cycles[int(np.argmax(self.radii))]
+            return f"{verdict}: a function without a Lipschitz constant is in the cycle of {_listed(states)}"
+        return f"{verdict}: the spectral radius of L |A| is {self.radii.max():.4g}, {relation}, on {where}"
+
+    def _where(self) -> str:
+        n_in_cycles = int(self._in_cycle.sum())
+        many = "the component" if len(self.cycles) == 1 else f"all {len(self.cycles)} components"
+        return f"{many} with a cycle ({n_in_cycles} of {self.n_states} states)"
+
+    def __repr__(self) -> str:
+        cycles = f", cycles={len(self.cycles)}" if self.cycles else ""
+        return f"Structure(n_states={self.n_states}, depth={self.depth}, density={self.density:.3g}{cycles})"
+
+    def _repr_html_(self) -> str:
+        sizes = np.bincount(self.level)
+        told = ", ".join(map(str, sizes[:12])) + (", ..." if len(sizes) > 12 else "")
+        facts = {
+            "states": f"{self.n_states}",
+            "density of A": f"{self.density:.3g}",
+            "stages": f"{self.depth}, of {told} states",
+            "components with a cycle": f"{len(self.cycles)}",
+            "verdict": self.reason,
+        }
+        return facts_table("Structure", facts)
+
+
+def _earlier(rows: Matrix) -> Earlier | None:
+    used = np.flatnonzero(used_columns(rows))
+    if not used.size:
+        return None
+    columns = slice(int(used[0]), int(used[-1]) + 1)
+    return Earlier(rows[:, columns], columns)
+
+
+def _listed(states: np.ndarray) -> str:
+    first = ", ".join(map(str, states[:NAMED])) + (", ..." if len(states) > NAMED else "")
+    return f"{len(states)} state{'s' if len(states) > 1 else ''} ({first})"
+
+
+def _ordered(graph: sp.csr_array, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Components numbered so that each depends on smaller numbers alone, by state, and the level of each component.
+
+    graph has an entry at i, j where i depends on j.
+    """
+    n_components = int(labels.max()) + 1
+    rows, columns = graph.nonzero()
+    heads, tails = labels[rows], labels[columns]
+    between = heads != tails
+    # Column j: what depends on j. Entries at the same place are one.
+    ones = np.ones(int(between.sum()))
+    dependants = sp.csc_array((ones, (heads[between], tails[between])), shape=(n_components, n_components))
+    dependants.sum_duplicates()
+    waits = np.bincount(dependants.indices, minlength=n_components)
+    level = np.zeros(n_components, dtype=int)
+    ready, depth = np.flatnonzero(waits == 0), 0
+    while ready.size:
+        level[ready] = depth
+        freed = dependants[:, ready].indices
+        np.subtract.at(waits, freed, 1)
+        freed = np.unique(freed)
+        ready, depth = freed[waits[freed] == 0], depth + 1
+    order = np.argsort(level, kind="stable")
+    number = np.empty(n_components, dtype=int)
+    number[order] = np.arange(n_components)
+    return number[labels], level[order]

@@ -1,0 +1,54 @@
+"""A function that acts on each state by itself: all that a model without cycles asks of one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+class ElementwiseFunction:
+    """A function of one variable, applied entry by entry.
+
+    Where states depend on each other in a circle it has to be Lipschitz; elsewhere any function will do. An
+    :class:`~bcd_implicit.Activation` is one that comes with its Fenchel pair, which training asks for.
+
+    Attributes
+    ----------
+    name : str
+        The name under which a person asks for it.
+    max_slope : float
+        Its Lipschitz constant, ``inf`` if there is none.
+    positively_homogeneous : bool
+        True when phi(t z) = t phi(z) for every t > 0.
+    """
+
+    name: str
+    max_slope: float = np.inf
+    positively_homogeneous: bool = False
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """The arguments of its class, by name; they are saved with a model."""
+        return {}
+
+    def __call__(self, z: np.ndarray) -> np.ndarray:
+        """phi(z)."""
+        raise NotImplementedError
+
+    def derivative(self, z: np.ndarray) -> np.ndarray:
+        """phi'(z); where phi has a kink, one element of its generalised derivative."""
+        raise NotImplementedError
+
+    def image(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The least and the largest value between ``low`` and ``high``; this one is right where phi never falls."""
+        return self(low), self(high)
+
+    def slopes(self, n: int) -> np.ndarray:
+        """The largest slope for each of n states, shape (n,)."""
+        return np.full(n, self.max_slope)
+
+    def take(self, states: np.ndarray | slice) -> ElementwiseFunction:
+        """The function of some of the states."""
+        return self
+
+    def __repr__(self) -> str:
+        return f"<function {self.name}>"

@@ -1,0 +1,115 @@
+"""The functions of states, by name: the activations, and those that have no Fenchel pair."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bcd_implicit.errors import InvalidInputError, check_choice
+from bcd_implicit.support.checks import check_list, check_number
+from bcd_implicit.terms import activations
+from bcd_implicit.terms.block_activation import BlockActivation
+from bcd_implicit.terms.function import ElementwiseFunction
+
+BLOCKS = 'Give a name, or blocks such as [("relu", 20), ("tanh", 5)]'
+
+
+class Square(ElementwiseFunction):
+    """phi(z) = z^2, of which products are made: 4 a b = (a + b)^2 - (a - b)^2."""
+
+    name = "square"
+
+    def __call__(self, z: np.ndarray) -> np.ndarray:
+        return np.square(z)
+
+    def derivative(self, z: np.ndarray) -> np.ndarray:
+        return 2 * z
+
+    def image(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        least, largest = Abs().image(low, high)
+        return least**2, largest**2
+
+
+class Abs(ElementwiseFunction):
+    """phi(z) = |z|."""
+
+    name = "abs"
+    max_slope = 1.0
+    positively_homogeneous = True
+
+    def __call__(self, z: np.ndarray) -> np.ndarray:
+        return np.abs(z)
+
+    def derivative(self, z: np.ndarray) -> np.ndarray:
+        return np.sign(z)
+
+    def image(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.maximum(np.maximum(low, -high), 0.0), np.maximum(np.abs(low), np.abs(high))
+
+
+#: The functions that are no activations, by name.
+FUNCTIONS: dict[str, ElementwiseFunction] = {function.name: function for function in (Square(), Abs())}
+
+
+def get_function(function: str | ElementwiseFunction) -> ElementwiseFunction:
+    """Look a function of states up by name; an object passes through.
+
+    Raises
+    ------
+    InvalidInputError
+        The name is not known; the message lists those that are.
+    """
+    if isinstance(function, ElementwiseFunction):
+        return function
+    known = activations.ACTIVATIONS | FUNCTIONS
+    return known[check_choice("activation", function, known)]
+
+
+def function_with_parameters(name: str, parameters: Mapping[str, Any]) -> ElementwiseFunction:
+    """The function of a name with other parameters.
+
+    Raises
+    ------
+    InvalidInputError
+        The name is not known, or the parameters are not those of the function.
+    """
+    return FUNCTIONS[name] if name in FUNCTIONS and not parameters else activations.with_parameters(name, parameters)
+
+
+def state_function(activation: Any, n: int) -> ElementwiseFunction:
+    """The function of n states, from a name, an object, or pairs of these and numbers of states.
+
+    Raises
+    ------
+    InvalidInputError
+        An unknown name, a block that is no such pair, or blocks of another number of states altogether.
+    """
+    if isinstance(activation, (str, ElementwiseFunction)):
+        function = get_function(activation)
+    else:
+        function = BlockActivation([_block(i, block) for i, block in enumerate(_blocks(activation))])
+        # One function throughout is that function.
+        if len(function.blocks) == 1 and function.n_states == n:
+            return function.blocks[0][0]
+    if isinstance(function, BlockActivation) and function.n_states != n:
+        sizes = " + ".join(str(size) for _, size in function.blocks[:6]) + (
+            " + ..." if len(function.blocks) > 6 else ""
+        )
+        cause = f"has blocks of {sizes} = {function.n_states} states, but A has {n}"
+        raise InvalidInputError("activation", cause, "Give each block the number of its states")
+    return function
+
+
+def _blocks(activation: Any) -> Sequence[Any]:
+    blocks = check_list("activation", activation, "blocks of states", BLOCKS)
+    if not blocks:
+        raise InvalidInputError("activation", "has no blocks", BLOCKS)
+    return blocks
+
+
+def _block(i: int, block: Any) -> tuple[ElementwiseFunction, int]:
+    if isinstance(block, str) or not isinstance(block, Sequence) or len(block) != 2:
+        raise InvalidInputError("activation", f"has {block!r} as block {i}", BLOCKS)
+    return get_function(block[0]), check_number(f"activation[{i}][1]", block[1], 1, integer=True, remedy=BLOCKS)
