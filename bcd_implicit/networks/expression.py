@@ -74,7 +74,7 @@ class Expression:
         """The same values as identity states, so that weights behind are not multiplied into what stands before."""
         return self._node(self._states.add("identity", self._rows), self.shape)
 
-    def times(self, other: Self) -> Self:
+    def times(self, other: Expression) -> Self:
         """The product of two nodes, value by value: ((a + b)^2 - (a - b)^2) / 4, two ``square`` states a product."""
         a, b = _same_shape(self, other)
         squares = concatenate([(a + b).flatten(), (a - b).flatten()]).activate("square")
@@ -189,7 +189,7 @@ def concatenate(nodes: Sequence[Kind], axis: int = 0) -> Kind:
     return whole._rearranged(joined)
 
 
-def _same_shape(first: Kind, second: Kind) -> tuple[Kind, Kind]:
+def _same_shape(first: Kind, second: Any) -> tuple[Kind, Kind]:
     if not isinstance(second, Expression):
         raise InvalidInputError("node", f"is no node of a graph: {second!r}", "Multiply by numbers with *")
     _check_graph(first, second)

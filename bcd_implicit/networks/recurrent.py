@@ -203,7 +203,9 @@ def _prepared(
 ) -> tuple[Node, Callable[[Node], Node], int]:
     """What the input brings to each step, (steps, gates * h); the map of states to the next step; and h."""
     if sequence.ndim != 2:
-        raise InvalidInputError("sequence", f"has the shape {sequence.shape}", "It takes (steps, features): reshape first")
+        raise InvalidInputError(
+            "sequence", f"has the shape {sequence.shape}", "It takes (steps, features): reshape first"
+        )
     weight_hh = read_numbers("weight_hh", weight_hh, 2)
     h = weight_hh.shape[1]
     if weight_hh.shape != (n_gates * h, h):
