@@ -45,6 +45,7 @@ PUBLIC = [
     "constraints",
     "datasets",
     "from_sklearn",
+    "from_torch",
     "kappa_path",
     "networks",
     "plots",

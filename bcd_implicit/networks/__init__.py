@@ -2,8 +2,9 @@
 
 from bcd_implicit.networks.expression import concatenate
 from bcd_implicit.networks.from_sklearn import from_sklearn
+from bcd_implicit.networks.from_torch import from_torch
 from bcd_implicit.networks.graph import Graph
 from bcd_implicit.networks.node import Node
 from bcd_implicit.networks.recurrent import equilibrium_rnn, gru, lstm, rnn
 
-__all__ = ["Graph", "Node", "concatenate", "equilibrium_rnn", "from_sklearn", "gru", "lstm", "rnn"]
+__all__ = ["Graph", "Node", "concatenate", "equilibrium_rnn", "from_sklearn", "from_torch", "gru", "lstm", "rnn"]

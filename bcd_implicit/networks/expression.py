@@ -109,7 +109,17 @@ class Expression:
             raise InvalidInputError(
                 "node", "a quotient of two nodes is no sum of states", "Multiply, or divide by numbers"
             )
-        return self * (1 / read_numbers("constant", other))
+        divisor = read_numbers("constant", other)
+        if not divisor.all():
+            raise InvalidInputError("constant", "is zero, and divides", "Divide by other numbers")
+        return self * (1 / divisor)
+
+    def __pow__(self, exponent: float) -> Self:
+        if exponent != 2:
+            raise InvalidInputError(
+                "exponent", f"must be 2, got {exponent!r}", "Make other powers of squares and products"
+            )
+        return self.activate("square")
 
     __radd__, __rmul__ = __add__, __mul__
 
@@ -118,7 +128,11 @@ class Expression:
     def reshape(self, *shape: Any) -> Self:
         """The same values in another shape; -1 stands for one length that follows."""
         wanted = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
-        return self._rearranged(self._places().reshape(wanted))
+        try:
+            places = self._places().reshape(wanted)
+        except ValueError:
+            raise InvalidInputError("shape", f"{tuple(wanted)} does not hold the values of {self.shape}") from None
+        return self._rearranged(places)
 
     def flatten(self) -> Self:
         """The same values along one axis."""
@@ -130,7 +144,10 @@ class Expression:
 
     def __getitem__(self, key: Any) -> Self:
         """Some of the values, as NumPy's indexing takes them."""
-        places = np.asarray(self._places()[key])
+        try:
+            places = np.asarray(self._places()[key])
+        except IndexError as error:
+            raise InvalidInputError("node", f"of shape {self.shape} has no {key!r} ({error})") from None
         if not places.size:
             raise InvalidInputError("node", f"nothing is left of the shape {self.shape} at {key}")
         return self._rearranged(places)
@@ -148,8 +165,7 @@ class Expression:
     def _rearranged(self, places: np.ndarray) -> Self:
         flat = places.ravel()
         same = len(flat) == self.size and np.array_equal(flat, np.arange(self.size))
-        # A single value keeps an axis: rows are what a node is made of.
-        node = self._node(self._rows if same else self._rows.take(flat), places.shape or (1,))
+        node = self._node(self._rows if same else self._rows.take(flat), places.shape)
         if same and self._source:
             node._source = self._source[0], self._source[1]._rearranged(places)
         return node
@@ -190,11 +206,12 @@ def concatenate(nodes: Sequence[Kind], axis: int = 0) -> Kind:
 
 
 def _same_shape(first: Kind, second: Any) -> tuple[Kind, Kind]:
-    if not isinstance(second, Expression):
+    if not isinstance(second, type(first)):
         raise InvalidInputError("node", f"is no node of a graph: {second!r}", "Multiply by numbers with *")
     _check_graph(first, second)
     shape = _common_shape(first.shape, second.shape)
-    return first.broadcast_to(shape), second.broadcast_to(shape)
+    a, b = first.broadcast_to(shape), second.broadcast_to(shape)
+    return a, b
 
 
 def _check_graph(first: Expression, second: Expression) -> None:
