@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -18,19 +17,17 @@ from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_cho
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.adjoint import input_jacobian
 from bcd_implicit.model.fixed_point import FixedPoint
+from bcd_implicit.model.inputs import inputs_of
 from bcd_implicit.model.matrices import UNITS, Matrix, check_part, dense, scaled, used_columns
 from bcd_implicit.model.picard import picard_table
 from bcd_implicit.model.state_map import summation_error
 from bcd_implicit.model.storage import LETTERS, REMEDY, read_model, write_model
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.model.sweep import solve_states
-from bcd_implicit.support.arrays import as_pandas_or_array, read_samples
 from bcd_implicit.support.checks import check_entries, check_matrix, check_names, check_number
 from bcd_implicit.support.display import facts_table, names_of
 from bcd_implicit.support.files import check_path
 from bcd_implicit.support.interruption import finishing
-from bcd_implicit.support.samples import check_sizes
-from bcd_implicit.support.tables import pick_columns
 from bcd_implicit.terms.function import ElementwiseFunction
 from bcd_implicit.terms.functions import state_function
 from bcd_implicit.terms.links import LINKS
@@ -222,7 +219,7 @@ class ImplicitModel:
         NotWellPosedError
             The model is not :meth:`well-posed <is_well_posed>`.
         """
-        inputs = self._inputs(U)
+        inputs = inputs_of(self, U)
 
         def rounding() -> np.ndarray:
             # Offsets that B and b take off again cost digits of BU + b itself.
@@ -266,27 +263,7 @@ class ImplicitModel:
 
     def _drive(self, U: ArrayLike) -> np.ndarray:
         """BU + b, shape (n, m)."""
-        return self.B @ self._inputs(U).T + self.b[:, None]
-
-    def _inputs(self, U: ArrayLike) -> np.ndarray:
-        """The inputs as an array (m, p), zero where a data frame lacks one that plays no part."""
-        given, used = as_pandas_or_array("U", U), used_columns(self.B) | used_columns(self.D)
-        names = list(compress(self.input_names, used))
-        # A model without names of its own takes columns in their order, unless they are called as it calls them.
-        unnamed = self.input_names == check_names("input_names", None, len(used), "u")
-        by_name = isinstance(given, pd.DataFrame) and not (unnamed and {*names} - {*map(str, given.columns)})
-        if by_name and not names:
-            return np.zeros((len(given), len(used)))
-        if by_name:
-            given = pick_columns("U", given, names)
-        n_columns = len(names) if by_name else len(used)
-        samples = read_samples("U", given, n_columns=n_columns, may_be_vector=False)
-        check_sizes("U", samples)
-        if not by_name:
-            return samples.values
-        inputs = np.zeros((len(samples.values), len(used)))
-        inputs[:, used] = samples.values
-        return inputs
+        return self.B @ inputs_of(self, U).T + self.b[:, None]
 
     def predict(self, U: ArrayLike, *, solver: str = "auto") -> np.ndarray:
         """Predictions Cx + Du + d at the equilibrium, on the scale that ``link`` says.
@@ -304,7 +281,7 @@ class ImplicitModel:
         -------
         ndarray of shape (m, q)
         """
-        inputs = self._inputs(U)
+        inputs = inputs_of(self, U)
 
         def predicted(states: FixedPoint) -> np.ndarray:
             return np.asarray((self.C @ states.X.T + self.D @ inputs.T).T + self.d)
@@ -351,7 +328,7 @@ class ImplicitModel:
         NotWellPosedError
             The model has no certified equilibrium.
         """
-        inputs = self._inputs(U)
+        inputs = inputs_of(self, U)
         Z = self.A @ self.states(inputs).X.T + self._drive(inputs)
         return input_jacobian(self._structure, self.activation.derivative(Z), self.B, self.C, self.D)
 

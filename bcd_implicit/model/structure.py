@@ -153,7 +153,7 @@ class Structure:
     def _gains(self, states: np.ndarray) -> np.ndarray:
         within = np.abs(dense(self._A[states][:, states]))
         # Not inf * 0, where a state's function has no Lipschitz constant.
-        return np.where(within > 0, self._slopes[states][:, None] * within, 0.0)
+        return np.multiply(self._slopes[states][:, None], within, where=within > 0, out=np.zeros_like(within))
 
     @cached_property
     def _norms(self) -> np.ndarray:

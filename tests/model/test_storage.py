@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.sparse import coo_array, csr_array
 
 from bcd_implicit import ACTIVATIONS, ImplicitModel, InvalidInputError, register_activation
 from bcd_implicit.terms.activations import LeakyRelu, SoftThreshold
@@ -34,11 +35,29 @@ def of_first_version(path, model, **members):
     model.save(path)
     slope = model.activation.parameters.get("slope", np.nan)
     with np.load(path) as archive:
-        arrays = dict(archive) | {"format": np.array("bcd_implicit model 1"), "slope": np.array(slope)} | members
-    del arrays["parameters"]
-    del arrays["link"]
-    np.savez_compressed(path, **arrays)
+        arrays = dict(archive) | {"format": np.array("bcd_implicit model 1"), "slope": np.array(slope)}
+    for name in ("activations", "parameters", "sizes", "link"):
+        del arrays[name]
+    np.savez_compressed(path, **arrays | {"activation": np.array(model.activation.name)} | members)
     return path
+
+
+def of_third_version(path, model):
+    """A file as version 3 wrote it: one activation for all states."""
+    model.save(path)
+    with np.load(path) as archive:
+        arrays = dict(archive) | {"format": np.array("bcd_implicit model 3")}
+    arrays |= {"activation": arrays.pop("activations")[0], "parameters": arrays["parameters"][0]}
+    del arrays["sizes"]
+    np.savez(path, **arrays)
+    return path
+
+
+def test_files_of_the_third_version_load(tmp_path, model):
+    again = ImplicitModel.load(of_third_version(tmp_path / "m.npz", model))
+    for letter in "ABbCDd":
+        np.testing.assert_array_equal(getattr(again, letter), getattr(model, letter))
+    assert again.activation.slope == 0.3
 
 
 def test_files_of_the_first_version_load(tmp_path, model):
@@ -92,9 +111,9 @@ def test_registered_activations_are_saved_by_name(tmp_path, model, monkeypatch):
 def test_the_version_is_in_the_file(tmp_path, model):
     model.save(tmp_path / "m.npz")
     with np.load(tmp_path / "m.npz") as archive:
-        assert str(archive["format"]) == "bcd_implicit model 3"
-    path = changed(tmp_path / "m.npz", model, format=np.array("bcd_implicit model 4"))
-    with pytest.raises(InvalidInputError, match=r"its format is 'bcd_implicit model 4', .* needed: use the"):
+        assert str(archive["format"]) == "bcd_implicit model 4"
+    path = changed(tmp_path / "m.npz", model, format=np.array("bcd_implicit model 5"))
+    with pytest.raises(InvalidInputError, match=r"its format is 'bcd_implicit model 5', .* needed: use the"):
         ImplicitModel.load(path)
 
 
@@ -104,17 +123,17 @@ def test_the_version_is_in_the_file(tmp_path, model):
         ({"A": np.full((2, 2), np.nan)}, "A: contains missing values (NaN)"),
         ({"b": np.array([np.inf, 0])}, "b: contains inf"),
         ({"input_names": np.array(["a", "a", "b"])}, "input_names: has 'a' twice"),
-        ({"parameters": np.array('{"slope": 2.0}')}, "slope: must lie in (0, 1], got 2.0"),
+        ({"parameters": np.array(['{"slope": 2.0}'])}, "slope: must lie in (0, 1], got 2.0"),
         (
-            {"parameters": np.array('{"slope": 0.3, "a": 1}')},
+            {"parameters": np.array(['{"slope": 0.3, "a": 1}'])},
             "leaky_relu has the parameters ['slope'], not ['slope', 'a']",
         ),
-        ({"parameters": np.array("{}")}, "leaky_relu has the parameters ['slope'], not []"),
-        ({"parameters": np.array('{"slope": "steep"}')}, "parameters: cannot be read (ValueError"),
-        ({"parameters": np.array("[1]")}, "parameters: cannot be read (AttributeError"),
-        ({"parameters": np.array("{")}, "parameters: cannot be read (JSONDecodeError"),
+        ({"parameters": np.array(["{}"])}, "leaky_relu has the parameters ['slope'], not []"),
+        ({"parameters": np.array(['{"slope": "steep"}'])}, "parameters: cannot be read (ValueError"),
+        ({"parameters": np.array(["[1]"])}, "parameters: cannot be read (AttributeError"),
+        ({"parameters": np.array(["{"])}, "parameters: cannot be read (JSONDecodeError"),
         ({"input_names": np.array("abc")}, "input_names has shape ()"),
-        ({"input_names": np.array(["a"])}, "input_names has shape (1,), (3,) needed"),
+        ({"input_names": np.array(["a"])}, "B has shape (2, 3), (2, 1) needed"),
         ({"A": np.zeros((0, 0)), "B": np.zeros((0, 3)), "b": np.zeros(0), "C": np.zeros((1, 0))}, "A: has"),
     ],
 )
@@ -143,3 +162,50 @@ def test_a_link_that_is_not_known(model):
     parts = {letter: getattr(model, letter) for letter in "ABbCDd"}
     with pytest.raises(InvalidInputError, match="link: unknown link 'probit'"):
         ImplicitModel(**parts, link="probit")
+
+
+@pytest.fixture
+def sparse():
+    """Three layers of two functions, their matrices sparse."""
+    rng = np.random.default_rng(1)
+    A = np.zeros((5, 5))
+    A[:2, 2:], A[0, 3] = rng.standard_normal((2, 3)), 0.0
+    B = np.zeros((5, 4))
+    B[2:, 1:] = rng.standard_normal((3, 3))
+    return ImplicitModel(
+        csr_array(A), coo_array(B), rng.standard_normal(5), csr_array(rng.standard_normal((2, 5))), csr_array((2, 4)),
+        activation=[("tanh", 2), (LeakyRelu(0.3), 3)],
+    )  # fmt: skip
+
+
+def test_sparse_matrices_stay_sparse(tmp_path, sparse):
+    sparse.save(tmp_path / "m.npz")
+    again = ImplicitModel.load(tmp_path / "m.npz")
+    for letter in "ABCD":
+        assert isinstance(getattr(again, letter), csr_array)
+        np.testing.assert_array_equal(getattr(again, letter).toarray(), getattr(sparse, letter).toarray())
+    assert [(phi.name, size) for phi, size in again.activation.blocks] == [("tanh", 2), ("leaky_relu", 3)]
+    U = np.random.default_rng(0).standard_normal((7, 4))
+    np.testing.assert_array_equal(again.predict(U), sparse.predict(U))
+
+
+@pytest.mark.parametrize(
+    ("members", "cause"),
+    [
+        ({"A_data": np.array([1.0, np.nan, 1, 1, 1])}, "A: contains NaN or infinity, first in row 0"),
+        ({"A_indices": np.array([0, 1, 2, 3, 9])}, "A: cannot be read"),
+        ({"A_indices": np.array([0, 1, 2, 3, -1])}, "A: cannot be read"),
+        ({"A_starts": np.array([0, 3, 2, 5, 5, 5])}, "A: cannot be read"),
+        ({"A_starts": np.array([0, 2, 5, 5])}, "_starts has shape"),
+        ({"A_data": np.ones(4)}, "has shape (5,), (4,) needed"),
+        ({"A": np.zeros((5, 5))}, "A: is not there, or not in one of the two ways"),
+        ({"sizes": np.array([2, 4])}, "has blocks of 2 + 4 = 6 states, but A has 5"),
+        ({"sizes": np.array([5, 0])}, "activation[1][1]"),
+        ({"activations": np.array(["tanh", "sine"])}, "activation 'sine', which is not known here"),
+    ],
+)
+def test_damaged_sparse_files_are_refused(tmp_path, sparse, members, cause):
+    path = changed(tmp_path / "m.npz", sparse, **members)
+    with pytest.raises(InvalidInputError) as caught:
+        ImplicitModel.load(path)
+    assert cause in str(caught.value)

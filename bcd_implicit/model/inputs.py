@@ -1,0 +1,51 @@
+"""The inputs that a person gives to a model: an array, or a data frame whose columns are matched by name."""
+
+from __future__ import annotations
+
+from itertools import compress
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from bcd_implicit.model.matrices import Matrix, used_columns
+from bcd_implicit.support.arrays import as_pandas_or_array, read_samples
+from bcd_implicit.support.checks import check_names
+from bcd_implicit.support.samples import check_sizes
+from bcd_implicit.support.tables import pick_columns
+
+
+class Reader(Protocol):
+    """What of a model says which inputs it takes."""
+
+    B: Matrix
+    D: Matrix
+    input_names: list[str]
+
+
+def inputs_of(model: Reader, U: ArrayLike) -> np.ndarray:
+    """The inputs as an array (m, p), zero where a data frame lacks one that plays no part.
+
+    Raises
+    ------
+    InvalidInputError
+        Inputs that do not fit.
+    """
+    given, used = as_pandas_or_array("U", U), used_columns(model.B) | used_columns(model.D)
+    names = list(compress(model.input_names, used))
+    # A model without names of its own takes columns in their order, unless they are called as it calls them.
+    unnamed = model.input_names == check_names("input_names", None, len(used), "u")
+    by_name = isinstance(given, pd.DataFrame) and not (unnamed and {*names} - {*map(str, given.columns)})
+    if by_name and not names:
+        return np.zeros((len(given), len(used)))
+    if by_name:
+        given = pick_columns("U", given, names)
+    n_columns = len(names) if by_name else len(used)
+    samples = read_samples("U", given, n_columns=n_columns, may_be_vector=False)
+    check_sizes("U", samples)
+    if not by_name:
+        return np.asarray(samples.values)
+    inputs = np.zeros((len(samples.values), len(used)))
+    inputs[:, used] = samples.values
+    return inputs
