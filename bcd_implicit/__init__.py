@@ -16,7 +16,7 @@ from bcd_implicit.errors import (
 )
 from bcd_implicit.estimators import ImplicitClassifier, ImplicitFeatureSelector, ImplicitRegressor
 from bcd_implicit.model import ImplicitModel
-from bcd_implicit.networks import from_sklearn, from_torch
+from bcd_implicit.networks import from_sklearn, from_torch, to_torch
 from bcd_implicit.old_paths import keep_old_paths
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.selection import PathResult, Selection, kappa_path, reference_kappa
@@ -70,6 +70,7 @@ __all__ = [
     "register_activation",
     "solve",
     "solve_block",
+    "to_torch",
 ]
 
 keep_old_paths(globals())

@@ -53,6 +53,7 @@ PUBLIC = [
     "register_activation",
     "solve",
     "solve_block",
+    "to_torch",
 ]
 
 # Where version 0.1.0 had them.

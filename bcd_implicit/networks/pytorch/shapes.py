@@ -115,7 +115,7 @@ def chunk(input: Node, chunks: int, dim: int = 0) -> tuple[Node, ...]:
     return split(input, length, dim)
 
 
-def split(input: Node, split_size: int | Sequence[int], dim: int = 0) -> tuple[Node, ...]:
+def split(input: Node, split_size: Any, dim: int = 0) -> tuple[Node, ...]:
     """Parts along an axis, of one length or of several."""
     axis = axis_of(input, dim)
     n = input.shape[axis]
