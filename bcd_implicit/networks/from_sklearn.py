@@ -61,14 +61,16 @@ def from_sklearn(estimator: Any) -> ImplicitModel:
         check_is_fitted(mlp)
     except ValueError:
         raise InvalidInputError("estimator", f"this {type(mlp).__name__} is not fitted", "Call fit first") from None
-    graph = Graph(int(estimator.n_features_in_))
+    # Scalers take as many features as they give.
+    graph = Graph(int(mlp.n_features_in_))
     node = graph.input
     for scaler in scalers:
         node = _scaled(node, scaler)
     *hidden, last = zip(mlp.coefs_, mlp.intercepts_, strict=True)
     for weight, bias in hidden:
         node = node.linear(weight.T, bias).activate(ACTIVATIONS.get(mlp.activation, mlp.activation))
-    names = getattr(estimator, "feature_names_in_", None)
+    named = (step.feature_names_in_ for step in (*scalers, mlp) if hasattr(step, "feature_names_in_"))
+    names = next(named, None)
     return graph.build(
         node.linear(last[0].T, last[1]),
         link=LINKS[mlp.out_activation_],

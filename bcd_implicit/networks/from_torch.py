@@ -222,9 +222,14 @@ def _compare(model: ImplicitModel, module: Any, shape: tuple[int, ...], torch: A
     like = next(iter(module.parameters()), torch.zeros(0, dtype=torch.double))
     kind = str(like.dtype).removeprefix("torch.")
     samples = np.random.default_rng(0).normal(size=(N_COMPARED, model.B.shape[1]))
-    with torch.no_grad():
-        inputs = torch.from_numpy(samples).to(like).reshape(-1, *shape)
-        given = module(inputs).reshape(N_COMPARED, -1).cpu().double().numpy()
+    inputs = torch.from_numpy(samples).to(like).reshape(-1, *shape)
+    try:
+        with torch.no_grad():
+            # Of a copy: a module may change its input in place.
+            given = module(inputs.clone()).reshape(N_COMPARED, -1).cpu().double().numpy()
+    except RuntimeError as error:
+        cause = f"cannot take samples of shape {shape} ({str(error).splitlines()[0]})"
+        raise InvalidInputError("module", cause, "Give the input_shape of one sample") from None
     # A module in few digits rounds its inputs.
     found = model.response(inputs.cpu().double().numpy().reshape(N_COMPARED, -1))
     if model.link == "softmax" and np.all(given <= 0):

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model import ImplicitModel
-from bcd_implicit.networks.checks import read_numbers
+from bcd_implicit.networks.checks import check_fit, read_numbers
 from bcd_implicit.networks.expression import concatenate
 from bcd_implicit.networks.node import Node
 from bcd_implicit.terms.function import ElementwiseFunction
@@ -113,7 +113,8 @@ def gru(
 ) -> Node:
     """Gated recurrent units, gates in the order r, z, n: n = tanh(.. + r (W_hn x + b_hn)), x_t = n + z (x_{t-1} - n).
 
-    7 h states a step: three gates, and 4 h for two products of two ``square`` states each.
+    7 h states a step: three gates, and 4 h for two products of two ``square`` states each. Where a graph keeps affine
+    values, x_t is kept too.
 
     Parameters
     ----------
@@ -134,9 +135,7 @@ def gru(
     """
     # b_hn is multiplied by r, so that b_hh goes with the states and not with the input.
     driven, hidden, h = _prepared(sequence, 3, weight_ih, weight_hh, bias_ih, None)
-    offset = np.zeros(3 * h) if bias_hh is None else read_numbers("bias_hh", bias_hh, 1)
-    if len(offset) != 3 * h:
-        raise InvalidInputError("bias_hh", f"has shape {offset.shape}, ({3 * h},) needed")
+    offset = np.zeros(3 * h) if bias_hh is None else _bias(bias_hh, driven)
 
     def step(drive: Node, carried: tuple[Node, ...]) -> tuple[Node, ...]:
         gates = drive[: 2 * h] + offset[: 2 * h]
@@ -216,8 +215,14 @@ def _prepared(
         cause = f"has {driven.shape[1]} rows, weight_hh has {n_gates * h}"
         raise InvalidInputError("weight_ih", cause, "Both have one for each gate and hidden unit")
     if bias_hh is not None:
-        driven = driven + read_numbers("bias_hh", bias_hh, 1)
+        driven = driven + _bias(bias_hh, driven)
     return driven, lambda x: x.linear(weight_hh), h
+
+
+def _bias(bias_hh: ArrayLike, driven: Node) -> np.ndarray:
+    bias = read_numbers("bias_hh", bias_hh, 1)
+    check_fit("bias_hh", len(bias), driven.shape[1], "outputs", driven.shape)
+    return bias
 
 
 def _unrolled(driven: Node, step: Step) -> Node:
