@@ -85,10 +85,12 @@ def test_parameters_are_the_entries_that_are_not_zero_and_training_keeps_the_pat
     for _ in range(5):
         loss = ((module(u) - wanted) ** 2).mean()
         losses.append(loss.item())
-        parameters = [*module.parameters()]
+        loss.backward()
         with torch.no_grad():
-            for parameter, slope in zip(parameters, torch.autograd.grad(loss, parameters), strict=True):
-                parameter -= 1e-5 * slope
+            for parameter in module.parameters():
+                if parameter.grad is not None:
+                    parameter -= 1e-5 * parameter.grad
+        module.zero_grad()
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < losses[0]
     pattern = [np.count_nonzero(stage.before.matrix().to_dense().detach()) for stage in module.stages]
