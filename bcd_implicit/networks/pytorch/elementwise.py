@@ -57,7 +57,7 @@ def hardtanh(input: Node, min_val: float = -1.0, max_val: float = 1.0, inplace: 
 
 
 def softsign(input: Node) -> Node:
-    """Value by value z / (1 + |z|)."""
+    """Value by value ``z / (1 + |z|)``."""
     return input.activate("softsign")
 
 
@@ -74,7 +74,7 @@ def silu(input: Node, inplace: bool = False) -> Node:
 
 
 def absolute(input: Node) -> Node:
-    """|z|."""
+    """``|z|``."""
     return input.activate("abs")
 
 
