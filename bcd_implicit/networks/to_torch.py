@@ -39,7 +39,7 @@ def to_torch(model: ImplicitModel) -> Any:
     >>> import bcd_implicit as bi
     >>> model = bi.ImplicitModel([[0.5]], [[1.0]], None, [[1.0]])
     >>> net = bi.to_torch(model)
-    >>> net(torch.tensor([[1.0]], dtype=torch.double)).item()
+    >>> round(net(torch.tensor([[1.0]], dtype=torch.double)).item(), 12)
     2.0
     """
     torch_or_error("to_torch")

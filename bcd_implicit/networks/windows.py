@@ -13,6 +13,9 @@ from scipy import sparse
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.support.checks import check_number
 
+# A convolution of more entries would take several gigabytes while it is put together.
+MOST_ENTRIES = 200_000_000
+
 
 @dataclass(frozen=True)
 class Windows:
@@ -101,6 +104,11 @@ def convolution_matrix(weight: np.ndarray, axes: Sequence[Windows], groups: int 
         One for each axis of positions.
     groups : int
         Channels out and in are cut into so many groups, each with weights of its own.
+
+    Raises
+    ------
+    InvalidInputError
+        More than 200 million entries.
     """
     out, tap, place = np.zeros((3, 1), dtype=int)
     for size, axis in zip(weight.shape[2:], axes, strict=True):
@@ -109,6 +117,11 @@ def convolution_matrix(weight: np.ndarray, axes: Sequence[Windows], groups: int 
         place = np.add.outer(place * axis.n_in, axis.place).ravel()
     n_out, n_in = (int(np.prod([getattr(axis, name) for axis in axes])) for name in ("n_out", "n_in"))
     channels, of_group = weight.shape[:2]
+    if (n_entries := channels * of_group * len(out)) > MOST_ENTRIES:
+        cause = f"makes a matrix of {n_entries:,} entries, and {MOST_ENTRIES:,} is the most"
+        raise InvalidInputError(
+            "weight", cause, "Shared weights are written out: take smaller images or fewer channels"
+        )
     first = np.arange(channels) // (channels // groups) * of_group
     source = first[:, None] + np.arange(of_group)
     rows = np.broadcast_to(np.arange(channels)[:, None, None] * n_out + out, (channels, of_group, len(out)))

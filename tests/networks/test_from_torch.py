@@ -1,6 +1,5 @@
 """Networks of PyTorch as implicit models: the same outputs to rounding, or an error that names what is in the way."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -369,14 +368,3 @@ def test_a_second_input_is_named():
             return x + y
 
     assert "at 'y': y is a second input" in message(Two())
-
-
-def test_without_torch_the_error_says_how_to_get_it(monkeypatch):
-    # As if it were not there.
-    monkeypatch.setitem(sys.modules, "torch", None)
-    for call in (
-        lambda: bi.from_torch(None, 5),
-        lambda: bi.to_torch(bi.ImplicitModel([[0.5]], [[1.0]], None, [[1.0]])),
-    ):
-        with pytest.raises(bi.InvalidInputError, match=r"pip install 'bcd-implicit\[torch\]'"):
-            call()

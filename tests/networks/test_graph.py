@@ -214,6 +214,42 @@ def test_affine_values_become_states_where_that_halves_the_entries():
     assert kept.build(kept.input.linear(np.ones((1, 3))).keep().activate("relu")).n_hidden == 2
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_random_networks_are_what_arrays_say(data):
+    """Up to a dozen steps on values that were made before, on nodes and on arrays alike."""
+    rng = np.random.default_rng(data.draw(st.integers(0, 999)))
+    x = rng.normal(size=(5, 4))
+    graph = Graph(4, keep_affine=data.draw(st.sampled_from([True, False, "auto"])))
+    made = [(graph.input, x)]
+    phi = {"relu": lambda z: np.maximum(z, 0), "tanh": np.tanh, "sigmoid": expit, "abs": np.abs}
+    for _ in range(data.draw(st.integers(1, 12))):
+        (a, u), (b, v) = data.draw(st.tuples(st.sampled_from(made), st.sampled_from(made)))
+        step = data.draw(st.sampled_from(["linear", "activate", "sum", "product", "join", "slice", "keep"]))
+        if step == "linear":
+            weight, bias = rng.normal(size=(3, a.size)) / a.size, rng.normal(size=3)
+            made.append((a.linear(weight, bias), u @ weight.T + bias))
+        elif step == "activate":
+            name = data.draw(st.sampled_from([*phi]))
+            made.append((a.activate(name), phi[name](u)))
+        elif step == "join":
+            made.append((concatenate([a, b]), np.concatenate([u, v], axis=1)))
+        elif step == "slice":
+            made.append((a[::2], u[:, ::2]))
+        elif step == "keep":
+            made.append((a.keep(), u))
+        else:
+            n = min(a.size, b.size)
+            (a, u), (b, v) = (a[:n], u[:, :n]), (b[:n], v[:, :n])
+            # The tanh keeps values small: squares of sums lose digits of the smaller factor.
+            made.append((a - 2 * b, u - 2 * v) if step == "sum" else ((a * b).activate("tanh"), np.tanh(u * v)))
+    node, wanted = made[-1]
+    model = graph.build(node)
+    largest = max(np.abs(value).max() for _, value in made)
+    assert np.abs(model.predict(x) - wanted).max() <= 1e-13 * max(largest**2, 1)
+    assert model.structure().acyclic
+
+
 def test_states_come_last_block_first_and_dead_blocks_are_left_out():
     graph = Graph(2)
     first = graph.input.linear(np.ones((3, 2))).activate("tanh")
@@ -246,6 +282,11 @@ def test_a_network_without_activations_has_its_outputs_as_states():
         (lambda x: x.conv2d(np.ones((2, 2, 7, 7))), "size", "a window reaches over 7 positions, the input"),
         (lambda x: x.conv2d(np.ones((2, 2, 3, 3)), stride=0), "stride", "got 0"),
         (lambda x: x.conv2d(np.ones((2, 2, 3, 3)), stride=(1, 2, 3)), "stride", "has 3 numbers for 2 axes"),
+        (
+            lambda x: Graph((512, 32, 32)).input.conv2d(np.ones((512, 512, 3, 3))),
+            "weight",
+            "makes a matrix of 2,123,366,400 entries, and 200,000,000 is the most",
+        ),
         (lambda x: x.conv1d(np.ones((2, 2, 3))), "conv1d", "It takes (channels, length): reshape first"),
         (lambda x: x.max_pool2d(2, padding=2), "padding", "2 is more than half of the window, 2"),
         (lambda x: x.batch_norm([0.0], [1.0]), "mean", "is for 1 channels"),
