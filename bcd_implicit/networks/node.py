@@ -10,9 +10,11 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 
 from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.model.matrices import check_part
 from bcd_implicit.networks.checks import check_fit, read_numbers
 from bcd_implicit.networks.expression import Expression, Shape, concatenate
 from bcd_implicit.networks.windows import Windows, convolution_matrix, for_axes, per_channel
+from bcd_implicit.support.checks import check_number
 from bcd_implicit.terms.activation import Activation
 
 
@@ -35,7 +37,7 @@ class Node(Expression):
 
         Parameters
         ----------
-        weight : array-like of shape (features out, features in)
+        weight : array-like or sparse array of shape (features out, features in)
         bias : array-like of shape (features out,), optional
 
         Raises
@@ -43,15 +45,14 @@ class Node(Expression):
         InvalidInputError
             Shapes that do not fit.
         """
-        weight = read_numbers("weight", weight, 2)
-        check_fit("weight", weight.shape[1], self.shape[-1], "features", self.shape)
-        before = int(np.prod(self.shape[:-1]))
-        matrix = sparse.csr_array(weight)
+        given = check_part("weight", weight) if sparse.issparse(weight) else read_numbers("weight", weight, 2)
+        n_out, n_in = given.shape
+        features = self.shape[-1] if self.shape else 1
+        check_fit("weight", n_in, features, "features", self.shape)
+        before, matrix = self.size // features, sparse.csr_array(given)
         if before > 1:
             matrix = sparse.csr_array(sparse.kron(sparse.eye_array(before), matrix, format="csr"))
-        return self._weighed(
-            matrix, (*self.shape[:-1], len(weight)), bias, np.arange(before * len(weight)) % len(weight)
-        )
+        return self._weighed(matrix, (*self.shape[:-1], n_out), bias, np.tile(np.arange(n_out), before))
 
     def conv1d(self, weight: ArrayLike, bias: ArrayLike | None = None, **options: Any) -> Node:
         """Convolution along the axis of (channels, length), with the options of :meth:`conv2d`."""
@@ -87,7 +88,7 @@ class Node(Expression):
     ) -> Node:
         weight = read_numbers("weight", weight, n_axes + 2)
         self._check_axes(f"conv{n_axes}d", n_axes)
-        channels = len(weight)
+        channels, groups = len(weight), check_number("groups", groups, 1, integer=True)
         check_fit("weight", weight.shape[1] * groups, self.shape[0], "channels in", self.shape)
         if channels % groups:
             raise InvalidInputError("groups", f"{groups} groups do not divide {channels} channels out")
@@ -121,11 +122,18 @@ class Node(Expression):
         mean, var, weight, bias : array-like of shape (channels,)
             Those of the first axis; running means and variances.
         eps : float
+
+        Raises
+        ------
+        InvalidInputError
+            Numbers that do not fit, or variances that are not positive.
         """
         given = {"mean": mean, "var": var, "weight": weight, "bias": bias}
         read = {name: read_numbers(name, value, 1) for name, value in given.items() if value is not None}
         for name, value in read.items():
             check_fit(name, len(value), self.shape[0], "channels", self.shape)
+        if np.any(read["var"] + eps <= 0):
+            raise InvalidInputError("var", f"has {read['var'].min():g}, with eps {eps:g} not above 0", "Give variances")
         factors = read.get("weight", 1.0) / np.sqrt(read["var"] + eps)
         across = (-1,) + (1,) * (self.ndim - 1)
         return self * factors.reshape(across) + (read.get("bias", 0.0) - read["mean"] * factors).reshape(across)

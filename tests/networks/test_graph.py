@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
@@ -156,6 +157,17 @@ def test_a_layer_through_batch_norm_relu_and_a_shortcut():
     assert graph.build(node).n_hidden == h.size
 
 
+def test_weights_may_be_sparse_and_go_along_the_last_axis():
+    rng = np.random.default_rng(0)
+    x, weight = rng.normal(size=(4, 3, 5)), np.where(rng.random((2, 5)) < 0.5, rng.normal(size=(2, 5)), 0.0)
+    graph = Graph((3, 5))
+    nodes = [graph.input.linear(given, [1.0, 2.0]) for given in (weight, sp.coo_array(weight))]
+    for node in nodes:
+        assert agree(outputs(graph, node, x), x @ weight.T + [1.0, 2.0])
+    with pytest.raises(bi.InvalidInputError, match="weight: contains NaN or infinity, first in row 1"):
+        graph.input.linear(sp.csr_array([[0.0] * 5, [np.nan] * 5]))
+
+
 def test_products_are_two_squares_each():
     x = np.random.default_rng(0).normal(size=(9, 6))
     graph = Graph(6)
@@ -279,6 +291,8 @@ def test_a_network_without_activations_has_its_outputs_as_states():
         (lambda x: x.linear(np.ones((2, 6)), [1.0]), "bias", "is for 1 outputs"),
         (lambda x: x.conv2d(np.ones((2, 3, 3, 3))), "weight", "is for 3 channels in"),
         (lambda x: x.conv2d(np.ones((3, 1, 3, 3)), groups=2), "groups", "2 groups do not divide 3 channels out"),
+        (lambda x: x.conv2d(np.ones((3, 1, 3, 3)), groups=0), "groups", "got 0"),
+        (lambda x: x.batch_norm([0.0, 0.0], [1.0, -1.0]), "var", "has -1, with eps 1e-05 not above 0"),
         (lambda x: x.conv2d(np.ones((2, 2, 7, 7))), "size", "a window reaches over 7 positions, the input"),
         (lambda x: x.conv2d(np.ones((2, 2, 3, 3)), stride=0), "stride", "got 0"),
         (lambda x: x.conv2d(np.ones((2, 2, 3, 3)), stride=(1, 2, 3)), "stride", "has 3 numbers for 2 axes"),
