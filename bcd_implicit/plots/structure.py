@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy.sparse as sp
 
+from bcd_implicit.errors import check_choice
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.plots.arguments import Fitted, axes_of, model_of
 from bcd_implicit.plots.style import MARK, UNUSED, USED
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 LABELLED, MOST_LINES = 0.01, 60
 
 
-def matrix(of: Fitted, ax: Axes | None = None, *, pixels: int = 800) -> Axes:
+def matrix(of: Fitted, ax: Axes | None = None, *, parts: str = "A", pixels: int = 800) -> Axes:
     """The entries of A that are not zero, with lines between the blocks of states; entries on cycles stand out.
 
     A block is a run of states that are solved for together, or that have one function: a layer, in a network's model.
@@ -30,53 +31,62 @@ def matrix(of: Fitted, ax: Axes | None = None, *, pixels: int = 800) -> Axes:
     ----------
     of : ImplicitModel, BcdResult or Selection
     ax : Axes, optional
+    parts : {"A", "all"}
+        "all" draws (A B; C D): inputs are the last columns, outputs the last rows.
     pixels : int
         The picture has no more of them each way: of a larger matrix each is one in which some entry is not zero.
 
     Raises
     ------
     InvalidInputError
-        No model, or another number of pixels.
+        No model, other parts, or another number of pixels.
     """
     from matplotlib.colors import ListedColormap
 
     model, ax = model_of(of), axes_of(ax)
+    check_choice("parts", parts, ("A", "all"))
     pixels = check_number("pixels", pixels, 1, integer=True, remedy="Give a whole number such as 800")
-    n, structure = model.n_hidden, model.structure()
-    entries = sp.coo_array(model.A)
+    structure, blocks = model.structure(), blocks_of(model)
+    if parts == "A":
+        entries, ends = sp.coo_array(model.A), [blocks, blocks]
+    else:
+        entries = sp.coo_array(sp.block_array([[model.A, model.B], [model.C, model.D]]))
+        ends = [np.append(blocks, length) for length in entries.shape]
     entries.eliminate_zeros()
-    rows, columns = entries.coords
-    across = min(n, pixels)
-    picture = np.zeros((across, across))
-    picture[rows * across // n, columns * across // n] = 1
+    picture = np.zeros([min(length, pixels) for length in entries.shape])
+    places = [i * k // length for i, k, length in zip(entries.coords, picture.shape, entries.shape, strict=True)]
+    picture[tuple(places)] = 1
     # Entries between states of one component are on a cycle.
-    on_cycle = structure.component[rows] == structure.component[columns]
-    picture[rows[on_cycle] * across // n, columns[on_cycle] * across // n] = 2
+    component = [
+        np.append(structure.component, np.full(k - model.n_hidden, -1 - i)) for i, k in enumerate(entries.shape)
+    ]
+    on_cycle = component[0][entries.coords[0]] == component[1][entries.coords[1]]
+    picture[tuple(place[on_cycle] for place in places)] = 2
     ax.imshow(
         np.ma.masked_equal(picture, 0),
         cmap=ListedColormap([MARK, USED]),
         vmin=1,
         vmax=2,
-        extent=(0, n, n, 0),
+        extent=(0, entries.shape[1], entries.shape[0], 0),
         interpolation="nearest",
     )
-    ends = blocks_of(model)
-    if len(ends) <= MOST_LINES:
-        for end in ends[1:-1]:
-            ax.axhline(end, color=UNUSED, lw=0.6)
-            ax.axvline(end, color=UNUSED, lw=0.6)
-    sizes, middles = np.diff(ends), (ends[1:] + ends[:-1]) / 2
-    shown = sizes >= LABELLED * n if len(ends) <= MOST_LINES else np.zeros(len(sizes), dtype=bool)
-    for axis in (ax.xaxis, ax.yaxis):
+    for axis, line, places_of in ((ax.yaxis, ax.axhline, ends[0]), (ax.xaxis, ax.axvline, ends[1])):
+        few = len(places_of) <= MOST_LINES
+        for end in places_of[1:-1] if few else []:
+            line(end, color=UNUSED, lw=0.6)
+        sizes, middles = np.diff(places_of), (places_of[1:] + places_of[:-1]) / 2
+        shown = (sizes >= LABELLED * places_of[-1]) & few
         axis.set_ticks(middles[shown], [f"{size}" for size in sizes[shown]])
         axis.set_tick_params(length=0, labelsize="small")
-    for label in ax.get_xticklabels():
-        label.set_rotation(90 if shown.sum() > 8 else 0)
-    share = f"{100 * structure.density:.2g} % of the entries"
+    ax.set_xlabel("... on these: states by blocks" + (", then inputs" if parts == "all" else ""))
+    ax.set_ylabel("these depend ..." + (", outputs last" if parts == "all" else ""))
     cycles = f", {len(structure.cycles)} with a cycle" if structure.cycles else ", no cycle"
-    ax.set_title(f"$A$: {n} states, {share}\n{structure.depth} stages{cycles}", fontsize="medium")
-    ax.set_xlabel("... on these: numbers of states in a block")
-    ax.set_ylabel("these depend ...")
+    name = "$A$" if parts == "A" else "$(A\\;B;\\;C\\;D)$"
+    share = 100 * entries.nnz / np.prod(entries.shape)
+    ax.set_title(
+        f"{name}: {model.n_hidden} states, {share:.2g} % of the entries\n{structure.depth} stages{cycles}",
+        fontsize="medium",
+    )
     return ax
 
 

@@ -33,10 +33,19 @@ def test_every_entry_that_is_not_zero_is_drawn(ax, back):
     cycle = np.zeros((9, 9), dtype=bool)
     cycle[5:, 5:] = back
     np.testing.assert_array_equal(picture == 2, cycle)
-    lines = sorted({*ax.lines[0].get_ydata(), *ax.lines[2].get_ydata()})
+    lines = [line.get_ydata()[0] for line in ax.lines[:2]]
     assert lines == [2, 5]
     assert [text.get_text() for text in ax.get_xticklabels()] == ["2", "3", "4"]
     assert ("no cycle" in ax.get_title()) == (not back)
+
+
+def test_the_whole_has_inputs_and_outputs(ax):
+    model = layered((2, 3, 4))
+    plots.matrix(model, ax, parts="all")
+    whole = np.block([[model.A.toarray(), model.B], [model.C, model.D]]) != 0
+    np.testing.assert_array_equal(drawn(ax), whole)
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["2", "3", "4", "2"]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["2", "3", "4", "1"]
 
 
 def test_a_large_matrix_is_drawn_in_few_pixels(ax):
