@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Blocks of more states than this share of all are labelled, and more blocks than so many have no lines.
 LABELLED, MOST_LINES = 0.01, 60
+# Labels of narrower ones are turned.
+NARROW = 0.05
 
 
 def matrix(of: Fitted, ax: Axes | None = None, *, parts: str = "A", pixels: int = 800) -> Axes:
@@ -78,6 +80,8 @@ def matrix(of: Fitted, ax: Axes | None = None, *, parts: str = "A", pixels: int 
         shown = (sizes >= LABELLED * places_of[-1]) & few
         axis.set_ticks(middles[shown], [f"{size}" for size in sizes[shown]])
         axis.set_tick_params(length=0, labelsize="small")
+        if axis is ax.xaxis and np.any(sizes[shown] < NARROW * places_of[-1]):
+            axis.set_tick_params(rotation=90)
     ax.set_xlabel("... on these: states by blocks" + (", then inputs" if parts == "all" else ""))
     ax.set_ylabel("these depend ..." + (", outputs last" if parts == "all" else ""))
     cycles = f", {len(structure.cycles)} with a cycle" if structure.cycles else ", no cycle"

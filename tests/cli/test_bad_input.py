@@ -78,7 +78,7 @@ def test_bad_files(folder, here, command):
     where = where or ["--output", "p.csv"]
     assert "gone.csv: no such file." in fail(command, *first, "gone.csv", *where)
     assert "empty.csv: is empty." in fail(command, *first, "empty.csv", *where)
-    assert f"{folder / 'm.npz'}: is a zip archive of 12 files" in fail(command, *first, folder / "m.npz", *where)
+    assert f"{folder / 'm.npz'}: is a zip archive of 13 files" in fail(command, *first, folder / "m.npz", *where)
     assert "folder: is a folder." in fail(command, *first, "folder", *where)
     assert sorted(os.listdir(here)) == before
 

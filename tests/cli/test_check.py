@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from command_line import fail, run, succeed
+from scipy.sparse import csr_array
 
 from bcd_implicit import ImplicitModel
 from bcd_implicit.cli import main
@@ -58,6 +59,16 @@ def test_the_sigmoids_slope_counts(here, A, code, words):
     outcome = run("check", "m.npz")
     assert outcome.exit_code == code
     assert words in " ".join(outcome.stdout.replace("│", " ").split())
+
+
+def test_a_network_is_swept(here):
+    blocks = [("square", 1), ("relu", 2)]
+    A = np.triu(np.full((3, 3), 5.0), 1)
+    ImplicitModel(csr_array(A), csr_array(np.eye(3)), None, np.ones((1, 3)), activation=blocks).save("m.npz")
+    words = " ".join(succeed("check", "m.npz").stdout.replace("│", " ").split())
+    assert "one sweep of 3 stages: no state depends on itself" in words
+    assert "yes: no state depends on itself" in words
+    assert "inputs used in B 3 of 3" in words
 
 
 def test_damaged_models(folder, here):

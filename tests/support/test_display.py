@@ -131,16 +131,21 @@ def test_a_problem_shows_shapes_and_settings(shown):
 @pytest.mark.parametrize(
     ("A", "words"),
     [
-        ([[0.0, -0.5], [0.25, 0.0]], "0.5, below 1: well-posed"),
-        ([[0.0, 2.0], [0.125, 0.0]], "2, spectral radius of |A| 0.5: well-posed"),
-        ([[0.0, 2.0], [2.0, 0.0]], "2, spectral radius of |A| 2: not well-posed"),
+        ([[0.0, -0.5], [0.25, 0.0]], "well-posed: L ||A||_inf is 0.5, below 1, on its states"),
+        ([[0.0, 2.0], [0.125, 0.0]], "well-posed: the spectral radius of L |A| is 0.5, below 1, on its states"),
+        (
+            [[0.0, 2.0], [2.0, 0.0]],
+            "not known to be well-posed: the spectral radius of L |A| is 2, not below 1, on its states",
+        ),
+        ([[0.0, 2.0], [0.0, 0.0]], "well-posed: no state depends on itself, whatever the functions"),
     ],
 )
 def test_a_model_shows_its_norm_against_the_bound(A, words):
     B = [[0.0, 1.0, 0.0], [0.0, 2.0, -1.0]]
     model = bi.ImplicitModel(A, B, None, [[1.0, 0.0]], input_names=NASTY)
     facts = Tables(model._repr_html_()).facts
-    assert facts["||A||_inf"] == words
+    assert facts["||A||_inf"] == f"{np.abs(A).sum(axis=1).max():.4g}"
+    assert facts["verdict"] == words
     assert facts["inputs in B"] == f"2 of 3: {NASTY[1]}, {NASTY[2]}"
     assert facts["inputs in D"] == "0 of 3"
     assert facts["outputs"] == "1: y0"

@@ -74,7 +74,7 @@ class TestSigmoid:
         result.model.save(tmp_path / "m.npz")
         again = ImplicitModel.load(tmp_path / "m.npz")
         np.testing.assert_array_equal(again.predict(problem.U.T), result.model.predict(problem.U.T))
-        assert "below 4: well-posed" in again._repr_html_()
+        assert "well-posed: L ||A||_inf is 0.9, below 1" in again._repr_html_()
 
 
 def test_well_posedness_is_in_the_activations_own_slope():
@@ -86,7 +86,7 @@ def test_well_posedness_is_in_the_activations_own_slope():
     U = np.random.default_rng(0).standard_normal((20, 2))
     point = model.states(U, tol=1e-12)
     np.testing.assert_allclose(point.X, 1 / (1 + np.exp(-(point.X @ A.T + U))), atol=1e-11)
-    assert "spectral radius of |A| 3.674: well-posed" in model._repr_html_()
+    assert "well-posed: the spectral radius of L |A| is 0.9186, below 1" in model._repr_html_()
     with pytest.raises(NotWellPosedError, match=r"spectral radius of \|A\| is 3.67423.*not below 1, so"):
         ImplicitModel(A, B, None, C, activation="tanh").states(U)
     with pytest.raises(NotWellPosedError, match="not below 4, so an equilibrium need not exist"):
