@@ -16,6 +16,7 @@ from bcd_implicit.errors import (
 )
 from bcd_implicit.estimators import ImplicitClassifier, ImplicitFeatureSelector, ImplicitRegressor
 from bcd_implicit.model import ImplicitModel
+from bcd_implicit.model import composition as compose
 from bcd_implicit.old_paths import keep_old_paths
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.selection import PathResult, Selection, kappa_path, reference_kappa
@@ -58,6 +59,7 @@ __all__ = [
     "Status",
     "TrainingProblem",
     "block_problem",
+    "compose",
     "constraints",
     "datasets",
     "kappa_path",

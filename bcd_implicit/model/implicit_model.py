@@ -19,6 +19,7 @@ from bcd_implicit.model.adjoint import input_jacobian
 from bcd_implicit.model.fixed_point import FixedPoint
 from bcd_implicit.model.inputs import inputs_of
 from bcd_implicit.model.matrices import UNITS, Matrix, check_part, dense, scaled, used_columns
+from bcd_implicit.model.operators import Operators
 from bcd_implicit.model.picard import picard_table
 from bcd_implicit.model.state_map import summation_error
 from bcd_implicit.model.storage import LETTERS, REMEDY, read_model, write_model
@@ -38,7 +39,7 @@ WIDEST_UNITS = 1e6
 ACCURATE = 1e-8
 
 
-class ImplicitModel:
+class ImplicitModel(Operators):
     """A trained or given implicit model.
 
     Parameters
