@@ -99,7 +99,7 @@ def _without_dead(system: System, fates: Fates) -> System:
 
 
 def _reached(graph: sp.csr_array, starts: np.ndarray) -> np.ndarray:
-    """Which nodes (mask) paths lead to that begin at one of these, which are among them; an entry at i, j leads to j."""
+    """Which nodes (mask) can be reached from one of these, which are among them; an entry at i, j leads from i to j."""
     n = len(starts)
     reached = np.zeros(n + 1, dtype=bool)
     # One more node, which leads to all starts.

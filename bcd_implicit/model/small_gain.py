@@ -56,7 +56,7 @@ def small_gain(model: ImplicitModel, K: Any) -> SmallGain:
     """Explain the verdict on ``model.feedback(K)`` by the gains of the model and of K.
 
     ``|dy| <= S |du|`` and ``|du| <= |dw| + |K| |dy|``: around the loop, changes shrink if the spectral radius of
-    ``|K| S`` is below 1. Then that of ``L |A + BKRC|`` is, too, but not the other way round: ``|K| S`` forgets all signs.
+    ``|K| S`` is below 1. Then that of ``L |A + BKRC|`` is, too, but not the other way round: ``|K| S`` forgets signs.
 
     Parameters
     ----------
