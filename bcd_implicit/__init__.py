@@ -1,6 +1,6 @@
 """Implicit models trained by block-coordinate descent in certified convex subproblems."""
 
-from bcd_implicit import constraints, datasets, plots
+from bcd_implicit import compose, constraints, datasets, plots
 from bcd_implicit.blocks import BLOCKS, BlockSolution, block_problem, solve_block
 from bcd_implicit.blocks.solvers import SOLVERS
 from bcd_implicit.certificates import Certificate
@@ -16,7 +16,6 @@ from bcd_implicit.errors import (
 )
 from bcd_implicit.estimators import ImplicitClassifier, ImplicitFeatureSelector, ImplicitRegressor
 from bcd_implicit.model import ImplicitModel
-from bcd_implicit.model import composition as compose
 from bcd_implicit.old_paths import keep_old_paths
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.selection import PathResult, Selection, kappa_path, reference_kappa

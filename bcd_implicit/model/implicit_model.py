@@ -91,11 +91,9 @@ class ImplicitModel(Operators):
         expected = {"A": (n, n), "B": (n, p), "b": (n,), "C": (q, n), "D": (q, p), "d": (q,)}
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
-                raise InvalidInputError(
-                    name,
-                    f"has shape {getattr(self, name).shape}, {shape} needed",
-                    f"The shapes must fit n={n} hidden features, p={p} inputs, q={q} outputs",
-                )
+                cause = f"has shape {getattr(self, name).shape}, {shape} needed"
+                remedy = f"The shapes must fit n={n} hidden features, p={p} inputs, q={q} outputs"
+                raise InvalidInputError(name, cause, remedy)
         for name in ("b", "d"):
             check_entries(name, getattr(self, name), UNITS)
         self.input_names = check_names("input_names", input_names, p, "u")
@@ -181,11 +179,9 @@ class ImplicitModel(Operators):
         """
         v = self._weights()
         if not self.activation.positively_homogeneous:
-            raise InvalidInputError(
-                "activation",
-                f"{self.activation.name} is not positively homogeneous, so rescaling the state changes predictions",
-                "Rescaling serves relu, leaky_relu and identity",
-            )
+            name = self.activation.name
+            cause = f"{name} is not positively homogeneous, so rescaling the state changes predictions"
+            raise InvalidInputError("activation", cause, "Rescaling serves relu, leaky_relu and identity")
         if v.max() > WIDEST_UNITS:
             warnings.warn(
                 f"Rescaling takes units of the states that are up to {v.max():.1e} apart: by as much predictions of "

@@ -83,7 +83,7 @@ class Operators:
         """``self @ other``: this model on the predictions of another, or on ``N u`` for an array N of shape (p, k)."""
         if isinstance(other, Operators):
             return self._of(algebra.cascade(other._system, self._system))
-        if not _is_array(other):
+        if not is_array(other):
             return NotImplemented
         system = self._system
         N = matrix_of("N", other, rows=system.inputs[0], column=True)
@@ -91,7 +91,7 @@ class Operators:
 
     def __rmatmul__(self, other: Any) -> Self:
         """``M @ self``: the outputs M y, for an array M of shape (k, q)."""
-        if not _is_array(other):
+        if not is_array(other):
             return NotImplemented
         system = self._system
         M = matrix_of("M", other, columns=system.outputs[0])
@@ -170,7 +170,7 @@ class Operators:
         -------
         ImplicitModel
             Its own test tells whether it is well-posed, with the states of the component that is not:
-            ``structure().reason``. :func:`~bcd_implicit.model.composition.small_gain` explains it by the two gains.
+            ``structure().reason``. :func:`~bcd_implicit.compose.small_gain.small_gain` explains it by the two gains.
 
         Raises
         ------
@@ -193,7 +193,7 @@ class Operators:
 
         States that no output depends on go, and those that depend on no input and no cycle: they are constants, added
         to b and d. States that are equal for all inputs become one, the largest such groups that exact equality of
-        weights proves. Inputs and outputs stay. :func:`~bcd_implicit.model.composition.pruning` tells which states
+        weights proves. Inputs and outputs stay. :func:`~bcd_implicit.compose.report.pruning` tells which states
         went.
 
         Raises
@@ -207,6 +207,7 @@ class Operators:
     def _for_outputs(self, name: str, value: Any) -> np.ndarray:
         """A number for each output, from one for all, or from as many."""
         q = len(self.d)
+        value = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
         if isinstance(value, NUMBERS):
             return np.full(q, check_number(name, value))
         numbers = check_matrix(name, value)
@@ -237,9 +238,10 @@ def matrix_of(
     return matrix
 
 
-def _is_array(value: Any) -> bool:
+def is_array(value: Any) -> bool:
+    """Whether it is an array, a list or a table rather than a single value."""
     return sp.issparse(value) or (isinstance(value, ARRAYS) and np.ndim(value) > 0)
 
 
 def _is_number_or_array(value: Any) -> bool:
-    return (isinstance(value, NUMBERS) and not isinstance(value, bool)) or _is_array(value)
+    return isinstance(value, (*NUMBERS, np.ndarray)) and not isinstance(value, bool) or is_array(value)

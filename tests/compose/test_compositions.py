@@ -315,6 +315,7 @@ def test_operands_may_be_lists_series_numbers_and_sparse_matrices():
         (pd.Series([1.0, 2.0]) + f, Y + c),
         (np.array([1, 2]) - f, c - Y),
         (np.float64(2) * f, 2 * Y),
+        (np.array(2.0) * f, 2 * Y),
         (f / np.array([2, 4]), Y / [2, 4]),
         ([[1, 2]] @ f, Y @ [[1], [2]]),
         ([1, 2] @ f, Y @ [[1], [2]]),
@@ -376,6 +377,6 @@ def test_other_operands_are_a_type_error_as_everywhere_in_python(wrong):
         wrong(drawn_part(np.random.default_rng(0), 2, 2).model)
 
 
-def test_bi_compose_is_the_module_of_compositions():
+def test_bi_compose_offers_what_is_no_operator():
     assert set(bi.compose.__all__) >= {"affine", "cascade", "feedback", "labelled", "small_gain", "stack"}
     assert all(getattr(bi.compose, name).__doc__ for name in bi.compose.__all__)

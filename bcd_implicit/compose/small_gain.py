@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
+from bcd_implicit.compose.checks import check_model
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.implicit_model import ImplicitModel
@@ -62,7 +63,7 @@ def small_gain(model: ImplicitModel, K: Any) -> SmallGain:
     ----------
     model : ImplicitModel
     K : array of shape (p, q), float or ImplicitModel
-        As for :meth:`ImplicitModel.feedback`; a model's gain is its sensitivity.
+        As for :meth:`~bcd_implicit.model.operators.Operators.feedback`; a model's gain is its sensitivity.
 
     Raises
     ------
@@ -71,7 +72,7 @@ def small_gain(model: ImplicitModel, K: Any) -> SmallGain:
     InvalidInputError
         K does not fit, or a state's function has no Lipschitz constant, so that no gain bounds the outputs.
     """
-    closed = model.feedback(K)
+    closed = check_model("model", model).feedback(K)
     S = _sensitivity(model)
     if isinstance(K, ImplicitModel):
         gains = _sensitivity(K)

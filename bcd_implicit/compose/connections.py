@@ -1,46 +1,22 @@
-"""Models put together: what operators of models do, as functions of any number of them, and what is no operator.
-
-``bi.compose`` is this module. A composition is one implicit model, made without solving for a state. Sparse matrices
-stay sparse, and matrices of more than a million entries become sparse where fewer than a tenth are not zero. Where
-there is no feedback, every cycle of states is in one of the parts: the composition is well-posed if and only if all
-parts are, though ||A||_inf may be anything.
-
-Variables with names of their own are matched by name, others by order. Names that occur twice side by side get the
-number of their model in front: "1.y0", "2.y0".
-"""
+"""Models put together: what operators of models do, as functions of any number of them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
+from bcd_implicit.compose.checks import check_model
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.model import algebra
-from bcd_implicit.model import pruning as _pruning
 from bcd_implicit.model.algebra import System
 from bcd_implicit.model.implicit_model import ImplicitModel
-from bcd_implicit.model.operators import matrix_of
-from bcd_implicit.model.small_gain import small_gain
+from bcd_implicit.model.operators import is_array, matrix_of
 from bcd_implicit.support.checks import check_matrix, check_names
 from bcd_implicit.terms.links import LINKS
-
-__all__ = [
-    "affine",
-    "cascade",
-    "feedback",
-    "labelled",
-    "parallel",
-    "product",
-    "pruning",
-    "small_gain",
-    "stack",
-    "total",
-]
 
 
 def cascade(*models: Any) -> ImplicitModel:
@@ -139,7 +115,7 @@ def affine(
 
 def feedback(model: ImplicitModel, K: Any) -> ImplicitModel:
     """The model on u = w + K y: ``model.feedback(K)``."""
-    return _model("model", model).feedback(K)
+    return check_model("model", model).feedback(K)
 
 
 def labelled(
@@ -156,7 +132,7 @@ def labelled(
     InvalidInputError
         Another number of names, one twice, or an unknown link.
     """
-    system = _model("model", model)._system
+    system = check_model("model", model)._system
     if input_names is not None:
         system = replace(system, input_names=check_names("input_names", input_names, system.inputs[0], "u"))
     if output_names is not None:
@@ -164,54 +140,6 @@ def labelled(
     if link is not None:
         system = replace(system, link=check_choice("link", link, LINKS))
     return ImplicitModel._of(system)
-
-
-@dataclass(frozen=True)
-class Pruning:
-    """What ``model.pruned()`` does.
-
-    Attributes
-    ----------
-    model : ImplicitModel
-        The pruned one.
-    kept : ndarray of int
-        The states that stay, by their places in the model before.
-    constant : ndarray of int
-        States that depend on no input and no cycle; b and d have their part now.
-    dead : ndarray of int
-        States that no output depends on.
-    twins : dict of int to int
-        States that are equal to another one that stays, and which.
-    """
-
-    model: ImplicitModel
-    kept: np.ndarray
-    constant: np.ndarray
-    dead: np.ndarray
-    twins: dict[int, int]
-
-    def __repr__(self) -> str:
-        n = len(self.kept) + len(self.constant) + len(self.dead) + len(self.twins)
-        return (
-            f"Pruning({len(self.kept)} of {n} states kept; {len(self.constant)} constant, {len(self.dead)} dead, "
-            f"{len(self.twins)} equal to another)"
-        )
-
-
-def pruning(model: ImplicitModel) -> Pruning:
-    """The pruned model, and which states went and why: see :meth:`ImplicitModel.pruned`.
-
-    Raises
-    ------
-    NotWellPosedError
-        The model has no certified equilibrium.
-    """
-    _model("model", model).structure().check()
-    system, fates = _pruning.pruned(model._system)
-    n = len(fates.kept_as)
-    twins = {i: int(fates.kept_as[i]) for i in range(n) if fates.kept_as[i] not in (-1, i)}
-    constant, dead = np.flatnonzero(fates.constant), np.flatnonzero(fates.dead)
-    return Pruning(ImplicitModel._of(system), fates.kept, constant, dead, twins)
 
 
 def _folded(join: Any, models: Sequence[Any]) -> ImplicitModel:
@@ -230,13 +158,7 @@ def _systems(models: Sequence[Any]) -> list[System]:
 def _system(name: str, model: Any) -> System:
     if isinstance(model, ImplicitModel):
         return model._system
-    if isinstance(model, (list, tuple, np.ndarray)) or sp.issparse(model):
+    if is_array(model):
         M = matrix_of(name, model)
         return algebra.affine(M, np.zeros(M.shape[0]))
-    return _model(name, model)._system
-
-
-def _model(name: str, model: Any) -> ImplicitModel:
-    if not isinstance(model, ImplicitModel):
-        raise InvalidInputError(name, f"is {type(model).__name__}, not an ImplicitModel", "Pass a model")
-    return model
+    return check_model(name, model)._system
