@@ -10,8 +10,8 @@ number of their model in front: "1.y0", "2.y0".
 """
 
 from bcd_implicit.compose.connections import affine, cascade, feedback, labelled, parallel, product, stack, total
+from bcd_implicit.compose.gains import SmallGain, small_gain
 from bcd_implicit.compose.report import Pruning, pruning
-from bcd_implicit.compose.small_gain import SmallGain, small_gain
 
 __all__ = [
     "Pruning",

@@ -170,7 +170,7 @@ class Operators:
         -------
         ImplicitModel
             Its own test tells whether it is well-posed, with the states of the component that is not:
-            ``structure().reason``. :func:`~bcd_implicit.compose.small_gain.small_gain` explains it by the two gains.
+            ``structure().reason``. :func:`~bcd_implicit.compose.gains.small_gain` explains it by the two gains.
 
         Raises
         ------
@@ -244,4 +244,4 @@ def is_array(value: Any) -> bool:
 
 
 def _is_number_or_array(value: Any) -> bool:
-    return isinstance(value, (*NUMBERS, np.ndarray)) and not isinstance(value, bool) or is_array(value)
+    return (isinstance(value, (*NUMBERS, np.ndarray)) and not isinstance(value, bool)) or is_array(value)
