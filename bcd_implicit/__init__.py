@@ -1,6 +1,6 @@
 """Implicit models trained by block-coordinate descent in certified convex subproblems."""
 
-from bcd_implicit import compose, constraints, datasets, plots
+from bcd_implicit import compose, constraints, datasets, networks, plots
 from bcd_implicit.blocks import BLOCKS, BlockSolution, block_problem, solve_block
 from bcd_implicit.blocks.solvers import SOLVERS
 from bcd_implicit.certificates import Certificate
@@ -16,6 +16,7 @@ from bcd_implicit.errors import (
 )
 from bcd_implicit.estimators import ImplicitClassifier, ImplicitFeatureSelector, ImplicitRegressor
 from bcd_implicit.model import ImplicitModel
+from bcd_implicit.networks import from_sklearn, from_torch, to_torch
 from bcd_implicit.old_paths import keep_old_paths
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.selection import PathResult, Selection, kappa_path, reference_kappa
@@ -61,12 +62,16 @@ __all__ = [
     "compose",
     "constraints",
     "datasets",
+    "from_sklearn",
+    "from_torch",
     "kappa_path",
+    "networks",
     "plots",
     "reference_kappa",
     "register_activation",
     "solve",
     "solve_block",
+    "to_torch",
 ]
 
 keep_old_paths(globals())

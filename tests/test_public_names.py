@@ -45,12 +45,16 @@ PUBLIC = [
     "compose",
     "constraints",
     "datasets",
+    "from_sklearn",
+    "from_torch",
     "kappa_path",
+    "networks",
     "plots",
     "reference_kappa",
     "register_activation",
     "solve",
     "solve_block",
+    "to_torch",
 ]
 
 # Where version 0.1.0 had them.
@@ -95,11 +99,11 @@ def test_old_import_paths_lead_to_the_same_objects(old):
     exec(code, {})
 
 
-def test_an_old_path_can_be_the_first_import_and_importing_the_package_leaves_matplotlib_alone():
+def test_an_old_path_can_be_the_first_import_and_importing_the_package_leaves_matplotlib_and_torch_alone():
     lines = [
         "from bcd_implicit.path import kappa_path, reference_kappa; from bcd_implicit.result import BcdResult",
         "import sys, bcd_implicit, bcd_implicit.plots",
-        "print([m for m in sys.modules if m.startswith('matplotlib')])",
+        "print([m for m in sys.modules if m.startswith(('matplotlib', 'torch'))])",
     ]
     run = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import cvxpy as cp
 import numpy as np
 
-from bcd_implicit.blocks.feasibility import block_variables
+from bcd_implicit.blocks.feasibility import block_variables, pattern_constraints
 from bcd_implicit.certificates.certificate import Certificate
 from bcd_implicit.constraints.user import BlockVariables, UserTerms, terms_at, user_terms
 from bcd_implicit.errors import UNFIT, BlockSolveError
@@ -52,7 +52,10 @@ class Block:
         objective, constraints = in_background(lambda: self.pose(v))
         # Penalties on other blocks are constants here.
         penalty = sum(self.user_terms.penalties.values()) + self.problem.user_penalty(self.it, without=self.letters)
-        posed = cp.Problem(cp.Minimize(objective + penalty), constraints + self.user_terms.all_constraints)
+        posed = cp.Problem(
+            cp.Minimize(objective + penalty),
+            [*constraints, *pattern_constraints(self.problem, v).values(), *self.user_terms.all_constraints],
+        )
         if not posed.is_dcp():
             raise AssertionError(f"block '{self.name}' as posed is not convex: this is a defect, please report it")
         return posed
@@ -102,7 +105,7 @@ class Block:
 
     def repair(self, it: Iterate) -> Iterate:
         """Move a solver's point the last 1e-8 into the feasible set."""
-        return it
+        return self.problem.pattern.applied(it, self.letters)
 
     def rounded(self, it: Iterate, tol: float) -> Iterate:
         """Set to zero the entries, next to it, of the matrices on which the user's constraints and penalties act.

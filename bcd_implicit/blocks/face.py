@@ -65,6 +65,12 @@ class Terms:
         # The last column, the intercepts, is never penalised; the rows below A and B, where there are any, are D.
         self.ridge[: self.n, : self.end_of_B] = problem.ridge_hidden
         self.ridge[self.n :, self.n : self.end_of_B] = problem.ridge
+        # What may be other than zero at all: by the pattern, and beside D there is no variable.
+        self.free = np.ones(self.ridge.shape, dtype=bool)
+        self.free[self.n :, : self.n] = False
+        if problem.pattern:
+            self.A(self.free)[:] = problem.pattern.entries("A", (self.n, self.n))
+            self.B(self.free)[:] = problem.free_groups
 
     def on(self, groups: np.ndarray) -> tuple[Terms, np.ndarray]:
         """The same for some of the groups alone, bool of shape (n_groups,), and the columns of T that are left."""
@@ -75,7 +81,7 @@ class Terms:
         some.groups = self.groups.some(groups)
         some.group_lasso = replace(self.group_lasso, groups=some.groups)
         some.end_of_B = self.n + int(inputs.sum())
-        some.ridge = self.ridge[:, columns]
+        some.ridge, some.free = self.ridge[:, columns], self.free[:, columns]
         return some, columns
 
     @property
@@ -98,7 +104,9 @@ class Terms:
     def active(self, T: np.ndarray, G: np.ndarray, near: float = NEAR) -> np.ndarray:
         """The groups that are in, or whose gradient in G, that of f, is near what lets them in: bool, (n_groups,)."""
         lasso = self.group_lasso
-        pulled = lasso.norm.dual(self.B(G), self.groups) > near * lasso.kappa * self.groups.weights
+        pulled = (
+            lasso.norm.dual(self.B(np.where(self.free, G, 0.0)), self.groups) > near * lasso.kappa * self.groups.weights
+        )
         return pulled | (lasso.norm.of(self.B(T), self.groups) > 0) | (lasso.form == "constraint")
 
     def metric(self, curvature: np.ndarray) -> np.ndarray:
@@ -123,9 +131,8 @@ class Terms:
 
     def prox(self, T: np.ndarray, steps: np.ndarray) -> np.ndarray:
         """Proximal map of balls and group lasso, in the inverse of a :meth:`metric`."""
-        T = T.copy()
-        # Beside D there is no variable: a gradient step would fill these entries.
-        T[self.n :, : self.n] = 0.0
+        # A gradient step would fill what is to be zero. Both maps are the same on the others alone.
+        T = np.where(self.free, T, 0.0)
         self.A(T)[:] = self.row_ball.prox(self.A(T), steps[..., : self.n] if steps.ndim == 1 else self.A(steps))
         self.B(T)[:] = self.group_lasso.prox(self.B(T), steps[..., self.n : self.end_of_B])
         return T
@@ -134,10 +141,9 @@ class Terms:
         """The face of T and the objective's gradient in it; G is the gradient of f."""
         A, B = self.A(T), self.B(T)
         facet = self.group_lasso.facet(B)
-        free = np.ones(T.shape, dtype=bool)
-        free[self.n :, : self.n] = False
-        self.A(free)[:] = A != 0
-        self.B(free)[:] = facet.kept
+        free = self.free.copy()
+        self.A(free)[:] &= A != 0
+        self.B(free)[:] &= facet.kept
         # With norm_bound = 0 a zero row is on the boundary too, but has no signs to make a normal of.
         rows = np.flatnonzero(self.row_ball.binding(A) & A.any(axis=1))
         slope = facet.slope

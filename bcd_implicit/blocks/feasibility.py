@@ -52,8 +52,14 @@ def own_constraints(problem: TrainingProblem, v: BlockVariables) -> dict[str, cp
     return own
 
 
+def pattern_constraints(problem: TrainingProblem, v: BlockVariables) -> dict[str, cp.Constraint]:
+    """The entries that the pattern holds at zero, by the letter of their matrix; not where all of it is zero anyway."""
+    zero = {*fixed_at_zero(problem), *("A" if problem.norm_bound == 0 else "")}
+    return {k: v[k][~mask] == 0 for k, mask in problem.pattern.free.items() if k in v and k not in zero}
+
+
 def feasible_start(problem: TrainingProblem, it: Iterate) -> Iterate:
-    """The nearest iterate that meets the norm bound, the group-lasso constraint and the user's constraints.
+    """The nearest iterate that meets the norm bound, the group lasso's, the pattern and the user's constraints.
 
     Raises
     ------
@@ -61,7 +67,7 @@ def feasible_start(problem: TrainingProblem, it: Iterate) -> Iterate:
         The constraints leave no point (the message names those in conflict), or no solver finds one. The error's
         ``iterate`` is the one that was passed.
     """
-    given = it
+    given, it = it, problem.pattern.applied(it)
     it = problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it)))
     it = it.replace(A=problem.row_ball.prox(it.A))
     it = it.replace(**{k: np.zeros(problem.shapes[k]) for k in fixed_at_zero(problem)})
@@ -74,7 +80,8 @@ def feasible_start(problem: TrainingProblem, it: Iterate) -> Iterate:
         distance = cp.sum([cp.sum_squares(v[k] - getattr(it, k)) for k in letters])
         # A penalty that is infinite here, as a logarithm's may be, has its say in where to start.
         barrier = 0.0 if np.isfinite(here.penalty()) else cp.sum(list(terms.penalties.values()))
-        constraints = [*own_constraints(problem, v).values(), *terms.all_constraints]
+        own = {**own_constraints(problem, v), **pattern_constraints(problem, v)}
+        constraints = [*own.values(), *terms.all_constraints]
         nearest = cp.Problem(cp.Minimize(distance + barrier), constraints)
         try:
             _solve_somehow(nearest, "constraints on " + ", ".join(letters))
@@ -84,6 +91,7 @@ def feasible_start(problem: TrainingProblem, it: Iterate) -> Iterate:
             raise failure from None
         it = it.replace(**{k: np.array(v[k].value, dtype=float) for k in letters})
     # A conic solver meets the bounds only to its tolerance. A start beyond them may be lower than any feasible point.
+    it = problem.pattern.applied(it)
     it = problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it)))
     return it.replace(A=problem.row_ball.repair(it.A))
 
@@ -145,6 +153,7 @@ def conflict(problem: TrainingProblem, letters: Sequence[str]) -> list[str]:
     terms = user_terms(problem.constraints, v)
     words = {"norm_bound": f"norm_bound={problem.norm_bound:g}", "group_lasso": f"kappa={problem.kappa:g} as a bound"}
     own = {words[name]: [constraint] for name, constraint in own_constraints(problem, v).items()}
+    own |= {f"pattern of {letter}": [constraint] for letter, constraint in pattern_constraints(problem, v).items()}
     for letter, setting in fixed_at_zero(problem).items():
         own.setdefault(setting, []).extend([v[letter] == 0] if letter in v else [])
     user = {repr(name): terms.constraints.get(name, []) for name in problem.constraints}

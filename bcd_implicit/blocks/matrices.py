@@ -112,14 +112,18 @@ class MatricesBlock(Block):
         return it
 
     def repaired(self, it: Iterate) -> Iterate:
-        """The nearest point, by scaling, that meets the norm bound and the group-lasso constraint."""
-        problem = self.problem
+        """The nearest point, by scaling, that meets the norm bound, the group-lasso constraint and the pattern."""
+        problem, it = self.problem, self.problem.pattern.applied(it, self.letters)
         it = problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it)))
         return it.replace(A=problem.row_ball.repair(it.A))
 
     def gradient_of_groups(self, it: Iterate) -> np.ndarray:
         """Gradient of the data term with respect to what the group lasso sees, for the centred inputs."""
-        return self.terms.B(self.smooth().value_and_gradient(self.joined(it))[1])
+        return self.free_groups(self.smooth().value_and_gradient(self.joined(it))[1])
+
+    def free_groups(self, gradient: np.ndarray) -> np.ndarray:
+        """The part of a gradient that the group lasso sees; 0 where the pattern holds entries."""
+        return self.terms.B(np.where(self.terms.free, gradient, 0.0))
 
     def smooth(self) -> Smooth:
         """The smooth part in T, the inputs centred as by :func:`~bcd_implicit.blocks.matrices.centred_regressors`."""
@@ -154,7 +158,7 @@ class MatricesBlock(Block):
         self.last_solution = it
         T, problem = self.joined(it), self.problem
         # What presses against the constraints: minus the gradient of all that is smooth.
-        force = -(self.smooth().value_and_gradient(T)[1] + self.terms.ridge * T)
+        force = -(self.smooth().value_and_gradient(T)[1] + self.terms.ridge * T) * self.terms.free
         binding = problem.row_ball.binding(it.A)
         dual_values: dict[str, object] = {"norm_bound": np.where(binding, np.abs(self.terms.A(force)).max(axis=1), 0.0)}
         if problem.group_form == "constraint":

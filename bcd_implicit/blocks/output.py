@@ -3,10 +3,14 @@
     min  (1/m) L(Y, CX + DU + d) + ridge/2 (||C||_F^2 + ||D||_F^2) + what does not depend on C, D, d
 
 Where the groups are columns of (B; D), D belongs to the blocks in (A, B, b) and is fixed here.
+
+Under a pattern the outputs whose rows of (C, D) have the same free entries are a regression by themselves
+(:mod:`~bcd_implicit.problem.output_parts`), unless the loss couples them with others.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 
 import cvxpy as cp
@@ -18,7 +22,10 @@ from bcd_implicit.blocks.output_interior import interior_point
 from bcd_implicit.blocks.output_newton import newton_steps, roughly
 from bcd_implicit.certificates.output import output_certificate
 from bcd_implicit.problem import statistics
-from bcd_implicit.problem.regression import Regression, Regressors
+from bcd_implicit.problem.iterate import Iterate
+from bcd_implicit.problem.output_parts import OutputPart, output_parts, splits, together
+from bcd_implicit.problem.parted_regression import regression_of
+from bcd_implicit.problem.regression import Regressors
 
 # Newton steps of the closed form, each of which takes what rounding left.
 REFINEMENTS = 5
@@ -103,17 +110,42 @@ class OutputBlock(Block):
 
         return step
 
+    @cached_property
+    def _parts(self) -> list[tuple[OutputPart, OutputBlock]]:
+        """The blocks of the outputs with the same free entries; none where these cannot be parted, or all are free."""
+        parts = output_parts(self.problem, self.it) if splits(self.problem) else []
+        return [(part, OutputBlock(part.problem, part.it)) for part in parts]
+
     def solve_native(self, tol, met):
-        if self.problem.loss.quadratic:
-            return self._closed_form(met)
         for it in self._nearly_optimal(tol):
             if met(it):
                 return it, True, {}
         return it, False, {}
 
-    def _nearly_optimal(self, tol):
-        """Points that may be optimal, the last one as exact as it gets: for losses other than the squared one."""
-        regression = Regression(self.problem, self.it)
+    def _nearly_optimal(self, tol: float) -> Iterator[Iterate]:
+        """Points that may be optimal, the last one as exact as it gets."""
+        if self._parts:
+            yield from self._all_parts(tol)
+        elif self.problem.loss.quadratic:
+            yield from self._closed_form()
+        else:
+            yield from self._by_newton(tol)
+
+    def _all_parts(self, tol: float) -> Iterator[Iterate]:
+        """Those of all parts side by side; what has ended waits for the others."""
+        parts = [part for part, _ in self._parts]
+        running = [block._nearly_optimal(tol) for _, block in self._parts]
+        points = [part.it for part in parts]
+        while True:
+            found = [next(points_of_part, None) for points_of_part in running]
+            if all(point is None for point in found):
+                return
+            points = [old if new is None else new for old, new in zip(points, found, strict=True)]
+            yield together(self.it, parts, points)
+
+    def _by_newton(self, tol: float) -> Iterator[Iterate]:
+        """For losses other than the squared one."""
+        regression = regression_of(self.problem, self.it)
         if not self.problem.loss.smooth:
             yield regression.iterate(interior_point(regression, regression.start(), min(tol, EXACT)))
             return
@@ -122,7 +154,7 @@ class OutputBlock(Block):
                 yield regression.iterate(theta)
         yield regression.iterate(theta)
 
-    def _closed_form(self, met):
+    def _closed_form(self) -> Iterator[Iterate]:
         """Newton steps: one for an exact solution, more only refine what rounding left."""
         problem, it, n = self.problem, self.it, self.problem.n_hidden
         CD, roots = np.hstack([it.C, it.D]) if problem.D_is_output else it.C, np.sqrt(problem.shares)
@@ -139,14 +171,15 @@ class OutputBlock(Block):
             if problem.fit_intercept:
                 # The intercept last: it is the mean of what C and D leave.
                 it = it.replace(d=it.d + statistics.mean(problem.Y - problem.prediction(it), problem.shares))
-            if met(it):
-                return it, True, {}
-        return it, False, {}
+            yield it
 
     def improve(self, share):
+        if self._parts:
+            points = [block.improve(share) for _, block in self._parts]
+            return together(self.it, [part for part, _ in self._parts], points)
         if self.problem.loss.quadratic:  # exactly: it costs a single Newton step
-            return self._closed_form(lambda it: True)[0]
-        regression = Regression(self.problem, self.it)
+            return next(self._closed_form())
+        regression = regression_of(self.problem, self.it)
         start = regression.start()
         if not self.problem.loss.smooth:
             return regression.iterate(interior_point(regression, start, ROUGH * share))

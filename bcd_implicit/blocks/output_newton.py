@@ -90,7 +90,7 @@ def _length(
 
     The longest is one, or what keeps predictions on the scale of logarithms within reason; 0 if no length will do.
     """
-    change, length = step @ regression.W, 1.0
+    change, length = regression.image(step), 1.0
     if not regression.problem.loss.free_targets:
         reasonable = LONGEST + float(np.abs(prediction).max())
         length = min(1.0, reasonable / max(float(np.abs(change).max()), np.finfo(float).tiny))

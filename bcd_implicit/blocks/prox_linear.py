@@ -116,7 +116,7 @@ class ProxLinearBlock(MatricesBlock):
 
     def gradient_of_groups(self, it):
         """Without the proximal term, which is the method's own and not the problem's."""
-        return self.terms.B(self._fit(0.0).value_and_gradient(self.joined(it))[1])
+        return self.free_groups(self._fit(0.0).value_and_gradient(self.joined(it))[1])
 
     def smooth(self):
         return self._fit(self.mu)

@@ -12,6 +12,7 @@ from bcd_implicit.support.display import facts_table, known
 
 # An objective below this is zero: its gap is measured by it.
 SMALLEST = 1e-100
+EPS = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,8 @@ class Certificate:
         problem, as in :mod:`~bcd_implicit.certificates.conic`; ``inf`` where unknown.
     violation : float
         Largest violation of a constraint: of ||A||_inf <= norm_bound / max_slope as it is, of the group lasso's bound
-        relative to kappa, of the range of phi and of a user's constraints in their own units.
+        relative to kappa, of the pattern relative to the matrix's largest entry, of the range of phi and of a user's
+        constraints in their own units.
     allowed_violation : float
         So much of it is none.
     """
@@ -86,7 +88,11 @@ def nothing(problem: TrainingProblem, it: Iterate) -> float:
     targets met exactly) would have no scale otherwise. The regularisation of (A, B) plays no part: at the point that
     a block starts from it may be large beyond all measure.
     """
-    return 1e-3 * max(problem.output_objective(it), problem.loss_of_zero)
+    largest = max(problem.output_objective(it), problem.loss_of_zero)
+    # Counts that are all one are met exactly by zero: there is what they would cost if the loss were quadratic.
+    Y = problem.Y
+    quadratic = 0.5 * float((problem.loss.curvature(np.zeros_like(Y), Y) * Y**2).sum(axis=0) @ problem.shares)
+    return 1e-3 * (largest if largest > EPS * quadratic else quadratic)
 
 
 def ratio(size: float, reference: float) -> float:

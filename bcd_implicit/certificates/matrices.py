@@ -27,6 +27,14 @@ A_LITTLE_INSIDE = {1 - 1e-8, 1 - 1e-11}
 NEGLIGIBLE = 1e-10
 
 
+def free_part(problem: TrainingProblem, gradients: Gradients) -> Gradients:
+    """The gradients with zeros where the pattern holds entries: multipliers of any size take what there is."""
+    if not problem.pattern:
+        return gradients
+    A = np.where(problem.pattern.entries("A", gradients.A.shape), gradients.A, 0.0)
+    return Gradients(A, np.where(problem.free_groups, gradients.groups, 0.0), gradients.intercepts)
+
+
 def duality_gap(
     problem: TrainingProblem,
     it: Iterate,
@@ -47,6 +55,7 @@ def duality_gap(
         gradients, shape (rows,).
     """
     lasso, ridges = problem.group_lasso, row_ridges(problem)
+    gradients, rounding = free_part(problem, gradients), free_part(problem, rounding)
     # At a point far off a rate or its gradient may be beyond numbers: there is no bound then.
     if not all(np.isfinite(part).all() for found in (gradients, rounding) for part in vars(found).values()):
         return np.inf
@@ -54,7 +63,7 @@ def duality_gap(
     G_A, G = np.abs(gradients.A) + rounding.A, np.abs(gradients.groups) + rounding.groups
     # Rows with a ridge are finite anyway.
     free = G[ridges == 0]
-    if len(free) and lasso.dual_scale(np.ones_like(free)) == 0:
+    if len(free) and lasso.dual_scale(problem.free_groups[ridges == 0].astype(float)) == 0:
         return np.inf  # every dual point near this one is infeasible, and s = 0 says nothing
     # Where only some rows have a ridge, a little inside: on the boundary the conjugate is all rounding.
     inside = 1 - 1e-9 if 0 < len(free) < len(G) else 1.0
@@ -79,13 +88,15 @@ def duality_gap(
 
 
 def relative_violation(problem: TrainingProblem, it: Iterate) -> float:
-    """The largest violation of ||A||_inf <= norm_bound / max_slope and, relative to kappa, of the group lasso's bound.
+    """The largest violation of the norm bound as it is, and relative ones of the group lasso's bound and the pattern.
 
     A radius has the inputs' units: beyond it by 1e-9 is nothing beside 1, and everything beside 1e-12.
     """
     beyond = problem.group_lasso.violation(problem.grouped(it))
     relative = beyond / problem.kappa if problem.kappa > 0 else np.inf if beyond > 0 else 0.0
-    return max(problem.row_ball.violation(it.A), relative)
+    return max(
+        problem.row_ball.violation(it.A), relative, problem.pattern.violation(it, "ABD" if problem.stacked else "AB")
+    )
 
 
 def row_ridges(problem: TrainingProblem) -> np.ndarray:
@@ -107,6 +118,7 @@ def prox_residual(
 
     The gradients are those for the regressors as they are, not centred.
     """
+    gradients, at_zero = free_part(problem, gradients), free_part(problem, at_zero)
     ones = [np.ones((1, problem.n_samples))] if problem.fit_intercept else []
     W = np.vstack([it.X, problem.U, *ones]) * np.sqrt(problem.shares)
     ridges, G = row_ridges(problem), problem.grouped(it)

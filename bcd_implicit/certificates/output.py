@@ -7,7 +7,7 @@ from scipy.linalg import solve_triangular
 
 from bcd_implicit.certificates.certificate import Certificate, ratio
 from bcd_implicit.certificates.output_duality import duality_certificate
-from bcd_implicit.certificates.regressors import EPS, CentredRegressors, rms
+from bcd_implicit.certificates.regressors import EPS, CentredRegressors, free_coefficients, rms
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 
@@ -38,7 +38,7 @@ def output_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
     W *= roots
     rest *= roots
     # The intercept's column is orthogonal to the centred ones: its share of the projection is the mean.
-    squares, step = _projected(W, rest, theta, problem.ridge)
+    squares, step = _projected_by_rows(W, rest, theta, problem.ridge, free_coefficients(problem))
     length = np.sqrt(float(mean @ mean) + squares)
     # Products with the optimum's coefficients round as well, and these may be large where regressors are collinear.
     off = np.linalg.norm(rounding) + regressors.unit * step
@@ -48,7 +48,7 @@ def output_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
         gap=0.5 * float(length + off) ** 2,
         scale=max(problem.output_objective(it), problem.loss_of_zero),
         kkt_residual=ratio(float(np.linalg.norm(G)), float(np.linalg.norm(G_zero))),
-        violation=0.0,
+        violation=problem.pattern.violation(it, "CD" if with_D else "C"),
     )
 
 
@@ -59,11 +59,28 @@ def _residual(problem: TrainingProblem, regressors: CentredRegressors, it: Itera
 
 
 def _gradient(problem: TrainingProblem, it: Iterate, residual: np.ndarray, theta: np.ndarray) -> np.ndarray:
-    """With respect to (C, D, d), for the regressors as they are."""
+    """With respect to the free entries of (C, D, d), for the regressors as they are."""
     weighted = residual * problem.shares
     parts = [weighted @ it.X.T, *([weighted @ problem.U.T] if problem.D_is_output else [])]
     intercept = [weighted.sum(axis=1, keepdims=True)] if problem.fit_intercept else []
-    return np.hstack([np.hstack(parts) + problem.ridge * theta, *intercept])
+    G = np.hstack(parts) + problem.ridge * theta
+    return np.hstack([np.where(free_coefficients(problem), G, 0.0) if problem.pattern else G, *intercept])
+
+
+def _projected_by_rows(
+    W: np.ndarray, rest: np.ndarray, theta: np.ndarray, ridge: float, free: np.ndarray
+) -> tuple[float, float]:
+    """What :func:`_projected` returns, where the outputs may use the regressors of their own rows of ``free`` alone."""
+    if free.all():
+        return _projected(W, rest, theta, ridge)
+    masks, which = np.unique(free, axis=0, return_inverse=True)
+    found = [(0.0, 0.0)]
+    for g, mask in enumerate(masks):
+        rows = which.ravel() == g
+        if mask.any():
+            found.append(_projected(W[mask], rest[rows], theta[rows][:, mask], ridge))
+    squares, steps = zip(*found, strict=True)
+    return sum(squares), sum(steps)
 
 
 def _projected(W: np.ndarray, rest: np.ndarray, theta: np.ndarray, ridge: float) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from contextlib import suppress
 import numpy as np
 
 from bcd_implicit.certificates.certificate import Certificate, ratio
-from bcd_implicit.certificates.regressors import CentredRegressors, rms
+from bcd_implicit.certificates.regressors import CentredRegressors, free_coefficients, rms
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.multipliers import corrected, multipliers
 from bcd_implicit.problem.training_problem import TrainingProblem
@@ -43,7 +43,7 @@ def duality_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
             gap=float(gaps[np.isfinite(gaps)].min(initial=np.inf)),
             scale=gap.scale,
             kkt_residual=ratio(float(np.linalg.norm(G)), float(np.linalg.norm(G_zero))),
-            violation=0.0,
+            violation=problem.pattern.violation(it, "CD" if problem.D_is_output else "C"),
         )
 
 
@@ -68,6 +68,8 @@ class _Gap:
         The ridge on each, and the root mean squares of the regressors.
     reach : ndarray of shape (q, size)
         How far the optimum's coefficients may be.
+    free : ndarray of bool, shape (q, size)
+        Those that the pattern leaves free, and the intercepts.
     """
 
     def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
@@ -80,6 +82,7 @@ class _Gap:
         penalised, n_intercepts = sum(map(len, sizes)), int(problem.fit_intercept)
         self.theta = np.pad(np.hstack(theta), ((0, 0), (0, n_intercepts)))  # intercepts play no part in what follows
         self.sizes = np.concatenate([*sizes, np.ones(n_intercepts)])
+        self.free = np.pad(free_coefficients(problem), ((0, 0), (0, n_intercepts)), constant_values=True)
         self.ridge = np.repeat([float(problem.ridge), 0.0], [penalised, n_intercepts])
         # On the scale of logarithms one is a step, also from zero.
         free = problem.loss.free_targets
@@ -89,14 +92,15 @@ class _Gap:
         self.reach = REACH * np.where(used, moved[:, None] / np.where(used, self.sizes, 1.0), np.abs(self.theta))
 
     def gradient(self, V: np.ndarray, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """G, and a bound of the rounding of every entry."""
+        """G, and a bound of the rounding of every entry; zeros where the pattern holds coefficients at zero."""
         pulled, rounding = self.regressors.pull(V * self.problem.shares, V[:0])
         parts = [
             [part.A, *([part.groups] if self.problem.D_is_output else []), part.intercepts[:, None]]
             for part in (pulled, rounding)
         ]
         G, off = (np.hstack(part)[:, : len(self.sizes)] for part in parts)
-        return G + self.ridge * theta, off + self.regressors.unit * self.ridge * np.abs(theta)
+        G, off = G + self.ridge * theta, off + self.regressors.unit * self.ridge * np.abs(theta)
+        return np.where(self.free, G, 0.0), np.where(self.free, off, 0.0)
 
     def at(self, V: np.ndarray) -> float:
         """A bound of the gap, with what rounding may add."""

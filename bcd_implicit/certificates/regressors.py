@@ -35,6 +35,12 @@ def largest_square(W: np.ndarray) -> float:
     return float(svds(W, k=1, tol=1e-2, v0=start, return_singular_vectors=False)[0] ** 2)
 
 
+def free_coefficients(problem: TrainingProblem) -> np.ndarray:
+    """The entries of the output block's (C | D), or of C alone, that the pattern leaves free: bool."""
+    letters = "CD" if problem.D_is_output else "C"
+    return np.hstack([problem.pattern.entries(letter, problem.shapes[letter]) for letter in letters])
+
+
 @dataclass(frozen=True)
 class Gradients:
     """Of the smooth part: with respect to A, to what the group lasso sees, and to the intercepts."""

@@ -16,7 +16,7 @@ from bcd_implicit.errors import ConstraintError
 from bcd_implicit.support.notices import ignored
 
 # The problem's own constraints, whose violations and dual values stand beside those of the user.
-OWN_NAMES = ("norm_bound", "group_lasso")
+OWN_NAMES = ("norm_bound", "group_lasso", "pattern")
 
 
 def check_constraints(

@@ -119,6 +119,7 @@ class TrainedEstimator(BaseEstimator):
         fit_intercept: bool = True,
         pass_through: bool = True,
         constraints: Sequence[UserFunction] | Mapping[str, UserFunction] = (),
+        pattern: Any = None,
         method: str = "prox-linear",
         solver: str = "auto",
         max_cycles: int = 200,
@@ -140,6 +141,7 @@ class TrainedEstimator(BaseEstimator):
         self.fit_intercept = fit_intercept
         self.pass_through = pass_through
         self.constraints = constraints
+        self.pattern = pattern
         self.method = method
         self.solver = solver
         self.max_cycles = max_cycles
@@ -180,6 +182,7 @@ class TrainedEstimator(BaseEstimator):
             fit_intercept=self.fit_intercept,
             pass_through=self.pass_through,
             constraints=self.constraints,
+            pattern=self.pattern,
             input_names=inputs.names,
             output_names=output_names,
             sample_weight=samples.weight,

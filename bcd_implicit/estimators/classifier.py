@@ -72,6 +72,8 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         Whether there are b and d; whether there is D. Without intercepts the data are not centred, only scaled.
     constraints : sequence or mapping of functions
         As of :class:`~bcd_implicit.TrainingProblem`. They act on the matrices for standardised inputs and targets.
+    pattern : mapping from "A", "B", "C", "D" to masks, or ImplicitModel, optional
+        Which entries are free, as of :class:`~bcd_implicit.TrainingProblem`; the others are zero.
     method : {"prox-linear", "fenchel"}
     solver : str
         As of :func:`~bcd_implicit.solve`.
@@ -127,6 +129,7 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         fit_intercept: bool = True,
         pass_through: bool = True,
         constraints: Sequence[UserFunction] | Mapping[str, UserFunction] = (),
+        pattern: Any = None,
         method: str = "prox-linear",
         solver: str = "auto",
         max_cycles: int = 200,
@@ -149,6 +152,7 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
             fit_intercept=fit_intercept,
             pass_through=pass_through,
             constraints=constraints,
+            pattern=pattern,
             method=method,
             solver=solver,
             max_cycles=max_cycles,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -58,6 +58,8 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         Whether there are b and d; whether there is D. Without intercepts the data are not centred, only scaled.
     constraints : sequence or mapping of functions
         As of :class:`~bcd_implicit.TrainingProblem`. They act on the matrices for standardised inputs and targets.
+    pattern : mapping from "A", "B", "C", "D" to masks, or ImplicitModel, optional
+        Which entries are free, as of :class:`~bcd_implicit.TrainingProblem`; the others are zero.
     method : {"prox-linear", "fenchel"}
     solver : str
         As of :func:`~bcd_implicit.solve`.
@@ -120,6 +122,7 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         fit_intercept: bool = True,
         pass_through: bool = True,
         constraints: Sequence[UserFunction] | Mapping[str, UserFunction] = (),
+        pattern: Any = None,
         method: str = "prox-linear",
         solver: str = "auto",
         max_cycles: int = 200,
@@ -142,6 +145,7 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
             fit_intercept=fit_intercept,
             pass_through=pass_through,
             constraints=constraints,
+            pattern=pattern,
             method=method,
             solver=solver,
             max_cycles=max_cycles,

@@ -8,6 +8,7 @@ from bcd_implicit.plots.equilibrium import picard_convergence, states
 from bcd_implicit.plots.inputs import column_norms, kappa_path
 from bcd_implicit.plots.matrices import sparsity
 from bcd_implicit.plots.predictions import quantile_bands, residuals
+from bcd_implicit.plots.structure import matrix
 from bcd_implicit.plots.style import MARK, UNUSED, USED
 from bcd_implicit.plots.training import certificates, history
 
@@ -20,6 +21,7 @@ __all__ = [
     "decision_regions",
     "history",
     "kappa_path",
+    "matrix",
     "picard_convergence",
     "quantile_bands",
     "reliability",

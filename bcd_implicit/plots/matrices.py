@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bcd_implicit.errors import check_choice
+from bcd_implicit.errors import InvalidInputError, check_choice
+from bcd_implicit.model.matrices import Matrix, dense
 from bcd_implicit.plots.arguments import Fitted, axes_of, model_of
 from bcd_implicit.plots.axes import name_ticks
 from bcd_implicit.plots.style import USED
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
+# Of more entries each would be less than a pixel.
+MOST_ENTRIES = 4_000_000
 # Magnitudes below this share of the largest are drawn like it.
 FAINTEST = 1e-4
 
@@ -32,7 +35,7 @@ def sparsity(of: Fitted, matrix: str = "all", ax: Axes | None = None) -> Axes:
     Raises
     ------
     InvalidInputError
-        No model, or another matrix.
+        No model, another matrix, or one of more than four million entries.
     """
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap, LogNorm
@@ -45,9 +48,9 @@ def sparsity(of: Fitted, matrix: str = "all", ax: Axes | None = None) -> Axes:
     if matrix != "all":
         rows = {key: rows[key] for key in ("x" if matrix in "AB" else "y")}
         columns = {key: columns[key] for key in ("x" if matrix in "AC" else "u")}
-        M = getattr(model, matrix)
+        M = _dense(getattr(model, matrix))
     else:
-        M = np.block([[model.A, model.B], [model.C, model.D]])
+        M = np.block([[_dense(model.A), _dense(model.B)], [_dense(model.C), _dense(model.D)]])
     M = np.abs(M)
     top = float(M.max()) or 1.0
     low = max(float(M.min(where=M > 0, initial=top)), FAINTEST * top)
@@ -74,3 +77,10 @@ def sparsity(of: Fitted, matrix: str = "all", ax: Axes | None = None) -> Axes:
             axis.set_tick_params(length=0)
     ax.set_title("$(A\\;B;\\;C\\;D)$" if matrix == "all" else f"${matrix}$")
     return ax
+
+
+def _dense(part: Matrix) -> np.ndarray:
+    if part.shape[0] * part.shape[1] > MOST_ENTRIES:
+        cause = f"has a matrix of {part.shape[0]} x {part.shape[1]} entries, too many to draw each"
+        raise InvalidInputError("of", cause, "plots.matrix shows which of A are not zero")
+    return dense(part)

@@ -23,7 +23,7 @@ def in_one_line(problem: Any) -> str:
         f"fenchel_weight={_fenchel_weight_in_words(problem)}, "
         f"ridge={problem.ridge:g}, ridge_hidden={problem.ridge_hidden:g}, "
         f"fit_intercept={problem.fit_intercept}, pass_through={problem.pass_through}, "
-        f"constraints={list(problem.constraints)})"
+        f"constraints={list(problem.constraints)}{f', pattern={problem.pattern}' if problem.pattern else ''})"
     )
 
 
@@ -45,6 +45,8 @@ def as_table(problem: Any) -> str:
         "pass-through D": "free" if problem.pass_through else "fixed at 0",
         "your own constraints": names_of(list(problem.constraints)) if problem.constraints else "none",
     }
+    if problem.pattern:
+        facts["pattern"] = str(problem.pattern)
     return facts_table("TrainingProblem", facts)
 
 

@@ -7,6 +7,8 @@ from scipy.linalg import solve_triangular
 
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.newton_system import NewtonSystem
+from bcd_implicit.problem.output_parts import output_parts, splits
+from bcd_implicit.problem.parted_regression import regression_of
 from bcd_implicit.problem.regression import EPS, Regression
 from bcd_implicit.problem.training_problem import TrainingProblem
 
@@ -16,6 +18,8 @@ NEAR_KINK = 1e-9
 # Multipliers are found among so many times the number of regressors of smallest residuals: at a solution, no more
 # residuals than regressors need be zero. Where more of them are, those of up to so many of these shares are with them.
 CANDIDATES, ALL_NEAR = 4, 10
+# A target that is missed by less than this share of the predictions' size is met.
+MET = 1e-8
 # What is added to a matrix that may have no inverse, in units of its size.
 LIFT = 1e-11
 # Rounds, each of which finds more multipliers that are at an end of their interval.
@@ -28,12 +32,19 @@ def multipliers(problem: TrainingProblem, it: Iterate) -> np.ndarray:
     """A dual point of each sample, near a subgradient of the loss at its prediction, shape (q, m).
 
     For a smooth loss it is the gradient. One with a kink has an interval of subgradients where a residual is zero, and
-    the solution of the output block has as many zero residuals as regressors. There, those are taken at which the
-    gradient with respect to (C, D, d) is least, in the sense of the block's duality gap.
+    the solution of the output block has as many zero residuals as regressors, and more where states were chosen so as
+    to meet the targets. There, those are taken at which the gradient with respect to (C, D, d) is least, in the sense
+    of the block's duality gap.
     """
     if problem.loss.smooth:
         return problem.loss.gradient(problem.prediction(it), problem.Y)
-    return _at_kinks(problem, it)
+    parts = output_parts(problem, it)
+    if not parts:
+        return _at_kinks(problem, it)
+    V = np.empty_like(problem.Y)
+    for part in parts:
+        V[part.outputs] = _at_kinks(part.problem, part.it)
+    return V
 
 
 def corrected(problem: TrainingProblem, it: Iterate, V: np.ndarray) -> np.ndarray:
@@ -41,7 +52,12 @@ def corrected(problem: TrainingProblem, it: Iterate, V: np.ndarray) -> np.ndarra
 
     The gradient with respect to (C, D, d) is next to zero at these, where it was small.
     """
-    loss, regression, prediction = problem.loss, Regression(problem, it), problem.prediction(it)
+    if splits(problem) and (parts := output_parts(problem, it)):
+        V = V.copy()
+        for part in parts:
+            V[part.outputs] = corrected(part.problem, part.it, V[part.outputs])
+        return V
+    loss, regression, prediction = problem.loss, regression_of(problem, it), problem.prediction(it)
     theta = regression.coefficients(it)
     system = NewtonSystem(
         regression,
@@ -51,7 +67,7 @@ def corrected(problem: TrainingProblem, it: Iterate, V: np.ndarray) -> np.ndarra
     )
     for _ in range(CORRECTIONS):
         step = system.solve(regression.gradient(V, theta), ACCURACY)
-        V = loss.inside(V - system.second_derivative(step @ regression.W), problem.Y)
+        V = loss.inside(V - system.second_derivative(regression.image(step)), problem.Y)
     return V
 
 
@@ -59,14 +75,15 @@ def _at_kinks(problem: TrainingProblem, it: Iterate) -> np.ndarray:
     regression, prediction = Regression(problem, it), problem.prediction(it)
     miss = np.abs(prediction - problem.Y)
     # Where all targets are met, residuals are rounding.
-    rounding = EPS * (np.abs(prediction) + np.abs(problem.Y)) @ problem.shares
+    sizes = (np.abs(prediction) + np.abs(problem.Y)) @ problem.shares
+    rounding = EPS * sizes
     width = np.maximum(NEAR_KINK * (miss @ problem.shares) + rounding, np.finfo(float).tiny)
     V = problem.loss.smoothed(np.zeros_like(miss), width[:, None]).gradient(prediction, problem.Y)
     gradients = regression.gradient(V, regression.coefficients(it))
     for i, gradient in enumerate(gradients):
         distance = miss[i] + width[i]
         farthest = np.sort(distance)[: CANDIDATES * len(regression.W)][-1]
-        near = np.flatnonzero(distance <= max(farthest, ALL_NEAR * width[i]))
+        near = np.flatnonzero(distance <= max(farthest, ALL_NEAR * width[i], MET * sizes[i]))
         V[i, near] = _balanced(regression, near, V[i, near], problem.Y[i, near], gradient, distance[near])
     return V
 

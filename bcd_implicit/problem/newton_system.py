@@ -52,29 +52,32 @@ class NewtonSystem:
         exact: bool = False,
     ) -> None:
         self.regression, self.second_derivative, self.products = regression, product, 0
-        if not separable and weights.shape[0] * len(regression.W) <= LARGEST_COUPLED:
+        if not separable and weights.shape[0] * regression.size <= LARGEST_COUPLED:
             self._preconditioned, self._lift = self._coupled(weights)
         else:
             self._preconditioned, self._lift = self._by_outputs(weights, exact)
 
     def _coupled(self, weights: np.ndarray) -> tuple[Solve, np.ndarray]:
         """The inverse of the whole matrix: exact."""
-        q, size = len(weights), len(self.regression.W)
+        q, size = len(weights), self.regression.size
         matrix = np.empty((q, size, q, size))
         for j in range(q):
             column = self.second_derivative(np.broadcast_to(np.eye(q)[:, j : j + 1], weights.shape))
             column[j] = weights[j]  # to more digits
             for i in range(j + 1):
-                matrix[i, :, j] = matrix[j, :, i] = self.regression.gram_matrix(column[i])
-            matrix[j, :, j] += self.regression.penalty
+                matrix[i, :, j] = self.regression.gram_matrix(column[i], (i, j))
+                matrix[j, :, i] = matrix[i, :, j].T
+            matrix[j, :, j] += self.regression.penalty_of(j)
         solve, lift = _factorised(matrix.reshape(q * size, q * size))
         return lambda residual: solve(residual.ravel()).reshape(q, size), lift.reshape(q, size)
 
     def _by_outputs(self, weights: np.ndarray, exact: bool) -> tuple[Solve, np.ndarray]:
         """The inverse of every output's Gram matrix, exact where outputs are not coupled, or of their mean."""
-        affordable = exact or 2.0 * weights.size * len(self.regression.W) ** 2 <= MOST_OPERATIONS
+        exact = exact or self.regression.by_outputs
+        affordable = exact or 2.0 * weights.size * self.regression.size**2 <= MOST_OPERATIONS
         rows = weights if affordable else weights.mean(axis=0)[None]
-        factors = [_factorised(self.regression.gram_matrix(row) + self.regression.penalty) for row in rows]
+        grams = (self.regression.gram_matrix(row, (i, i)) + self.regression.penalty_of(i) for i, row in enumerate(rows))
+        factors = [_factorised(gram) for gram in grams]
         lifts = np.array([lift for _, lift in factors])
         if len(factors) == 1:
             return lambda residual: factors[0][0](residual.T).T, lifts
@@ -82,8 +85,8 @@ class NewtonSystem:
 
     def product(self, theta: np.ndarray) -> np.ndarray:
         """Its product with a change of the coefficients, shape (q, size)."""
-        pulled = self.regression.pull(self.second_derivative(theta @ self.regression.W))
-        return pulled + theta @ self.regression.penalty + self._lift * theta
+        pulled = self.regression.pull(self.second_derivative(self.regression.image(theta)))
+        return pulled + self.regression.penalised(theta) + self._lift * theta
 
     def solve(self, right: np.ndarray, tol: float) -> np.ndarray:
         """The change of the coefficients whose product is ``right``, to the relative tolerance.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from scipy.linalg import solve_triangular
@@ -136,7 +136,11 @@ class Regression:
         A matrix of which root' root is the penalty.
     offset : ndarray of shape (q, m), or 0.0
         What D adds to the predictions where it is fixed.
+    by_outputs : bool
+        Whether outputs have regressors of their own.
     """
+
+    by_outputs: ClassVar[bool] = False
 
     def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
         self.problem, self.it = problem, it
@@ -157,6 +161,11 @@ class Regression:
         self.root = np.zeros((len(self.W), len(self.W)))
         self.root[: seen.size, : seen.size] = self._solve(np.diag(np.sqrt(ridge))).T
         self.penalty = self.root.T @ self.root
+
+    @property
+    def size(self) -> int:
+        """How many coefficients an output has."""
+        return len(self.W)
 
     def _solve(self, columns: np.ndarray) -> np.ndarray:
         return solve_triangular(self._factor, columns, lower=True, check_finite=False)
@@ -195,16 +204,25 @@ class Regression:
 
     def start(self) -> np.ndarray:
         """The coefficients of the iterate, or the best constant prediction, or none: what is best."""
-        constant = np.zeros((self.problem.n_outputs, len(self.W)))
-        if self.problem.fit_intercept:
-            constant[:, -1] = self.problem.loss.best_constant(self.problem.Y, self.problem.shares)
+        constant = self.constant(self.problem.loss.best_constant(self.problem.Y, self.problem.shares))
         starts = (self.coefficients(self.it), constant, np.zeros_like(constant))
         values = [self.objective(self.prediction(theta), theta) for theta in starts]
         return starts[np.argmin(np.nan_to_num(values, nan=np.inf))]
 
+    def constant(self, values: np.ndarray) -> np.ndarray:
+        """The coefficients that predict these constants, shape (q,): zeros where there is no intercept."""
+        constant = np.zeros((len(values), self.size))
+        if self.problem.fit_intercept:
+            constant[:, -1] = values
+        return constant
+
+    def image(self, theta: np.ndarray) -> np.ndarray:
+        """What coefficients, or a change of them, make of the samples, shape (q, m)."""
+        return theta @ self.W
+
     def prediction(self, theta: np.ndarray) -> np.ndarray:
         """Predictions, shape (q, m)."""
-        return theta @ self.W + self.offset
+        return self.image(theta) + self.offset
 
     def objective(self, prediction: np.ndarray, theta: np.ndarray) -> float:
         """Mean loss and ridge."""
@@ -225,8 +243,16 @@ class Regression:
         """The gradient of sum_k omega_k <v_k, f_k>, shape (q, size)."""
         return (V * self.problem.shares) @ self.W.T
 
-    def gram_matrix(self, weights: np.ndarray) -> np.ndarray:
-        """The sum over samples of omega_k weights_k times the squares of the regressors, shape (size, size)."""
+    def penalised(self, theta: np.ndarray) -> np.ndarray:
+        """The second derivative of the ridge times a change of the coefficients."""
+        return theta @ self.penalty
+
+    def penalty_of(self, output: int) -> np.ndarray:
+        """That of one output, shape (size, size)."""
+        return self.penalty
+
+    def gram_matrix(self, weights: np.ndarray, outputs: tuple[int, int] = (0, 0)) -> np.ndarray:
+        """The sum over samples of omega_k weights_k times products of two outputs' regressors, shape (size, size)."""
         size, weights = len(self.W), weights * self.problem.shares
         gram = np.zeros((size, size))
         for part in parts(len(weights), size):

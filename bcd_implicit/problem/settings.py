@@ -23,7 +23,7 @@ RANGES = {
 }
 FLAGS = ("fit_intercept", "pass_through")
 SETTINGS = (
-    *("n_hidden", "activation", "loss", *RANGES, "fenchel_weight", *FLAGS, "constraints"),
+    *("n_hidden", "activation", "loss", *RANGES, "fenchel_weight", *FLAGS, "constraints", "pattern"),
     *("groups", "group_form", "group_weights", "group_norm", "group_over"),
 )
 

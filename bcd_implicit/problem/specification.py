@@ -13,6 +13,7 @@ from bcd_implicit.constraints.checks import check_constraints
 from bcd_implicit.constraints.user import OnInputs, UserFunction
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.problem.iterate import Iterate
+from bcd_implicit.problem.pattern import Pattern, check_open
 from bcd_implicit.problem.settings import check_replaceable, check_settings
 from bcd_implicit.support.checks import check_names
 from bcd_implicit.support.samples import check_sample_weight, read_inputs, read_targets, warn_if_constant
@@ -50,6 +51,7 @@ class Specification:
         group_weights: Sequence[float] | Mapping[str, float] | None = None,
         group_norm: str | float = 2,
         group_over: str = "B",
+        pattern: Any = None,
     ) -> None:
         targets = read_targets("Y", Y, inputs := read_inputs("U", U), "U")
         self.U, self.Y = inputs.columns, targets.columns
@@ -70,6 +72,7 @@ class Specification:
         self.group_weights: Any = group_weights
         self.group_norm: Any = group_norm
         self.group_over = group_over
+        self.pattern: Any = pattern
         names = inputs.names if input_names is None else input_names
         self.input_names = check_names("input_names", names, self.n_inputs, "u")
         names = targets.names if output_names is None else output_names
@@ -84,6 +87,9 @@ class Specification:
         self.row_ball = RowBall(self.norm_bound / self.activation.max_slope)
         if self.stacked and not self.pass_through:
             raise InvalidInputError("group_over", '"BD" groups columns of D, but pass_through is False', 'Choose "B"')
+        given, self.pattern = self.pattern, Pattern.parse(self.pattern, self.shapes)
+        if not isinstance(given, Pattern):
+            check_open(self.pattern, self.pass_through)
         parsed = Groups.parse(self.groups, self.group_weights, self.input_names)
         # A label for each input, however they were given: subset() can then take some of them.
         self.groups, self.group_weights = [parsed.names[g] for g in parsed.labels], parsed.weights
@@ -147,6 +153,7 @@ class Specification:
         if inputs is not None:
             other.U = other.U[inputs]
             other.constraints = {name: OnInputs(f, inputs) for name, f in self.constraints.items()}
+            other.pattern = self.pattern.on_inputs(inputs)
             other.input_names = [name for name, kept in zip(self.input_names, inputs, strict=True) if kept]
             # A group that loses members keeps its weight: the square root of its size is only a default.
             weights = dict(zip(self.group_lasso.groups.names, self.group_weights, strict=True))
@@ -166,6 +173,12 @@ class Specification:
     def grouped(self, it: Iterate) -> np.ndarray:
         """The matrix whose columns the group lasso sees: B, or (B; D)."""
         return np.vstack([it.B, it.D]) if self.stacked else it.B
+
+    @property
+    def free_groups(self) -> np.ndarray:
+        """The free entries of :meth:`grouped`, by the pattern: bool."""
+        letters = "BD" if self.stacked else "B"
+        return np.vstack([self.pattern.entries(letter, self.shapes[letter]) for letter in letters])
 
     def with_grouped(self, it: Iterate, G: np.ndarray) -> Iterate:
         """The iterate with :meth:`grouped` exchanged."""

@@ -99,6 +99,10 @@ class TrainingProblem(Specification):
         What a group's entries are: those of its columns of B, or of (B; D) stacked, so that an input that only passes
         through D is selected too, and one that leaves is gone from both. In prox-linear and hidden blocks D and d are
         then variables beside A, B and b.
+    pattern : mapping from "A", "B", "C", "D" to masks, or ImplicitModel, optional
+        Which entries are free: arrays of bool (or of 0 and 1, or sparse) of the matrix's shape, True where an entry is
+        free. All others are zero in every iterate, as the structure of a network asks. Matrices that are not named
+        are free. Of a model the entries that are not zero are free.
 
     Attributes
     ----------
@@ -109,6 +113,8 @@ class TrainingProblem(Specification):
         The samples' weights omega, of sum 1.
     constraints : dict
         The functions by name.
+    pattern : Pattern
+        The masks, of those matrices that are not wholly free.
 
     Raises
     ------
@@ -192,14 +198,20 @@ class TrainingProblem(Specification):
         return self.objective_at_states(self.at_equilibrium(it))
 
     def violation(self, it: Iterate) -> float:
-        """The largest violation of ||A||_inf <= norm_bound / max_slope and of the group-lasso constraint."""
-        return max(self.row_ball.violation(it.A), self.group_lasso.violation(self.grouped(it)))
+        """The largest violation of ||A||_inf <= norm_bound / max_slope, of the group-lasso constraint and the pattern.
+
+        That of the pattern is relative to the largest entry of its matrix.
+        """
+        own = self.row_ball.violation(it.A), self.group_lasso.violation(self.grouped(it)), self.pattern.violation(it)
+        return max(own)
 
     def violations(self, it: Iterate) -> dict[str, float]:
-        """The largest violation of every constraint, by name: "norm_bound", "group_lasso" and the user's."""
+        """The largest violation of every constraint, by name: "norm_bound", "group_lasso", "pattern" and the user's."""
         found = {"norm_bound": self.row_ball.violation(it.A)}
         if self.group_form == "constraint":
             found["group_lasso"] = self.group_lasso.violation(self.grouped(it))
+        if self.pattern:
+            found["pattern"] = self.pattern.violation(it)
         for terms in self.user_terms(it):
             for name, violation in terms.violations().items():
                 found[name] = max(violation, found.get(name, 0.0))
@@ -226,22 +238,45 @@ class TrainingProblem(Specification):
     def initial(self, random_state: int | np.random.Generator | None = 0) -> Iterate:
         """Start: A = 0, C = D = 0, random rows of B through the centre of the inputs, X at equilibrium.
 
-        B is scaled by the inputs' standard deviations, so that the start does not depend on their units.
+        B is scaled by the inputs' standard deviations, so that the start does not depend on their units. Hidden
+        features that a pattern lets see no input, as those of a network's later layers, have random rows of A instead.
 
         Parameters
         ----------
         random_state : int, Generator or None
             Seed of the random rows.
         """
+        rng = random_generator(random_state)
         # B = 0 would be stationary: equal states, so C = 0, so no gradient for B.
         it = Iterate.zeros(self.shapes)
-        it = it.replace(B=random_rows(self.n_hidden, self.U, self.shares, random_generator(random_state)))
+        it = it.replace(B=random_rows(self.n_hidden, self.U, self.shares, rng))
+        it = self.pattern.applied(it)
         B = self.group_lasso.repair(self.grouped(it))[: self.n_hidden]
         # Kinks through the centre: else an offset leaves features that are zero, or linear, on all samples.
         b = -B @ statistics.mean(self.U, self.shares) if self.fit_intercept else it.b
         # With A = 0 it takes one step, so that even a call that has to end at once has a start.
         with finishing():
-            return self.at_equilibrium(it.replace(B=B, b=b))
+            it = self.at_equilibrium(it.replace(B=B, b=b))
+            return self._with_later_layers(it, rng) if self.pattern else it
+
+    def _with_later_layers(self, it: Iterate, rng: np.random.Generator) -> Iterate:
+        """The start with random rows of A for the hidden features that may see others but no input.
+
+        As large as the norm bound allows, and through the centre of what they see, as the rows of B are. Otherwise they
+        would not vary: C would be zero on them, and nothing would ever give them a gradient.
+        """
+        free = self.pattern.entries("A", it.A.shape)
+        later = free.any(axis=1) & ~self.pattern.entries("B", it.B.shape).any(axis=1)
+        A = np.where(free & later[:, None], rng.standard_normal(it.A.shape), 0.0)
+        it = it.replace(A=self.row_ball.repair(A, np.flatnonzero(later)))
+        # One layer after the other; what lies in a cycle settles.
+        for _ in range(int(later.sum()) if self.fit_intercept else 0):
+            it = self.at_equilibrium(it)
+            b = np.where(later, -it.A @ statistics.mean(it.X, self.shares), it.b)
+            if np.allclose(b, it.b):
+                break
+            it = it.replace(b=b)
+        return self.at_equilibrium(it)
 
     def model(self, it: Iterate, input_names: Sequence[str] | None = None) -> ImplicitModel:
         """The iterate's matrices as a model; the inputs have the problem's names unless given."""

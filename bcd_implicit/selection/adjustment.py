@@ -248,12 +248,12 @@ def grow(evidence: Evidence, support: np.ndarray) -> tuple[Refit, Iterate | None
     They are doubled while that takes a fiftieth of the best constant's loss off that of the first fold's samples, and
     more than a standard error of the difference. One fold will do: these gains are large, and the fits dear. The
     model of that fold is the start; none where nothing was gained.
-    A user's constraints may not fit another number of features: then it stays.
+    A user's constraints, and a pattern of A, B or C, may not fit another number of features: then it stays.
     """
     problem, s = evidence.path.problem, evidence.settings
     best, start = evidence.refit_on(support), None
     # An empty support leaves the mean, which no hidden feature improves.
-    if not support.any() or problem.constraints:
+    if not support.any() or problem.constraints or problem.pattern.free.keys() & {"A", "B", "C"}:
         return best, start
     fold = folds(problem, s.n_folds, s.random_state, s.sample_groups)[0]
     test = problem.subset(fold.test)

@@ -95,11 +95,15 @@ def excess_variance(scores: Scores) -> float:
     """By what share the variance of a statistic over all orders exceeds the formula's, for the input that is worst."""
     if len(scores.shares) < 4:
         return 0.0
-    residuals, features = _as_summed(scores)
-    mean, variance = permutation_moments(residuals, features)
-    formula = 2 * float(np.sum(scores.weights**2)) / max(float(np.sum(scores.weights)) ** 2, np.finfo(float).tiny)
-    varies = mean > 0
-    return float(np.max(variance[varies] / mean[varies] ** 2, initial=0.0)) / max(formula, np.finfo(float).tiny) - 1
+    features, tiny, worst = _of_variance_one(scores), np.finfo(float).tiny, -1.0
+    for inputs, residuals in scores.by_rows():
+        those = features.reshape(2, -1, len(scores.shares))[:, inputs].reshape(-1, len(scores.shares))
+        mean, variance = permutation_moments(residuals * np.sqrt(scores.shares), those)
+        weights, varies = scores.weights(residuals), mean > 0
+        formula = 2 * float(np.sum(weights**2)) / max(float(np.sum(weights)) ** 2, tiny)
+        ratio = float(np.max(variance[varies] / mean[varies] ** 2, initial=0.0)) / max(formula, tiny)
+        worst = max(worst, ratio - 1)
+    return worst
 
 
 def by_permutation(scores: Scores, exchange: Exchange, level: float, random_state: int | None = 0) -> np.ndarray:
@@ -112,19 +116,19 @@ def by_permutation(scores: Scores, exchange: Exchange, level: float, random_stat
     n = exchange.n_units
     by_units = (n - 1) / max(n - scores.n_explained, 1)
     by_shares = (1 - 1 / statistics.effective_samples(scores.shares)) / scores.expected
-    residuals, features = _as_summed(scores)
-    found = shuffled_statistics(residuals, features, exchange, level, random_state)
+    residuals = scores.residuals * np.sqrt(scores.shares)
+    free = None if scores.free is None else np.tile(scores.free, 2)
+    found = shuffled_statistics(residuals, _of_variance_one(scores), exchange, level, random_state, free)
     both = permutation_p_values(found, max(by_units, by_shares))
     return both.reshape(2, -1).min(axis=0)
 
 
-def _as_summed(scores: Scores) -> tuple[np.ndarray, np.ndarray]:
-    """Residuals times weights and features of variance 1: products of the two are a sample's terms.
+def _of_variance_one(scores: Scores) -> np.ndarray:
+    """The features so scaled, (2k, m): their products with the residuals times the weights are a sample's terms.
 
     The weights stay with the residuals, as an input without a part has none in them either.
     """
     roots = np.sqrt(scores.shares)
     features = scores.features.reshape(-1, len(roots))
     lengths = np.linalg.norm(features, axis=1, keepdims=True)
-    features = features / np.where(lengths > 0, lengths, 1.0) / np.where(roots > 0, roots, np.inf)
-    return scores.residuals * roots, features
+    return features / np.where(lengths > 0, lengths, 1.0) / np.where(roots > 0, roots, np.inf)

@@ -90,7 +90,12 @@ def _classes(sizes: list[int]) -> list[tuple[int, int, int]]:
 
 
 def shuffled_statistics(
-    residuals: np.ndarray, features: np.ndarray, exchange: Exchange, level: float = 0.05, random_state: int | None = 0
+    residuals: np.ndarray,
+    features: np.ndarray,
+    exchange: Exchange,
+    level: float = 0.05,
+    random_state: int | None = 0,
+    free: np.ndarray | None = None,
 ) -> np.ndarray:
     """||sum_k residuals_k f_k||^2 of each feature f, for the order given and for random ones.
 
@@ -103,6 +108,8 @@ def shuffled_statistics(
         What p-values are to be compared with.
     random_state : int or None
         Of the orders.
+    free : ndarray of bool, shape (r, k), optional
+        The rows of the residuals that count for a feature; by default all.
 
     Returns
     -------
@@ -115,6 +122,8 @@ def shuffled_statistics(
     orders, at_once = np.arange(n_samples)[None], max(1, BATCH // residuals.size)
     while True:
         sums = (residuals[:, orders].reshape(-1, n_samples) @ features.T).reshape(len(residuals), len(orders), -1)
+        if free is not None:
+            sums *= free[:, None]
         found.append(np.einsum("rbk,rbk->bk", sums, sums))
         if (missing := 1 + n_orders - sum(map(len, found))) == 0:
             return np.vstack(found)

@@ -62,6 +62,8 @@ class Scores:
         What is expected of the weighted sum of squares of a random column of variance 1, less what S explains.
     n_explained : int
         Rows of S and the intercept.
+    free : ndarray of bool, shape (r, k), or None
+        Where a pattern leaves an input the way to a row of the residuals; None where there is no pattern.
     """
 
     residuals: np.ndarray
@@ -70,6 +72,7 @@ class Scores:
     shares: np.ndarray
     expected: float
     n_explained: int
+    free: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -106,27 +109,39 @@ class Scores:
         known = np.sum(features**2, axis=2) <= 1e-12 * before
         features[known | known[0]] = 0.0
         P = rest((_constants_residuals(problem) if result is None else _pulled_residuals(result))[:, samples])
-        return cls(P, features, others, shares, 1.0 - float(shares @ np.sum(basis**2, axis=1)), len(S))
+        expected = 1.0 - float(shares @ np.sum(basis**2, axis=1))
+        free = None if not problem.pattern else _ways(problem, result)[:, others]
+        return cls(P, features, others, shares, expected, len(S), free)
 
     @property
     def statistics(self) -> np.ndarray:
         """The squared scores over the variances of the features; shape (2, k)."""
         squares = np.sum(self.features**2, axis=2)
         sums = self.residuals @ self.features.reshape(-1, len(self.shares)).T
+        if self.free is not None:
+            sums *= np.tile(self.free, len(squares))
         scores = np.einsum("ij,ij->j", sums, sums).reshape(squares.shape)
         return scores / np.where(squares > 0, squares, 1.0)
 
-    @property
-    def weights(self) -> np.ndarray:
-        """Those of the squares of normal variables whose sum the statistics are like, by the formula; shape (r,)."""
-        return np.maximum(np.linalg.eigvalsh(self.residuals * self.shares @ self.residuals.T) / self.expected, 0.0)
+    def by_rows(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Which of the inputs tested may move the same rows of the residuals, and these rows."""
+        if self.free is None:
+            return [(np.arange(len(self.inputs)), self.residuals)]
+        masks, which = np.unique(self.free, axis=1, return_inverse=True)
+        return [(np.flatnonzero(which.ravel() == g), self.residuals[mask]) for g, mask in enumerate(masks.T)]
+
+    def weights(self, residuals: np.ndarray) -> np.ndarray:
+        """Those of the squares of normal variables whose sum a statistic is like, by the formula; one a row."""
+        return np.maximum(np.linalg.eigvalsh(residuals * self.shares @ residuals.T) / self.expected, 0.0)
 
     @property
     def p_values(self) -> np.ndarray:
         """By the formula, for a single input each: the smaller of both p-values, doubled; shape (k,)."""
-        weights = self.weights
-        single = [weighted_chi_squared_tail(score, weights) for score in self.statistics.max(axis=0)]
-        return np.minimum(1.0, 2 * np.array(single))
+        single, scores = np.ones(len(self.inputs)), self.statistics.max(axis=0)
+        for inputs, residuals in self.by_rows():
+            weights = self.weights(residuals)
+            single[inputs] = [weighted_chi_squared_tail(score, weights) for score in scores[inputs]]
+        return np.minimum(1.0, 2 * single)
 
 
 def entry_p_values(
@@ -155,6 +170,20 @@ def entry_p_values(
     if scores is not None:
         p_values[scores.inputs] = scores.p_values
     return p_values
+
+
+def _ways(problem: TrainingProblem, result: BcdResult | None) -> np.ndarray:
+    """The rows of the residuals that each input may move under the problem's pattern, bool of shape (r, p).
+
+    Those of the best constant are of the outputs, which an input reaches through any entry of its column of B.
+    """
+    # Where B is free a refit may have more hidden features than the problem.
+    n = problem.n_hidden if result is None else result.problem.n_hidden
+    B = problem.pattern.entries("B", (n, problem.n_inputs))
+    D = problem.pattern.entries("D", problem.shapes["D"]) & problem.pass_through
+    if result is None:
+        return D | B.any(axis=0)
+    return np.vstack([B, D]) if problem.pass_through else B
 
 
 def _constants_residuals(problem: TrainingProblem) -> np.ndarray:

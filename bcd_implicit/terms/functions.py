@@ -33,7 +33,7 @@ class Square(ElementwiseFunction):
 
 
 class Abs(ElementwiseFunction):
-    """phi(z) = ``|z|``."""
+    """``phi(z) = |z|``."""
 
     name = "abs"
     max_slope = 1.0

@@ -146,6 +146,10 @@ class Loss:
         """
         raise NotImplementedError
 
+    def of_outputs(self, outputs: np.ndarray) -> Loss:
+        """The loss of some outputs (indices) alone, where it is a sum over outputs."""
+        return self
+
     @property
     def parameters(self) -> dict[str, Any]:
         """What tells it from others of its class, by name, as an activation's."""

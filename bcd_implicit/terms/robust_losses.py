@@ -15,6 +15,7 @@ from bcd_implicit.terms.loss import Loss, columns
 LEAST_RESIDUAL = 0.1
 # In place of a zero divisor.
 TINY = 1e-100
+EPS = float(np.finfo(float).eps)
 # Newton steps for a constant prediction.
 STEPS = 50
 
@@ -99,7 +100,9 @@ class KinkedLoss(Loss):
         # As Huber's: with |f - y| in both slopes' mean it is the tight quadratic above the loss (Hunter and Lange,
         # *Journal of Computational and Graphical Statistics* 2000).
         size = np.abs(prediction - Y)
-        least = np.maximum(LEAST_RESIDUAL * size.mean(axis=1, keepdims=True), TINY)
+        # Where all are met, residuals are rounding of the targets.
+        rounding = EPS * np.abs(Y).max(axis=1, keepdims=True)
+        least = np.maximum(np.maximum(LEAST_RESIDUAL * size.mean(axis=1, keepdims=True), rounding), TINY)
         return 0.5 * (self.above + self.below) / np.maximum(size, least)
 
     def conjugate(self, V, Y):
@@ -171,6 +174,12 @@ class Envelope(Loss):
 
     def __init__(self, loss: KinkedLoss, V: np.ndarray, width: float | np.ndarray) -> None:
         self.loss, self.V, self.width = loss, V, width
+
+    def of_outputs(self, outputs):
+        V, width = (
+            part[outputs] if len(part) > 1 else part for part in (np.atleast_2d(self.V), np.atleast_2d(self.width))
+        )
+        return Envelope(self.loss, V, width)
 
     def value(self, prediction, Y):
         v = self.gradient(prediction, Y)

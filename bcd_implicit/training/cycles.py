@@ -33,7 +33,7 @@ from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.training.extrapolation import Extrapolation
 from bcd_implicit.training.fenchel_weights import FenchelSchedule
-from bcd_implicit.training.scale import rescaled
+from bcd_implicit.training.scale import NOTHING, rescaled
 
 # Retries of one linearisation: 4^20 times the curvature moves nothing any more.
 MAX_ATTEMPTS = 20
@@ -213,9 +213,10 @@ def prox_linear_cycle(loop: Loop, it: Iterate) -> tuple[Iterate, float]:
     if loop.share and state.change < LOOK_AHEAD:
         it, objective = loop.look_ahead(it, objective)
     block, damping, missed = loop.block(it, "prox-linear"), state.damping, 0
+    curvature = block.mean_curvature + least_curvature(problem, it)
     for state.attempts in range(1, MAX_ATTEMPTS + 1):
         # The same block every time: its linearisation, and the products formed so far, hold for any mu.
-        state.mu = block.mu = damping * block.mean_curvature
+        state.mu = block.mu = damping * curvature
         for solution in loop.solutions(block):
             trial = problem.at_equilibrium(solution.iterate)
             value = problem.objective_at_states(trial)
@@ -238,6 +239,15 @@ def prox_linear_cycle(loop: Loop, it: Iterate) -> tuple[Iterate, float]:
         damping *= 4
     state.stalled = not loop.share  # solved exactly, the next cycle may do better
     return it, objective
+
+
+def least_curvature(problem: TrainingProblem, it: Iterate) -> float:
+    """A curvature that tells only where features hardly act: C next to zero, as for classes that are rare.
+
+    Nothing else would hold b there, and steps as long as preactivations would be taken for the sake of rounding.
+    """
+    size = float(np.mean(problem.preactivation(it) ** 2))
+    return NOTHING * problem.loss_of_zero / (size if size > 0 else 1.0)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 
 # A change of scale by less than this is not worth a new iterate.
 LEAST_CHANGE = 1e-3
+# Nor is what saves less than this share of the loss of zero.
+NOTHING = 1e-15
 
 
 def rescaled(problem: TrainingProblem, it: Iterate) -> Iterate:
@@ -32,8 +34,12 @@ def rescaled(problem: TrainingProblem, it: Iterate) -> Iterate:
     # The derivative times t^3: it has one positive root.
     roots = np.roots([fourth, 0.0, 0.0, -norms, -constant])
     t = float(roots.real[np.abs(roots.imag) <= 1e-9 * np.abs(roots)].max())
+    saved = norms * (1 - 1 / t) + 0.5 * constant * (1 - 1 / t**2) + 0.5 * fourth * (1 - t**2)
     if lasso.form == "constraint":
         t = max(t, lasso.sum_of_norms(it.B) / lasso.kappa) if lasso.kappa > 0 else 1.0
+    # Features that hardly act have no scale worth the name: b, which costs nothing, would grow with each new one.
+    elif saved <= NOTHING * problem.loss_of_zero:
+        return it
     # Not a number, or a scale at which something would overflow.
     if not 1e-100 < t < 1e100 or abs(t - 1) <= LEAST_CHANGE:
         return it

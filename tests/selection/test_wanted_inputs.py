@@ -13,7 +13,7 @@ import bcd_implicit as bi
 from bcd_implicit import InvalidInputError, kappa_path
 from bcd_implicit.selection import grid as grid_module
 from bcd_implicit.selection.path_record import PathRecord
-from bcd_implicit.selection.walk import MOST_BISECTIONS, PASSING_CYCLES
+from bcd_implicit.selection.walk import MOST_BISECTIONS, PASSING_CYCLES, warn_if_collapsed
 
 COIL20 = Path(__file__).parents[3] / "shared" / "data" / "COIL20.mat"
 
@@ -156,8 +156,14 @@ def test_where_no_kappa_keeps_an_input_that_is_said(problem):
         path = kappa_path(still, 3)
     assert sizes_of(path) == [0]
     assert path.kappas[0] == pytest.approx(1e-3 / 30)  # three times ten times lower
-    with pytest.warns(UserWarning, match=r"the first radius \(1e\+03\).* larger kappas, such as kappas=\[1e\+06"):
+    with pytest.warns(UserWarning, match="next to zero at every kappa.* The targets do not vary: check them"):
         kappa_path(still.replace(group_form="constraint"), 3)
+
+
+def test_a_radius_that_keeps_no_input_is_said(problem):
+    collapsed = record(problem.replace(group_form="constraint"), [[0] * 8])
+    with pytest.warns(UserWarning, match=r"the first radius \(1\).* larger kappas, such as kappas=\[1e\+03"):
+        warn_if_collapsed(collapsed.results)
 
 
 def test_a_reference_without_a_fit_behind_it_is_said(problem):

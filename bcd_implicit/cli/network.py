@@ -1,0 +1,55 @@
+# ruff: noqa: D301 (click's mark for "do not wrap" is a real backspace, so these docstrings are not raw)
+"""``bcd-implicit network``: what a well-known network looks like as an implicit model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from matplotlib.figure import Figure
+
+from bcd_implicit import plots
+from bcd_implicit.cli.console import check_writable, console, print_facts
+from bcd_implicit.networks.known import KNOWN, known
+from bcd_implicit.support.files import write_atomically
+
+
+@click.command()
+@click.argument("name", type=click.Choice(list(KNOWN)))
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("network-output"),
+    show_default=True,
+    help="Folder for the picture and the model.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the random weights.")
+def network(name: str, output: Path, seed: int) -> None:
+    """Write a well-known network as an implicit model, and the picture of its matrices.
+
+    Weights are random. Writes NAME.npz, a model for predict and check, and NAME.png: (A B; C D) with lines between the
+    layers.
+
+    \b
+    Examples:
+      bcd-implicit network lenet5
+      bcd-implicit network lstm --output pictures
+    """
+    check_writable(output)
+    model = known(name, seed)
+    structure = model.structure()
+    figure = Figure(figsize=(8, 7), layout="constrained")
+    plots.matrix(model, figure.subplots(), parts="all")
+    write_atomically(output / f"{name}.png", lambda file: figure.savefig(file, dpi=150, format="png"))
+    model.save(output / f"{name}.npz")
+    n_entries = sum(int((abs(getattr(model, letter)) > 0).sum()) for letter in "ABCD")
+    facts = {
+        "states": f"{model.n_hidden}, {model.activation.name}",
+        "inputs, outputs": f"{model.B.shape[1]}, {model.C.shape[0]}",
+        "entries that are not zero": f"{n_entries:,}",
+        "density of A": f"{100 * structure.density:.3g} %",
+        "stages": f"{structure.depth}",
+        "verdict": structure.reason,
+    }
+    print_facts(name, facts)
+    console.print(f"Written: {output / f'{name}.png'}, {output / f'{name}.npz'}", soft_wrap=True)

@@ -1,0 +1,246 @@
+"""Networks of PyTorch as implicit models."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.model import ImplicitModel
+from bcd_implicit.networks.graph import Graph
+from bcd_implicit.networks.pytorch.layers import LAYERS
+from bcd_implicit.networks.pytorch.operations import OPERATIONS
+from bcd_implicit.networks.pytorch.tensors import Probabilities, array
+
+# Samples on which a converted model is compared with its module, and the largest difference, as a share of the largest
+# output, that rounding explains, by the kind of numbers.
+N_COMPARED, ROUNDING = 2, {"float64": 1e-9, "float32": 1e-3}
+# What makes a network random while it trains.
+RANDOM = ("Dropout", "AlphaDropout", "FeatureAlphaDropout", "Dropout1d", "Dropout2d", "Dropout3d")
+
+
+def torch_or_error(argument: str) -> Any:
+    """PyTorch, which is optional.
+
+    Raises
+    ------
+    InvalidInputError
+        It is not installed.
+    """
+    try:
+        return importlib.import_module("torch")
+    except ImportError:
+        cause, remedy = "needs PyTorch, which is not installed", "Run pip install 'bcd-implicit[torch]'"
+        raise InvalidInputError(argument, cause, remedy) from None
+
+
+def from_torch(
+    module: Any,
+    input_shape: int | Sequence[int],
+    *,
+    keep_affine: bool | str = "auto",
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+) -> ImplicitModel:
+    """The implicit model of a PyTorch module, which is traced by ``torch.fx``.
+
+    It can have linear layers, convolutions and pools of one and two axes, batch norm, activations, dropout, recurrent
+    layers (``batch_first=True``), sums, products, slices, joins and reshapes, as modules, functions or methods. What it
+    cannot have is named in the error. A softmax at the end becomes the model's link: ``response`` gives probabilities.
+
+    The model is compared with the module on two random inputs, so that what a trace does not see, such as a hook, does
+    not pass.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        In evaluation mode if it has dropout or batch norm. Weights are taken exactly, in double precision.
+    input_shape : int or tuple of int
+        The shape of one sample, such as (1, 28, 28).
+    keep_affine : bool or "auto"
+        As for :class:`~bcd_implicit.networks.Graph`: whether affine values become states of their own.
+    input_names, output_names : sequence of str, optional
+
+    Returns
+    -------
+    ImplicitModel
+        Its inputs (m, p) are the samples flattened as ``reshape(m, -1)`` does it, and so are its outputs.
+
+    Raises
+    ------
+    InvalidInputError
+        PyTorch is missing; no module; training mode; a layer or an operation without a counterpart; a module whose path
+        depends on its values; one that mixes samples.
+
+    Examples
+    --------
+    >>> import torch
+    >>> import bcd_implicit as bi
+    >>> lenet = torch.nn.Sequential(
+    ...     torch.nn.Conv2d(1, 6, 5),
+    ...     torch.nn.ReLU(),
+    ...     torch.nn.AvgPool2d(2),
+    ...     torch.nn.Flatten(),
+    ...     torch.nn.Linear(864, 10),
+    ... )
+    >>> model = bi.from_torch(lenet, (1, 28, 28))
+    >>> model.structure().depth
+    2
+    """
+    torch = torch_or_error("from_torch")
+    if not isinstance(module, torch.nn.Module):
+        kind = f"the class {module.__name__}" if isinstance(module, type) else type(module).__name__
+        raise InvalidInputError("module", f"is {kind}", "Pass a torch.nn.Module")
+    _check_mode(module, torch)
+    # A recurrent layer by itself is not traced into.
+    traced = _traced(torch.nn.Sequential(module) if _is_layer(module) else module, torch)
+    _check_known(traced)
+    graph = Graph(input_shape, keep_affine=keep_affine)
+    output = _run(traced, graph.input)
+    link = "identity"
+    if isinstance(output, Probabilities):
+        output, link = output.node, "softmax"
+    if not hasattr(output, "activate"):
+        cause = f"returns {type(output).__name__}, not one tensor that depends on the input"
+        raise InvalidInputError("module", cause, "Wrap it in a module that returns the tensor you want")
+    model = graph.build(output, link=link, input_names=input_names, output_names=output_names)
+    _compare(model, module, graph.input.shape, torch)
+    return model
+
+
+def _is_layer(module: Any) -> bool:
+    """Whether a module is one of PyTorch's own that has a counterpart; a subclass of one is not."""
+    return type(module).__module__.startswith("torch.nn") and type(module).__name__ in LAYERS
+
+
+def _check_mode(module: Any, torch: Any) -> None:
+    for name, layer in module.named_modules():
+        random = type(layer).__name__ in RANDOM and layer.p > 0
+        batch = isinstance(layer, torch.nn.modules.batchnorm._BatchNorm)
+        between = isinstance(layer, torch.nn.RNNBase) and layer.dropout > 0
+        if layer.training and (random or batch or between):
+            where = f"{type(layer).__name__} {name!r}" if name else type(layer).__name__
+            cause = f"is in training mode, in which its {where} does not give what it predicts"
+            raise InvalidInputError("module", cause, "Call module.eval() first")
+
+
+def _traced(module: Any, torch: Any) -> Any:
+    try:
+        return torch.fx.symbolic_trace(module)
+    except Exception as error:  # whatever a module's own code raises when it meets a trace
+        cause = f"torch.fx cannot trace it ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})"
+        remedy = "Its path must not depend on values; rewrite forward, or build it with bi.networks.Graph"
+        raise InvalidInputError("module", cause, remedy) from None
+
+
+def _check_known(traced: Any) -> None:
+    """Raise an error that names all layers and operations without a counterpart."""
+    unknown = []
+    for step in traced.graph.nodes:
+        if step.op == "call_module":
+            layer = traced.get_submodule(step.target)
+            if not _is_layer(layer):
+                unknown.append(f"layer {step.target!r} ({type(layer).__name__})")
+        elif step.op in ("call_function", "call_method") and _name(step) not in OPERATIONS:
+            what = "function" if step.op == "call_function" else "method"
+            unknown.append(f"{what} {_name(step)} ({step.name!r})")
+    if unknown:
+        raise InvalidInputError(
+            "module",
+            f"has what no implicit model is made of here: {', '.join(dict.fromkeys(unknown))}",
+            f"Known layers are {', '.join(sorted(LAYERS))}; build others with bi.networks.Graph",
+        )
+
+
+def _name(step: Any) -> str:
+    """The name of a function or method; what changes a tensor in place goes by the name of what does not."""
+    name = step.target if isinstance(step.target, str) else getattr(step.target, "__name__", str(step.target))
+    return name if name in OPERATIONS else name.rstrip("_")
+
+
+def _run(traced: Any, given: Any) -> Any:
+    """The module's output as a node: every step of the trace on nodes in place of tensors."""
+    values: dict[str, Any] = {}
+
+    def known(argument: Any) -> Any:
+        if isinstance(argument, (tuple, list)):
+            return type(argument)(known(item) for item in argument)
+        if isinstance(argument, dict):
+            return {key: known(item) for key, item in argument.items()}
+        if isinstance(argument, slice):
+            return slice(known(argument.start), known(argument.stop), known(argument.step))
+        return values.get(argument.name) if hasattr(argument, "op") else argument
+
+    n_inputs = 0
+    for step in traced.graph.nodes:
+        arguments, options = [known(item) for item in step.args], known(dict(step.kwargs))
+        try:
+            if step.op != "output" and any(isinstance(value, Probabilities) for value in arguments):
+                raise InvalidInputError("softmax", "is not the last step", "Only a network's end can be a softmax")
+            if step.op == "placeholder":
+                # Others keep their defaults, and have none if they must be given.
+                values[step.name] = given if n_inputs == 0 else _default(step)
+                n_inputs += 1
+            elif step.op == "get_attr":
+                values[step.name] = _attribute(traced, step.target)
+            elif step.op == "call_module":
+                layer, tensors = traced.get_submodule(step.target), [*arguments, *options.values()]
+                if any(tensor is not None for tensor in tensors[1:]):
+                    raise InvalidInputError("input", "is not the only one", "Call the layer with one tensor alone")
+                values[step.name] = LAYERS[type(layer).__name__](tensors[0], layer)
+            elif step.op == "output":
+                return arguments[0]
+            else:
+                values[step.name] = OPERATIONS[_name(step)](*arguments, **options)
+        except InvalidInputError as error:
+            where = f"module, at {step.target if isinstance(step.target, str) else step.name!r}"
+            raise InvalidInputError(where, f"{error.argument} {error.cause}", error.remedy) from None
+        except (TypeError, AttributeError) as error:
+            where = f"module, at {step.target if isinstance(step.target, str) else step.name!r}"
+            raise InvalidInputError(where, f"is called in a way that has no counterpart ({error})") from None
+    raise AssertionError("a trace ends in its output")
+
+
+def _default(step: Any) -> Any:
+    if not step.args:
+        raise InvalidInputError(str(step.target), "is a second input", "Wrap the module in one of a single input")
+    return step.args[0]
+
+
+def _attribute(traced: Any, target: str) -> np.ndarray:
+    value: Any = traced
+    for name in target.split("."):
+        value = getattr(value, name)
+    return np.asarray(array(value))
+
+
+def _compare(model: ImplicitModel, module: Any, shape: tuple[int, ...], torch: Any) -> None:
+    """Raise an error if the model does not predict what the module does."""
+    like = next(iter(module.parameters()), torch.zeros(0, dtype=torch.double))
+    kind = str(like.dtype).removeprefix("torch.")
+    samples = np.random.default_rng(0).normal(size=(N_COMPARED, model.B.shape[1]))
+    inputs = torch.from_numpy(samples).to(like).reshape(-1, *shape)
+    try:
+        with torch.no_grad():
+            # Of a copy: a module may change its input in place.
+            given = module(inputs.clone()).reshape(N_COMPARED, -1).cpu().double().numpy()
+    except RuntimeError as error:
+        cause = f"cannot take samples of shape {shape} ({str(error).splitlines()[0]})"
+        raise InvalidInputError("module", cause, "Give the input_shape of one sample") from None
+    # A module in few digits rounds its inputs.
+    found = model.response(inputs.cpu().double().numpy().reshape(N_COMPARED, -1))
+    if model.link == "softmax" and np.all(given <= 0):
+        given = np.exp(given)
+    if found.shape != given.shape:
+        cause = f"gives {given.shape[1:]} outputs a sample, its trace {found.shape[1:]}"
+        raise InvalidInputError("module", cause, "Let its forward keep the axis of samples first")
+    off, largest = float(np.abs(found - given).max()), float(np.abs(given).max())
+    if not off <= ROUNDING.get(kind, 0.1) * max(largest, np.finfo(float).tiny):
+        raise InvalidInputError(
+            "module",
+            f"gives other outputs than its trace says, by {off:.2g} of {largest:.2g} on random inputs",
+            "Let no hook, number of samples or global value take part in forward",
+        )

@@ -1,0 +1,99 @@
+"""A with its blocks: what of a model's states depends on what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse as sp
+
+from bcd_implicit.errors import check_choice
+from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.plots.arguments import Fitted, axes_of, model_of
+from bcd_implicit.plots.style import MARK, UNUSED, USED
+from bcd_implicit.support.checks import check_number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Blocks of more states than this share of all are labelled, and more blocks than so many have no lines.
+LABELLED, MOST_LINES = 0.01, 60
+
+
+def matrix(of: Fitted, ax: Axes | None = None, *, parts: str = "A", pixels: int = 800) -> Axes:
+    """The entries of A that are not zero, with lines between the blocks of states; entries on cycles stand out.
+
+    A block is a run of states that are solved for together, or that have one function: a layer, in a network's model.
+    In a model without cycles the picture is strictly block triangular. A convolution shows as stripes, and a layer of
+    all with all as a full block.
+
+    Parameters
+    ----------
+    of : ImplicitModel, BcdResult or Selection
+    ax : Axes, optional
+    parts : {"A", "all"}
+        "all" draws (A B; C D): inputs are the last columns, outputs the last rows.
+    pixels : int
+        The picture has no more of them each way: of a larger matrix each is one in which some entry is not zero.
+
+    Raises
+    ------
+    InvalidInputError
+        No model, other parts, or another number of pixels.
+    """
+    from matplotlib.colors import ListedColormap
+
+    model, ax = model_of(of), axes_of(ax)
+    check_choice("parts", parts, ("A", "all"))
+    pixels = check_number("pixels", pixels, 1, integer=True, remedy="Give a whole number such as 800")
+    structure, blocks = model.structure(), blocks_of(model)
+    if parts == "A":
+        entries, ends = sp.coo_array(model.A), [blocks, blocks]
+    else:
+        entries = sp.coo_array(sp.block_array([[model.A, model.B], [model.C, model.D]]))
+        ends = [np.append(blocks, length) for length in entries.shape]
+    entries.eliminate_zeros()
+    picture = np.zeros([min(length, pixels) for length in entries.shape])
+    places = [i * k // length for i, k, length in zip(entries.coords, picture.shape, entries.shape, strict=True)]
+    picture[tuple(places)] = 1
+    # Entries between states of one component are on a cycle.
+    component = [
+        np.append(structure.component, np.full(k - model.n_hidden, -1 - i)) for i, k in enumerate(entries.shape)
+    ]
+    on_cycle = component[0][entries.coords[0]] == component[1][entries.coords[1]]
+    picture[tuple(place[on_cycle] for place in places)] = 2
+    ax.imshow(
+        np.ma.masked_equal(picture, 0),
+        cmap=ListedColormap([MARK, USED]),
+        vmin=1,
+        vmax=2,
+        extent=(0, entries.shape[1], entries.shape[0], 0),
+        interpolation="nearest",
+    )
+    for axis, line, places_of in ((ax.yaxis, ax.axhline, ends[0]), (ax.xaxis, ax.axvline, ends[1])):
+        few = len(places_of) <= MOST_LINES
+        for end in places_of[1:-1] if few else []:
+            line(end, color=UNUSED, lw=0.6)
+        sizes, middles = np.diff(places_of), (places_of[1:] + places_of[:-1]) / 2
+        shown = (sizes >= LABELLED * places_of[-1]) & few
+        axis.set_ticks(middles[shown], [f"{size}" for size in sizes[shown]])
+        axis.set_tick_params(length=0, labelsize="small")
+    ax.set_xlabel("... on these: states by blocks" + (", then inputs" if parts == "all" else ""))
+    ax.set_ylabel("these depend ..." + (", outputs last" if parts == "all" else ""))
+    cycles = f", {len(structure.cycles)} with a cycle" if structure.cycles else ", no cycle"
+    name = "$A$" if parts == "A" else "$(A\\;B;\\;C\\;D)$"
+    share = 100 * entries.nnz / np.prod(entries.shape)
+    ax.set_title(
+        f"{name}: {model.n_hidden} states, {share:.2g} % of the entries\n{structure.depth} stages{cycles}",
+        fontsize="medium",
+    )
+    return ax
+
+
+def blocks_of(model: ImplicitModel) -> np.ndarray:
+    """Where blocks begin and end in the states' order: runs of one stage and one function."""
+    level, n = model.structure().level, model.n_hidden
+    changes = np.flatnonzero(np.diff(level)) + 1
+    blocks = getattr(model.activation, "blocks", [])
+    functions = np.cumsum([size for _, size in blocks])[:-1].astype(int)
+    return np.unique([0, *changes, *functions, n])

@@ -1,0 +1,185 @@
+"""Networks of PyTorch and of scikit-learn as implicit models: entries, seconds to convert and to predict, differences.
+
+    python benchmarks/networks.py [--samples 256] [--repeats 7] [--json FILE]
+
+Weights are random, in double precision. Seconds are processor time on one thread, the least of several calls, the
+network's own and the model's by turns in one run; "x" is the model's time over the network's. The time to convert is
+that of a second call: a first one imports what it needs. "Off" is the largest difference of the outputs as a share of
+the largest output. PyTorch is needed: pip install -e '.[torch]', for which a CPU build is enough.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.neural_network import MLPRegressor
+from torch import nn
+
+import bcd_implicit as bi
+from bcd_implicit.support.threads import one_blas_thread
+
+Call = Callable[[], Any]
+
+
+class Residual(nn.Module):
+    """Two convolutions with batch norm and a shortcut, a pool and a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU())
+        self.second = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1), nn.BatchNorm2d(8))
+        self.last = nn.Sequential(nn.AvgPool2d(2), nn.Flatten(), nn.Linear(512, 10))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Outputs of a batch."""
+        h = self.first(x)
+        return self.last(torch.relu(h + self.second(h)))
+
+
+class Recurrent(nn.Module):
+    """A recurrent layer over 12 steps and a linear layer on its last output."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.layer = getattr(nn, kind)(8, 16, batch_first=True)
+        self.last = nn.Linear(16, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Outputs of a batch."""
+        return self.last(self.layer(x)[0][:, -1])
+
+
+def lenet(pool: type[nn.Module]) -> nn.Module:
+    """LeNet-5 with relu."""
+    return nn.Sequential(
+        *(nn.Conv2d(1, 6, 5), nn.ReLU(), pool(2), nn.Conv2d(6, 16, 5), nn.ReLU(), pool(2), nn.Flatten()),
+        *(nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, 10)),
+    )
+
+
+def deep(depth: int, width: int = 50) -> nn.Module:
+    """A perceptron of this depth."""
+    layers = [layer for _ in range(depth) for layer in (nn.Linear(width, width), nn.ReLU())]
+    return nn.Sequential(*layers, nn.Linear(width, 10))
+
+
+NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
+    "LeNet-5, average pool": (lambda: lenet(nn.AvgPool2d), (1, 32, 32)),
+    "LeNet-5, max pool": (lambda: lenet(nn.MaxPool2d), (1, 32, 32)),
+    "perceptron of depth 40": (lambda: deep(40), (50,)),
+    "residual, batch norm": (Residual, (3, 16, 16)),
+    "RNN, 12 steps": (lambda: Recurrent("RNN"), (12, 8)),
+    "LSTM, 12 steps": (lambda: Recurrent("LSTM"), (12, 8)),
+    "GRU, 12 steps": (lambda: Recurrent("GRU"), (12, 8)),
+}
+
+
+def seconds(calls: dict[str, Call], repeats: int) -> dict[str, float]:
+    """The least processor time of each call, the calls by turns, after one of each that does not count."""
+    found = {name: np.inf for name in calls}
+    for k in range(repeats + 1):
+        for name, call in calls.items():
+            start = time.process_time()
+            call()
+            if k:
+                found[name] = min(found[name], time.process_time() - start)
+    return found
+
+
+def measured(
+    name: str, inputs: np.ndarray, network: Call, convert: Callable[[], bi.ImplicitModel], repeats: int
+) -> dict[str, Any]:
+    """A row of the table."""
+    model = convert()
+    wanted, found = network().reshape(len(inputs), -1), model.predict(inputs)
+    times = seconds({"convert": convert, "network": network, "model": lambda: model.predict(inputs)}, repeats)
+    return {
+        "network": name,
+        "n": model.n_hidden,
+        "entries of A": int(model.A.nnz),
+        "depth": model.structure().depth,
+        "seconds": times,
+        "ratio": times["model"] / times["network"],
+        "off": float(np.abs(found - wanted).max() / np.abs(wanted).max()),
+    }
+
+
+def from_torch_rows(n_samples: int, repeats: int) -> list[dict[str, Any]]:
+    """A row for each network of PyTorch; LeNet-5 with average pools also with as few states as it can have."""
+    rows = []
+    for name, (build, shape) in NETWORKS.items():
+        module = build().double().eval()
+        images = torch.randn(n_samples, *shape, dtype=torch.double)
+        inputs = images.reshape(n_samples, -1).numpy()
+
+        def network(module: nn.Module = module, images: torch.Tensor = images) -> np.ndarray:
+            with torch.no_grad():
+                return module(images).numpy()
+
+        for keep in ["auto", False] if "average" in name else ["auto"]:
+            title = name if keep else f"{name}, all means merged"
+
+            def convert(module: nn.Module = module, shape: Any = shape, keep: Any = keep) -> bi.ImplicitModel:
+                return bi.from_torch(module, shape, keep_affine=keep)
+
+            rows.append(measured(title, inputs, network, convert, repeats))
+    return rows
+
+
+def from_sklearn_rows(n_samples: int, repeats: int) -> list[dict[str, Any]]:
+    """A row for each activation of scikit-learn's perceptron."""
+    inputs = np.random.default_rng(0).normal(size=(n_samples, 50))
+    rows = []
+    for activation in ("relu", "tanh", "logistic"):
+        mlp = MLPRegressor(hidden_layer_sizes=(100, 100), activation=activation, max_iter=2, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # two steps are enough to have weights
+            mlp.fit(inputs, inputs[:, :10])
+        title = f"MLPRegressor, {activation}"
+        rows.append(
+            measured(title, inputs, lambda mlp=mlp: mlp.predict(inputs), lambda mlp=mlp: bi.from_sklearn(mlp), repeats)
+        )
+    return rows
+
+
+def show(rows: list[dict[str, Any]], n_samples: int) -> None:
+    """The table."""
+    table = Table(title=f"{n_samples} samples")
+    for heading in ("network", "n", "entries of A", "depth", "convert", "its own", "model", "x", "off"):
+        table.add_column(heading, justify="left" if heading == "network" else "right")
+    for row in rows:
+        times = [f"{1000 * row['seconds'][key]:.1f} ms" for key in ("convert", "network", "model")]
+        sizes = (f"{row['n']:,}", f"{row['entries of A']:,}", str(row["depth"]))
+        table.add_row(row["network"], *sizes, *times, f"{row['ratio']:.2f}", f"{row['off']:.0e}")
+    Console(width=140).print(table)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--samples", type=int, default=256)
+    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--json", help="file for the numbers")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    with one_blas_thread():
+        rows = from_torch_rows(arguments.samples, arguments.repeats)
+        rows += from_sklearn_rows(arguments.samples, arguments.repeats)
+    show(rows, arguments.samples)
+    if arguments.json:
+        with open(arguments.json, "w") as file:
+            json.dump({"samples": arguments.samples, "rows": rows}, file, indent=1)
+
+
+if __name__ == "__main__":
+    main()

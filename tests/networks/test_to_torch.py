@@ -1,0 +1,135 @@
+"""Implicit models as PyTorch modules: the same predictions, and gradients that differences confirm."""
+
+import numpy as np
+import pytest
+
+import bcd_implicit as bi
+
+torch = pytest.importorskip("torch", reason="PyTorch is optional: pip install 'bcd-implicit[torch]'")
+
+# Along cycles both the model and the module stop at a tolerance.
+TOLERANCE = 1e-9
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+def drawn(n, p, q, activation, *, cycles, seed=0):
+    rng = np.random.default_rng(seed)
+    A = np.triu(rng.normal(size=(n, n)), 1)
+    if cycles:
+        # Two components with a cycle, the states of neither next to each other, and states without one around them.
+        for component in (np.arange(1, n // 2, 2), np.arange(n // 2, n, 2)):
+            A[np.ix_(component, component)] = rng.uniform(-1, 1, (len(component),) * 2) / (len(component) + 1)
+    order = rng.permutation(n)
+    shapes = ((n, p), n, (q, n), (q, p), q)
+    return bi.ImplicitModel(A[order][:, order], *(rng.normal(size=shape) for shape in shapes), activation)
+
+
+def jacobian(module, u):
+    u = torch.from_numpy(u).requires_grad_()
+    rows = [torch.autograd.grad(module(u)[:, k].sum(), u)[0] for k in range(module(u).shape[1])]
+    return torch.stack(rows, dim=1).numpy()
+
+
+@pytest.mark.parametrize("name", [*bi.ACTIVATIONS, "square", "abs"])
+def test_every_function_of_states_has_its_counterpart(name):
+    if name not in ("square", "abs") and not type(bi.ACTIVATIONS[name]).__module__.startswith("bcd_implicit"):
+        pytest.skip("registered by another test")
+    model = drawn(6, 3, 2, name, cycles=False)
+    u = np.random.default_rng(1).normal(size=(30, 3))
+    module = bi.to_torch(model)
+    wanted = model.predict(u)
+    assert np.abs(module(torch.from_numpy(u)).detach().numpy() - wanted).max() <= 1e-13 * np.abs(wanted).max()
+    slopes = model.jacobian(u)
+    assert np.abs(jacobian(module, u) - slopes).max() <= 1e-12 * np.abs(slopes).max()
+
+
+@pytest.mark.parametrize("cycles", [False, True])
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", [("tanh", 5), ("leaky_relu", 4), ("clip", 6)]], ids=str)
+def test_predictions_and_gradients_are_those_of_the_model(activation, cycles):
+    model = drawn(15, 4, 3, activation, cycles=cycles)
+    assert model.structure().acyclic == (not cycles)
+    u = np.random.default_rng(1).normal(size=(8, 4))
+    module = bi.to_torch(model)
+    with torch.no_grad():
+        found = module(torch.from_numpy(u)).numpy()
+    assert np.abs(found - model.predict(u)).max() <= TOLERANCE * np.abs(found).max()
+    slopes = model.jacobian(u)
+    assert np.abs(jacobian(module, u) - slopes).max() <= 10 * TOLERANCE * np.abs(slopes).max()
+
+
+@pytest.mark.parametrize("cycles", [False, True])
+def test_gradients_of_all_parameters_agree_with_differences(cycles):
+    model = drawn(6, 2, 2, [("tanh", 4), ("sigmoid", 2)], cycles=cycles)
+    module = bi.to_torch(model)
+    names, parameters = zip(*module.named_parameters(), strict=True)
+    u = torch.from_numpy(np.random.default_rng(1).normal(size=(2, 2)))
+
+    def outputs(*values):
+        return torch.func.functional_call(module, dict(zip(names, values, strict=True)), (u,))
+
+    assert torch.autograd.gradcheck(outputs, parameters, check_undefined_grad=False)
+
+
+def test_parameters_are_the_entries_that_are_not_zero_and_training_keeps_the_pattern():
+    model = drawn(10, 3, 2, "relu", cycles=False)
+    sizes = [np.count_nonzero(getattr(model, letter)) for letter in "ABCD"] + [10, 2]
+    module = bi.to_torch(model)
+    assert sum(parameter.numel() for parameter in module.parameters()) == sum(sizes)
+    u = torch.from_numpy(np.random.default_rng(1).normal(size=(40, 3)))
+    wanted = u[:, :2] ** 2
+    losses = []
+    for _ in range(5):
+        loss = ((module(u) - wanted) ** 2).mean()
+        losses.append(loss.item())
+        loss.backward()
+        with torch.no_grad():
+            for parameter in module.parameters():
+                if parameter.grad is not None:
+                    parameter -= 1e-5 * parameter.grad
+        module.zero_grad()
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < losses[0]
+    pattern = [np.count_nonzero(stage.before.matrix().to_dense().detach()) for stage in module.stages]
+    assert sum(pattern) == sizes[0]
+
+
+def test_there_and_back():
+    layers = [
+        torch.nn.Conv2d(1, 2, 3),
+        torch.nn.ReLU(),
+        torch.nn.MaxPool2d(2),
+        torch.nn.Flatten(),
+        torch.nn.Linear(18, 3),
+    ]
+    module = torch.nn.Sequential(*layers).double().eval()
+    back = bi.to_torch(bi.from_torch(module, (1, 8, 8)))
+    images = torch.from_numpy(np.random.default_rng(0).normal(size=(5, 1, 8, 8)))
+    assert torch.allclose(back(images), module(images), rtol=1e-12, atol=1e-13)
+
+
+def test_models_that_are_not_well_posed_and_functions_of_your_own_are_refused():
+    with pytest.raises(bi.NotWellPosedError, match="spectral radius"):
+        bi.to_torch(bi.ImplicitModel([[1.5]], [[1.0]], None, [[1.0]]))
+
+    class Cube(type(bi.ImplicitModel([[0.0]], [[1.0]], None, [[1.0]], activation="square").activation)):
+        name = "cube"
+
+    model = bi.ImplicitModel([[0.0]], [[1.0]], None, [[1.0]], activation=Cube())
+    with pytest.raises(bi.InvalidInputError, match=r"cube has no counterpart in PyTorch here\. Known are relu"):
+        bi.to_torch(model)
+
+
+def test_an_iteration_that_does_not_settle_warns_with_numbers():
+    module = bi.to_torch(bi.ImplicitModel([[0.5]], [[1.0]], None, [[1.0]], activation="identity"))
+    with torch.no_grad():
+        # What training may do: x = 1 - x has a solution that the iteration does not find.
+        module.stages[0].within.values.fill_(-1.0)
+    with (
+        torch.no_grad(),
+        pytest.warns(bi.ConvergenceWarning, match=r"changed states by 1\.0e\+00 in its last of 10000"),
+    ):
+        module(torch.ones(1, 1, dtype=torch.double))
