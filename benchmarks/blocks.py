@@ -129,7 +129,9 @@ def measure(size: Size, block: str, loss: str) -> list[dict]:
 
 
 def show(rows: list[dict]) -> Table:
-    table = Table("n, p, q, m", "loss", "block", "solver", "seconds", "ratio", "gap", "objective", "violation", "gradients")
+    table = Table(
+        "n, p, q, m", "loss", "block", "solver", "seconds", "ratio", "gap", "objective", "violation", "gradients"
+    )
     for row in rows:
         cells = [", ".join(map(str, row["size"])), row["loss"], row["block"], row["solver"]]
         if "seconds" not in row:
@@ -203,9 +205,7 @@ def main() -> None:
         constants, parameters = compile_seconds(False), compile_seconds(True)
         console.print(f"constants {constants:.3f} s, parameters {parameters:.3f} s, ratio {parameters / constants:.0f}")
         return
-    rows = [
-        row for size in sizes for loss in losses for block in options.blocks for row in measure(size, block, loss)
-    ]
+    rows = [row for size in sizes for loss in losses for block in options.blocks for row in measure(size, block, loss)]
     console.print(show(rows))
     if options.json:
         with open(options.json, "w") as file:

@@ -21,7 +21,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from bcd_implicit.constraints.user import UserFunction
-from bcd_implicit.errors import ConvergenceWarning, InvalidInputError
+from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, shown
 from bcd_implicit.estimators.data import read_new_inputs
 from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.problem import statistics
@@ -91,7 +91,7 @@ def seed_of(random_state: int | np.random.RandomState | None) -> int:
     try:
         return int(check_random_state(random_state).randint(2**31 - 1))
     except ValueError:
-        cause = f"got {random_state!r}"
+        cause = f"got {shown(random_state)}"
         raise InvalidInputError("random_state", cause, "Give a whole number from 0 on, a RandomState or None") from None
 
 
@@ -100,7 +100,7 @@ def progress_of(verbose: Any) -> bool | Progress:
     if callable(verbose):
         return verbose
     if not isinstance(verbose, (int, np.integer, np.bool_)):
-        raise InvalidInputError("verbose", f"got {verbose!r}", "Give True, False, a number or a function")
+        raise InvalidInputError("verbose", f"got {shown(verbose)}", "Give True, False, a number or a function")
     return bool(verbose)
 
 

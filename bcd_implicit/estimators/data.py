@@ -14,7 +14,7 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from bcd_implicit.errors import DataWarning, InvalidInputError
+from bcd_implicit.errors import DataWarning, InvalidInputError, shown
 from bcd_implicit.support.arrays import Samples, as_pandas_or_array, numbers_in, read_samples
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.display import listed
@@ -147,10 +147,10 @@ def class_factors(class_weight: Any, labels: np.ndarray, weight: np.ndarray) -> 
         return np.asarray(weight.sum() / np.count_nonzero(totals) / np.where(totals > 0, totals, 1.0))[place]
     remedy = 'Give None, "balanced", or a dictionary from classes to numbers of 0 or more'
     if not isinstance(class_weight, Mapping):
-        raise InvalidInputError("class_weight", f"got {class_weight!r}", remedy)
+        raise InvalidInputError("class_weight", f"got {shown(class_weight)}", remedy)
     known = dict.fromkeys(classes.tolist(), 1.0)
     if unknown := [label for label in class_weight if label not in known]:
-        cause = f"names the class {unknown[0]!r}, which y does not hold"
+        cause = f"names the class {shown(unknown[0])}, which y does not hold"
         raise InvalidInputError("class_weight", cause, f"The classes are {listed(list(map(repr, known)))}")
     factors = known | {label: check_number("class_weight", f, 0, remedy=remedy) for label, f in class_weight.items()}
     return np.array([factors[label] for label in classes.tolist()])[place]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from bcd_implicit.errors import InvalidInputError, check_choice
+from bcd_implicit.errors import InvalidInputError, check_choice, shown
 from bcd_implicit.plots.arguments import Fitted, axes_of, samples_of
 from bcd_implicit.plots.axes import shortened
 from bcd_implicit.plots.style import MARK, UNUSED
@@ -113,7 +113,7 @@ def quantile_bands(
         Levels that are not between 0 and 1, none at all, or arrays of another length.
     """
     if not isinstance(quantiles, Mapping) or not quantiles:
-        cause, remedy = f"got {quantiles!r}", "Pass predictions by level, such as {0.1: low, 0.9: high}"
+        cause, remedy = f"got {shown(quantiles)}", "Pass predictions by level, such as {0.1: low, 0.9: high}"
         raise InvalidInputError("quantiles", cause, remedy)
     levels = sorted(check_number("quantiles", level, 0, 1, boundaries="neither") for level in quantiles)
     across = check_matrix("x", x, n_columns=1)[:, 0]

@@ -263,7 +263,7 @@ def _kind_of(entry: Any) -> str:
 
 
 def _shortened(entry: Any) -> str:
-    text = str(entry) if isinstance(entry, (*DATES, *DURATIONS)) else repr(entry)
+    text = str(entry) if isinstance(entry, (*DATES, *DURATIONS)) else repr(entry.item() if isinstance(entry, np.generic) else entry)
     return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}..."
 
 
