@@ -68,11 +68,11 @@ class StandardisedSamples(NamedTuple):
         Y: np.ndarray,
         sample_weight: ArrayLike | None,
         with_mean: bool = True,
-        with_targets: bool = True,
+        loss: Loss | None = None,
     ) -> StandardisedSamples:
         """Of X (m, p), Y (m, q) and weights; divided by the spreads only unless ``with_mean``.
 
-        Targets are left as they are unless ``with_targets``.
+        Targets as the loss has it: :meth:`Standardization.fit`.
         """
         weight = check_sample_weight(sample_weight, len(X))
         rows = np.column_stack([X, Y]).astype(float)[weight > 0]
@@ -82,7 +82,7 @@ class StandardisedSamples(NamedTuple):
             rows, weight = np.repeat(rows, 2, axis=0), np.repeat(weight, 2)
         weight /= weight.max()  # so that only ratios matter, to the last bit
         U, Y = rows[:, : X.shape[1]], rows[:, X.shape[1] :]
-        scaling = Standardization.fit(U, Y, weight, with_mean, with_targets)
+        scaling = Standardization.fit(U, Y, weight, with_mean, loss)
         return cls(*scaling.apply(U, Y), weight, scaling)
 
 
@@ -166,7 +166,7 @@ class TrainedEstimator(BaseEstimator):
         n_folds = check_number("n_folds", self.n_folds, 2, integer=True, remedy="Give 2 or more folds")
         n_init = check_number("n_init", self.n_init, 1, integer=True, remedy="Give 1 or more random starts")
         fit_intercept = check_flag("fit_intercept", self.fit_intercept)
-        samples = StandardisedSamples.merge(inputs.values, Y, sample_weight, fit_intercept, loss.free_targets)
+        samples = StandardisedSamples.merge(inputs.values, Y, sample_weight, fit_intercept, loss)
         seed = seed_of(self.random_state)
         problem = TrainingProblem(
             samples.U,

@@ -263,7 +263,9 @@ def _kind_of(entry: Any) -> str:
 
 
 def _shortened(entry: Any) -> str:
-    text = str(entry) if isinstance(entry, (*DATES, *DURATIONS)) else repr(entry.item() if isinstance(entry, np.generic) else entry)
+    if isinstance(entry, np.generic) and not isinstance(entry, (*DATES, *DURATIONS)):
+        entry = entry.item()
+    text = str(entry) if isinstance(entry, (*DATES, *DURATIONS)) else repr(entry)
     return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}..."
 
 

@@ -45,6 +45,9 @@ class Loss:
     free_targets : bool
         Whether targets may be any numbers, in any units: the loss then changes with them as the predictions do. Of
         the others, value is minus the logarithm of a likelihood, up to a constant.
+    robust_units : bool
+        Whether standardised targets are in units that few targets far off do not stretch: 1/0.6745 times the median
+        distance from the median, which of normal targets is the standard deviation.
     link : str
         The name in :data:`~bcd_implicit.terms.links.LINKS` of the scale that predictions are on.
     """
@@ -55,6 +58,7 @@ class Loss:
     separable: ClassVar[bool] = True
     max_curvature: ClassVar[float] = np.inf
     free_targets: ClassVar[bool] = False
+    robust_units: ClassVar[bool] = False
     link: ClassVar[str] = "identity"
 
     def check_targets(self, Y: np.ndarray, names: list[str], argument: str = "Y", place: Place = in_rows) -> None:

@@ -183,7 +183,10 @@ def test_labels_of_which_a_sample_may_have_several():
         np.testing.assert_array_equal(fitted.predict(X)[:, j], peer.predict(X))
     np.testing.assert_allclose(np.exp(fitted.predict_log_proba(X)), fitted.predict_proba(X))
     assert 0.3 < fitted.score(X, Y) < 1.0  # all labels right
-    with pytest.raises(InvalidInputError, match="class_weight: got 'balanced', but samples may have several labels"):
+    with pytest.raises(
+        InvalidInputError,
+        match="class_weight: is 'balanced', for samples of one class each, and y has 3 labels. Leave it out",
+    ):
         ImplicitClassifier(class_weight="balanced").fit(X, Y)
     least_squares = ImplicitClassifier(**QUICK, loss="squared").fit(X, Y)
     assert least_squares.predict(X).shape == (120, 3)
