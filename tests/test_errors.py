@@ -44,7 +44,7 @@ SETTINGS = [
     *("n_hidden", "activation", "loss", "norm_bound", "kappa", "group_form", "fenchel_weight", "ridge", "ridge_hidden"),
     *("fit_intercept", "pass_through", "constraints", "group_norm", "group_over"),
 ]
-LOOP = ["method", "solver", "max_cycles", "tol", "random_state", "max_seconds", "progress", "block_tol"]
+LOOP = ["method", "solver", "max_cycles", "tol", "random_state", "max_seconds", "block_tol"]
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: shown(wrong)[:20])
@@ -54,7 +54,7 @@ def test_every_setting_shows_a_wrong_value_plainly(wrong):
     calls = [lambda name=name: problem.replace(**{name: wrong}) for name in SETTINGS]
     calls += [lambda name=name: bi.solve(problem, **{name: wrong}) for name in LOOP]
     calls += [
-        lambda name=name: bi.ImplicitRegressor(1, **{name: wrong}).fit(U, U[:, 0]) for name in ("alpha", "n_init")
+        lambda name=name: bi.ImplicitRegressor(1, **{name: wrong}).fit(U, U[:, 0]) for name in ("n_folds", "n_init")
     ]
     messages = [text for call in calls if (text := message_of(call))]
     assert len(messages) > len(calls) - 6

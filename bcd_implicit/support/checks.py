@@ -124,12 +124,9 @@ def random_generator(random_state: Any) -> np.random.Generator:
     """
     try:
         return np.random.default_rng(random_state)
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(
-            "random_state",
-            f"got {shown(random_state)} ({error})",
-            "Give a whole number of 0 or more, a Generator or None",
-        ) from None
+    except (TypeError, ValueError):
+        remedy = "Give a whole number of 0 or more, a Generator or None"
+        raise InvalidInputError("random_state", f"got {shown(random_state)}", remedy) from None
 
 
 def check_names(argument: str, names: Sequence[str] | None, length: int, letter: str) -> list[str]:
