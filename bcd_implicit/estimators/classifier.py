@@ -75,8 +75,8 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
     norm_bound : float in [0, 1)
         Bound on the contraction factor: the largest row sum of absolute values of A, times the activation's largest
         slope (1/4 for sigmoid, else 1).
-    fenchel_weight : float
-        Only of the method "fenchel".
+    fenchel_weight : float or array-like of shape (n_hidden,)
+        Only of the method "fenchel": the weight of its relaxed equilibrium, or one for each hidden feature.
     fit_intercept, pass_through : bool
         Whether there are b and d; whether there is D. Without intercepts the data are not centred, only scaled.
     constraints : sequence or mapping of functions
@@ -132,7 +132,7 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         alpha: float | Sequence[float] = ALPHAS,
         kappa: float = 0.0,
         norm_bound: float = 0.5,
-        fenchel_weight: float = 1.0,
+        fenchel_weight: float | ArrayLike = 1.0,
         fit_intercept: bool = True,
         pass_through: bool = True,
         constraints: Sequence[UserFunction] | Mapping[str, UserFunction] = (),

@@ -39,10 +39,13 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         "absolute" the median, "quantile" another quantile, "poisson" the mean of counts or rates, as the exponential
         of what the model puts out. Others are as of :class:`~bcd_implicit.TrainingProblem`.
     quantile : float in (0, 1)
-        The level, of the loss "quantile" alone: 0.9 is what nine targets in ten stay below.
+        The level, of the loss "quantile" alone: 0.9 is what nine targets in ten stay below. With other losses it has to
+        be the default.
     huber_threshold : float
         Of the loss "huber" alone: from which distance on a target counts by its absolute error, in standard deviations
-        of the targets. As outliers stretch these, it may have to be small.
+        of the targets. These are measured by the median distance from the median, divided by 0.6745, which outliers do
+        not stretch (where that is zero, as usual). A :class:`~bcd_implicit.HuberLoss` is in the same unit. Where the
+        noise is much smaller than the targets, a smaller threshold leaves outliers less weight.
     activation : str or Activation
     alpha : float or sequence of float
         Ridge on A, B, C and D, in the units of standardised inputs and targets; ``ridge`` and ``ridge_hidden`` of
@@ -55,8 +58,8 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
     norm_bound : float in [0, 1)
         Bound on the contraction factor: the largest row sum of absolute values of A, times the activation's largest
         slope (1/4 for sigmoid, else 1).
-    fenchel_weight : float
-        Only of the method "fenchel".
+    fenchel_weight : float or array-like of shape (n_hidden,)
+        Only of the method "fenchel": the weight of its relaxed equilibrium, or one for each hidden feature.
     fit_intercept, pass_through : bool
         Whether there are b and d; whether there is D. Without intercepts the data are not centred, only scaled.
     constraints : sequence or mapping of functions
@@ -119,7 +122,7 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         alpha: float | Sequence[float] = ALPHAS,
         kappa: float = 0.0,
         norm_bound: float = 0.5,
-        fenchel_weight: float = 1.0,
+        fenchel_weight: float | ArrayLike = 1.0,
         fit_intercept: bool = True,
         pass_through: bool = True,
         constraints: Sequence[UserFunction] | Mapping[str, UserFunction] = (),
