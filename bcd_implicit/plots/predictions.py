@@ -147,9 +147,9 @@ def _warn_if_crossed(levels: list[float], predicted: Mapping[float, np.ndarray])
     falls = np.diff([predicted[level] for level in levels], axis=0) < 0
     if falls.any():
         pair = int(falls.sum(axis=1).argmax())
-        worst = f"{levels[pair]:g} and {levels[pair + 1]:g}, {100 * falls[pair].mean():.2g} %"
+        worst = f"{levels[pair]:g} and {levels[pair + 1]:g}, {100 * falls[pair].mean():.3g} %"
         warnings.warn(
-            f"quantiles: of {100 * falls.any(axis=0).mean():.2g} % of the samples they cross, a higher level having "
+            f"quantiles: of {100 * falls.any(axis=0).mean():.3g} % of the samples they cross, a higher level having "
             f"the lower prediction (most often the levels {worst}). Each level is a model by itself: check that levels "
             "and predictions belong together, and fit with more samples or a larger alpha.",
             DataWarning,
