@@ -51,7 +51,9 @@ def _named(constraints: Any) -> dict[str, UserFunction]:
         pairs = [(_own_name(f) or f"constraints[{i}]", f) for i, f in enumerate(constraints or ())]
     else:
         kind = type(constraints).__name__
-        raise ConstraintError("constraints", f"is a {kind}", "Pass a list of functions, or a mapping {name: function}")
+        raise ConstraintError(
+            "constraints", f"is of type {kind}", "Pass a list of functions, or a mapping {name: function}"
+        )
     named: dict[str, UserFunction] = {}
     for name, function in pairs:
         if not isinstance(name, str):
@@ -77,7 +79,7 @@ def _check_function(
 ) -> None:
     if not callable(function):
         kind = type(function).__name__
-        raise ConstraintError(where, f"is a {kind}", 'Pass a function such as lambda v: v["A"] >= 0')
+        raise ConstraintError(where, f"is of type {kind}", 'Pass a function such as lambda v: v["A"] >= 0')
     if function in READY_MADE.values():
         raise ConstraintError(where, "is not called", f"Call it with its arguments ({argument_names(function)})")
     try:

@@ -46,7 +46,7 @@ class TestNames:
             ([keeps_b_small, keeps_b_small], "constraints: two have the name 'keeps_b_small'. Pass a mapping"),
             ({1: keeps_b_small}, "constraints: has the name 1, which is not text"),
             ({"norm_bound": keeps_b_small}, "'norm_bound' is the name of one of the problem's own. Rename yours"),
-            ("abc", "constraints: is a str. Pass a list of functions, or a mapping"),
+            ("abc", "constraints: is of type str. Pass a list of functions, or a mapping"),
             (3, "constraints: is of type int"),
             (ready.nonnegative("A"), "constraints: is a function. Pass a list"),
             ([1], r"constraints\[0\]: is of type int. Pass a function such as lambda v"),

@@ -281,7 +281,7 @@ def test_a_start_may_be_a_result_and_must_be_an_iterate():
     assert by_result.objective == by_iterate.objective
     with pytest.raises(InvalidInputError, match="start: is of type dict. Pass an Iterate, such as result.iterate"):
         solve(problem, start={})
-    with pytest.raises(InvalidInputError, match="problem: is a ndarray"):
+    with pytest.raises(InvalidInputError, match="problem: is of type ndarray"):
         solve(problem.U)
 
 
