@@ -27,7 +27,7 @@ from bcd_implicit.support.interruption import finishing
 from bcd_implicit.support.samples import check_sizes
 from bcd_implicit.support.tables import pick_columns
 from bcd_implicit.terms.activations import Activation, get_activation
-from bcd_implicit.terms.links import LINKS
+from bcd_implicit.terms.links import LINKS, responses
 
 # Rescaling that takes units further apart than this is warned of.
 WIDEST_UNITS = 1e6
@@ -299,7 +299,7 @@ class ImplicitModel:
         -------
         ndarray of shape (m, q)
         """
-        return LINKS[self.link](self.predict(U, solver=solver).T).T
+        return responses(self.link, self.predict(U, solver=solver).T).T
 
     def jacobian(self, U: ArrayLike) -> np.ndarray:
         """Derivatives of the predictions with respect to the inputs, D + C (I - S A)^-1 S B with S = diag(phi').
