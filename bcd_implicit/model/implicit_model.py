@@ -31,7 +31,7 @@ from bcd_implicit.support.files import check_path
 from bcd_implicit.support.interruption import finishing
 from bcd_implicit.terms.function import ElementwiseFunction
 from bcd_implicit.terms.functions import state_function
-from bcd_implicit.terms.links import LINKS
+from bcd_implicit.terms.links import LINKS, responses
 
 # Rescaling that takes units further apart than this is warned of.
 WIDEST_UNITS = 1e6
@@ -304,7 +304,7 @@ class ImplicitModel(Operators):
         -------
         ndarray of shape (m, q)
         """
-        return LINKS[self.link](self.predict(U, solver=solver).T).T
+        return responses(self.link, self.predict(U, solver=solver).T).T
 
     def jacobian(self, U: ArrayLike) -> np.ndarray:
         """Derivatives of the predictions with respect to the inputs, D + C (I - S A)^-1 S B with S = diag(phi').
