@@ -54,13 +54,13 @@ class Abs(ElementwiseFunction):
 FUNCTIONS: dict[str, ElementwiseFunction] = {function.name: function for function in (Square(), Abs())}
 
 
-def get_function(function: str | ElementwiseFunction) -> ElementwiseFunction:
+def get_function(function: Any) -> ElementwiseFunction:
     """Look a function of states up by name; an object passes through.
 
     Raises
     ------
     InvalidInputError
-        The name is not known; the message lists those that are.
+        The name is not known (the message lists those that are), a class, or an object that is no function of states.
     """
     known = activations.ACTIVATIONS | FUNCTIONS
     return named_or_given("activation", function, ElementwiseFunction, known, ("__call__", "derivative"))
