@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow test-hard test-kernels lint bench notebooks docs clean
+.PHONY: demo test test-slow test-hard test-kernels test-torch lint bench notebooks docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/bcd-implicit demo --output demo-output
@@ -21,6 +21,11 @@ test-hard: $(VENV)/.installed-dev
 # Under several kernels of OpenBLAS: last digits differ from processor to processor.
 test-kernels: $(VENV)/.installed-dev
 	$(BIN)/python tests/kernels.py
+
+# Against PyTorch, which is optional: a CPU build is enough (TORCH says which), and comes as pip is told to find it.
+TORCH ?= torch>=2.2
+test-torch: $(VENV)/.installed-torch
+	$(BIN)/python -m pytest -n 2 -m "not hard" tests/networks
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -50,6 +55,10 @@ $(VENV)/.installed: pyproject.toml
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/pip install --disable-pip-version-check --quiet -e '.[test,lint]'
+	touch $@
+
+$(VENV)/.installed-torch: $(VENV)/.installed-dev
+	$(BIN)/pip install --disable-pip-version-check --quiet '$(TORCH)'
 	touch $@
 
 $(VENV)/.installed-notebooks: $(VENV)/.installed

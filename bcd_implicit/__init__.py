@@ -1,6 +1,6 @@
 """Implicit models trained by block-coordinate descent in certified convex subproblems."""
 
-from bcd_implicit import constraints, datasets, networks, plots
+from bcd_implicit import compose, constraints, datasets, networks, plots
 from bcd_implicit.blocks import BLOCKS, BlockSolution, block_problem, solve_block
 from bcd_implicit.blocks.solvers import SOLVERS
 from bcd_implicit.certificates import Certificate
@@ -59,6 +59,7 @@ __all__ = [
     "Status",
     "TrainingProblem",
     "block_problem",
+    "compose",
     "constraints",
     "datasets",
     "from_sklearn",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable
 from typing import Any
+
+import numpy as np
 
 # How the status of a solver begins that lacks a cone.
 UNFIT = "cannot take"
@@ -36,6 +39,36 @@ class InvalidInputError(BcdError, ValueError):
         return type(self), (self.argument, self.cause, self.remedy)
 
 
+class _Short(reprlib.Repr):
+    """Plain numbers, arrays by their shape, and what is long cut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlist = self.maxtuple = self.maxset = self.maxdict = 6
+        self.maxstring = self.maxother = 80
+
+    def repr1(self, x: Any, level: int) -> str:
+        if isinstance(x, type):
+            return f"the class {x.__name__}"
+        if getattr(x, "shape", ()):
+            kind = "an array" if isinstance(x, np.ndarray) else type(x).__name__
+            return f"{kind} of shape {x.shape}"
+        if isinstance(x, (np.generic, np.ndarray)):
+            x = x.item()
+            # A long double is no number of Python's.
+            if isinstance(x, np.generic):
+                return str(x)
+        return super().repr1(x, level)
+
+
+_short = _Short()
+
+
+def shown(value: object) -> str:
+    """A value as messages show it: nan and not np.float64(nan), an array by its shape, what is long cut."""
+    return _short.repr(value)
+
+
 def check_choice(argument: str, value: object, choices: Iterable[str], what: str = "") -> str:
     """Return the value if it is one of the names, or raise an error that lists them.
 
@@ -46,7 +79,9 @@ def check_choice(argument: str, value: object, choices: Iterable[str], what: str
     """
     names = list(choices)
     if not isinstance(value, str) or value not in names:
-        raise InvalidInputError(argument, f"unknown {what or argument} {value!r}", f"Use one of {', '.join(names)}")
+        raise InvalidInputError(
+            argument, f"unknown {what or argument} {shown(value)}", f"Use one of {', '.join(names)}"
+        )
     return value
 
 

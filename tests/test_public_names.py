@@ -42,6 +42,7 @@ PUBLIC = [
     "Status",
     "TrainingProblem",
     "block_problem",
+    "compose",
     "constraints",
     "datasets",
     "from_sklearn",

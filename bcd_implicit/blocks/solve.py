@@ -172,7 +172,7 @@ def solve_prepared(
     """
     if solver_options is not None and not isinstance(solver_options, Mapping):
         raise InvalidInputError(
-            "solver_options", f"is a {type(solver_options).__name__}", "Pass a dict such as {'max_iters': 1000}"
+            "solver_options", f"is of type {type(solver_options).__name__}", "Pass a dict such as {'max_iters': 1000}"
         )
     if solver_options and solver in CHOICES:
         raise InvalidInputError(

@@ -14,7 +14,7 @@ import numpy as np
 from cvxpy.reductions.solvers.defines import SOLVER_MAP_CONIC
 
 from bcd_implicit.blocks.compiled import Compiled
-from bcd_implicit.errors import UNFIT, BlockSolveError, InvalidInputError
+from bcd_implicit.errors import UNFIT, BlockSolveError, InvalidInputError, shown
 from bcd_implicit.support.interruption import SOLVER_PAUSE, check_stop, in_background, press, seconds_left
 from bcd_implicit.support.notices import ignored
 
@@ -65,13 +65,13 @@ def check_solver(solver: str) -> str:
         A solver that is not installed or not known; the message lists those that are.
     """
     if not isinstance(solver, str):
-        raise InvalidInputError("solver", f"is a {type(solver).__name__}", "Give a name such as 'auto'")
+        raise InvalidInputError("solver", f"is of type {type(solver).__name__}", "Give a name such as 'auto'")
     if solver.lower() in CHOICES:
         return solver.lower()
     name = solver.upper()
     if name not in SOLVERS and name not in cp.installed_solvers():
         known = dict.fromkeys([*CHOICES, *SOLVERS, *(s for s in cp.installed_solvers() if s not in _NOT_OFFERED)])
-        cause = f"{solver!r} is not installed" if name in cp.settings.SOLVERS else f"unknown solver {solver!r}"
+        cause = f"{solver!r} is not installed" if name in cp.settings.SOLVERS else f"unknown solver {shown(solver)}"
         raise InvalidInputError("solver", cause, f"Use one of {', '.join(known)}")
     return name
 

@@ -125,7 +125,7 @@ def fit(
     train, test = _divided(columns, test_share, seed)
     with about(data):
         U, Y = (part.T for part in check_arrays(columns.inputs.loc[train], columns.outputs.loc[train]))
-    scales = Standardization.fit(U, Y, targets=loss.free_targets)
+    scales = Standardization.fit(U, Y, loss=loss)
     problem = bi.TrainingProblem(
         *(scales.apply(U, Y) if standardize else (U, Y)),
         **settings,

@@ -7,13 +7,24 @@ from functools import partial
 from pathlib import Path
 
 import click
+import numpy as np
 import pandas as pd
 
 import bcd_implicit as bi
 from bcd_implicit.cli.columns import Columns
+from bcd_implicit.cli.console import print_note
 from bcd_implicit.cli.options import gathered
+from bcd_implicit.support.notations import are_few_whole_numbers
 from bcd_implicit.support.tables import place
 from bcd_implicit.terms.losses import get_loss
+
+# What to do about targets that a loss does not take, by the loss.
+REMEDIES = {
+    "logistic": "Pass 0 and 1, or probabilities; of one column of classes, give --classify in place of --loss logistic",
+    "cross-entropy": "Pass a column of 0 and 1, or of probabilities, for each class; or one column of classes with "
+    "--classify",
+    "poisson": "Pass counts or rates; for other numbers there are --loss squared, huber and absolute",
+}
 
 
 @dataclass(frozen=True)
@@ -24,12 +35,13 @@ class LossChoice:
     ----------
     loss : str or None
         None for the one that suits the targets.
-    quantile : float or None
-        Its level.
+    quantile, huber_threshold : float or None
+        The number of one of the losses.
     """
 
     loss: str | None = None
     quantile: float | None = None
+    huber_threshold: float | None = None
 
     def suiting(self, columns: Columns, data: Path) -> tuple[bi.Loss, Columns]:
         """The loss, and the columns with targets as it takes them.
@@ -42,15 +54,38 @@ class LossChoice:
         name = self.loss or ("cross-entropy" if columns.classes else "squared")
         if self.quantile is not None and name != "quantile":
             raise bi.InvalidInputError("quantile", "is the level of the loss quantile alone", "Add --loss quantile")
-        loss = get_loss(name) if self.quantile is None else bi.QuantileLoss(self.quantile)
+        if self.huber_threshold is not None and name != "huber":
+            raise bi.InvalidInputError("huber_threshold", "is a number of the loss huber alone", "Add --loss huber")
+        loss = get_loss(name)
+        if self.quantile is not None:
+            loss = bi.QuantileLoss(self.quantile)
+        if self.huber_threshold is not None:
+            loss = bi.HuberLoss(self.huber_threshold)
         outputs = columns.outputs
         if columns.classes:
             loss, outputs = _of_classes(loss, columns)
         elif name == "cross-entropy" and outputs.shape[1] == 1:
             cause = f"cross-entropy is for classes, and column {outputs.columns[0]!r} holds numbers"
             raise bi.InvalidInputError("loss", cause, "Add --classify if they stand for classes")
-        loss.check_targets(outputs.to_numpy().T, list(outputs.columns), str(data), partial(place, outputs))
+        try:
+            loss.check_targets(outputs.to_numpy().T, list(outputs.columns), str(data), partial(place, outputs))
+        except bi.InvalidInputError as error:
+            remedy = REMEDIES.get(loss.name, error.remedy)
+            raise bi.InvalidInputError(error.argument, error.cause, remedy) from None
+        if self.loss is None:
+            _note_what_may_be_classes(columns)
         return loss, replace(columns, outputs=outputs)
+
+
+def _note_what_may_be_classes(columns: Columns) -> None:
+    """Of one column of a few whole numbers, which are taken for numbers."""
+    values = columns.outputs.to_numpy()
+    if columns.classes is None and values.shape[1] == 1 and are_few_whole_numbers(values):
+        column = columns.outputs.columns[0]
+        print_note(
+            f"column {column!r} holds {len(np.unique(values))} different whole numbers, and they are taken for "
+            "numbers; --classify makes classes of them, and --loss squared says that this is meant."
+        )
 
 
 def _of_classes(loss: bi.Loss, columns: Columns) -> tuple[bi.Loss, pd.DataFrame]:
@@ -79,5 +114,12 @@ loss_options = gathered(
         type=click.FloatRange(0, 1, min_open=True, max_open=True),
         default=None,
         help="The level of --loss quantile, such as 0.9.  [default: 0.5]",
+    ),
+    click.option(
+        "--huber-threshold",
+        type=click.FloatRange(0, min_open=True),
+        default=None,
+        help="From which distance on --loss huber counts a target by its absolute error, in standard deviations of the "
+        "targets, measured so that outliers do not stretch them.  [default: 1]",
     ),
 )

@@ -27,14 +27,10 @@ from bcd_implicit.support.tables import class_column
     required=True,
     help="The file to write, as its name says: .csv, .tsv, .json, .xlsx or .parquet; .csv.gz, .bz2, .xz or .zip.",
 )
-@click.option(
-    "--probabilities", "wanted", flag_value="probabilities", help="Of a classifier: the probability of each class."
-)
-@click.option(
-    "--scores", "wanted", flag_value="scores", help="What the model puts out: one for each class, not the class."
-)
+@click.option("--probabilities", is_flag=True, help="Of a classifier: the probability of each class.")
+@click.option("--scores", is_flag=True, help="What the model puts out: one for each class, not the class.")
 @text_options
-def predict(model_path: Path, data: Path, output: Path, wanted: str | None, form: TextFormat) -> None:
+def predict(model_path: Path, data: Path, output: Path, probabilities: bool, scores: bool, form: TextFormat) -> None:
     """Predict the rows of the file DATA with MODEL. Columns are matched by name; others are ignored.
 
     What is written is in the targets' own units: numbers, classes, rates of counts.
@@ -43,17 +39,23 @@ def predict(model_path: Path, data: Path, output: Path, wanted: str | None, form
     Example:
       bcd-implicit predict m.npz new.csv --output predictions.csv
     """
+    if scores and probabilities:
+        cause = "and --scores ask for different tables"
+        raise bi.InvalidInputError("probabilities", cause, "Give one of them, and run the command again for the other")
     check_table_name(output)
     check_apart(model=model_path, output=output)
     check_apart(data=data, output=output)
     model = bi.ImplicitModel.load(model_path)
     inputs = read_inputs(data, model.input_names, form)
-    if wanted == "probabilities" and model.link not in ("softmax", "logit"):
-        remedy = "Train it with --loss cross-entropy, or use --scores"
-        raise bi.InvalidInputError("probabilities", f"{model_path} holds a model that knows none", remedy)
-    found = model.predict(inputs) if wanted == "scores" else model.response(inputs)
+    if probabilities and model.link not in ("softmax", "logit"):
+        cause, remedy = "a model that knows none", "Train it with --loss cross-entropy, or use --scores"
+        if not class_column(model.output_names):
+            predicts = "rates" if model.link == "log" else "numbers"
+            cause, remedy = f"a model of {predicts}, which has none", f"Leave it out, to write the {predicts}"
+        raise bi.InvalidInputError("probabilities", f"{model_path} holds {cause}", remedy)
+    found = model.predict(inputs) if scores else model.response(inputs)
     predictions = pd.DataFrame(found, columns=model.output_names)
-    if class_column(model.output_names) and not wanted:
+    if class_column(model.output_names) and not (scores or probabilities):
         predictions = predicted_classes(predictions).to_frame()
     write_table(predictions, output)
     console.print(

@@ -12,7 +12,7 @@ from cvxpy.constraints.constraint import Constraint
 
 from bcd_implicit.constraints.by_name import READY_MADE, argument_names
 from bcd_implicit.constraints.user import BlockVariables, UserFunction, returned
-from bcd_implicit.errors import ConstraintError
+from bcd_implicit.errors import ConstraintError, shown
 from bcd_implicit.support.notices import ignored
 
 # The problem's own constraints, whose violations and dual values stand beside those of the user.
@@ -51,11 +51,13 @@ def _named(constraints: Any) -> dict[str, UserFunction]:
         pairs = [(_own_name(f) or f"constraints[{i}]", f) for i, f in enumerate(constraints or ())]
     else:
         kind = type(constraints).__name__
-        raise ConstraintError("constraints", f"is a {kind}", "Pass a list of functions, or a mapping {name: function}")
+        raise ConstraintError(
+            "constraints", f"is of type {kind}", "Pass a list of functions, or a mapping {name: function}"
+        )
     named: dict[str, UserFunction] = {}
     for name, function in pairs:
         if not isinstance(name, str):
-            raise ConstraintError("constraints", f"has the name {name!r}, which is not text", "Use text for names")
+            raise ConstraintError("constraints", f"has the name {shown(name)}, which is not text", "Use text for names")
         if name in OWN_NAMES:
             raise ConstraintError("constraints", f"{name!r} is the name of one of the problem's own", "Rename yours")
         if name in named:
@@ -77,7 +79,7 @@ def _check_function(
 ) -> None:
     if not callable(function):
         kind = type(function).__name__
-        raise ConstraintError(where, f"is a {kind}", 'Pass a function such as lambda v: v["A"] >= 0')
+        raise ConstraintError(where, f"is of type {kind}", 'Pass a function such as lambda v: v["A"] >= 0')
     if function in READY_MADE.values():
         raise ConstraintError(where, "is not called", f"Call it with its arguments ({argument_names(function)})")
     try:
@@ -97,7 +99,7 @@ def _check_function(
         if not isinstance(term, (Constraint, cp.Expression)):
             raise ConstraintError(
                 where,
-                f"returned {term!r}, not a CVXPY constraint or penalty",
+                f"returned {shown(term)}, not a CVXPY constraint or penalty",
                 "Return a comparison of CVXPY expressions (a constraint), or a scalar expression (a penalty)",
             )
         _check_term(where, term, ids)

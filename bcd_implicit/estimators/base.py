@@ -21,7 +21,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from bcd_implicit.constraints.user import UserFunction
-from bcd_implicit.errors import ConvergenceWarning, InvalidInputError
+from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, shown
 from bcd_implicit.estimators.data import read_new_inputs
 from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.problem import statistics
@@ -68,11 +68,11 @@ class StandardisedSamples(NamedTuple):
         Y: np.ndarray,
         sample_weight: ArrayLike | None,
         with_mean: bool = True,
-        with_targets: bool = True,
+        loss: Loss | None = None,
     ) -> StandardisedSamples:
         """Of X (m, p), Y (m, q) and weights; divided by the spreads only unless ``with_mean``.
 
-        Targets are left as they are unless ``with_targets``.
+        Targets as the loss has it: :meth:`Standardization.fit`.
         """
         weight = check_sample_weight(sample_weight, len(X))
         rows = np.column_stack([X, Y]).astype(float)[weight > 0]
@@ -82,7 +82,7 @@ class StandardisedSamples(NamedTuple):
             rows, weight = np.repeat(rows, 2, axis=0), np.repeat(weight, 2)
         weight /= weight.max()  # so that only ratios matter, to the last bit
         U, Y = rows[:, : X.shape[1]], rows[:, X.shape[1] :]
-        scaling = Standardization.fit(U, Y, weight, with_mean, with_targets)
+        scaling = Standardization.fit(U, Y, weight, with_mean, loss)
         return cls(*scaling.apply(U, Y), weight, scaling)
 
 
@@ -91,7 +91,7 @@ def seed_of(random_state: int | np.random.RandomState | None) -> int:
     try:
         return int(check_random_state(random_state).randint(2**31 - 1))
     except ValueError:
-        cause = f"got {random_state!r}"
+        cause = f"got {shown(random_state)}"
         raise InvalidInputError("random_state", cause, "Give a whole number from 0 on, a RandomState or None") from None
 
 
@@ -100,7 +100,7 @@ def progress_of(verbose: Any) -> bool | Progress:
     if callable(verbose):
         return verbose
     if not isinstance(verbose, (int, np.integer, np.bool_)):
-        raise InvalidInputError("verbose", f"got {verbose!r}", "Give True, False, a number or a function")
+        raise InvalidInputError("verbose", f"got {shown(verbose)}", "Give True, False, a number or a function")
     return bool(verbose)
 
 
@@ -115,7 +115,7 @@ class TrainedEstimator(BaseEstimator):
         alpha: float | Sequence[float] = ALPHAS,
         kappa: float = 0.0,
         norm_bound: float = 0.5,
-        fenchel_weight: float = 1.0,
+        fenchel_weight: float | ArrayLike = 1.0,
         fit_intercept: bool = True,
         pass_through: bool = True,
         constraints: Sequence[UserFunction] | Mapping[str, UserFunction] = (),
@@ -168,7 +168,7 @@ class TrainedEstimator(BaseEstimator):
         n_folds = check_number("n_folds", self.n_folds, 2, integer=True, remedy="Give 2 or more folds")
         n_init = check_number("n_init", self.n_init, 1, integer=True, remedy="Give 1 or more random starts")
         fit_intercept = check_flag("fit_intercept", self.fit_intercept)
-        samples = StandardisedSamples.merge(inputs.values, Y, sample_weight, fit_intercept, loss.free_targets)
+        samples = StandardisedSamples.merge(inputs.values, Y, sample_weight, fit_intercept, loss)
         seed = seed_of(self.random_state)
         problem = TrainingProblem(
             samples.U,

@@ -12,9 +12,12 @@ from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 
 from bcd_implicit.constraints.user import UserFunction
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.errors import InvalidInputError, check_choice, shown
 from bcd_implicit.estimators.base import ALPHAS, TrainedEstimator
 from bcd_implicit.estimators.data import (
+    check_as_many,
+    check_given,
+    check_logistic,
     class_factors,
     indicators,
     keep_names,
@@ -22,6 +25,7 @@ from bcd_implicit.estimators.data import (
     read_classes,
     read_labels_of_several,
 )
+from bcd_implicit.support.arrays import as_pandas_or_array
 from bcd_implicit.support.progress import Progress
 from bcd_implicit.support.samples import check_sample_weight, read_inputs
 from bcd_implicit.terms.activations import Activation
@@ -32,7 +36,11 @@ FOR_CLASSES = ("cross-entropy", "logistic", "squared")
 
 
 def _knows_probabilities(classifier: ImplicitClassifier) -> bool:
-    return not get_loss(classifier.loss).quadratic
+    # What was fitted counts, whatever set_params has said since.
+    loss = classifier.result_.problem.loss if hasattr(classifier, "result_") else get_loss(classifier.loss)
+    if loss.quadratic:
+        raise AttributeError('there are no probabilities with loss="squared": fit with loss="cross-entropy"')
+    return True
 
 
 class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
@@ -53,7 +61,8 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         targets of 1 for a sample's class and -1 for the others (one column for two classes), as in scikit-learn's
         ``RidgeClassifier``: it is quicker, and has no probabilities.
     class_weight : None, "balanced" or dict
-        Multiplies the weights of each class's samples: "balanced" gives all classes the same weight together.
+        Multiplies the weights of each class's samples: "balanced" gives all classes the same weight together. A
+        dictionary may name classes that y lacks, as a fold does, if it names all that y has.
     activation : str or Activation
     alpha : float or sequence of float
         Ridge on A, B, C and D, in the units of standardised inputs; ``ridge`` and ``ridge_hidden`` of
@@ -66,8 +75,8 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
     norm_bound : float in [0, 1)
         Bound on the contraction factor: the largest row sum of absolute values of A, times the activation's largest
         slope (1/4 for sigmoid, else 1).
-    fenchel_weight : float
-        Only of the method "fenchel".
+    fenchel_weight : float or array-like of shape (n_hidden,)
+        Only of the method "fenchel": the weight of its relaxed equilibrium, or one for each hidden feature.
     fit_intercept, pass_through : bool
         Whether there are b and d; whether there is D. Without intercepts the data are not centred, only scaled.
     constraints : sequence or mapping of functions
@@ -125,7 +134,7 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         alpha: float | Sequence[float] = ALPHAS,
         kappa: float = 0.0,
         norm_bound: float = 0.5,
-        fenchel_weight: float = 1.0,
+        fenchel_weight: float | ArrayLike = 1.0,
         fit_intercept: bool = True,
         pass_through: bool = True,
         constraints: Sequence[UserFunction] | Mapping[str, UserFunction] = (),
@@ -196,8 +205,8 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         if several is None:
             weight = weight * class_factors(self.class_weight, labels, weight)
         elif self.class_weight is not None:
-            cause = f"got {self.class_weight!r}, but samples may have several labels"
-            raise InvalidInputError("class_weight", cause, "Pass sample_weight to fit")
+            cause = f"is {shown(self.class_weight)}, for samples of one class each, and y has {labels.shape[1]} labels"
+            raise InvalidInputError("class_weight", cause, "Leave it out, and weigh samples by sample_weight of fit")
         values, labels, weight = (array[weight > 0] for array in (inputs.values, labels, weight))
         targets, self.classes_ = indicators(labels)
         names = names_of_indicators(self.classes_) if several is None else several.names
@@ -208,13 +217,13 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
 
     def _known_loss(self, has_several: bool) -> Loss:
         """The loss for ``classes_``, which are labels that a sample ``has_several`` of or not."""
+        if isinstance(self.loss, str) and self.loss not in LOSSES:
+            check_choice("loss", self.loss, FOR_CLASSES)
         loss = get_loss(self.loss)
         if loss.name not in FOR_CLASSES:
             raise InvalidInputError("loss", f"{loss.name!r} is not for classes", f"Use one of {', '.join(FOR_CLASSES)}")
         one_a_column = has_several or len(self.classes_) == 2
-        if loss.name == "logistic" and not one_a_column:
-            cause = f"'logistic' is for two classes, or for several labels, and y has {len(self.classes_)} classes"
-            raise InvalidInputError("loss", cause, "Use cross-entropy")
+        check_logistic(loss, 2 if one_a_column else len(self.classes_))
         return LOSSES["logistic"] if loss.name == "cross-entropy" and one_a_column else loss
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
@@ -242,6 +251,29 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         if self._has_several:
             return (scores > 0).astype(int)
         return self.classes_[(scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)]
+
+    def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """Share of the samples that are predicted right, with all their labels where there are several.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,), or (n_samples, n_labels)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Raises
+        ------
+        InvalidInputError
+            Another number of samples or labels.
+        """
+        predicted, labels = self.predict(X), as_pandas_or_array("y", check_given(y))
+        check_as_many("y", len(labels), len(predicted))
+        if labels.shape[1:] not in ((predicted.shape[1:],) if self._has_several else ((), (1,))):
+            wanted = f"{predicted.shape[1]} columns, one a label" if self._has_several else "one column"
+            cause = f"has shape {labels.shape}, and the classifier was fitted on {wanted}"
+            raise InvalidInputError("y", cause, "Pass labels as to fit")
+        weight = None if sample_weight is None else check_sample_weight(sample_weight, len(predicted))
+        return float(super().score(X, y, weight))
 
     @available_if(_knows_probabilities)
     def predict_proba(self, X: ArrayLike) -> np.ndarray:

@@ -14,14 +14,19 @@ from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from bcd_implicit.errors import DataWarning, InvalidInputError
+from bcd_implicit.errors import DataWarning, InvalidInputError, shown
 from bcd_implicit.support.arrays import Samples, as_pandas_or_array, numbers_in, read_samples
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.display import listed
-from bcd_implicit.support.notations import MOST_CLASSES, is_number_written_otherwise, look_like_numbers
+from bcd_implicit.support.notations import (
+    are_few_whole_numbers,
+    is_number_written_otherwise,
+    look_like_numbers,
+)
 from bcd_implicit.support.samples import check_sizes, read_labels, read_targets
+from bcd_implicit.terms.loss import Loss
 
-FOR_NUMBERS = "for numbers there is ImplicitRegressor, and y.astype(float) for the selector"
+FOR_NUMBERS = "for numbers there is ImplicitRegressor"
 
 
 def keep_names(estimator: BaseEstimator, inputs: Samples) -> None:
@@ -67,7 +72,14 @@ def check_given(y: Any) -> Any:
     return y
 
 
-def read_classes(y: Any, inputs: Samples) -> np.ndarray:
+def check_as_many(name: str, n_samples: int, n_wanted: int) -> None:
+    """Raise an error that names the argument unless it has as many samples as X."""
+    if n_samples != n_wanted:
+        cause = f"has {n_samples} samples but X has {n_wanted}"
+        raise InvalidInputError(name, cause, "Give both the same rows in the same order")
+
+
+def read_classes(y: Any, inputs: Samples, for_numbers: str = FOR_NUMBERS) -> np.ndarray:
     """Class labels, shape (m,), for inputs that were read before.
 
     Raises
@@ -85,7 +97,7 @@ def read_classes(y: Any, inputs: Samples) -> np.ndarray:
             check_classification_targets(labels)
     except ValueError as error:
         cause = str(error).split("\n")[0].rstrip(".")
-        raise InvalidInputError("y", cause, f"Give one column of labels; {FOR_NUMBERS}") from None
+        raise InvalidInputError("y", cause, f"Give one column of labels; {for_numbers}") from None
     return labels
 
 
@@ -131,13 +143,15 @@ def class_factors(class_weight: Any, labels: np.ndarray, weight: np.ndarray) -> 
     ----------
     class_weight : None, "balanced" or mapping
         As scikit-learn has it: "balanced" gives all classes the same weight together, a mapping gives each its factor,
-        and 1 to classes that it does not name.
+        and 1 to classes that it does not name. If it names all classes of the labels it may name others: a fold may
+        lack a class.
     labels, weight : ndarray of shape (m,)
 
     Raises
     ------
     InvalidInputError
-        Anything else, a class that there is not, or a factor below 0.
+        Anything else, a class that there is not though not all of the others are named, a factor below 0, or factors
+        that leave no sample a weight.
     """
     classes, place = np.unique(labels, return_inverse=True)
     if class_weight is None:
@@ -147,13 +161,20 @@ def class_factors(class_weight: Any, labels: np.ndarray, weight: np.ndarray) -> 
         return np.asarray(weight.sum() / np.count_nonzero(totals) / np.where(totals > 0, totals, 1.0))[place]
     remedy = 'Give None, "balanced", or a dictionary from classes to numbers of 0 or more'
     if not isinstance(class_weight, Mapping):
-        raise InvalidInputError("class_weight", f"got {class_weight!r}", remedy)
+        raise InvalidInputError("class_weight", f"got {shown(class_weight)}", remedy)
     known = dict.fromkeys(classes.tolist(), 1.0)
-    if unknown := [label for label in class_weight if label not in known]:
-        cause = f"names the class {unknown[0]!r}, which y does not hold"
-        raise InvalidInputError("class_weight", cause, f"The classes are {listed(list(map(repr, known)))}")
+    unknown = [label for label in class_weight if label not in known]
+    # One that is misspelt leaves its class unnamed.
+    if unknown and not known.keys() <= class_weight.keys():
+        cause = f"names the class {shown(unknown[0])}, which y does not hold"
+        raise InvalidInputError("class_weight", cause, f"The classes are {listed(list(map(shown, known)))}")
     factors = known | {label: check_number("class_weight", f, 0, remedy=remedy) for label, f in class_weight.items()}
-    return np.array([factors[label] for label in classes.tolist()])[place]
+    found = np.array([factors[label] for label in classes.tolist()])[place]
+    if not (found * weight).any():
+        raise InvalidInputError(
+            "class_weight", "leaves no sample a weight", "Give two classes or more a positive number"
+        )
+    return found
 
 
 def indicators(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -170,6 +191,19 @@ def indicators(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         cause = f"has one class only, {str(labels[0])!r}, among the samples that have a weight"
         raise InvalidInputError("y", cause, "Give samples of two classes or more")
     return columns, binarizer.classes_
+
+
+def check_logistic(loss: Loss, n_classes: int) -> None:
+    """Raise an error where the logistic loss is asked for several classes: each would be a question by itself.
+
+    Raises
+    ------
+    InvalidInputError
+        As said.
+    """
+    if loss.name == "logistic" and n_classes > 2:
+        cause = f"'logistic' is for two classes, or for several labels, and y has {n_classes} classes"
+        raise InvalidInputError("loss", cause, "Use cross-entropy")
 
 
 def names_of_indicators(classes: np.ndarray) -> list[str]:
@@ -204,7 +238,7 @@ def numbers_or_indicators(
     column = pd.DataFrame(given).iloc[:, 0] if given.shape[1:] in ((), (1,)) else None
     unknown = are_classes is None
     if column is not None and (_holds_classes(column) if unknown else are_classes):
-        columns, classes = indicators(read_classes(column, inputs))
+        columns, classes = indicators(read_classes(column, inputs, "of numbers pass y.astype(float)"))
         if unknown and look_like_numbers(classes):
             warnings.warn(
                 f"y holds {len(classes)} different labels that look like numbers, such as {str(classes[0])!r}, and "
@@ -216,11 +250,10 @@ def numbers_or_indicators(
         return columns, names_of_indicators(classes), True
     targets = read_targets("y", given, inputs, "X")
     values = targets.values
-    whole = unknown and column is not None and column.dtype.kind != "f" and not (values % 1).any()
-    if whole and 2 < (n_different := len(np.unique(values))) <= MOST_CLASSES:
+    if unknown and column is not None and column.dtype.kind != "f" and are_few_whole_numbers(values):
         warnings.warn(
-            f"y holds {n_different} different whole numbers and they are taken for numbers. If they are classes, pass "
-            "pandas.Series(y, dtype='category'); if not, y.astype(float) says so.",
+            f"y holds {len(np.unique(values))} different whole numbers and they are taken for numbers. If they are "
+            "classes, pass pandas.Series(y, dtype='category'); if not, y.astype(float) says so.",
             DataWarning,
             stacklevel=3,
         )

@@ -10,15 +10,18 @@ from numpy.typing import ArrayLike
 from sklearn.base import MultiOutputMixin, RegressorMixin
 
 from bcd_implicit.constraints.user import UserFunction
-from bcd_implicit.errors import check_choice
+from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.estimators.base import ALPHAS, TrainedEstimator
-from bcd_implicit.estimators.data import check_given, keep_names
+from bcd_implicit.estimators.data import check_as_many, check_given, keep_names
 from bcd_implicit.support.arrays import Samples, read_samples
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.progress import Progress
 from bcd_implicit.support.samples import check_sample_weight, read_inputs, read_targets
 from bcd_implicit.terms.activations import Activation
-from bcd_implicit.terms.losses import LOSSES, HuberLoss, Loss, QuantileLoss
+from bcd_implicit.terms.losses import HuberLoss, Loss, QuantileLoss, get_loss
+
+# The defaults.
+QUANTILE, HUBER_THRESHOLD = 0.5, 1.0
 
 
 class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
@@ -36,10 +39,13 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         "absolute" the median, "quantile" another quantile, "poisson" the mean of counts or rates, as the exponential
         of what the model puts out. Others are as of :class:`~bcd_implicit.TrainingProblem`.
     quantile : float in (0, 1)
-        The level, of the loss "quantile" alone: 0.9 is what nine targets in ten stay below.
+        The level, of the loss "quantile" alone: 0.9 is what nine targets in ten stay below. With other losses it has to
+        be the default.
     huber_threshold : float
         Of the loss "huber" alone: from which distance on a target counts by its absolute error, in standard deviations
-        of the targets. As outliers stretch these, it may have to be small.
+        of the targets. These are measured by the median distance from the median, divided by 0.6745, which outliers do
+        not stretch (where that is zero, as usual). A :class:`~bcd_implicit.HuberLoss` is in the same unit. Where the
+        noise is much smaller than the targets, a smaller threshold leaves outliers less weight.
     activation : str or Activation
     alpha : float or sequence of float
         Ridge on A, B, C and D, in the units of standardised inputs and targets; ``ridge`` and ``ridge_hidden`` of
@@ -52,8 +58,8 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
     norm_bound : float in [0, 1)
         Bound on the contraction factor: the largest row sum of absolute values of A, times the activation's largest
         slope (1/4 for sigmoid, else 1).
-    fenchel_weight : float
-        Only of the method "fenchel".
+    fenchel_weight : float or array-like of shape (n_hidden,)
+        Only of the method "fenchel": the weight of its relaxed equilibrium, or one for each hidden feature.
     fit_intercept, pass_through : bool
         Whether there are b and d; whether there is D. Without intercepts the data are not centred, only scaled.
     constraints : sequence or mapping of functions
@@ -112,13 +118,13 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         n_hidden: int = 10,
         *,
         loss: str | Loss = "squared",
-        quantile: float = 0.5,
-        huber_threshold: float = 1.0,
+        quantile: float = QUANTILE,
+        huber_threshold: float = HUBER_THRESHOLD,
         activation: str | Activation = "relu",
         alpha: float | Sequence[float] = ALPHAS,
         kappa: float = 0.0,
         norm_bound: float = 0.5,
-        fenchel_weight: float = 1.0,
+        fenchel_weight: float | ArrayLike = 1.0,
         fit_intercept: bool = True,
         pass_through: bool = True,
         constraints: Sequence[UserFunction] | Mapping[str, UserFunction] = (),
@@ -167,10 +173,22 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         level = check_number("quantile", self.quantile, 0, 1, boundaries="neither", remedy=remedy)
         remedy = "Give a positive number of standard deviations"
         threshold = check_number("huber_threshold", self.huber_threshold, 0, boundaries="neither", remedy=remedy)
-        if isinstance(self.loss, Loss):
-            return self.loss
-        known = LOSSES | {"quantile": QuantileLoss(level), "huber": HuberLoss(threshold)}
-        return known[check_choice("loss", self.loss, known)]
+        loss = get_loss(self.loss)
+        self._check_belongs("quantile", level, QUANTILE, "quantile")
+        self._check_belongs("huber_threshold", threshold, HUBER_THRESHOLD, "huber")
+        if not isinstance(self.loss, str):
+            return loss
+        return {"quantile": QuantileLoss(level), "huber": HuberLoss(threshold)}.get(self.loss, loss)
+
+    def _check_belongs(self, argument: str, value: float, default: float, name: str) -> None:
+        """Raise an error where a number was chosen that the loss does not look at."""
+        if value == default or self.loss == name:
+            return
+        whose = f'is a number of loss="{name}" alone, and loss is {self.loss!r}'
+        remedy = f'Choose loss="{name}", or leave {argument} at {default:g}'
+        if isinstance(self.loss, (QuantileLoss, HuberLoss)):
+            remedy += ": an object has its own number"
+        raise InvalidInputError(argument, whose, remedy)
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Train.
@@ -217,12 +235,19 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), optional
+
+        Raises
+        ------
+        InvalidInputError
+            Another number of samples or outputs, or targets that the loss has no value for.
         """
-        targets, inputs, loss = read_samples("y", y), self._new_inputs(X), self.result_.problem.loss
+        inputs, loss = self._new_inputs(X), self.result_.problem.loss
+        targets = read_samples("y", y, n_columns=len(self.model_.d))
+        check_as_many("y", len(targets.values), len(inputs))
+        weight = check_sample_weight(sample_weight, len(inputs))
         if loss.name in ("squared", "huber"):
             return super().score(X, targets.values, sample_weight)
         loss.check_targets(targets.columns, _names(targets), "y")
-        weight = check_sample_weight(sample_weight, len(inputs))
         scores = self.model_.predict(inputs).T
         # The classes of a cross-entropy are one output.
         outputs = [slice(j, j + 1) for j in range(len(scores))] if loss.separable else [slice(None)]

@@ -16,7 +16,13 @@ from sklearn.utils.validation import check_is_fitted
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.estimators.base import StandardisedSamples, progress_of, seed_of
-from bcd_implicit.estimators.data import keep_names, numbers_or_indicators, read_new_inputs, with_names_of_one_kind
+from bcd_implicit.estimators.data import (
+    check_logistic,
+    keep_names,
+    numbers_or_indicators,
+    read_new_inputs,
+    with_names_of_one_kind,
+)
 from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.choice import what_is_there
@@ -49,6 +55,8 @@ def _read_targets(y: ArrayLike, inputs: Samples, loss: str | Loss) -> tuple[np.n
     known = get_loss("squared" if auto else loss)
     targets, names, are_classes = numbers_or_indicators(y, inputs, ARE_CLASSES.get(known.name, False))
     targets = targets.reshape(len(targets), -1)
+    if are_classes and not auto:
+        check_logistic(known, max(2, targets.shape[1]))
     if are_classes and (auto or not known.quadratic):
         known = LOSSES["cross-entropy" if targets.shape[1] > 1 else "logistic"]
     known.check_targets(targets.T, names or [f"y{j}" for j in range(targets.shape[1])], "y")
@@ -56,12 +64,12 @@ def _read_targets(y: ArrayLike, inputs: Samples, loss: str | Loss) -> tuple[np.n
 
 
 def _in_order(
-    X: np.ndarray, Y: np.ndarray, sample_weight: ArrayLike | None, sample_groups: np.ndarray, with_targets: bool
+    X: np.ndarray, Y: np.ndarray, sample_weight: ArrayLike | None, sample_groups: np.ndarray, loss: Loss
 ) -> tuple[StandardisedSamples, np.ndarray]:
     """Standardised samples and their groups, neither merged nor sorted: those of a group may be a series."""
     weight = check_sample_weight(sample_weight, len(X))
     U, Y, weight, groups = (array[weight > 0] for array in (X, Y, weight, sample_groups))
-    scaling = Standardization.fit(U, Y, weight, targets=with_targets)
+    scaling = Standardization.fit(U, Y, weight, loss=loss)
     return StandardisedSamples(*scaling.apply(U, Y), weight, scaling), groups
 
 
@@ -221,9 +229,9 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         n_folds = check_number("n_folds", self.n_folds, 2, integer=True, remedy="Give 2 or more folds")
         together = check_sample_groups(sample_groups, len(inputs.values), n_folds)
         if together is None:
-            samples = StandardisedSamples.merge(inputs.values, targets, sample_weight, with_targets=loss.free_targets)
+            samples = StandardisedSamples.merge(inputs.values, targets, sample_weight, loss=loss)
         else:
-            samples, together = _in_order(inputs.values, targets, sample_weight, together, loss.free_targets)
+            samples, together = _in_order(inputs.values, targets, sample_weight, together, loss)
         if len(samples.U) < LEAST_TO_SELECT:
             # One that merging has left stands there twice.
             all_equal = not (np.ptp(samples.U, axis=0).any() or np.ptp(samples.Y, axis=0).any())

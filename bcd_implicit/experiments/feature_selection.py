@@ -308,7 +308,7 @@ def run_table(
         parts = GroupShuffleSplit(1, test_size=test_share, random_state=seed).split(U, groups=together)
         train, test = next(parts)
     U_train, U_test, Y_train, Y_test = U[train], U[test], Y[train], Y[test]
-    scales = Standardization.fit(U_train, Y_train, targets=loss.free_targets)
+    scales = Standardization.fit(U_train, Y_train, loss=loss)
     pair = scales.apply(U_train, Y_train) if standardize else (U_train, Y_train)
     problem = TrainingProblem(
         *pair,

@@ -19,6 +19,7 @@ from bcd_implicit.model.adjoint import input_jacobian
 from bcd_implicit.model.fixed_point import FixedPoint
 from bcd_implicit.model.inputs import inputs_of
 from bcd_implicit.model.matrices import UNITS, Matrix, check_part, dense, scaled, used_columns
+from bcd_implicit.model.operators import Operators
 from bcd_implicit.model.picard import picard_table
 from bcd_implicit.model.state_map import summation_error
 from bcd_implicit.model.storage import LETTERS, REMEDY, read_model, write_model
@@ -30,7 +31,7 @@ from bcd_implicit.support.files import check_path
 from bcd_implicit.support.interruption import finishing
 from bcd_implicit.terms.function import ElementwiseFunction
 from bcd_implicit.terms.functions import state_function
-from bcd_implicit.terms.links import LINKS
+from bcd_implicit.terms.links import LINKS, responses
 
 # Rescaling that takes units further apart than this is warned of.
 WIDEST_UNITS = 1e6
@@ -38,7 +39,7 @@ WIDEST_UNITS = 1e6
 ACCURATE = 1e-8
 
 
-class ImplicitModel:
+class ImplicitModel(Operators):
     """A trained or given implicit model.
 
     Parameters
@@ -90,11 +91,9 @@ class ImplicitModel:
         expected = {"A": (n, n), "B": (n, p), "b": (n,), "C": (q, n), "D": (q, p), "d": (q,)}
         for name, shape in expected.items():
             if getattr(self, name).shape != shape:
-                raise InvalidInputError(
-                    name,
-                    f"has shape {getattr(self, name).shape}, {shape} needed",
-                    f"The shapes must fit n={n} hidden features, p={p} inputs, q={q} outputs",
-                )
+                cause = f"has shape {getattr(self, name).shape}, {shape} needed"
+                remedy = f"The shapes must fit n={n} hidden features, p={p} inputs, q={q} outputs"
+                raise InvalidInputError(name, cause, remedy)
         for name in ("b", "d"):
             check_entries(name, getattr(self, name), UNITS)
         self.input_names = check_names("input_names", input_names, p, "u")
@@ -180,11 +179,9 @@ class ImplicitModel:
         """
         v = self._weights()
         if not self.activation.positively_homogeneous:
-            raise InvalidInputError(
-                "activation",
-                f"{self.activation.name} is not positively homogeneous, so rescaling the state changes predictions",
-                "Rescaling serves relu, leaky_relu and identity",
-            )
+            name = self.activation.name
+            cause = f"{name} is not positively homogeneous, so rescaling the state changes predictions"
+            raise InvalidInputError("activation", cause, "Rescaling serves relu, leaky_relu and identity")
         if v.max() > WIDEST_UNITS:
             warnings.warn(
                 f"Rescaling takes units of the states that are up to {v.max():.1e} apart: by as much predictions of "
@@ -307,7 +304,7 @@ class ImplicitModel:
         -------
         ndarray of shape (m, q)
         """
-        return LINKS[self.link](self.predict(U, solver=solver).T).T
+        return responses(self.link, self.predict(U, solver=solver).T).T
 
     def jacobian(self, U: ArrayLike) -> np.ndarray:
         """Derivatives of the predictions with respect to the inputs, D + C (I - S A)^-1 S B with S = diag(phi').

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -78,3 +79,54 @@ def dense(matrix: Matrix) -> np.ndarray:
 def n_nonzero(matrix: Matrix) -> int:
     """How many entries are not zero."""
     return int(matrix.nnz if sp.issparse(matrix) else np.count_nonzero(matrix))
+
+
+# Matrices put together of several are sparse if a part is, or if they have so many entries and of these so few in use:
+# below, a dense product is as quick, and larger ones of zeros would not fit into memory.
+LARGE = 2**20
+FEW = 0.1
+
+
+def times(left: Matrix, right: Matrix) -> Matrix:
+    """The product of two matrices, sparse if one of them is."""
+    shape = left.shape[0], right.shape[1]
+    if 0 in (*shape, left.shape[1]):
+        return np.zeros(shape)
+    if sp.issparse(left) or sp.issparse(right):
+        return sp.csr_array(left) @ sp.csr_array(right)
+    return left @ right
+
+
+def plus(left: Matrix, right: Matrix) -> Matrix:
+    """The sum of two matrices, sparse if one of them is."""
+    if sp.issparse(left) or sp.issparse(right):
+        return sp.csr_array(left) + sp.csr_array(right)
+    return left + right
+
+
+def assembled(blocks: Sequence[Sequence[Matrix | None]]) -> Matrix:
+    """A matrix of blocks, None for zeros; each row and each column has a block that tells its size."""
+    heights = [next(block.shape[0] for block in row if block is not None) for row in blocks]
+    widths = [next(block.shape[1] for block in column if block is not None) for column in zip(*blocks, strict=True)]
+    rows, columns = np.cumsum([0, *heights]), np.cumsum([0, *widths])
+    shape = int(rows[-1]), int(columns[-1])
+    placed = [
+        (int(rows[i]), int(columns[j]), block)
+        for i, row in enumerate(blocks)
+        for j, block in enumerate(row)
+        if block is not None and 0 not in block.shape
+    ]
+    if 0 not in shape and _is_to_be_sparse(shape, [block for _, _, block in placed]):
+        parts = [(top, left, sp.coo_array(block)) for top, left, block in placed]
+        row = np.concatenate([top + part.coords[0] for top, _, part in parts])
+        column = np.concatenate([left + part.coords[1] for _, left, part in parts])
+        return sp.csr_array((np.concatenate([part.data for *_, part in parts]), (row, column)), shape=shape)
+    matrix = np.zeros(shape)
+    for top, left, block in placed:
+        matrix[top : top + block.shape[0], left : left + block.shape[1]] = block
+    return matrix
+
+
+def _is_to_be_sparse(shape: tuple[int, int], parts: Sequence[Matrix]) -> bool:
+    size = shape[0] * shape[1]
+    return any(map(sp.issparse, parts)) or (size > LARGE and sum(map(n_nonzero, parts)) < FEW * size)

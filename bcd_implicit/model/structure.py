@@ -192,7 +192,7 @@ class Structure:
         raise NotWellPosedError(
             f"A: spectral radius of |A| is {radius:.6g}{where} (||A||_inf = {norm:.6g}), "
             f"not below {1 / slope:g}, so an equilibrium need not exist. "
-            "Scale A down, or train with norm_bound < 1."
+            "Scale A, or the feedback that made it, down, or train with norm_bound < 1."
         )
 
     def weights(self, states: np.ndarray | slice) -> np.ndarray:

@@ -13,6 +13,9 @@ from bcd_implicit.model.structure import Structure
 from bcd_implicit.support.interruption import check_stop
 from bcd_implicit.terms.function import ElementwiseFunction
 
+# Later stages may make more of an error: where there are several, each is solved to this share of the tolerance.
+OF_SEVERAL = 0.01
+
 
 def solve_states(
     structure: Structure,
@@ -71,7 +74,7 @@ def solve_states(
         else:
             v = structure.weights(stage.states)
             units = v if np.any(v != 1) else None
-            point = fixed_point(stage.within, own, phi, solver=solver, weights=units, tol=tol)
+            point = fixed_point(stage.within, own, phi, solver=solver, weights=units, tol=OF_SEVERAL * tol)
             X[stage.states] = here = point.X
             n_iter = max(n_iter, point.n_iter)
             names.append(point.solver)

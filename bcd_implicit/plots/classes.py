@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from sklearn.base import ClassifierMixin
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.plots.arguments import axes_of
@@ -61,7 +62,7 @@ def decision_regions(classifier: Any, X: ArrayLike, y: ArrayLike, ax: Axes | Non
     plane = np.meshgrid(*(low + (np.arange(PIXELS) + 0.5) / PIXELS * (high - low) for low, high in sides))
     points = np.column_stack([places.ravel() for places in plane])
     table = points if inputs.labels is None else pd.DataFrame(points, columns=inputs.labels)
-    probabilities = classifier.predict_proba(table).reshape(PIXELS, PIXELS, len(classes))
+    probabilities = _probabilities(classifier, table, classes).reshape(PIXELS, PIXELS, len(classes))
     colours = np.array([to_rgb(f"C{k}") for k in range(len(classes))])
     mixed = 1 - SHADE * (1 - probabilities @ colours)
     extent = (*sides[0], *sides[1])
@@ -115,7 +116,7 @@ def reliability(
     """
     n_bins = check_number("n_bins", n_bins, 1, integer=True, remedy="Give a number such as 10")
     classes = _classes(classifier)
-    probabilities = classifier.predict_proba(X)
+    probabilities = _probabilities(classifier, X, classes)
     belongs = _belonging(y, classes, len(probabilities))
     if len(classes) == 2:
         probabilities, belongs = probabilities[:, 1], belongs[:, 1]
@@ -139,6 +140,10 @@ def reliability(
 
 
 def _classes(classifier: Any) -> np.ndarray:
+    if isinstance(classifier, ClassifierMixin) and not hasattr(classifier, "classes_"):
+        raise InvalidInputError(
+            "classifier", f"is of type {type(classifier).__name__}, and is not fitted", "Fit it first"
+        )
     if not hasattr(classifier, "predict_proba") or not hasattr(classifier, "classes_"):
         cause = f"is of type {type(classifier).__name__}, and has no probabilities"
         remedy = "Pass a fitted classifier with predict_proba, such as ImplicitClassifier"
@@ -146,9 +151,22 @@ def _classes(classifier: Any) -> np.ndarray:
     return np.asarray(classifier.classes_)
 
 
+def _probabilities(classifier: Any, inputs: Any, classes: np.ndarray) -> np.ndarray:
+    """Those of each class, shape (m, n_classes)."""
+    found = classifier.predict_proba(inputs)
+    # scikit-learn has either form for several labels a sample.
+    if isinstance(found, list) or np.abs(np.sum(found, axis=1) - 1).max() > 1e-6:
+        cause = f"gives probabilities of {len(classes)} labels, of which a sample may have several"
+        raise InvalidInputError("classifier", cause, "Fit it on one column of labels")
+    return np.asarray(found)
+
+
 def _belonging(y: ArrayLike, classes: np.ndarray, n_samples: int) -> np.ndarray:
     """Whether each sample is of each class, shape (m, n_classes)."""
     labels = np.asarray(y)
+    if labels.ndim == 1 and (missing := pd.isna(labels)).any():
+        cause = f"contains missing values: {missing.sum()} (first at row {missing.argmax()})"
+        raise InvalidInputError("y", cause, "Drop these rows")
     if labels.shape != (n_samples,):
         cause = f"has the shape {labels.shape} for {n_samples} samples"
         raise InvalidInputError("y", cause, "Give one label a sample")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from bcd_implicit.errors import InvalidInputError, check_choice
+from bcd_implicit.errors import DataWarning, InvalidInputError, check_choice, shown
 from bcd_implicit.plots.arguments import Fitted, axes_of, samples_of
 from bcd_implicit.plots.axes import shortened
 from bcd_implicit.plots.style import MARK, UNUSED
@@ -111,14 +112,20 @@ def quantile_bands(
     ------
     InvalidInputError
         Levels that are not between 0 and 1, none at all, or arrays of another length.
+
+    Warns
+    -----
+    DataWarning
+        Quantiles cross: one of a lower level is above one of a higher level.
     """
     if not isinstance(quantiles, Mapping) or not quantiles:
-        cause, remedy = f"got {quantiles!r}", "Pass predictions by level, such as {0.1: low, 0.9: high}"
+        cause, remedy = f"got {shown(quantiles)}", "Pass predictions by level, such as {0.1: low, 0.9: high}"
         raise InvalidInputError("quantiles", cause, remedy)
     levels = sorted(check_number("quantiles", level, 0, 1, boundaries="neither") for level in quantiles)
     across = check_matrix("x", x, n_columns=1)[:, 0]
     predicted = {level: _one_a_sample("quantiles", quantiles[level], len(across)) for level in levels}
     targets = None if y is None else _one_a_sample("y", y, len(across))
+    _warn_if_crossed(levels, predicted)
     ax, order = axes_of(ax), np.argsort(across, kind="stable")
     if targets is not None:
         ax.plot(across, targets, color=UNUSED, **_points(len(targets)))
@@ -134,6 +141,20 @@ def quantile_bands(
     ax.legend(fontsize="small")
     ax.grid(alpha=0.3)
     return ax
+
+
+def _warn_if_crossed(levels: list[float], predicted: Mapping[float, np.ndarray]) -> None:
+    falls = np.diff([predicted[level] for level in levels], axis=0) < 0
+    if falls.any():
+        pair = int(falls.sum(axis=1).argmax())
+        worst = f"{levels[pair]:g} and {levels[pair + 1]:g}, {100 * falls[pair].mean():.3g} %"
+        warnings.warn(
+            f"quantiles: of {100 * falls.any(axis=0).mean():.3g} % of the samples they cross, a higher level having "
+            f"the lower prediction (most often the levels {worst}). Each level is a model by itself: check that levels "
+            "and predictions belong together, and fit with more samples or a larger alpha.",
+            DataWarning,
+            stacklevel=3,
+        )
 
 
 def _points(number: int) -> dict[str, Any]:

@@ -91,7 +91,7 @@ def check_iterate(
         It is no Iterate, a part has another shape, is not finite or beyond 1e100, or X leaves the range of phi.
     """
     if not isinstance(it, Iterate):
-        raise InvalidInputError(name, f"is a {type(it).__name__}", "Pass an Iterate, such as result.iterate")
+        raise InvalidInputError(name, f"is of type {type(it).__name__}", "Pass an Iterate, such as result.iterate")
     for letter, shape in shapes.items():
         part = getattr(it, letter)
         if not isinstance(part, np.ndarray) or part.dtype.kind not in "fiu":

@@ -43,7 +43,7 @@ STATE_TOL = 1e-13
 def check_problem(problem: Any) -> TrainingProblem:
     """Return the problem, or raise an InvalidInputError that says what was passed instead."""
     if not isinstance(problem, TrainingProblem):
-        raise InvalidInputError("problem", f"is a {type(problem).__name__}", "Pass a TrainingProblem")
+        raise InvalidInputError("problem", f"is of type {type(problem).__name__}", "Pass a TrainingProblem")
     return problem
 
 

@@ -151,6 +151,11 @@ def as_pandas_or_array(name: str, table: Any) -> Any:
         array = np.asarray(table)
     except (TypeError, ValueError):
         raise InvalidInputError(name, "has rows of different lengths", "Give every row one entry a column") from None
+    if array.dtype.kind == "U" and not isinstance(table, np.ndarray):
+        # NumPy would make texts of all that stands beside one: True would be 'True'.
+        entries = np.asarray(table, dtype=object)
+        if any(not isinstance(entry, str) for entry in entries.ravel()):
+            array = entries
     if array.ndim == 0:
         kind = "None" if table is None else f"one {type(table).__name__}"
         raise InvalidInputError(name, f"is {kind}, not a table", "Pass an array or a data frame with samples as rows")
@@ -263,6 +268,8 @@ def _kind_of(entry: Any) -> str:
 
 
 def _shortened(entry: Any) -> str:
+    if isinstance(entry, np.generic) and not isinstance(entry, (*DATES, *DURATIONS)):
+        entry = entry.item()
     text = str(entry) if isinstance(entry, (*DATES, *DURATIONS)) else repr(entry)
     return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}..."
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_scalar
 
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.errors import InvalidInputError, shown
 from bcd_implicit.support.arrays import read_samples
 from bcd_implicit.support.samples import read_inputs, read_targets
 
@@ -26,7 +26,7 @@ def check_flag(name: str, value: Any) -> bool:
         Anything else: a text, even "no", would count as true.
     """
     if not isinstance(value, (bool, np.bool_)):
-        raise InvalidInputError(name, f"must be True or False, got {value!r}", "")
+        raise InvalidInputError(name, f"must be True or False, got {shown(value)}", "")
     return bool(value)
 
 
@@ -64,16 +64,16 @@ def check_number(
     """
     kinds = (int, np.integer) if integer else (int, float, np.integer, np.floating)
     if isinstance(value, (bool, np.bool_)):
-        raise InvalidInputError(name, f"must be a number, got {value!r}", remedy)
+        raise InvalidInputError(name, f"must be a number, got {shown(value)}", remedy)
     try:
         check_scalar(value, name, kinds, min_val=low, max_val=high, include_boundaries=boundaries)
     except TypeError:
         wanted = "a whole number" if integer else "a number"
-        raise InvalidInputError(name, f"must be {wanted}, got {value!r}", remedy) from None
+        raise InvalidInputError(name, f"must be {wanted}, got {shown(value)}", remedy) from None
     except ValueError as error:
         raise InvalidInputError(name, str(error).rstrip(".").replace(f"{name} ==", "got"), remedy) from None
     if not np.isfinite(value):
-        raise InvalidInputError(name, f"must be finite, got {value!r}", remedy)
+        raise InvalidInputError(name, f"must be finite, got {shown(value)}", remedy)
     return int(value) if integer else float(value)
 
 
@@ -86,7 +86,7 @@ def check_list(argument: str, values: Any, what: str, remedy: str) -> list[Any]:
         A single value, or a text, which would pass for as many as it has letters.
     """
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable) or getattr(values, "ndim", 1) == 0:
-        raise InvalidInputError(argument, f"must be a list of {what}, got {values!r}", remedy)
+        raise InvalidInputError(argument, f"must be a list of {what}, got {shown(values)}", remedy)
     return list(values)
 
 
@@ -124,10 +124,9 @@ def random_generator(random_state: Any) -> np.random.Generator:
     """
     try:
         return np.random.default_rng(random_state)
-    except (TypeError, ValueError) as error:
-        raise InvalidInputError(
-            "random_state", f"got {random_state!r} ({error})", "Give a whole number of 0 or more, a Generator or None"
-        ) from None
+    except (TypeError, ValueError):
+        remedy = "Give a whole number of 0 or more, a Generator or None"
+        raise InvalidInputError("random_state", f"got {shown(random_state)}", remedy) from None
 
 
 def check_names(argument: str, names: Sequence[str] | None, length: int, letter: str) -> list[str]:

@@ -19,7 +19,7 @@ from itertools import islice
 
 import pandas as pd
 
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.errors import InvalidInputError, shown
 from bcd_implicit.support.notations import COMMA_NUMBER
 
 SEPARATORS = ",;\t|"
@@ -68,9 +68,9 @@ class TextFormat:
         if self.sep is not None:
             object.__setattr__(self, "sep", SPOKEN.get(self.sep, self.sep))
             if len(self.sep) != 1 or self.sep in '"\n\r\0':
-                raise InvalidInputError("sep", f"got {self.sep!r}", "Give one character, or tab")
+                raise InvalidInputError("sep", f"got {shown(self.sep)}", "Give one character, or tab")
         if self.decimal not in (None, ".", ","):
-            raise InvalidInputError("decimal", f"got {self.decimal!r}", "Give a point or a comma")
+            raise InvalidInputError("decimal", f"got {shown(self.decimal)}", "Give a point or a comma")
         try:
             codecs.lookup(self.encoding or "utf-8")
         except (LookupError, ValueError):

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.errors import InvalidInputError, shown
 
 
 def check_path(argument: str, path: Any) -> Path:
@@ -25,7 +25,7 @@ def check_path(argument: str, path: Any) -> Path:
     """
     given = os.fspath(path) if isinstance(path, os.PathLike) else path
     if not isinstance(given, str) or not given:
-        raise InvalidInputError(argument, f"got {path!r}", "Give the name of a file, as text or a pathlib.Path")
+        raise InvalidInputError(argument, f"got {shown(path)}", "Give the name of a file, as text or a pathlib.Path")
     return Path(given)
 
 

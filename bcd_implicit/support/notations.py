@@ -34,6 +34,11 @@ def is_number_written_otherwise(value: Any) -> bool:
     return kind_of_entry(value) in ("comma", "thousands")
 
 
+def are_few_whole_numbers(values: np.ndarray) -> bool:
+    """Whether they are 3 to 20 different whole numbers, which might be classes."""
+    return not (values % 1).any() and 2 < len(np.unique(values)) <= MOST_CLASSES
+
+
 def look_like_numbers(classes: Collection[Any]) -> bool:
     """Whether they are more than some classes are, and each is a number or begins with one: 52.5, 52,5 kg, $ 52."""
     return len(classes) > MOST_CLASSES and all(_LIKE_A_NUMBER.fullmatch(str(label)) for label in classes)

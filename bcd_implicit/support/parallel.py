@@ -8,7 +8,7 @@ from typing import Any
 
 import joblib
 
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.errors import InvalidInputError, shown
 from bcd_implicit.support.interruption import (
     Limits,
     Stop,
@@ -34,7 +34,7 @@ def check_jobs(n_jobs: Any) -> None:
         Neither None nor a whole number other than 0.
     """
     if n_jobs is not None and (not isinstance(n_jobs, int) or n_jobs == 0):
-        raise InvalidInputError("n_jobs", f"got {n_jobs!r}", "Give a number of processes, or -1 for all cores")
+        raise InvalidInputError("n_jobs", f"got {shown(n_jobs)}", "Give a number of processes, or -1 for all cores")
 
 
 def in_parallel(

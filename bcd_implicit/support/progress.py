@@ -14,7 +14,7 @@ from html import escape
 from rich import progress as bars
 from rich.console import Console
 
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.errors import InvalidInputError, shown
 
 # Called with the share of the work done (0 to 1) and a word about what goes on.
 Progress = Callable[[float, str], None]
@@ -64,7 +64,9 @@ def show_progress(progress: bool | Progress, title: str) -> AbstractContextManag
     if callable(progress):
         return nullcontext(progress)
     if not isinstance(progress, bool):
-        raise InvalidInputError("progress", f"got {progress!r}", "Give True, False, or a function of (share, text)")
+        raise InvalidInputError(
+            "progress", f"got {shown(progress)}", "Give True, False, or a function of (share, text)"
+        )
     if not progress:
         return nullcontext(silent)
     # Without markup: titles and texts may hold square brackets.

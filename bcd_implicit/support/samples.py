@@ -101,16 +101,19 @@ def read_labels(name: str, labels: Any, inputs: Samples, inputs_name: str) -> np
 
 
 def warn_if_constant(Y: np.ndarray, names: list[str]) -> None:
-    """Warn of targets, shape (q, m), none of which varies.
+    """Warn of targets, shape (q, m), that do not vary.
 
     Warns
     -----
     DataWarning
-        There is nothing that an input could explain.
+        There is nothing in them that an input could explain.
     """
-    if (Y[:, :1] == Y).all():
-        which = f"the target {names[0]!r} does" if len(names) == 1 else f"the targets {listed(names)} do"
-        warnings.warn(f"{which} not vary, so no input can explain it: check it.", DataWarning, stacklevel=3)
+    constant = [name for name, same in zip(names, (Y[:, :1] == Y).all(axis=1), strict=True) if same]
+    if constant:
+        one = len(constant) == 1
+        which = f"the target {constant[0]!r} does" if one else f"the targets {listed(constant)} do"
+        them = "it" if one else "them"
+        warnings.warn(f"{which} not vary, so no input can explain {them}: check {them}.", DataWarning, stacklevel=3)
 
 
 def check_sizes(name: str, samples: Samples) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import roots_jacobi
 
 from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.support.by_name import undefined
 from bcd_implicit.terms.function import ElementwiseFunction
 
 EPS = float(np.finfo(float).eps)
@@ -53,11 +54,11 @@ class Activation(ElementwiseFunction):
 
     def g(self, x: np.ndarray) -> np.ndarray:
         """g(x), elementwise; ``inf`` outside the domain."""
-        raise NotImplementedError
+        raise undefined(self, "g")
 
     def g_derivative(self, x: np.ndarray) -> np.ndarray:
         """One subgradient of g inside the domain (without the normal cone at its ends); finite at the ends too."""
-        raise NotImplementedError
+        raise undefined(self, "g_derivative")
 
     def g_subgradient(self, x: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         """The subgradient of g at x nearest to ``wanted``; at the ends of the domain with the normal cone there.
@@ -74,7 +75,7 @@ class Activation(ElementwiseFunction):
 
     def g_conjugate(self, z: np.ndarray) -> np.ndarray:
         """g*(z), elementwise; its derivative is phi."""
-        raise NotImplementedError
+        raise undefined(self, "g_conjugate")
 
     def cvxpy_g_rest(
         self, x: cp.Expression, weights: float | np.ndarray = 1.0
@@ -129,6 +130,10 @@ class Activation(ElementwiseFunction):
 
     def __repr__(self) -> str:
         return f"<activation {self.name}>"
+
+
+#: What a subclass has to define.
+NEEDED = ("__call__", "derivative", "g", "g_derivative", "g_conjugate")
 
 
 def sum_squares(x: cp.Expression, weights: float | np.ndarray) -> cp.Expression:

@@ -15,8 +15,12 @@ from bcd_implicit.terms.activation import EPS, Activation
 # Preactivations that models meet, and far beyond.
 _SIZES = np.concatenate([np.logspace(-8, 0, 25), np.linspace(1.1, 10, 50), np.logspace(1.05, 6, 25)])
 PREACTIVATIONS = np.concatenate([-_SIZES[::-1], [0.0], _SIZES])
+# Many more, at which functions of one of them are looked at: a dip of phi may be narrow.
+CLOSE = np.linspace(-10, 10, 4001)
 # Of the sizes of the terms: what formulas may differ by, and CVXPY's forms from them.
 TOLERANCE, CVXPY_TOLERANCE = 1e-9, 1e-5
+# What a curvature may differ from a difference quotient by, of itself.
+CURVATURE_TOLERANCE = 1e-3
 # The length of a difference quotient, relative to the point where that is beyond 1.
 STEP = 1e-6
 REMEDY = "Correct the formulas, the domain or max_slope"
@@ -25,8 +29,8 @@ REMEDY = "Correct the formulas, the domain or max_slope"
 class _Points:
     """Preactivations and states at which an activation is looked at, and its values there."""
 
-    def __init__(self, activation: Activation) -> None:
-        self.of, self.z = activation, PREACTIVATIONS
+    def __init__(self, activation: Activation, z: np.ndarray = PREACTIVATIONS) -> None:
+        self.of, self.z = activation, z
         self.phi, self.slopes = activation(self.z), activation.derivative(self.z)
         self.conjugate = activation.g_conjugate(self.z)
         ends = np.array(activation.domain)
@@ -60,9 +64,12 @@ def check_activation(activation: Activation) -> None:
     """
     # What is not finite is noticed.
     with np.errstate(all="ignore"):
-        points = _Points(activation)
-        for check in (_check_phi, _check_derivative, _check_conjugate, _check_g, _check_pair, _check_divergence):
+        points, of_one = _Points(activation), (_check_phi, _check_derivative, _check_conjugate, _check_g)
+        for check in (*of_one, _check_curvature, _check_pair, _check_divergence):
             check(points)
+        close = _Points(activation, CLOSE)
+        for check in of_one:
+            check(close)
     if activation.conic:
         _check_cvxpy(points)
 
@@ -119,6 +126,19 @@ def _check_g(points: _Points) -> None:
     points.require(curved, "g_curvature is below 1 / max_slope, or infinite", x=x, g_curvature=curvature)
 
 
+def _check_curvature(points: _Points) -> None:
+    # g'' is 1 over the slope of phi. Where phi is flat, many z belong to one x, and g' has a kink there.
+    z, phi, h = points.z, points.phi, points.step
+    curvature = points.of.g_curvature(phi)
+    before, after = phi - points.of(z - h), points.of(z + h) - phi
+    low, high = np.minimum(before, after) / h, np.maximum(before, after) / h
+    rounding = 8 * EPS * np.abs(phi) / h
+    off = CURVATURE_TOLERANCE * high + rounding
+    between = (low - off <= 1 / curvature) & (1 / curvature <= high + off)
+    flat = low <= 1e3 * rounding
+    points.require(flat | between, "g_curvature is not that of g", x=phi, g_curvature=curvature, difference=1 / high)
+
+
 def _check_pair(points: _Points) -> None:
     z, phi, conjugate = points.z, points.phi, points.conjugate
     graph = points.of.g(phi) + conjugate - phi * z
@@ -141,24 +161,26 @@ def _check_divergence(points: _Points) -> None:
 
 
 def _check_cvxpy(points: _Points) -> None:
-    x, z = cp.Variable(1), cp.Variable(1)
+    # Two entries at a time: the forms act on each entry.
+    x, z = cp.Variable((1, 2)), cp.Variable((1, 2))
     of_x, domain = points.of.cvxpy_g(x)
     some = np.abs(points.z) < 5
-    at_x, at_z = points.phi[some][::8], points.z[some][::8]
+    at_x, at_z = (np.column_stack([at, at[::-1]])[:, None] for at in (points.phi[some][::8], points.z[some][::8]))
     for name, posed, variable, at, wanted in (
-        ("cvxpy_g", cp.Problem(cp.Minimize(of_x), domain), x, at_x, points.of.g(at_x)),
+        ("cvxpy_g", cp.Problem(cp.Minimize(of_x), domain), x, at_x, points.of.g(at_x).sum(axis=(1, 2))),
         (
             "cvxpy_g_conjugate",
             cp.Problem(cp.Minimize(points.of.cvxpy_g_conjugate(z))),
             z,
             at_z,
-            points.of.g_conjugate(at_z),
+            points.of.g_conjugate(at_z).sum(axis=(1, 2)),
         ),
     ):
         points.require(np.array(posed.is_dcp()), f"{name} is not convex by CVXPY's rules")
         found = np.array([_value(posed, variable == value) for value in at])
         close = np.abs(found - wanted) <= CVXPY_TOLERANCE * (1 + np.abs(wanted))
-        points.require(close, f"{name} has another value than NumPy's", at=at, cvxpy=found, numpy=wanted)
+        values = {"at": at[:, 0, 0], "and_at": at[:, 0, 1], "cvxpy": found, "numpy": wanted}
+        points.require(close, f"{name} has another value than NumPy's", **values)
 
 
 def _value(posed: cp.Problem, here: cp.Constraint) -> float:

@@ -5,14 +5,18 @@ To add one, register it: :func:`~bcd_implicit.register_activation`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from bcd_implicit.errors import InvalidInputError, check_choice
+import cvxpy as cp
+import numpy as np
+
+from bcd_implicit.errors import InvalidInputError, shown
+from bcd_implicit.support.by_name import check_defined, named_or_given
 from bcd_implicit.support.checks import check_flag
-from bcd_implicit.terms.activation import Activation
+from bcd_implicit.terms.activation import NEEDED, Activation
 from bcd_implicit.terms.activation_checks import check_activation
-from bcd_implicit.terms.formula_activation import FormulaActivation
+from bcd_implicit.terms.formula_activation import Formula, FormulaActivation
 from bcd_implicit.terms.piecewise_linear import Clip, Identity, LeakyRelu, Relu, SoftThreshold
 from bcd_implicit.terms.smooth_activations import Arctan, Elu, Sigmoid, Softplus, Softsign, Tanh
 
@@ -30,11 +34,9 @@ def get_activation(activation: str | Activation) -> Activation:
     Raises
     ------
     InvalidInputError
-        The name is not known; the message lists those that are.
+        The name is not known (the message lists those that are), it is no activation, or its class lacks a method.
     """
-    if isinstance(activation, Activation):
-        return activation
-    return ACTIVATIONS[check_choice("activation", activation, ACTIVATIONS)]
+    return named_or_given("activation", activation, Activation, ACTIVATIONS, NEEDED)
 
 
 def with_parameters(name: str, parameters: Mapping[str, Any]) -> Activation:
@@ -52,7 +54,23 @@ def with_parameters(name: str, parameters: Mapping[str, Any]) -> Activation:
     return type(known)(**parameters) if parameters and parameters != known.parameters else known
 
 
-def register_activation(activation: str | Activation, *, overwrite: bool = False, **formulas: Any) -> Activation:
+def register_activation(
+    activation: str | Activation,
+    *,
+    phi: Formula | None = None,
+    derivative: Formula | None = None,
+    g: Formula | None = None,
+    g_derivative: Formula | None = None,
+    g_conjugate: Formula | None = None,
+    g_curvature: Formula | None = None,
+    divergence: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
+    domain: tuple[float, float] = (-np.inf, np.inf),
+    max_slope: float = 1.0,
+    positively_homogeneous: bool = False,
+    cvxpy_g: Callable[[cp.Expression], cp.Expression] | None = None,
+    cvxpy_g_conjugate: Callable[[cp.Expression], cp.Expression] | None = None,
+    overwrite: bool = False,
+) -> Activation:
     """Make an activation known by its name, wherever one can be named.
 
     It is looked at first, at many points: phi monotone with slopes up to ``max_slope``, which is at most 1, the domain,
@@ -62,12 +80,12 @@ def register_activation(activation: str | Activation, *, overwrite: bool = False
     ----------
     activation : str or Activation
         A name, for formulas; or an instance of a subclass of :class:`~bcd_implicit.Activation`.
+    phi, derivative, g, g_derivative, g_conjugate : callable
+        Of a name: the formulas, functions of an array each.
+    g_curvature, divergence, domain, max_slope, positively_homogeneous, cvxpy_g, cvxpy_g_conjugate
+        What else is known of it, as for :class:`~bcd_implicit.terms.formula_activation.FormulaActivation`.
     overwrite : bool
         Whether one that was registered under this name is replaced. The built-in ones stay.
-    **formulas
-        ``phi``, ``derivative``, ``g``, ``g_derivative`` and ``g_conjugate``, functions of an array each, and what else
-        is known: ``domain``, ``max_slope``, ``g_curvature``, ``divergence``, ``positively_homogeneous``, ``cvxpy_g``
-        and ``cvxpy_g_conjugate``, as for :class:`~bcd_implicit.terms.formula_activation.FormulaActivation`.
 
     Returns
     -------
@@ -76,7 +94,8 @@ def register_activation(activation: str | Activation, *, overwrite: bool = False
     Raises
     ------
     InvalidInputError
-        The name is taken, or a condition fails: the message says which, at which point, and with which values.
+        The name is taken, a formula is missing, or a condition fails: the message says which, at which point, and with
+        which values.
 
     Examples
     --------
@@ -92,13 +111,30 @@ def register_activation(activation: str | Activation, *, overwrite: bool = False
     ... )
     <activation asinh>
     """
-    if not isinstance(activation, Activation):
-        activation = FormulaActivation(activation, **formulas)
-    elif formulas:
+    formulas: dict[str, Any] = {
+        **{"phi": phi, "derivative": derivative, "g": g, "g_derivative": g_derivative, "g_conjugate": g_conjugate},
+        **{"g_curvature": g_curvature, "divergence": divergence},
+        **{"cvxpy_g": cvxpy_g, "cvxpy_g_conjugate": cvxpy_g_conjugate},
+    }
+    if isinstance(activation, type) and issubclass(activation, Activation):
+        cause = f"is the class {activation.__name__}"
+        raise InvalidInputError("activation", cause, f"Pass an instance, such as {activation.__name__}()")
+    if not isinstance(activation, (str, Activation)):
+        raise InvalidInputError("activation", f"has the name {shown(activation)}", "Give it a name")
+    if isinstance(activation, str):
+        activation = FormulaActivation(
+            activation,
+            domain=domain,
+            max_slope=max_slope,
+            positively_homogeneous=positively_homogeneous,
+            **formulas,
+        )
+    elif any(formula is not None for formula in formulas.values()):
         raise InvalidInputError("activation", "is an Activation, and formulas are given too", "Give one of them")
+    check_defined("activation", activation, Activation, NEEDED)
     name = activation.name
-    if not isinstance(name, str) or not name:
-        raise InvalidInputError("activation", f"has the name {name!r}", "Give it a name")
+    if not name:
+        raise InvalidInputError("activation", f"has the name {shown(name)}", "Give it a name")
     if name in {known.name for known in _BUILT_IN}:
         raise InvalidInputError("activation", f"{name} is built in", "Choose another name")
     if name in ACTIVATIONS and not check_flag("overwrite", overwrite):

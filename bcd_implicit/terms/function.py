@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from bcd_implicit.support.by_name import undefined
+
 
 class ElementwiseFunction:
     """A function of one variable, applied entry by entry.
@@ -32,11 +34,11 @@ class ElementwiseFunction:
 
     def __call__(self, z: np.ndarray) -> np.ndarray:
         """phi(z)."""
-        raise NotImplementedError
+        raise undefined(self, "__call__")
 
     def derivative(self, z: np.ndarray) -> np.ndarray:
         """phi'(z); where phi has a kink, one element of its generalised derivative."""
-        raise NotImplementedError
+        raise undefined(self, "derivative")
 
     def image(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The least and the largest value between ``low`` and ``high``; this one is right where phi never falls."""

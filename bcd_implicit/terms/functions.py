@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bcd_implicit.errors import InvalidInputError, check_choice
+from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.support.by_name import named_or_given
 from bcd_implicit.support.checks import check_list, check_number
 from bcd_implicit.terms import activations
 from bcd_implicit.terms.block_activation import BlockActivation
@@ -61,10 +62,8 @@ def get_function(function: str | ElementwiseFunction) -> ElementwiseFunction:
     InvalidInputError
         The name is not known; the message lists those that are.
     """
-    if isinstance(function, ElementwiseFunction):
-        return function
     known = activations.ACTIVATIONS | FUNCTIONS
-    return known[check_choice("activation", function, known)]
+    return named_or_given("activation", function, ElementwiseFunction, known, ("__call__", "derivative"))
 
 
 def function_with_parameters(name: str, parameters: Mapping[str, Any]) -> ElementwiseFunction:
@@ -86,7 +85,7 @@ def state_function(activation: Any, n: int) -> ElementwiseFunction:
     InvalidInputError
         An unknown name, a block that is no such pair, or blocks of another number of states altogether.
     """
-    if isinstance(activation, (str, ElementwiseFunction)):
+    if isinstance(activation, (str, type, ElementwiseFunction)):
         function = get_function(activation)
     else:
         function = BlockActivation([_block(i, block) for i, block in enumerate(_blocks(activation))])

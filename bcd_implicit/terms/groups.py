@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.errors import InvalidInputError, shown
 from bcd_implicit.support.checks import check_list, check_number
 from bcd_implicit.support.display import listed
 
@@ -135,7 +135,7 @@ def _single_labels(groups: Any) -> list[Any]:
     remedy = "Give one label for each input, or a mapping from a group's name to its inputs' names"
     labels = check_list("groups", groups, "labels", remedy)
     if not all(isinstance(label, Hashable) for label in labels):
-        raise InvalidInputError("groups", f"must be a list of single labels, got {groups!r}", remedy)
+        raise InvalidInputError("groups", f"must be a list of single labels, got {shown(groups)}", remedy)
     return labels
 
 
@@ -146,7 +146,7 @@ def _labels_of(groups: Mapping[str, Sequence[Any]], input_names: Sequence[str]) 
     for group, members in groups.items():
         if not isinstance(members, (str, Sequence, np.ndarray, pd.Index, pd.Series)):
             raise InvalidInputError(
-                "groups", f"group {group!r} is a {type(members).__name__}", "List its inputs' names"
+                "groups", f"group {shown(group)} is of type {type(members).__name__}", "List its inputs' names"
             )
         # A string alone is one name, not a sequence of letters.
         names = [members] if isinstance(members, str) else list(members)

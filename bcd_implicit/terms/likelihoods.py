@@ -10,6 +10,7 @@ import cvxpy as cp
 import numpy as np
 from scipy.special import expit, logit, softmax, xlogy
 
+from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.terms.entropy import exp_rest, relative_entropy
 from bcd_implicit.terms.loss import Loss, columns, in_rows, refuse
 
@@ -30,7 +31,7 @@ class LogisticLoss(Loss):
     max_curvature = 0.25
 
     def check_targets(self, Y, names, argument="Y", place=in_rows):
-        remedy = 'Pass 0 and 1, or probabilities; for a column of classes there is loss="cross-entropy"'
+        remedy = 'Pass 0 and 1, or probabilities; classes as pandas.get_dummies(y) with loss="cross-entropy"'
         cause = "the logistic loss needs targets from 0 to 1"
         refuse((Y < 0) | (Y > 1), Y, cause, remedy, names, argument, place)
 
@@ -85,10 +86,15 @@ class CrossEntropy(Loss):
     def check_targets(self, Y, names, argument="Y", place=in_rows):
         remedy = "Pass one column a class, 1 for the sample's own and else 0, such as pandas.get_dummies(y) gives"
         refuse(Y < 0, Y, "the cross-entropy needs probabilities of classes", remedy, names, argument, place)
+        if len(Y) < 2:
+            raise InvalidInputError(
+                argument, "the cross-entropy needs a column for each class, and there is one", remedy
+            )
         totals = Y.sum(axis=0)
-        bad = (np.abs(totals - 1) > SUM_OFF) | (len(Y) < 2)
-        cause = "the cross-entropy needs two columns or more, and rows of sum 1"
-        refuse(bad[None], totals[None], cause, remedy, ["all columns"], argument, place)
+        if (bad := np.abs(totals - 1) > SUM_OFF).any():
+            sample = int(bad.argmax())
+            cause = f"the cross-entropy needs columns that sum to 1, and {place(sample)} sums to {totals[sample]:.6g}"
+            raise InvalidInputError(argument, cause, remedy)
 
     def value(self, prediction, Y):
         largest, rest, _ = self._parts(prediction)

@@ -13,6 +13,7 @@ import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.support.by_name import undefined
 from bcd_implicit.terms.links import LINKS
 
 # What a sample is called in messages.
@@ -44,6 +45,9 @@ class Loss:
     free_targets : bool
         Whether targets may be any numbers, in any units: the loss then changes with them as the predictions do. Of
         the others, value is minus the logarithm of a likelihood, up to a constant.
+    robust_units : bool
+        Whether standardised targets are in units that few targets far off do not stretch: 1/0.6745 times the median
+        distance from the median, which of normal targets is the standard deviation.
     link : str
         The name in :data:`~bcd_implicit.terms.links.LINKS` of the scale that predictions are on.
     """
@@ -54,6 +58,7 @@ class Loss:
     separable: ClassVar[bool] = True
     max_curvature: ClassVar[float] = np.inf
     free_targets: ClassVar[bool] = False
+    robust_units: ClassVar[bool] = False
     link: ClassVar[str] = "identity"
 
     def check_targets(self, Y: np.ndarray, names: list[str], argument: str = "Y", place: Place = in_rows) -> None:
@@ -77,11 +82,11 @@ class Loss:
 
     def value(self, prediction: np.ndarray, Y: np.ndarray) -> np.ndarray:
         """The loss of each sample, shape (m,): the problem weighs them."""
-        raise NotImplementedError
+        raise undefined(self, "value")
 
     def gradient(self, prediction: np.ndarray, Y: np.ndarray) -> np.ndarray:
         """Gradient with respect to the prediction, shape (q, m); where there is none, one subgradient."""
-        raise NotImplementedError
+        raise undefined(self, "gradient")
 
     def second_derivative(self, prediction: np.ndarray, Y: np.ndarray, change: np.ndarray) -> np.ndarray:
         """The second derivative times a change of the prediction, shape (q, m)."""
@@ -97,18 +102,18 @@ class Loss:
         Near the second derivative, or above it, and never small beside the gradient: the model's minimum is at a
         distance that the model can be trusted over.
         """
-        raise NotImplementedError
+        raise undefined(self, "curvature")
 
     def conjugate(self, V: np.ndarray, Y: np.ndarray) -> np.ndarray:
         """L*(v) = sup_f <v, f> - L(f, y) of each sample, shape (m,); ``inf`` outside its domain."""
-        raise NotImplementedError
+        raise undefined(self, "conjugate")
 
     def divergence(self, prediction: np.ndarray, V: np.ndarray, Y: np.ndarray) -> np.ndarray:
         """L(f) + L*(v) - <v, f> >= 0 of each sample, shape (m,), for v in the domain: zero for v the gradient at f.
 
         A gap is a sum of these: none of them may be the small difference of large numbers.
         """
-        raise NotImplementedError
+        raise undefined(self, "divergence")
 
     def inside(self, V: np.ndarray, Y: np.ndarray) -> np.ndarray:
         """Points near V in the domain of the conjugate."""
@@ -116,7 +121,7 @@ class Loss:
 
     def best_constant(self, Y: np.ndarray, shares: np.ndarray) -> np.ndarray:
         """The constant prediction of least mean loss, shape (q,); where that is infinite, a large one."""
-        raise NotImplementedError
+        raise undefined(self, "best_constant")
 
     def response(self, prediction: np.ndarray) -> np.ndarray:
         """What the prediction says of the target, in the target's own units: a mean, a quantile, probabilities."""
@@ -135,7 +140,7 @@ class Loss:
 
     def cvxpy(self, prediction: cp.Expression, Y: np.ndarray, weights: float | np.ndarray = 1.0) -> cp.Expression:
         """The sum over samples of weights * loss as a CVXPY expression; one weight, or one a sample."""
-        raise NotImplementedError
+        raise undefined(self, "cvxpy")
 
     def smoothed(self, V: np.ndarray, width: float | np.ndarray) -> Loss:
         """A smooth loss whose minimum is at that of this one where V is the dual solution.
@@ -144,7 +149,7 @@ class Loss:
         conjugate, of one width or one a sample. Its gradient is in that domain, and is the next V (method of
         multipliers; Rockafellar, *Mathematics of Operations Research* 1976).
         """
-        raise NotImplementedError
+        raise undefined(self, "smoothed")
 
     def of_outputs(self, outputs: np.ndarray) -> Loss:
         """The loss of some outputs (indices) alone, where it is a sum over outputs."""
@@ -164,6 +169,10 @@ class Loss:
     def __repr__(self) -> str:
         shown = ", ".join(f"{name}={value:g}" for name, value in self.parameters.items())
         return f"<loss {self.name}{f' ({shown})' if shown else ''}>"
+
+
+#: What a subclass has to define.
+NEEDED = ("value", "gradient", "curvature", "conjugate", "divergence", "best_constant", "cvxpy")
 
 
 def columns(weights: float | np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

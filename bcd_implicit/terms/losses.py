@@ -9,9 +9,9 @@ from __future__ import annotations
 import cvxpy as cp
 import numpy as np
 
-from bcd_implicit.errors import check_choice
+from bcd_implicit.support.by_name import check_defined, named_or_given
 from bcd_implicit.terms.likelihoods import CrossEntropy, LogisticLoss, PoissonLoss
-from bcd_implicit.terms.loss import Loss, columns
+from bcd_implicit.terms.loss import NEEDED, Loss, columns
 from bcd_implicit.terms.robust_losses import AbsoluteLoss, HuberLoss, QuantileLoss
 
 __all__ = [
@@ -75,8 +75,8 @@ def get_loss(loss: str | Loss) -> Loss:
     Raises
     ------
     InvalidInputError
-        The name is not known; the message lists those that are.
+        The name is not known (the message lists those that are), it is no loss, or its class lacks a method.
     """
-    if isinstance(loss, Loss):
-        return loss
-    return LOSSES[check_choice("loss", loss, LOSSES)]
+    found = named_or_given("loss", loss, Loss, LOSSES, NEEDED)
+    check_defined("loss", found, Loss, () if found.smooth else ("smoothed",))
+    return found

@@ -32,6 +32,7 @@ class HuberLoss(Loss):
     name = "huber"
     max_curvature = 1.0
     free_targets = True
+    robust_units = True
 
     def __init__(self, threshold: float = 1.0) -> None:
         remedy = "Give a positive number, in the targets' units"
@@ -70,7 +71,7 @@ class HuberLoss(Loss):
         return np.clip(V, -self.threshold, self.threshold)
 
     def best_constant(self, Y, shares):
-        constant = _quantile(Y, shares, 0.5)
+        constant = weighted_quantile(Y, shares, 0.5)
         for _ in range(STEPS):  # reweighted means: each lowers the loss
             weights = self.curvature(constant[:, None], Y) * shares
             constant = np.sum(weights * Y, axis=1) / weights.sum(axis=1)
@@ -117,7 +118,7 @@ class KinkedLoss(Loss):
         return np.clip(V, -self.below, self.above)
 
     def best_constant(self, Y, shares):
-        return _quantile(Y, shares, self.below / (self.above + self.below))
+        return weighted_quantile(Y, shares, self.below / (self.above + self.below))
 
     def cvxpy(self, prediction, Y, weights=1.0):
         weights, miss = columns(weights, Y.shape), prediction - Y
@@ -220,8 +221,8 @@ class Envelope(Loss):
         return self.loss.cvxpy(prediction - near, Y, weights) + cp.sum(quadratic)
 
 
-def _quantile(Y: np.ndarray, shares: np.ndarray, level: float) -> np.ndarray:
-    """The weighted quantile of each row."""
+def weighted_quantile(Y: np.ndarray, shares: np.ndarray, level: float) -> np.ndarray:
+    """The quantile of each row of Y (q, m), shape (q,), where samples have shares, of sum 1."""
     order = np.argsort(Y, axis=1)
     reached = np.cumsum(shares[order], axis=1) >= level * (1 - 1e-12)
     return np.take_along_axis(Y, np.take_along_axis(order, reached.argmax(axis=1)[:, None], axis=1), axis=1)[:, 0]

@@ -150,7 +150,7 @@ def solve(
     atol = check_number("atol", atol, 0, remedy="Choose 0 or a small positive number")
     if callback is not None and not callable(callback):
         kind = type(callback).__name__
-        raise InvalidInputError("callback", f"is a {kind}", "Pass a function of cycle, objective and iterate")
+        raise InvalidInputError("callback", f"is of type {kind}", "Pass a function of cycle, objective and iterate")
     schedule = check_schedule(fenchel_schedule, method)
     start = start.iterate if isinstance(start, BcdResult) else start
     if start is not None:

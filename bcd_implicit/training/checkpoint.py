@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from bcd_implicit.certificates.certificate import Certificate
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.errors import InvalidInputError, shown
 from bcd_implicit.problem.iterate import Iterate, check_iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.archives import Member, is_archive, read_arrays, write_arrays
@@ -264,7 +264,7 @@ def _in_words(name: str, before: Any, now: Any) -> str:
     """Such as "kappa was 0.1 and is 0.2"; of arrays only the name."""
     if any(isinstance(value, dict) or len(str(value)) > 60 for value in (before, now)):
         return f"{name} differs"
-    return f"{name} was {before!r} and is {now!r}"
+    return f"{name} was {shown(before)} and is {shown(now)}"
 
 
 def _iterate(stored: Mapping[str, Any], problem: TrainingProblem) -> Iterate:

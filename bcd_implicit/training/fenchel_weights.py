@@ -14,9 +14,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bcd_implicit.errors import InvalidInputError, check_choice
+from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.support.by_name import named_or_given
 from bcd_implicit.support.checks import check_number
 
 
@@ -134,11 +135,7 @@ def check_schedule(schedule: Any, method: str) -> FenchelSchedule:
     InvalidInputError
         An unknown name, another object, or a schedule for a loop without Fenchel weights.
     """
-    if not isinstance(schedule, FenchelSchedule):
-        if not isinstance(schedule, str):
-            cause = f"is a {type(schedule).__name__}"
-            raise InvalidInputError("fenchel_schedule", cause, "Give a name, or an object such as bi.DualAscent()")
-        schedule = SCHEDULES[check_choice("fenchel_schedule", schedule, SCHEDULES)]
+    schedule = named_or_given("fenchel_schedule", schedule, FenchelSchedule, SCHEDULES)
     if method != "fenchel" and schedule.name != FenchelSchedule.name:
         raise InvalidInputError(
             "fenchel_schedule", f"is {schedule.name!r}, but method={method!r} has no Fenchel term", 'Use "fenchel"'

@@ -225,6 +225,6 @@ def test_options_of_blocks_are_checked():
         solve_block(problem, it.replace(X=it.X * 0 - 1), "hidden")
     with pytest.raises(InvalidInputError, match="block: unknown block"):
         solve_block(problem, it, ["hidden"])
-    with pytest.raises(InvalidInputError, match="problem: is a ndarray"):
+    with pytest.raises(InvalidInputError, match="problem: is of type ndarray"):
         solve_block(problem.U, it, "hidden")
     assert repr(solve_block(problem, it, "output")).startswith("BlockSolution(block='output', solver='native'")

@@ -60,9 +60,9 @@ def test_unknown_names_list_the_known(monkeypatch):
         solve_block(problem, it, "hidden", tol=0)
     with pytest.raises(InvalidInputError, match="tol: got 1e"):
         solve_block(problem, it, "hidden", tol=1e300)
-    with pytest.raises(InvalidInputError, match="solver: is a list"):
+    with pytest.raises(InvalidInputError, match="solver: is of type list"):
         solve_block(problem, it, "hidden", ["native"])
-    with pytest.raises(InvalidInputError, match="solver_options: is a list. Pass a dict"):
+    with pytest.raises(InvalidInputError, match="solver_options: is of type list. Pass a dict"):
         solve_block(problem, it, "hidden", "SCS", solver_options=[1])
     assert solve_block(problem, it, "hidden", "Native").solver == "native"
 

@@ -124,3 +124,56 @@ def test_select_judges_by_the_loss(table, plain_choice, target, loss):
 
 def shares_of(labels):
     return labels.value_counts(normalize=True).sort_index().to_numpy()
+
+
+def test_scores_and_probabilities_are_two_tables(table):
+    succeed("fit", "d.csv", *options("word"), "--model", "m.npz", "--max-cycles", 1)
+    line = fail("predict", "m.npz", "d.csv", "--output", "p.csv", "--scores", "--probabilities")
+    assert "--probabilities: and --scores ask for different tables. Give one of them" in line
+    assert not Path("p.csv").exists()
+
+
+@pytest.mark.parametrize(("target", "loss", "what"), [("count", "poisson", "rates"), ("y", "squared", "numbers")])
+def test_what_has_no_probabilities_says_what_it_predicts(table, target, loss, what):
+    succeed("fit", "d.csv", *options(target), "--model", "m.npz", "--loss", loss)
+    line = fail("predict", "m.npz", "d.csv", "--output", "p.csv", "--probabilities")
+    assert f"m.npz holds a model of {what}, which has none. Leave it out, to write the {what}." in line
+
+
+def test_whole_numbers_that_may_be_classes_are_noted(table):
+    note = "Note: column 'count' holds 8 different whole numbers, and they are taken for numbers; --classify makes"
+    table["count"] = table["count"].clip(upper=7)
+    assert sorted(table["count"].unique()) == list(range(8))
+    table.to_csv("w.csv", index=False)
+    fit = ["fit", "w.csv", "--model", "m.npz", "--max-cycles", 1]
+    assert note in succeed(*fit, *options("count")[:-1], 1).stderr
+    for said in (["--loss", "squared"], ["--loss", "poisson"], ["--classify"]):
+        assert "whole numbers" not in succeed(*fit, *options("count")[:-1], 1, *said).stderr
+    assert "whole numbers" not in succeed(*fit, *options("y")[:-1], 1).stderr
+
+
+def test_remedies_are_in_the_words_of_the_command_line(table):
+    fit = ["fit", "d.csv", *options("count"), "--model", "m.npz"]
+    line = fail(*fit, "--loss", "logistic")
+    assert "is 2. Pass 0 and 1, or probabilities; of one column of classes, give --classify in place of --loss" in line
+    table.assign(count=table["count"] - 1).to_csv("n.csv", index=False)
+    line = fail("fit", "n.csv", *fit[2:], "--loss", "poisson")
+    assert "of 'count' is -1. Pass counts or rates; for other numbers there are --loss squared, huber and" in line
+    table.assign(y=0.5, count=0.7).to_csv("s.csv", index=False)
+    two = ["--target", "count", "--target", "y", "--ignore", "word", "--model", "m.npz"]
+    line = fail("fit", "s.csv", *two, "--loss", "cross-entropy")
+    assert "s.csv: the cross-entropy needs columns that sum to 1, and line 2 sums to 1.2. Pass a column" in line
+    assert "pandas" not in line
+
+
+def test_hubers_threshold_is_an_option(table):
+    fit = ["fit", "d.csv", *options("y"), "--model"]
+    succeed(*fit, "a.npz", "--loss", "huber", "--huber-threshold", 0.1)
+    succeed(*fit, "b.npz", "--loss", "huber")
+    a, b = (ImplicitModel.load(name) for name in ("a.npz", "b.npz"))
+    assert not np.allclose(a.d, b.d)
+    line = fail(*fit, "c.npz", "--huber-threshold", 0.1)
+    assert "--huber-threshold: is a number of the loss huber alone. Add --loss huber." in line
+    assert "Invalid value for '--huber-threshold'" in usage_error(
+        *fit, "c.npz", "--loss", "huber", "--huber-threshold", 0
+    )

@@ -278,3 +278,17 @@ def test_what_looks_wrong_is_said_once_and_can_be_silenced(estimator):
 def test_bad_parameters_are_named(parameters, message):
     with pytest.raises(InvalidInputError, match=message):
         ImplicitRegressor(**parameters).fit(X, Y)
+
+
+def test_a_list_of_several_kinds_is_not_made_text():
+    X = np.random.default_rng(0).standard_normal((40, 2))
+    for y in ([True, "a"] * 20, np.array([True, "a"] * 20, dtype=object)):
+        with pytest.raises(
+            InvalidInputError, match="y: holds labels of several kinds: bool, str. Pass them all as text"
+        ):
+            ImplicitClassifier().fit(X, y)
+        for estimator in (ImplicitRegressor(), ImplicitFeatureSelector()):
+            with pytest.raises(InvalidInputError, match="y: is not numeric: text, row 1 holds 'a'"):
+                estimator.fit(X, y)
+    quick = ImplicitClassifier(1, alpha=0.1, n_init=1, tol=0.1)
+    assert quick.fit(X, ["1", "1.0"] * 20).classes_.tolist() == ["1", "1.0"]

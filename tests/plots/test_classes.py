@@ -20,6 +20,15 @@ class Known:
         return np.column_stack([first, 1 - first] if len(self.classes_) == 2 else [first / 2, first / 2, 1 - first])
 
 
+class SeveralLabels:
+    """A classifier of labels of which a sample may have several."""
+
+    classes_ = np.arange(2)
+
+    def predict_proba(self, X):
+        return np.full((len(X), 2), 0.9)
+
+
 def test_a_point_has_the_colours_of_its_classes_in_the_shares_of_their_probabilities(ax):
     X = np.array([[0.0, 0.0], [1.0, 2.0]])
     assert plots.decision_regions(Known(["no", "yes"]), X, ["yes", "no"], ax) is ax
@@ -106,7 +115,19 @@ def test_calibrated_probabilities_of_several_classes_are_on_the_diagonal(ax):
         ),
         (
             lambda X, y, ax: plots.decision_regions(ImplicitClassifier(), X, y, ax),
-            "classifier: is of type ImplicitClassifier, and has no probabilities",
+            "classifier: is of type ImplicitClassifier, and is not fitted. Fit it first.",
+        ),
+        (
+            lambda X, y, ax: plots.reliability(Known([0, 1]), X, [0, 1, None, 1], ax),
+            "y: contains missing values: 1 (first at row 2). Drop these rows.",
+        ),
+        (
+            lambda X, y, ax: plots.reliability(SeveralLabels(), X, np.eye(2)[y], ax),
+            "classifier: gives probabilities of 2 labels, of which a sample may have several. Fit it on one column",
+        ),
+        (
+            lambda X, y, ax: plots.decision_regions(SeveralLabels(), X, y, ax),
+            "classifier: gives probabilities of 2 labels, of which a sample may have several.",
         ),
         (
             lambda X, y, ax: plots.decision_regions(Known(range(11)), X, y, ax),

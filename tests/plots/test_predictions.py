@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from bcd_implicit import ImplicitModel, InvalidInputError, TrainingProblem, plots, solve
+from bcd_implicit import DataWarning, ImplicitModel, InvalidInputError, TrainingProblem, plots, solve
 
 pytestmark = pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
 
@@ -93,6 +93,12 @@ def test_bands_between_quantiles(ax):
     np.testing.assert_array_equal(median.get_xdata(), [0, 1, 2, 3])  # in order
 
 
+def test_quantiles_that_cross_are_warned_of(ax):
+    low, high = np.array([0.0, 0.0, 0.0, 5.0]), np.array([1.0, 1.0, 1.0, 1.0])
+    with pytest.warns(DataWarning, match=r"^quantiles: of 25 % of the samples they cross.*levels 0.5 and 0.9, 25 %\)"):
+        plots.quantile_bands(np.arange(4), {0.9: high, 0.1: low - 9, 0.5: low}, ax=ax)
+
+
 def test_bands_without_targets(ax):
     plots.quantile_bands([0, 1], {0.2: [0, 1], 0.8: [2, 3]}, ax=ax)
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["20 % to 80 %"]
@@ -104,6 +110,7 @@ def test_bands_without_targets(ax):
     [
         ({}, "quantiles: got {}. Pass predictions by level"),
         ([[0.0, 1.0]], "quantiles: got [[0.0, 1.0]]. Pass predictions by level"),
+        (np.zeros((5, 9)), "quantiles: got an array of shape (5, 9). Pass predictions by level"),
         ({10: [0, 1]}, "quantiles: got 10"),
         ({0.1: [0, 1, 2]}, "quantiles: has 3 samples but x has 2. Give both the same rows."),
     ],

@@ -56,7 +56,7 @@ def test_groups_by_name_and_by_label_are_the_same():
         (COLOUR, [0, 0, 0], "group_weights: are all zero"),
         ([1, 2, None, 3, 4], None, "groups: has an empty label"),
         ([1, "1", 2, 3, 4], None, "groups: has labels that read alike"),
-        ({"colour": 4}, None, "groups: group 'colour' is a int"),
+        ({"colour": 4}, None, "groups: group 'colour' is of type int"),
     ],
 )  # fmt: skip
 def test_bad_groups_are_named(groups, weights, message):

@@ -69,5 +69,5 @@ def test_reweighted_path_divides_weights_by_norms_and_finds_what_the_plain_one_m
 
 def test_what_is_no_problem_is_named():
     for call in (kappa_path, reference_kappa):
-        with pytest.raises(InvalidInputError, match=r"problem: is a list. Pass a TrainingProblem."):
+        with pytest.raises(InvalidInputError, match=r"problem: is of type list. Pass a TrainingProblem."):
             call([[1.0]])

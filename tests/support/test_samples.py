@@ -85,11 +85,13 @@ def test_labels_keep_their_type():
     assert read_labels("y", np.array(["a", "b"]), inputs, "X").tolist() == ["a", "b"]
 
 
-def test_only_targets_none_of_which_varies_are_warned_of():
+def test_targets_that_do_not_vary_are_warned_of():
     with pytest.warns(DataWarning, match=r"^the target 'y' does not vary, so no input can explain it: check it\.$"):
         warn_if_constant(np.ones((1, 3)), ["y"])
-    with pytest.warns(DataWarning, match=r"^the targets a, b do not vary"):
+    with pytest.warns(DataWarning, match=r"^the targets a, b do not vary, so no input can explain them: check them\.$"):
         warn_if_constant(np.array([[1.0, 1.0], [2.0, 2.0]]), ["a", "b"])
+    with pytest.warns(DataWarning, match=r"^the target 'a' does not vary"):
+        warn_if_constant(np.array([[1.0, 1.0], [2.0, 3.0]]), ["a", "b"])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        warn_if_constant(np.array([[1.0, 1.0], [2.0, 3.0]]), ["a", "b"])
+        warn_if_constant(np.array([[1.0, 1.5], [2.0, 3.0]]), ["a", "b"])

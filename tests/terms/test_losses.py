@@ -218,7 +218,11 @@ def test_bad_parameters_are_named(make, message):
         ("logistic", [0.0, 1.0, 2.0, 1.0], "targets from 0 to 1, row 2 of 'y0' is 2"),
         ("poisson", [0.0, 1.0, -2.0, 1.0], "targets of 0 or more, row 2 of 'y0' is -2"),
         ("cross-entropy", [0.0, 1.0, 0.0, 1.0], "one column a class"),
-        ("cross-entropy", [[1.0, 0.0], [0.5, 0.4], [0.0, 1.0], [1.0, 0.0]], "rows of sum 1.*row 1 .* is 0.9"),
+        (
+            "cross-entropy",
+            [[1.0, 0.0], [0.5, 0.4], [0.0, 1.0], [1.0, 0.0]],
+            "columns that sum to 1, and row 1 sums to 0.9",
+        ),
         ("cross-entropy", [[1.0, 0.0], [1.5, -0.5], [0.0, 1.0], [1.0, 0.0]], "row 1 of 'y1' is -0.5"),
     ],
 )

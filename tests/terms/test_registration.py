@@ -1,5 +1,7 @@
 """Activations of a person's own: what is asked of them, and that they then work like any other."""
 
+import math
+
 import cvxpy as cp
 import numpy as np
 import pytest
@@ -122,6 +124,8 @@ class Steep(LeakyRelu):
         ({"g": lambda x: x**2}, r"g\(x\) \+ g_conjugate\(z\) - x z is not 0 at x = phi\(z\)"),
         ({"g_derivative": lambda x: 2 * x}, r"phi\(g_derivative\(x\)\) is not x"),
         ({"g_curvature": lambda x: 0.5 + 0 * x}, "g_curvature is below 1 / max_slope"),
+        # Above 1 / max_slope everywhere, but not g''.
+        ({"g_curvature": lambda x: 5.0 + 0 * x}, "g_curvature is not that of g .*g_curvature = 5, difference = 1"),
         ({"divergence": lambda x, z: (x - z) ** 2 / 2}, r"divergence is not g\(x\) \+ g_conjugate\(z\) - x z"),
         (IN_CONES | {"cvxpy_g": cp.square}, "cvxpy_g has another value than NumPy's .* cvxpy = .* numpy = "),
         (IN_CONES | {"cvxpy_g": lambda x: -cp.square(x)}, "cvxpy_g is not convex by CVXPY's rules"),
@@ -166,7 +170,10 @@ def test_g_that_ends_nowhere_is_refused():
         (lambda: register_activation("relu", **RELU, overwrite=True), "relu is built in"),
         (lambda: register_activation("", **RELU), "activation: has the name ''"),
         (lambda: register_activation(LeakyRelu(), **RELU), "is an Activation, and formulas are given too"),
-        (lambda: register_activation("mine", **RELU | {"phi": 1.0}), "phi: is a float. Give a function of an array"),
+        (
+            lambda: register_activation("mine", **RELU | {"phi": 1.0}),
+            "phi: is of type float. Give a function of an array",
+        ),
         (lambda: register_activation("mine", **RELU | {"domain": 1.0}), "domain: got 1.0. Give the smallest"),
         (lambda: register_activation("mine", **RELU | {"domain": (1, 0)}), r"domain: \(1, 0\) is empty"),
         (lambda: register_activation("mine", **RELU, max_slope=1.5), "max_slope"),
@@ -189,3 +196,83 @@ def test_a_name_is_given_once_unless_overwritten():
         ACTIVATIONS["mine"] is second is bi.ImplicitModel([[0.5]], [[1.0]], None, [[1.0]], activation="mine").activation
     )
     assert isinstance(second, FormulaActivation)
+
+
+ASINH = {
+    "phi": np.arcsinh,
+    "derivative": lambda z: 1 / root(z),
+    "g": lambda x: 2 * np.sinh(x / 2) ** 2,
+    "g_derivative": np.sinh,
+    "g_conjugate": lambda z: z * np.arcsinh(z) - z**2 / (1 + root(z)),
+}
+
+
+def test_a_narrow_dip_is_found():
+    with pytest.raises(InvalidInputError, match="dip: phi is not monotone"):
+        register_activation(
+            "dip", **ASINH | {"phi": lambda z: np.arcsinh(z) - 0.5 * np.exp(-(((z - 0.333) / 0.02) ** 2))}
+        )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"phi": None}, "phi: is missing. Give phi, derivative, g, g_derivative, g_conjugate"),
+        ({"phi": 3}, "phi: is of type int"),
+        ({"phi": math.asinh}, r"phi: failed for an array of shape \(201,\): TypeError: "),
+        ({"phi": lambda z, other: z}, "phi: failed for an array .*TypeError: .* missing 1 required"),
+        ({"phi": lambda z: 1 / 0}, "phi: failed for an array .*ZeroDivisionError: division by zero. Give a function"),
+        ({"phi": lambda z: "a"}, "phi: gives 'a', no real ones"),
+        ({"phi": lambda z: None}, "phi: gives None, no real ones"),
+        ({"phi": lambda z: np.arcsinh(z + 0j)}, r"phi: gives complex numbers, no real ones"),
+        ({"derivative": lambda z: 1.0}, r"derivative: gives shape \(\) for arrays"),
+        ({"g_derivative": math.sinh}, r"g_derivative: failed for an array of shape \(2,\)"),
+        ({"domain": None}, "domain: got None"),
+        # Halves of cones.
+        ({"cvxpy_g": lambda x: None}, r"cvxpy_g: gives None for a variable of shape \(1, 2\)"),
+        ({"cvxpy_g": lambda x: x.nope}, "cvxpy_g: failed for Variable of shape .*AttributeError"),
+        ({"cvxpy_g": lambda x: cp.sum_squares(x) / 2}, "cvxpy_g: gives .* for a variable of shape"),
+        ({"cvxpy_g": lambda x: cp.square(x) * 0 + cp.sum_squares(x) / 2}, "cvxpy_g has another value than NumPy's"),
+        ({"cvxpy_g": lambda x: cp.square(x), "cvxpy_g_conjugate": None}, "cvxpy_g: and cvxpy_g_conjugate belong"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "changed",
+)
+def test_formulas_that_fail_are_named(changes, message):
+    formulas = (RELU | IN_CONES if "cvxpy_g" in changes else ASINH) | changes
+    with pytest.raises(InvalidInputError, match=message):
+        register_activation("mine", **formulas)
+    assert "mine" not in ACTIVATIONS
+
+
+def test_missing_and_unknown_formulas_are_named():
+    with pytest.raises(InvalidInputError, match="derivative: is missing"):
+        register_activation("k", phi=np.tanh)
+    with pytest.raises(TypeError, match=r"register_activation\(\) got an unexpected keyword argument 'gprime'"):
+        register_activation("k", gprime=np.sinh)
+    for name in (None, 3):
+        with pytest.raises(InvalidInputError, match=f"activation: has the name {name}. Give it a name"):
+            register_activation(name, **ASINH)
+
+
+def test_a_subclass_that_lacks_methods_says_which():
+    class Half(bi.Activation):
+        name = "half"
+
+        def g(self, x):
+            return x**2
+
+    lacking = "activation: the class Half does not define __call__, derivative, g_derivative, g_conjugate. Define"
+    for asked in (lambda: register_activation(Half()), lambda: random_problem((2, 2, 1, 9), activation=Half())):
+        with pytest.raises(InvalidInputError, match=lacking):
+            asked()
+    with pytest.raises(NotImplementedError, match="the class Half does not define g_conjugate"):
+        Half().g_conjugate(np.zeros(2))
+
+
+def test_what_is_no_activation_by_its_name_or_class():
+    for asked in (lambda a: random_problem((2, 2, 1, 9), activation=a), register_activation):
+        with pytest.raises(InvalidInputError, match=r"is the class LeakyRelu. Pass an instance, such as LeakyRelu\(\)"):
+            asked(LeakyRelu)
+    ACTIVATIONS["bad"] = 3
+    with pytest.raises(InvalidInputError, match="activation: 'bad' stands for what is of type int. Give that name an"):
+        random_problem((2, 2, 1, 9), activation="bad")

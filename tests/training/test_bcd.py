@@ -279,9 +279,9 @@ def test_a_start_may_be_a_result_and_must_be_an_iterate():
     first = quiet(problem, max_cycles=2)
     by_result, by_iterate = (quiet(problem, max_cycles=1, start=s) for s in (first, first.iterate))
     assert by_result.objective == by_iterate.objective
-    with pytest.raises(InvalidInputError, match="start: is a dict. Pass an Iterate, such as result.iterate"):
+    with pytest.raises(InvalidInputError, match="start: is of type dict. Pass an Iterate, such as result.iterate"):
         solve(problem, start={})
-    with pytest.raises(InvalidInputError, match="problem: is a ndarray"):
+    with pytest.raises(InvalidInputError, match="problem: is of type ndarray"):
         solve(problem.U)
 
 

@@ -1,0 +1,164 @@
+"""Models put together: what operators of models do, as functions of any number of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bcd_implicit.compose.checks import check_model
+from bcd_implicit.errors import InvalidInputError, check_choice
+from bcd_implicit.model import algebra
+from bcd_implicit.model.algebra import System
+from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.model.operators import is_array, matrix_of
+from bcd_implicit.support.checks import check_matrix, check_names
+from bcd_implicit.terms.links import LINKS
+
+
+def cascade(*models: Any) -> ImplicitModel:
+    """One after the other, the first one first: ``cascade(f, g, h)`` is ``h @ g @ f``.
+
+    Parameters
+    ----------
+    *models : ImplicitModel or array of shape (k, j)
+        An array stands for the product with it. Each takes the predictions of the one before as they are, whatever
+        their link; the last one's link is that of the whole.
+
+    Raises
+    ------
+    InvalidInputError
+        A model takes other inputs than the one before gives.
+    """
+    return _folded(algebra.cascade, models)
+
+
+def stack(*models: Any) -> ImplicitModel:
+    """All on the same inputs, outputs side by side: ``f | g``.
+
+    Raises
+    ------
+    InvalidInputError
+        Other inputs or links, or links that say something of all outputs together (softmax).
+    """
+    return ImplicitModel._of(algebra.stack(_systems(models)))
+
+
+def parallel(*models: Any) -> ImplicitModel:
+    """Each on its own inputs, inputs and outputs side by side: ``f & g``.
+
+    Raises
+    ------
+    InvalidInputError
+        Other links, or links that say something of all outputs together (softmax).
+    """
+    return ImplicitModel._of(algebra.parallel(_systems(models)))
+
+
+def total(*models: Any) -> ImplicitModel:
+    """The sum of outputs, all on the same inputs: ``f + g``.
+
+    Raises
+    ------
+    InvalidInputError
+        Other inputs, outputs or links.
+    """
+    return ImplicitModel._of(algebra.total(_systems(models)))
+
+
+def product(*models: Any) -> ImplicitModel:
+    """Products of outputs, all on the same inputs: ``f * g``, by two states with the function "square" for each.
+
+    Rounding is about 1e-16 (y1^2 + y2^2): bring factors of different size to the same one first.
+
+    Raises
+    ------
+    InvalidInputError
+        Other inputs or outputs.
+    """
+    return _folded(algebra.product, models)
+
+
+def affine(
+    M: ArrayLike,
+    c: ArrayLike | None = None,
+    *,
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+) -> ImplicitModel:
+    """The model of y = M u + c.
+
+    A model has one state at the least. The one of this is 0, nothing reads it, and compositions leave it out.
+
+    Parameters
+    ----------
+    M : array of shape (q, p), sparse or not
+    c : array of shape (q,) or None
+    input_names, output_names : sequence of str, optional
+
+    Raises
+    ------
+    InvalidInputError
+        Shapes that do not fit, or entries that are no finite numbers.
+    """
+    matrix = matrix_of("M", M)
+    q = matrix.shape[0]
+    constant = np.zeros(q) if c is None else check_matrix("c", c, n_columns=1)[:, 0]
+    if constant.shape != (q,):
+        raise InvalidInputError("c", f"has {len(constant)} entries for {q} rows of M", "Give one for each row")
+    model = ImplicitModel._of(algebra.affine(matrix, constant))
+    return labelled(model, input_names=input_names, output_names=output_names)
+
+
+def feedback(model: ImplicitModel, K: Any) -> ImplicitModel:
+    """The model on u = w + K y: ``model.feedback(K)``."""
+    return check_model("model", model).feedback(K)
+
+
+def labelled(
+    model: ImplicitModel,
+    *,
+    input_names: Sequence[str] | None = None,
+    output_names: Sequence[str] | None = None,
+    link: str | None = None,
+) -> ImplicitModel:
+    """The same model with other names or another link; what is None stays.
+
+    Raises
+    ------
+    InvalidInputError
+        Another number of names, one twice, or an unknown link.
+    """
+    system = check_model("model", model)._system
+    if input_names is not None:
+        system = replace(system, input_names=check_names("input_names", input_names, system.inputs[0], "u"))
+    if output_names is not None:
+        system = replace(system, output_names=check_names("output_names", output_names, system.outputs[0], "y"))
+    if link is not None:
+        system = replace(system, link=check_choice("link", link, LINKS))
+    return ImplicitModel._of(system)
+
+
+def _folded(join: Any, models: Sequence[Any]) -> ImplicitModel:
+    first, *rest = _systems(models)
+    for system in rest:
+        first = join(first, system)
+    return ImplicitModel._of(first)
+
+
+def _systems(models: Sequence[Any]) -> list[System]:
+    if not models:
+        raise InvalidInputError("models", "there are none", "Give one model or more")
+    return [_system(f"models[{k}]", model) for k, model in enumerate(models)]
+
+
+def _system(name: str, model: Any) -> System:
+    if isinstance(model, ImplicitModel):
+        return model._system
+    if is_array(model):
+        M = matrix_of(name, model)
+        return algebra.affine(M, np.zeros(M.shape[0]))
+    return check_model(name, model)._system
