@@ -72,7 +72,7 @@ class StandardisedSamples(NamedTuple):
     ) -> StandardisedSamples:
         """Of X (m, p), Y (m, q) and weights; divided by the spreads only unless ``with_mean``.
 
-        Targets as the loss has it: :meth:`Standardization.fit`.
+        Targets as the loss has it, as in :meth:`bcd_implicit.model.standardization.Standardization.fit`.
         """
         weight = check_sample_weight(sample_weight, len(X))
         rows = np.column_stack([X, Y]).astype(float)[weight > 0]
