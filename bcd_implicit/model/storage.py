@@ -151,7 +151,10 @@ def _matrix(letter: str, stored: Mapping[str, np.ndarray], shape: tuple[int, int
 def _function(path: str | os.PathLike[str], name: str, parameters: Mapping[str, float]) -> ElementwiseFunction:
     if name not in ACTIVATIONS and name not in FUNCTIONS:
         cause = f"holds a model of the activation {name!r}, which is not known here"
-        raise InvalidInputError(str(path), cause, "Register it first: bcd_implicit.register_activation")
+        remedy = (
+            "Register it first: bcd_implicit.register_activation; or put it into bcd_implicit.terms.functions.FUNCTIONS"
+        )
+        raise InvalidInputError(str(path), cause, remedy)
     return function_with_parameters(name, parameters)
 
 

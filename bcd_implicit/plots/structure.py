@@ -88,7 +88,7 @@ def matrix(of: Fitted, ax: Axes | None = None, *, parts: str = "A", pixels: int 
     name = "$A$" if parts == "A" else "$(A\\;B;\\;C\\;D)$"
     share = 100 * entries.nnz / np.prod(entries.shape)
     ax.set_title(
-        f"{name}: {model.n_hidden} states, {share:.2g} % of the entries\n{structure.depth} stages{cycles}",
+        f"{name}: {model.n_hidden} states, {share:.2g} % of the entries\n{structure.depth} stage{'s' if structure.depth > 1 else ''}{cycles}",
         fontsize="medium",
     )
     return ax
