@@ -18,7 +18,7 @@ from bcd_implicit.model import well_posedness
 from bcd_implicit.model.adjoint import input_jacobian
 from bcd_implicit.model.fixed_point import FixedPoint
 from bcd_implicit.model.inputs import inputs_of
-from bcd_implicit.model.matrices import UNITS, Matrix, check_part, dense, scaled, used_columns
+from bcd_implicit.model.matrices import UNITS, Matrix, Unchanging, check_part, dense, read_only, scaled, used_columns
 from bcd_implicit.model.operators import Operators
 from bcd_implicit.model.picard import picard_table
 from bcd_implicit.model.state_map import summation_error
@@ -39,7 +39,7 @@ WIDEST_UNITS = 1e6
 ACCURATE = 1e-8
 
 
-class ImplicitModel(Operators):
+class ImplicitModel(Unchanging, Operators):
     """A trained or given implicit model.
 
     Parameters
@@ -66,6 +66,8 @@ class ImplicitModel(Operators):
         Shapes that do not fit, NaN or infinity, entries beyond 1e100. A model that is not well-posed may be built and
         looked at; only ``states`` and ``predict`` refuse it.
     """
+
+    _set_once = (*LETTERS, "activation")
 
     def __init__(
         self,
@@ -94,8 +96,10 @@ class ImplicitModel(Operators):
                 cause = f"has shape {getattr(self, name).shape}, {shape} needed"
                 remedy = f"The shapes must fit n={n} hidden features, p={p} inputs, q={q} outputs"
                 raise InvalidInputError(name, cause, remedy)
-        for name in ("b", "d"):
-            check_entries(name, getattr(self, name), UNITS)
+        check_entries("b", self.b, UNITS)
+        check_entries("d", self.d, UNITS)
+        for name in LETTERS:
+            read_only(getattr(self, name))
         self.input_names = check_names("input_names", input_names, p, "u")
         self.output_names = check_names("output_names", output_names, q, "y")
 
@@ -216,15 +220,13 @@ class ImplicitModel(Operators):
         NotWellPosedError
             The model is not :meth:`well-posed <is_well_posed>`.
         """
-        inputs = inputs_of(self, U)
+        inputs, tol = inputs_of(self, U), check_number("tol", tol, 0, remedy="Give 0 or a small number such as 1e-10")
 
-        def rounding() -> np.ndarray:
-            # Offsets that B and b take off again cost digits of BU + b itself.
+        def rounding() -> np.ndarray:  # offsets that B and b take off again cost digits of BU + b itself
             sizes = np.abs(self.B) @ np.abs(inputs).T + np.abs(self.b)[:, None]
             return summation_error(inputs.shape[1]) * sizes
 
-        # What a call that was cut short returns is a model that still answers.
-        with finishing():
+        with finishing():  # what a call that was cut short returns is a model that still answers
             point = solve_states(
                 self._structure, self._drive(inputs), self.activation, solver=solver, tol=tol, drive_error=rounding
             )
@@ -285,10 +287,10 @@ class ImplicitModel(Operators):
 
         states = self.states(inputs, solver=solver)
         found, largest = predicted(states), float(np.abs(self.C).sum(axis=1).max())
-        if self._structure.acyclic:
-            return found  # to the last digit as it is
-        # A large C makes much of what the states are off: then they are worth all digits.
-        if np.any(states.error_bound * largest > ACCURATE * np.abs(found).max(initial=0.0)):
+        # A large C makes much of what the states are off: then they are worth all digits, which a sweep has anyway.
+        if not self._structure.acyclic and np.any(
+            states.error_bound * largest > ACCURATE * np.abs(found).max(initial=0)
+        ):
             found = predicted(self.states(inputs, tol=0.0, solver=solver))
         return found
 
@@ -380,11 +382,9 @@ class ImplicitModel(Operators):
             raise InvalidInputError(str(path), cause, REMEDY) from None
 
     def __repr__(self) -> str:
-        n, p, q = self.n_hidden, self.B.shape[1], self.C.shape[0]
-        return (
-            f"ImplicitModel(n_hidden={n}, n_inputs={p}, n_outputs={q}, activation={self.activation.name!r}, "
-            f"norm_inf={self.norm_inf():.3g}, inputs used={int(used_columns(self.B).sum())})"
-        )
+        sizes = f"n_hidden={self.n_hidden}, n_inputs={self.B.shape[1]}, n_outputs={self.C.shape[0]}"
+        known = f"norm_inf={self.norm_inf():.3g}, inputs used={int(used_columns(self.B).sum())}"
+        return f"ImplicitModel({sizes}, activation={self.activation.name!r}, {known})"
 
     def _repr_html_(self) -> str:
         facts = {

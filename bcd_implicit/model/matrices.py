@@ -16,6 +16,25 @@ Matrix: TypeAlias = Any
 UNITS = "Choose other units for inputs, outputs or states"
 
 
+class Unchanging:
+    """An object of which some attributes are set once, so that what was found out about it stays true."""
+
+    _set_once: tuple[str, ...] = ()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self._set_once and name in vars(self):
+            kind = type(self).__name__
+            raise AttributeError(f"{name} of an {kind} does not change: make another {kind} with what is to be new")
+        super().__setattr__(name, value)
+
+
+def read_only(matrix: Matrix) -> Matrix:
+    """The matrix, which from now on cannot be written to."""
+    for part in (matrix.data, matrix.indices, matrix.indptr) if sp.issparse(matrix) else (matrix,):
+        part.flags.writeable = False
+    return matrix
+
+
 def check_part(name: str, value: Any) -> Matrix:
     """A matrix of a model, called so in messages: sparse ones stay sparse, by rows and without explicit zeros.
 

@@ -47,8 +47,13 @@ def picard(
         change = new - X
         largest, size = float(states.in_units(change).max()), float(np.abs(new).max())
         in_states = largest if states.weights is None else float(np.abs(change).max())
-        # Not <: states that are all zero must pass.
-        if states.gain * largest <= states.tol * size or in_states <= states.stagnation * size:
+        in_units = size if states.weights is None else float(states.in_units(new).max())
+        # Not <: states that are all zero must pass. Small states that large entries of A act on count in their units.
+        still = in_states <= states.stagnation * size and largest <= states.stagnation * in_units
+        if states.gain * largest <= states.tol * size or still:
+            return Reached(X, new, taken, True, "picard")
+        # Where preactivations are sums of much larger terms, rounding moves states by more than that.
+        if 0.5 * before < largest <= before and states.settled(X, new, size).all():
             return Reached(X, new, taken, True, "picard")
         # Of numbers that overflowed nothing will come.
         if taken >= max_iter or not math.isfinite(largest):

@@ -219,7 +219,7 @@ class Structure:
         if np.isinf(self.radii.max()):
             states = self.cycles[int(np.argmax(self.radii))]
             return f"{verdict}: a function without a Lipschitz constant is in the cycle of {_listed(states)}"
-        return f"{verdict}: the spectral radius of L |A| is {self.radii.max():.4g}, {relation}, on {where}"
+        return f"{verdict}: the spectral radius of L |A| is {_near_one(self.radii.max())}, {relation}, on {where}"
 
     def _where(self) -> str:
         n_in_cycles = int(self._in_cycle.sum())
@@ -241,6 +241,12 @@ class Structure:
             "verdict": self.reason,
         }
         return facts_table("Structure", facts)
+
+
+def _near_one(radius: float) -> str:
+    """The number, in as many digits as tell it from 1."""
+    short = f"{radius:.4g}"
+    return short if short != "1" or radius == 1 else f"1 {'-' if radius < 1 else '+'} {abs(1 - radius):.1e}"
 
 
 def _earlier(rows: Matrix) -> Earlier | None:

@@ -84,11 +84,12 @@ def matrix(of: Fitted, ax: Axes | None = None, *, parts: str = "A", pixels: int 
             axis.set_tick_params(rotation=90)
     ax.set_xlabel("... on these: states by blocks" + (", then inputs" if parts == "all" else ""))
     ax.set_ylabel("these depend ..." + (", outputs last" if parts == "all" else ""))
-    cycles = f", {len(structure.cycles)} with a cycle" if structure.cycles else ", no cycle"
+    cycles = f"{len(structure.cycles)} with a cycle" if structure.cycles else "no cycle"
+    stages = f"{structure.depth} stage{'s' if structure.depth > 1 else ''}"
     name = "$A$" if parts == "A" else "$(A\\;B;\\;C\\;D)$"
     share = 100 * entries.nnz / np.prod(entries.shape)
     ax.set_title(
-        f"{name}: {model.n_hidden} states, {share:.2g} % of the entries\n{structure.depth} stage{'s' if structure.depth > 1 else ''}{cycles}",
+        f"{name}: {model.n_hidden} states, {share:.2g} % of the entries\n{stages}, {cycles}",
         fontsize="medium",
     )
     return ax

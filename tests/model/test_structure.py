@@ -247,3 +247,48 @@ def test_what_a_person_sees():
         warnings.simplefilter("error")
         flat = ImplicitModel(np.zeros((2, 2)), np.ones((2, 1)), None, np.ones((1, 2)))
     assert flat.structure().depth == 1
+
+
+@pytest.mark.parametrize("kind", [np.array, sp.csr_array])
+def test_a_model_does_not_change(kind):
+    A = kind([[0.5]])
+    model = ImplicitModel(A, [[1.0]], None, [[1.0]])
+    assert model.predict([[1.0]]) == pytest.approx(2)
+    with pytest.raises(ValueError, match="read-only"):
+        (model.A if kind is np.array else model.A.data)[0] = 0.9
+    with pytest.raises(AttributeError, match="^A of an ImplicitModel does not change: make another"):
+        model.A = A
+    # What was given is the caller's own.
+    A[0, 0] = 0.9
+    assert model.predict([[1.0]]) == pytest.approx(2)
+
+
+@pytest.mark.parametrize("unit", [1e6, 1e7, 1e12])
+def test_states_in_units_far_apart_are_as_accurate_as_asked_for(unit):
+    model = ImplicitModel([[0.0, unit], [0.64 / unit, 0.0]], [[1.0], [1.0]], None, [[1.0, 1.0]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        states = model.states([[1.0]])
+    exact = (1 + unit) / (1 - 0.64)
+    assert abs(states.X[0, 0] - exact) <= min(states.error_bound[0], 2e-10 * exact)
+
+
+def test_picard_ends_where_rounding_is_all_that_is_left():
+    rng = np.random.default_rng(0)
+    A = rng.normal(size=(40, 40))
+    A *= 0.8 / np.abs(np.linalg.eigvals(np.abs(A))).max()
+    units = 10.0 ** rng.uniform(-3, 3, 40)
+    model = ImplicitModel(units[:, None] * A / units, np.ones((40, 1)), None, np.ones((1, 40)), activation="tanh")
+    states = model.states(rng.normal(size=(10, 1)), solver="picard")
+    assert states.n_iter < 1000
+
+
+@pytest.mark.parametrize("tol", [-1, np.nan, "a"])
+def test_bad_tolerances(tol):
+    with pytest.raises(InvalidInputError, match="^tol"):
+        ImplicitModel([[0.5]], [[1.0]], None, [[1.0]]).states([[1.0]], tol=tol)
+
+
+def test_a_radius_next_to_one_is_told_from_one():
+    model = ImplicitModel([[0.0, 1e3], [0.999999e-3, 0.0]], [[1.0], [1.0]], None, [[1.0, 1.0]])
+    assert "is 1 - 5.0e-07, below 1" in model.structure().reason
