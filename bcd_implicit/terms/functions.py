@@ -87,18 +87,18 @@ def state_function(activation: Any, n: int) -> ElementwiseFunction:
     """
     if isinstance(activation, (str, type, ElementwiseFunction)):
         function = get_function(activation)
+        blocks = function.blocks if isinstance(function, BlockActivation) else [(function, n)]
     else:
-        function = BlockActivation([_block(i, block) for i, block in enumerate(_blocks(activation))])
-        # One function throughout is that function.
-        if len(function.blocks) == 1 and function.n_states == n:
-            return function.blocks[0][0]
-    if isinstance(function, BlockActivation) and function.n_states != n:
-        sizes = " + ".join(str(size) for _, size in function.blocks[:6]) + (
-            " + ..." if len(function.blocks) > 6 else ""
-        )
-        cause = f"has blocks of {sizes} = {function.n_states} states, but A has {n}"
+        blocks = [_block(i, block) for i, block in enumerate(_blocks(activation))]
+    # Before anything of their size is made.
+    if (total := sum(size for _, size in blocks)) != n:
+        told = [str(size) for _, size in blocks]
+        sizes = " + ".join([*told[:6], "..."] if len(told) > 6 else told)
+        cause = f"has blocks of {sizes} = {total} states, but A has {n}"
         raise InvalidInputError("activation", cause, "Give each block the number of its states")
-    return function
+    together = BlockActivation(blocks)
+    # One function throughout is that function.
+    return together.blocks[0][0] if len(together.blocks) == 1 else together
 
 
 def _blocks(activation: Any) -> Sequence[Any]:

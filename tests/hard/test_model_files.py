@@ -1,4 +1,4 @@
-"""Eight hundred damaged or malicious model files: each ends in one clear error, soon and with little memory."""
+"""Thirteen hundred damaged or malicious model files: each ends in one clear error, soon and with little memory."""
 
 import io
 import os
@@ -11,8 +11,10 @@ import zipfile
 import numpy as np
 import pytest
 from damage import damaged_bytes
+from scipy.sparse import csr_array
 
 from bcd_implicit import ImplicitModel, InvalidInputError
+from bcd_implicit.model.matrices import dense
 
 pytestmark = pytest.mark.hard
 
@@ -21,10 +23,11 @@ MEGABYTES, SECONDS = 50, 5
 EXECUTED = "unpickled"
 
 
-def make_model():
+def make_model(kind=np.asarray):
     rng = np.random.default_rng(0)
     A, B, b, C, D, d = (rng.standard_normal(shape) for shape in ((4, 4), (4, 6), 4, (2, 4), (2, 6), 2))
-    return ImplicitModel(A / 20, B, b, C, D, d, input_names=[f"größe {j}" for j in range(6)], output_names=["y", "z"])
+    names = {"input_names": [f"größe {j}" for j in range(6)], "output_names": ["y", "z"]}
+    return ImplicitModel(kind(A / 20), kind(B), b, kind(C), kind(D), d, **names)
 
 
 def members_of(path):
@@ -110,10 +113,20 @@ def wrong(arrays, rng):
     yield changed(output_names=claim("'<U1'", (2,), b"\x00\xd8\x00\x00" * 2))
     yield changed(format=npy("bcd_implicit model 9"))
     yield changed(format=npy("x" * 10**6))
-    yield changed(activation=npy("__import__('os')"))
-    yield changed(activation=npy("leaky_relu"), parameters=npy('{"slope": 7.0}'))
-    yield changed(activation=npy("leaky_relu"), parameters=npy('{"slope": NaN}'))
+    yield changed(activations=npy(["__import__('os')"]))
+    yield changed(activations=npy(["leaky_relu"]), parameters=npy(['{"slope": 7.0}']))
+    yield changed(activations=npy(["leaky_relu"]), parameters=npy(['{"slope": NaN}']))
+    yield changed(sizes=npy([10**15]))
+    yield changed(sizes=npy([-4]))
     yield changed(link=npy("probit"))
+    if "A" not in arrays:
+        n, nnz = len(arrays["b"]), len(arrays["A_data"])
+        yield changed(A=npy(np.zeros((n, n))))
+        for places in (np.full(nnz, n), np.full(nnz, -1), np.full(nnz, 2**62)):
+            yield changed(A_indices=npy(places))
+        for starts in (np.arange(n + 1)[::-1], np.full(n + 1, 2**62), np.r_[0, np.full(n, nnz + 1)]):
+            yield changed(A_starts=npy(starts))
+        return
     yield changed(A=claim("'<f8'", "(" * 200), B=claim("[('a','<f8')]", (4, 6), bytes(192)))
     yield changed(A=claim("'<f8'", (-4, -4), bytes(128)))
     yield changed(A=claim("'<f8'", (4, 4), bytes(128), b"\x02\x00"))
@@ -150,18 +163,21 @@ def test_a_model_or_one_clear_error(tmp_path, monkeypatch):
     model = make_model()
     model.save("new.npz")
     arrays = members_of("new.npz")
-    first = {name: array for name, array in arrays.items() if name not in ("link", "parameters")}
-    first |= {"slope": np.array(np.nan), "format": np.array("bcd_implicit model 1")}
+    later = ("link", "parameters", "activations", "sizes")
+    first = {name: array for name, array in arrays.items() if name not in later}
+    first |= {"activation": np.array("relu"), "slope": np.array(np.nan), "format": np.array("bcd_implicit model 1")}
     np.savez_compressed("old.npz", **first)
-    new, old = ((tmp_path / name).read_bytes() for name in ("new.npz", "old.npz"))
-    for name in ("new.npz", "old.npz"):
+    make_model(csr_array).save("sparse.npz")
+    sparse = members_of("sparse.npz")
+    new, old, rows = ((tmp_path / name).read_bytes() for name in ("new.npz", "old.npz", "sparse.npz"))
+    for name in ("new.npz", "old.npz", "sparse.npz"):
         assert ImplicitModel.load(name).input_names == model.input_names
         (tmp_path / name).unlink()
     good = {f"{name}.npy": npy(array) for name, array in arrays.items()}
-    files = [(content, False) for whole in (new, old) for content in damaged(whole, rng)]
-    files += [(zip_of(contents), True) for contents in wrong(arrays, rng)]
+    files = [(content, False) for whole in (new, old, rows) for content in damaged(whole, rng)]
+    files += [(zip_of(contents), True) for members in (arrays, sparse) for contents in wrong(members, rng)]
     files += [(zip_of((good | dict(bomb)).items(), zipfile.ZIP_DEFLATED), True) for bomb in bombs()]
-    assert len(files) > 800
+    assert len(files) > 1300
     refused, slowest, largest = 0, 0.0, 0.0
     tracemalloc.start()
     try:
@@ -177,14 +193,14 @@ def test_a_model_or_one_clear_error(tmp_path, monkeypatch):
                 # What was damaged is not used: all that is loaded has its check sum.
                 assert not must_be_refused, number
                 for letter in "ABbCDd":
-                    np.testing.assert_array_equal(getattr(loaded, letter), getattr(model, letter))
+                    np.testing.assert_array_equal(dense(getattr(loaded, letter)), getattr(model, letter))
                 assert (loaded.input_names, loaded.output_names) == (model.input_names, model.output_names)
             slowest = max(slowest, time.perf_counter() - start)
             largest = max(largest, (tracemalloc.get_traced_memory()[1] - before) / 2**20)
     finally:
         tracemalloc.stop()
     print(f"{len(files)} files, {refused} refused; the slowest took {slowest:.2f} s, the largest {largest:.1f} MB")
-    assert refused > 700
+    assert refused > 1100
     assert slowest < SECONDS
     assert largest < MEGABYTES
     assert os.listdir(tmp_path) == ["m.npz"]
