@@ -204,13 +204,21 @@ OPERATIONS = {
     "numbers": lambda s, x: 1 - x * 2 + torch.neg(x) / 4 + torch.add(x, x, alpha=3) + torch.sub(1.0, x),
     "weights": lambda s, x: F.linear(x, s.linear.weight, s.linear.bias),
     "parts": lambda s, x: torch.cat([x.chunk(2, 1)[1], torch.split(x, 2, dim=1)[2] * x.split([1, 4], 1)[0]], 1),
+    "more bounds": lambda s, x: (
+        x.clamp(0.3, 0.1) + x.clamp_min(0.2) + torch.clip(x, -1, 1) + F.hardtanh(x, 0, np.inf) + x.clamp_max(s.row)
+    ),
+    "constant first": lambda s, x: torch.maximum(s.row, x) + torch.minimum(s.row, 2 * x),
+    "stack": lambda s, x: torch.stack([x, s.linear(x)], 1) - torch.stack([x, 2 * x], dim=-1).transpose(1, 2),
+    "constant matrices": lambda s, x: x @ s.linear.weight + torch.matmul(x, s.linear.weight.T) + x.mm(s.square.t()),
+    "constant vector": lambda s, x: (x @ s.row[0]).unsqueeze(1) * x,
     "loop": lambda s, x: sum(layer(x) for layer in [s.linear, s.linear]),
 }
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_operations(name):
-    converted(Of(OPERATIONS[name], linear=nn.Linear(5, 5), row=nn.Parameter(torch.randn(1, 5))), 5)
+    row, square = nn.Parameter(torch.randn(1, 5)), nn.Parameter(torch.randn(5, 5))
+    converted(Of(OPERATIONS[name], linear=nn.Linear(5, 5), row=row, square=square), 5)
 
 
 def test_convolutions_and_pools_as_functions():
@@ -287,6 +295,13 @@ def message(module, shape=5):
         ),
         (lambda s, x: x**3, "at 'pow_1': exponent must be 2, got 3"),
         (lambda s, x: F.relu(x, bogus=1), "cannot trace it"),
+        (lambda s, x: torch.add(x, 1, out=x), "at 'add': out has no counterpart"),
+        (lambda s, x: F.softplus(x, 1, 3.0), "at 'softplus': threshold 3.0 has no counterpart"),
+        (lambda s, x: s.linear.weight @ x.T, "T of a Node has no counterpart"),
+        (lambda s, x: x.t(), "t would let samples change places"),
+        (lambda s, x: x.unsqueeze(2) @ x.unsqueeze(1), "at 'matmul': product has a counterpart only as x @ W"),
+        (lambda s, x: torch.stack([x, x]), "dim 0 is the axis of samples"),
+        (lambda s, x: 1 / x, "at 'truediv': node divides, and a quotient"),
         (lambda s, x: x.clamp(0, 1, out=x), "at 'clamp': is called in a way that has no counterpart"),
     ],
 )
@@ -303,6 +318,12 @@ def test_layers_without_a_counterpart_are_all_named_and_the_known_ones_listed():
 @pytest.mark.parametrize(
     ("layer", "shape", "part"),
     [
+        (nn.Softplus(threshold=1), 5, "at '0': threshold 1 has no counterpart: beyond it the function jumps. Use thr"),
+        (nn.Conv2d(1, 1, 3, dtype=torch.complex128), (1, 5, 5), "its '0.weight' is of torch.complex128. Complex"),
+        (nn.LazyLinear(3), 5, "its '0.weight' has no values yet. Call the module once"),
+        (nn.Linear(5, 3, device="meta"), 5, "its '0.weight' is on the device meta, and has no values"),
+        (nn.Flatten(0), (1, 5), "dim 0 is the axis of samples"),
+        (nn.MaxPool1d(2, return_indices=True), (1, 5), "return_indices True"),
         (nn.MaxPool2d(2, ceil_mode=True), (1, 5, 5), "at '0': ceil_mode True has no counterpart"),
         (nn.MaxPool2d(2, return_indices=True), (1, 5, 5), "return_indices True"),
         (nn.AvgPool2d(2, divisor_override=3), (1, 5, 5), "divisor_override 3 of AvgPool2d"),
@@ -345,7 +366,62 @@ def test_what_a_trace_does_not_see_does_not_pass():
     shortcut = Of(lambda self, x: self.relu(self.linear(x)) + x.add_(1), linear=nn.Linear(5, 5), relu=nn.ReLU())
     bi.from_torch(shortcut, 5)
     changed = Of(lambda self, x: self.relu(x) + x, relu=nn.ReLU(inplace=True))
-    assert "gives other outputs than its trace says" in message(changed)
+    assert "; what 'relu' change in place is read afterwards" in message(changed)
+
+
+def added(s, x):
+    h = s.linear(x)
+    k = h.view(-1, 5)
+    h += 1
+    return k + h
+
+
+@pytest.mark.parametrize(
+    ("forward", "name"),
+    [
+        (lambda s, x: F.relu_(x) + x, "relu_"),
+        (lambda s, x: x.mul_(2) + x, "mul_"),
+        (lambda s, x: F.relu(x, inplace=True) + x, "relu"),
+    ],
+)
+def test_what_changes_values_in_place_that_are_read_elsewhere_is_named(forward, name):
+    text = message(Of(forward, linear=nn.Linear(5, 5)))
+    assert f"on random inputs; what '{name}' change in place" in text
+    assert "Leave out inplace=True and methods that end in _, or else: let no hook" in text
+
+
+def test_what_a_trace_takes_for_a_sum_may_be_a_change_in_place():
+    assert "nor += on what is read elsewhere" in message(Of(added, linear=nn.Linear(5, 5)))
+
+
+def test_a_forward_that_is_another_in_training_is_refused_in_training():
+    module = Of(lambda self, x: 2 * x if self.training else x)
+    assert "is in training mode, in which it does not give what it predicts. Call module.eval() first" in message(
+        module
+    )
+    assert module.training
+    assert bi.from_torch(module.eval(), 5).predict(np.ones((1, 5))).tolist() == [[1.0] * 5]
+    part = nn.Sequential(nn.Linear(5, 5).eval(), nn.ReLU())
+    bi.from_torch(part, 5)
+    assert [layer.training for layer in part.modules()] == [True, False, True]
+
+
+def test_a_path_that_depends_on_values_is_named_by_its_layer_and_line():
+    gate = Of(lambda self, x: x if x.sum() > 0 else -x)
+    text = message(nn.Sequential(nn.Linear(5, 5), gate))
+    assert ", in its layer '1', at `gate = Of(lambda self, x: x if x.sum() > 0 else -x)`)" in text
+    assert "Its path must not depend on values; " in text
+    text = message(Of(lambda self, x: F.relu(x, bogus=1)))
+    assert "Its path" not in text
+    assert "at `text = message(Of(lambda self, x: F.relu(x, bogus=1)))`)" in text
+
+
+def test_known_functions_are_listed_for_functions_and_known_layers_for_layers():
+    text = message(Of(lambda self, x: x.exp()))
+    assert "Known functions are abs, adaptive_avg_pool1d, " in text
+    assert "Known layers" not in text
+    assert "Graph" not in text
+    assert "Known functions" not in message(nn.Sequential(nn.LayerNorm(5)))
 
 
 def test_no_module_and_weights_that_are_no_numbers():
