@@ -154,8 +154,9 @@ def _traced(module: Any, torch: Any) -> Any:
     except Exception as error:  # whatever a module's own code raises when it meets a trace
         text = str(error).splitlines()[0] if str(error) else ""
         cause = f"torch.fx cannot trace it ({type(error).__name__}: {text}{_place(error, module)})"
-        path = "Its path must not depend on values; " if isinstance(error, torch.fx.proxy.TraceError) else ""
-        remedy = f"{path}rewrite forward, or build it with bi.networks.Graph"
+        remedy = "Rewrite forward, or build it with bi.networks.Graph"
+        if isinstance(error, torch.fx.proxy.TraceError):
+            remedy = f"Its path must not depend on values; r{remedy[1:]}"
         raise InvalidInputError("module", cause, remedy) from None
 
 
@@ -235,8 +236,10 @@ def _run(traced: Any, given: Any) -> Any:
             where = f"module, at {step.target if isinstance(step.target, str) else step.name!r}"
             raise InvalidInputError(where, f"{error.argument} {error.cause}", error.remedy) from None
         except (TypeError, AttributeError) as error:
+            # Without the name of the function here, which no person called.
+            told = str(error).split("() ")[-1]
             where = f"module, at {step.target if isinstance(step.target, str) else step.name!r}"
-            raise InvalidInputError(where, f"is called in a way that has no counterpart ({error})") from None
+            raise InvalidInputError(where, f"is called in a way that has no counterpart ({told})") from None
     raise AssertionError("a trace ends in its output")
 
 

@@ -44,6 +44,10 @@ def message(module, shape=5):
         (lambda s, x: x**3, "at 'pow_1': exponent must be 2, got 3"),
         (lambda s, x: F.relu(x, bogus=1), "cannot trace it"),
         (lambda s, x: torch.add(x, 1, out=x), "at 'add': out has no counterpart"),
+        (
+            lambda s, x: torch.div(x, 2, rounding_mode="floor"),
+            "no counterpart (got an unexpected keyword argument 'rounding_mode')",
+        ),
         (lambda s, x: F.softplus(x, 1, 3.0), "at 'softplus': threshold 3.0 has no counterpart"),
         (lambda s, x: s.linear.weight @ x.T, "T of a Node has no counterpart"),
         (lambda s, x: x.t(), "t would let samples change places"),
@@ -161,6 +165,7 @@ def test_a_path_that_depends_on_values_is_named_by_its_layer_and_line():
     assert "Its path must not depend on values; " in text
     text = message(Of(lambda self, x: F.relu(x, bogus=1)))
     assert "Its path" not in text
+    assert "Rewrite forward, or" in text
     assert "at `text = message(Of(lambda self, x: F.relu(x, bogus=1)))`)" in text
 
 
