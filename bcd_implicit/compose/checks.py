@@ -1,11 +1,13 @@
-"""The models that a person passes."""
+"""The models and matrices that a person passes."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.errors import InvalidInputError, shown
 from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.model.matrices import Matrix
+from bcd_implicit.model.operators import NUMBERS, is_array, matrix_of
 
 
 def check_model(name: str, model: Any) -> ImplicitModel:
@@ -19,3 +21,38 @@ def check_model(name: str, model: Any) -> ImplicitModel:
     if not isinstance(model, ImplicitModel):
         raise InvalidInputError(name, f"is {type(model).__name__}, not an ImplicitModel", "Pass a model")
     return model
+
+
+def read_matrix(name: str, value: Any, *, column: bool = False) -> Matrix:
+    """Return weights as a matrix, or as a column if one is asked for; a vector is a row, or that column.
+
+    Raises
+    ------
+    InvalidInputError
+        A single value, or entries that are no finite numbers.
+    """
+    if not is_array(value):
+        what = "one number for each row" if column else "a matrix"
+        raise InvalidInputError(name, f"must be {what}, got {shown(value)}", "Pass an array")
+    try:
+        return matrix_of(name, value, columns=1 if column else None, column=column)
+    except InvalidInputError as error:
+        if "contains missing values" not in error.cause and "contains infinity" not in error.cause:
+            raise
+        # What samples are advised, to drop rows, is none for weights.
+        raise InvalidInputError(name, error.cause, "Replace such entries") from None
+
+
+def read_feedback(K: Any) -> Any:
+    """Return what is fed back through: a number, a model, or a matrix.
+
+    Raises
+    ------
+    InvalidInputError
+        Anything else.
+    """
+    if isinstance(K, (ImplicitModel, *NUMBERS)):
+        return K
+    if not is_array(K):
+        raise InvalidInputError("K", f"must be a matrix, a number or a model, got {shown(K)}", "Pass one of these")
+    return read_matrix("K", K)

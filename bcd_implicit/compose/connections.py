@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bcd_implicit.compose.checks import check_model
+from bcd_implicit.compose.checks import check_model, read_feedback, read_matrix
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.model import algebra
 from bcd_implicit.model.algebra import System
 from bcd_implicit.model.implicit_model import ImplicitModel
-from bcd_implicit.model.operators import is_array, matrix_of
-from bcd_implicit.support.checks import check_matrix, check_names
+from bcd_implicit.model.matrices import dense
+from bcd_implicit.model.operators import is_array
+from bcd_implicit.support.checks import check_names
 from bcd_implicit.terms.links import LINKS
 
 
@@ -33,7 +34,7 @@ def cascade(*models: Any) -> ImplicitModel:
     InvalidInputError
         A model takes other inputs than the one before gives.
     """
-    return _folded(algebra.cascade, models)
+    return _folded("cascade", algebra.cascade, models)
 
 
 def stack(*models: Any) -> ImplicitModel:
@@ -44,7 +45,7 @@ def stack(*models: Any) -> ImplicitModel:
     InvalidInputError
         Other inputs or links, or links that say something of all outputs together (softmax).
     """
-    return ImplicitModel._of(algebra.stack(_systems(models)))
+    return ImplicitModel._of(algebra.stack(_systems("stack", models)))
 
 
 def parallel(*models: Any) -> ImplicitModel:
@@ -55,7 +56,7 @@ def parallel(*models: Any) -> ImplicitModel:
     InvalidInputError
         Other links, or links that say something of all outputs together (softmax).
     """
-    return ImplicitModel._of(algebra.parallel(_systems(models)))
+    return ImplicitModel._of(algebra.parallel(_systems("parallel", models)))
 
 
 def total(*models: Any) -> ImplicitModel:
@@ -66,7 +67,7 @@ def total(*models: Any) -> ImplicitModel:
     InvalidInputError
         Other inputs, outputs or links.
     """
-    return ImplicitModel._of(algebra.total(_systems(models)))
+    return ImplicitModel._of(algebra.total(_systems("total", models)))
 
 
 def product(*models: Any) -> ImplicitModel:
@@ -79,7 +80,7 @@ def product(*models: Any) -> ImplicitModel:
     InvalidInputError
         Other inputs or outputs.
     """
-    return _folded(algebra.product, models)
+    return _folded("product", algebra.product, models)
 
 
 def affine(
@@ -104,9 +105,10 @@ def affine(
     InvalidInputError
         Shapes that do not fit, or entries that are no finite numbers.
     """
-    matrix = matrix_of("M", M)
+    matrix = read_matrix("M", M)
     q = matrix.shape[0]
-    constant = np.zeros(q) if c is None else check_matrix("c", c, n_columns=1)[:, 0]
+    # As a column, whether it is a list or one already.
+    constant = np.zeros(q) if c is None else dense(read_matrix("c", c, column=True))[:, 0]
     if constant.shape != (q,):
         raise InvalidInputError("c", f"has {len(constant)} entries for {q} rows of M", "Give one for each row")
     model = ImplicitModel._of(algebra.affine(matrix, constant))
@@ -115,7 +117,7 @@ def affine(
 
 def feedback(model: ImplicitModel, K: Any) -> ImplicitModel:
     """The model on u = w + K y: ``model.feedback(K)``."""
-    return check_model("model", model).feedback(K)
+    return check_model("model", model).feedback(read_feedback(K))
 
 
 def labelled(
@@ -142,16 +144,19 @@ def labelled(
     return ImplicitModel._of(system)
 
 
-def _folded(join: Any, models: Sequence[Any]) -> ImplicitModel:
-    first, *rest = _systems(models)
+def _folded(name: str, join: Any, models: Sequence[Any]) -> ImplicitModel:
+    first, *rest = _systems(name, models)
     for system in rest:
         first = join(first, system)
     return ImplicitModel._of(first)
 
 
-def _systems(models: Sequence[Any]) -> list[System]:
+def _systems(name: str, models: Sequence[Any]) -> list[System]:
     if not models:
         raise InvalidInputError("models", "there are none", "Give one model or more")
+    if isinstance(models[0], (list, tuple)) and any(isinstance(part, ImplicitModel) for part in models[0]):
+        kind = type(models[0]).__name__
+        raise InvalidInputError("models", f"are in a {kind}", f"Pass them one by one: {name}(*models)")
     return [_system(f"models[{k}]", model) for k, model in enumerate(models)]
 
 
@@ -159,6 +164,6 @@ def _system(name: str, model: Any) -> System:
     if isinstance(model, ImplicitModel):
         return model._system
     if is_array(model):
-        M = matrix_of(name, model)
+        M = read_matrix(name, model)
         return algebra.affine(M, np.zeros(M.shape[0]))
     return check_model(name, model)._system

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
-from bcd_implicit.compose.checks import check_model
+from bcd_implicit.compose.checks import check_model, read_feedback
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.implicit_model import ImplicitModel
@@ -72,6 +72,7 @@ def small_gain(model: ImplicitModel, K: Any) -> SmallGain:
     InvalidInputError
         K does not fit, or a state's function has no Lipschitz constant, so that no gain bounds the outputs.
     """
+    K = read_feedback(K)
     closed = check_model("model", model).feedback(K)
     S = _sensitivity(model)
     if isinstance(K, ImplicitModel):

@@ -114,6 +114,9 @@ class Expression:
             raise InvalidInputError("constant", "is zero, and divides", "Divide by other numbers")
         return self * (1 / divisor)
 
+    def __rtruediv__(self, other: ArrayLike) -> Self:
+        raise InvalidInputError("node", "divides, and a quotient is no sum of states", "Multiply, or divide by numbers")
+
     def __pow__(self, exponent: float) -> Self:
         if exponent != 2:
             raise InvalidInputError(
@@ -146,8 +149,10 @@ class Expression:
         """Some of the values, as NumPy's indexing takes them."""
         try:
             places = np.asarray(self._places()[key])
-        except IndexError as error:
-            raise InvalidInputError("node", f"of shape {self.shape} has no {key!r} ({error})") from None
+        except IndexError:
+            raise InvalidInputError(
+                "node", f"has the shape {self.shape}, and no place {key!r}", "Places count from 0"
+            ) from None
         if not places.size:
             raise InvalidInputError("node", f"nothing is left of the shape {self.shape} at {key}")
         return self._rearranged(places)
@@ -192,6 +197,8 @@ def concatenate(nodes: Sequence[Kind], axis: int = 0) -> Kind:
         Shapes that do not fit, or nodes of different graphs.
     """
     nodes = list(nodes)
+    if not nodes:
+        raise InvalidInputError("nodes", "there are none", "Give one node or more")
     for node in nodes:
         _check_graph(nodes[0], node)
     starts = np.cumsum([0, *(node.size for node in nodes)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import traceback
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +21,11 @@ from bcd_implicit.networks.pytorch.tensors import Probabilities, array
 N_COMPARED, ROUNDING = 2, {"float64": 1e-9, "float32": 1e-3}
 # What makes a network random while it trains.
 RANDOM = ("Dropout", "AlphaDropout", "FeatureAlphaDropout", "Dropout1d", "Dropout2d", "Dropout3d")
+# By kind, what has a counterpart; Python's own operators are none that a person looks for by name.
+KNOWN = {
+    "layers": LAYERS,
+    "functions": [name for name in OPERATIONS if not name.startswith("i") and name not in ("getattr", "getitem")],
+}
 
 
 def torch_or_error(argument: str) -> Any:
@@ -95,6 +101,7 @@ def from_torch(
         kind = f"the class {module.__name__}" if isinstance(module, type) else type(module).__name__
         raise InvalidInputError("module", f"is {kind}", "Pass a torch.nn.Module")
     _check_mode(module, torch)
+    _check_weights(module, torch)
     # A recurrent layer by itself is not traced into.
     traced = _traced(torch.nn.Sequential(module) if _is_layer(module) else module, torch)
     _check_known(traced)
@@ -107,7 +114,7 @@ def from_torch(
         cause = f"returns {type(output).__name__}, not one tensor that depends on the input"
         raise InvalidInputError("module", cause, "Wrap it in a module that returns the tensor you want")
     model = graph.build(output, link=link, input_names=input_names, output_names=output_names)
-    _compare(model, module, graph.input.shape, torch)
+    _compare(model, module, graph.input.shape, _in_place(traced), torch)
     return model
 
 
@@ -127,31 +134,61 @@ def _check_mode(module: Any, torch: Any) -> None:
             raise InvalidInputError("module", cause, "Call module.eval() first")
 
 
+def _check_weights(module: Any, torch: Any) -> None:
+    """Raise an error that names a parameter without real values."""
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        if torch.nn.parameter.is_lazy(tensor):
+            cause, remedy = "has no values yet", "Call the module once with samples first"
+        elif tensor.is_meta:
+            cause, remedy = "is on the device meta, and has no values", "Load its weights onto a device"
+        elif tensor.is_complex():
+            cause, remedy = f"is of {tensor.dtype}", "Complex numbers have no counterpart: use real ones"
+        else:
+            continue
+        raise InvalidInputError("module", f"its {name!r} {cause}", remedy)
+
+
 def _traced(module: Any, torch: Any) -> Any:
     try:
         return torch.fx.symbolic_trace(module)
     except Exception as error:  # whatever a module's own code raises when it meets a trace
-        cause = f"torch.fx cannot trace it ({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})"
-        remedy = "Its path must not depend on values; rewrite forward, or build it with bi.networks.Graph"
+        text = str(error).splitlines()[0] if str(error) else ""
+        cause = f"torch.fx cannot trace it ({type(error).__name__}: {text}{_place(error, module)})"
+        remedy = "Rewrite forward, or build it with bi.networks.Graph"
+        if isinstance(error, torch.fx.proxy.TraceError):
+            remedy = f"Its path must not depend on values; r{remedy[1:]}"
         raise InvalidInputError("module", cause, remedy) from None
+
+
+def _place(error: Exception, module: Any) -> str:
+    """The layer in whose forward an error came up, and the line."""
+    names = {id(layer): name for name, layer in module.named_modules()}
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    inside = [names[id(frame.f_locals["self"])] for frame in frames if id(frame.f_locals.get("self")) in names]
+    layer = f", in its layer {inside[-1]!r}" if inside and inside[-1] else ""
+    own = [k for k, frame in enumerate(frames) if frame.f_globals.get("__name__", "").split(".")[0] != "torch"]
+    line = traceback.extract_tb(error.__traceback__)[own[-1]].line if own and own[-1] else ""
+    return f"{layer}, at `{line}`" if line else layer
 
 
 def _check_known(traced: Any) -> None:
     """Raise an error that names all layers and operations without a counterpart."""
-    unknown = []
+    unknown, kinds = [], set()
     for step in traced.graph.nodes:
         if step.op == "call_module":
             layer = traced.get_submodule(step.target)
             if not _is_layer(layer):
+                kinds.add("layers")
                 unknown.append(f"layer {step.target!r} ({type(layer).__name__})")
         elif step.op in ("call_function", "call_method") and _name(step) not in OPERATIONS:
+            kinds.add("functions")
             what = "function" if step.op == "call_function" else "method"
             unknown.append(f"{what} {_name(step)} ({step.name!r})")
     if unknown:
         raise InvalidInputError(
             "module",
             f"has what no implicit model is made of here: {', '.join(dict.fromkeys(unknown))}",
-            f"Known layers are {', '.join(sorted(LAYERS))}; build others with bi.networks.Graph",
+            "; ".join(f"Known {kind} are {', '.join(sorted(KNOWN[kind]))}" for kind in sorted(kinds)),
         )
 
 
@@ -199,8 +236,10 @@ def _run(traced: Any, given: Any) -> Any:
             where = f"module, at {step.target if isinstance(step.target, str) else step.name!r}"
             raise InvalidInputError(where, f"{error.argument} {error.cause}", error.remedy) from None
         except (TypeError, AttributeError) as error:
+            # Without the name of the function here, which no person called.
+            told = str(error).split("() ")[-1]
             where = f"module, at {step.target if isinstance(step.target, str) else step.name!r}"
-            raise InvalidInputError(where, f"is called in a way that has no counterpart ({error})") from None
+            raise InvalidInputError(where, f"is called in a way that has no counterpart ({told})") from None
     raise AssertionError("a trace ends in its output")
 
 
@@ -210,6 +249,23 @@ def _default(step: Any) -> Any:
     return step.args[0]
 
 
+def _in_place(traced: Any) -> list[str]:
+    """The steps of a trace that change their input."""
+    named = ("iadd", "isub", "imul", "itruediv")
+    found = []
+    for step in traced.graph.nodes:
+        if step.op == "call_module":
+            changes = getattr(traced.get_submodule(step.target), "inplace", False)
+        elif step.op in ("call_function", "call_method"):
+            name = step.target if isinstance(step.target, str) else getattr(step.target, "__name__", "")
+            changes = name in named or name.endswith("_") or step.kwargs.get("inplace", False)
+        else:
+            continue
+        if changes:
+            found.append(repr(step.target if isinstance(step.target, str) else step.name))
+    return found
+
+
 def _attribute(traced: Any, target: str) -> np.ndarray:
     value: Any = traced
     for name in target.split("."):
@@ -217,8 +273,29 @@ def _attribute(traced: Any, target: str) -> np.ndarray:
     return np.asarray(array(value))
 
 
-def _compare(model: ImplicitModel, module: Any, shape: tuple[int, ...], torch: Any) -> None:
-    """Raise an error if the model does not predict what the module does."""
+def _compare(model: ImplicitModel, module: Any, shape: tuple[int, ...], in_place: list[str], torch: Any) -> None:
+    """Raise an error if the model does not predict what the module does, in the mode that it is in and in evaluation.
+
+    ``in_place`` are the steps that are named as the likely cause.
+    """
+    modes = {layer: layer.training for layer in module.modules()}
+    _compare_in_mode(model, module, shape, in_place, torch)
+    if not any(modes.values()):
+        return
+    try:
+        module.eval()
+        _compare_in_mode(model, module, shape, in_place, torch)
+    except InvalidInputError:
+        cause = "is in training mode, in which it does not give what it predicts"
+        raise InvalidInputError("module", cause, "Call module.eval() first") from None
+    finally:
+        for layer, training in modes.items():
+            layer.training = training
+
+
+def _compare_in_mode(
+    model: ImplicitModel, module: Any, shape: tuple[int, ...], in_place: list[str], torch: Any
+) -> None:
     like = next(iter(module.parameters()), torch.zeros(0, dtype=torch.double))
     kind = str(like.dtype).removeprefix("torch.")
     samples = np.random.default_rng(0).normal(size=(N_COMPARED, model.B.shape[1]))
@@ -239,8 +316,9 @@ def _compare(model: ImplicitModel, module: Any, shape: tuple[int, ...], torch: A
         raise InvalidInputError("module", cause, "Let its forward keep the axis of samples first")
     off, largest = float(np.abs(found - given).max()), float(np.abs(given).max())
     if not off <= ROUNDING.get(kind, 0.1) * max(largest, np.finfo(float).tiny):
-        raise InvalidInputError(
-            "module",
-            f"gives other outputs than its trace says, by {off:.2g} of {largest:.2g} on random inputs",
-            "Let no hook, number of samples or global value take part in forward",
-        )
+        cause = f"gives other outputs than its trace says, by {off:.2g} of {largest:.2g} on random inputs"
+        remedy = "Let no hook, number of samples or global value take part in forward, nor += on what is read elsewhere"
+        if in_place:
+            cause += f"; what {', '.join(in_place)} change in place is read afterwards, or changes elsewhere"
+            remedy = "Leave out inplace=True and methods that end in _, or else: l" + remedy[1:]
+        raise InvalidInputError("module", cause, remedy)

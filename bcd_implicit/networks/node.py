@@ -54,41 +54,62 @@ class Node(Expression):
             matrix = sparse.csr_array(sparse.kron(sparse.eye_array(before), matrix, format="csr"))
         return self._weighed(matrix, (*self.shape[:-1], n_out), bias, np.tile(np.arange(n_out), before))
 
-    def conv1d(self, weight: ArrayLike, bias: ArrayLike | None = None, **options: Any) -> Node:
-        """Convolution along the axis of (channels, length), with the options of :meth:`conv2d`."""
-        return self._convolution(1, weight, bias, **options)
-
-    def conv2d(self, weight: ArrayLike, bias: ArrayLike | None = None, **options: Any) -> Node:
-        """Convolution of (channels, height, width), in the sense of the field: without turning the kernel round.
-
-        Parameters
-        ----------
-        weight : array-like of shape (channels out, channels in / groups, kernel height, kernel width)
-        bias : array-like of shape (channels out,), optional
-        **options
-            ``stride`` (1), ``padding`` (0) and ``dilation`` (1), each a number or one for each axis; ``groups`` (1).
-
-        Raises
-        ------
-        InvalidInputError
-            Shapes or options that do not fit.
-        """
-        return self._convolution(2, weight, bias, **options)
-
-    def _convolution(
+    def conv1d(
         self,
-        n_axes: int,
         weight: ArrayLike,
-        bias: ArrayLike | None,
+        bias: ArrayLike | None = None,
         *,
         stride: int | Sequence[int] = 1,
         padding: int | Sequence[int] = 0,
         dilation: int | Sequence[int] = 1,
         groups: int = 1,
     ) -> Node:
+        """Convolution along the axis of (channels, length), with the options of :meth:`conv2d`."""
+        return self._convolution(1, weight, bias, stride, padding, dilation, groups)
+
+    def conv2d(
+        self,
+        weight: ArrayLike,
+        bias: ArrayLike | None = None,
+        *,
+        stride: int | Sequence[int] = 1,
+        padding: int | Sequence[int] = 0,
+        dilation: int | Sequence[int] = 1,
+        groups: int = 1,
+    ) -> Node:
+        """Convolution of (channels, height, width), in the sense of the field: without turning the kernel round.
+
+        Parameters
+        ----------
+        weight : array-like of shape (channels out, channels in / groups, kernel height, kernel width)
+        bias : array-like of shape (channels out,), optional
+        stride, padding, dilation : int or sequence of int
+            A number, or one for each axis.
+        groups : int
+            Channels in and out are cut into so many groups, each with weights of its own.
+
+        Raises
+        ------
+        InvalidInputError
+            Shapes or options that do not fit.
+        """
+        return self._convolution(2, weight, bias, stride, padding, dilation, groups)
+
+    def _convolution(
+        self,
+        n_axes: int,
+        weight: ArrayLike,
+        bias: ArrayLike | None,
+        stride: int | Sequence[int],
+        padding: int | Sequence[int],
+        dilation: int | Sequence[int],
+        groups: int,
+    ) -> Node:
         weight = read_numbers("weight", weight, n_axes + 2)
         self._check_axes(f"conv{n_axes}d", n_axes)
         channels, groups = len(weight), check_number("groups", groups, 1, integer=True)
+        if self.shape[0] % groups:
+            raise InvalidInputError("groups", f"{groups} groups do not divide {self.shape[0]} channels in")
         check_fit("weight", weight.shape[1] * groups, self.shape[0], "channels in", self.shape)
         if channels % groups:
             raise InvalidInputError("groups", f"{groups} groups do not divide {channels} channels out")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model import ImplicitModel
 from bcd_implicit.networks.from_torch import torch_or_error
 
@@ -14,7 +15,7 @@ def to_torch(model: ImplicitModel) -> Any:
     Its parameters are the entries of A, B, C and D that are not zero, and b and d, so that it keeps the model's pattern
     when it is trained. It does not know that weights of a convolution were shared, nor which layers they came from, and
     it gives predictions, not what ``link`` makes of them. States in cycles are found by fixed-point iteration, which
-    training can spoil: nothing here keeps the spectral radius of ``|A|`` below 1.
+    training can spoil: nothing here keeps the spectral radius of ``|A|`` below 1. Derivatives of any order are right.
 
     Parameters
     ----------
@@ -28,7 +29,7 @@ def to_torch(model: ImplicitModel) -> Any:
     Raises
     ------
     InvalidInputError
-        PyTorch is missing; a function of states that it does not have.
+        PyTorch is missing; no model; a function of states that PyTorch does not have.
     NotWellPosedError
         The model is not well-posed.
 
@@ -43,6 +44,8 @@ def to_torch(model: ImplicitModel) -> Any:
     2.0
     """
     torch_or_error("to_torch")
+    if not isinstance(model, ImplicitModel):
+        raise InvalidInputError("model", f"is {type(model).__name__}, not an ImplicitModel", "Pass a model")
     # Where it is asked for: the module needs PyTorch.
     from bcd_implicit.networks.pytorch.module import ImplicitModule
 

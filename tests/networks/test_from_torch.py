@@ -1,4 +1,4 @@
-"""Networks of PyTorch as implicit models: the same outputs to rounding, or an error that names what is in the way."""
+"""Networks of PyTorch as implicit models: the same outputs to rounding."""
 
 from pathlib import Path
 
@@ -9,6 +9,8 @@ import bcd_implicit as bi
 from bcd_implicit.networks.pytorch.layers import LAYERS
 
 torch = pytest.importorskip("torch", reason="PyTorch is optional: pip install 'bcd-implicit[torch]'")
+from torch_modules import Of, drawn, samples  # noqa: E402 (after the question for PyTorch)
+
 nn, F = torch.nn, torch.nn.functional
 
 
@@ -16,22 +18,6 @@ nn, F = torch.nn, torch.nn.functional
 def one_thread_and_seed():
     torch.set_num_threads(1)
     torch.manual_seed(0)
-
-
-def drawn(module):
-    """The module in double precision as it predicts, with batch norms that change something."""
-    for layer in module.modules():
-        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-            if layer.affine:
-                nn.init.normal_(layer.weight)
-                nn.init.normal_(layer.bias)
-            nn.init.normal_(layer.running_mean)
-            nn.init.uniform_(layer.running_var, 0.5, 2)
-    return module.double().eval()
-
-
-def samples(shape, n=20):
-    return torch.randn(n, *([shape] if isinstance(shape, int) else shape), dtype=torch.double)
 
 
 def off(found, wanted):
@@ -47,19 +33,6 @@ def converted(module, shape):
     model = bi.from_torch(module, shape)
     assert off(model.predict(u.reshape(len(u), -1).numpy()), module(u)) < 1e-12
     return model
-
-
-class Of(nn.Module):
-    """A module whose forward is a function of it and of its input."""
-
-    def __init__(self, forward, **parts):
-        super().__init__()
-        self.run = forward
-        for name, part in parts.items():
-            setattr(self, name, part)
-
-    def forward(self, x):
-        return self.run(self, x)
 
 
 def lenet(pool):
@@ -132,6 +105,7 @@ def test_recurrent_layers_also_by_their_last_states():
     converted(Of(lambda self, x: self.r(x)[1][0][-1], r=nn.LSTM(3, 4, 2, batch_first=True)), (5, 3))
     converted(Of(lambda self, x: self.r(x)[1].squeeze(0), r=nn.GRU(3, 4, batch_first=True)), (5, 3))
     converted(last_step("RNN", nonlinearity="relu"), (4, 3))
+    converted(Of(lambda self, x: self.r(x)[0], r=nn.RNN(3, 4, batch_first=True)), (4, 3))
 
 
 # Layers and operations -----------------------------------------------------------------------------------------------
@@ -204,13 +178,21 @@ OPERATIONS = {
     "numbers": lambda s, x: 1 - x * 2 + torch.neg(x) / 4 + torch.add(x, x, alpha=3) + torch.sub(1.0, x),
     "weights": lambda s, x: F.linear(x, s.linear.weight, s.linear.bias),
     "parts": lambda s, x: torch.cat([x.chunk(2, 1)[1], torch.split(x, 2, dim=1)[2] * x.split([1, 4], 1)[0]], 1),
+    "more bounds": lambda s, x: (
+        x.clamp(0.3, 0.1) + x.clamp_min(0.2) + torch.clip(x, -1, 1) + F.hardtanh(x, 0, np.inf) + x.clamp_max(s.row)
+    ),
+    "constant first": lambda s, x: torch.maximum(s.row, x) + torch.minimum(s.row, 2 * x),
+    "stack": lambda s, x: torch.stack([x, s.linear(x)], 1) - torch.stack([x, 2 * x], dim=-1).transpose(1, 2),
+    "constant matrices": lambda s, x: x @ s.linear.weight + torch.matmul(x, s.linear.weight.T) + x.mm(s.square.t()),
+    "constant vector": lambda s, x: (x @ s.row[0]).unsqueeze(1) * x,
     "loop": lambda s, x: sum(layer(x) for layer in [s.linear, s.linear]),
 }
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_operations(name):
-    converted(Of(OPERATIONS[name], linear=nn.Linear(5, 5), row=nn.Parameter(torch.randn(1, 5))), 5)
+    row, square = nn.Parameter(torch.randn(1, 5)), nn.Parameter(torch.randn(5, 5))
+    converted(Of(OPERATIONS[name], linear=nn.Linear(5, 5), row=row, square=square), 5)
 
 
 def test_convolutions_and_pools_as_functions():
@@ -256,115 +238,3 @@ def test_weights_of_single_precision_are_taken_exactly():
     assert np.array_equal(model.B.toarray(), module[0].weight.detach().double().numpy())
     u = samples(3)
     assert off(model.predict(u.numpy()), module.double()(u)) < 1e-12
-
-
-# What is in the way --------------------------------------------------------------------------------------------------
-
-
-def message(module, shape=5):
-    with pytest.raises(bi.InvalidInputError) as caught:
-        bi.from_torch(module, shape)
-    return str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("forward", "part"),
-    [
-        (lambda s, x: torch.softmax(x, -1) * 2, "softmax is not the last step"),
-        (lambda s, x: x / x.size(0), "gives other outputs than its trace says"),
-        (lambda s, x: x - x.mean(0), "dim 0 is the axis of samples"),
-        (lambda s, x: x.sum() + x, "dim None adds up samples"),
-        (lambda s, x: x[0], "index 0 chooses among samples"),
-        (lambda s, x: x.view(-1), "(-1,) of ('samples', 5) mixes samples"),
-        (lambda s, x: x.transpose(0, 1), "dim 0 is the axis of samples"),
-        (lambda s, x: x if x.sum() > 0 else -x, "torch.fx cannot trace it (TraceError"),
-        (lambda s, x: F.dropout(x), "dropout is called with training=True"),
-        (lambda s, x: (x, x), "returns tuple, not one tensor"),
-        (lambda s, x: s.linear.weight, "returns ndarray, not one tensor"),
-        (
-            lambda s, x: torch.erf(x) + torch.erf(x.cumsum(1)),
-            "function erf ('erf'), method cumsum ('cumsum'), function erf",
-        ),
-        (lambda s, x: x**3, "at 'pow_1': exponent must be 2, got 3"),
-        (lambda s, x: F.relu(x, bogus=1), "cannot trace it"),
-        (lambda s, x: x.clamp(0, 1, out=x), "at 'clamp': is called in a way that has no counterpart"),
-    ],
-)
-def test_operations_without_a_counterpart_are_named(forward, part):
-    assert part in message(drawn(Of(forward, linear=nn.Linear(5, 5))))
-
-
-def test_layers_without_a_counterpart_are_all_named_and_the_known_ones_listed():
-    text = message(nn.Sequential(nn.Linear(5, 5), nn.LayerNorm(5), nn.Sequential(nn.MultiheadAttention(5, 1))))
-    assert "layer '1' (LayerNorm), layer '2.0' (MultiheadAttention)" in text
-    assert "Known layers are AdaptiveAvgPool1d, " in text
-
-
-@pytest.mark.parametrize(
-    ("layer", "shape", "part"),
-    [
-        (nn.MaxPool2d(2, ceil_mode=True), (1, 5, 5), "at '0': ceil_mode True has no counterpart"),
-        (nn.MaxPool2d(2, return_indices=True), (1, 5, 5), "return_indices True"),
-        (nn.AvgPool2d(2, divisor_override=3), (1, 5, 5), "divisor_override 3 of AvgPool2d"),
-        (nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"), (1, 5, 5), "padding_mode 'reflect' of Conv2d"),
-        (nn.Conv2d(1, 1, 2, padding="same"), (1, 5, 5), "pads one side more than the other"),
-        (nn.Conv2d(1, 1, 3), (5, 5), "conv2d got the shape (5, 5). It takes (channels, height, width)"),
-        (nn.LSTM(3, 2, batch_first=True, bidirectional=True), (4, 3), "bidirectional True of LSTM"),
-        (nn.LSTM(3, 4, batch_first=True, proj_size=2), (4, 3), "proj_size 2 of LSTM"),
-        (nn.RNN(3, 2), (4, 3), "batch_first False of RNN has no counterpart. Use batch_first=True"),
-        (nn.GRU(3, 2, batch_first=True), (4, 3), "returns tuple, not one tensor"),
-        (nn.BatchNorm1d(5, track_running_stats=False), 5, "Use track_running_stats=True"),
-        (nn.Linear(4, 4), 5, "at '0': weight is for 4 features, the node of shape (5,) has 5"),
-        (nn.Softmax(dim=2), (2, 3), "a softmax has a counterpart over all outputs of a sample alone"),
-    ],
-    ids=str,
-)
-def test_options_without_a_counterpart_are_named(layer, shape, part):
-    assert part in message(nn.Sequential(layer).eval(), shape)
-
-
-@pytest.mark.parametrize(
-    ("layer", "part"),
-    [
-        (nn.BatchNorm1d(5), "its BatchNorm1d '1' does not give what it predicts. Call module.eval() first"),
-        (nn.Dropout(), "its Dropout '1' does not"),
-        (nn.LSTM(5, 3, 2, batch_first=True, dropout=0.1), "its LSTM '1' does not"),
-    ],
-    ids=str,
-)
-def test_training_mode_is_refused_where_it_matters(layer, part):
-    assert part in message(nn.Sequential(nn.Linear(5, 5), layer))
-    bi.from_torch(nn.Sequential(nn.Linear(5, 5), nn.ReLU(), nn.Dropout(0.0)), 5)
-
-
-def test_what_a_trace_does_not_see_does_not_pass():
-    module = nn.Sequential(nn.Linear(5, 3))
-    module[0].register_forward_hook(lambda layer, given, output: output * 2)
-    assert "Let no hook, number of samples or global value take part" in message(module)
-    # The shortcut adds what relu has changed in place by then.
-    shortcut = Of(lambda self, x: self.relu(self.linear(x)) + x.add_(1), linear=nn.Linear(5, 5), relu=nn.ReLU())
-    bi.from_torch(shortcut, 5)
-    changed = Of(lambda self, x: self.relu(x) + x, relu=nn.ReLU(inplace=True))
-    assert "gives other outputs than its trace says" in message(changed)
-
-
-def test_no_module_and_weights_that_are_no_numbers():
-    assert "module: is the class Linear. Pass a torch.nn.Module" in message(nn.Linear)
-    assert "module: is list" in message([nn.Linear(5, 5)])
-    broken = nn.Linear(5, 3)
-    broken.weight.data[1, 2] = np.nan
-    assert "at '0': weight contains NaN or infinity" in message(nn.Sequential(broken))
-    assert "must be >= 1" in message(nn.Linear(5, 3), (5, -1))
-
-
-def test_what_torch_itself_refuses_is_told():
-    # Samples would meet the values of others: NumPy's rules, without the axis of samples, allow what torch's do not.
-    assert "cannot take samples of shape (3, 4)" in message(Of(lambda self, x: x + x[:, 0]), (3, 4))
-
-
-def test_a_second_input_is_named():
-    class Two(nn.Module):
-        def forward(self, x, y):
-            return x + y
-
-    assert "at 'y': y is a second input" in message(Two())

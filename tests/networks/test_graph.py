@@ -312,7 +312,7 @@ def test_a_network_without_activations_has_its_outputs_as_states():
         (lambda x: x / 0, "constant", "is zero, and divides"),
         (lambda x: x**3, "exponent", "must be 2, got 3"),
         (lambda x: x.reshape(5, -1), "shape", "(5, -1) does not hold the values of (2, 6, 6)"),
-        (lambda x: x[3], "node", "of shape (2, 6, 6) has no 3"),
+        (lambda x: x[3], "node", "has the shape (2, 6, 6), and no place 3"),
         (lambda x: x[:, :0], "node", "nothing is left of the shape (2, 6, 6)"),
         (lambda x: concatenate([x, x[:1, :1]]), "nodes", "the shapes (2, 6, 6), (1, 1, 6) do not fit along axis 0"),
         (lambda x: Graph((2, 6, 6)).build(x), "output", "is no node of this graph"),
@@ -326,3 +326,22 @@ def test_what_does_not_fit_is_named(call, argument, part):
         call(Graph((2, 6, 6)).input)
     assert caught.value.argument == argument
     assert part in str(caught.value)
+
+
+def test_options_of_convolutions_are_named_and_no_others_are_taken():
+    image = bi.networks.Graph((2, 6, 6)).input
+    with pytest.raises(TypeError, match="strides"):
+        image.conv2d(np.ones((1, 2, 3, 3)), strides=2)
+    assert image.conv2d(np.ones((1, 2, 3, 3)), stride=2).shape == (1, 2, 2)
+    with pytest.raises(bi.InvalidInputError, match="groups: 3 groups do not divide 2 channels in"):
+        image.conv2d(np.ones((3, 1, 3, 3)), groups=3)
+
+
+def test_what_no_node_is_made_of_is_told():
+    x = bi.networks.Graph(3).input
+    with pytest.raises(bi.InvalidInputError, match="nodes: there are none. Give one node or more"):
+        bi.networks.concatenate([])
+    with pytest.raises(bi.InvalidInputError, match="a quotient is no sum of states"):
+        2 / x
+    with pytest.raises(bi.InvalidInputError, match=r"node: has the shape \(3,\), and no place 5"):
+        x[5]

@@ -62,16 +62,28 @@ def test_predictions_and_gradients_are_those_of_the_model(activation, cycles):
 
 
 @pytest.mark.parametrize("cycles", [False, True])
-def test_gradients_of_all_parameters_agree_with_differences(cycles):
+def test_first_and_second_derivatives_by_inputs_and_parameters_agree_with_differences(cycles):
     model = drawn(6, 2, 2, [("tanh", 4), ("sigmoid", 2)], cycles=cycles)
     module = bi.to_torch(model)
     names, parameters = zip(*module.named_parameters(), strict=True)
-    u = torch.from_numpy(np.random.default_rng(1).normal(size=(2, 2)))
+    u = torch.from_numpy(np.random.default_rng(1).normal(size=(2, 2))).requires_grad_()
 
-    def outputs(*values):
+    def outputs(u, *values):
         return torch.func.functional_call(module, dict(zip(names, values, strict=True)), (u,))
 
-    assert torch.autograd.gradcheck(outputs, parameters, check_undefined_grad=False)
+    assert torch.autograd.gradcheck(outputs, (u, *parameters))
+    assert torch.autograd.gradgradcheck(outputs, (u, *parameters))
+
+
+def test_the_second_derivative_through_a_cycle_is_that_of_the_formula():
+    # x = tanh(x/2 + u): with s = 1 - x^2, x' = s / (1 - s/2) and x'' = -2 x s / (1 - s/2)^3.
+    model = bi.ImplicitModel([[0.5]], [[1.0]], None, [[1.0]], activation="tanh")
+    u = torch.tensor([0.3], dtype=torch.double)
+    found = torch.autograd.functional.hessian(lambda z: bi.to_torch(model)(z[None]).sum(), u).item()
+    x = model.predict([[0.3]]).item()
+    s = 1 - x**2
+    assert abs(found + 2 * x * s / (1 - s / 2) ** 3) < 1e-8
+    assert round(found, 4) == -3.0676
 
 
 def test_parameters_are_the_entries_that_are_not_zero_and_training_keeps_the_pattern():
@@ -133,3 +145,36 @@ def test_an_iteration_that_does_not_settle_warns_with_numbers():
         pytest.warns(bi.ConvergenceWarning, match=r"changed states by 1\.0e\+00 in its last of 10000"),
     ):
         module(torch.ones(1, 1, dtype=torch.double))
+
+
+@pytest.mark.parametrize(("within", "value", "step"), [(1.5, 1.0, "step 17"), (0.5, np.nan, r"step 1\.")])
+def test_an_iteration_that_meets_what_is_not_finite_stops_and_warns(within, value, step):
+    module = bi.to_torch(bi.ImplicitModel([[0.5]], [[1.0]], None, [[1.0]]))
+    with torch.no_grad():
+        module.stages[0].within.values.fill_(within)
+    u = torch.full((1, 1), value, dtype=torch.double)
+    with torch.no_grad(), pytest.warns(bi.ConvergenceWarning, match=f"values that are not finite in its {step}"):
+        assert not torch.isfinite(module(u)).item()
+
+
+@pytest.mark.parametrize("A", [[[0.0]], [[0.5]]])
+def test_no_samples_have_no_predictions(A):
+    module = bi.to_torch(bi.ImplicitModel(A, [[1.0, 2.0]], None, [[1.0]]))
+    u = torch.zeros(0, 2, dtype=torch.double, requires_grad=True)
+    assert module(u).shape == (0, 1)
+    module(u).sum().backward()
+    assert u.grad.shape == (0, 2)
+
+
+def test_what_is_no_model_and_what_are_no_inputs_is_told():
+    with pytest.raises(bi.InvalidInputError, match="model: is int, not an ImplicitModel"):
+        bi.to_torch(3)
+    module = bi.to_torch(bi.ImplicitModel([[0.5]], [[1.0, 2.0]], None, [[1.0]]))
+    for u, cause in [
+        (np.zeros((3, 2)), r"is ndarray, not a tensor\. Pass torch\.from_numpy"),
+        (torch.zeros(3, 2), r"is of torch\.float32, the module of torch\.float64\. Pass u\.to\(torch\.float64\)"),
+        (torch.zeros(3, 4, dtype=torch.double), r"has the shape \(3, 4\)\. Give 2 inputs a sample: \(m, 2\)"),
+        (torch.tensor(1.0, dtype=torch.double), "has the shape"),
+    ]:
+        with pytest.raises(bi.InvalidInputError, match=cause):
+            module(u)

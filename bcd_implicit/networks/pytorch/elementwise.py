@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.networks.node import Node
 from bcd_implicit.networks.pytorch.tensors import operand
 from bcd_implicit.terms.functions import function_with_parameters
@@ -37,7 +40,10 @@ def sigmoid(input: Node) -> Node:
 
 
 def softplus(input: Node, beta: float = 1.0, threshold: float = 20.0) -> Node:
-    """log(1 + e^(beta z)) / beta; PyTorch takes z itself beyond a threshold, off by 2e-9 at the most."""
+    """log(1 + e^(beta z)) / beta; PyTorch takes z itself beyond a threshold, off by 2e-9 at the most if that is 20."""
+    if threshold < 20:
+        cause = f"{threshold!r} has no counterpart: beyond it the function jumps"
+        raise InvalidInputError("threshold", cause, "Use threshold=20 or more")
     return input.activate("softplus") if beta == 1 else (input * beta).activate("softplus") / beta
 
 
@@ -50,6 +56,8 @@ def elu(input: Node, alpha: float = 1.0, inplace: bool = False) -> Node:
 
 def hardtanh(input: Node, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> Node:
     """Between two bounds z, beyond them the nearer one."""
+    if not np.isfinite([min_val, max_val]).all() or min_val >= max_val:
+        return clamp(input, min_val, max_val)
     middle, half = (min_val + max_val) / 2, (max_val - min_val) / 2
     if (middle, half) == (0, 1):
         return input.activate("clip")
@@ -88,22 +96,38 @@ def power(input: Node, exponent: float) -> Node:
     return input**exponent
 
 
-def clamp(input: Node, min: float | None = None, max: float | None = None) -> Node:
-    """hardtanh, or with one bound alone a relu that starts there."""
-    if min is not None and max is not None:
+def clamp(input: Node, min: Any = None, max: Any = None) -> Node:
+    """hardtanh, or a relu that starts at each bound if there is one alone, or other numbers than two in order."""
+    numbers = [bound for bound in (min, max) if isinstance(bound, (int, float)) and np.isfinite(bound)]
+    if len(numbers) == 2 and min < max:
         return hardtanh(input, min, max)
-    if min is not None:
-        return (input - min).activate("relu") + min
-    return input if max is None else max - (max - input).activate("relu")
+    node = input if min is None or _is(min, -np.inf) else maximum(input, min)
+    return node if max is None or _is(max, np.inf) else minimum(node, max)
 
 
-def maximum(input: Node, other: Any) -> Node:
+def _is(bound: Any, number: float) -> bool:
+    return isinstance(bound, float) and bound == number
+
+
+def clamp_min(input: Node, min: Any) -> Node:
+    """The larger one of a value and a lower bound."""
+    return clamp(input, min=min)
+
+
+def clamp_max(input: Node, max: Any) -> Node:
+    """The smaller one of a value and an upper bound."""
+    return clamp(input, max=max)
+
+
+def maximum(input: Any, other: Any) -> Node:
     """max(a, b) = b + relu(a - b)."""
+    input, other = (input, other) if isinstance(input, Node) else (other, input)
     b = operand(input, other)
     return (input - b).activate("relu") + b
 
 
-def minimum(input: Node, other: Any) -> Node:
+def minimum(input: Any, other: Any) -> Node:
     """min(a, b) = b - relu(b - a)."""
+    input, other = (input, other) if isinstance(input, Node) else (other, input)
     b = operand(input, other)
     return -((-input + b).activate("relu")) + b

@@ -129,7 +129,7 @@ LAYERS: dict[str, Layer] = {
     "PReLU": _prelu,
     "Tanh": _elementwise(elementwise.tanh),
     "Sigmoid": _elementwise(elementwise.sigmoid),
-    "Softplus": _elementwise(elementwise.softplus, "beta"),
+    "Softplus": _elementwise(elementwise.softplus, "beta", "threshold"),
     "ELU": _elementwise(elementwise.elu, "alpha"),
     "Hardtanh": _elementwise(elementwise.hardtanh, "min_val", "max_val"),
     "Softsign": _elementwise(elementwise.softsign),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -66,6 +67,58 @@ class Entries(torch.nn.Module):
         return torch.sparse.mm(self.matrix(), x) if len(self.values) else x.new_zeros(self.size[0], x.shape[1])
 
 
+class Equilibrium(torch.autograd.Function):
+    """x = phi(W x + drive), by fixed-point iteration, with derivatives of any order by the implicit function theorem.
+
+    For g the derivative by x, that by the drive is s v, where s = phi'(W x + drive) and v = g + W' (s v): a linear
+    equilibrium, that has derivatives itself. Numbers (n, m), samples in columns; the entries of W are at ``places``.
+    """
+
+    @staticmethod
+    def forward(values: torch.Tensor, drive: torch.Tensor, places: Any, function: Function, tol: float) -> torch.Tensor:
+        W = _square(values, places, drive)
+        return _fixed_point(lambda x: function(torch.sparse.mm(W, x) + drive), torch.zeros_like(drive), tol)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: torch.Tensor) -> None:
+        values, drive, places, ctx.function, ctx.tol = inputs
+        ctx.save_for_backward(values, drive, places, output)
+
+    @staticmethod
+    def backward(ctx: Any, g: torch.Tensor) -> Any:
+        values, drive, places, x = ctx.saved_tensors
+        again = torch.is_grad_enabled()
+        with torch.enable_grad():
+            z = torch.sparse.mm(_square(values, places, drive), x) + drive
+            z = z if again else z.detach().requires_grad_()
+            (slopes,) = torch.autograd.grad(ctx.function(z).sum(), z, create_graph=again)
+        by_drive = slopes * LinearEquilibrium.apply(values, slopes, g, places.flip(0), ctx.tol)
+        return (by_drive @ x.T)[places[0], places[1]], by_drive, None, None, None
+
+
+class LinearEquilibrium(torch.autograd.Function):
+    """v = g + M (s v), with M and s as above. For h the derivative by v, that by g is w = h + s y, y = M' (h + s y)."""
+
+    @staticmethod
+    def forward(values: torch.Tensor, s: torch.Tensor, g: torch.Tensor, places: Any, tol: float) -> torch.Tensor:
+        M = _square(values, places, g)
+        return _fixed_point(lambda v: g + torch.sparse.mm(M, s * v), g, tol)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: torch.Tensor) -> None:
+        values, s, _, places, ctx.tol = inputs
+        ctx.save_for_backward(values, s, places, output)
+
+    @staticmethod
+    def backward(ctx: Any, h: torch.Tensor) -> Any:
+        values, s, places, v = ctx.saved_tensors
+        turned = places.flip(0)
+        drive = torch.sparse.mm(_square(values, turned, h), h)
+        y = LinearEquilibrium.apply(values, s, drive, turned, ctx.tol)
+        w = h + s * y
+        return (w @ (s * v).T)[places[0], places[1]], y * v, w, None, None
+
+
 class Stage(torch.nn.Module):
     """States x = phi(before x_earlier + within x + B u + b), which depend on each other only in a cycle."""
 
@@ -78,29 +131,9 @@ class Stage(torch.nn.Module):
 
     def forward(self, earlier: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         drive = self.before(earlier) + self.B(u) + self.b[:, None]
-        return self.function(drive) if self.within is None else self._equilibrium(drive)
-
-    def _equilibrium(self, drive: torch.Tensor) -> torch.Tensor:
-        within, function = self.within, self.function
-        assert within is not None
-        with torch.no_grad():
-            x = _fixed_point(lambda x: function(within(x) + drive), torch.zeros_like(drive), self.tol)
-        if not torch.is_grad_enabled():
-            return x
-        # By the implicit function theorem: one step that gradients go through, and the rest of the chain as a hook.
-        start = x.detach().requires_grad_()
-        step = function(torch.sparse.mm(within.matrix().detach(), start) + drive.detach())
-        x = function(within(x) + drive)
-
-        def adjoint(given: torch.Tensor) -> torch.Tensor:
-            def once(g: torch.Tensor) -> torch.Tensor:
-                return torch.autograd.grad(step, start, g, retain_graph=True)[0] + given
-
-            return _fixed_point(once, given, self.tol)
-
-        if x.requires_grad:
-            x.register_hook(adjoint)
-        return x
+        if self.within is None:
+            return self.function(drive)
+        return Equilibrium.apply(self.within.values, drive, self.within.places, self.function, self.tol)
 
 
 class ImplicitModule(torch.nn.Module):
@@ -133,26 +166,50 @@ class ImplicitModule(torch.nn.Module):
         self.d = torch.nn.Parameter(torch.tensor(model.d, dtype=torch.double))
 
     def forward(self, u: torch.Tensor) -> torch.Tensor:
-        """Predictions (m, q) for inputs of shape (m, p), or (m, ...) that are flattened."""
-        inputs = u.reshape(len(u), -1).T
+        """Predictions (m, q) for inputs of shape (m, p), or (m, ...) that are flattened.
+
+        Raises
+        ------
+        InvalidInputError
+            No tensor, one of another precision, or another number of inputs.
+        """
+        if not isinstance(u, torch.Tensor):
+            raise InvalidInputError("u", f"is {type(u).__name__}, not a tensor", "Pass torch.from_numpy(u)")
+        if u.dtype != self.d.dtype:
+            raise InvalidInputError("u", f"is of {u.dtype}, the module of {self.d.dtype}", f"Pass u.to({self.d.dtype})")
+        p = self.D.size[1]
+        if not u.ndim or u[:1].numel() != p * len(u[:1]):
+            raise InvalidInputError("u", f"has the shape {tuple(u.shape)}", f"Give {p} inputs a sample: (m, {p})")
+        inputs = u.reshape(len(u), p).T
         states = inputs.new_zeros(0, inputs.shape[1])
         for stage in self.stages:
             states = torch.cat([states, stage(states, inputs)])
         return (self.C(states) + self.D(inputs) + self.d[:, None]).T
 
 
+def _square(values: torch.Tensor, places: Any, like: torch.Tensor) -> Any:
+    """The sparse matrix with these entries, of as many rows and columns as another one has rows."""
+    return torch.sparse_coo_tensor(places, values, (len(like), len(like)), check_invariants=False).coalesce()
+
+
 def _fixed_point(step: Function, x: torch.Tensor, tol: float, max_steps: int = 10_000) -> torch.Tensor:
-    for _ in range(max_steps):
+    if not x.numel():
+        return x.clone()
+    for k in range(1, max_steps + 1):
         last, x = x, step(x)
-        if (x - last).abs().max() <= tol * x.abs().max():
+        change = float((x - last).abs().max())
+        if not math.isfinite(change):
+            _warn(f"met values that are not finite in its step {k}", "Let inputs and parameters be finite")
             return x
-    warnings.warn(
-        f"The fixed-point iteration changed states by {float((x - last).abs().max()):.1e} in its last of {max_steps} "
-        "steps. Train with a smaller norm_bound, or predict with the implicit model itself.",
-        ConvergenceWarning,
-        stacklevel=2,
-    )
+        if change <= tol * float(x.abs().max()):
+            return x
+    _warn(f"changed states by {change:.1e} in its last of {max_steps} steps", "Predict with the implicit model itself")
     return x
+
+
+def _warn(what: str, remedy: str) -> None:
+    message = f"The fixed-point iteration {what}. {remedy}, or train with a smaller norm_bound."
+    warnings.warn(message, ConvergenceWarning, stacklevel=3)
 
 
 def _function(function: ElementwiseFunction) -> Function:

@@ -32,7 +32,7 @@ def convolution(
         padding = [int(reach) // 2 for reach in reaches]
     elif padding == "valid":
         padding = 0
-    convolve = {1: input.conv1d, 2: input.conv2d}[n_axes]
+    convolve: Any = {1: input.conv1d, 2: input.conv2d}[n_axes]
     return convolve(weight, array(bias), stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
@@ -117,12 +117,23 @@ def softmax(input: Node, dim: int | None = None, *_: Any, **__: Any) -> Probabil
 
 
 def _arithmetic(operation: Callable[[Any, Any], Node]) -> Callable[..., Node]:
-    def operate(input: Any, other: Any, *, alpha: float = 1, out: None = None) -> Node:
+    def operate(input: Any, other: Any, *, alpha: float = 1, out: Any = None) -> Node:
+        if out is not None:
+            raise InvalidInputError("out", "has no counterpart", "Leave it out")
         node = input if isinstance(input, Node) else other
         first, second = operand(node, input), operand(node, other)
         return operation(first, second if alpha == 1 else second * alpha)
 
     return operate
+
+
+def product(input: Any, other: Any) -> Node:
+    """The product x @ W with numbers W of shape (features in, features out) or (features in,)."""
+    if not isinstance(input, Node) or not isinstance(other, np.ndarray) or other.ndim not in (1, 2):
+        what = "has a counterpart only as x @ W, with x computed from the input and W a constant matrix or vector"
+        raise InvalidInputError("product", what, "Use * for products of each value")
+    product = input.linear(np.atleast_2d(other.T))
+    return product if other.ndim == 2 else product.reshape(input.shape[:-1])
 
 
 def mean(input: Node, dim: Any = None, keepdim: bool = False) -> Node:
@@ -175,6 +186,9 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "square": elementwise.square,
     "pow": elementwise.power,
     "clamp": elementwise.clamp,
+    "clip": elementwise.clamp,
+    "clamp_min": elementwise.clamp_min,
+    "clamp_max": elementwise.clamp_max,
     "maximum": elementwise.maximum,
     "minimum": elementwise.minimum,
     "softmax": softmax,
@@ -186,6 +200,10 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "imul": _arithmetic(lambda a, b: a * b),
     "div": _arithmetic(lambda a, b: a / b),
     "truediv": _arithmetic(lambda a, b: a / b),
+    "isub": _arithmetic(lambda a, b: a - b),
+    "itruediv": _arithmetic(lambda a, b: a / b),
+    "matmul": product,
+    "mm": product,
     "neg": lambda input: -input,
     "mean": mean,
     "sum": total,
@@ -204,6 +222,8 @@ OPERATIONS: dict[str, Callable[..., Any]] = {
     "cat": shapes.join,
     "concat": shapes.join,
     "concatenate": shapes.join,
+    "stack": shapes.stack,
+    "t": shapes.turned,
     "contiguous": shapes.same,
     "clone": shapes.same,
     "double": shapes.same,

@@ -76,7 +76,9 @@ def size(input: Node, dim: int | None = None) -> Any:
 
 
 def attribute(input: Any, name: str) -> Any:
-    """``shape`` and ``ndim`` of a tensor."""
+    """``shape`` and ``ndim`` of a tensor, and ``T`` of a constant one."""
+    if name == "T" and isinstance(input, np.ndarray):
+        return input.T
     if not isinstance(input, Node) or name not in ("shape", "ndim"):
         raise InvalidInputError(name, f"of a {type(input).__name__} has no counterpart")
     return size(input) if name == "shape" else input.ndim + 1
@@ -101,6 +103,18 @@ def item(input: Any, key: Any) -> Any:
 def join(tensors: Sequence[Node], dim: int = 0) -> Node:
     """Tensors one behind the other along an axis."""
     return concatenate(tensors, axis_of(tensors[0], dim))
+
+
+def stack(tensors: Sequence[Node], dim: int = 0) -> Node:
+    """Tensors side by side along a new axis."""
+    return join([unsqueeze(tensor, dim) for tensor in tensors], dim)
+
+
+def turned(input: Any) -> np.ndarray:
+    """Rows of a constant matrix as columns."""
+    if not isinstance(input, np.ndarray):
+        raise InvalidInputError("t", "would let samples change places", ONE_SAMPLE)
+    return input.T
 
 
 def same(input: Node, *_: Any, **__: Any) -> Node:

@@ -29,9 +29,17 @@ class Layers(list):
 
 
 def array(tensor: Any) -> np.ndarray | None:
-    """The numbers of a tensor in double precision; None stays None."""
+    """The numbers of a tensor in double precision; None stays None.
+
+    Raises
+    ------
+    InvalidInputError
+        Complex numbers.
+    """
     if tensor is None:
         return None
+    if hasattr(tensor, "is_complex") and tensor.is_complex():
+        raise InvalidInputError("tensor", f"is of {tensor.dtype}", "Complex numbers have no counterpart: use real ones")
     return np.asarray(tensor.detach().cpu().double().numpy() if hasattr(tensor, "detach") else tensor, dtype=float)
 
 
