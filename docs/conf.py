@@ -44,7 +44,7 @@ templates_path = [str(Path(__file__).parent / "templates")]  # autosummary would
 autosummary_context = {
     "module_of": {name: getattr(getattr(bcd_implicit, name), "__module__", "") for name in bcd_implicit.__all__}
 }
-autosummary_mock_imports = ["bcd_implicit.__main__"]  # an import starts the command line
+autosummary_mock_imports = ["bcd_implicit.__main__", "torch"]  # an import of the first starts the command line
 autodoc_mock_imports = ["torch"]  # optional, and the site is built without it
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_inherit_docstrings = False  # said once, by the base class
