@@ -37,6 +37,8 @@ class Linearisation:
     M : ndarray of shape (n, n)
         The mean of J_k'J_k over samples, and ``mean_curvature`` the mean of its diagonal. Stacked, of S_k'S_k with
         S_k = [Q J_k, diag(sqrt(h_k))], shape (n + q, n + q).
+    mean_square : float
+        Of the preactivations: the square of the length of a step that changes everything.
     kept : ndarray of shape (rows of J_k, n, m) or None
         J_k for all samples, where memory holds them.
     """
@@ -44,7 +46,8 @@ class Linearisation:
     def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
         self.A, self.n_samples, self.stacked = it.A, problem.n_samples, problem.stacked
         self.roots = np.sqrt(problem.shares)
-        self.slopes = problem.activation.derivative(problem.preactivation(it))
+        Z = problem.preactivation(it)
+        self.slopes, self.mean_square = problem.activation.derivative(Z), float(np.mean(Z**2))
         self.loss = QuadraticModel(problem, it)
         self.Q, self.R = self.loss.basis(it.C)
         # The constant is that of the whole residual: what lies outside C's range is loss as well.

@@ -9,20 +9,14 @@ import click
 
 import bcd_implicit as bi
 from bcd_implicit.cli.console import check_writable, console, one_warning, present
-from bcd_implicit.cli.options import jobs_option, method_options, time_option
+from bcd_implicit.cli.options import folder_option, jobs_option, method_options, time_option
 from bcd_implicit.experiments import feature_selection as experiment
 from bcd_implicit.experiments import report
 from bcd_implicit.support.parallel import check_jobs
 
 
 @click.command()
-@click.option(
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("demo-output"),
-    show_default=True,
-    help="Folder for the figures and reports.",
-)
+@folder_option("demo-output", "Folder for the figures and reports.")
 @click.option(
     "--data",
     "family",

@@ -10,19 +10,14 @@ from matplotlib.figure import Figure
 
 from bcd_implicit import plots
 from bcd_implicit.cli.console import check_writable, console, print_facts
+from bcd_implicit.cli.options import folder_option
 from bcd_implicit.networks.known import KNOWN, known
 from bcd_implicit.support.files import write_atomically
 
 
 @click.command()
 @click.argument("name", type=click.Choice(list(KNOWN)))
-@click.option(
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("network-output"),
-    show_default=True,
-    help="Folder for the picture and the model.",
-)
+@folder_option("network-output", "Folder for the picture and the model.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random weights.")
 def network(name: str, output: Path, seed: int) -> None:
     """Write a well-known network as an implicit model, and the picture of its matrices.

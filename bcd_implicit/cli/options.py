@@ -58,6 +58,14 @@ method_options = options_of(
     ),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random."),
 )
+
+
+def folder_option(default: str, text: str) -> Callable:
+    """The option --output for a folder, with its help."""
+    kind = click.Path(file_okay=False, path_type=Path)
+    return click.option("--output", type=kind, default=Path(default), show_default=True, help=text)
+
+
 jobs_option = click.option(
     "--n-jobs",
     type=int,

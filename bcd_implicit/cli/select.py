@@ -11,7 +11,14 @@ import click
 from bcd_implicit.cli.columns import ColumnChoice, about, read_columns
 from bcd_implicit.cli.console import check_apart, check_writable, one_warning, present
 from bcd_implicit.cli.losses import LossChoice, loss_options
-from bcd_implicit.cli.options import jobs_option, limit_options, method_options, problem_options, table_options
+from bcd_implicit.cli.options import (
+    folder_option,
+    jobs_option,
+    limit_options,
+    method_options,
+    problem_options,
+    table_options,
+)
 from bcd_implicit.experiments import feature_selection as experiment
 from bcd_implicit.selection.rules import AUTO_LEVEL, DEFAULT_LEVEL, DEFAULT_RULE, RULES, check_rule
 from bcd_implicit.support.checks import check_number
@@ -21,13 +28,7 @@ from bcd_implicit.support.parallel import check_jobs
 
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option(
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("selection"),
-    show_default=True,
-    help="Folder for the figure, the report and the model.",
-)
+@folder_option("selection", "Folder for the figure, the report and the model.")
 @click.option("--n-kappas", type=int, default=15, show_default=True, help="Length of the path.")
 @click.option(
     "--test-share",

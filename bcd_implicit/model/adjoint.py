@@ -47,7 +47,7 @@ def _adjoint_states(structure: Structure, slopes: np.ndarray, outputs: np.ndarra
     asked = np.repeat(outputs[:, None, :], m, axis=1)
     for stage in reversed(structure.stages):
         S, here = slopes[stage.states], asked[stage.states]
-        here = S[:, :, None] * (here if stage.within is None else _solved(stage.within, S, here))
+        here = S[:, :, None] * (here if stage.cycle is None else _solved(stage.cycle.A, S, here))
         asked[stage.states] = here
         if stage.before is not None:
             back = stage.before.rows.T @ here.reshape(len(here), -1)

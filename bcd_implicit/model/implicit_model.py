@@ -143,11 +143,10 @@ class ImplicitModel(Unchanging, Operators):
         return well_posedness.weights(self._gains())
 
     def _gains(self) -> np.ndarray:
-        slopes = self.activation.slopes(self.n_hidden)
-        if not np.isfinite(slopes).all():
+        if not np.isfinite(self.activation.slopes(self.n_hidden)).all():
             cause = "has a function without a Lipschitz constant, and Picard's iteration need not contract"
             raise InvalidInputError("activation", cause, "States and predictions do without: they are found by stages")
-        return np.abs(dense(scaled(self.A, rows=slopes)))
+        return self._structure.gains()
 
     def contraction(self) -> float:
         """Factor by which a Picard step shrinks the error: L ||A||_inf, or after rescaling where that is 1 or more.

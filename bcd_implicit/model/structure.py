@@ -58,6 +58,33 @@ class Earlier:
 
 
 @dataclass(frozen=True)
+class Cycle:
+    """What the states of a stage get from each other.
+
+    Attributes
+    ----------
+    A : ndarray of shape (k, k)
+        Between these states, dense.
+    gains : ndarray of shape (k, k)
+        ``L |A|``.
+    """
+
+    A: np.ndarray
+    gains: np.ndarray
+
+    @cached_property
+    def weights(self) -> np.ndarray:
+        """Positive v with ``L |A| v < v``, ones where these will do.
+
+        Raises
+        ------
+        NotWellPosedError
+            There is none, or it would span more than 40 powers of ten.
+        """
+        return well_posedness.weights(self.gains)
+
+
+@dataclass(frozen=True)
 class Stage:
     """States that depend on those of earlier stages, and, if it is cyclic, on each other.
 
@@ -67,13 +94,13 @@ class Stage:
         Their places; a slice where they are neighbours.
     before : Earlier or None
         None where nothing comes before.
-    within : ndarray of shape (k, k) or None
-        A between these states, dense; None where the stage has no cycle.
+    cycle : Cycle or None
+        None where no state of the stage depends on another one of it.
     """
 
     states: States
     before: Earlier | None
-    within: np.ndarray | None
+    cycle: Cycle | None = None
 
 
 class Structure:
@@ -135,11 +162,11 @@ class Structure:
         place: States = slice(int(states[0]), int(states[-1]) + 1) if neighbours else states
         rows = self._A[place]
         if not self._in_cycle[states[0]]:
-            return Stage(place, _earlier(rows), None)
-        within = dense(rows[:, place])
+            return Stage(place, _earlier(rows))
+        cycle = Cycle(dense(rows[:, place]), self.gains(states))
         outside = np.ones(self.n_states)
         outside[states] = 0.0
-        return Stage(place, _earlier(scaled(rows, columns=outside)), within)
+        return Stage(place, _earlier(scaled(rows, columns=outside)), cycle)
 
     # Well-posedness -------------------------------------------------------------------------------------------
 
@@ -149,10 +176,11 @@ class Structure:
         return np.array([self._radius(states) for states in self.cycles])
 
     def _radius(self, states: np.ndarray) -> float:
-        gains = self._gains(states)
+        gains = self.gains(states)
         return well_posedness.spectral_radius(gains) if np.isfinite(gains).all() else np.inf
 
-    def _gains(self, states: np.ndarray) -> np.ndarray:
+    def gains(self, states: States = slice(None)) -> np.ndarray:
+        """``L |A|`` between these states, ``inf`` where phi is not Lipschitz."""
         within = np.abs(dense(self._A[states][:, states]))
         # Not inf * 0, where a state's function has no Lipschitz constant.
         return np.multiply(self._slopes[states][:, None], within, where=within > 0, out=np.zeros_like(within))
@@ -160,7 +188,7 @@ class Structure:
     @cached_property
     def _norms(self) -> np.ndarray:
         """For each cycle's component the largest row sum of ``L |A_KK|``."""
-        return np.array([self._gains(states).sum(axis=1).max() for states in self.cycles])
+        return np.array([self.gains(states).sum(axis=1).max() for states in self.cycles])
 
     def is_well_posed(self) -> bool:
         """Whether every input has one equilibrium, by the test of each component with a cycle."""
@@ -179,13 +207,12 @@ class Structure:
             return
         worst = int(np.argmax(self.radii))
         states = self.cycles[worst]
-        who = f"A: spectral radius of |A| is {self.radii[worst]:.6g}"
-        where = "" if len(states) == self.n_states else f" on the component of {_listed(states)}"
         if np.isinf(self.radii[worst]):
-            who, where = "activation: a function without a Lipschitz constant", f" is in the cycle of {_listed(states)}"
             raise NotWellPosedError(
-                f"{who}{where}, so an equilibrium need not exist. Such functions serve states outside cycles."
+                f"activation: a function without a Lipschitz constant is in the cycle of {_listed(states)}, so an "
+                "equilibrium need not exist. Such functions serve states outside cycles."
             )
+        where = "" if len(states) == self.n_states else f" on the component of {_listed(states)}"
         slope = float(self._slopes[states].max())
         norm = float(np.abs(dense(self._A[states][:, states])).sum(axis=1).max())
         radius = self.radii[worst] / slope
@@ -195,8 +222,8 @@ class Structure:
             "Scale A, or the feedback that made it, down, or train with norm_bound < 1."
         )
 
-    def weights(self, states: np.ndarray | slice) -> np.ndarray:
-        """Positive v with ``L |A_KK| v < v`` for these states of a cyclic stage, ones where these will do.
+    def weights(self, states: States = slice(None)) -> np.ndarray:
+        """Positive v with ``L |A| v < v`` for these states, which anyone can check; ones where these will do.
 
         Raises
         ------
@@ -204,7 +231,7 @@ class Structure:
             There is none, or it would span more than 40 powers of ten.
         """
         self.check()
-        return well_posedness.weights(self._gains(np.arange(self.n_states)[states]))
+        return well_posedness.weights(self.gains(states))
 
     @property
     def reason(self) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 
 from bcd_implicit.errors import InvalidInputError, check_choice
+from bcd_implicit.model import well_posedness
 from bcd_implicit.model.fixed_point import SOLVERS, FixedPoint, fixed_point
 from bcd_implicit.model.state_map import missed_by, summation_error
-from bcd_implicit.model.structure import Structure
+from bcd_implicit.model.structure import Cycle, Structure
 from bcd_implicit.support.interruption import check_stop
 from bcd_implicit.terms.function import ElementwiseFunction
 
@@ -55,11 +56,9 @@ def solve_states(
     check_choice("solver", solver, SOLVERS)
     structure.check()
     stages = structure.stages
-    if len(stages) == 1 and stages[0].within is not None:
-        v = structure.weights(stages[0].states)
-        units = v if np.any(v != 1) else None
+    if len(stages) == 1 and (whole := stages[0].cycle) is not None:
         off = np.broadcast_to(drive_error(), drive.shape)
-        return fixed_point(stages[0].within, drive, function, solver=solver, weights=units, tol=tol, drive_error=off)
+        return fixed_point(whole.A, drive, function, solver=solver, weights=_units(whole), tol=tol, drive_error=off)
     X = np.zeros_like(drive)
     n_iter, names = 1, []
     for stage in stages:
@@ -68,13 +67,12 @@ def solve_states(
         if stage.before is not None:
             with np.errstate(over="ignore", invalid="ignore"):
                 own = own + stage.before.times(X)
-        if stage.within is None:
+        if stage.cycle is None:
             with np.errstate(over="ignore", invalid="ignore"):
                 X[stage.states] = here = phi(own)
         else:
-            v = structure.weights(stage.states)
-            units = v if np.any(v != 1) else None
-            point = fixed_point(stage.within, own, phi, solver=solver, weights=units, tol=OF_SEVERAL * tol)
+            units, finer = _units(stage.cycle), OF_SEVERAL * tol
+            point = fixed_point(stage.cycle.A, own, phi, solver=solver, weights=units, tol=finer)
             X[stage.states] = here = point.X
             n_iter = max(n_iter, point.n_iter)
             names.append(point.solver)
@@ -84,6 +82,11 @@ def solve_states(
     # Of several components the one that took more than the others' solver.
     name = max(names, key=len) if names else "sweep"
     return FixedPoint(X, n_iter, name, lambda: _error_bound(structure, drive, function, X, drive_error()))
+
+
+def _units(cycle: Cycle) -> np.ndarray | None:
+    """The units in which a stage contracts, None where those of the states will do."""
+    return cycle.weights if np.any(cycle.weights != 1) else None
 
 
 def _error_bound(
@@ -108,17 +111,16 @@ def _error_bound(
             n_terms += stage.before.n_terms
             off += stage.before.sizes_times(errors)
             size = size + stage.before.sizes_times(np.abs(X))
-        if stage.within is not None:
-            own = own + stage.within @ here
-            n_terms += len(stage.within)
-            size = size + np.abs(stage.within) @ np.abs(here)
+        if stage.cycle is not None:
+            own = own + stage.cycle.A @ here
+            n_terms += len(stage.cycle.A)
+            size = size + np.abs(stage.cycle.A) @ np.abs(here)
         off += summation_error(n_terms) * size
         off *= 1 + summation_error(n_terms)
         missed = missed_by(phi, own, off, here)
-        if stage.within is not None:
-            v = structure.weights(stage.states)[:, None]
-            gains = phi.slopes(len(here))[:, None] * np.abs(stage.within)
-            rate = float(np.max(gains @ v / v)) * (1 + summation_error(n_terms))
-            missed = np.broadcast_to(v * (missed / v).max(axis=0) / (1 - rate), missed.shape)
+        if stage.cycle is not None:
+            v = stage.cycle.weights
+            rate = well_posedness.contraction(stage.cycle.gains, v) * (1 + summation_error(n_terms))
+            missed = v[:, None] * (missed / v[:, None]).max(axis=0) / (1 - rate)
         errors[stage.states] = missed
     return errors.max(axis=0)

@@ -16,10 +16,9 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 # which residuals are zero to about as many digits.
 NEAR_KINK = 1e-9
 # Multipliers are found among so many times the number of regressors of smallest residuals: at a solution, no more
-# residuals than regressors need be zero. Where more of them are, those of up to so many of these shares are with them.
-CANDIDATES, ALL_NEAR = 4, 10
-# A target that is missed by less than this share of the predictions' size is met.
-MET = 1e-8
+# residuals than regressors need be zero. Where more of them are, those of up to this share of the predictions' and the
+# targets' size are with them.
+CANDIDATES, MET = 4, 1e-8
 # What is added to a matrix that may have no inverse, in units of its size.
 LIFT = 1e-11
 # Rounds, each of which finds more multipliers that are at an end of their interval.
@@ -83,7 +82,7 @@ def _at_kinks(problem: TrainingProblem, it: Iterate) -> np.ndarray:
     for i, gradient in enumerate(gradients):
         distance = miss[i] + width[i]
         farthest = np.sort(distance)[: CANDIDATES * len(regression.W)][-1]
-        near = np.flatnonzero(distance <= max(farthest, ALL_NEAR * width[i], MET * sizes[i]))
+        near = np.flatnonzero(distance <= max(farthest, MET * sizes[i]))
         V[i, near] = _balanced(regression, near, V[i, near], problem.Y[i, near], gradient, distance[near])
     return V
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.model.matrices import dense
 from bcd_implicit.problem.iterate import Iterate
 
 MATRICES = ("A", "B", "C", "D")
@@ -48,7 +48,7 @@ class Pattern:
             # Of a problem that stands. Part of its inputs may do without a free entry.
             return Pattern({k: _fitting(k, mask, shapes[k]) for k, mask in given.free.items()})
         if isinstance(given, ImplicitModel):
-            given = {letter: _dense(getattr(given, letter)) != 0 for letter in MATRICES}
+            given = {letter: dense(getattr(given, letter)) != 0 for letter in MATRICES}
         if not isinstance(given, Mapping):
             raise InvalidInputError("pattern", f"is a {type(given).__name__}", REMEDY)
         for letter in given:
@@ -100,13 +100,9 @@ def check_open(pattern: Pattern, pass_through: bool) -> None:
         raise InvalidInputError("pattern", f"leaves no entry of {named} free: no input is used", "Free some entries")
 
 
-def _dense(matrix: Any) -> np.ndarray:
-    return matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
-
-
 def _of_bools(letter: str, given: Any) -> np.ndarray:
     try:
-        mask = _dense(given)
+        mask = np.asarray(dense(given))
     except ValueError:  # rows of different lengths
         mask = np.zeros(0, dtype=object)
     if mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():

@@ -213,7 +213,7 @@ def prox_linear_cycle(loop: Loop, it: Iterate) -> tuple[Iterate, float]:
     if loop.share and state.change < LOOK_AHEAD:
         it, objective = loop.look_ahead(it, objective)
     block, damping, missed = loop.block(it, "prox-linear"), state.damping, 0
-    curvature = block.mean_curvature + least_curvature(problem, it)
+    curvature = block.mean_curvature + least_curvature(problem, block)
     for state.attempts in range(1, MAX_ATTEMPTS + 1):
         # The same block every time: its linearisation, and the products formed so far, hold for any mu.
         state.mu = block.mu = damping * curvature
@@ -241,13 +241,12 @@ def prox_linear_cycle(loop: Loop, it: Iterate) -> tuple[Iterate, float]:
     return it, objective
 
 
-def least_curvature(problem: TrainingProblem, it: Iterate) -> float:
+def least_curvature(problem: TrainingProblem, block: ProxLinearBlock) -> float:
     """A curvature that tells only where features hardly act: C next to zero, as for classes that are rare.
 
     Nothing else would hold b there, and steps as long as preactivations would be taken for the sake of rounding.
     """
-    size = float(np.mean(problem.preactivation(it) ** 2))
-    return NOTHING * problem.loss_of_zero / (size if size > 0 else 1.0)
+    return NOTHING * problem.loss_of_zero / (block.linearisation.mean_square or 1.0)
 
 
 @dataclass(frozen=True)
