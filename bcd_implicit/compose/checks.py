@@ -23,6 +23,19 @@ def check_model(name: str, model: Any) -> ImplicitModel:
     return model
 
 
+def check_name(name: Any) -> str:
+    """Return the name of a model, or raise an error.
+
+    Raises
+    ------
+    InvalidInputError
+        No text, or an empty one.
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise InvalidInputError("name", f"must be a text that says something, got {shown(name)}", 'Such as name="pump"')
+    return name
+
+
 def read_matrix(name: str, value: Any, *, column: bool = False) -> Matrix:
     """Return weights as a matrix, or as a column if one is asked for; a vector is a row, or that column.
 

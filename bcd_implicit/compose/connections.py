@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bcd_implicit.compose.checks import check_model, read_feedback, read_matrix
+from bcd_implicit.compose.checks import check_model, check_name, read_feedback, read_matrix
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.model import algebra
 from bcd_implicit.model.algebra import System
@@ -126,15 +126,27 @@ def labelled(
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
     link: str | None = None,
+    name: str | None = None,
 ) -> ImplicitModel:
     """The same model with other names or another link; what is None stays.
+
+    Parameters
+    ----------
+    model : ImplicitModel
+    input_names, output_names : sequence of str, optional
+    link : str, optional
+    name : str, optional
+        What :meth:`structure` of a composition calls the model, which counts as one part then, whatever it was put
+        together from. Files do not keep it.
 
     Raises
     ------
     InvalidInputError
-        Another number of names, one twice, or an unknown link.
+        Another number of names, one twice, or an unknown link; a name that is no text.
     """
     system = check_model("model", model)._system
+    if name is not None:
+        system = system.as_part(check_name(name))
     if input_names is not None:
         system = replace(system, input_names=check_names("input_names", input_names, system.inputs[0], "u"))
     if output_names is not None:

@@ -18,6 +18,7 @@ import scipy.sparse as sp
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.matrices import LARGE, Matrix, assembled, dense, n_nonzero, plus, scaled, times
 from bcd_implicit.model.names import Names, places, side_by_side
+from bcd_implicit.model.origin import Part
 from bcd_implicit.terms.block_activation import BlockActivation
 from bcd_implicit.terms.function import ElementwiseFunction
 from bcd_implicit.terms.functions import get_function, state_function
@@ -39,6 +40,8 @@ class System:
     link : str
     input_names, output_names : list of str or None
         None for variables that are only numbered.
+    parts : tuple of Part
+        What the states came from, in the order in which data pass through it; empty for a model by itself.
     """
 
     A: Matrix
@@ -51,6 +54,13 @@ class System:
     link: str = "identity"
     input_names: Names = None
     output_names: Names = None
+    parts: tuple[Part, ...] = ()
+
+    def as_part(self, name: str | None = None) -> System:
+        """The same as a single part, whatever it was put together from."""
+        if not self.n_states:
+            return self
+        return replace(self, parts=(Part(np.arange(self.n_states), self.A, self.function, name),))
 
     @property
     def n_states(self) -> int:
@@ -73,12 +83,12 @@ class System:
         return state_function(self.blocks, self.n_states)
 
     def with_states(self, states: np.ndarray) -> System:
-        """The same with these states alone, of which there may be none."""
+        """The same with these states alone, of which there may be none; it is no longer what its parts were."""
         blocks = blocks_of(self.function.take(states), len(states)) if len(states) else []
         A, C = self.A[states][:, states], self.C[:, states]
         if not len(states):
             A, C = np.zeros(A.shape), np.zeros(C.shape)
-        return replace(self, A=A, B=self.B[states], b=self.b[states], C=C, blocks=blocks)
+        return replace(self, A=A, B=self.B[states], b=self.b[states], C=C, blocks=blocks, parts=())
 
     def with_inputs(self, order: list[int] | None) -> System:
         """The same with inputs in this order."""
@@ -119,6 +129,7 @@ def cascade(first: System, second: System) -> System:
         second.link,
         first.input_names,
         second.output_names,
+        _parts_behind([second.n_states, 0], [first, second]),
     )
 
 
@@ -182,7 +193,9 @@ def product(one: System, other: System) -> System:
         blocks=[(get_function("square"), n)],
     )
     both = replace(stack(numbers), output_names=None)
-    return replace(cascade(both, squares), output_names=_first_names(part.output_names for part in numbers))
+    return replace(
+        cascade(both, squares.as_part("the product")), output_names=_first_names(part.output_names for part in numbers)
+    )
 
 
 def feedback(part: System, K: Matrix) -> System:
@@ -263,7 +276,13 @@ def _together(parts: Sequence[System]) -> System:
         A=_diagonal([part.A for part in parts]),
         b=np.concatenate([part.b for part in parts]),
         blocks=[block for part in parts for block in part.blocks],
+        parts=_parts_behind(np.cumsum([0, *(part.n_states for part in parts[:-1])]), parts),
     )
+
+
+def _parts_behind(n_states: Iterable[int], systems: Sequence[System]) -> tuple[Part, ...]:
+    """The parts of all systems, in their order, each behind so many states of others."""
+    return tuple(part.behind(int(k)) for k, system in zip(n_states, systems, strict=True) for part in system.parts)
 
 
 def _diagonal(blocks: Sequence[Matrix]) -> Matrix:

@@ -20,6 +20,7 @@ from bcd_implicit.model.fixed_point import FixedPoint
 from bcd_implicit.model.inputs import inputs_of
 from bcd_implicit.model.matrices import UNITS, Matrix, Unchanging, check_part, dense, read_only, scaled, used_columns
 from bcd_implicit.model.operators import Operators
+from bcd_implicit.model.origin import Part
 from bcd_implicit.model.picard import picard_table
 from bcd_implicit.model.state_map import summation_error
 from bcd_implicit.model.storage import LETTERS, REMEDY, read_model, write_model
@@ -68,6 +69,8 @@ class ImplicitModel(Unchanging, Operators):
     """
 
     _set_once = (*LETTERS, "activation")
+    # What it was put together from, in the order in which data pass; empty for a model by itself.
+    _parts: tuple[Part, ...] = ()
 
     def __init__(
         self,
@@ -110,7 +113,7 @@ class ImplicitModel(Unchanging, Operators):
 
     @cached_property
     def _structure(self) -> Structure:
-        return Structure(self.A, self.activation)
+        return Structure(self.A, self.activation, self._parts)
 
     def structure(self) -> Structure:
         """What depends on what: stages, components with cycles, density, and why the model is well-posed."""
@@ -342,13 +345,10 @@ class ImplicitModel(Unchanging, Operators):
 
     def _copy(self, **changes: Any) -> ImplicitModel:
         parts = {name: getattr(self, name) for name in LETTERS} | changes
-        return ImplicitModel(
-            **parts,
-            activation=self.activation,
-            link=self.link,
-            input_names=self.input_names,
-            output_names=self.output_names,
-        )
+        names = {"input_names": self.input_names, "output_names": self.output_names}
+        model = ImplicitModel(**parts, activation=self.activation, link=self.link, **names)
+        model._parts = self._parts
+        return model
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model to an npz file without pickle; the file appears whole or not at all.

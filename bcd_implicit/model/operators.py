@@ -18,6 +18,7 @@ from bcd_implicit.model import algebra, pruning
 from bcd_implicit.model.algebra import System
 from bcd_implicit.model.matrices import Matrix, check_part, n_nonzero
 from bcd_implicit.model.names import own
+from bcd_implicit.model.origin import Part
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.support.checks import check_matrix, check_number
 from bcd_implicit.terms.function import ElementwiseFunction
@@ -45,6 +46,7 @@ class Operators:
         link: str
         input_names: list[str]
         output_names: list[str]
+        _parts: tuple[Part, ...]
 
         def structure(self) -> Structure: ...
 
@@ -60,6 +62,7 @@ class Operators:
         else:
             blocks = algebra.blocks_of(self.activation, len(self.b))
             system = System(self.A, self.B, self.b, self.C, self.D, self.d, blocks)
+            system = replace(system, parts=self._parts) if self._parts else system.as_part()
         input_names, output_names = own(self.input_names, "u"), own(self.output_names, "y")
         return replace(system, link=self.link, input_names=input_names, output_names=output_names)
 
@@ -71,13 +74,15 @@ class Operators:
             zero, blocks = np.zeros(1), [(get_function("identity"), 1)]
             system = replace(system, A=np.zeros((1, 1)), B=np.zeros((1, p)), b=zero, C=np.zeros((q, 1)), blocks=blocks)
         make: Callable[..., Self] = cls
-        return make(
+        model = make(
             *(getattr(system, letter) for letter in ("A", "B", "b", "C", "D", "d")),
             system.blocks,
             link=system.link,
             input_names=system.input_names,
             output_names=system.output_names,
         )
+        model._parts = system.parts
+        return model
 
     def __matmul__(self, other: Any) -> Self:
         """``self @ other``: this model on the predictions of another, or on ``N u`` for an array N of shape (p, k)."""
@@ -169,7 +174,7 @@ class Operators:
         Returns
         -------
         ImplicitModel
-            Its own test tells whether it is well-posed, with the states of the component that is not:
+            Its own test tells whether it is well-posed, and where not, of which parts the states of the cycle are:
             ``structure().reason``. :func:`~bcd_implicit.compose.gains.small_gain` explains it by the two gains.
 
         Raises

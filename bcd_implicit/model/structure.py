@@ -9,6 +9,7 @@ diagonal matrix of Lipschitz constants (El Ghaoui et al., arXiv 1908.06315, theo
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -19,7 +20,8 @@ from scipy.sparse.csgraph import connected_components
 from bcd_implicit.errors import NotWellPosedError
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.matrices import Matrix, dense, n_nonzero, scaled, used_columns
-from bcd_implicit.support.display import facts_table
+from bcd_implicit.model.origin import Part, blamed, called, shares
+from bcd_implicit.support.display import facts_table, listed
 from bcd_implicit.terms.function import ElementwiseFunction
 
 # So many states of a component are named, and of more the first.
@@ -27,6 +29,7 @@ NAMED = 6
 # From this share of entries on a dense product takes less time than a sparse one: per entry it is four times as fast.
 MOSTLY_FULL = 0.3
 States = np.ndarray | slice
+NOT_LIPSCHITZ = "a function without a Lipschitz constant is in the cycle of"
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,8 @@ class Structure:
     A : ndarray or sparse array of shape (n, n)
     function : ElementwiseFunction
         Of the states.
+    parts : sequence of Part
+        The models that it was put together from, if it was.
 
     Attributes
     ----------
@@ -123,10 +128,14 @@ class Structure:
         The stage of each state, counted from 0: the longest chain of components that lead to it.
     cycles : list of ndarray of int
         The states of each component with a cycle.
+    parts : dict of str to ndarray of int
+        The states that came from each model which it was put together from, by the name or number that
+        :attr:`reason` calls it.
     """
 
-    def __init__(self, A: Matrix, function: ElementwiseFunction) -> None:
-        self._A, self._slopes = A, function.slopes(A.shape[0])
+    def __init__(self, A: Matrix, function: ElementwiseFunction, parts: Sequence[Part] = ()) -> None:
+        self._A, self._slopes, self._parts = A, function.slopes(A.shape[0]), parts
+        self.parts = dict(zip(called(parts), (part.states for part in parts), strict=True))
         self.n_states = A.shape[0]
         self.density = n_nonzero(A) / self.n_states**2
         graph = sp.csr_array(A != 0)
@@ -205,22 +214,36 @@ class Structure:
         """
         if self.is_well_posed():
             return
-        worst = int(np.argmax(self.radii))
-        states = self.cycles[worst]
-        if np.isinf(self.radii[worst]):
+        states, radius = self._worst
+        why, remedy = self._blamed(states)
+        if np.isinf(radius):
             raise NotWellPosedError(
-                f"activation: a function without a Lipschitz constant is in the cycle of {_listed(states)}, so an "
-                "equilibrium need not exist. Such functions serve states outside cycles."
+                f"activation: {NOT_LIPSCHITZ} {self._listed(states)}, so an equilibrium need not exist{why}. Such "
+                "functions serve states outside cycles."
             )
-        where = "" if len(states) == self.n_states else f" on the component of {_listed(states)}"
         slope = float(self._slopes[states].max())
         norm = float(np.abs(dense(self._A[states][:, states])).sum(axis=1).max())
-        radius = self.radii[worst] / slope
         raise NotWellPosedError(
-            f"A: spectral radius of |A| is {radius:.6g}{where} (||A||_inf = {norm:.6g}), "
-            f"not below {1 / slope:g}, so an equilibrium need not exist. "
-            "Scale A, or the feedback that made it, down, or train with norm_bound < 1."
+            f"A: spectral radius of |A| is {radius / slope:.6g} on {self._place(states)} (||A||_inf = {norm:.6g}), "
+            f"not below {1 / slope:g}, so an equilibrium need not exist{why}. {remedy}."
         )
+
+    @property
+    def _worst(self) -> tuple[np.ndarray, float]:
+        """The states of the component with the largest radius, and that."""
+        worst = int(np.argmax(self.radii))
+        return self.cycles[worst], float(self.radii[worst])
+
+    def _blamed(self, states: np.ndarray) -> tuple[str, str]:
+        return blamed(self._parts, states, lambda part: Structure(part.A, part.function).is_well_posed())
+
+    def _place(self, states: np.ndarray) -> str:
+        whole = len(states) == self.n_states
+        return f"its states{shares(self._parts, states)}" if whole else f"the component of {self._listed(states)}"
+
+    def _listed(self, states: np.ndarray) -> str:
+        first = ", ".join(map(str, states[:NAMED])) + (", ..." if len(states) > NAMED else "")
+        return f"{len(states)} state{'s' if len(states) > 1 else ''} ({first}){shares(self._parts, states)}"
 
     def weights(self, states: States = slice(None)) -> np.ndarray:
         """Positive v with ``L |A| v < v`` for these states, which anyone can check; ones where these will do.
@@ -238,20 +261,22 @@ class Structure:
         """Why the model is well-posed, or why it need not be, in a sentence."""
         if self.acyclic:
             return "well-posed: no state depends on itself, whatever the functions"
-        where = "its states" if len(self.cycles) == 1 and len(self.cycles[0]) == self.n_states else self._where()
-        if np.all(self._norms < 1):
-            return f"well-posed: L ||A||_inf is {self._norms.max():.4g}, below 1, on {where}"
-        verdict = "well-posed" if self.is_well_posed() else "not known to be well-posed"
-        relation = "below 1" if self.is_well_posed() else "not below 1"
-        if np.isinf(self.radii.max()):
-            states = self.cycles[int(np.argmax(self.radii))]
-            return f"{verdict}: a function without a Lipschitz constant is in the cycle of {_listed(states)}"
-        return f"{verdict}: the spectral radius of L |A| is {_near_one(self.radii.max())}, {relation}, on {where}"
+        if not self.is_well_posed():
+            states, radius = self._worst
+            size = f"the spectral radius of L |A| is {_near_one(radius)}, not below 1, on {self._place(states)}"
+            fault = f"{NOT_LIPSCHITZ} {self._listed(states)}" if np.isinf(radius) else size
+            return f"not known to be well-posed: {fault}{self._blamed(states)[0]}"
+        by_norm = bool(np.all(self._norms < 1))
+        size = self._norms.max() if by_norm else self.radii.max()
+        measure = "L ||A||_inf" if by_norm else "the spectral radius of L |A|"
+        return f"well-posed: {measure} is {_near_one(size)}, below 1, on {self._all_cycles()}"
 
-    def _where(self) -> str:
-        n_in_cycles = int(self._in_cycle.sum())
+    def _all_cycles(self) -> str:
+        states = np.flatnonzero(self._in_cycle)
+        if len(self.cycles) == 1 and len(states) == self.n_states:
+            return self._place(states)
         many = "the component" if len(self.cycles) == 1 else f"all {len(self.cycles)} components"
-        return f"{many} with a cycle ({n_in_cycles} of {self.n_states} states)"
+        return f"{many} with a cycle ({len(states)} of {self.n_states} states{shares(self._parts, states)})"
 
     def __repr__(self) -> str:
         cycles = f", cycles={len(self.cycles)}" if self.cycles else ""
@@ -267,6 +292,8 @@ class Structure:
             "components with a cycle": f"{len(self.cycles)}",
             "verdict": self.reason,
         }
+        if self.parts:
+            facts["put together from"] = listed([f"{name} ({len(states)})" for name, states in self.parts.items()])
         return facts_table("Structure", facts)
 
 
@@ -284,11 +311,6 @@ def _earlier(rows: Matrix) -> Earlier | None:
     part = rows[:, columns]
     full = part.shape[0] * part.shape[1]
     return Earlier(dense(part) if n_nonzero(part) > MOSTLY_FULL * full else part, columns)
-
-
-def _listed(states: np.ndarray) -> str:
-    first = ", ".join(map(str, states[:NAMED])) + (", ..." if len(states) > NAMED else "")
-    return f"{len(states)} state{'s' if len(states) > 1 else ''} ({first})"
 
 
 def _ordered(graph: sp.csr_array, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -63,7 +63,8 @@ def test_the_radius_of_a_cascade_is_the_largest_of_its_parts_whatever_the_norm()
     assert h.norm_inf() == 15.5
     assert h.spectral_radius() == pytest.approx(0.8)
     assert h.structure().reason == (
-        "well-posed: L ||A||_inf is 0.8, below 1, on all 2 components with a cycle (2 of 2 states)"
+        "well-posed: L ||A||_inf is 0.8, below 1, on all 2 components with a cycle (2 of 2 states: 1 of part 1 "
+        "and 1 of part 2)"
     )
     # x1 = 2 / (1 - 0.8), x2 = 15 x1 / (1 - 0.5)
     assert h.predict([[2.0]])[0, 0] == pytest.approx(300.0, rel=1e-10)
