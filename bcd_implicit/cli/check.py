@@ -12,7 +12,9 @@ import click
 import bcd_implicit as bi
 from bcd_implicit.cli.console import print_facts
 from bcd_implicit.model.fixed_point import NEWTON
+from bcd_implicit.model.inputs import used_inputs
 from bcd_implicit.model.matrices import used_columns
+from bcd_implicit.model.well_posedness import contraction
 
 
 @click.command()
@@ -28,36 +30,31 @@ def check(model_path: Path) -> None:
     """
     model = bi.ImplicitModel.load(model_path)
     structure = model.structure()
-    norm, radius, well_posed = model.norm_inf(), model.spectral_radius(), model.is_well_posed()
-    # ||A||_inf times the largest slope has to stay below 1.
-    limit = 1 / model.activation.max_slope
+    norm, well_posed = model.norm_inf(), model.is_well_posed()
+    slope = model.activation.max_slope
     facts = {
         "hidden features, inputs, outputs": f"{model.n_hidden}, {model.B.shape[1]}, {model.C.shape[0]}",
         "activation": model.activation.name,
+        "largest slope L": f"{slope:g}",
         "scale of the outputs": model.link,
         "||A||_inf": f"{norm:.6g}",
-        f"margin {limit:g} - ||A||_inf": f"{limit - norm:.6g}",
-        "spectral radius of |A|": f"{radius:.6g}",
     }
+    # With a margin the norm is enough; without, components with a cycle decide, and the norm says nothing.
+    if norm * slope < 1:
+        facts[f"margin {1 / slope:g} - ||A||_inf"] = f"{1 / slope - norm:.6g}"
+    facts["spectral radius of |A|"] = f"{model.spectral_radius():.6g}"
     if structure.acyclic and norm > 0:
         facts["states"] = f"one sweep of {structure.depth} stages: no state depends on itself"
-    elif well_posed and limit > 0:
-        factor = model.contraction()
+    elif well_posed:
+        cycles = [stage.cycle for stage in structure.stages if stage.cycle is not None]
+        factor = max((contraction(cycle.gains, cycle.weights) for cycle in cycles), default=0.0)
         facts["Picard: error after a step"] = f"at most {factor:.4g} of the error before" if factor else "none: A = 0"
         facts["Picard: bound on the error"] = f"{factor / (1 - factor):.4g} x last change" if factor else "0"
         steps = math.ceil(math.log(1e-6) / math.log(factor)) if factor else 1
         # The states' solver goes over to Newton's method where that costs less.
         facts["Picard: steps for 6 digits"] = f"at most {steps}" + (", or a few of Newton's" if steps > NEWTON else "")
-    used = used_columns(model.B)
-    facts["inputs used in B"] = f"{int(used.sum())} of {len(used)}"
-    facts["well-posed"] = (
-        f"yes: ||A||_inf < {limit:g}"
-        if norm < limit
-        else "yes: no state depends on itself"
-        if structure.acyclic
-        else "yes, by the Perron-Frobenius test only"
-        if well_posed
-        else f"NO: the spectral radius of |A| is {limit:g} or more, so an equilibrium need not exist"
-    )
+    used = [int(inputs.sum()) for inputs in (used_inputs(model), used_columns(model.B), used_columns(model.D))]
+    facts["inputs used"] = f"{used[0]} of {model.B.shape[1]}: {used[1]} in B, {used[2]} in D"
+    facts["well-posed"] = f"{'yes' if well_posed else 'NO'}: {structure.why}"
     print_facts(str(model_path), facts)
     sys.exit(0 if well_posed else 1)

@@ -47,13 +47,7 @@ def read_matrix(name: str, value: Any, *, column: bool = False) -> Matrix:
     if not is_array(value):
         what = "one number for each row" if column else "a matrix"
         raise InvalidInputError(name, f"must be {what}, got {shown(value)}", "Pass an array")
-    try:
-        return matrix_of(name, value, columns=1 if column else None, column=column)
-    except InvalidInputError as error:
-        if "contains missing values" not in error.cause and "contains infinity" not in error.cause:
-            raise
-        # What samples are advised, to drop rows, is none for weights.
-        raise InvalidInputError(name, error.cause, "Replace such entries") from None
+    return matrix_of(name, value, columns=1 if column else None, column=column)
 
 
 def read_feedback(K: Any) -> Any:

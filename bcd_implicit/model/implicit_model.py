@@ -17,8 +17,8 @@ from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_cho
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.adjoint import input_jacobian
 from bcd_implicit.model.fixed_point import FixedPoint
-from bcd_implicit.model.inputs import inputs_of
-from bcd_implicit.model.matrices import UNITS, Matrix, Unchanging, check_part, dense, read_only, scaled, used_columns
+from bcd_implicit.model.inputs import inputs_of, used_inputs
+from bcd_implicit.model.matrices import Unchanging, check_part, check_vector, dense, scaled, used_columns
 from bcd_implicit.model.operators import Operators
 from bcd_implicit.model.origin import Part
 from bcd_implicit.model.picard import picard_table
@@ -26,7 +26,7 @@ from bcd_implicit.model.state_map import summation_error
 from bcd_implicit.model.storage import LETTERS, REMEDY, read_model, write_model
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.model.sweep import solve_states
-from bcd_implicit.support.checks import check_entries, check_matrix, check_names, check_number
+from bcd_implicit.support.checks import check_names, check_number
 from bcd_implicit.support.display import facts_table, names_of
 from bcd_implicit.support.files import check_path
 from bcd_implicit.support.interruption import finishing
@@ -88,9 +88,8 @@ class ImplicitModel(Unchanging, Operators):
     ) -> None:
         self.A, self.B, self.C = (check_part(k, v) for k, v in (("A", A), ("B", B), ("C", C)))
         n, p, q = self.A.shape[0], self.B.shape[1], self.C.shape[0]
-        self.D: Matrix = np.zeros((q, p)) if D is None else check_part("D", D)
-        self.b = np.zeros(n) if b is None else check_matrix("b", b, n_columns=1)[:, 0]
-        self.d = np.zeros(q) if d is None else check_matrix("d", d, n_columns=1)[:, 0]
+        self.D = check_part("D", np.zeros((q, p)) if D is None else D)
+        self.b, self.d = check_vector("b", b, n), check_vector("d", d, q)
         self.activation: ElementwiseFunction = state_function(activation, n)
         self.link = check_choice("link", link, LINKS)
         expected = {"A": (n, n), "B": (n, p), "b": (n,), "C": (q, n), "D": (q, p), "d": (q,)}
@@ -99,10 +98,6 @@ class ImplicitModel(Unchanging, Operators):
                 cause = f"has shape {getattr(self, name).shape}, {shape} needed"
                 remedy = f"The shapes must fit n={n} hidden features, p={p} inputs, q={q} outputs"
                 raise InvalidInputError(name, cause, remedy)
-        check_entries("b", self.b, UNITS)
-        check_entries("d", self.d, UNITS)
-        for name in LETTERS:
-            read_only(getattr(self, name))
         self.input_names = check_names("input_names", input_names, p, "u")
         self.output_names = check_names("output_names", output_names, q, "y")
 
@@ -382,7 +377,7 @@ class ImplicitModel(Unchanging, Operators):
 
     def __repr__(self) -> str:
         sizes = f"n_hidden={self.n_hidden}, n_inputs={self.B.shape[1]}, n_outputs={self.C.shape[0]}"
-        known = f"norm_inf={self.norm_inf():.3g}, inputs used={int(used_columns(self.B).sum())}"
+        known = f"norm_inf={self.norm_inf():.3g}, inputs used={int(used_inputs(self).sum())}"
         return f"ImplicitModel({sizes}, activation={self.activation.name!r}, {known})"
 
     def _repr_html_(self) -> str:

@@ -24,6 +24,11 @@ class Reader(Protocol):
     input_names: list[str]
 
 
+def used_inputs(model: Reader) -> np.ndarray:
+    """Which inputs play a part, through B or D: bool, shape (p,)."""
+    return used_columns(model.B) | used_columns(model.D)
+
+
 def inputs_of(model: Reader, U: ArrayLike) -> np.ndarray:
     """The inputs as an array (m, p), zero where a data frame lacks one that plays no part.
 
@@ -32,7 +37,7 @@ def inputs_of(model: Reader, U: ArrayLike) -> np.ndarray:
     InvalidInputError
         Inputs that do not fit.
     """
-    given, used = as_pandas_or_array("U", U), used_columns(model.B) | used_columns(model.D)
+    given, used = as_pandas_or_array("U", U), used_inputs(model)
     names = list(compress(model.input_names, used))
     # A model without names of its own takes columns in their order, unless they are called as it calls them.
     unnamed = model.input_names == check_names("input_names", None, len(used), "u")

@@ -9,6 +9,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.support.arrays import WEIGHTS
 from bcd_implicit.support.checks import check_entries, check_matrix
 
 #: A dense array, or a sparse one by rows (``csr_array``), of which SciPy has no types.
@@ -36,16 +37,24 @@ def read_only(matrix: Matrix) -> Matrix:
 
 
 def check_part(name: str, value: Any) -> Matrix:
-    """A matrix of a model, called so in messages: sparse ones stay sparse, by rows and without explicit zeros.
+    """A matrix of a model, called so in messages, read-only: sparse ones stay sparse, by rows, without explicit zeros.
 
     Raises
     ------
     InvalidInputError
         No matrix of real numbers, NaN or infinity, entries beyond 1e100.
     """
-    if sp.issparse(value):
-        return _check_sparse(name, value)
-    matrix = check_matrix(name, value)
+    return read_only(_check_sparse(name, value) if sp.issparse(value) else check_weights(name, value))
+
+
+def check_vector(name: str, value: Any, length: int) -> np.ndarray:
+    """A vector of a model, read-only; None stands for so many zeros."""
+    return read_only(np.zeros(length) if value is None else check_weights(name, value, n_columns=1)[:, 0])
+
+
+def check_weights(name: str, value: Any, *, n_columns: int | None = None) -> np.ndarray:
+    """A dense matrix of numbers that models may have, or a vector of such as a column."""
+    matrix = check_matrix(name, value, n_columns=n_columns, advice=WEIGHTS)
     check_entries(name, matrix, UNITS)
     return matrix
 

@@ -16,11 +16,11 @@ import scipy.sparse as sp
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model import algebra, pruning
 from bcd_implicit.model.algebra import System
-from bcd_implicit.model.matrices import Matrix, check_part, n_nonzero
+from bcd_implicit.model.matrices import Matrix, check_part, check_weights, n_nonzero
 from bcd_implicit.model.names import own
 from bcd_implicit.model.origin import Part
 from bcd_implicit.model.structure import Structure
-from bcd_implicit.support.checks import check_matrix, check_number
+from bcd_implicit.support.checks import check_number
 from bcd_implicit.terms.function import ElementwiseFunction
 from bcd_implicit.terms.functions import get_function
 
@@ -215,7 +215,7 @@ class Operators:
         value = value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
         if isinstance(value, NUMBERS):
             return np.full(q, check_number(name, value))
-        numbers = check_matrix(name, value)
+        numbers = check_weights(name, value)
         if numbers.shape != (q, 1):
             cause = f"has shape {np.shape(value)}, ({q},) needed"
             raise InvalidInputError(name, cause, "Give one number, or one for each output; matrices go with M @ f")

@@ -78,7 +78,7 @@ class StateMap:
     @property
     def gains(self) -> np.ndarray:
         """``L |A|``, L the diagonal matrix of the functions' largest slopes."""
-        return self.activation.slopes(len(self.A))[:, None] * np.abs(self.A)
+        return well_posedness.gains_of(self.A, self.activation.slopes(len(self.A)))
 
     @property
     def widest(self) -> float:

@@ -190,9 +190,7 @@ class Structure:
 
     def gains(self, states: States = slice(None)) -> np.ndarray:
         """``L |A|`` between these states, ``inf`` where phi is not Lipschitz."""
-        within = np.abs(dense(self._A[states][:, states]))
-        # Not inf * 0, where a state's function has no Lipschitz constant.
-        return np.multiply(self._slopes[states][:, None], within, where=within > 0, out=np.zeros_like(within))
+        return well_posedness.gains_of(dense(self._A[states][:, states]), self._slopes[states])
 
     @cached_property
     def _norms(self) -> np.ndarray:
@@ -259,17 +257,22 @@ class Structure:
     @property
     def reason(self) -> str:
         """Why the model is well-posed, or why it need not be, in a sentence."""
+        return f"{'' if self.is_well_posed() else 'not known to be '}well-posed: {self.why}"
+
+    @property
+    def why(self) -> str:
+        """What :attr:`reason` says after the verdict."""
         if self.acyclic:
-            return "well-posed: no state depends on itself, whatever the functions"
+            return "no state depends on itself, whatever the functions"
         if not self.is_well_posed():
             states, radius = self._worst
             size = f"the spectral radius of L |A| is {_near_one(radius)}, not below 1, on {self._place(states)}"
             fault = f"{NOT_LIPSCHITZ} {self._listed(states)}" if np.isinf(radius) else size
-            return f"not known to be well-posed: {fault}{self._blamed(states)[0]}"
+            return f"{fault}{self._blamed(states)[0]}"
         by_norm = bool(np.all(self._norms < 1))
         size = self._norms.max() if by_norm else self.radii.max()
         measure = "L ||A||_inf" if by_norm else "the spectral radius of L |A|"
-        return f"well-posed: {measure} is {_near_one(size)}, below 1, on {self._all_cycles()}"
+        return f"{measure} is {_near_one(size)}, below 1, on {self._all_cycles()}"
 
     def _all_cycles(self) -> str:
         states = np.flatnonzero(self._in_cycle)

@@ -16,6 +16,13 @@ from bcd_implicit.errors import NotWellPosedError
 WIDEST = 1e40
 
 
+def gains_of(A: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """G = ``L |A|`` of a dense A, L the diagonal matrix of the largest slopes; ``inf`` where phi is not Lipschitz."""
+    sizes = np.abs(A)
+    # Not inf * 0, where a state's function has no Lipschitz constant.
+    return np.multiply(slopes[:, None], sizes, where=sizes != 0, out=np.zeros_like(sizes))
+
+
 def spectral_radius(gains: np.ndarray) -> float:
     """The Perron-Frobenius root of a matrix without negative entries, shape (n, n)."""
     # The root is real and not negative, but others may be as large in absolute value, or rounding make it complex.

@@ -24,6 +24,48 @@ DATES = (datetime.date, np.datetime64, pd.Period)
 DURATIONS = (datetime.timedelta, np.timedelta64)
 
 
+class Advice(NamedTuple):
+    """What messages advise, by what a table is of: samples, or the weights of a model.
+
+    Attributes
+    ----------
+    missing, infinite : str
+        On entries that are missing or infinite.
+    table : str
+        On what is no table.
+    dimensions, columns : str
+        On a wrong number of these.
+    empty, number : str or None
+        On tables without entries, and on entries that are no numbers. None for what is said of samples.
+    """
+
+    missing: str
+    infinite: str
+    table: str
+    dimensions: str
+    columns: str
+    empty: str | None = None
+    number: str | None = None
+
+
+SAMPLES = Advice(
+    missing="Drop these rows, or fill them in first",
+    infinite="Drop these rows, or replace it first",
+    table="Pass an array or a data frame with samples as rows",
+    dimensions="Pass a 2-D array with samples as rows and variables as columns",
+    columns="Pass the variables that the model was made with",
+)
+WEIGHTS = Advice(
+    missing="Replace such entries",
+    infinite="Replace such entries",
+    table="Pass an array",
+    dimensions="Pass a matrix or a vector",
+    columns="Pass a vector",
+    empty="Give it one row and one column at the least",
+    number="Pass an array of real numbers",
+)
+
+
 class _NoNumberError(InvalidInputError, TypeError):
     """An entry is neither a number nor text; a TypeError too, as ``float()`` raises and scikit-learn promises."""
 
@@ -74,6 +116,7 @@ def read_samples(
     min_rows: int = 1,
     n_columns: int | None = None,
     may_be_vector: bool = True,
+    advice: Advice = SAMPLES,
 ) -> Samples:
     """Read a table of numbers.
 
@@ -90,6 +133,8 @@ def read_samples(
         The number of columns required.
     may_be_vector : bool
         Whether a vector stands for one column.
+    advice : Advice
+        What messages advise.
 
     Returns
     -------
@@ -101,26 +146,26 @@ def read_samples(
         Text, dates, durations, complex numbers, sparse columns (all of them are named), missing values or infinity,
         two columns of one name as text, a wrong number of dimensions, rows or columns.
     """
-    given = as_pandas_or_array(name, table)
+    given = as_pandas_or_array(name, table, advice)
     labels: list[Hashable] | None = None
     if isinstance(given, pd.DataFrame):
         labels = list(given.columns)
     elif isinstance(given, pd.Series) and given.name is not None:
         labels = [given.name]
-    _check_shape(name, given.shape, min_rows, n_columns, may_be_vector)
+    _check_shape(name, given.shape, min_rows, n_columns, may_be_vector, advice)
     shell = Samples(np.empty(0), labels, given.ndim == 1, getattr(given, "index", None))
     if isinstance(given, np.ndarray) and given.dtype.kind in "biuf":
         # A long double may be larger than any float: infinity, which is refused below.
         with np.errstate(over="ignore"):
             values = np.array(given, dtype=float)
     else:
-        values = _numbers_of_columns(name, pd.DataFrame(given), shell)
+        values = _numbers_of_columns(name, pd.DataFrame(given), shell, advice)
     samples = shell._replace(values=values.reshape(len(values), -1))
-    _check_finite(name, samples)
+    _check_finite(name, samples, advice)
     return samples
 
 
-def as_pandas_or_array(name: str, table: Any) -> Any:
+def as_pandas_or_array(name: str, table: Any, advice: Advice = SAMPLES) -> Any:
     """The table as a data frame, a series, or an array of numbers or objects.
 
     Raises
@@ -158,11 +203,13 @@ def as_pandas_or_array(name: str, table: Any) -> Any:
             array = entries
     if array.ndim == 0:
         kind = "None" if table is None else f"one {type(table).__name__}"
-        raise InvalidInputError(name, f"is {kind}, not a table", "Pass an array or a data frame with samples as rows")
+        raise InvalidInputError(name, f"is {kind}, not a table", advice.table)
     return array
 
 
-def _check_shape(name: str, shape: tuple[int, ...], min_rows: int, n_columns: int | None, may_be_vector: bool) -> None:
+def _check_shape(
+    name: str, shape: tuple[int, ...], min_rows: int, n_columns: int | None, may_be_vector: bool, advice: Advice
+) -> None:
     if len(shape) == 1 and not may_be_vector and shape[0]:
         raise InvalidInputError(
             name,
@@ -170,9 +217,9 @@ def _check_shape(name: str, shape: tuple[int, ...], min_rows: int, n_columns: in
             f"Reshape your data: {name}.reshape(-1, 1) is one column, {name}.reshape(1, -1) one sample",
         )
     if len(shape) > 2:
-        raise InvalidInputError(
-            name, f"has {len(shape)} dimensions", "Pass a 2-D array with samples as rows and variables as columns"
-        )
+        raise InvalidInputError(name, f"has {len(shape)} dimensions", advice.dimensions)
+    if 0 in shape and advice.empty:
+        raise InvalidInputError(name, f"has shape {shape}", advice.empty)
     k = shape[1] if len(shape) == 2 else 1
     if k == 0:
         # In the words that scikit-learn asks of its estimators.
@@ -183,12 +230,10 @@ def _check_shape(name: str, shape: tuple[int, ...], min_rows: int, n_columns: in
             name, f"has {shape[0]} sample(s), at least {min_rows} needed", "Samples are rows; pass more of them"
         )
     if n_columns is not None and k != n_columns:
-        raise InvalidInputError(
-            name, f"has {k} columns, {n_columns} needed", "Pass the variables that the model was made with"
-        )
+        raise InvalidInputError(name, f"has {k} columns, {n_columns} needed", advice.columns)
 
 
-def _numbers_of_columns(name: str, frame: pd.DataFrame, shell: Samples) -> np.ndarray:
+def _numbers_of_columns(name: str, frame: pd.DataFrame, shell: Samples, advice: Advice) -> np.ndarray:
     """The columns' numbers, NaN where values are missing, or an error that names every column that has others."""
     # As text, which names are from here on: 1 and "1" are one.
     if shell.names is not None and (twice := pd.Index(shell.names)[pd.Index(shell.names).duplicated()]).size:
@@ -202,11 +247,11 @@ def _numbers_of_columns(name: str, frame: pd.DataFrame, shell: Samples) -> np.nd
         if entry is not None:
             refused[j] = entry
     if refused:
-        raise _no_numbers(name, shell, refused)
+        raise _no_numbers(name, shell, refused, advice)
     return values
 
 
-def _no_numbers(name: str, shell: Samples, refused: dict[int, tuple[int, Any]]) -> InvalidInputError:
+def _no_numbers(name: str, shell: Samples, refused: dict[int, tuple[int, Any]], advice: Advice) -> InvalidInputError:
     """The error for the first entry, with its row, that is no number in each of some columns."""
     kinds = {_kind_of(entry) for _, entry in refused.values()}
     what = {j: f"{_kind_of(entry)}, row {row} holds {_shortened(entry)}" for j, (row, entry) in refused.items()}
@@ -218,6 +263,8 @@ def _no_numbers(name: str, shell: Samples, refused: dict[int, tuple[int, Any]]) 
     else:
         each = listed([f"{shell.called(j)} ({shown})" for j, shown in what.items()])
         cause, remedy = f"{len(what)} columns are not numeric: {each}", remedy.replace("it", "them")
+    if advice.number:
+        return InvalidInputError(name, cause, advice.number)
     if kinds == {"complex numbers"}:
         return InvalidInputError(
             name, cause, "Complex data not supported: pass real and imaginary parts as columns of their own"
@@ -274,10 +321,10 @@ def _shortened(entry: Any) -> str:
     return text if len(text) <= MOST_LETTERS else f"{text[:MOST_LETTERS]}..."
 
 
-def _check_finite(name: str, samples: Samples) -> None:
+def _check_finite(name: str, samples: Samples, advice: Advice) -> None:
     for found, what, remedy in (
-        (np.isnan, "missing values (NaN)", "Drop these rows, or fill them in first"),
-        (np.isinf, "infinity", "Drop these rows, or replace it first"),
+        (np.isnan, "missing values (NaN)", advice.missing),
+        (np.isinf, "infinity", advice.infinite),
     ):
         if (bad := found(samples.values)).any():
             rows, counts = bad.argmax(axis=0), bad.sum(axis=0)

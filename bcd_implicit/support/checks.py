@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils.validation import check_scalar
 
 from bcd_implicit.errors import InvalidInputError, shown
-from bcd_implicit.support.arrays import read_samples
+from bcd_implicit.support.arrays import SAMPLES, Advice, read_samples
 from bcd_implicit.support.samples import read_inputs, read_targets
 
 # Inputs end at 1e40, and so do the states' products with C at 1e240 or so: predictions cannot overflow.
@@ -90,9 +90,9 @@ def check_list(argument: str, values: Any, what: str, remedy: str) -> list[Any]:
     return list(values)
 
 
-def check_matrix(name: str, array: ArrayLike, *, min_rows: int = 1, n_columns: int | None = None) -> np.ndarray:
+def check_matrix(name: str, array: ArrayLike, *, n_columns: int | None = None, advice: Advice = SAMPLES) -> np.ndarray:
     """The numbers of :func:`~bcd_implicit.support.arrays.read_samples` alone, where names do not matter."""
-    return read_samples(name, array, min_rows=min_rows, n_columns=n_columns).values
+    return read_samples(name, array, n_columns=n_columns, advice=advice).values
 
 
 def check_entries(name: str, matrix: np.ndarray, remedy: str) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 
 from bcd_implicit.certificates.certificate import Certificate
 from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.model.inputs import used_inputs
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.display import facts_table, names_of
@@ -138,8 +139,10 @@ class BcdResult:
             "objective (T)": f"{self.objective:.6g}",
             "hidden features": f"{problem.n_hidden}, {problem.activation.name}",
             "||A||_inf": f"{self.model.norm_inf():.4g}, at most {problem.row_ball.radius:g}",
-            "inputs used": names_of(problem.input_names, problem.selected(it)),
+            "inputs used": names_of(problem.input_names, used_inputs(self.model)),
         }
+        if problem.D_is_output:  # inputs that the lasso leaves out may pass through D
+            facts["inputs selected"] = names_of(problem.input_names, problem.selected(it))
         for block, certificate in self.certificates.items():
             facts[f"{block} block"] = ", ".join(f"{name} {value}" for name, value in certificate.facts.items())
         return facts_table("BcdResult", facts)

@@ -24,16 +24,17 @@ def test_check_of_a_trained_model(folder):
     assert facts["activation"] == "relu"
     assert float(facts["||A||_inf"]) == pytest.approx(model.norm_inf(), abs=1e-6)
     assert float(facts["margin 1 - ||A||_inf"]) == pytest.approx(1 - model.norm_inf(), abs=1e-6)
-    assert facts["well-posed"] == "yes: ||A||_inf < 1"
+    assert facts["well-posed"].startswith("yes: L ||A||_inf is")
 
 
 @pytest.mark.parametrize(
     ("A", "code", "words"),
     [
-        (2 * np.eye(2), 1, "NO: the spectral radius of |A| is 1 or more"),
-        (np.eye(2), 1, "NO: the spectral radius of |A| is 1 or more"),
-        ([[0.5, 3.0], [0.0, 0.5]], 0, "yes, by the Perron-Frobenius test only"),
-        (0.5 * np.eye(2), 0, "yes: ||A||_inf < 1"),
+        (2 * np.eye(2), 1, "NO: the spectral radius of L |A| is 2, not below 1, on the component of 1 state (0)"),
+        (np.eye(2), 1, "NO: the spectral radius of L |A| is 1, not below 1"),
+        ([[0.5, 3.0], [0.0, 0.5]], 0, "yes: L ||A||_inf is 0.5, below 1, on all 2 components with a cycle (2 of 2"),
+        ([[0.0, 3.0], [0.1, 0.0]], 0, "yes: the spectral radius of L |A| is 0.5477, below 1, on its states"),
+        (0.5 * np.eye(2), 0, "yes: L ||A||_inf is 0.5, below 1"),
         (np.zeros((2, 2)), 0, "none: A = 0"),
     ],
 )
@@ -47,11 +48,12 @@ def test_check_tells_well_posed_from_not(here, A, code, words):
 @pytest.mark.parametrize(
     ("A", "code", "words"),
     [
-        (3 * np.eye(2), 0, "yes: ||A||_inf < 4"),
+        (3 * np.eye(2), 0, "yes: L ||A||_inf is 0.75, below 1"),
+        (3 * np.eye(2), 0, "largest slope L 0.25"),
         (3 * np.eye(2), 0, "margin 4 - ||A||_inf 1"),
         (3 * np.eye(2), 0, "at most 0.75 of the error before"),
-        ([[2.0, 3.0], [0.0, 2.0]], 0, "yes, by the Perron-Frobenius test only"),
-        (4 * np.eye(2), 1, "NO: the spectral radius of |A| is 4 or more"),
+        ([[2.0, 3.0], [0.0, 2.0]], 0, "yes: L ||A||_inf is 0.5, below 1, on all 2 components with a cycle"),
+        (4 * np.eye(2), 1, "NO: the spectral radius of L |A| is 1, not below 1"),
     ],
 )
 def test_the_sigmoids_slope_counts(here, A, code, words):
@@ -68,7 +70,22 @@ def test_a_network_is_swept(here):
     words = " ".join(succeed("check", "m.npz").stdout.replace("│", " ").split())
     assert "one sweep of 3 stages: no state depends on itself" in words
     assert "yes: no state depends on itself" in words
-    assert "inputs used in B 3 of 3" in words
+    assert "inputs used 3 of 3: 3 in B, 0 in D" in words
+    # The norm decides nothing here.
+    assert "||A||_inf 10" in words
+    assert "margin" not in words
+
+
+def test_a_deep_network_with_a_cycle_has_no_common_units_and_needs_none(here):
+    n = 60
+    A = np.triu(np.full((n, n), 9.0), 1)
+    A[-1, -1] = 0.5
+    ImplicitModel(A, np.eye(n), None, np.ones((1, n)), np.ones((1, n))).save("m.npz")
+    words = " ".join(succeed("check", "m.npz").stdout.replace("│", " ").split())
+    assert "at most 0.5 of the error before" in words
+    assert "yes: L ||A||_inf is 0.5, below 1, on the component with a cycle (1 of 60 states)" in words
+    assert "inputs used 60 of 60: 60 in B, 60 in D" in words
+    assert "margin" not in words
 
 
 def test_damaged_models(folder, here):

@@ -7,6 +7,8 @@ import pytest
 from bcd_implicit import ACTIVATIONS, ImplicitModel, InvalidInputError, NotWellPosedError
 from bcd_implicit.errors import ConvergenceWarning
 from bcd_implicit.model.fixed_point import fixed_point
+from bcd_implicit.model.state_map import StateMap
+from bcd_implicit.model.well_posedness import gains_of
 from bcd_implicit.terms.activations import LeakyRelu, get_activation
 
 
@@ -149,6 +151,21 @@ def test_repr_says_what_matters():
     assert repr(make_model(0.25)) == (
         "ImplicitModel(n_hidden=4, n_inputs=3, n_outputs=2, activation='relu', norm_inf=0.25, inputs used=3)"
     )
+
+
+def test_an_input_that_passes_through_D_alone_is_used():
+    model = ImplicitModel([[0.5]], [[1.0, 0, 0]], None, [[1.0]], [[0, 0, 2.0]])
+    assert "inputs used=2)" in repr(model)
+
+
+def test_gains_have_one_owner_and_hide_no_nan():
+    A, slopes = np.array([[0.0, -2.0], [np.nan, 0.5]]), np.array([np.inf, 0.25])
+    np.testing.assert_array_equal(gains_of(A, slopes), [[0, np.inf], [np.nan, 0.125]])
+    model = ImplicitModel([[0.0, -2.0], [0.1, 0.5]], np.ones((2, 1)), None, [[1.0, 1.0]], activation="sigmoid")
+    states = StateMap(model.A, np.ones((2, 1)), model.activation, None, 1e-10)
+    np.testing.assert_array_equal(states.gains, model.structure().gains())
+    with pytest.raises(NotWellPosedError, match="contraction factor nan is not below 1"):
+        StateMap(np.array([[np.nan]]), np.ones((1, 1)), model.activation, None, 1e-10)
 
 
 def test_picard_stops_and_warns_at_its_limit():
