@@ -8,13 +8,13 @@ from problems import random_iterate
 from bcd_implicit import Iterate, TrainingProblem
 
 
-def random_masks(shapes: dict[str, tuple[int, ...]], seed: int = 0) -> dict[str, np.ndarray]:
+def random_masks(shapes: dict[str, tuple[int, ...]], seed: int = 0, *, pass_through=True) -> dict[str, np.ndarray]:
     """About half of all entries are free; no entry of a column of B, of a row of A and of one of C is."""
     rng = np.random.default_rng([seed, 17])
     masks = {letter: rng.random(shapes[letter]) < 0.6 for letter in "ABCD"}
     masks["B"][:, 0] = masks["A"][0] = masks["C"][-1] = False
     masks["B"][0, -1] = masks["D"][0, 0] = True
-    return masks
+    return masks if pass_through else {letter: masks[letter] for letter in "ABC"}
 
 
 def network_masks(p: int, layers: list[int], q: int) -> dict[str, np.ndarray]:

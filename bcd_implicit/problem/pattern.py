@@ -33,14 +33,14 @@ class Pattern:
     free: Mapping[str, np.ndarray]
 
     @staticmethod
-    def parse(given: Any, shapes: Mapping[str, tuple[int, ...]]) -> Pattern:
+    def parse(given: Any, shapes: Mapping[str, tuple[int, ...]], pass_through: bool) -> Pattern:
         """From what a person gives: a mapping of letters to masks, a model whose entries are the free ones, or None.
 
         Raises
         ------
         InvalidInputError
-            Something else, an unknown letter, a mask of another shape or with entries other than 0 and 1, or one that
-            leaves no input a way into the model.
+            Something else, an unknown letter, a mask of another shape or with entries other than 0 and 1, masks that
+            leave no input a way into the model, or entries of D that are free although ``pass_through`` is False.
         """
         if given is None:
             return Pattern({})
@@ -55,6 +55,10 @@ class Pattern:
             if letter not in MATRICES:
                 raise InvalidInputError("pattern", f"has {letter!r}, which is no matrix", f"Use {', '.join(MATRICES)}")
         masks = {letter: _fitting(letter, _of_bools(letter, mask), shapes[letter]) for letter, mask in given.items()}
+        if not pass_through and "D" in masks and masks["D"].any():
+            remedy = "Leave D out of the pattern (of a model, make it zero), or set pass_through=True"
+            raise InvalidInputError("pattern", "has free entries of D, but pass_through=False keeps D at zero", remedy)
+        check_open(masks, pass_through)
         return Pattern({letter: mask for letter, mask in masks.items() if not mask.all()})
 
     def __bool__(self) -> bool:
@@ -86,8 +90,8 @@ class Pattern:
         return Pattern({k: mask[:, inputs] if k in "BD" else mask for k, mask in self.free.items()})
 
 
-def check_open(pattern: Pattern, pass_through: bool) -> None:
-    """Raise an error if a pattern leaves the inputs no way into the model.
+def check_open(masks: Mapping[str, np.ndarray], pass_through: bool) -> None:
+    """Raise an error if these masks leave the inputs no way into the model.
 
     Raises
     ------
@@ -95,7 +99,7 @@ def check_open(pattern: Pattern, pass_through: bool) -> None:
         As said: neither B nor D has a free entry.
     """
     letters = "BD" if pass_through else "B"
-    if all(letter in pattern.free and not pattern.free[letter].any() for letter in letters):
+    if all(letter in masks and not masks[letter].any() for letter in letters):
         named = " and ".join(letters)
         raise InvalidInputError("pattern", f"leaves no entry of {named} free: no input is used", "Free some entries")
 

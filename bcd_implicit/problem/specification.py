@@ -87,9 +87,7 @@ class Specification:
         self.row_ball = RowBall(self.norm_bound / self.activation.max_slope)
         if self.stacked and not self.pass_through:
             raise InvalidInputError("group_over", '"BD" groups columns of D, but pass_through is False', 'Choose "B"')
-        given, self.pattern = self.pattern, Pattern.parse(self.pattern, self.shapes)
-        if not isinstance(given, Pattern):
-            check_open(self.pattern, self.pass_through)
+        self.pattern = Pattern.parse(self.pattern, self.shapes, self.pass_through)
         parsed = Groups.parse(self.groups, self.group_weights, self.input_names)
         # A label for each input, however they were given: subset() can then take some of them.
         self.groups, self.group_weights = [parsed.names[g] for g in parsed.labels], parsed.weights
@@ -145,6 +143,8 @@ class Specification:
             other.group_weights = None  # they were of the old groups
         vars(other).update(changes)
         other._check()
+        if "pass_through" in changes:  # the only way into the model may have been D
+            check_open(other.pattern.free, other.pass_through)
         return other
 
     def subset(self, samples: np.ndarray | None = None, inputs: np.ndarray | None = None) -> Self:

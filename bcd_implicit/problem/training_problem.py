@@ -102,7 +102,7 @@ class TrainingProblem(Specification):
     pattern : mapping from "A", "B", "C", "D" to masks, or ImplicitModel, optional
         Which entries are free: arrays of bool (or of 0 and 1, or sparse) of the matrix's shape, True where an entry is
         free. All others are zero in every iterate, as the structure of a network asks. Matrices that are not named
-        are free. Of a model the entries that are not zero are free.
+        are free, but for D without ``pass_through``. Of a model the entries that are not zero are free.
 
     Attributes
     ----------

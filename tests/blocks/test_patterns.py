@@ -23,7 +23,8 @@ by_block = pytest.mark.parametrize("block", BLOCKS)
 
 
 def masked_problem(name="penalty", seed=0, **options):
-    return random_problem(SIZE, seed, **OPTIONS[name] | {"pattern": random_masks(SHAPES, seed)} | options)
+    masks = random_masks(SHAPES, seed, pass_through=OPTIONS[name].get("pass_through", True))
+    return random_problem(SIZE, seed, **OPTIONS[name] | {"pattern": masks} | options)
 
 
 def check_masked(problem, block, **options):

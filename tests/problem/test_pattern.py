@@ -74,7 +74,29 @@ def test_without_pass_through_b_has_to_be_open():
     with pytest.raises(bi.InvalidInputError, match="leaves no entry of B free"):
         random_problem(SIZE, pattern={"B": np.zeros((4, 5))}, pass_through=False)
     # With it the inputs act through D: a linear model, if no entry of C is free either.
-    assert random_problem(SIZE, pattern={"B": np.zeros((4, 5))}).pattern
+    problem = random_problem(SIZE, pattern={"B": np.zeros((4, 5))})
+    with pytest.raises(bi.InvalidInputError, match="leaves no entry of B free"):
+        problem.replace(pass_through=False)
+
+
+@pytest.mark.parametrize("mask", [np.ones((3, 5)), MASKS["D"]], ids=["all", "some"])
+def test_without_pass_through_no_entry_of_d_can_be_free(mask):
+    with pytest.raises(bi.InvalidInputError, match="pattern: has free entries of D, but pass_through=False keeps"):
+        random_problem(SIZE, pattern={"D": mask}, pass_through=False)
+    closed = np.zeros((3, 5))
+    assert random_problem(SIZE, pattern={"A": MASKS["A"], "D": closed}, pass_through=False).pattern
+    # Of a problem that stands D goes as a whole.
+    through = random_problem(SIZE, pattern={"D": mask})
+    assert not through.replace(pass_through=False).initial(0).D.any()
+
+
+def test_a_model_without_pass_through_is_a_pattern_without_it():
+    given = random_problem(SIZE, pattern=MASKS | {"D": np.zeros((3, 5))})
+    model = given.model(given.pattern.applied(random_iterate(given)))
+    assert random_problem(SIZE, pattern=model, pass_through=False).pattern
+    through = bi.ImplicitModel(model.A, model.B, None, model.C, np.ones((3, 5)))
+    with pytest.raises(bi.InvalidInputError, match=r"has free entries of D.*of a model, make it zero"):
+        random_problem(SIZE, pattern=through, pass_through=False)
 
 
 def test_replace_keeps_exchanges_and_drops_it():
