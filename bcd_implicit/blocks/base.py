@@ -12,7 +12,7 @@ import numpy as np
 from bcd_implicit.blocks.feasibility import block_variables, pattern_constraints
 from bcd_implicit.certificates.certificate import Certificate
 from bcd_implicit.constraints.user import BlockVariables, UserTerms, terms_at, user_terms
-from bcd_implicit.errors import UNFIT, BlockSolveError
+from bcd_implicit.errors import UNFIT, BlockSolveError, InvalidInputError
 from bcd_implicit.problem.iterate import Iterate, in_spreads
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.interruption import check_stop, in_background
@@ -31,6 +31,8 @@ class Block:
     letters: tuple[str, ...]
     # Whether the activation's Fenchel pair is part of it: without a CVXPY form of that it is native only.
     holds_pair: ClassVar[bool] = False
+    # Whether it asks for the loss where it begins. The output block does not: it finds new predictions.
+    holds_loss: ClassVar[bool] = True
     # Keyword arguments beyond the problem and the iterate.
     options: ClassVar[tuple[str, ...]] = ()
     # The order in which "cvxpy" tries the conic solvers: by measured speed on (n, p, m) = (10, 50, 400), then by
@@ -38,6 +40,9 @@ class Block:
     preferred_solvers: ClassVar[tuple[str, ...]] = ("CLARABEL", "SCS", "ECOS")
 
     def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
+        if self.holds_loss and problem.overflows(it):
+            cause = f"has predictions whose {problem.loss.name} loss overflows: block '{self.name}' cannot begin there"
+            raise InvalidInputError("iterate", cause, "Solve the output block first, or start from problem.initial()")
         self.problem = problem
         self.it = it
         self.named_constraints: dict[str, cp.Constraint] = {}

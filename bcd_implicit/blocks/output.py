@@ -42,6 +42,7 @@ class OutputBlock(Block):
     """The matrices C, D and the intercept d."""
 
     name = "output"
+    holds_loss = False
 
     def __init__(self, problem, it):
         super().__init__(problem, it)

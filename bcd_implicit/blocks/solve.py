@@ -43,7 +43,7 @@ def make_block(problem: TrainingProblem, it: Iterate, block: str, **block_option
     Raises
     ------
     InvalidInputError
-        An unknown block (the message lists the known ones) or an iterate of other shapes.
+        An unknown block (the message lists the known ones), an iterate of other shapes, or one whose loss overflows.
     """
     check_problem(problem)
     kind = BLOCKS[check_choice("block", block, BLOCKS)]
@@ -79,7 +79,8 @@ def block_problem(problem: TrainingProblem, it: Iterate, block: str, **block_opt
     Raises
     ------
     InvalidInputError
-        An unknown block or option, or a state or hidden block of an activation that CVXPY has no form for.
+        An unknown block or option, a state or hidden block of an activation that CVXPY has no form for, or an iterate
+        whose loss overflows.
     """
     return make_block(problem, it, block, **block_options).cvxpy_problem()
 
@@ -125,7 +126,8 @@ def solve_block(
     Raises
     ------
     InvalidInputError
-        An unknown block or solver; the message lists the known ones.
+        An unknown block or solver (the message lists the known ones), or an iterate whose loss overflows, as that of
+        e^1000 expected counts, for another block than "output".
     BlockSolveError
         The block is infeasible or unbounded, the named solver lacks a cone that it needs, CVXPY has no form for the
         activation where it would have to solve a state or hidden block, no solver gave a point, or

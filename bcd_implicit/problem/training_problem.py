@@ -38,6 +38,8 @@ from bcd_implicit.support.interruption import finishing
 
 # Equilibria inside the loops are solved this well (relative), so that comparing objectives at 1e-9 makes sense.
 STATE_TOL = 1e-13
+# Where there is more to lose nothing is near a quadratic, and its square may overflow.
+LARGEST_LOSS = 1e100
 
 
 def check_problem(problem: Any) -> TrainingProblem:
@@ -147,6 +149,14 @@ class TrainingProblem(Specification):
     def mean_loss(self, it: Iterate) -> float:
         """(1/m) L(Y, CX + DU + d)."""
         return float(self.loss.value(self.prediction(it), self.Y) @ self.shares)
+
+    def overflows(self, it: Iterate) -> bool:
+        """Whether the mean loss is beyond 1e100, so that gradients and curvatures may be beyond what numbers can hold.
+
+        The Poisson loss is there from a predicted logarithm of 230 on.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            return not self.mean_loss(it) <= LARGEST_LOSS
 
     @property
     def loss_of_zero(self) -> float:

@@ -182,7 +182,9 @@ class PoissonLoss(Loss):
     def value(self, prediction, Y):
         above = prediction - self._logs(Y)
         # Not Y times, which may be zero times infinity.
-        return np.sum(np.where(Y > 0, Y, 1.0) * np.where(Y > 0, exp_rest(above), self.response(prediction)), axis=0)
+        with np.errstate(over="ignore"):
+            rest = np.where(Y > 0, exp_rest(above), self.response(prediction))
+            return np.sum(np.where(Y > 0, Y, 1.0) * rest, axis=0)
 
     def gradient(self, prediction, Y):
         with np.errstate(over="ignore"):

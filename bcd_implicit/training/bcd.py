@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bcd_implicit.blocks.feasibility import feasible_start
 from bcd_implicit.blocks.solution import FAIR_RESIDUAL
 from bcd_implicit.blocks.solvers import AUTO, NATIVE, check_solver
 from bcd_implicit.errors import BlockSolveError, InvalidInputError, check_choice
@@ -32,7 +31,7 @@ from bcd_implicit.training.digits import warn_of_lost_digits
 from bcd_implicit.training.fenchel_weights import FenchelSchedule, check_schedule
 from bcd_implicit.training.fenchel_weights import described as schedule_described
 from bcd_implicit.training.result import HISTORY, BcdResult, Status
-from bcd_implicit.training.start import CYCLES, TOL, smoothed, wants_smoothed
+from bcd_implicit.training.start import CYCLES, TOL, feasible, smoothed, wants_smoothed
 
 Callback = Callable[[int, float, Iterate], Any]
 # An objective this far below that of predicting zero is nothing but rounding.
@@ -92,7 +91,8 @@ def solve(
     random_state : int, Generator or None
         Seed of the start.
     start : Iterate or BcdResult, optional
-        Warm start, e.g. another run's result; takes the place of the random start.
+        Warm start, e.g. another run's result; takes the place of the random start. Where its loss overflows, C, D and d
+        begin at zero instead.
     callback : callable, optional
         ``callback(cycle, objective, iterate)`` after every cycle; a true return value stops the loop. The iterate's
         arrays cannot be written to: copy those that you change.
@@ -172,10 +172,9 @@ def solve(
         if kept:
             state, status = kept
         else:
-            # Feasible first: states need ||A||_inf below 1. Quick, so that there always is an iterate to return.
+            # Quick, so that there always is an iterate to return.
             with finishing():
-                it = problem.initial(random_state) if start is None else start
-                it = problem.at_equilibrium(feasible_start(problem, it))
+                it = feasible(problem, problem.initial(random_state) if start is None else start)
             if wants_smoothed(problem, it):
                 it = _trained_on_smoothed(problem, it, method, solver, min(max_cycles, CYCLES))
             objective = problem.objective(it)

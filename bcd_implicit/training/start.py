@@ -1,4 +1,4 @@
-"""Where training begins under a loss with kinks: at a model trained on the smoothed loss.
+"""Where training begins: at a feasible point, and under a loss with kinks at a model trained on the smoothed loss.
 
 Far from the end the quadratic model of a loss such as ``|f - y|`` weighs samples by the inverse of residuals that say
 nothing yet, and the loop settles early. Some cycles on the Moreau envelope, as wide as the targets' own deviations,
@@ -9,11 +9,22 @@ from __future__ import annotations
 
 import numpy as np
 
+from bcd_implicit.blocks.feasibility import feasible_start
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 
 #: Cycles on the smoothed loss at most, and the relative change at which they end.
 CYCLES, TOL = 30, 1e-3
+
+
+def feasible(problem: TrainingProblem, it: Iterate) -> Iterate:
+    """The iterate made feasible, with states at equilibrium; C, D and d begin anew where its predictions overflow."""
+    # Feasible first: states need ||A||_inf below 1.
+    it = problem.at_equilibrium(feasible_start(problem, it))
+    if not problem.overflows(it):
+        return it
+    outputs = {letter: np.zeros_like(getattr(it, letter)) for letter in "CDd"}
+    return problem.at_equilibrium(feasible_start(problem, it.replace(**outputs)))
 
 
 def wants_smoothed(problem: TrainingProblem, it: Iterate) -> bool:
