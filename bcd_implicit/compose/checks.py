@@ -7,7 +7,7 @@ from typing import Any
 from bcd_implicit.errors import InvalidInputError, shown
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.model.matrices import Matrix
-from bcd_implicit.model.operators import NUMBERS, is_array, matrix_of
+from bcd_implicit.model.operators import is_array, matrix_of
 
 
 def check_model(name: str, model: Any) -> ImplicitModel:
@@ -48,18 +48,3 @@ def read_matrix(name: str, value: Any, *, column: bool = False) -> Matrix:
         what = "one number for each row" if column else "a matrix"
         raise InvalidInputError(name, f"must be {what}, got {shown(value)}", "Pass an array")
     return matrix_of(name, value, columns=1 if column else None, column=column)
-
-
-def read_feedback(K: Any) -> Any:
-    """Return what is fed back through: a number, a model, or a matrix.
-
-    Raises
-    ------
-    InvalidInputError
-        Anything else.
-    """
-    if isinstance(K, (ImplicitModel, *NUMBERS)):
-        return K
-    if not is_array(K):
-        raise InvalidInputError("K", f"must be a matrix, a number or a model, got {shown(K)}", "Pass one of these")
-    return read_matrix("K", K)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bcd_implicit.compose.checks import check_model, check_name, read_feedback, read_matrix
+from bcd_implicit.compose.checks import check_model, check_name, read_matrix
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.model import algebra
 from bcd_implicit.model.algebra import System
@@ -117,7 +117,7 @@ def affine(
 
 def feedback(model: ImplicitModel, K: Any) -> ImplicitModel:
     """The model on u = w + K y: ``model.feedback(K)``."""
-    return check_model("model", model).feedback(read_feedback(K))
+    return check_model("model", model).feedback(K)
 
 
 def labelled(

@@ -9,8 +9,8 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.linalg import splu
 
-from bcd_implicit.compose.checks import check_model, read_feedback
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.compose.checks import check_model
+from bcd_implicit.errors import InvalidInputError, NotWellPosedError
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.model.matrices import dense, scaled
@@ -72,23 +72,25 @@ def small_gain(model: ImplicitModel, K: Any) -> SmallGain:
     InvalidInputError
         K does not fit, or a state's function has no Lipschitz constant, so that no gain bounds the outputs.
     """
-    K = read_feedback(K)
     closed = check_model("model", model).feedback(K)
-    S = _sensitivity(model)
+    S = _sensitivity("model", model)
     if isinstance(K, ImplicitModel):
-        gains = _sensitivity(K)
+        gains = _sensitivity("K", K)
     else:
         gains = np.abs(K * np.eye(len(S)) if np.ndim(K) == 0 and not sp.issparse(K) else dense(matrix_of("K", K)))
     return SmallGain(well_posedness.spectral_radius(gains @ S), S, closed)
 
 
-def _sensitivity(model: ImplicitModel) -> np.ndarray:
-    model.structure().check()
+def _sensitivity(name: str, model: ImplicitModel) -> np.ndarray:
+    try:
+        model.structure().check()
+    except NotWellPosedError as error:
+        raise NotWellPosedError(f"{name}, by itself: {error}") from None
     n = model.n_hidden
     slopes = model.activation.slopes(n)
     if not np.isfinite(slopes).all():
         cause = "has states whose function has no Lipschitz constant, so that no gain bounds its outputs"
-        raise InvalidInputError("model", cause, "Ask model.feedback(K).structure().reason")
+        raise InvalidInputError(name, cause, "Ask model.feedback(K).structure().reason")
     gains = sp.csc_array(sp.eye_array(n) - sp.csr_array(np.abs(scaled(model.A, rows=slopes))))
     adjoint = splu(gains).solve(np.abs(dense(model.C)).T, trans="T")
     # The inverse has no negative entries, but rounding may leave such.

@@ -178,11 +178,11 @@ class ImplicitModel(Unchanging, Operators):
         ConvergenceWarning
             The new units differ by more than 1e6, and predictions lose digits.
         """
-        v = self._weights()
         if not self.activation.positively_homogeneous:
             name = self.activation.name
             cause = f"{name} is not positively homogeneous, so rescaling the state changes predictions"
             raise InvalidInputError("activation", cause, "Rescaling serves relu, leaky_relu and identity")
+        v = self._weights()
         if v.max() > WIDEST_UNITS:
             warnings.warn(
                 f"Rescaling takes units of the states that are up to {v.max():.1e} apart: by as much predictions of "

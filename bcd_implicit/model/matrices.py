@@ -60,17 +60,20 @@ def check_weights(name: str, value: Any, *, n_columns: int | None = None) -> np.
 
 
 def _check_sparse(name: str, value: Any) -> sp.csr_array:
-    if value.ndim != 2 or value.dtype.kind not in "fiub":
-        cause = f"is a sparse array of {value.ndim} dimensions and {value.dtype}"
-        raise InvalidInputError(name, cause, "Pass a matrix of real numbers")
+    if value.ndim != 2:
+        raise InvalidInputError(name, f"is a sparse array of shape {value.shape}", "Pass a matrix")
+    if value.dtype.kind not in "fiub":
+        raise InvalidInputError(name, f"is a sparse array of {value.dtype}", "Pass a matrix of real numbers")
     if not min(value.shape):
         raise InvalidInputError(name, f"has shape {value.shape}", "Give it one row and one column at the least")
     # A copy: what the caller does with its own is no matter here.
     matrix = sp.csr_array(value, dtype=float, copy=True)
     matrix.sum_duplicates()
     if not np.isfinite(matrix.data).all():
-        row = int(np.searchsorted(matrix.indptr, np.flatnonzero(~np.isfinite(matrix.data))[0], side="right") - 1)
-        raise InvalidInputError(name, f"contains NaN or infinity, first in row {row}", "Replace such entries")
+        first = np.flatnonzero(~np.isfinite(matrix.data))[0]
+        row, column = np.searchsorted(matrix.indptr, first, side="right") - 1, matrix.indices[first]
+        cause = f"contains NaN or infinity, first in row {row}, column {column}"
+        raise InvalidInputError(name, cause, WEIGHTS.missing)
     matrix.eliminate_zeros()
     if matrix.nnz:
         check_entries(name, matrix.data, UNITS)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.errors import InvalidInputError, shown
 from bcd_implicit.model import algebra, pruning
 from bcd_implicit.model.algebra import System
 from bcd_implicit.model.matrices import Matrix, check_part, check_weights, n_nonzero
@@ -25,7 +25,7 @@ from bcd_implicit.terms.function import ElementwiseFunction
 from bcd_implicit.terms.functions import get_function
 
 NUMBERS = (int, float, np.integer, np.floating)
-ARRAYS = (np.ndarray, list, tuple, pd.Series, pd.DataFrame)
+ARRAYS = (np.ndarray, pd.Series, pd.DataFrame)
 
 
 class Operators:
@@ -186,6 +186,8 @@ class Operators:
         (p, _), (q, _) = system.inputs, system.outputs
         if isinstance(K, Operators):
             return self._of(algebra.feedback_through(system, K._system))
+        if not is_array(K) and not isinstance(K, NUMBERS):
+            raise InvalidInputError("K", f"must be a matrix, a number or a model, got {shown(K)}", "Pass one of these")
         if isinstance(K, NUMBERS):
             if p != q:
                 cause = f"is a number, but there are {p} inputs and {q} outputs"
@@ -245,7 +247,8 @@ def matrix_of(
 
 def is_array(value: Any) -> bool:
     """Whether it is an array, a list or a table rather than a single value."""
-    return sp.issparse(value) or (isinstance(value, ARRAYS) and np.ndim(value) > 0)
+    # Not the number of dimensions of a list: of rows of different lengths there is none.
+    return sp.issparse(value) or isinstance(value, (list, tuple)) or (isinstance(value, ARRAYS) and value.ndim > 0)
 
 
 def _is_number_or_array(value: Any) -> bool:

@@ -29,7 +29,6 @@ NAMED = 6
 # From this share of entries on a dense product takes less time than a sparse one: per entry it is four times as fast.
 MOSTLY_FULL = 0.3
 States = np.ndarray | slice
-NOT_LIPSCHITZ = "a function without a Lipschitz constant is in the cycle of"
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,8 @@ class Structure:
     """
 
     def __init__(self, A: Matrix, function: ElementwiseFunction, parts: Sequence[Part] = ()) -> None:
-        self._A, self._slopes, self._parts = A, function.slopes(A.shape[0]), parts
+        self._A, self._function, self._parts = A, function, parts
+        self._slopes = function.slopes(A.shape[0])
         self.parts = dict(zip(called(parts), (part.states for part in parts), strict=True))
         self.n_states = A.shape[0]
         self.density = n_nonzero(A) / self.n_states**2
@@ -216,8 +216,8 @@ class Structure:
         why, remedy = self._blamed(states)
         if np.isinf(radius):
             raise NotWellPosedError(
-                f"activation: {NOT_LIPSCHITZ} {self._listed(states)}, so an equilibrium need not exist{why}. Such "
-                "functions serve states outside cycles."
+                f"activation: {self._steep(states)}, so an equilibrium need not exist{why}. Break the cycle, or give "
+                "its states functions of bounded slope, such as tanh."
             )
         slope = float(self._slopes[states].max())
         norm = float(np.abs(dense(self._A[states][:, states])).sum(axis=1).max())
@@ -234,6 +234,10 @@ class Structure:
 
     def _blamed(self, states: np.ndarray) -> tuple[str, str]:
         return blamed(self._parts, states, lambda part: Structure(part.A, part.function).is_well_posed())
+
+    def _steep(self, states: np.ndarray) -> str:
+        steepest = self._function.take(states[np.isinf(self._slopes[states])][:1])
+        return f"{steepest.name}, which has no Lipschitz constant, is in the cycle of {self._listed(states)}"
 
     def _place(self, states: np.ndarray) -> str:
         whole = len(states) == self.n_states
@@ -267,7 +271,7 @@ class Structure:
         if not self.is_well_posed():
             states, radius = self._worst
             size = f"the spectral radius of L |A| is {_near_one(radius)}, not below 1, on {self._place(states)}"
-            fault = f"{NOT_LIPSCHITZ} {self._listed(states)}" if np.isinf(radius) else size
+            fault = self._steep(states) if np.isinf(radius) else size
             return f"{fault}{self._blamed(states)[0]}"
         by_norm = bool(np.all(self._norms < 1))
         size = self._norms.max() if by_norm else self.radii.max()

@@ -91,17 +91,18 @@ class Pattern:
 
 
 def check_open(masks: Mapping[str, np.ndarray], pass_through: bool) -> None:
-    """Raise an error if these masks leave the inputs no way into the model.
+    """Raise an error if these masks leave the inputs no way into the model, or none to the outputs.
 
     Raises
     ------
     InvalidInputError
-        As said: neither B nor D has a free entry.
+        As said: neither B nor D has a free entry, or neither C nor D.
     """
-    letters = "BD" if pass_through else "B"
-    if all(letter in masks and not masks[letter].any() for letter in letters):
-        named = " and ".join(letters)
-        raise InvalidInputError("pattern", f"leaves no entry of {named} free: no input is used", "Free some entries")
+    for letter, what in (("B", "no input is used"), ("C", "no output sees an input")):
+        letters = (letter, "D") if pass_through else (letter,)
+        if all(k in masks and not masks[k].any() for k in letters):
+            cause = f"leaves no entry of {' and '.join(letters)} free: {what}"
+            raise InvalidInputError("pattern", cause, "Free some entries")
 
 
 def _of_bools(letter: str, given: Any) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.errors import InvalidInputError, shown
 from bcd_implicit.support.by_name import named_or_given
 from bcd_implicit.support.checks import check_list, check_number
 from bcd_implicit.terms import activations
@@ -110,5 +110,9 @@ def _blocks(activation: Any) -> Sequence[Any]:
 
 def _block(i: int, block: Any) -> tuple[ElementwiseFunction, int]:
     if isinstance(block, str) or not isinstance(block, Sequence) or len(block) != 2:
-        raise InvalidInputError("activation", f"has {block!r} as block {i}", BLOCKS)
-    return get_function(block[0]), check_number(f"activation[{i}][1]", block[1], 1, integer=True, remedy=BLOCKS)
+        cause = f"has {shown(block)} as block {i}, not a function and a number of states"
+        raise InvalidInputError("activation", cause, BLOCKS)
+    function, size = block
+    return get_function(function), check_number(
+        f"activation, states of block {i}", size, 1, integer=True, remedy="Give each block the number of its states"
+    )

@@ -76,7 +76,7 @@ def test_an_ill_posed_feedback_is_refused_and_its_states_are_named():
         f.predict([[1.0]])
     assert "not known to be well-posed: the spectral radius of L |A| is 1.1, not below 1" in f.structure().reason
     square = scalar_cycle(0.0) * scalar_cycle(0.0)
-    with pytest.raises(NotWellPosedError, match="without a Lipschitz constant is in the cycle of 4 states"):
+    with pytest.raises(NotWellPosedError, match="square, which has no Lipschitz constant, is in the cycle of 4 states"):
         square.feedback(0.1).predict([[1.0]])
 
 
@@ -350,7 +350,7 @@ def test_operands_may_be_lists_series_numbers_and_sparse_matrices():
         (lambda f: f / 0, "divisors: contain 0"),
         (lambda f: f * np.inf, "factors: must be finite"),
         (lambda f: f.feedback(np.ones((3, 2))), r"K: has shape \(3, 2\), \(2, 2\) needed"),
-        (lambda f: f.feedback("K"), "K: is one str"),
+        (lambda f: f.feedback("K"), "K: must be a matrix, a number or a model, got 'K'"),
         (lambda f: ([[1, 0]] @ f).feedback(0.5), "K: is a number, but there are 2 inputs and 1 outputs"),
         (lambda f: f.feedback([[1, 0]] @ f), "with feedback takes 2 inputs, but the other one gives 1"),
         (lambda f: 1e99 * (1e99 * f), "entries as large as"),

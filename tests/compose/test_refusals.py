@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from bcd_implicit import ImplicitModel, InvalidInputError, compose
+from bcd_implicit import ImplicitModel, InvalidInputError, NotWellPosedError, compose
 
 f = ImplicitModel([[0.5]], [[1.0]], None, [[1.0]])
+squares = ImplicitModel([[0.0]], [[1.0]], None, [[1.0]], activation="square")
 
 
 @pytest.mark.parametrize(
@@ -19,10 +20,32 @@ f = ImplicitModel([[0.5]], [[1.0]], None, [[1.0]])
         (lambda: compose.affine(None), "M: must be a matrix, got None. Pass an array."),
         (lambda: compose.affine(3), "M: must be a matrix, got 3. Pass an array."),
         (lambda: compose.affine([[1, np.inf]]), "M: contains infinity: 1 in column 1 (first at row 0). Replace such"),
-        (lambda: compose.affine(sp.csr_array([[np.nan]])), "M: contains NaN or infinity, first in row 0. Replace such"),
+        (lambda: compose.affine(sp.csr_array([[np.nan]])), "M: contains NaN or infinity, first in row 0, column 0."),
         (lambda: compose.cascade(f, [[np.nan]]), "models[1]: contains missing values (NaN)"),
         (lambda: compose.feedback(f, None), "K: must be a matrix, a number or a model, got None. Pass one of these."),
         (lambda: compose.feedback(f, [[np.nan]]), "in column 0 (first at row 0). Replace such entries."),
+        (
+            lambda: compose.affine([[1, 2.0], [3]]),
+            "M: has rows of different lengths. Give every row one entry a column.",
+        ),
+        (lambda: f @ [[1, 2.0], [3]], "N: has rows of different lengths."),
+        (lambda: f + np.array([np.nan]), "c: contains missing values (NaN): 1 (first at row 0). Replace such entries."),
+        (lambda: f.feedback(None), "K: must be a matrix, a number or a model, got None. Pass one of these."),
+        (
+            lambda: f.feedback(sp.csr_array([[np.inf]])),
+            "K: contains NaN or infinity, first in row 0, column 0. Replace",
+        ),
+        (lambda: f.feedback(True), "K: must be a number, got True."),
+        (
+            lambda: compose.stack(part for part in [f, f]),
+            "models[0]: is generator, not an ImplicitModel. Pass a model.",
+        ),
+        (
+            lambda: compose.small_gain(squares, 0.1),
+            "model: has states whose function has no Lipschitz constant, so that",
+        ),
+        (lambda: compose.small_gain(f, squares), "K: has states whose function has no Lipschitz constant, so that no"),
+        (lambda: compose.labelled(f, name=""), "name: must be a text that says something, got ''. Such as name="),
         (lambda: compose.small_gain(f, "x"), "K: must be a matrix, a number or a model, got 'x'."),
         (lambda: compose.stack([f, f]), "models: are in a list. Pass them one by one: stack(*models)."),
         (lambda: compose.cascade((f, f)), "models: are in a tuple. Pass them one by one: cascade(*models)."),
@@ -33,6 +56,14 @@ def test_what_does_not_fit_is_named(wrong, message):
         wrong()
     assert message in str(caught.value)
     assert "Drop these rows" not in str(caught.value)
+
+
+def test_the_small_gain_names_the_model_that_is_not_well_posed_by_itself():
+    bad = ImplicitModel([[2.0]], [[1.0]], None, [[1.0]])
+    with pytest.raises(NotWellPosedError, match=r"^model, by itself: A: spectral radius of \|A\| is 2 on its states"):
+        compose.small_gain(bad, 0.1)
+    with pytest.raises(NotWellPosedError, match=r"^K, by itself: A: spectral radius of \|A\| is 2 on its states"):
+        compose.small_gain(f, bad)
 
 
 @pytest.mark.parametrize("c", [[1.0, 2.0], np.array([[1.0], [2.0]]), sp.csr_array([[1.0], [2.0]])], ids=type)

@@ -112,9 +112,10 @@ def test_the_squares_of_a_product_are_a_part():
     with pytest.raises(NotWellPosedError) as caught:
         closed.predict([[1.0]])
     assert str(caught.value) == (
-        "activation: a function without a Lipschitz constant is in the cycle of 6 states (0, 1, 2, 3, 4, 5): 2 of part "
-        "1, 2 of f and 2 of the product, so an equilibrium need not exist; part 1, f and the product are well-posed by "
-        "themselves, a feedback makes this cycle. Such functions serve states outside cycles."
+        "activation: square, which has no Lipschitz constant, is in the cycle of 6 states (0, 1, 2, 3, 4, 5): 2 of "
+        "part 1, 2 of f and 2 of the product, so an equilibrium need not exist; part 1, f and the product are "
+        "well-posed by themselves, a feedback makes this cycle. Break the cycle, or give its states functions of "
+        "bounded slope, such as tanh."
     )
     assert "; part 1, f and the product are well-posed" in closed.structure().reason
 

@@ -200,7 +200,7 @@ def test_sparse_matrices_stay_sparse(tmp_path, sparse):
         ({"A_data": np.ones(4)}, "has shape (5,), (4,) needed"),
         ({"A": np.zeros((5, 5))}, "A: is not there, or not in one of the two ways"),
         ({"sizes": np.array([2, 4])}, "has blocks of 2 + 4 = 6 states, but A has 5"),
-        ({"sizes": np.array([5, 0])}, "activation[1][1]"),
+        ({"sizes": np.array([5, 0])}, "activation, states of block 1: got 0"),
         ({"activations": np.array(["tanh", "sine"])}, "activation 'sine', which is not known here"),
     ],
 )
