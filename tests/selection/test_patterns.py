@@ -25,7 +25,7 @@ def data(seed=0):
 def problem_without_the_first(pass_through=False, **options):
     U, Y = data()
     free = np.arange(6) > 0
-    masks = {"B": np.tile(free, (4, 1)), "D": np.tile(free, (2, 1))}
+    masks = {"B": np.tile(free, (4, 1))} | ({"D": np.tile(free, (2, 1))} if pass_through else {})
     return bi.TrainingProblem(U, Y, 4, pass_through=pass_through, pattern=masks, **options)
 
 

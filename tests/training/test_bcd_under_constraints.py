@@ -10,7 +10,7 @@ import bcd_implicit as bi
 from bcd_implicit import METHODS, BlockSolveError
 from bcd_implicit import constraints as ready
 from bcd_implicit.blocks import feasibility
-from bcd_implicit.training import bcd, cycles
+from bcd_implicit.training import cycles
 from bcd_implicit.training.result import Status
 
 
@@ -39,8 +39,8 @@ class TestLoops:
         problem = problem_with(ready.nonnegative("B"))
         it = problem.initial()
         it = it.replace(B=np.abs(it.B) * [0, 1, 1, 0, 1])
-        np.testing.assert_array_equal(bcd.feasible_start(problem, it).B, it.B)
-        moved = bcd.feasible_start(problem, it.replace(B=it.B - 0.1)).B
+        np.testing.assert_array_equal(feasibility.feasible_start(problem, it).B, it.B)
+        moved = feasibility.feasible_start(problem, it.replace(B=it.B - 0.1)).B
         np.testing.assert_allclose(moved, np.maximum(it.B - 0.1, 0), atol=1e-6)
 
     def test_a_feasible_start_is_found_where_a_solver_fails(self, monkeypatch):
@@ -54,12 +54,12 @@ class TestLoops:
 
         monkeypatch.setattr(feasibility, "run_solver", failing)
         problem = problem_with(ready.nuclear_norm_bound("B", 0.1))
-        it = bcd.feasible_start(problem, problem.initial())
+        it = feasibility.feasible_start(problem, problem.initial())
         assert problem.violations(it)["nuclear_norm_bound(B)"] <= 1e-6
         assert asked == ["CLARABEL", "ECOS", "SCS"]  # ECOS lacks the cone
         monkeypatch.setattr(feasibility, "SOLVERS", ["CLARABEL", "ECOS"])
         with pytest.raises(BlockSolveError, match="failed: no progress"):
-            bcd.feasible_start(problem, problem.initial())
+            feasibility.feasible_start(problem, problem.initial())
 
     @pytest.mark.parametrize("method", METHODS)
     def test_several_at_once(self, method):
