@@ -136,8 +136,8 @@ def labelled(
     input_names, output_names : sequence of str, optional
     link : str, optional
     name : str, optional
-        What :meth:`structure` of a composition calls the model, which counts as one part then, whatever it was put
-        together from. Files do not keep it.
+        What the :meth:`~bcd_implicit.ImplicitModel.structure` of a composition calls the model, which counts as one
+        part then, whatever it was put together from. Files do not keep it.
 
     Raises
     ------
