@@ -108,7 +108,7 @@ class ImplicitModel(Unchanging, Operators):
 
     @cached_property
     def _structure(self) -> Structure:
-        return Structure(self.A, self.activation, self._parts)
+        return Structure(self.A, self.activation, parts=self._parts)
 
     def structure(self) -> Structure:
         """What depends on what: stages, components with cycles, density, and why the model is well-posed."""

@@ -17,15 +17,13 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
-from bcd_implicit.errors import NotWellPosedError
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.matrices import Matrix, dense, n_nonzero, scaled, used_columns
-from bcd_implicit.model.origin import Part, blamed, called, shares
+from bcd_implicit.model.origin import Part, called
+from bcd_implicit.model.verdict import Verdict
 from bcd_implicit.support.display import facts_table, listed
 from bcd_implicit.terms.function import ElementwiseFunction
 
-# So many states of a component are named, and of more the first.
-NAMED = 6
 # From this share of entries on a dense product takes less time than a sparse one: per entry it is four times as fast.
 MOSTLY_FULL = 0.3
 States = np.ndarray | slice
@@ -105,7 +103,7 @@ class Stage:
     cycle: Cycle | None = None
 
 
-class Structure:
+class Structure(Verdict):
     """What depends on what in a model, and why it is well-posed.
 
     Parameters
@@ -132,7 +130,7 @@ class Structure:
         :attr:`reason` calls it.
     """
 
-    def __init__(self, A: Matrix, function: ElementwiseFunction, parts: Sequence[Part] = ()) -> None:
+    def __init__(self, A: Matrix, function: ElementwiseFunction, *, parts: Sequence[Part] = ()) -> None:
         self._A, self._function, self._parts = A, function, parts
         self._slopes = function.slopes(A.shape[0])
         self.parts = dict(zip(called(parts), (part.states for part in parts), strict=True))
@@ -193,59 +191,18 @@ class Structure:
         return well_posedness.gains_of(dense(self._A[states][:, states]), self._slopes[states])
 
     @cached_property
-    def _norms(self) -> np.ndarray:
-        """For each cycle's component the largest row sum of ``L |A_KK|``."""
-        return np.array([self.gains(states).sum(axis=1).max() for states in self.cycles])
+    def _norm(self) -> float:
+        """The largest row sum of ``L |A_KK|`` of all components with a cycle."""
+        return max((float(self.gains(states).sum(axis=1).max()) for states in self.cycles), default=0.0)
 
     def is_well_posed(self) -> bool:
         """Whether every input has one equilibrium, by the test of each component with a cycle."""
-        # The norms first: they are cheap and mostly decide.
-        return bool(np.all(self._norms < 1) or np.all(self.radii < 1))
+        # The norm first: it is cheap and mostly decides.
+        return bool(self._norm < 1 or np.all(self.radii < 1))
 
-    def check(self) -> None:
-        """Raise an error that names the component which is not well-posed.
-
-        Raises
-        ------
-        NotWellPosedError
-            As said.
-        """
-        if self.is_well_posed():
-            return
-        states, radius = self._worst
-        why, remedy = self._blamed(states)
-        if np.isinf(radius):
-            raise NotWellPosedError(
-                f"activation: {self._steep(states)}, so an equilibrium need not exist{why}. Break the cycle, or give "
-                "its states functions of bounded slope, such as tanh."
-            )
-        slope = float(self._slopes[states].max())
-        norm = float(np.abs(dense(self._A[states][:, states])).sum(axis=1).max())
-        raise NotWellPosedError(
-            f"A: spectral radius of |A| is {radius / slope:.6g} on {self._place(states)} (||A||_inf = {norm:.6g}), "
-            f"not below {1 / slope:g}, so an equilibrium need not exist{why}. {remedy}."
-        )
-
-    @property
-    def _worst(self) -> tuple[np.ndarray, float]:
-        """The states of the component with the largest radius, and that."""
-        worst = int(np.argmax(self.radii))
-        return self.cycles[worst], float(self.radii[worst])
-
-    def _blamed(self, states: np.ndarray) -> tuple[str, str]:
-        return blamed(self._parts, states, lambda part: Structure(part.A, part.function).is_well_posed())
-
-    def _steep(self, states: np.ndarray) -> str:
-        steepest = self._function.take(states[np.isinf(self._slopes[states])][:1])
-        return f"{steepest.name}, which has no Lipschitz constant, is in the cycle of {self._listed(states)}"
-
-    def _place(self, states: np.ndarray) -> str:
-        whole = len(states) == self.n_states
-        return f"its states{shares(self._parts, states)}" if whole else f"the component of {self._listed(states)}"
-
-    def _listed(self, states: np.ndarray) -> str:
-        first = ", ".join(map(str, states[:NAMED])) + (", ..." if len(states) > NAMED else "")
-        return f"{len(states)} state{'s' if len(states) > 1 else ''} ({first}){shares(self._parts, states)}"
+    def _alone(self, part: Part) -> bool:
+        """Whether a part is well-posed by itself."""
+        return Structure(part.A, part.function).is_well_posed()
 
     def weights(self, states: States = slice(None)) -> np.ndarray:
         """Positive v with ``L |A| v < v`` for these states, which anyone can check; ones where these will do.
@@ -257,33 +214,6 @@ class Structure:
         """
         self.check()
         return well_posedness.weights(self.gains(states))
-
-    @property
-    def reason(self) -> str:
-        """Why the model is well-posed, or why it need not be, in a sentence."""
-        return f"{'' if self.is_well_posed() else 'not known to be '}well-posed: {self.why}"
-
-    @property
-    def why(self) -> str:
-        """What :attr:`reason` says after the verdict."""
-        if self.acyclic:
-            return "no state depends on itself, whatever the functions"
-        if not self.is_well_posed():
-            states, radius = self._worst
-            size = f"the spectral radius of L |A| is {_near_one(radius)}, not below 1, on {self._place(states)}"
-            fault = self._steep(states) if np.isinf(radius) else size
-            return f"{fault}{self._blamed(states)[0]}"
-        by_norm = bool(np.all(self._norms < 1))
-        size = self._norms.max() if by_norm else self.radii.max()
-        measure = "L ||A||_inf" if by_norm else "the spectral radius of L |A|"
-        return f"{measure} is {_near_one(size)}, below 1, on {self._all_cycles()}"
-
-    def _all_cycles(self) -> str:
-        states = np.flatnonzero(self._in_cycle)
-        if len(self.cycles) == 1 and len(states) == self.n_states:
-            return self._place(states)
-        many = "the component" if len(self.cycles) == 1 else f"all {len(self.cycles)} components"
-        return f"{many} with a cycle ({len(states)} of {self.n_states} states{shares(self._parts, states)})"
 
     def __repr__(self) -> str:
         cycles = f", cycles={len(self.cycles)}" if self.cycles else ""
@@ -302,12 +232,6 @@ class Structure:
         if self.parts:
             facts["put together from"] = listed([f"{name} ({len(states)})" for name, states in self.parts.items()])
         return facts_table("Structure", facts)
-
-
-def _near_one(radius: float) -> str:
-    """The number, in as many digits as tell it from 1."""
-    short = f"{radius:.4g}"
-    return short if short != "1" or radius == 1 else f"1 {'-' if radius < 1 else '+'} {abs(1 - radius):.1e}"
 
 
 def _earlier(rows: Matrix) -> Earlier | None:

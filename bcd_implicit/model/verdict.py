@@ -1,0 +1,119 @@
+"""What the structure of a model says of its being well-posed: why, or which states it fails on and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bcd_implicit.errors import NotWellPosedError
+from bcd_implicit.model.matrices import Matrix, dense
+from bcd_implicit.model.origin import Part, blamed, shares
+from bcd_implicit.terms.function import ElementwiseFunction
+
+# So many states of a component are named, and of more the first.
+NAMED = 6
+
+
+class Verdict:
+    """The words of a :class:`~bcd_implicit.model.structure.Structure`, which finds what they tell."""
+
+    if TYPE_CHECKING:
+        n_states: int
+        cycles: list[np.ndarray]
+        _A: Matrix
+        _function: ElementwiseFunction
+        _slopes: np.ndarray
+        _parts: Sequence[Part]
+
+        @property
+        def acyclic(self) -> bool: ...
+
+        @property
+        def radii(self) -> np.ndarray: ...
+
+        @property
+        def _norm(self) -> float: ...
+
+        def is_well_posed(self) -> bool: ...
+
+        def _alone(self, part: Part) -> bool: ...
+
+    @property
+    def reason(self) -> str:
+        """Why the model is well-posed, or why it need not be, in a sentence."""
+        return f"{'' if self.is_well_posed() else 'not known to be '}well-posed: {self.why}"
+
+    @property
+    def why(self) -> str:
+        """What :attr:`reason` says after the verdict."""
+        if self.acyclic:
+            return "no state depends on itself, whatever the functions"
+        if not self.is_well_posed():
+            states, radius = self._worst
+            size = f"the spectral radius of L |A| is {_near_one(radius)}, not below 1, on {self._place(states)}"
+            fault = self._steep(states) if np.isinf(radius) else size
+            return f"{fault}{self._blamed(states)[0]}"
+        by_norm = self._norm < 1
+        radius = self._norm if by_norm else float(self.radii.max())
+        measure = "L ||A||_inf" if by_norm else "the spectral radius of L |A|"
+        return f"{measure} is {_near_one(radius)}, below 1, on {self._all_cycles()}"
+
+    def _all_cycles(self) -> str:
+        states = np.concatenate(self.cycles)
+        if len(self.cycles) == 1 and len(states) == self.n_states:
+            return self._place(states)
+        many = "the component" if len(self.cycles) == 1 else f"all {len(self.cycles)} components"
+        return f"{many} with a cycle ({len(states)} of {self.n_states} states{shares(self._parts, states)})"
+
+    def check(self) -> None:
+        """Raise an error that names the component which is not well-posed.
+
+        Raises
+        ------
+        NotWellPosedError
+            As said.
+        """
+        if self.is_well_posed():
+            return
+        states, radius = self._worst
+        why, remedy = self._blamed(states)
+        if np.isinf(radius):
+            raise NotWellPosedError(
+                f"activation: {self._steep(states)}, so an equilibrium need not exist{why}. Break the cycle, or give "
+                "its states functions of bounded slope, such as tanh."
+            )
+        slope = float(self._slopes[states].max())
+        norm = float(np.abs(dense(self._A[states][:, states])).sum(axis=1).max())
+        raise NotWellPosedError(
+            f"A: spectral radius of |A| is {radius / slope:.6g} on {self._place(states)} (||A||_inf = {norm:.6g}), "
+            f"not below {1 / slope:g}, so an equilibrium need not exist{why}. {remedy}."
+        )
+
+    @property
+    def _worst(self) -> tuple[np.ndarray, float]:
+        """The states of the component with the largest radius, and that."""
+        worst = int(np.argmax(self.radii))
+        return self.cycles[worst], float(self.radii[worst])
+
+    def _blamed(self, states: np.ndarray) -> tuple[str, str]:
+        return blamed(self._parts, states, self._alone)
+
+    def _steep(self, states: np.ndarray) -> str:
+        steepest = self._function.take(states[np.isinf(self._slopes[states])][:1])
+        return f"{steepest.name}, which has no Lipschitz constant, is in the cycle of {self._listed(states)}"
+
+    def _place(self, states: np.ndarray) -> str:
+        whole = len(states) == self.n_states
+        return f"its states{shares(self._parts, states)}" if whole else f"the component of {self._listed(states)}"
+
+    def _listed(self, states: np.ndarray) -> str:
+        first = ", ".join(map(str, states[:NAMED])) + (", ..." if len(states) > NAMED else "")
+        return f"{len(states)} state{'s' if len(states) > 1 else ''} ({first}){shares(self._parts, states)}"
+
+
+def _near_one(radius: float) -> str:
+    """The number, in as many digits as tell it from 1."""
+    short = f"{radius:.4g}"
+    return short if short != "1" or radius == 1 else f"1 {'-' if radius < 1 else '+'} {abs(1 - radius):.1e}"
