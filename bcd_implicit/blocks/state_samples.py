@@ -67,7 +67,7 @@ class Samples:
         self.weights = problem.fenchel_weights[:, None]
         self.weighted_A = self.weights * it.A
         self.least_weight = float(self.weights.min())
-        self.reach = 1 / (1 - self.phi.max_slope * float(np.abs(it.A).sum(axis=1).max()))
+        self.reach = 1 / problem.contraction(it.A).room
         self.c, self.previous = it.B @ problem.U[:, part] + it.b[:, None], it.X[:, part]
 
     def subset(self, kept: np.ndarray) -> Samples:

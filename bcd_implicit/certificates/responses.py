@@ -48,9 +48,9 @@ def equilibrium_responses(problem: TrainingProblem, base: Iterate, claimed: np.n
     _, R = loss.basis(base.C)
     slopes = problem.activation.derivative(problem.preactivation(base))
     largest = float(loss.rows(np.abs(R).max(axis=1)[:, None], slice(0, m)).max())
-    # A row of J (I - A D) = R D that is off by e is a row of J off by e (I - A D)^-1, and ||A D||_inf at most this.
-    contraction = problem.activation.max_slope * float(np.abs(base.A).sum(axis=1).max())
-    gain = np.sqrt(R.size) * np.sqrt(n) / (1 - contraction) if contraction < 1 else np.inf
+    # A row of J (I - A D) = R D that is off by e is a row of J off by e (I - A D)^-1.
+    contraction = problem.contraction(base.A)
+    gain = np.sqrt(R.size) * np.sqrt(n) / contraction.room if contraction.factor < 1 else np.inf
     usual = 2 * n * np.finfo(float).eps * largest  # what a solve leaves of its equation
     if claimed is not None:
         miss = float(np.abs(claimed - slopes * (base.A.T @ claimed + loss.rows(R, slice(0, m)))).max())

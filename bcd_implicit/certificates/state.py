@@ -34,9 +34,10 @@ def state_certificate(
     Else, for a subgradient r at x and the block's least curvature s,
     ``objective(x) - optimum <= D(f, V, y) + <r, x - x*> - s/2 ||x - x*||^2``, and x* is bounded: every term of the
     objective is nonnegative and F_phi(x, z) >= (x - phi(z))^2 / (2 max_slope), so with v the sample's objective,
-    ``w^2 = 2 max_slope v / lambda`` and ``q = max_slope ||A||_inf``, in the maximum norm
-    ``|x*| <= (|phi(c)| + w) / (1 - q)``, c = Bu + b, and ``|x* - x| <= (|x - phi(Ax + c)| + w) / (1 - q)``.
-    The bound is the largest value over the box that is left, coordinate by coordinate.
+    ``w^2 = 2 max_slope v / lambda`` and c = Bu + b, ``|x*| <= max_slope |A| |x*| + |phi(c)| + w`` and
+    ``|x* - x| <= max_slope |A| |x* - x| + |x - phi(Ax + c)| + w``. Where ``q = max_slope ||A||_inf`` is below 1, x* and
+    x* - x are at most the largest of the last two terms divided by 1 - q, and else the same in other units. The bound
+    on the gap is the largest value over the box that is left, coordinate by coordinate.
 
     Parameters
     ----------
@@ -49,11 +50,11 @@ def state_certificate(
     Raises
     ------
     NotWellPosedError
-        q is not below 1.
+        A does not contract: q is not below 1, on the cycles of the pattern if there is one.
     """
     phi, weights, shares = problem.activation, problem.fenchel_weights[:, None], problem.shares
-    contraction = phi.max_slope * float(np.abs(it.A).sum(axis=1).max())
-    if contraction >= 1:
+    contraction = problem.contraction(it.A).factor
+    if not contraction < 1:
         scaled = f"{phi.max_slope:g} ||A||_inf" if phi.max_slope < 1 else "||A||_inf"
         raise NotWellPosedError(f"A: {scaled} = {contraction:.6g} is not below 1. Scale its rows to norm_bound.")
     given = _Given(problem, previous, it, proximal)
@@ -163,12 +164,12 @@ class _Point:
 
     def _by_distance(self) -> np.ndarray:
         phi, X, off = self.phi, self.X, self.rounding.gradient
-        contraction = phi.max_slope * float(np.abs(self.it.A).sum(axis=1).max())
+        contraction = self.problem.contraction(self.it.A)
         subgradient = phi.g_subgradient(X, self.z)
         r = self.weights * (subgradient - self.z)
         w = np.sqrt(2 * phi.max_slope * self.most / self.weights.min())
         # The optimum's distance from zero, and from here.
-        radius, reach = ((np.abs(away).max(axis=0) + w) / (1 - contraction) for away in (phi(self.c), X - self.phi_Z))
+        radius, reach = (contraction.bound(np.abs(away) + w) for away in (phi(self.c), X - self.phi_Z))
         strength = _least_curvature(self.problem, self.it, self.proximal)
         low, high = phi.domain
         downwards = _largest_rise(r + off, np.minimum(X - np.maximum(low, -radius), reach), strength)

@@ -8,12 +8,40 @@ implies it. A positive vector v with ``G v < v`` proves it (Collatz and Wielandt
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from bcd_implicit.errors import NotWellPosedError
 
 # Where units are farther apart, states and predictions could overflow.
 WIDEST = 1e40
+
+
+@dataclass(frozen=True)
+class Contraction:
+    """By which factor a step x <- phi(Ax + c) contracts, in ``max_i |x_i| / v_i``.
+
+    Attributes
+    ----------
+    factor : float
+        Of 1 or more, nothing is known.
+    v : ndarray of shape (n,)
+        Positive.
+    """
+
+    factor: float
+    v: np.ndarray
+
+    @property
+    def room(self) -> float:
+        """``||(I - SA)^-1||_inf`` is at most 1 divided by this, for slopes S up to L."""
+        return (1 - self.factor) * float(self.v.min() / self.v.max())
+
+    def bound(self, size: np.ndarray) -> np.ndarray:
+        """A bound on every x >= 0 with ``x <= L |A| x + size``, all of shape (n, m)."""
+        v = self.v[:, None]
+        return np.asarray(v * ((size / v).max(axis=0) / (1 - self.factor)))
 
 
 def spectral_radius(gains: np.ndarray) -> float:
@@ -27,11 +55,28 @@ def contraction(gains: np.ndarray, v: np.ndarray) -> float:
     return float(np.max(gains @ v / v))
 
 
-def weights(gains: np.ndarray) -> np.ndarray:
-    """Positive v with ``G v < v``: ones where ||G||_inf < 1, else ``v = (I - G/s)^-1 1``.
+def contracting(gains: np.ndarray, radius: float) -> Contraction | None:
+    """The contraction in units that suit a G whose spectral radius is at most ``radius``, below 1, and no eigenvalues.
 
-    Then ``G v = s (v - 1)``. s lies half-way between the spectral radius of G and 1, so that the contraction is no
-    weaker than s.
+    It is checked: None if the radius is larger after all, or entries of v are beyond 1e40.
+    """
+    v = _units(gains, radius)
+    if not (v > 0).all() or not v.max() <= WIDEST:
+        return None
+    found = Contraction(contraction(gains, v), v)
+    return found if found.factor < 1 else None
+
+
+def _units(gains: np.ndarray, radius: float) -> np.ndarray:
+    """``v = (I - G/s)^-1 1`` for s half-way between the spectral radius of G and 1.
+
+    Then ``G v = s (v - 1)``, so that the contraction is no weaker than s.
+    """
+    return np.linalg.solve(np.eye(len(gains)) - gains / ((1 + radius) / 2), np.ones(len(gains)))
+
+
+def weights(gains: np.ndarray) -> np.ndarray:
+    """Positive v with ``G v < v``: ones where ||G||_inf < 1, else ``v = (I - G/s)^-1 1``, s between its radius and 1.
 
     Parameters
     ----------
@@ -57,9 +102,8 @@ def weights(gains: np.ndarray) -> np.ndarray:
             f"A: spectral radius of |A| times the activation's largest slope is {radius:.6g}, not below 1, so an "
             "equilibrium need not exist. Scale A down, or train with norm_bound < 1."
         )
-    s = (1 + radius) / 2
     # The inverse is a series of matrices without negative entries that begins with I, so v >= 1: it can be divided by.
-    v = np.linalg.solve(np.eye(len(gains)) - gains / s, np.ones(len(gains)))
+    v = _units(gains, radius)
     if not v.max() <= WIDEST:
         raise NotWellPosedError(
             f"A: spectral radius of |A| times the activation's largest slope is {radius:.6g}, but the largest row sum "
