@@ -8,40 +8,14 @@ implies it. A positive vector v with ``G v < v`` proves it (Collatz and Wielandt
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from bcd_implicit.errors import NotWellPosedError
 
 # Where units are farther apart, states and predictions could overflow.
 WIDEST = 1e40
-
-
-@dataclass(frozen=True)
-class Contraction:
-    """By which factor a step x <- phi(Ax + c) contracts, in ``max_i |x_i| / v_i``.
-
-    Attributes
-    ----------
-    factor : float
-        Of 1 or more, nothing is known.
-    v : ndarray of shape (n,)
-        Positive.
-    """
-
-    factor: float
-    v: np.ndarray
-
-    @property
-    def room(self) -> float:
-        """``||(I - SA)^-1||_inf`` is at most 1 divided by this, for slopes S up to L."""
-        return (1 - self.factor) * float(self.v.min() / self.v.max())
-
-    def bound(self, size: np.ndarray) -> np.ndarray:
-        """A bound on every x >= 0 with ``x <= L |A| x + size``, all of shape (n, m)."""
-        v = self.v[:, None]
-        return np.asarray(v * ((size / v).max(axis=0) / (1 - self.factor)))
+# In place of a margin that is lost in rounding.
+LEAST_MARGIN = 1e-30
 
 
 def spectral_radius(gains: np.ndarray) -> float:
@@ -55,28 +29,26 @@ def contraction(gains: np.ndarray, v: np.ndarray) -> float:
     return float(np.max(gains @ v / v))
 
 
-def contracting(gains: np.ndarray, radius: float) -> Contraction | None:
-    """The contraction in units that suit a G whose spectral radius is at most ``radius``, below 1, and no eigenvalues.
+def room(gains: np.ndarray) -> np.ndarray | None:
+    """For each state a number r > 0: every x >= 0 with ``x <= G x + s`` is at most ``max_i s_i / r``; shape (n,).
 
-    It is checked: None if the radius is larger after all, or entries of v are beyond 1e40.
+    It is ``1 / v`` for ``v = (I - G)^-1 1``. Any v > 0 and t > 0 with ``v - G v >= t`` prove it, but for the factor t:
+    ``(I - G)^-1`` has no negative entries, so that ``(I - G) x <= s <= max_i s_i (I - G) v / t`` can be multiplied by
+    it. None where there is no such v: the spectral radius is 1 or more.
     """
-    v = _units(gains, radius)
-    if not (v > 0).all() or not v.max() <= WIDEST:
+    v = np.linalg.solve(np.eye(len(gains)) - gains, np.ones(len(gains)))
+    if not (v > 0).all() or not np.isfinite(v).all():
         return None
-    found = Contraction(contraction(gains, v), v)
-    return found if found.factor < 1 else None
-
-
-def _units(gains: np.ndarray, radius: float) -> np.ndarray:
-    """``v = (I - G/s)^-1 1`` for s half-way between the spectral radius of G and 1.
-
-    Then ``G v = s (v - 1)``, so that the contraction is no weaker than s.
-    """
-    return np.linalg.solve(np.eye(len(gains)) - gains / ((1 + radius) / 2), np.ones(len(gains)))
+    rounding = (len(v) + 2) * np.finfo(float).eps * v.max()
+    # Where rounding hides t, next to nothing is known.
+    return np.asarray(max(float((v - gains @ v).min()) - rounding, LEAST_MARGIN) / v)
 
 
 def weights(gains: np.ndarray) -> np.ndarray:
-    """Positive v with ``G v < v``: ones where ||G||_inf < 1, else ``v = (I - G/s)^-1 1``, s between its radius and 1.
+    """Positive v with ``G v < v``: ones where ||G||_inf < 1, else ``v = (I - G/s)^-1 1``.
+
+    Then ``G v = s (v - 1)``. s lies half-way between the spectral radius of G and 1, so that the contraction is no
+    weaker than s.
 
     Parameters
     ----------
@@ -102,8 +74,9 @@ def weights(gains: np.ndarray) -> np.ndarray:
             f"A: spectral radius of |A| times the activation's largest slope is {radius:.6g}, not below 1, so an "
             "equilibrium need not exist. Scale A down, or train with norm_bound < 1."
         )
+    s = (1 + radius) / 2
     # The inverse is a series of matrices without negative entries that begins with I, so v >= 1: it can be divided by.
-    v = _units(gains, radius)
+    v = np.linalg.solve(np.eye(len(gains)) - gains / s, np.ones(len(gains)))
     if not v.max() <= WIDEST:
         raise NotWellPosedError(
             f"A: spectral radius of |A| times the activation's largest slope is {radius:.6g}, but the largest row sum "

@@ -28,11 +28,11 @@ import numpy as np
 
 from bcd_implicit.constraints.user import UserTerms, terms_at
 from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.model import well_posedness
 from bcd_implicit.model.fixed_point import FixedPoint, fixed_point
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.model.sweep import solve_states
-from bcd_implicit.model.well_posedness import Contraction, contracting
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.description import as_table, in_one_line
 from bcd_implicit.problem.iterate import Iterate, random_rows, without_rounding
@@ -236,15 +236,16 @@ class TrainingProblem(Specification):
         # ||A||_inf may be beyond 1. Stage by stage that does not matter.
         return solve_states(Structure(it.A, self.activation), drive, self.activation, start=start, tol=tol)
 
-    def contraction(self, A: np.ndarray) -> Contraction:
-        """By which factor a step to the equilibrium contracts, and in which units: ones where ||A||_inf is below 1.
+    def room(self, A: np.ndarray) -> np.ndarray:
+        """For each state an r: every x >= 0 with ``x <= L |A| x + s`` is at most ``max_i s_i / r``; shape (n,).
 
-        The spectral radius is that of the components, of which the norm bound holds the norms.
+        With L the activation's largest slope it is 1 - L ||A||_inf for all states. Where that is not positive and the
+        cycles of the pattern are well-posed, it is another number for each. Not positive: nothing is known.
         """
-        slope, n = self.activation.max_slope, self.n_hidden
+        slope = self.activation.max_slope
         norm, inside = slope * float(np.abs(A).sum(axis=1).max()), slope * self.row_ball.norm(A)
-        in_units = contracting(slope * np.abs(A), inside) if inside < 1 <= norm else None
-        return Contraction(norm, np.ones(n)) if in_units is None else in_units
+        found = well_posedness.room(slope * np.abs(A)) if inside < 1 <= norm else None
+        return np.full(self.n_hidden, 1 - norm) if found is None else found
 
     def at_equilibrium(self, it: Iterate) -> Iterate:
         """The same matrices with X at the equilibrium."""
