@@ -43,7 +43,8 @@ def own_constraints(problem: TrainingProblem, v: BlockVariables) -> dict[str, cp
     """The norm bound and the group-lasso constraint, by name, where they act on these variables."""
     if "A" not in v:
         return {}
-    own = dict(zip(["norm_bound"], problem.row_ball.cvxpy(v["A"]), strict=False))
+    on_A = problem.row_ball.cvxpy(v["A"])
+    own = {"norm_bound": on_A[0]} if on_A else {}
     for constraint in problem.group_lasso.cvxpy(grouped_variable(problem, v))[1]:
         # A radius of 0 leaves conic solvers no interior point: say what it means instead.
         if problem.kappa == 0:

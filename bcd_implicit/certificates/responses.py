@@ -59,7 +59,7 @@ def equilibrium_responses(problem: TrainingProblem, base: Iterate, claimed: np.n
     measured = contraction >= 1 and problem.room(base.A).min() > 0
 
     def off(part: slice, J: np.ndarray) -> float:
-        """The same with the inverses themselves, where norms say nothing; for some samples."""
+        """How far J may be off for some samples, by the inverses: a norm of 1 or more says nothing of these."""
         D, rows = slopes[:, part], loss.rows(R, part)
         terms = np.abs(J) + D * (np.abs(base.A.T) @ np.abs(J) + np.abs(rows))
         miss = np.abs(J - D * (base.A.T @ J + rows)) + (np.count_nonzero(base.A, axis=0).max() + 4) * EPS * terms

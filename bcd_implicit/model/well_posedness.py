@@ -43,7 +43,10 @@ def room(gains: np.ndarray) -> np.ndarray | None:
     ``(I - G)^-1`` has no negative entries, so that ``(I - G) x <= s <= max_i s_i (I - G) v / t`` can be multiplied by
     it. None where there is no such v: the spectral radius is 1 or more.
     """
-    v = np.linalg.solve(np.eye(len(gains)) - gains, np.ones(len(gains)))
+    try:
+        v = np.linalg.solve(np.eye(len(gains)) - gains, np.ones(len(gains)))
+    except np.linalg.LinAlgError:  # the radius is 1 exactly
+        return None
     if not (v > 0).all() or not np.isfinite(v).all():
         return None
     rounding = (len(v) + 2) * np.finfo(float).eps * v.max()

@@ -27,6 +27,6 @@ def test_room_bounds_every_solution_of_a_triangle_with_cycles(seed, size):
     np.testing.assert_allclose(np.linalg.solve(np.eye(6) - G, np.ones(6)), 1 / room, rtol=1e-7)
 
 
-@pytest.mark.parametrize("G", [1.1 * np.eye(2), [[0.0, 2.0], [2.0, 0.0]], [[0.5, 9.0], [0.1, 0.5]]])
+@pytest.mark.parametrize("G", [np.eye(2), 1.1 * np.eye(2), [[0.0, 2.0], [2.0, 0.0]], [[0.5, 9.0], [0.1, 0.5]]])
 def test_there_is_no_room_where_the_spectral_radius_is_one_or_more(G):
     assert well_posedness.room(np.array(G)) is None
