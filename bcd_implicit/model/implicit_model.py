@@ -21,7 +21,7 @@ from bcd_implicit.model.inputs import inputs_of
 from bcd_implicit.model.matrices import UNITS, Matrix, Unchanging, check_part, dense, read_only, scaled, used_columns
 from bcd_implicit.model.operators import Operators
 from bcd_implicit.model.picard import picard_table
-from bcd_implicit.model.state_map import summation_error
+from bcd_implicit.model.prediction import predictions
 from bcd_implicit.model.storage import LETTERS, REMEDY, read_model, write_model
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.model.sweep import solve_states
@@ -35,8 +35,6 @@ from bcd_implicit.terms.links import LINKS, responses
 
 # Rescaling that takes units further apart than this is warned of.
 WIDEST_UNITS = 1e6
-# By this share of the largest the states' tolerance may move predictions.
-ACCURATE = 1e-8
 
 
 class ImplicitModel(Unchanging, Operators):
@@ -110,7 +108,7 @@ class ImplicitModel(Unchanging, Operators):
 
     @cached_property
     def _structure(self) -> Structure:
-        return Structure(self.A, self.activation)
+        return Structure(self.A, self.activation, self.B)
 
     def structure(self) -> Structure:
         """What depends on what: stages, components with cycles, density, and why the model is well-posed."""
@@ -219,16 +217,9 @@ class ImplicitModel(Unchanging, Operators):
         NotWellPosedError
             The model is not :meth:`well-posed <is_well_posed>`.
         """
-        inputs, tol = inputs_of(self, U), check_number("tol", tol, 0, remedy="Give 0 or a small number such as 1e-10")
-
-        def rounding() -> np.ndarray:  # offsets that B and b take off again cost digits of BU + b itself
-            sizes = np.abs(self.B) @ np.abs(inputs).T + np.abs(self.b)[:, None]
-            return summation_error(inputs.shape[1]) * sizes
-
+        tol = check_number("tol", tol, 0, remedy="Give 0 or a small number such as 1e-10")
         with finishing():  # what a call that was cut short returns is a model that still answers
-            point = solve_states(
-                self._structure, self._drive(inputs), self.activation, solver=solver, tol=tol, drive_error=rounding
-            )
+            point = solve_states(self._structure, inputs_of(self, U).T, self.b, solver=solver, tol=tol)
         return replace(point, X=point.X.T)
 
     def picard_convergence(self, U: ArrayLike, n_steps: int = 50) -> pd.DataFrame:
@@ -279,19 +270,8 @@ class ImplicitModel(Unchanging, Operators):
         -------
         ndarray of shape (m, q)
         """
-        inputs = inputs_of(self, U)
-
-        def predicted(states: FixedPoint) -> np.ndarray:
-            return np.asarray((self.C @ states.X.T + self.D @ inputs.T).T + self.d)
-
-        states = self.states(inputs, solver=solver)
-        found, largest = predicted(states), float(np.abs(self.C).sum(axis=1).max())
-        # A large C makes much of what the states are off: then they are worth all digits, which a sweep has anyway.
-        if not self._structure.acyclic and np.any(
-            states.error_bound * largest > ACCURATE * np.abs(found).max(initial=0)
-        ):
-            found = predicted(self.states(inputs, tol=0.0, solver=solver))
-        return found
+        with finishing():
+            return predictions(self._structure, inputs_of(self, U), self.b, self.C, self.D, self.d, solver)
 
     def response(self, U: ArrayLike, *, solver: str = "auto") -> np.ndarray:
         """What predictions say of the targets, in their own units: numbers, probabilities, or rates.
