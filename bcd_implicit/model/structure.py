@@ -235,21 +235,14 @@ class Structure:
         return np.multiply(self._slopes[states][:, None], within, where=within > 0, out=np.zeros_like(within))
 
     @cached_property
-    def _norms(self) -> np.ndarray:
-        """For each cycle's component the largest row sum of ``L |A_KK|``."""
-        if self.acyclic:
-            return np.zeros(0)
-        entries = sp.coo_array(self._A)
-        rows, columns = entries.coords
-        within = self.component[rows] == self.component[columns]
-        rows = rows[within]
-        sums = np.bincount(rows, self._slopes[rows] * np.abs(entries.data[within]), self.n_states)
-        return np.array([sums[states].max() for states in self.cycles])
+    def _norm(self) -> float:
+        """The largest row sum of ``L |A_KK|`` on the components with a cycle."""
+        return max(float(stage.cycle.gains.sum(axis=1).max()) for stage in self.stages if stage.cycle is not None)
 
     def is_well_posed(self) -> bool:
         """Whether every input has one equilibrium, by the test of each component with a cycle."""
-        # The norms first: they are cheap and mostly decide.
-        return bool(np.all(self._norms < 1) or np.all(self.radii < 1))
+        # The norm first: it is cheap and mostly decides.
+        return self.acyclic or self._norm < 1 or bool(np.all(self.radii < 1))
 
     def check(self) -> None:
         """Raise an error that names the component which is not well-posed.
@@ -295,8 +288,8 @@ class Structure:
         if self.acyclic:
             return "well-posed: no state depends on itself, whatever the functions"
         where = "its states" if len(self.cycles) == 1 and len(self.cycles[0]) == self.n_states else self._where()
-        if np.all(self._norms < 1):
-            return f"well-posed: L ||A||_inf is {self._norms.max():.4g}, below 1, on {where}"
+        if self._norm < 1:
+            return f"well-posed: L ||A||_inf is {self._norm:.4g}, below 1, on {where}"
         verdict = "well-posed" if self.is_well_posed() else "not known to be well-posed"
         relation = "below 1" if self.is_well_posed() else "not below 1"
         if np.isinf(self.radii.max()):
