@@ -29,6 +29,7 @@ from bcd_implicit.support.checks import check_entries, check_matrix, check_names
 from bcd_implicit.support.display import facts_table, names_of
 from bcd_implicit.support.files import check_path
 from bcd_implicit.support.interruption import finishing
+from bcd_implicit.support.notices import told_once
 from bcd_implicit.terms.function import ElementwiseFunction
 from bcd_implicit.terms.functions import state_function
 from bcd_implicit.terms.links import LINKS, responses
@@ -218,9 +219,13 @@ class ImplicitModel(Unchanging, Operators):
             The model is not :meth:`well-posed <is_well_posed>`.
         """
         tol = check_number("tol", tol, 0, remedy="Give 0 or a small number such as 1e-10")
-        with finishing():  # what a call that was cut short returns is a model that still answers
-            point = solve_states(self._structure, inputs_of(self, U).T, self.b, solver=solver, tol=tol)
+        point = self._states(inputs_of(self, U).T, solver, tol)
         return replace(point, X=point.X.T)
+
+    def _states(self, inputs: np.ndarray, solver: str = "auto", tol: float = 1e-10) -> FixedPoint:
+        """The same of inputs in columns, shape (p, m): X has shape (n, m)."""
+        with finishing():  # what a call that was cut short returns is a model that still answers
+            return solve_states(self._structure, inputs, self.b, solver=solver, tol=tol)
 
     def picard_convergence(self, U: ArrayLike, n_steps: int = 50) -> pd.DataFrame:
         """The error of Picard's iteration from x = 0 for inputs U (m, p), step by step, and two bounds on it.
@@ -246,13 +251,14 @@ class ImplicitModel(Unchanging, Operators):
         """
         n_steps = check_number("n_steps", n_steps, 1, integer=True, remedy="Give 1 or more steps")
         factor, v = self.contraction(), self._weights()
+        inputs = inputs_of(self, U).T
         # To rounding: errors are measured against it.
-        equilibrium = self.states(U, tol=0.0).X.T
-        return picard_table(self.A, self._drive(U), self.activation, equilibrium, factor, v, n_steps)
+        equilibrium = self._states(inputs, tol=0.0).X
+        return picard_table(self.A, self._drive(inputs), self.activation, equilibrium, factor, v, n_steps)
 
-    def _drive(self, U: ArrayLike) -> np.ndarray:
-        """BU + b, shape (n, m)."""
-        return self.B @ inputs_of(self, U).T + self.b[:, None]
+    def _drive(self, inputs: np.ndarray) -> np.ndarray:
+        """BU + b, shape (n, m), of inputs in columns."""
+        return self.B @ inputs + self.b[:, None]
 
     def predict(self, U: ArrayLike, *, solver: str = "auto") -> np.ndarray:
         """Predictions Cx + Du + d at the equilibrium, on the scale that ``link`` says.
@@ -270,7 +276,7 @@ class ImplicitModel(Unchanging, Operators):
         -------
         ndarray of shape (m, q)
         """
-        with finishing():
+        with finishing(), told_once():
             return predictions(self._structure, inputs_of(self, U), self.b, self.C, self.D, self.d, solver)
 
     def response(self, U: ArrayLike, *, solver: str = "auto") -> np.ndarray:
@@ -306,8 +312,8 @@ class ImplicitModel(Unchanging, Operators):
         NotWellPosedError
             The model has no certified equilibrium.
         """
-        inputs = inputs_of(self, U)
-        Z = self.A @ self.states(inputs).X.T + self._drive(inputs)
+        inputs = inputs_of(self, U).T
+        Z = self.A @ self._states(inputs).X + self._drive(inputs)
         return input_jacobian(self._structure, self.activation.derivative(Z), self.B, self.C, self.D)
 
     def unstandardized(
