@@ -6,6 +6,8 @@ Weights are random, in double precision. Seconds are processor time on one threa
 network's own and the model's by turns in one run; "x" is the model's time over the network's. The time to convert is
 that of a second call: a first one imports what it needs. "Off" is the largest difference of the outputs, or of the
 derivatives, as a share of the largest. PyTorch is needed: pip install -e '.[torch]', for which a CPU build is enough.
+With the allocator of Linux PyTorch's convolutions take twice as long in some runs, which get their memory anew from the
+system at each call. MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ of 4000000000 in the environment prevent that.
 
 Derivatives are those of the first output by all inputs for one sample, of the network by a backward pass. Peaks are
 what Python and NumPy allocate beyond the inputs. Cycles are models of many small components of random weights.

@@ -18,7 +18,7 @@ from scipy.sparse.csgraph import connected_components
 
 from bcd_implicit.errors import NotWellPosedError
 from bcd_implicit.model import well_posedness
-from bcd_implicit.model.matrices import Matrix, dense, n_nonzero, scaled, used_columns
+from bcd_implicit.model.matrices import Matrix, SharedColumns, dense, n_nonzero, scaled, used_columns
 from bcd_implicit.support.display import facts_table
 from bcd_implicit.terms.function import ElementwiseFunction
 
@@ -48,7 +48,15 @@ class Incoming:
 
     def times(self, X: np.ndarray) -> np.ndarray:
         """These rows of AX."""
-        return np.asarray(self.rows @ X[self.columns])
+        return np.asarray(self._factor @ X[self.columns])
+
+    @cached_property
+    def _factor(self) -> Matrix:
+        """The rows in the form that is multiplied soonest."""
+        if not sp.issparse(self.rows):
+            return self.rows
+        blocks = SharedColumns(self.rows)
+        return blocks if blocks.pays else self.rows
 
     def sizes_times(self, X: np.ndarray) -> np.ndarray:
         """The same with ``|A|``."""
