@@ -46,11 +46,14 @@ def test_inputs_may_act_on_any_stage(kind, activation):
     np.testing.assert_allclose(model.predict(U), (exact @ C.T).astype(float), rtol=1e-12, atol=1e-12)
 
 
-def test_digits_that_inputs_lose_are_counted_at_every_stage():
-    # 1e8 comes and goes in b and B, at the first stage and at the second.
-    A, B = np.array([[0.0, 0.0], [1.0, 0.0]]), np.array([[1e8], [-1e8]])
-    model = ImplicitModel(A, B, [-1e8, 1e8], np.eye(2), activation="tanh")
-    U = 1 + 1e-8 * np.random.default_rng(0).standard_normal((50, 1))
+@pytest.mark.parametrize("by_offset", [True, False])
+def test_digits_that_inputs_lose_are_counted_at_every_stage(by_offset):
+    # 1e8 comes and goes, by b or by another input, at the first stage and at the second.
+    A, B, b = np.array([[0.0, 0.0], [1.0, 0.0]]), np.array([[1e8, -1e8], [-1e8, 1e8]]), np.zeros(2)
+    U = 1 + 1e-8 * np.random.default_rng(0).standard_normal((50, 2))
+    if by_offset:
+        B, b, U = B[:, :1], B[:, 1], U[:, :1]
+    model = ImplicitModel(A, B, b, np.eye(2), activation="tanh")
     states = model.states(U)
     off = np.abs(states.X - exact_states(model, U, 3)).max(axis=1)
     assert off.max() > 1e-10
