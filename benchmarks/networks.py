@@ -1,11 +1,16 @@
-"""Networks of PyTorch and of scikit-learn as implicit models: entries, seconds to convert and to predict, differences.
+"""Networks of PyTorch and of scikit-learn as implicit models: entries, seconds, derivatives, memory, differences.
 
-    python benchmarks/networks.py [--samples 256] [--repeats 7] [--json FILE]
+    python benchmarks/networks.py [--samples 256] [--many 10000] [--repeats 7] [--json FILE]
 
 Weights are random, in double precision. Seconds are processor time on one thread, the least of several calls, the
 network's own and the model's by turns in one run; "x" is the model's time over the network's. The time to convert is
-that of a second call: a first one imports what it needs. "Off" is the largest difference of the outputs as a share of
-the largest output. PyTorch is needed: pip install -e '.[torch]', for which a CPU build is enough.
+that of a second call: a first one imports what it needs. "Off" is the largest difference of the outputs, or of the
+derivatives, as a share of the largest. PyTorch is needed: pip install -e '.[torch]', for which a CPU build is enough.
+With the allocator of Linux PyTorch's convolutions take twice as long in some runs, which get their memory anew from the
+system at each call. MALLOC_TRIM_THRESHOLD_ and MALLOC_MMAP_THRESHOLD_ of 4000000000 in the environment prevent that.
+
+Derivatives are those of the first output by all inputs for one sample, of the network by a backward pass. Peaks are
+what Python and NumPy allocate beyond the inputs. Cycles are models of many small components of random weights.
 """
 
 from __future__ import annotations
@@ -13,11 +18,13 @@ from __future__ import annotations
 import argparse
 import json
 import time
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from rich.console import Console
 from rich.table import Table
@@ -96,6 +103,15 @@ def seconds(calls: dict[str, Call], repeats: int) -> dict[str, float]:
     return found
 
 
+def peak_megabytes(call: Call) -> float:
+    """The most that Python and NumPy allocate during a call."""
+    tracemalloc.start()
+    call()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / 1e6
+
+
 def measured(
     name: str, inputs: np.ndarray, network: Call, convert: Callable[[], bi.ImplicitModel], repeats: int
 ) -> dict[str, Any]:
@@ -152,6 +168,70 @@ def from_sklearn_rows(n_samples: int, repeats: int) -> list[dict[str, Any]]:
     return rows
 
 
+def gradient_rows(n_many: int, repeats: int) -> list[dict[str, Any]]:
+    """For each network of PyTorch the derivatives of an output for a sample, and the memory of many predictions."""
+    rows = []
+    for name, (build, shape) in NETWORKS.items():
+        module = build().double().eval()
+        image, model = torch.randn(1, *shape, dtype=torch.double), bi.from_torch(module, shape)
+        inputs, one = image.reshape(1, -1).numpy(), np.eye(model.C.shape[0])[:1] @ model
+        many = np.random.default_rng(0).normal(size=(n_many, inputs.size))
+
+        def network(module: nn.Module = module, image: torch.Tensor = image) -> np.ndarray:
+            given = image.clone().requires_grad_()
+            module(given)[0, 0].backward()
+            return given.grad.numpy().ravel()
+
+        def gradient(one: bi.ImplicitModel = one, inputs: np.ndarray = inputs) -> np.ndarray:
+            return one.jacobian(inputs)[0, 0]
+
+        def predict(model: bi.ImplicitModel = model, many: np.ndarray = many) -> np.ndarray:
+            return model.predict(many)
+
+        wanted = network()
+        rows.append(
+            {
+                "network": name,
+                "off": float(np.abs(gradient() - wanted).max() / np.abs(wanted).max()),
+                "seconds": seconds({"network": network, "model": gradient}, repeats)
+                | seconds({"many": predict}, min(repeats, 2)),
+                "megabytes": {"gradient": peak_megabytes(gradient), "many": peak_megabytes(predict)},
+                "megabytes of all states": 8e-6 * n_many * model.n_hidden,
+            }
+        )
+    return rows
+
+
+def cycle_rows(n_samples: int, repeats: int) -> list[dict[str, Any]]:
+    """A row for models of 2,000 states in components of this many states each."""
+    rows = []
+    for size in (1, 10, 100):
+        rng = np.random.default_rng(0)
+        blocks = rng.normal(size=(2000 // size, size, size))
+        blocks *= 0.9 / np.abs(blocks).sum(axis=2, keepdims=True)
+        A, B, C = sp.block_diag(list(blocks)).tocsr(), rng.normal(size=(2000, 5)), rng.normal(size=(3, 2000)) / 2000
+        inputs = rng.normal(size=(n_samples, 5))
+
+        def first(A: Any = A, B: np.ndarray = B, C: np.ndarray = C) -> bi.ImplicitModel:
+            model = bi.ImplicitModel(A, B, None, C)
+            model.predict(np.zeros((1, 5)))
+            return model
+
+        model = first()
+
+        def predict(model: bi.ImplicitModel = model, inputs: np.ndarray = inputs) -> np.ndarray:
+            return model.predict(inputs)
+
+        rows.append(
+            {
+                "components": f"{2000 // size:,} of {size}",
+                "seconds": seconds({"first": first, "predict": predict}, min(repeats, 3)),
+                "megabytes": {"first": peak_megabytes(first), "predict": peak_megabytes(predict)},
+            }
+        )
+    return rows
+
+
 def show(rows: list[dict[str, Any]], n_samples: int) -> None:
     """The table."""
     table = Table(title=f"{n_samples} samples")
@@ -164,9 +244,33 @@ def show(rows: list[dict[str, Any]], n_samples: int) -> None:
     Console(width=140).print(table)
 
 
+def show_others(gradients: list[dict[str, Any]], cycles: list[dict[str, Any]], n_samples: int, n_many: int) -> None:
+    """The tables of derivatives and memory, and of cycles."""
+    table = Table(title=f"Derivatives of an output for one sample; {n_many:,} samples")
+    for heading in ("network", "its own", "model", "x", "peak", "off", "predict", "peak", "all states"):
+        table.add_column(heading, justify="left" if heading == "network" else "right")
+    for row in gradients:
+        own, model, many = (row["seconds"][key] for key in ("network", "model", "many"))
+        peaks = [f"{row['megabytes'][key]:.1f} MB" for key in ("gradient", "many")]
+        derivatives = (f"{1e3 * own:.1f} ms", f"{1e3 * model:.1f} ms", f"{model / own:.2f}", peaks[0])
+        states = f"{row['megabytes of all states']:.0f} MB"
+        table.add_row(row["network"], *derivatives, f"{row['off']:.0e}", f"{many:.2f} s", peaks[1], states)
+    Console(width=140).print(table)
+    table = Table(title=f"2,000 states in components with a cycle, {n_samples} samples")
+    for heading in ("components", "first prediction", "peak", "predict", "peak"):
+        table.add_column(heading, justify="right")
+    for row in cycles:
+        told = [
+            (f"{1e3 * row['seconds'][key]:.0f} ms", f"{row['megabytes'][key]:.1f} MB") for key in ("first", "predict")
+        ]
+        table.add_row(row["components"], *told[0], *told[1])
+    Console(width=140).print(table)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--samples", type=int, default=256)
+    parser.add_argument("--many", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--json", help="file for the numbers")
     arguments = parser.parse_args()
@@ -175,10 +279,14 @@ def main() -> None:
     with one_blas_thread():
         rows = from_torch_rows(arguments.samples, arguments.repeats)
         rows += from_sklearn_rows(arguments.samples, arguments.repeats)
+        gradients = gradient_rows(arguments.many, arguments.repeats)
+        cycles = cycle_rows(arguments.samples, arguments.repeats)
     show(rows, arguments.samples)
+    show_others(gradients, cycles, arguments.samples, arguments.many)
     if arguments.json:
+        found = {"samples": arguments.samples, "rows": rows, "many": arguments.many}
         with open(arguments.json, "w") as file:
-            json.dump({"samples": arguments.samples, "rows": rows}, file, indent=1)
+            json.dump(found | {"gradients": gradients, "cycles": cycles}, file, indent=1)
 
 
 if __name__ == "__main__":

@@ -37,7 +37,8 @@ def input_jacobian(structure: Structure, slopes: np.ndarray, B: Matrix, C: Matri
         adjoint = _adjoint_states(structure, S, outputs)
         # A sample's q adjoint states are columns side by side.
         jacobian[part] = np.moveaxis((B.T @ adjoint.reshape(n, -1)).reshape(-1, S.shape[1], q), 0, 2)
-    return jacobian + dense(D)
+    jacobian += dense(D)
+    return jacobian
 
 
 def _adjoint_states(structure: Structure, slopes: np.ndarray, outputs: np.ndarray) -> np.ndarray:

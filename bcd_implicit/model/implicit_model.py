@@ -22,7 +22,7 @@ from bcd_implicit.model.matrices import Unchanging, check_part, check_vector, de
 from bcd_implicit.model.operators import Operators
 from bcd_implicit.model.origin import Part
 from bcd_implicit.model.picard import picard_table
-from bcd_implicit.model.state_map import summation_error
+from bcd_implicit.model.prediction import predictions
 from bcd_implicit.model.storage import LETTERS, REMEDY, read_model, write_model
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.model.sweep import solve_states
@@ -30,14 +30,13 @@ from bcd_implicit.support.checks import check_names, check_number
 from bcd_implicit.support.display import facts_table, names_of
 from bcd_implicit.support.files import check_path
 from bcd_implicit.support.interruption import finishing
+from bcd_implicit.support.notices import told_once
 from bcd_implicit.terms.function import ElementwiseFunction
 from bcd_implicit.terms.functions import state_function
 from bcd_implicit.terms.links import LINKS, responses
 
 # Rescaling that takes units further apart than this is warned of.
 WIDEST_UNITS = 1e6
-# By this share of the largest the states' tolerance may move predictions.
-ACCURATE = 1e-8
 
 
 class ImplicitModel(Unchanging, Operators):
@@ -108,7 +107,7 @@ class ImplicitModel(Unchanging, Operators):
 
     @cached_property
     def _structure(self) -> Structure:
-        return Structure(self.A, self.activation, parts=self._parts)
+        return Structure(self.A, self.activation, self.B, parts=self._parts)
 
     def structure(self) -> Structure:
         """What depends on what: stages, components with cycles, density, and why the model is well-posed."""
@@ -217,17 +216,14 @@ class ImplicitModel(Unchanging, Operators):
         NotWellPosedError
             The model is not :meth:`well-posed <is_well_posed>`.
         """
-        inputs, tol = inputs_of(self, U), check_number("tol", tol, 0, remedy="Give 0 or a small number such as 1e-10")
-
-        def rounding() -> np.ndarray:  # offsets that B and b take off again cost digits of BU + b itself
-            sizes = np.abs(self.B) @ np.abs(inputs).T + np.abs(self.b)[:, None]
-            return summation_error(inputs.shape[1]) * sizes
-
-        with finishing():  # what a call that was cut short returns is a model that still answers
-            point = solve_states(
-                self._structure, self._drive(inputs), self.activation, solver=solver, tol=tol, drive_error=rounding
-            )
+        tol = check_number("tol", tol, 0, remedy="Give 0 or a small number such as 1e-10")
+        point = self._states(inputs_of(self, U).T, solver, tol)
         return replace(point, X=point.X.T)
+
+    def _states(self, inputs: np.ndarray, solver: str = "auto", tol: float = 1e-10) -> FixedPoint:
+        """The same of inputs in columns, shape (p, m): X has shape (n, m)."""
+        with finishing():  # what a call that was cut short returns is a model that still answers
+            return solve_states(self._structure, inputs, self.b, solver=solver, tol=tol)
 
     def picard_convergence(self, U: ArrayLike, n_steps: int = 50) -> pd.DataFrame:
         """The error of Picard's iteration from x = 0 for inputs U (m, p), step by step, and two bounds on it.
@@ -253,13 +249,14 @@ class ImplicitModel(Unchanging, Operators):
         """
         n_steps = check_number("n_steps", n_steps, 1, integer=True, remedy="Give 1 or more steps")
         factor, v = self.contraction(), self._weights()
+        inputs = inputs_of(self, U).T
         # To rounding: errors are measured against it.
-        equilibrium = self.states(U, tol=0.0).X.T
-        return picard_table(self.A, self._drive(U), self.activation, equilibrium, factor, v, n_steps)
+        equilibrium = self._states(inputs, tol=0.0).X
+        return picard_table(self.A, self._drive(inputs), self.activation, equilibrium, factor, v, n_steps)
 
-    def _drive(self, U: ArrayLike) -> np.ndarray:
-        """BU + b, shape (n, m)."""
-        return self.B @ inputs_of(self, U).T + self.b[:, None]
+    def _drive(self, inputs: np.ndarray) -> np.ndarray:
+        """BU + b, shape (n, m), of inputs in columns."""
+        return self.B @ inputs + self.b[:, None]
 
     def predict(self, U: ArrayLike, *, solver: str = "auto") -> np.ndarray:
         """Predictions Cx + Du + d at the equilibrium, on the scale that ``link`` says.
@@ -277,19 +274,8 @@ class ImplicitModel(Unchanging, Operators):
         -------
         ndarray of shape (m, q)
         """
-        inputs = inputs_of(self, U)
-
-        def predicted(states: FixedPoint) -> np.ndarray:
-            return np.asarray((self.C @ states.X.T + self.D @ inputs.T).T + self.d)
-
-        states = self.states(inputs, solver=solver)
-        found, largest = predicted(states), float(np.abs(self.C).sum(axis=1).max())
-        # A large C makes much of what the states are off: then they are worth all digits, which a sweep has anyway.
-        if not self._structure.acyclic and np.any(
-            states.error_bound * largest > ACCURATE * np.abs(found).max(initial=0)
-        ):
-            found = predicted(self.states(inputs, tol=0.0, solver=solver))
-        return found
+        with finishing(), told_once():
+            return predictions(self._structure, inputs_of(self, U), self.b, self.C, self.D, self.d, solver)
 
     def response(self, U: ArrayLike, *, solver: str = "auto") -> np.ndarray:
         """What predictions say of the targets, in their own units: numbers, probabilities, or rates.
@@ -324,8 +310,8 @@ class ImplicitModel(Unchanging, Operators):
         NotWellPosedError
             The model has no certified equilibrium.
         """
-        inputs = inputs_of(self, U)
-        Z = self.A @ self.states(inputs).X.T + self._drive(inputs)
+        inputs = inputs_of(self, U).T
+        Z = self.A @ self._states(inputs).X + self._drive(inputs)
         return input_jacobian(self._structure, self.activation.derivative(Z), self.B, self.C, self.D)
 
     def unstandardized(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import compress
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -37,20 +37,22 @@ def inputs_of(model: Reader, U: ArrayLike) -> np.ndarray:
     InvalidInputError
         Inputs that do not fit.
     """
-    given, used = as_pandas_or_array("U", U), used_inputs(model)
+    given, n_inputs = as_pandas_or_array("U", U), model.B.shape[1]
+    if not isinstance(given, pd.DataFrame):
+        return _values(given, n_inputs)
+    used = used_inputs(model)
     names = list(compress(model.input_names, used))
     # A model without names of its own takes columns in their order, unless they are called as it calls them.
-    unnamed = model.input_names == check_names("input_names", None, len(used), "u")
-    by_name = isinstance(given, pd.DataFrame) and not (unnamed and {*names} - {*map(str, given.columns)})
-    if by_name and not names:
-        return np.zeros((len(given), len(used)))
-    if by_name:
-        given = pick_columns("U", given, names)
-    n_columns = len(names) if by_name else len(used)
+    unnamed = model.input_names == check_names("input_names", None, n_inputs, "u")
+    if unnamed and not {*names} <= {*map(str, given.columns)}:
+        return _values(given, n_inputs)
+    inputs = np.zeros((len(given), n_inputs))
+    if names:
+        inputs[:, used] = _values(pick_columns("U", given, names), len(names))
+    return inputs
+
+
+def _values(given: Any, n_columns: int) -> np.ndarray:
     samples = read_samples("U", given, n_columns=n_columns, may_be_vector=False)
     check_sizes("U", samples)
-    if not by_name:
-        return np.asarray(samples.values)
-    inputs = np.zeros((len(samples.values), len(used)))
-    inputs[:, used] = samples.values
-    return inputs
+    return np.asarray(samples.values)

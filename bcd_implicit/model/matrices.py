@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -110,6 +112,54 @@ def dense(matrix: Matrix) -> np.ndarray:
 def n_nonzero(matrix: Matrix) -> int:
     """How many entries are not zero."""
     return int(matrix.nnz if sp.issparse(matrix) else np.count_nonzero(matrix))
+
+
+# Of rows with entries in the same columns, a dense block of at least so many entries: its product, columns gathered
+# first, takes half the time of the sparse one.
+WORTH_A_BLOCK = 1000
+# For fewer samples than this sparse products are as quick.
+WORTH_BLOCKS = 16
+
+
+class SharedColumns:
+    """A sparse matrix as dense blocks of the rows that have their entries in the same columns.
+
+    So have the channels of a convolution at one place, which PyTorch multiplies as a matrix too.
+
+    Parameters
+    ----------
+    matrix : sparse array of shape (n_rows, n_columns)
+    """
+
+    def __init__(self, matrix: Matrix) -> None:
+        alike: dict[bytes, list[int]] = {}
+        for row, (begin, end) in enumerate(pairwise(matrix.indptr)):
+            alike.setdefault(matrix.indices[begin:end].tobytes(), []).append(row)
+        self._matrix = matrix
+        self._rows = [np.array(rows) for rows in alike.values()]
+
+    @property
+    def pays(self) -> bool:
+        """Whether the blocks are large enough, on average."""
+        return bool(self._matrix.nnz >= WORTH_A_BLOCK * len(self._rows))
+
+    @cached_property
+    def _blocks(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Rows, columns and entries of each."""
+        M = self._matrix
+        columns = [M.indices[M.indptr[rows[0]] : M.indptr[rows[0] + 1]] for rows in self._rows]
+        return [
+            (rows, used, M.data[M.indptr[rows][:, None] + np.arange(len(used))])
+            for rows, used in zip(self._rows, columns, strict=True)
+        ]
+
+    def __matmul__(self, X: np.ndarray) -> np.ndarray:
+        if X.shape[1] < WORTH_BLOCKS:
+            return np.asarray(self._matrix @ X)
+        found = np.empty((self._matrix.shape[0], X.shape[1]))
+        for rows, columns, entries in self._blocks:
+            found[rows] = entries @ X[columns]
+        return found
 
 
 # Matrices put together of several are sparse if a part is, or if they have so many entries and of these so few in use:

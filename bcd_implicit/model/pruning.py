@@ -85,7 +85,7 @@ def _without_constants(system: System, fates: Fates) -> System:
         return system
     inner = system.function.take(np.flatnonzero(constant))
     structure = Structure(system.A[constant][:, constant], inner)
-    values = solve_states(structure, system.b[constant, None], inner).X[:, 0]
+    values = solve_states(structure, np.zeros((0, 1)), system.b[constant]).X[:, 0]
     fates.mark(fates.constant, constant)
     b, d = system.b + system.A[:, constant] @ values, system.d + system.C[:, constant] @ values
     return replace(system, b=b, d=d).with_states(np.flatnonzero(~constant))

@@ -18,26 +18,29 @@ import scipy.sparse as sp
 from scipy.sparse.csgraph import connected_components
 
 from bcd_implicit.model import well_posedness
-from bcd_implicit.model.matrices import Matrix, dense, n_nonzero, scaled, used_columns
+from bcd_implicit.model.matrices import Matrix, SharedColumns, dense, n_nonzero, scaled, used_columns
 from bcd_implicit.model.origin import Part, called
 from bcd_implicit.model.verdict import Verdict
 from bcd_implicit.support.display import facts_table, listed
 from bcd_implicit.terms.function import ElementwiseFunction
 
+# Components of one level are solved side by side up to so many states: each alone would cost the calls of a solve, and
+# all at once the square of their number.
+SIDE_BY_SIDE = 32
 # From this share of entries on a dense product takes less time than a sparse one: per entry it is four times as fast.
 MOSTLY_FULL = 0.3
 States = np.ndarray | slice
 
 
 @dataclass(frozen=True)
-class Earlier:
-    """What the states of a stage get from those of earlier stages: rows of A, of the columns that are not zero.
+class Incoming:
+    """What the states of a stage get from others, or from inputs: rows of A or B, of the columns that are not zero.
 
     Attributes
     ----------
     rows : ndarray of shape (k, width) or sparse
     columns : slice
-        Of the states. Entries between the first and the last that is not zero are there too.
+        Of A or B. Columns between the first and the last that is not zero are there too.
     """
 
     rows: Matrix
@@ -45,7 +48,15 @@ class Earlier:
 
     def times(self, X: np.ndarray) -> np.ndarray:
         """These rows of AX."""
-        return np.asarray(self.rows @ X[self.columns])
+        return np.asarray(self._factor @ X[self.columns])
+
+    @cached_property
+    def _factor(self) -> Matrix:
+        """The rows in the form that is multiplied soonest."""
+        if not sp.issparse(self.rows):
+            return self.rows
+        blocks = SharedColumns(self.rows)
+        return blocks if blocks.pays else self.rows
 
     def sizes_times(self, X: np.ndarray) -> np.ndarray:
         """The same with ``|A|``."""
@@ -86,21 +97,52 @@ class Cycle:
 
 @dataclass(frozen=True)
 class Stage:
-    """States that depend on those of earlier stages, and, if it is cyclic, on each other.
+    """States that depend on those of earlier stages and on inputs, and, if it is cyclic, on each other.
 
     Attributes
     ----------
     states : ndarray of int, or slice
         Their places; a slice where they are neighbours.
-    before : Earlier or None
-        None where nothing comes before.
+    function : ElementwiseFunction
+        Theirs.
+    before : Incoming or None
+        From the states of earlier stages; None where nothing comes before.
+    inputs : Incoming or None
+        From the inputs; None where no input acts on these states directly.
     cycle : Cycle or None
         None where no state of the stage depends on another one of it.
     """
 
     states: States
-    before: Earlier | None
+    function: ElementwiseFunction
+    before: Incoming | None
+    inputs: Incoming | None
     cycle: Cycle | None = None
+
+    def drive(self, X: np.ndarray, U: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """These rows of AX + BU + b, without what the states of a cycle get from each other: shape (k, m)."""
+        given = [part.times(values) for part, values in ((self.before, X), (self.inputs, U)) if part is not None]
+        if not given:
+            return np.repeat(b[self.states, None], U.shape[1], axis=1)
+        # The products are new arrays: the rest goes into the first.
+        total = given[0]
+        for other in given[1:]:
+            total += other
+        total += b[self.states, None]
+        return total
+
+    def drive_sizes(self, X: np.ndarray, U: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """The sums of the absolute values of the terms that :meth:`drive` sums, from ``|X|``, ``|U|`` and ``|b|``."""
+        sizes = np.repeat(b[self.states, None], U.shape[1], axis=1)
+        for part, values in ((self.before, X), (self.inputs, U)):
+            if part is not None:
+                sizes += part.sizes_times(values)
+        return sizes
+
+    @property
+    def n_terms(self) -> int:
+        """The most terms that an entry of :meth:`drive` sums."""
+        return 1 + sum(part.n_terms for part in (self.before, self.inputs) if part is not None)
 
 
 class Structure(Verdict):
@@ -111,6 +153,8 @@ class Structure(Verdict):
     A : ndarray or sparse array of shape (n, n)
     function : ElementwiseFunction
         Of the states.
+    B : ndarray or sparse array of shape (n, p), optional
+        What the states get from inputs; nothing if absent.
     parts : sequence of Part
         The models that it was put together from, if it was.
 
@@ -130,8 +174,10 @@ class Structure(Verdict):
         :attr:`reason` calls it.
     """
 
-    def __init__(self, A: Matrix, function: ElementwiseFunction, *, parts: Sequence[Part] = ()) -> None:
-        self._A, self._function, self._parts = A, function, parts
+    def __init__(
+        self, A: Matrix, function: ElementwiseFunction, B: Matrix | None = None, *, parts: Sequence[Part] = ()
+    ) -> None:
+        self._A, self._B, self._function, self._parts = A, B, function, parts
         self._slopes = function.slopes(A.shape[0])
         self.parts = dict(zip(called(parts), (part.states for part in parts), strict=True))
         self.n_states = A.shape[0]
@@ -143,8 +189,8 @@ class Structure(Verdict):
         sizes = np.bincount(self.component)
         cyclic = sizes > 1
         cyclic[self.component[graph.diagonal()]] = True
-        self.cycles = [np.flatnonzero(self.component == k) for k in np.flatnonzero(cyclic)]
         self._in_cycle = cyclic[self.component]
+        self.cycles = _grouped(np.flatnonzero(self._in_cycle), self.component)
 
     @property
     def depth(self) -> int:
@@ -159,21 +205,33 @@ class Structure(Verdict):
     @cached_property
     def stages(self) -> list[Stage]:
         """The stages in their order; at one level first the states without a cycle, then those with one."""
-        order = np.lexsort((self._in_cycle, self.level))
-        keys = 2 * self.level[order] + self._in_cycle[order]
-        return [self._stage(states) for states in np.split(order, np.flatnonzero(np.diff(keys)) + 1)]
+        groups = _grouped(np.flatnonzero(~self._in_cycle), self.level) + self._side_by_side()
+        return [self._stage(states) for states in sorted(groups, key=lambda states: int(self.level[states[0]]))]
+
+    def _side_by_side(self) -> list[np.ndarray]:
+        """The components with a cycle, as many of a level together as have :data:`SIDE_BY_SIDE` states at most."""
+        groups: list[np.ndarray] = []
+        group: list[np.ndarray] = []
+        for states in self.cycles:
+            full = sum(map(len, group)) + len(states) > SIDE_BY_SIDE
+            if group and (full or self.level[states[0]] != self.level[group[0][0]]):
+                groups.append(np.concatenate(group))
+                group = []
+            group.append(states)
+        return [*groups, np.concatenate(group)] if group else groups
 
     def _stage(self, states: np.ndarray) -> Stage:
         states = np.sort(states)
         neighbours = states[-1] - states[0] + 1 == len(states)
         place: States = slice(int(states[0]), int(states[-1]) + 1) if neighbours else states
-        rows = self._A[place]
+        rows, function = self._A[place], self._function.take(place)
+        inputs = None if self._B is None else _incoming(self._B[place])
         if not self._in_cycle[states[0]]:
-            return Stage(place, _earlier(rows))
+            return Stage(place, function, _incoming(rows), inputs)
         cycle = Cycle(dense(rows[:, place]), self.gains(states))
         outside = np.ones(self.n_states)
         outside[states] = 0.0
-        return Stage(place, _earlier(scaled(rows, columns=outside)), cycle)
+        return Stage(place, function, _incoming(scaled(rows, columns=outside)), inputs, cycle)
 
     # Well-posedness -------------------------------------------------------------------------------------------
 
@@ -192,8 +250,9 @@ class Structure(Verdict):
 
     @cached_property
     def _norm(self) -> float:
-        """The largest row sum of ``L |A_KK|`` of all components with a cycle."""
-        return max((float(self.gains(states).sum(axis=1).max()) for states in self.cycles), default=0.0)
+        """The largest row sum of ``L |A_KK|`` on the components with a cycle."""
+        cycles = (stage.cycle for stage in self.stages if stage.cycle is not None)
+        return max((float(cycle.gains.sum(axis=1).max()) for cycle in cycles), default=0.0)
 
     def is_well_posed(self) -> bool:
         """Whether every input has one equilibrium, by the test of each component with a cycle."""
@@ -234,14 +293,22 @@ class Structure(Verdict):
         return facts_table("Structure", facts)
 
 
-def _earlier(rows: Matrix) -> Earlier | None:
+def _incoming(rows: Matrix) -> Incoming | None:
     used = np.flatnonzero(used_columns(rows))
     if not used.size:
         return None
     columns = slice(int(used[0]), int(used[-1]) + 1)
     part = rows[:, columns]
     full = part.shape[0] * part.shape[1]
-    return Earlier(dense(part) if n_nonzero(part) > MOSTLY_FULL * full else part, columns)
+    return Incoming(dense(part) if n_nonzero(part) > MOSTLY_FULL * full else part, columns)
+
+
+def _grouped(states: np.ndarray, keys: np.ndarray) -> list[np.ndarray]:
+    """These states, cut by their keys and in the order of these."""
+    if not states.size:
+        return []
+    states = states[np.argsort(keys[states], kind="stable")]
+    return np.split(states, np.flatnonzero(np.diff(keys[states])) + 1)
 
 
 def _ordered(graph: sp.csr_array, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from bcd_implicit.errors import InvalidInputError, check_choice
@@ -12,7 +10,6 @@ from bcd_implicit.model.fixed_point import SOLVERS, FixedPoint, fixed_point
 from bcd_implicit.model.state_map import missed_by, summation_error
 from bcd_implicit.model.structure import Cycle, Structure
 from bcd_implicit.support.interruption import check_stop
-from bcd_implicit.terms.function import ElementwiseFunction
 
 # Later stages may make more of an error: where there are several, each is solved to this share of the tolerance.
 OF_SEVERAL = 0.01
@@ -20,29 +17,26 @@ OF_SEVERAL = 0.01
 
 def solve_states(
     structure: Structure,
-    drive: np.ndarray,
-    function: ElementwiseFunction,
+    U: np.ndarray,
+    b: np.ndarray,
     *,
     start: np.ndarray | None = None,
     solver: str = "auto",
     tol: float = 1e-10,
-    drive_error: Callable[[], np.ndarray] = lambda: np.zeros(()),
 ) -> FixedPoint:
-    """Solve X = phi(A X + drive), each component with a cycle by :func:`~bcd_implicit.model.fixed_point.fixed_point`.
+    """Solve X = phi(AX + BU + b), each component with a cycle by :func:`~bcd_implicit.model.fixed_point.fixed_point`.
 
     Parameters
     ----------
     structure : Structure
-        Of A and phi.
-    drive : ndarray of shape (n, m)
-    function : ElementwiseFunction
-        phi.
+        Of A, B and phi.
+    U : ndarray of shape (p, m)
+        Inputs.
+    b : ndarray of shape (n,)
     start : ndarray of shape (n, m), optional
         Where the components with a cycle begin; at zero by default.
     solver, tol
         For the components with a cycle.
-    drive_error : callable, optional
-        Of nothing: how far off the drive may be, (n, m), counted in the error bound. By default it is exact.
 
     Returns
     -------
@@ -59,35 +53,32 @@ def solve_states(
     check_choice("solver", solver, SOLVERS)
     structure.check()
     stages = structure.stages
+    # Zeros: rows of A reach over states that are not known yet, whose entries are zero.
+    X = np.zeros((structure.n_states, U.shape[1]))
     if len(stages) == 1 and (whole := stages[0].cycle) is not None:
-        off = np.broadcast_to(drive_error(), drive.shape)
-        return fixed_point(
-            whole.A, drive, function, start, solver=solver, weights=_units(whole), tol=tol, drive_error=off
-        )
-    X = np.zeros_like(drive)
+        phi, drive = stages[0].function, stages[0].drive(X, U, b)
+        # Offsets that B and b take off again cost digits of BU + b itself.
+        off = summation_error(stages[0].n_terms) * stages[0].drive_sizes(X, np.abs(U), np.abs(b))
+        return fixed_point(whole.A, drive, phi, start, solver=solver, weights=_units(whole), tol=tol, drive_error=off)
     n_iter, names = 1, []
     for stage in stages:
         check_stop()
-        own, phi = drive[stage.states], function.take(stage.states)
-        if stage.before is not None:
-            with np.errstate(over="ignore", invalid="ignore"):
-                own = own + stage.before.times(X)
-        if stage.cycle is None:
-            with np.errstate(over="ignore", invalid="ignore"):
-                X[stage.states] = here = phi(own)
-        else:
-            begin = None if start is None else start[stage.states]
+        with np.errstate(over="ignore", invalid="ignore"):
+            drive = stage.drive(X, U, b)
+            here = stage.function(drive) if stage.cycle is None else drive
+        if stage.cycle is not None:
             units, finer = _units(stage.cycle), OF_SEVERAL * tol
-            point = fixed_point(stage.cycle.A, own, phi, begin, solver=solver, weights=units, tol=finer)
-            X[stage.states] = here = point.X
-            n_iter = max(n_iter, point.n_iter)
+            begin = None if start is None else start[stage.states]
+            point = fixed_point(stage.cycle.A, drive, stage.function, begin, solver=solver, weights=units, tol=finer)
+            here, n_iter = point.X, max(n_iter, point.n_iter)
             names.append(point.solver)
         if not np.isfinite(here).all():
             cause = "takes states of these inputs beyond what numbers can hold"
             raise InvalidInputError("A", cause, "Choose units in which entries of A and B, or the inputs, are smaller")
+        X[stage.states] = here
     # Of several components the one that took more than the others' solver.
     name = max(names, key=len) if names else "sweep"
-    return FixedPoint(X, n_iter, name, lambda: _error_bound(structure, drive, function, X, drive_error()))
+    return FixedPoint(X, n_iter, name, lambda: _error_bound(structure, U, b, X))
 
 
 def _units(cycle: Cycle) -> np.ndarray | None:
@@ -95,35 +86,24 @@ def _units(cycle: Cycle) -> np.ndarray | None:
     return cycle.weights if np.any(cycle.weights != 1) else None
 
 
-def _error_bound(
-    structure: Structure,
-    drive: np.ndarray,
-    function: ElementwiseFunction,
-    X: np.ndarray,
-    drive_error: np.ndarray,
-) -> np.ndarray:
+def _error_bound(structure: Structure, U: np.ndarray, b: np.ndarray, X: np.ndarray) -> np.ndarray:
     """For each sample a bound on the error of X, from one that each stage inherits and adds to.
 
     On a cycle, in units v: ``|e| <= missed + L |A_KK| |e|``, so that the largest ``|e_i| / v_i`` is at most that of
     what is missed, divided by ``1 - nu``.
     """
-    errors, drive_error = np.zeros_like(X), np.broadcast_to(drive_error, X.shape)
+    errors, sizes_of_all = np.zeros_like(X), (np.abs(X), np.abs(U), np.abs(b))
     for stage in structure.stages:
-        own, phi, here = drive[stage.states], function.take(stage.states), X[stage.states]
-        off = drive_error[stage.states].copy()
-        size, n_terms = np.abs(own), 1
-        if stage.before is not None:
-            own = own + stage.before.times(X)
-            n_terms += stage.before.n_terms
-            off += stage.before.sizes_times(errors)
-            size = size + stage.before.sizes_times(np.abs(X))
+        here, Z, n_terms = X[stage.states], stage.drive(X, U, b), stage.n_terms
+        sizes = stage.drive_sizes(*sizes_of_all)
+        off = np.zeros_like(here) if stage.before is None else stage.before.sizes_times(errors)
         if stage.cycle is not None:
-            own = own + stage.cycle.A @ here
+            Z += stage.cycle.A @ here
+            sizes += np.abs(stage.cycle.A) @ np.abs(here)
             n_terms += len(stage.cycle.A)
-            size = size + np.abs(stage.cycle.A) @ np.abs(here)
-        off += summation_error(n_terms) * size
+        off += summation_error(n_terms) * sizes
         off *= 1 + summation_error(n_terms)
-        missed = missed_by(phi, own, off, here)
+        missed = missed_by(stage.function, Z, off, here)
         if stage.cycle is not None:
             v = stage.cycle.weights
             rate = well_posedness.contraction(stage.cycle.gains, v) * (1 + summation_error(n_terms))

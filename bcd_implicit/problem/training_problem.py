@@ -244,7 +244,7 @@ class TrainingProblem(Specification):
         if self.row_ball.inside is None:
             return fixed_point(it.A, drive, self.activation, start, tol=tol)
         # ||A||_inf may be beyond 1. Stage by stage that does not matter.
-        return solve_states(Structure(it.A, self.activation), drive, self.activation, start=start, tol=tol)
+        return solve_states(Structure(it.A, self.activation, it.B), self.U, it.b, start=start, tol=tol)
 
     def room(self, A: np.ndarray) -> np.ndarray:
         """For each state an r: every x >= 0 with ``x <= L |A| x + s`` is at most ``max_i s_i / r``; shape (n,).

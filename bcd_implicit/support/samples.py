@@ -118,7 +118,8 @@ def warn_if_constant(Y: np.ndarray, names: list[str]) -> None:
 
 def check_sizes(name: str, samples: Samples) -> None:
     """Raise an error that names the column if an entry is beyond 1e40."""
-    largest = np.abs(samples.values).max(axis=0, initial=0.0)
+    # Without a table of absolute values, which may be as large as all of the states.
+    largest = np.maximum(samples.values.max(axis=0, initial=0.0), -samples.values.min(axis=0, initial=0.0))
     _refuse(name, samples, largest > LARGEST, "has entries as large as", largest)
 
 

@@ -72,6 +72,15 @@ def test_lenet(pool, n_states, n_entries):
     assert model.is_well_posed()
 
 
+@pytest.mark.parametrize("pool", [nn.AvgPool2d, nn.MaxPool2d])
+def test_derivatives_of_lenet_are_those_of_a_backward_pass(pool):
+    module, image = drawn(lenet(pool)), samples((1, 32, 32), 1).requires_grad_()
+    module(image)[0, 3].backward()
+    jacobian = bi.from_torch(module, (1, 32, 32)).jacobian(image.detach().reshape(1, -1).numpy())
+    assert jacobian.shape == (1, 10, 1024)
+    assert off(jacobian[:, 3], image.grad) < 1e-12
+
+
 def test_lenet_has_five_blocks_where_means_are_multiplied_into_the_layers_behind_them():
     module = drawn(lenet(nn.AvgPool2d))
     model, u = bi.from_torch(module, (1, 32, 32), keep_affine=False), samples((1, 32, 32))
