@@ -31,6 +31,7 @@ from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.fixed_point import FixedPoint, fixed_point
 from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.model.matrices import dense
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.model.sweep import solve_states
 from bcd_implicit.problem import statistics
@@ -312,6 +313,40 @@ class TrainingProblem(Specification):
                 break
             it = it.replace(A=A, b=b)
         return self.at_equilibrium(it)
+
+    def iterate(self, model: ImplicitModel) -> Iterate:
+        """The point with a model's matrices and its states on this problem's samples: what :meth:`model` takes back.
+
+        To fine-tune a network from elsewhere, pass it to :func:`~bcd_implicit.solve` as ``start=model``, which comes
+        through here.
+
+        Parameters
+        ----------
+        model : ImplicitModel
+            Of the problem's numbers of hidden features, inputs and outputs, and of its activation.
+
+        Raises
+        ------
+        InvalidInputError
+            The model does not fit the problem.
+        NotWellPosedError
+            The model has no equilibrium for certain.
+        """
+        if not isinstance(model, ImplicitModel):
+            raise InvalidInputError("model", f"is of type {type(model).__name__}", "Pass an ImplicitModel")
+        sizes = (model.n_hidden, *model.D.shape[::-1]), (self.n_hidden, len(self.U), self.n_outputs)
+        if sizes[0] != sizes[1]:
+            found, needed = ("{} hidden features, {} inputs and {} outputs".format(*size) for size in sizes)
+            raise InvalidInputError("model", f"has {found}, the problem {needed}", "They must be equal")
+        given, own = model.activation, self.activation
+        if (given.name, given.parameters) != (own.name, own.parameters):
+            cause = f"has states of {given.name}, the problem of {own.name}"
+            raise InvalidInputError("model", cause, "Problems have one activation: give this one the model's")
+        if model.input_names != self.input_names and {*model.input_names} == {*self.input_names}:
+            raise InvalidInputError("model", "has the problem's inputs in another order", "Order the columns of U so")
+        matrices = {letter: dense(getattr(model, letter)) for letter in "ABCD"}
+        X = model.states(self.U.T, tol=STATE_TOL).X.T
+        return Iterate(**matrices, b=model.b, d=model.d, X=X).contiguous()
 
     def model(self, it: Iterate, input_names: Sequence[str] | None = None) -> ImplicitModel:
         """The iterate's matrices as a model; the inputs have the problem's names unless given."""

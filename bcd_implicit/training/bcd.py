@@ -18,6 +18,7 @@ import pandas as pd
 from bcd_implicit.blocks.solution import FAIR_RESIDUAL
 from bcd_implicit.blocks.solvers import AUTO, NATIVE, check_solver
 from bcd_implicit.errors import BlockSolveError, InvalidInputError, check_choice
+from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.problem.iterate import Iterate, check_iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.support.checks import check_flag, check_number
@@ -62,7 +63,7 @@ def solve(
     tol: float = 1e-5,
     random_state: int | np.random.Generator | None = 0,
     *,
-    start: Iterate | BcdResult | None = None,
+    start: Iterate | BcdResult | ImplicitModel | None = None,
     callback: Callback | None = None,
     progress: bool | Progress = False,
     block_tol: float | None = 1e-6,
@@ -90,9 +91,9 @@ def solve(
         Stop when a cycle lowers the objective by less than this, relatively.
     random_state : int, Generator or None
         Seed of the start.
-    start : Iterate or BcdResult, optional
-        Warm start, e.g. another run's result; takes the place of the random start. Where its loss overflows, C, D and d
-        begin at zero instead.
+    start : Iterate, BcdResult or ImplicitModel, optional
+        Warm start, e.g. another run's result or a network to fine-tune; takes the place of the random start. Where its
+        loss overflows, C, D and d begin at zero instead.
     callback : callable, optional
         ``callback(cycle, objective, iterate)`` after every cycle; a true return value stops the loop. The iterate's
         arrays cannot be written to: copy those that you change.
@@ -152,6 +153,8 @@ def solve(
         kind = type(callback).__name__
         raise InvalidInputError("callback", f"is of type {kind}", "Pass a function of cycle, objective and iterate")
     schedule = check_schedule(fenchel_schedule, method)
+    if isinstance(start, ImplicitModel):
+        start = problem.iterate(start)
     start = start.iterate if isinstance(start, BcdResult) else start
     if start is not None:
         check_iterate(start, problem.shapes, problem.activation, "start")

@@ -285,6 +285,26 @@ def test_a_start_may_be_a_result_and_must_be_an_iterate():
         solve(problem.U)
 
 
+def test_a_start_may_be_a_model():
+    problem = random_problem((3, 4, 2, 30))
+    first = quiet(problem, max_cycles=2)
+    assert all((getattr(problem.iterate(first.model), k) == getattr(first.iterate, k)).all() for k in "AbBCDd")
+    states = problem.iterate(first.model).X
+    assert np.abs(states - first.iterate.X).max() <= 1e-12 * np.abs(states).max()
+    by_model, by_iterate = (quiet(problem, max_cycles=1, start=s) for s in (first.model, first.iterate))
+    assert by_model.objective == pytest.approx(by_iterate.objective, rel=1e-9)
+    refused = {
+        "has 3 hidden features, 4 inputs and 2 outputs, the problem 5 hidden features, 4": {"n_hidden": 5},
+        "has states of relu, the problem of tanh": {"activation": "tanh"},
+    }
+    for message, settings in refused.items():
+        with pytest.raises(InvalidInputError, match=f"model: {message}"):
+            solve(problem.replace(**settings), start=first.model)
+    turned = problem.model(first.iterate, input_names=problem.input_names[::-1])
+    with pytest.raises(InvalidInputError, match="model: has the problem's inputs in another order"):
+        solve(problem, start=turned)
+
+
 def test_a_start_of_another_shape_is_named():
     problem = random_problem((3, 4, 2, 30))
     with pytest.raises(InvalidInputError, match="start.A"):
