@@ -15,6 +15,7 @@ import argparse
 import json
 import warnings
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,15 @@ Step = tuple[str, str, str, int]
 
 
 def steps(n_seeds: int, quick: bool) -> list[Step]:
-    """What there is to do, in its order: what, on which table, with which activation and seed."""
-    seeds = range(n_seeds)
-    trained = [("trained", table, "relu", seed) for table in TABLES for seed in seeds]
-    others = [(what, table, "relu", seed) for seed in seeds for what in ("opened", "tuned") for table in TABLES]
-    others = [step for step in others if step[0] == "tuned" or step[3] < OPENED_SEEDS]
-    smooth = [("trained", table, "tanh", seed) for table in TABLES for seed in seeds]
-    return trained + others + ([] if quick else smooth)
+    """What there is to do: what, on which table, with which activation and seed.
+
+    Seed by seed, so that a run that is stopped has a bit of everything; tanh comes last.
+    """
+    parts = [(what, table) for what in ("trained", "opened", "tuned") for table in TABLES]
+    relu = [(what, table, "relu", seed) for seed in range(n_seeds) for what, table in parts]
+    relu = [step for step in relu if step[0] != "opened" or step[3] < OPENED_SEEDS]
+    tanh = [("trained", table, "tanh", seed) for seed in range(n_seeds) for table in TABLES]
+    return relu + ([] if quick else tanh)
 
 
 def run(todo: list[Step], quick: bool, results: dict[str, Any], file: str | None) -> None:
@@ -67,7 +70,7 @@ def run(todo: list[Step], quick: bool, results: dict[str, Any], file: str | None
         elif what == "tuned":
             results[what] += tuning.rows(data, ridge, seed, **solve)
         else:
-            results[what] += opening.rows(data, ridge, seed, **solve)[0]
+            results[what] += opening.rows(data, ridge, seed, **solve)
         results["done"].append(list(step))
         if file:
             Path(file).write_text(json.dumps(results, indent=1))
@@ -77,9 +80,8 @@ def plot(file: str, ridge: float, seed: int = 0) -> None:
     """A of friedman1's perceptron, and of what it becomes: where it is not zero, and what each entry carries."""
     from matplotlib.figure import Figure
 
-    data = TABLES["friedman1"](seed)
-    _, results = opening.rows(data, ridge, seed, **SOLVE)
-    held, free = results["layers"], results["free"]
+    # The first two steps.
+    (_, _, held, _), (_, _, free, _) = islice(opening.climb(TABLES["friedman1"](seed), ridge, seed, **SOLVE), 2)
     carried = opening.carried(free.problem, free.iterate)
     # The same matrices with what carries little left out.
     kept = {letter: part >= opening.COUNTS * part.max() for letter, part in carried.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -93,16 +94,19 @@ def ladder(data: Data, ridge: float) -> dict[str, tuple[bi.TrainingProblem, str 
     free = held.replace(pattern=None)
     return {
         "layers": (held, None),
-        "layers and shortcuts": (held.replace(pattern={"A": held.pattern.free["A"]}), "layers"),
         "free": (free, "layers"),
+        "layers and shortcuts": (held.replace(pattern={"A": held.pattern.free["A"]}), "layers"),
         "free, from the start": (free, None),
         "free, norm bound 0.5": (free.replace(norm_bound=0.5), "layers"),
     }
 
 
-def rows(data: Data, ridge: float, seed: int, **settings: Any) -> tuple[list[dict[str, Any]], dict[str, bi.BcdResult]]:
-    """A row a step of the ladder, and the results by name; ``settings`` are bi.solve's."""
-    found, results = [], {}
+def climb(data: Data, ridge: float, seed: int, **settings: Any) -> Iterator[tuple[str, Any, bi.BcdResult, float]]:
+    """Every step of the ladder: its name, the objective where it begins, the result, and seconds.
+
+    ``settings`` are bi.solve's.
+    """
+    results: dict[str, bi.BcdResult] = {}
     for name, (problem, origin) in ladder(data, ridge).items():
         start, before = None, None
         if origin is not None:
@@ -111,12 +115,17 @@ def rows(data: Data, ridge: float, seed: int, **settings: Any) -> tuple[list[dic
             start = iterate_of(model if problem.pattern else model.rescaled(), problem)
             before = problem.objective_at_states(start)
         arguments = {"random_state": seed, "start": start, **settings}
-        result, seconds = timed(lambda p=problem, a=arguments: bi.solve(p, **a))
+        results[name], seconds = timed(lambda p=problem, a=arguments: bi.solve(p, **a))
+        yield name, before, results[name], seconds
+
+
+def rows(data: Data, ridge: float, seed: int, **settings: Any) -> list[dict[str, Any]]:
+    """A row a step of the ladder; ``settings`` are bi.solve's."""
+    found = []
+    for name, before, result, seconds in climb(data, ridge, seed, **settings):
+        problem, it = result.problem, result.iterate
         about = {"table": data.name, "problem": name, "seed": seed, "seconds": seconds, "before": before}
-        about |= {"cycles": result.n_cycles, "zeros": int((result.iterate.A == 0).sum())}
-        about |= judged(result.model, data, problem) | filled(problem, result.iterate)
-        if not problem.pattern:
-            about |= order_of(problem, result.iterate)
-        found.append(about)
-        results[name] = result
-    return found, results
+        about |= {"cycles": result.n_cycles, "zeros": int((it.A == 0).sum())}
+        about |= judged(result.model, data, problem) | filled(problem, it)
+        found.append(about | ({} if problem.pattern else order_of(problem, it)))
+    return found

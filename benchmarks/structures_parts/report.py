@@ -55,6 +55,12 @@ def headings(rows: Rows, first: str, differences: tuple[str, ...]) -> list[str]:
 Titled = tuple[str, list[str], list[list[str]]]
 
 
+def seeds_of(rows: Rows) -> str:
+    """How many there are."""
+    n = len({row["seed"] for row in rows})
+    return f"{n} seed{'s' * (n > 1)}"
+
+
 def tables(results: dict[str, Any]) -> list[Titled]:
     """Titles, headings and lines."""
     found: list[Titled] = []
@@ -62,12 +68,12 @@ def tables(results: dict[str, Any]) -> list[Titled]:
         name, activation = key.split(", ")
         rows = [row for row in results["trained"] if (row["table"], row["activation"]) == (name, activation)]
         differences = ("objective", "R2", "log loss")
-        title = f"{key}, ridge {choice['ridge']:g}; differences to “{OURS}”"
+        title = f"{key}, ridge {choice['ridge']:g}, {seeds_of(rows)}; differences to “{OURS}”"
         found.append((title, headings(rows, "trained by", differences), compared(rows, "method", OURS, differences)))
     for name in dict.fromkeys(row["table"] for row in results["tuned"]):
         rows = [row for row in results["tuned"] if row["table"] == name]
         head = headings(rows, "begun by PyTorch", ("objective",))
-        title = f"{name}, fine-tuned; differences to “then blocks”"
+        title = f"{name}, fine-tuned, {seeds_of(rows)}; differences to “then blocks”"
         found.append((title, head, compared(rows, "method", "then blocks", ("objective",))))
     for name in dict.fromkeys(row["table"] for row in results["opened"]):
         rows = [row for row in results["opened"] if row["table"] == name]
@@ -77,7 +83,7 @@ def tables(results: dict[str, Any]) -> list[Titled]:
         lines = [
             [*line, *(cell([r for r in rows if r["problem"] == line[0]]) for cell in more.values())] for line in lines
         ]
-        found.append((f"{name}, zeros let go of", head, lines))
+        found.append((f"{name}, zeros let go of, {seeds_of(rows)}", head, lines))
         found.append((f"{name}, what drives each layer", *driven(rows)))
     return found
 
