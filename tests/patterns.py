@@ -38,3 +38,29 @@ def masked_iterate(problem: TrainingProblem, block: str, seed: int = 0) -> Itera
 def entries_held(problem: TrainingProblem, it: Iterate) -> np.ndarray:
     """What should be zero, in one array."""
     return np.concatenate([getattr(it, letter)[~mask] for letter, mask in problem.pattern.free.items()])
+
+
+def mixed_masks(p: int, q: int) -> dict[str, np.ndarray]:
+    """Seven states: two that see the inputs, three on a cycle that see these, two that see the cycle and the inputs."""
+    A = np.zeros((7, 7), dtype=bool)
+    A[2:5, :2], A[2:5, 2:5], A[5:, 2:5] = True, ~np.eye(3, dtype=bool), True
+    state = np.arange(7)
+    return {
+        "A": A,
+        "B": np.tile(((state < 2) | (state >= 5))[:, None], p),
+        "C": np.tile(state >= 2, (q, 1)),
+        "D": np.zeros((q, p), dtype=bool),
+    }
+
+
+def iterate_with_large_links(problem: TrainingProblem, block: str, seed: int = 0, size: float = 2.0) -> Iterate:
+    """A random iterate whose entries of A on no cycle are large: ||A||_inf is beyond 1."""
+    rng = np.random.default_rng([seed, 5])
+    it = masked_iterate(problem, "output", seed)
+    links = problem.pattern.entries("A", it.A.shape) & ~problem.row_ball.inside
+    it = it.replace(A=it.A + np.where(links, size * rng.standard_normal(it.A.shape), 0.0))
+    it = problem.at_equilibrium(it)
+    if block == "prox-linear":
+        return it
+    noise = 0.1 * rng.standard_normal(it.X.shape)
+    return it.replace(X=np.clip(it.X + noise, *problem.activation.domain))

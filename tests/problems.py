@@ -44,8 +44,9 @@ def random_iterate(problem: TrainingProblem, seed: int = 0, relaxed: bool = True
     rng = np.random.default_rng([seed, 1])
     shapes = problem.shapes
     it = problem.initial(seed)
+    A = problem.row_ball.prox(0.5 * rng.standard_normal(shapes["A"]))
     it = it.replace(
-        A=problem.row_ball.prox(0.5 * rng.standard_normal(shapes["A"])),
+        A=np.where(problem.pattern.entries("A", A.shape), A, 0.0),
         C=rng.standard_normal(shapes["C"]),
         D=0.3 * rng.standard_normal(shapes["D"]) * problem.pass_through,
         d=rng.standard_normal(shapes["d"]) * problem.fit_intercept,

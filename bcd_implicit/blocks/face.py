@@ -31,7 +31,7 @@ class Face:
     rows : ndarray of int, shape (n_rows,)
         Rows of A on the boundary of their ball.
     signs : ndarray of shape (n_rows, n)
-        The signs of these rows: the normals of the boundary.
+        The signs of what the ball bounds of these rows: the normals of the boundary.
     facet : Facet
         The group lasso's part.
     weights : ndarray of shape (p,)
@@ -142,10 +142,11 @@ class Terms:
         A, B = self.A(T), self.B(T)
         facet = self.group_lasso.facet(B)
         free = self.free.copy()
-        self.A(free)[:] &= A != 0
+        self.A(free)[:] &= self.row_ball.smooth_at(A)
         self.B(free)[:] &= facet.kept
         # With norm_bound = 0 a zero row is on the boundary too, but has no signs to make a normal of.
-        rows = np.flatnonzero(self.row_ball.binding(A) & A.any(axis=1))
+        bounded = self.row_ball.bounded(A)
+        rows = np.flatnonzero(self.row_ball.binding(A) & bounded.any(axis=1))
         slope = facet.slope
         # The same for kappa = 0 in constraint form.
         binds = self.group_lasso.binds(B) and bool(slope.any())
@@ -156,17 +157,15 @@ class Terms:
         elif binds:
             # The force with which the columns press against the constraint, each weighted by its length: so no unit
             # plays a part. Not below 0: Newton's matrix would be indefinite, and roots are taken of these weights.
-            bounded = np.where(self.group_lasso.bounded, B, 0.0)
-            multiplier = max(-float(np.vdot(self.B(gradient), bounded)) / float(np.vdot(slope, bounded)), 0.0)
-        face = Face(free, rows, np.sign(A[rows]), facet, multiplier * facet.bend, binds)
+            pressing = np.where(self.group_lasso.bounded, B, 0.0)
+            multiplier = max(-float(np.vdot(self.B(gradient), pressing)) / float(np.vdot(slope, pressing)), 0.0)
+        face = Face(free, rows, np.sign(bounded[rows]), facet, multiplier * facet.bend, binds)
         return face, np.where(free, gradient, 0.0)
 
     def move(self, T: np.ndarray, step: np.ndarray, face: Face) -> np.ndarray:
         """T + step; entries of A and groups of B that turned round are zero, and boundaries stay boundaries."""
         Y = T + step
         A, B = self.A(Y), self.B(Y)
-        # Zeros first: they shorten a row, which is then scaled back to its boundary.
-        A[A * self.A(T) <= 0] = 0.0
-        A[:] = self.row_ball.repair(A, face.rows)
+        A[:] = self.row_ball.settle(A, self.A(T), face.rows)
         B[:] = self.group_lasso.repair(self.group_lasso.settle(B, self.B(T), face.facet), face.group_binds)
         return Y

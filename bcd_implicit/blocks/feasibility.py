@@ -43,9 +43,10 @@ def own_constraints(problem: TrainingProblem, v: BlockVariables) -> dict[str, cp
     """The norm bound and the group-lasso constraint, by name, where they act on these variables."""
     if "A" not in v:
         return {}
-    # A radius of 0 leaves conic solvers no interior point: say what it means instead.
-    own = {"norm_bound": problem.row_ball.cvxpy(v["A"])[0] if problem.norm_bound > 0 else v["A"] == 0}
+    on_A = problem.row_ball.cvxpy(v["A"])
+    own = {"norm_bound": on_A[0]} if on_A else {}
     for constraint in problem.group_lasso.cvxpy(grouped_variable(problem, v))[1]:
+        # A radius of 0 leaves conic solvers no interior point: say what it means instead.
         if problem.kappa == 0:
             constraint = grouped_variable(problem, v)[:, problem.group_lasso.bounded] == 0
         own["group_lasso"] = constraint
@@ -54,7 +55,7 @@ def own_constraints(problem: TrainingProblem, v: BlockVariables) -> dict[str, cp
 
 def pattern_constraints(problem: TrainingProblem, v: BlockVariables) -> dict[str, cp.Constraint]:
     """The entries that the pattern holds at zero, by the letter of their matrix; not where all of it is zero anyway."""
-    zero = {*fixed_at_zero(problem), *("A" if problem.norm_bound == 0 else "")}
+    zero = {*fixed_at_zero(problem), *("A" if problem.norm_bound == 0 and problem.row_ball.inside is None else "")}
     return {k: v[k][~mask] == 0 for k, mask in problem.pattern.free.items() if k in v and k not in zero}
 
 

@@ -117,7 +117,8 @@ class Linearisation:
 
     def _sensitivities(self, part: slice) -> np.ndarray:
         """J_k = R (I - D_k A)^-1 D_k for some samples, its rows scaled as the outputs: shape (rows, n, samples)."""
-        # Solved for R', so many sides a sample, not for the inverse. It is regular: ||D_k A||_inf <= norm_bound < 1.
+        # Solved for R', so many sides a sample, not for the inverse. It is regular: ||D_k A||_inf <= norm_bound < 1 on
+        # every cycle, and with a pattern A is block triangular.
         slopes = self.slopes.T[part]
         transposed = np.eye(len(self.A)) - self.A.T * slopes[:, None, :]  # (I - D_k A)' = I - A' D_k
         rows = self.loss.rows(self.R, part).transpose(2, 1, 0)

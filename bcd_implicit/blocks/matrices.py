@@ -69,9 +69,9 @@ class MatricesBlock(Block):
 
     def own_dual_values(self):
         """One a row of A, and one for the groups, also where a radius of 0 was posed as A = 0 or as no groups."""
-        duals, problem = super().own_dual_values(), self.problem
-        if problem.norm_bound == 0:
-            duals["norm_bound"] = np.abs(duals["norm_bound"]).max(axis=1)
+        duals, problem = {"norm_bound": np.zeros(self.problem.n_hidden)} | super().own_dual_values(), self.problem
+        if "norm_bound" in self.named_constraints:
+            duals["norm_bound"] = problem.row_ball.multipliers(duals["norm_bound"])
         if "group_lasso" in duals and problem.kappa == 0:
             force = np.zeros((self.terms.n_rows, problem.n_inputs))
             force[:, problem.group_lasso.bounded] = duals["group_lasso"]
@@ -159,8 +159,8 @@ class MatricesBlock(Block):
         T, problem = self.joined(it), self.problem
         # What presses against the constraints: minus the gradient of all that is smooth.
         force = -(self.smooth().value_and_gradient(T)[1] + self.terms.ridge * T) * self.terms.free
-        binding = problem.row_ball.binding(it.A)
-        dual_values: dict[str, object] = {"norm_bound": np.where(binding, np.abs(self.terms.A(force)).max(axis=1), 0.0)}
+        pressing = np.abs(problem.row_ball.bounded(self.terms.A(force))).max(axis=1)
+        dual_values: dict[str, object] = {"norm_bound": np.where(problem.row_ball.binding(it.A), pressing, 0.0)}
         if problem.group_form == "constraint":
             dual_values["group_lasso"] = problem.group_lasso.multiplier(self.terms.B(force), problem.grouped(it))
         return it, optimal, dual_values

@@ -67,7 +67,7 @@ class Samples:
         self.weights = problem.fenchel_weights[:, None]
         self.weighted_A = self.weights * it.A
         self.least_weight = float(self.weights.min())
-        self.reach = 1 / (1 - self.phi.max_slope * float(np.abs(it.A).sum(axis=1).max()))
+        self.reach = 1 / problem.room(it.A)
         self.c, self.previous = it.B @ problem.U[:, part] + it.b[:, None], it.X[:, part]
 
     def subset(self, kept: np.ndarray) -> Samples:
@@ -94,7 +94,7 @@ class Samples:
             return Slope(r, z, np.sum(self.weights * phi.divergence(X, wanted), axis=0))
         off = np.sqrt(2 * phi.max_slope * np.maximum(value, 0.0) / self.least_weight)
         width = np.minimum(2 * (np.abs(phi(self.c)).max(axis=0) + off), np.abs(X - phi_Z).max(axis=0) + off)
-        return Slope(r, z, self.reach * width * np.abs(r).sum(axis=0))
+        return Slope(r, z, width * (self.reach @ np.abs(r)))
 
     def direction(self, X: np.ndarray, r: np.ndarray, damping: np.ndarray) -> np.ndarray:
         """Newton's direction in the states whose slope is not zero, times g''.

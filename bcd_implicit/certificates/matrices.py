@@ -65,6 +65,10 @@ def duality_gap(
     free = G[ridges == 0]
     if len(free) and lasso.dual_scale(problem.free_groups[ridges == 0].astype(float)) == 0:
         return np.inf  # every dual point near this one is infeasible, and s = 0 says nothing
+    # The same of entries of A that are free of the norm bound.
+    free_A = problem.pattern.entries("A", it.A.shape).astype(float)
+    if problem.ridge_hidden == 0 and np.isinf(problem.row_ball.conjugate(free_A)):
+        return np.inf
     # Where only some rows have a ridge, a little inside: on the boundary the conjugate is all rounding.
     inside = 1 - 1e-9 if 0 < len(free) < len(G) else 1.0
     groups = problem.grouped(it)

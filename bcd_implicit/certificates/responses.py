@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bcd_implicit.certificates.regressors import EPS
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.quadratic_model import QuadraticModel
 from bcd_implicit.problem.training_problem import TrainingProblem
@@ -14,6 +15,8 @@ from bcd_implicit.support.parts import LARGEST_KEPT, parts
 
 # Claimed responses are believed if they miss their equation by no more than this, relative to C.
 TRUSTED = 1e-11
+# Inverses of matrices that are worse conditioned say nothing.
+WORST_CONDITION = 1e12
 
 
 @dataclass(frozen=True)
@@ -48,14 +51,29 @@ def equilibrium_responses(problem: TrainingProblem, base: Iterate, claimed: np.n
     _, R = loss.basis(base.C)
     slopes = problem.activation.derivative(problem.preactivation(base))
     largest = float(loss.rows(np.abs(R).max(axis=1)[:, None], slice(0, m)).max())
+    slices = parts(m, n * n)
     # A row of J (I - A D) = R D that is off by e is a row of J off by e (I - A D)^-1, and ||A D||_inf at most this.
     contraction = problem.activation.max_slope * float(np.abs(base.A).sum(axis=1).max())
     gain = np.sqrt(R.size) * np.sqrt(n) / (1 - contraction) if contraction < 1 else np.inf
-    usual = 2 * n * np.finfo(float).eps * largest  # what a solve leaves of its equation
+    usual = 2 * n * EPS * largest  # what a solve leaves of its equation
+    measured = contraction >= 1 and problem.room(base.A).min() > 0
+
+    def off(part: slice, J: np.ndarray) -> float:
+        """How far J may be off for some samples, by the inverses: a norm of 1 or more says nothing of these."""
+        D, rows = slopes[:, part], loss.rows(R, part)
+        terms = np.abs(J) + D * (np.abs(base.A.T) @ np.abs(J) + np.abs(rows))
+        miss = np.abs(J - D * (base.A.T @ J + rows)) + (np.count_nonzero(base.A, axis=0).max() + 4) * EPS * terms
+        inverses = np.abs(np.linalg.inv(np.eye(n) - base.A * D.T[:, None, :]))
+        if inverses.max() * (1 + contraction) > WORST_CONDITION:
+            return np.inf
+        # Twice, as the inverses have fewer digits.
+        return 2 * float(np.sqrt(np.max(np.sum(np.einsum("rnk,knj->krj", miss, inverses) ** 2, axis=(1, 2)))))
+
     if claimed is not None:
         miss = float(np.abs(claimed - slopes * (base.A.T @ claimed + loss.rows(R, slice(0, m)))).max())
         if miss <= TRUSTED * largest:
-            return Responses(lambda: [(slice(0, m), claimed)], gain * (miss + usual))
+            error = max(off(part, claimed[:, :, part]) for part in slices) if measured else gain * (miss + usual)
+            return Responses(lambda: [(slice(0, m), claimed)], error)
 
     def part_of(part: slice) -> np.ndarray:
         # Transposed: (R (I - DA)^-1 D)' = D S with (I - A'D) S = R'.
@@ -64,8 +82,8 @@ def equilibrium_responses(problem: TrainingProblem, base: Iterate, claimed: np.n
         S = np.linalg.solve(np.eye(n) - base.A.T * D[:, None, :], np.broadcast_to(rows, (len(D), n, len(R))))
         return np.ascontiguousarray((D[:, :, None] * S).transpose(2, 1, 0))
 
-    slices = parts(m, n * n)
     if m * R.size > LARGEST_KEPT:
-        return Responses(lambda: ((part, part_of(part)) for part in slices), gain * usual)
+        error = max(off(part, part_of(part)) for part in slices) if measured else gain * usual
+        return Responses(lambda: ((part, part_of(part)) for part in slices), error)
     kept = [(part, part_of(part)) for part in slices]
-    return Responses(lambda: kept, gain * usual)
+    return Responses(lambda: kept, max(off(*each) for each in kept) if measured else gain * usual)

@@ -34,9 +34,11 @@ def state_certificate(
     Else, for a subgradient r at x and the block's least curvature s,
     ``objective(x) - optimum <= D(f, V, y) + <r, x - x*> - s/2 ||x - x*||^2``, and x* is bounded: every term of the
     objective is nonnegative and F_phi(x, z) >= (x - phi(z))^2 / (2 max_slope), so with v the sample's objective,
-    ``w^2 = 2 max_slope v / lambda`` and ``q = max_slope ||A||_inf``, in the maximum norm
-    ``|x*| <= (|phi(c)| + w) / (1 - q)``, c = Bu + b, and ``|x* - x| <= (|x - phi(Ax + c)| + w) / (1 - q)``.
-    The bound is the largest value over the box that is left, coordinate by coordinate.
+    ``w^2 = 2 max_slope v / lambda`` and c = Bu + b, ``|x*| <= max_slope |A| |x*| + |phi(c)| + w`` and
+    ``|x* - x| <= max_slope |A| |x* - x| + |x - phi(Ax + c)| + w``. So they are at most the largest of the last two
+    terms divided by 1 - q for ``q = max_slope ||A||_inf``, and where that is not positive by each state's
+    :meth:`~bcd_implicit.TrainingProblem.room`. The bound on the gap is the largest value over the box that is left,
+    coordinate by coordinate.
 
     Parameters
     ----------
@@ -49,13 +51,13 @@ def state_certificate(
     Raises
     ------
     NotWellPosedError
-        q is not below 1.
+        A is not known to be well-posed: q is not below 1, on the cycles of the pattern if there is one.
     """
     phi, weights, shares = problem.activation, problem.fenchel_weights[:, None], problem.shares
-    contraction = phi.max_slope * float(np.abs(it.A).sum(axis=1).max())
-    if contraction >= 1:
+    room = float(problem.room(it.A).min())
+    if not room > 0:
         scaled = f"{phi.max_slope:g} ||A||_inf" if phi.max_slope < 1 else "||A||_inf"
-        raise NotWellPosedError(f"A: {scaled} = {contraction:.6g} is not below 1. Scale its rows to norm_bound.")
+        raise NotWellPosedError(f"A: {scaled} = {1 - room:.6g} is not below 1. Scale its rows to norm_bound.")
     given = _Given(problem, previous, it, proximal)
     at = _Point(given, it.X, claim)
     gap = at.gap
@@ -163,12 +165,12 @@ class _Point:
 
     def _by_distance(self) -> np.ndarray:
         phi, X, off = self.phi, self.X, self.rounding.gradient
-        contraction = phi.max_slope * float(np.abs(self.it.A).sum(axis=1).max())
+        room = self.problem.room(self.it.A)[:, None]
         subgradient = phi.g_subgradient(X, self.z)
         r = self.weights * (subgradient - self.z)
         w = np.sqrt(2 * phi.max_slope * self.most / self.weights.min())
         # The optimum's distance from zero, and from here.
-        radius, reach = ((np.abs(away).max(axis=0) + w) / (1 - contraction) for away in (phi(self.c), X - self.phi_Z))
+        radius, reach = ((np.abs(away).max(axis=0) + w) / room for away in (phi(self.c), X - self.phi_Z))
         strength = _least_curvature(self.problem, self.it, self.proximal)
         low, high = phi.domain
         downwards = _largest_rise(r + off, np.minimum(X - np.maximum(low, -radius), reach), strength)
@@ -228,6 +230,11 @@ class _Rounding:
         self.prediction = unit * (C * x + D * u + float(np.linalg.norm(it.d)) + y)
         self.root = unit * np.sqrt(weights.max()) * Z
         terms = C * v + weights * (np.abs(at.z) + Z) + weights.max() * size_of_A * (fenchel + x + Z) + P * step
+        if problem.row_ball.inside is not None:  # A may be large, and its norms lose too much
+            sums = np.abs(it.A) @ np.abs(at.X) + np.abs(it.B) @ np.abs(problem.U) + np.abs(it.b)[:, None]
+            terms = np.abs(it.A.T) @ (weights * (np.abs(at.phi_Z) + np.abs(at.X) + sums))
+            terms += weights * (np.abs(at.z) + sums)
+            terms += np.abs(it.C.T) @ np.abs(at.V) + np.abs(at.proximal) @ np.abs(at.step)
         self.gradient = unit * terms
         if problem.loss.quadratic:  # then V is off as the predictions are
             self.gradient += C * self.prediction

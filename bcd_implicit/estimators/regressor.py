@@ -57,7 +57,7 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         Weight of the group lasso on the columns of B. To select inputs use :class:`ImplicitFeatureSelector`.
     norm_bound : float in [0, 1)
         Bound on the contraction factor: the largest row sum of absolute values of A, times the activation's largest
-        slope (1/4 for sigmoid, else 1).
+        slope (1/4 for sigmoid, else 1). With a ``pattern`` only entries inside its cycles count.
     fenchel_weight : float or array-like of shape (n_hidden,)
         Only of the method "fenchel": the weight of its relaxed equilibrium, or one for each hidden feature.
     fit_intercept, pass_through : bool

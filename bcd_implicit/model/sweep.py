@@ -23,6 +23,7 @@ def solve_states(
     drive: np.ndarray,
     function: ElementwiseFunction,
     *,
+    start: np.ndarray | None = None,
     solver: str = "auto",
     tol: float = 1e-10,
     drive_error: Callable[[], np.ndarray] = lambda: np.zeros(()),
@@ -36,6 +37,8 @@ def solve_states(
     drive : ndarray of shape (n, m)
     function : ElementwiseFunction
         phi.
+    start : ndarray of shape (n, m), optional
+        Where the components with a cycle begin; at zero by default.
     solver, tol
         For the components with a cycle.
     drive_error : callable, optional
@@ -58,7 +61,9 @@ def solve_states(
     stages = structure.stages
     if len(stages) == 1 and (whole := stages[0].cycle) is not None:
         off = np.broadcast_to(drive_error(), drive.shape)
-        return fixed_point(whole.A, drive, function, solver=solver, weights=_units(whole), tol=tol, drive_error=off)
+        return fixed_point(
+            whole.A, drive, function, start, solver=solver, weights=_units(whole), tol=tol, drive_error=off
+        )
     X = np.zeros_like(drive)
     n_iter, names = 1, []
     for stage in stages:
@@ -71,8 +76,9 @@ def solve_states(
             with np.errstate(over="ignore", invalid="ignore"):
                 X[stage.states] = here = phi(own)
         else:
+            begin = None if start is None else start[stage.states]
             units, finer = _units(stage.cycle), OF_SEVERAL * tol
-            point = fixed_point(stage.cycle.A, own, phi, solver=solver, weights=units, tol=finer)
+            point = fixed_point(stage.cycle.A, own, phi, begin, solver=solver, weights=units, tol=finer)
             X[stage.states] = here = point.X
             n_iter = max(n_iter, point.n_iter)
             names.append(point.solver)

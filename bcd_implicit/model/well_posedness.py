@@ -14,6 +14,8 @@ from bcd_implicit.errors import NotWellPosedError
 
 # Where units are farther apart, states and predictions could overflow.
 WIDEST = 1e40
+# In place of a margin that is lost in rounding.
+LEAST_MARGIN = 1e-30
 
 
 def spectral_radius(gains: np.ndarray) -> float:
@@ -25,6 +27,24 @@ def spectral_radius(gains: np.ndarray) -> float:
 def contraction(gains: np.ndarray, v: np.ndarray) -> float:
     """The factor by which x <- phi(Ax + c) contracts in the units v: ``max_i (G v)_i / v_i``."""
     return float(np.max(gains @ v / v))
+
+
+def room(gains: np.ndarray) -> np.ndarray | None:
+    """For each state a number r > 0: every x >= 0 with ``x <= G x + s`` is at most ``max_i s_i / r``; shape (n,).
+
+    It is ``1 / v`` for ``v = (I - G)^-1 1``. Any v > 0 and t > 0 with ``v - G v >= t`` prove it, but for the factor t:
+    ``(I - G)^-1`` has no negative entries, so that ``(I - G) x <= s <= max_i s_i (I - G) v / t`` can be multiplied by
+    it. None where there is no such v: the spectral radius is 1 or more.
+    """
+    try:
+        v = np.linalg.solve(np.eye(len(gains)) - gains, np.ones(len(gains)))
+    except np.linalg.LinAlgError:  # the radius is 1 exactly
+        return None
+    if not (v > 0).all() or not np.isfinite(v).all():
+        return None
+    rounding = (len(v) + 2) * np.finfo(float).eps * v.max()
+    # Where rounding hides t, next to nothing is known.
+    return np.asarray(max(float((v - gains @ v).min()) - rounding, LEAST_MARGIN) / v)
 
 
 def weights(gains: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ def in_one_line(problem: Any) -> str:
     return (
         f"TrainingProblem(n_samples={problem.n_samples}{weighted}, n_inputs={problem.n_inputs}, "
         f"n_outputs={problem.n_outputs}, n_hidden={problem.n_hidden}, activation={problem.activation.name!r}, "
-        f"loss={_loss_in_words(problem)!r}, norm_bound={problem.norm_bound:g}, kappa={problem.kappa:g} "
+        f"loss={_loss_in_words(problem)!r}, norm_bound={_norm_bound_in_words(problem)}, kappa={problem.kappa:g} "
         f"({problem.group_form}), {groups + ', ' if groups else ''}"
         f"fenchel_weight={_fenchel_weight_in_words(problem)}, "
         f"ridge={problem.ridge:g}, ridge_hidden={problem.ridge_hidden:g}, "
@@ -37,7 +37,7 @@ def as_table(problem: Any) -> str:
         "outputs": names_of(problem.output_names),
         "hidden features": f"{problem.n_hidden}, {problem.activation.name}",
         "loss": _loss_in_words(problem),
-        "||A||_inf": f"at most {problem.norm_bound:g}",
+        "||A||_inf": problem.row_ball.in_words,
         "group lasso": f"kappa = {problem.kappa:g}, a {role}; {groups}",
         "ridge": f"{problem.ridge:g} on C and D, {problem.ridge_hidden:g} on A and B",
         "fenchel_weight": _fenchel_weight_in_words(problem),
@@ -53,6 +53,12 @@ def as_table(problem: Any) -> str:
 def _loss_in_words(problem: Any) -> str:
     loss = problem.loss
     return " ".join([loss.name, *(f"{name} {value:g}" for name, value in loss.parameters.items())])
+
+
+def _norm_bound_in_words(problem: Any) -> str:
+    inside = problem.row_ball.inside
+    where = "" if inside is None else " (inside cycles)" if inside.any() else " (no cycles: without effect)"
+    return f"{problem.norm_bound:g}{where}"
 
 
 def _fenchel_weight_in_words(problem: Any) -> str:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from bcd_implicit.constraints.checks import check_constraints
 from bcd_implicit.constraints.user import OnInputs, UserFunction
 from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.model.structure import Structure
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.pattern import Pattern, check_open
 from bcd_implicit.problem.settings import check_replaceable, check_settings
@@ -83,19 +84,30 @@ class Specification:
     def _check(self) -> None:
         vars(self).update(check_settings(vars(self)))
         self.loss.check_targets(self.Y, self.output_names)
-        # Built here and not in __init__: replace() comes through here too.
-        self.row_ball = RowBall(self.norm_bound / self.activation.max_slope)
         if self.stacked and not self.pass_through:
             raise InvalidInputError("group_over", '"BD" groups columns of D, but pass_through is False', 'Choose "B"')
         given, self.pattern = self.pattern, Pattern.parse(self.pattern, self.shapes)
         if not isinstance(given, Pattern):
             check_open(self.pattern, self.pass_through)
+        # Built here and not in __init__: replace() comes through here too.
+        self.row_ball = RowBall(self.norm_bound / self.activation.max_slope, self._inside_cycles())
         parsed = Groups.parse(self.groups, self.group_weights, self.input_names)
         # A label for each input, however they were given: subset() can then take some of them.
         self.groups, self.group_weights = [parsed.names[g] for g in parsed.labels], parsed.weights
         self.group_lasso = GROUP_FORMS[self.group_form](self.kappa, parsed, GROUP_NORMS[self.group_norm])
         # Last: a user's function is tried on variables of the checked shapes.
         self.constraints = check_constraints(self.constraints, self.shapes, self.block_letters)
+
+    def _inside_cycles(self) -> np.ndarray | None:
+        """The free entries of A between states of one cycle, None where all states are on cycles with each other."""
+        free = self.pattern.entries("A", self.shapes["A"])
+        cycles = Structure(free, self.activation).cycles
+        if [len(states) for states in cycles] == [self.n_hidden]:
+            return None
+        inside = np.zeros_like(free)
+        for states in cycles:
+            inside[np.ix_(states, states)] = free[np.ix_(states, states)]
+        return inside
 
     @property
     def stacked(self) -> bool:

@@ -6,7 +6,8 @@ The true problem is::
               + ridge/2 (||C||_F^2 + ||D||_F^2) + ridge_hidden/2 (||A||_F^2 + ||B||_F^2) + the user's penalties
          s.t. X = phi(AX + BU + b),  max_slope ||A||_inf <= norm_bound, the user's constraints
 
-max_slope is the activation's, the largest slope of phi: 1, and 1/4 for the sigmoid.
+max_slope is the activation's, the largest slope of phi: 1, and 1/4 for the sigmoid. Under a zero pattern the norm is
+that of the entries of A inside cycles of the pattern's graph: elsewhere states are well-posed whatever A is.
 
 The groups of the lasso are the columns of B, and may be several columns each, weighted, measured by another norm, or
 taken from (B; D) stacked. The relaxed problem (F) has, instead of the equilibrium, one more term in the objective:
@@ -27,8 +28,11 @@ import numpy as np
 
 from bcd_implicit.constraints.user import UserTerms, terms_at
 from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.model import well_posedness
 from bcd_implicit.model.fixed_point import FixedPoint, fixed_point
 from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.model.structure import Structure
+from bcd_implicit.model.sweep import solve_states
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.description import as_table, in_one_line
 from bcd_implicit.problem.iterate import Iterate, random_rows, without_rounding
@@ -65,7 +69,9 @@ class TrainingProblem(Specification):
         on the scale of logarithms. One with a parameter is passed as an object, such as ``bi.QuantileLoss(0.9)``.
     norm_bound : float in [0, 1)
         The bound nu on the contraction factor L ||A||_inf, L the activation's largest slope: ||A||_inf is at most
-        nu / L, that is nu, and 4 nu for the sigmoid. 0 means A = 0, a network with one hidden layer.
+        nu / L, that is nu, and 4 nu for the sigmoid. 0 means A = 0, a network with one hidden layer. With a ``pattern``
+        it is on the entries of A inside cycles alone, those between states that may depend on each other in circles,
+        and 0 makes these zero. The pattern of a feedforward network has none: the bound is without effect.
     kappa : float >= 0
         Group-lasso weight (penalty form) or radius (constraint form).
     group_form : {"penalty", "constraint"}
@@ -200,7 +206,7 @@ class TrainingProblem(Specification):
     def violation(self, it: Iterate) -> float:
         """The largest violation of ||A||_inf <= norm_bound / max_slope, of the group-lasso constraint and the pattern.
 
-        That of the pattern is relative to the largest entry of its matrix.
+        The norm is that inside cycles. That of the pattern is relative to the largest entry of its matrix.
         """
         own = self.row_ball.violation(it.A), self.group_lasso.violation(self.grouped(it)), self.pattern.violation(it)
         return max(own)
@@ -224,7 +230,22 @@ class TrainingProblem(Specification):
         drive = it.B @ self.U + it.b[:, None]
         # Between two steps of a loop the states move little: its own X is the best start. Not where nothing drives
         # them: on the way to zero something of the start is always left.
-        return fixed_point(it.A, drive, self.activation, it.X if drive.any() else None, tol=tol)
+        start = it.X if drive.any() else None
+        if self.row_ball.inside is None:
+            return fixed_point(it.A, drive, self.activation, start, tol=tol)
+        # ||A||_inf may be beyond 1. Stage by stage that does not matter.
+        return solve_states(Structure(it.A, self.activation), drive, self.activation, start=start, tol=tol)
+
+    def room(self, A: np.ndarray) -> np.ndarray:
+        """For each state an r: every x >= 0 with ``x <= L |A| x + s`` is at most ``max_i s_i / r``; shape (n,).
+
+        With L the activation's largest slope it is 1 - L ||A||_inf for all states. Where that is not positive and the
+        cycles of the pattern are well-posed, it is another number for each. Not positive: nothing is known.
+        """
+        slope = self.activation.max_slope
+        norm, inside = slope * float(np.abs(A).sum(axis=1).max()), slope * self.row_ball.norm(A)
+        found = well_posedness.room(slope * np.abs(A)) if inside < 1 <= norm else None
+        return np.full(self.n_hidden, 1 - norm) if found is None else found
 
     def at_equilibrium(self, it: Iterate) -> Iterate:
         """The same matrices with X at the equilibrium."""
@@ -262,20 +283,24 @@ class TrainingProblem(Specification):
     def _with_later_layers(self, it: Iterate, rng: np.random.Generator) -> Iterate:
         """The start with random rows of A for the hidden features that may see others but no input.
 
-        As large as the norm bound allows, and through the centre of what they see, as the rows of B are. Otherwise they
-        would not vary: C would be zero on them, and nothing would ever give them a gradient.
+        Through the centre of what they see, and of unit variance, as the rows of B are; inside cycles as large as the
+        norm bound allows. Otherwise they would not vary: C would be zero on them, and nothing would ever give them a
+        gradient.
         """
         free = self.pattern.entries("A", it.A.shape)
         later = free.any(axis=1) & ~self.pattern.entries("B", it.B.shape).any(axis=1)
         A = np.where(free & later[:, None], rng.standard_normal(it.A.shape), 0.0)
         it = it.replace(A=self.row_ball.repair(A, np.flatnonzero(later)))
+        links = it.A - self.row_ball.bounded(it.A)
         # One layer after the other; what lies in a cycle settles.
-        for _ in range(int(later.sum()) if self.fit_intercept else 0):
+        for _ in range(int(later.sum()) if self.fit_intercept or links.any() else 0):
             it = self.at_equilibrium(it)
-            b = np.where(later, -it.A @ statistics.mean(it.X, self.shares), it.b)
-            if np.allclose(b, it.b):
+            spread = np.sqrt(statistics.variance(links @ it.X, self.shares))[:, None]
+            A = self.row_ball.bounded(it.A) + np.divide(links, spread, out=np.zeros_like(links), where=spread > 0)
+            b = np.where(later, -A @ statistics.mean(it.X, self.shares), it.b) if self.fit_intercept else it.b
+            if np.allclose(b, it.b) and np.allclose(A, it.A):
                 break
-            it = it.replace(b=b)
+            it = it.replace(A=A, b=b)
         return self.at_equilibrium(it)
 
     def model(self, it: Iterate, input_names: Sequence[str] | None = None) -> ImplicitModel:

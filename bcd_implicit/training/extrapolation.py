@@ -36,13 +36,13 @@ class Extrapolation:
         if self.step is None:
             return None
         (old, new), lasso = self.step, problem.group_lasso
-        # Entries of A and groups of B that are zero stay zero, and those that would turn round become zero.
-        A = new.A + self.reach * (new.A - old.A)
-        A[A * new.A <= 0] = 0.0
+        # Groups of B that are zero stay zero, as do entries of A under the norm bound, and those that would turn round
+        # become zero.
+        A = problem.row_ball.settle(new.A + self.reach * (new.A - old.A), new.A)
         G = problem.grouped(new)
         ahead = lasso.settle(G + self.reach * (G - problem.grouped(old)), G, lasso.facet(G))
         it = problem.with_grouped(new, lasso.repair(ahead)).replace(
-            A=problem.row_ball.repair(A),
+            A=A,
             b=new.b + self.reach * (new.b - old.b),
             d=new.d + self.reach * (new.d - old.d),
         )

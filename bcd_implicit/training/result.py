@@ -137,7 +137,7 @@ class BcdResult:
             "cycles": f"{self.n_cycles}, {self.seconds:.3g} s",
             "objective (T)": f"{self.objective:.6g}",
             "hidden features": f"{problem.n_hidden}, {problem.activation.name}",
-            "||A||_inf": f"{self.model.norm_inf():.4g}, at most {problem.row_ball.radius:g}",
+            "||A||_inf": f"{self.model.norm_inf():.4g}, {problem.row_ball.in_words}",
             "inputs used": names_of(problem.input_names, problem.selected(it)),
         }
         for block, certificate in self.certificates.items():

@@ -132,10 +132,11 @@ def test_every_layer_of_a_start_varies(fit_intercept):
     assert np.all(it.X.std(axis=1) > 0)
     assert problem.violation(it) <= 1e-12
     assert not entries_held(problem, it).any()
-    # Later layers begin at the norm bound, and through the centre of what they see.
-    np.testing.assert_allclose(np.abs(it.A[:6]).sum(axis=1), problem.norm_bound)
+    # Later layers begin with preactivations of unit variance, and through the centre of what they see.
+    Z = (it.A @ it.X + it.b[:, None])[:6]
+    np.testing.assert_allclose(Z.std(axis=1), 1)
     if fit_intercept:
-        np.testing.assert_allclose((it.A @ it.X + it.b[:, None])[:6].mean(axis=1), 0, atol=1e-12)
+        np.testing.assert_allclose(Z.mean(axis=1), 0, atol=1e-12)
     # The first layer's rows are those that it would have without others.
     alone = random_problem((9, 5, 2, 40), fit_intercept=fit_intercept).initial(0)
     np.testing.assert_array_equal(it.B[6:], alone.B[6:])
@@ -147,3 +148,17 @@ def test_a_cycle_of_features_without_inputs_has_a_start_as_well():
     it = problem.initial(0)
     assert np.all(it.X.std(axis=1) > 0)
     assert not entries_held(problem, it).any()
+    np.testing.assert_allclose(np.abs(it.A[1:]).sum(axis=1), problem.norm_bound)
+
+
+def test_a_cycle_behind_a_layer_begins_at_the_norm_bound_and_its_links_at_unit_variance():
+    # Two states see the inputs, three lie on a cycle and see these, one sees the cycle.
+    A = np.zeros((6, 6), dtype=bool)
+    A[2:5, 2:5], A[2:5, :2], A[5, 2:5] = ~np.eye(3, dtype=bool), True, True
+    problem = random_problem((6, 5, 2, 40), pattern={"A": A, "B": np.outer(np.arange(6) < 2, np.ones(5))})
+    it = problem.initial(0)
+    assert not entries_held(problem, it).any()
+    np.testing.assert_allclose(np.abs(it.A[2:5, 2:5]).sum(axis=1), problem.norm_bound)
+    links = it.A.copy()
+    links[2:5, 2:5] = 0
+    np.testing.assert_allclose((links @ it.X)[2:].std(axis=1), 1, rtol=1e-2)

@@ -35,7 +35,11 @@ def train(problem, method="prox-linear", **options):
 @pytest.mark.parametrize("method", METHODS)
 def test_zeros_stay_and_the_objective_falls(method, name):
     result = train(random_problem(SIZE, **OPTIONS[name], pattern=random_masks(SHAPES)), method)
-    assert all(certificate.holds(1e-6) for certificate in result.certificates.values())
+    for block, certificate in result.certificates.items():
+        # "plain" has no ridge on A, some of whose entries are on no cycle: then nothing bounds the gap.
+        unknown = name == "plain" and block in ("prox-linear", "hidden")
+        assert certificate.known == (not unknown)
+        assert certificate.kkt_residual <= 1e-4 if unknown else certificate.holds(1e-6)
 
 
 @pytest.mark.parametrize("method", METHODS)
