@@ -1,6 +1,7 @@
 """Perceptrons of 20-20 as patterns: trained by blocks and by scikit-learn, fine-tuned from PyTorch, let go of.
 
-    python benchmarks/structures.py [--seeds 5] [--quick] [--json FILE] [--page FILE] [--plot FILE]
+    python benchmarks/structures.py [--seeds 5] [--parts trained ...] [--tables friedman1 ...] [--quick]
+        [--json FILE] [--page FILE] [--plot FILE]
 
 Three tables, each on friedman1 (10 inputs, 1,000 samples, 2,000 new ones) and scikit-learn's digits (1,297 and 500
 images), with the seeds 0, 1, ... for data and starts. All minimise one objective, which is evaluated here for all of
@@ -14,6 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import warnings
+from collections.abc import Sequence
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -36,18 +38,16 @@ QUICK, QUICK_SIZES = {"max_cycles": 10, "tol": 1e-3}, {"m": 200, "m_new": 200}
 # Letting go is dear, and its picture is the same for every seed.
 OPENED_SEEDS = 3
 
+PARTS = ("trained", "opened", "tuned")
 Step = tuple[str, str, str, int]
 
 
-def steps(n_seeds: int, quick: bool) -> list[Step]:
-    """What there is to do: what, on which table, with which activation and seed.
-
-    Seed by seed, so that a run that is stopped has a bit of everything; tanh comes last.
-    """
-    parts = [(what, table) for what in ("trained", "opened", "tuned") for table in TABLES]
-    relu = [(what, table, "relu", seed) for seed in range(n_seeds) for what, table in parts]
+def steps(n_seeds: int, quick: bool, parts: Sequence[str] = PARTS, tables: Sequence[str] = tuple(TABLES)) -> list[Step]:
+    """What there is to do: what, on which table, with which activation and seed; tanh comes last."""
+    pairs = [(what, table) for what in PARTS if what in parts for table in TABLES if table in tables]
+    relu = [(what, table, "relu", seed) for seed in range(n_seeds) for what, table in pairs]
     relu = [step for step in relu if step[0] != "opened" or step[3] < OPENED_SEEDS]
-    tanh = [("trained", table, "tanh", seed) for seed in range(n_seeds) for table in TABLES]
+    tanh = [("trained", table, "tanh", seed) for seed in range(n_seeds) for what, table in pairs if what == "trained"]
     return relu + ([] if quick else tanh)
 
 
@@ -100,6 +100,8 @@ def plot(file: str, ridge: float, seed: int = 0) -> None:
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="of them only these")
+    parser.add_argument("--tables", nargs="+", choices=list(TABLES), default=list(TABLES), help="of them only these")
     parser.add_argument("--quick", action="store_true", help="one seed, few samples and cycles: a minute")
     parser.add_argument("--json", metavar="FILE", help="file for the numbers; what it has is not measured anew")
     parser.add_argument("--page", type=Path, metavar="FILE", help="put the tables on this page, between its two marks")
@@ -114,7 +116,8 @@ def main(arguments: list[str] | None = None) -> None:
     if options.json and Path(options.json).exists():
         results = json.loads(Path(options.json).read_text())
     with one_blas_thread():
-        run(steps(1 if options.quick else options.seeds, options.quick), options.quick, results, options.json)
+        todo = steps(1 if options.quick else options.seeds, options.quick, options.parts, options.tables)
+        run(todo, options.quick, results, options.json)
     for table in console_tables(results):
         console.print(table)
     if options.page:

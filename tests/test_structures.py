@@ -138,6 +138,6 @@ def test_the_whole_benchmark_in_its_smallest_case(parts, monkeypatch, tmp_path):
 
 def test_the_published_results_are_of_this_form(parts):
     results = json.loads((ROOT / "benchmarks" / "results" / "structures.json").read_text())
-    assert results["done"] == [list(step) for step in parts["main"].steps(5, quick=False)][: len(results["done"])]
+    assert {tuple(step) for step in results["done"]} <= {*parts["main"].steps(5, quick=False)}
     for _, head, lines in parts["report"].tables(results):
         assert {len(line) for line in lines} == {len(head)}
