@@ -102,7 +102,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="of them only these")
     parser.add_argument("--tables", nargs="+", choices=list(TABLES), default=list(TABLES), help="of them only these")
-    parser.add_argument("--quick", action="store_true", help="one seed, few samples and cycles: a minute")
+    parser.add_argument("--quick", action="store_true", help="one seed, few samples and cycles, relu alone")
     parser.add_argument("--json", metavar="FILE", help="file for the numbers; what it has is not measured anew")
     parser.add_argument("--page", type=Path, metavar="FILE", help="put the tables on this page, between its two marks")
     parser.add_argument("--plot", metavar="FILE", help="draw A before and after its zeros are let go of")
