@@ -16,6 +16,7 @@ import numpy as np
 from bcd_implicit.errors import check_choice
 from bcd_implicit.model.active_set import SHARED_BY, active_set, count_patterns
 from bcd_implicit.model.anderson import anderson
+from bcd_implicit.model.broyden import broyden
 from bcd_implicit.model.picard import picard
 from bcd_implicit.model.state_map import Reached, StateMap
 from bcd_implicit.support.interruption import check_stop
@@ -41,8 +42,8 @@ class FixedPoint:
     n_iter : int
         Steps or rounds taken.
     solver : str
-        Whose answer it is: "picard", "active-set", "anderson", or "active-set + picard" where Picard took over samples
-        that did not settle; "sweep" where no state depends on itself.
+        Whose answer it is: "picard", "active-set" (also for "newton"), "anderson", "broyden", or "active-set + picard"
+        where Picard took over samples that did not settle; "sweep" where no state depends on itself.
     find_error_bound : callable
         Of nothing: what :attr:`error_bound` asks once.
     """
@@ -89,7 +90,10 @@ SOLVERS: dict[str, Callable[[StateMap, np.ndarray, int], Reached]] = {
     "auto": auto,
     "picard": picard,
     "active-set": active_set,
+    # Another name of the same: rounds are Newton's steps, and where phi is smooth nobody would look for pieces.
+    "newton": active_set,
     "anderson": anderson,
+    "broyden": broyden,
 }
 
 
@@ -115,10 +119,11 @@ def fixed_point(
     activation : ElementwiseFunction
     X : ndarray of shape (n, m), optional
         Start; zero when absent.
-    solver : {"auto", "picard", "active-set", "anderson"}
-        "picard" steps X <- phi(A X + drive); "active-set" is Newton's method, exact after a few rounds for
-        piecewise-linear activations, whatever the contraction; "anderson" combines Picard's last steps; "auto" begins
-        with Picard and goes over to the active set where that costs less.
+    solver : {"auto", "picard", "active-set", "newton", "anderson", "broyden"}
+        "picard" steps X <- phi(A X + drive); "active-set", or "newton", is Newton's method, exact after a few rounds
+        for piecewise-linear activations, whatever the contraction; "anderson" combines Picard's last steps; "broyden"
+        guesses from them what Newton would solve for; "auto" begins with Picard and goes over to the active set where
+        that costs less. All end with a step of Picard's, so that the bound holds for all.
     weights : ndarray of shape (n,), optional
         Positive v: the contraction is measured in ``max_i |x_i| / v_i``. Ones by default, which asks for
         ||A||_inf < 1; other weights serve models that only pass the Perron-Frobenius test.

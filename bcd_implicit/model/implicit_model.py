@@ -203,9 +203,10 @@ class ImplicitModel(Unchanging, Operators):
         U : array-like of shape (m, p)
         tol : float
             Largest error accepted, relative to the largest state.
-        solver : {"auto", "picard", "active-set", "anderson"}
+        solver : {"auto", "picard", "active-set", "newton", "anderson", "broyden"}
             Picard's iteration; Newton's method on the active pieces of the activation, which takes a few rounds however
-            near to 1 the contraction factor is; Anderson's acceleration of Picard; or the cheaper of the first two.
+            near to 1 the contraction factor is and has two names; Anderson's and Broyden's accelerations of Picard; or
+            the cheaper of the first two.
 
         Returns
         -------
@@ -272,7 +273,7 @@ class ImplicitModel(Unchanging, Operators):
             Inputs, one sample a row. If the model has names, a data frame's columns are matched by name: others are
             ignored, and those may be absent whose columns of B and D are zero, as after a selection. A model trained on
             an array takes columns in their order, unless they are called ``u0, u1, ...`` as it calls them itself.
-        solver : {"auto", "picard", "active-set", "anderson"}
+        solver : {"auto", "picard", "active-set", "newton", "anderson", "broyden"}
             Of the states, as for :meth:`states`.
 
         Returns

@@ -312,7 +312,7 @@ def test_entries_that_could_overflow_are_refused_by_name(tmp_path, monkeypatch, 
             ImplicitModel.load("m.npz")
 
 
-@pytest.mark.parametrize("solver", ["auto", "picard", "active-set", "anderson"])
+@pytest.mark.parametrize("solver", ["auto", "picard", "active-set", "anderson", "broyden"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("A", [[[0.3, -0.6], [0.49, 0.49]], [[0.0, 1e30], [0.0, 0.0]]])
 def test_the_largest_models_do_not_overflow(A, activation, solver):
