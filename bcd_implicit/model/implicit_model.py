@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice
 from bcd_implicit.model import well_posedness
-from bcd_implicit.model.adjoint import input_jacobian
+from bcd_implicit.model.derivatives import Derivatives
 from bcd_implicit.model.fixed_point import FixedPoint
 from bcd_implicit.model.inputs import inputs_of
 from bcd_implicit.model.matrices import UNITS, Matrix, Unchanging, check_part, dense, read_only, scaled, used_columns
@@ -39,7 +39,7 @@ WIDEST_UNITS = 1e6
 ACCURATE = 1e-8
 
 
-class ImplicitModel(Unchanging, Operators):
+class ImplicitModel(Unchanging, Operators, Derivatives):
     """A trained or given implicit model.
 
     Parameters
@@ -307,29 +307,6 @@ class ImplicitModel(Unchanging, Operators):
         ndarray of shape (m, q)
         """
         return responses(self.link, self.predict(U, solver=solver).T).T
-
-    def jacobian(self, U: ArrayLike) -> np.ndarray:
-        """Derivatives of the predictions with respect to the inputs, D + C (I - S A)^-1 S B with S = diag(phi').
-
-        By the implicit function theorem; at a kink of phi one of the two slopes is taken.
-
-        Parameters
-        ----------
-        U : array-like of shape (m, p)
-            Inputs, as for :meth:`predict`.
-
-        Returns
-        -------
-        ndarray of shape (m, q, p)
-
-        Raises
-        ------
-        NotWellPosedError
-            The model has no certified equilibrium.
-        """
-        inputs = inputs_of(self, U)
-        Z = self.A @ self.states(inputs).X.T + self._drive(inputs)
-        return input_jacobian(self._structure, self.activation.derivative(Z), self.B, self.C, self.D)
 
     def unstandardized(
         self, input_mean: np.ndarray, input_scale: np.ndarray, target_mean: np.ndarray, target_scale: np.ndarray
