@@ -18,7 +18,7 @@ from bcd_implicit.support.parts import parts
 MAX_ROUNDS = 10
 #: Samples of one pattern share an inverse where they are this many on average: it costs as much as three solves.
 SHARED_BY = 4
-#: From this many hidden features on it pays to leave rows of slope zero out of the systems.
+#: From this many hidden features for each right-hand side on it pays to leave rows of slope zero out of the systems.
 WORTH_REDUCING = 16
 
 
@@ -122,7 +122,7 @@ def _by_sample(A: np.ndarray, slopes: np.ndarray, residual: np.ndarray) -> np.nd
     n, step = len(A), np.empty_like(residual)
     n_active = np.count_nonzero(slopes, axis=1)
     # Where the slope is zero a row of I - SA is one of I. Samples with about as many others are solved together.
-    reduce = n >= WORTH_REDUCING and n_active.mean() < 0.75 * n
+    reduce = n >= WORTH_REDUCING * residual.shape[2] and n_active.mean() < 0.75 * n
     order = np.argsort(n_active) if reduce else np.arange(len(slopes))
     for part in parts(len(slopes), n * n):
         here = order[part]

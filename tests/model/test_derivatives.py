@@ -193,7 +193,7 @@ def test_bounds_hold_in_more_digits(kind, activation, method, n_terms, norm, uni
         A, B = v[:, None] * dense(model.A) / v, v[:, None] * dense(model.B)
         model = bi.ImplicitModel(A, B, v * model.b, model.C, model.D, model.d, activation)
     U, dY = rng.standard_normal((6, 3)), rng.standard_normal((6, 2))
-    error, bound = check_bounds(model, U, dY, method=method, n_terms=n_terms)
+    _, bound = check_bounds(model, U, dY, method=method, n_terms=n_terms)
     if method == "exact" and not units:
         # Cycles in a row pass on what is known of a sum of states as if each of them were off by so much.
         small = 1e-11 if kind in ("cycle", "layers") else 1e-7
@@ -202,7 +202,7 @@ def test_bounds_hold_in_more_digits(kind, activation, method, n_terms, norm, uni
 
 @pytest.mark.parametrize("n_terms", [0, 1, 7])
 def test_no_smaller_bound_would_do(n_terms):
-    """Without signs, and with all rows of A on the bound, what k terms leave is nu^(k+1) / (1 - nu) to the last digit."""
+    """Without signs, and with all rows of A on the bound, k terms leave nu^(k+1) / (1 - nu) to the last digit."""
     rng, nu = np.random.default_rng(0), 0.9
     A = rng.random((6, 6))
     A *= nu / A.sum(axis=1, keepdims=True)
