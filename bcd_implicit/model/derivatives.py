@@ -148,15 +148,17 @@ class Gradient:
         Of the same errors as :attr:`adjoint_error_bound`.
         """
         (n, m), (q, _) = self._adjoint.shape, self._dY.shape
-        X, U, dY, adjoint = (np.linalg.norm(part, axis=0) for part in (self._X, self._U, self._dY, self._adjoint))
-        rows_of_B, rows_of_D = (np.sqrt((M**2).sum(axis=1)).max() for M in (self._model.B, self._model.D))
-        off, dY_off = self.adjoint_error_bound + summation_error(m) * adjoint, summation_error(m) * dY
-        in_U = rows_of_B * np.abs(self._adjoint).sum(axis=0) + rows_of_D * np.abs(self._dY).sum(axis=0)
-        bounds = {
-            "U": rows_of_B * self.adjoint_error_bound + summation_error(n + q) * in_U,
-            **{"A": off @ X, "B": off @ U, "b": off.sum()},
-            **{"C": dY_off @ X, "D": dY_off @ U, "d": dY_off.sum()},
-        }
+        # Of numbers whose squares overflow nothing is known.
+        with np.errstate(over="ignore", invalid="ignore"):
+            X, U, dY, adjoint = (np.linalg.norm(part, axis=0) for part in (self._X, self._U, self._dY, self._adjoint))
+            rows_of_B, rows_of_D = (np.sqrt((M**2).sum(axis=1)).max() for M in (self._model.B, self._model.D))
+            off, dY_off = self.adjoint_error_bound + summation_error(m) * adjoint, summation_error(m) * dY
+            in_U = rows_of_B * np.abs(self._adjoint).sum(axis=0) + rows_of_D * np.abs(self._dY).sum(axis=0)
+            bounds = {
+                "U": rows_of_B * self.adjoint_error_bound + summation_error(n + q) * in_U,
+                **{"A": off @ X, "B": off @ U, "b": off.sum()},
+                **{"C": dY_off @ X, "D": dY_off @ U, "d": dY_off.sum()},
+            }
         return {letter: bound * (1 + summation_error(n + m + len(self._U))) for letter, bound in bounds.items()}
 
     def __repr__(self) -> str:
@@ -199,7 +201,7 @@ class Derivatives:
         Parameters
         ----------
         U : array-like of shape (m, p)
-            Inputs, as for :meth:`predict`.
+            Inputs, as for :meth:`~bcd_implicit.ImplicitModel.predict`.
 
         Returns
         -------
@@ -220,25 +222,25 @@ class Derivatives:
         """Gradients of ``sum_k <dY_k, y(u_k)>`` in the inputs and in A, B, b, C, D, d: a vector-Jacobian product.
 
         For a loss L of the predictions, with dY its gradient there, these are the gradients of L. They cost one linear
-        system a sample, by adjoint states, and no Jacobian. y is what :meth:`predict` returns, on the scale that
-        ``link`` says; for a loss of :meth:`response` dY has to contain the link's own derivative. At a kink of phi one
-        of the two slopes is taken.
+        system a sample, by adjoint states, and no Jacobian. y is what :meth:`~bcd_implicit.ImplicitModel.predict`
+        returns, on the scale that ``link`` says; for a loss of :meth:`~bcd_implicit.ImplicitModel.response` dY has to
+        contain the link's own derivative. At a kink of phi one of the two slopes is taken.
 
         Parameters
         ----------
         U : array-like of shape (m, p)
-            Inputs, as for :meth:`predict`.
+            Inputs, as for :meth:`~bcd_implicit.ImplicitModel.predict`.
         dY : array-like of shape (m, q)
             A weight for each prediction; a vector if there is one output.
         method : {"exact", "jacobian-free", "neumann"}
             How states that depend on each other in circles are treated; elsewhere all are exact. "exact" solves for
             the adjoint states. "jacobian-free" takes no notice of the circles (Fung et al., arXiv 2103.12803).
-            "neumann" goes round ``n_terms`` times. What that leaves out shrinks with the contraction factor nu as
+            "neumann" goes round them ``n_terms`` times. What is left out shrinks with the contraction factor nu as
             nu^(1 + n_terms) / (1 - nu).
         n_terms : int
             Of "neumann" alone; 0 is "jacobian-free".
         solver : str
-            Of the states, as for :meth:`states`. They are found to a relative 1e-13.
+            Of the states, as for :meth:`~bcd_implicit.ImplicitModel.states`. They are found to a relative 1e-13.
 
         Returns
         -------

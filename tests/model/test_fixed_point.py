@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from sklearn.datasets import make_friedman1
 from slow_but import slow_but
 
-from bcd_implicit import ConvergenceWarning, ImplicitModel, InvalidInputError, NotWellPosedError
+from bcd_implicit import ConvergenceWarning, ImplicitModel, InvalidInputError, NotWellPosedError, TrainingProblem, solve
 from bcd_implicit.model import active_set as active_set_module
 from bcd_implicit.model import fixed_point as fixed_point_module
 from bcd_implicit.model.accelerated import accelerated
@@ -184,6 +185,23 @@ def test_auto_takes_what_costs_less():
     # What Picard takes there: the figures by which it was chosen.
     assert fixed_point(*batch(0.99, signs=False), relu, tol=1e-13, solver="picard").n_iter > 1000
     assert fixed_point(*batch(0.99, signs=False), relu, tol=1e-13, solver="anderson").n_iter < 200
+
+
+@pytest.mark.parametrize("norm_bound", [0.99, 0.999])
+def test_states_of_trained_models_take_few_rounds_and_are_exact(norm_bound):
+    U, y = make_friedman1(300, 10, noise=1.0, random_state=0)
+    problem = TrainingProblem((U - 0.5) * 12**0.5, (y - y.mean()) / y.std(), 10, norm_bound=norm_bound, kappa=0.01)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        it = solve(problem, max_cycles=8, tol=0.0).iterate
+    drive, relu = it.B @ problem.U + it.b[:, None], problem.activation
+    assert np.abs(it.A).sum(axis=1).max() == pytest.approx(norm_bound)
+    point = fixed_point(it.A, drive, relu, solver="newton", tol=1e-13)
+    assert point.solver == "active-set"
+    assert point.n_iter <= 6
+    exact = in_more_digits(it.A, drive, relu, point.X)
+    assert np.abs(point.X - exact).max() <= 1e-12 * np.abs(point.X).max()
+    assert point.error_bound.max() <= 1e-14 / (1 - norm_bound) * np.abs(point.X).max()
 
 
 def test_auto_keeps_to_its_most_iterations():
