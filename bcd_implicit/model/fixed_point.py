@@ -29,6 +29,9 @@ WEAKEST = 1e-6
 #: What Newton costs, in Picard steps: at the least, and more where every sample has a pattern of its own (benchmarks/
 #: states.py; it is about the same for every number of hidden features, LAPACK being slow where they are few).
 NEWTON, NEWTON_BY_SAMPLE = 40.0, 80.0
+#: From so many hidden features on Broyden's method takes less than half of Newton's time where every sample has a
+#: pattern of its own. It may have so many steps, which cost as much as Newton then.
+LARGE, TRIED = 150, 60
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ class FixedPoint:
 
 
 def auto(states: StateMap, X: np.ndarray, max_iter: int) -> Reached:
-    """Picard, and Newton from where Picard got to as soon as Picard seems to need longer than that."""
+    """Picard, and Newton from where Picard got to as soon as Picard seems to need longer than that; or Broyden."""
     cost = NEWTON
 
     def leave(X: np.ndarray, taken: int, remaining: float) -> bool:
@@ -75,8 +78,14 @@ def auto(states: StateMap, X: np.ndarray, max_iter: int) -> Reached:
     reached = picard(states, X, max_iter, leave)
     if reached.settled or reached.n_iter >= max_iter or not np.isfinite(reached.new).all():
         return reached
-    rest = active_set(states, reached.new, max_iter - reached.n_iter)
-    return replace(rest, n_iter=reached.n_iter + rest.n_iter)
+    taken = reached.n_iter
+    if len(states.A) >= LARGE and cost > NEWTON + NEWTON_BY_SAMPLE / 2:
+        reached = broyden(states, reached.new, min(TRIED, max_iter - taken))
+        taken += reached.n_iter
+        if reached.settled or taken >= max_iter:
+            return replace(reached, n_iter=taken)
+    rest = active_set(states, reached.new, max_iter - taken)
+    return replace(rest, n_iter=taken + rest.n_iter)
 
 
 def _share_of_systems(states: StateMap, X: np.ndarray) -> float:
@@ -123,7 +132,7 @@ def fixed_point(
         "picard" steps X <- phi(A X + drive); "active-set", or "newton", is Newton's method, exact after a few rounds
         for piecewise-linear activations, whatever the contraction; "anderson" combines Picard's last steps; "broyden"
         guesses from them what Newton would solve for; "auto" begins with Picard and goes over to the active set where
-        that costs less. All end with a step of Picard's, so that the bound holds for all.
+        that costs less, or to Broyden where there are 150 features and more. All end with a step of Picard's, so that the bound holds for all.
     weights : ndarray of shape (n,), optional
         Positive v: the contraction is measured in ``max_i |x_i| / v_i``. Ones by default, which asks for
         ||A||_inf < 1; other weights serve models that only pass the Perron-Frobenius test.

@@ -206,7 +206,7 @@ class ImplicitModel(Unchanging, Operators, Derivatives):
         solver : {"auto", "picard", "active-set", "newton", "anderson", "broyden"}
             Picard's iteration; Newton's method on the active pieces of the activation, which takes a few rounds however
             near to 1 the contraction factor is and has two names; Anderson's and Broyden's accelerations of Picard; or
-            the cheaper of the first two.
+            what is likely to be the cheapest.
 
         Returns
         -------

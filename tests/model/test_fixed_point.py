@@ -187,6 +187,19 @@ def test_auto_takes_what_costs_less():
     assert fixed_point(*batch(0.99, signs=False), relu, tol=1e-13, solver="anderson").n_iter < 200
 
 
+def test_auto_solves_no_large_systems_where_broyden_settles(monkeypatch):
+    A, drive = batch(0.99, n=160, m=12, signs=False)
+    relu = get_activation("relu")
+    exact = fixed_point(A, drive, relu, tol=1e-13, solver="newton")
+    for tried, solver in ((60, "broyden"), (2, "active-set")):
+        monkeypatch.setattr(fixed_point_module, "TRIED", tried)
+        point = fixed_point(A, drive, relu, tol=1e-13)
+        assert point.solver == solver
+        assert np.all(np.abs(point.X - exact.X).max(axis=0) <= point.error_bound + exact.error_bound)
+        # One pattern for all: one system.
+        assert fixed_point(A, 1 + drive**2, relu, tol=1e-13).solver == "active-set"
+
+
 @pytest.mark.parametrize("norm_bound", [0.99, 0.999])
 def test_states_of_trained_models_take_few_rounds_and_are_exact(norm_bound):
     U, y = make_friedman1(300, 10, noise=1.0, random_state=0)
