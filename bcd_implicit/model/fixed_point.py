@@ -29,8 +29,8 @@ WEAKEST = 1e-6
 #: What Newton costs, in Picard steps: at the least, and more where every sample has a pattern of its own (benchmarks/
 #: states.py; it is about the same for every number of hidden features, LAPACK being slow where they are few).
 NEWTON, NEWTON_BY_SAMPLE = 40.0, 80.0
-#: From so many hidden features on Broyden's method takes less than half of Newton's time where every sample has a
-#: pattern of its own. It may have so many steps, which cost as much as Newton then.
+#: From so many hidden features on Broyden's method takes half of Newton's time or less where every sample has a pattern
+#: of its own. It may have so many steps, which cost about as much as Newton then.
 LARGE, TRIED = 150, 60
 
 
