@@ -132,7 +132,8 @@ def fixed_point(
         "picard" steps X <- phi(A X + drive); "active-set", or "newton", is Newton's method, exact after a few rounds
         for piecewise-linear activations, whatever the contraction; "anderson" combines Picard's last steps; "broyden"
         guesses from them what Newton would solve for; "auto" begins with Picard and goes over to the active set where
-        that costs less, or to Broyden where there are 150 features and more. All end with a step of Picard's, so that the bound holds for all.
+        that costs less, or to Broyden where there are 150 features and more. All end with a step of Picard's, so that
+        the bound holds for all.
     weights : ndarray of shape (n,), optional
         Positive v: the contraction is measured in ``max_i |x_i| / v_i``. Ones by default, which asks for
         ||A||_inf < 1; other weights serve models that only pass the Perron-Frobenius test.
