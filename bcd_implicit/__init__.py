@@ -19,6 +19,7 @@ from bcd_implicit.model import ImplicitModel
 from bcd_implicit.networks import from_sklearn, from_torch, to_torch
 from bcd_implicit.old_paths import keep_old_paths
 from bcd_implicit.problem import Iterate, TrainingProblem
+from bcd_implicit.problem.gradient import gradient
 from bcd_implicit.selection import PathResult, Selection, kappa_path, reference_kappa
 from bcd_implicit.terms.activations import ACTIVATIONS, Activation, register_activation
 from bcd_implicit.terms.losses import LOSSES, HuberLoss, Loss, QuantileLoss
@@ -64,6 +65,7 @@ __all__ = [
     "datasets",
     "from_sklearn",
     "from_torch",
+    "gradient",
     "kappa_path",
     "networks",
     "plots",

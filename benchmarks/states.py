@@ -1,11 +1,12 @@
-"""Seconds for the states by Picard, active-set Newton, Anderson and what "auto" takes, as the norm bound nears 1.
+"""Seconds for the states by every solver, and what "auto" takes, as the norm bound nears 1.
 
     python benchmarks/states.py [--sizes 20,1050 ...] [--bounds 0.5 0.9 0.99 0.999] [--json FILE]
 
 A size is n,m. "trained" models are those of the prox-linear loop on friedman1, 12 cycles; "random" ones have an A
 without negative entries and every row on the norm bound, the worst case for Picard. "cold" starts from zero, "warm"
 from the states of the cycle before (trained), or of drives that differ by a hundredth (random). Seconds are processor
-time on one BLAS thread, to the tolerance of the loops; ratios are to Picard in the same run.
+time on one BLAS thread, to the tolerance of the loops; ratios are to Picard in the same run. "bound" is the one on the
+error that comes with the states, "error" the error itself, against states in long double; both relative to the largest.
 """
 
 from __future__ import annotations
@@ -21,17 +22,20 @@ from rich.table import Table
 from sklearn.datasets import make_friedman1
 
 import bcd_implicit as bi
+from bcd_implicit.model.active_set import newton_step
 from bcd_implicit.model.fixed_point import SOLVERS, fixed_point
 from bcd_implicit.problem.training_problem import STATE_TOL
 from bcd_implicit.support.threads import one_blas_thread
 
 Size = tuple[int, int]
-SIZES: list[Size] = [(20, 1050), (10, 400), (100, 1000), (20, 100_000)]
+SIZES: list[Size] = [(20, 1050), (10, 400), (100, 1000), (200, 300), (20, 20_000)]
 BOUNDS = [0.5, 0.9, 0.99, 0.999]
 # Training is not what is measured: beyond so many numbers n m only random models.
 LARGEST_TRAINED = 25_000
-# What Picard would take minutes for, in numbers n m times steps, is left out: its steps are estimated by the bound.
-LONGEST_PICARD = 1e10
+# What Picard would take minutes for, in products n^2 m times steps, is left out: its steps are estimated by the bound.
+LONGEST_PICARD = 1e11
+# "newton" is another name of "active-set".
+NAMES = sorted(SOLVERS.keys() - {"newton"}, key=lambda name: (name != "picard", name))
 State = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -68,6 +72,16 @@ def random(size: Size, norm_bound: float) -> State:
     return A, drive, fixed_point(A, near, bi.ACTIVATIONS["relu"]).X
 
 
+def in_more_digits(A: np.ndarray, drive: np.ndarray) -> np.ndarray:
+    """The states of relu in long double, by Newton's method: systems in double, residuals in long double."""
+    long_A, long_drive = A.astype(np.longdouble), drive.astype(np.longdouble)
+    X = fixed_point(A, drive, bi.ACTIVATIONS["relu"], tol=STATE_TOL).X.astype(np.longdouble)
+    for _ in range(4):
+        Z = long_A @ X + long_drive
+        X += newton_step(A, (Z > 0).astype(float), (np.maximum(Z, 0) - X).astype(float))
+    return X
+
+
 def seconds_of(function, least: float = 0.3) -> float:
     """Median processor time of as many calls as fit into ``least`` seconds."""
     times: list[float] = []
@@ -81,12 +95,13 @@ def seconds_of(function, least: float = 0.3) -> float:
 def measure(size: Size, norm_bound: float, kind: str) -> list[dict]:
     A, drive, before = (trained if kind == "trained" else random)(size, norm_bound)
     rows, picard_steps = [], np.log(STATE_TOL) / np.log(norm_bound)
+    exact = in_more_digits(A, drive)
     for start, X in (("cold", None), ("warm", before)):
         own: list[dict] = []
         # Picard first: the others' ratios are to it.
-        for solver in sorted(SOLVERS, key=lambda name: name != "picard"):
+        for solver in NAMES:
             row = {"size": size, "model": kind, "norm_bound": norm_bound, "start": start, "solver": solver}
-            if solver in ("picard", "anderson") and size[0] * size[1] * picard_steps > LONGEST_PICARD:
+            if solver == "picard" and size[0] ** 2 * size[1] * picard_steps > LONGEST_PICARD:
                 continue
 
             def call(solver=solver, X=X):
@@ -98,6 +113,7 @@ def measure(size: Size, norm_bound: float, kind: str) -> list[dict]:
                 "iterations": point.n_iter,
                 "by": point.solver,
                 "bound": float(point.error_bound.max() / np.abs(point.X).max()),
+                "error": float(np.abs(point.X - exact).max() / np.abs(point.X).max()),
             }
             own.append(row)
         for row in own:
@@ -108,7 +124,8 @@ def measure(size: Size, norm_bound: float, kind: str) -> list[dict]:
 
 
 def show(rows: list[dict]) -> Table:
-    table = Table("n, m", "model", "norm bound", "start", "solver", "seconds", "Picard / it", "iterations", "bound")
+    heads = ("n, m", "model", "norm bound", "start", "solver", "seconds", "Picard / it", "iterations", "bound", "error")
+    table = Table(*heads)
     for row in rows:
         table.add_row(
             ", ".join(f"{k:,}" for k in row["size"]),
@@ -120,6 +137,7 @@ def show(rows: list[dict]) -> Table:
             f"{row['ratio']:.1f}" if "ratio" in row else "",
             str(row["iterations"]),
             f"{row['bound']:.0e}",
+            f"{row['error']:.0e}",
         )
     return table
 

@@ -47,6 +47,7 @@ PUBLIC = [
     "datasets",
     "from_sklearn",
     "from_torch",
+    "gradient",
     "kappa_path",
     "networks",
     "plots",

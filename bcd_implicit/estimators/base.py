@@ -288,8 +288,8 @@ class TrainedEstimator(BaseEstimator):
         """How much the outputs move with each input, shape (n_features,): for SelectFromModel and RFE.
 
         The root mean square, over samples and outputs, of the derivative of a prediction with respect to the input,
-        both in standard deviations (:meth:`bcd_implicit.ImplicitModel.jacobian`); predictions of classes and rates on
-        the scale of logarithms.
+        both in standard deviations (:meth:`~bcd_implicit.model.derivatives.Derivatives.jacobian`); predictions of
+        classes and rates on the scale of logarithms.
         """
         check_is_fitted(self, "model_")
         problem, model = self.result_.problem, self.result_.model

@@ -18,7 +18,7 @@ from bcd_implicit.support.parts import parts
 MAX_ROUNDS = 10
 #: Samples of one pattern share an inverse where they are this many on average: it costs as much as three solves.
 SHARED_BY = 4
-#: From this many hidden features on it pays to leave rows of slope zero out of the systems.
+#: From this many hidden features for each right-hand side on it pays to leave rows of slope zero out of the systems.
 WORTH_REDUCING = 16
 
 
@@ -57,15 +57,29 @@ def _by_picard(states: StateMap, start: np.ndarray, reached: Reached, samples: n
 
 
 def newton_step(A: np.ndarray, slopes: np.ndarray, residual: np.ndarray) -> np.ndarray:
-    """(I - SA)^-1 residual, S = diag(slopes), for each column of slopes and residual (n, m); NaN where singular."""
+    """(I - SA)^-1 residual, S = diag(slopes), sample by sample; NaN where singular.
+
+    Parameters
+    ----------
+    A : ndarray of shape (n, n)
+    slopes : ndarray of shape (n, m)
+    residual : ndarray of shape (n, m), or (n, m, r) for several right-hand sides a sample
+
+    Returns
+    -------
+    ndarray of the shape of ``residual``
+    """
     first, members = patterns(slopes)
+    sides = residual.reshape(*slopes.shape, -1)
     try:
         if len(first) * SHARED_BY <= slopes.shape[1]:
-            return _by_pattern(A, slopes[:, first], residual, members)
-        return _by_sample(A, slopes.T, residual.T).T
+            step = _by_pattern(A, slopes[:, first], sides, members)
+        else:
+            step = _by_sample(A, slopes.T, sides.swapaxes(0, 1)).swapaxes(0, 1)
     # Not met with ||A||_inf < 1; then in another pattern, or at Picard's hands, the sample settles.
     except np.linalg.LinAlgError:
         return np.full_like(residual, np.nan)
+    return step.reshape(residual.shape)
 
 
 def patterns(slopes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -90,23 +104,25 @@ def _by_pattern(A: np.ndarray, slopes: np.ndarray, residual: np.ndarray, members
     """One inverse for all samples of a pattern."""
     n, n_patterns = slopes.shape
     order = np.argsort(members, kind="stable")
-    ends = np.cumsum(np.bincount(members, minlength=n_patterns)).tolist()
-    ordered, step, begin = residual[:, order], np.empty_like(residual), 0
+    n_sides = residual.shape[2]
+    ends = (n_sides * np.cumsum(np.bincount(members, minlength=n_patterns))).tolist()
+    # The sides of a sample are neighbouring columns.
+    ordered, step, begin = residual[:, order].reshape(n, -1), np.empty_like(residual), 0
     for part in parts(n_patterns, n * n):
         inverses = np.linalg.inv(np.eye(n) - slopes[:, part].T[:, :, None] * A)
         for inverse, end in zip(inverses, ends[part], strict=True):
             ordered[:, begin:end] = inverse @ ordered[:, begin:end]
             begin = end
-    step[:, order] = ordered
+    step[:, order] = ordered.reshape(residual.shape)
     return step
 
 
 def _by_sample(A: np.ndarray, slopes: np.ndarray, residual: np.ndarray) -> np.ndarray:
-    """One system for each sample; samples are rows here."""
+    """One system for each sample; samples come first here, (m, n) and (m, n, r)."""
     n, step = len(A), np.empty_like(residual)
     n_active = np.count_nonzero(slopes, axis=1)
     # Where the slope is zero a row of I - SA is one of I. Samples with about as many others are solved together.
-    reduce = n >= WORTH_REDUCING and n_active.mean() < 0.75 * n
+    reduce = n >= WORTH_REDUCING * residual.shape[2] and n_active.mean() < 0.75 * n
     order = np.argsort(n_active) if reduce else np.arange(len(slopes))
     for part in parts(len(slopes), n * n):
         here = order[part]
@@ -123,15 +139,15 @@ def _solve(A: np.ndarray, slopes: np.ndarray, residual: np.ndarray) -> np.ndarra
     matrices = slopes[:, :, None] * -A
     diagonal = np.arange(A.shape[-1])
     matrices[:, diagonal, diagonal] += 1.0
-    return np.linalg.solve(matrices, residual[:, :, None])[:, :, 0]
+    return np.linalg.solve(matrices, residual)
 
 
 def _reduced(A: np.ndarray, slopes: np.ndarray, residual: np.ndarray, size: int) -> np.ndarray:
     """The same where at most ``size`` slopes of a sample are not zero: the others' steps are their residuals."""
     rows = np.argsort(slopes == 0, axis=1, kind="stable")[:, :size]
-    step = residual.copy()
-    np.put_along_axis(step, rows, 0.0, axis=1)
-    right = residual + slopes * (step @ A.T)
-    kept = [np.take_along_axis(part, rows, axis=1) for part in (slopes, right)]
-    np.put_along_axis(step, rows, _solve(A[rows[:, :, None], rows[:, None, :]], *kept), axis=1)
+    S, places, step = np.take_along_axis(slopes, rows, axis=1), rows[:, :, None], residual.copy()
+    np.put_along_axis(step, places, 0.0, axis=1)
+    right = residual + slopes[:, :, None] * np.tensordot(step, A, axes=(1, 1)).swapaxes(1, 2)
+    right = np.take_along_axis(right, places, axis=1)
+    np.put_along_axis(step, places, _solve(A[places, rows[:, None, :]], S, right), axis=1)
     return step

@@ -1,4 +1,4 @@
-"""Anderson's acceleration of Picard's iteration, safeguarded: never slower than half of Picard's contraction.
+"""Anderson's acceleration of Picard's iteration.
 
 The next states are the combination of the last few steps whose changes cancel best (Walker and Ni, SIAM J. Numer.
 Anal. 49(4), 2011). No systems of the size of A are solved, so that it suits many hidden features.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bcd_implicit.model.accelerated import accelerated
 from bcd_implicit.model.state_map import Reached, StateMap
 
 #: So many of the last steps are combined.
@@ -17,28 +18,8 @@ REGULARIZATION = 1e-14
 
 
 def anderson(states: StateMap, X: np.ndarray, max_iter: int) -> Reached:
-    """Step to combined states; samples that these bring no nearer than a step of Picard take that step."""
-    new = states.step(X)
-    change = new - X
-    norms = states.in_units(change).max(axis=0)
-    last = _LastSteps(change.shape)
-    for n_iter in range(1, max_iter):
-        if states.settled(X, new, float(np.abs(new).max())).all():
-            return Reached(X, new, n_iter, True, "anderson")
-        trial = new - last.combined(change)
-        trial_new = states.step(trial)
-        trial_change = trial_new - trial
-        # Not >: what is not a number is worse.
-        worse = ~(states.in_units(trial_change).max(axis=0) <= states.factor * norms)
-        if worse.any():
-            trial[:, worse] = new[:, worse]
-            trial_new[:, worse] = states.take(worse).step(trial[:, worse])
-            trial_change[:, worse] = trial_new[:, worse] - trial[:, worse]
-        last.append(trial_change - change, trial_new - new)
-        X, new, change = trial, trial_new, trial_change
-        norms = states.in_units(change).max(axis=0)
-    settled = bool(states.settled(X, new, float(np.abs(new).max())).all())
-    return Reached(X, new, max_iter, settled, "anderson")
+    """Steps of Picard's with the last few combined."""
+    return accelerated(states, X, max_iter, _LastSteps(X.shape), "anderson")
 
 
 class _LastSteps:
@@ -50,13 +31,17 @@ class _LastSteps:
         self.gram = np.zeros((shape[1], MEMORY, MEMORY))
         self.n_steps = 0
 
-    def append(self, change: np.ndarray, new: np.ndarray) -> None:
+    def append(self, moved: np.ndarray, turned: np.ndarray) -> None:
         k = self.n_steps % MEMORY
-        self.changes[k], self.news[k] = change, new
-        self.gram[:, k, :] = self.gram[:, :, k] = self._products(change)
+        self.changes[k], self.news[k] = turned, moved + turned
+        self.gram[:, k, :] = self.gram[:, :, k] = self._products(turned)
         self.n_steps += 1
 
-    def combined(self, change: np.ndarray) -> np.ndarray:
+    def take(self, samples: np.ndarray) -> None:
+        self.changes, self.news = self.changes[:, :, samples], self.news[:, :, samples]
+        self.gram = self.gram[samples]
+
+    def correction(self, change: np.ndarray) -> np.ndarray:
         """The differences of new states with the weights that cancel the change best, by least squares."""
         scale = np.trace(self.gram, axis1=1, axis2=2)[:, None, None]
         regular = self.gram + np.where(scale > 0, REGULARIZATION * scale, 1.0) * np.eye(MEMORY)

@@ -16,6 +16,7 @@ import numpy as np
 from bcd_implicit.errors import check_choice
 from bcd_implicit.model.active_set import SHARED_BY, active_set, count_patterns
 from bcd_implicit.model.anderson import anderson
+from bcd_implicit.model.broyden import broyden
 from bcd_implicit.model.picard import picard
 from bcd_implicit.model.state_map import Reached, StateMap
 from bcd_implicit.support.interruption import check_stop
@@ -28,6 +29,9 @@ WEAKEST = 1e-6
 #: What Newton costs, in Picard steps: at the least, and more where every sample has a pattern of its own (benchmarks/
 #: states.py; it is about the same for every number of hidden features, LAPACK being slow where they are few).
 NEWTON, NEWTON_BY_SAMPLE = 40.0, 80.0
+#: From so many hidden features on Broyden's method takes half of Newton's time or less where every sample has a pattern
+#: of its own. It may have so many steps, which cost about as much as Newton then.
+LARGE, TRIED = 150, 60
 
 
 @dataclass(frozen=True)
@@ -41,8 +45,8 @@ class FixedPoint:
     n_iter : int
         Steps or rounds taken.
     solver : str
-        Whose answer it is: "picard", "active-set", "anderson", or "active-set + picard" where Picard took over samples
-        that did not settle; "sweep" where no state depends on itself.
+        Whose answer it is: "picard", "active-set" (also for "newton"), "anderson", "broyden", or "active-set + picard"
+        where Picard took over samples that did not settle; "sweep" where no state depends on itself.
     find_error_bound : callable
         Of nothing: what :attr:`error_bound` asks once.
     """
@@ -59,7 +63,7 @@ class FixedPoint:
 
 
 def auto(states: StateMap, X: np.ndarray, max_iter: int) -> Reached:
-    """Picard, and Newton from where Picard got to as soon as Picard seems to need longer than that."""
+    """Picard, and Newton from where Picard got to as soon as Picard seems to need longer than that; or Broyden."""
     cost = NEWTON
 
     def leave(X: np.ndarray, taken: int, remaining: float) -> bool:
@@ -74,8 +78,14 @@ def auto(states: StateMap, X: np.ndarray, max_iter: int) -> Reached:
     reached = picard(states, X, max_iter, leave)
     if reached.settled or reached.n_iter >= max_iter or not np.isfinite(reached.new).all():
         return reached
-    rest = active_set(states, reached.new, max_iter - reached.n_iter)
-    return replace(rest, n_iter=reached.n_iter + rest.n_iter)
+    taken = reached.n_iter
+    if len(states.A) >= LARGE and cost > NEWTON + NEWTON_BY_SAMPLE / 2:
+        reached = broyden(states, reached.new, min(TRIED, max_iter - taken))
+        taken += reached.n_iter
+        if reached.settled or taken >= max_iter:
+            return replace(reached, n_iter=taken)
+    rest = active_set(states, reached.new, max_iter - taken)
+    return replace(rest, n_iter=taken + rest.n_iter)
 
 
 def _share_of_systems(states: StateMap, X: np.ndarray) -> float:
@@ -89,7 +99,10 @@ SOLVERS: dict[str, Callable[[StateMap, np.ndarray, int], Reached]] = {
     "auto": auto,
     "picard": picard,
     "active-set": active_set,
+    # Another name of the same: rounds are Newton's steps, and where phi is smooth nobody would look for pieces.
+    "newton": active_set,
     "anderson": anderson,
+    "broyden": broyden,
 }
 
 
@@ -115,10 +128,12 @@ def fixed_point(
     activation : ElementwiseFunction
     X : ndarray of shape (n, m), optional
         Start; zero when absent.
-    solver : {"auto", "picard", "active-set", "anderson"}
-        "picard" steps X <- phi(A X + drive); "active-set" is Newton's method, exact after a few rounds for
-        piecewise-linear activations, whatever the contraction; "anderson" combines Picard's last steps; "auto" begins
-        with Picard and goes over to the active set where that costs less.
+    solver : {"auto", "picard", "active-set", "newton", "anderson", "broyden"}
+        "picard" steps X <- phi(A X + drive); "active-set", or "newton", is Newton's method, exact after a few rounds
+        for piecewise-linear activations, whatever the contraction; "anderson" combines Picard's last steps; "broyden"
+        guesses from them what Newton would solve for; "auto" begins with Picard and goes over to the active set where
+        that costs less, or to Broyden where there are 150 features and more. All end with a step of Picard's, so that
+        the bound holds for all.
     weights : ndarray of shape (n,), optional
         Positive v: the contraction is measured in ``max_i |x_i| / v_i``. Ones by default, which asks for
         ||A||_inf < 1; other weights serve models that only pass the Perron-Frobenius test.

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice
 from bcd_implicit.model import well_posedness
-from bcd_implicit.model.adjoint import input_jacobian
+from bcd_implicit.model.derivatives import Derivatives
 from bcd_implicit.model.fixed_point import FixedPoint
 from bcd_implicit.model.inputs import inputs_of, used_inputs
 from bcd_implicit.model.matrices import Unchanging, check_part, check_vector, dense, scaled, used_columns
@@ -39,7 +39,7 @@ from bcd_implicit.terms.links import LINKS, responses
 WIDEST_UNITS = 1e6
 
 
-class ImplicitModel(Unchanging, Operators):
+class ImplicitModel(Unchanging, Operators, Derivatives):
     """A trained or given implicit model.
 
     Parameters
@@ -200,9 +200,10 @@ class ImplicitModel(Unchanging, Operators):
         U : array-like of shape (m, p)
         tol : float
             Largest error accepted, relative to the largest state.
-        solver : {"auto", "picard", "active-set", "anderson"}
+        solver : {"auto", "picard", "active-set", "newton", "anderson", "broyden"}
             Picard's iteration; Newton's method on the active pieces of the activation, which takes a few rounds however
-            near to 1 the contraction factor is; Anderson's acceleration of Picard; or the cheaper of the first two.
+            near to 1 the contraction factor is and has two names; Anderson's and Broyden's accelerations of Picard; or
+            what is likely to be the cheapest.
 
         Returns
         -------
@@ -267,7 +268,7 @@ class ImplicitModel(Unchanging, Operators):
             Inputs, one sample a row. If the model has names, a data frame's columns are matched by name: others are
             ignored, and those may be absent whose columns of B and D are zero, as after a selection. A model trained on
             an array takes columns in their order, unless they are called ``u0, u1, ...`` as it calls them itself.
-        solver : {"auto", "picard", "active-set", "anderson"}
+        solver : {"auto", "picard", "active-set", "newton", "anderson", "broyden"}
             Of the states, as for :meth:`states`.
 
         Returns
@@ -290,29 +291,6 @@ class ImplicitModel(Unchanging, Operators):
         ndarray of shape (m, q)
         """
         return responses(self.link, self.predict(U, solver=solver).T).T
-
-    def jacobian(self, U: ArrayLike) -> np.ndarray:
-        """Derivatives of the predictions with respect to the inputs, D + C (I - S A)^-1 S B with S = diag(phi').
-
-        By the implicit function theorem; at a kink of phi one of the two slopes is taken.
-
-        Parameters
-        ----------
-        U : array-like of shape (m, p)
-            Inputs, as for :meth:`predict`.
-
-        Returns
-        -------
-        ndarray of shape (m, q, p)
-
-        Raises
-        ------
-        NotWellPosedError
-            The model has no certified equilibrium.
-        """
-        inputs = inputs_of(self, U).T
-        Z = self.A @ self._states(inputs).X + self._drive(inputs)
-        return input_jacobian(self._structure, self.activation.derivative(Z), self.B, self.C, self.D)
 
     def unstandardized(
         self, input_mean: np.ndarray, input_scale: np.ndarray, target_mean: np.ndarray, target_scale: np.ndarray

@@ -119,7 +119,7 @@ class StateMap:
             size /= self.weights[:, None]
         return size
 
-    def settled(self, X: np.ndarray, new: np.ndarray, size: float) -> np.ndarray:
+    def settled(self, X: np.ndarray, new: np.ndarray, size: float | np.ndarray) -> np.ndarray:
         """Whether another step, from X to new, shows the error to be in ``tol * size`` or lost in rounding: (m,)."""
         left = self.error_left(X, new)
         settled = left <= self.tol * size

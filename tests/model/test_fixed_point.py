@@ -5,12 +5,17 @@ import warnings
 
 import numpy as np
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from sklearn.datasets import make_friedman1
 from slow_but import slow_but
 
-from bcd_implicit import ConvergenceWarning, ImplicitModel, InvalidInputError, NotWellPosedError
+from bcd_implicit import ConvergenceWarning, ImplicitModel, InvalidInputError, NotWellPosedError, TrainingProblem, solve
 from bcd_implicit.model import active_set as active_set_module
 from bcd_implicit.model import fixed_point as fixed_point_module
+from bcd_implicit.model.accelerated import accelerated
 from bcd_implicit.model.active_set import newton_step
+from bcd_implicit.model.broyden import _Inverse
 from bcd_implicit.model.fixed_point import SOLVERS, fixed_point
 from bcd_implicit.model.state_map import StateMap
 from bcd_implicit.model.well_posedness import weights as find_weights
@@ -182,6 +187,36 @@ def test_auto_takes_what_costs_less():
     assert fixed_point(*batch(0.99, signs=False), relu, tol=1e-13, solver="anderson").n_iter < 200
 
 
+def test_auto_solves_no_large_systems_where_broyden_settles(monkeypatch):
+    A, drive = batch(0.99, n=160, m=12, signs=False)
+    relu = get_activation("relu")
+    exact = fixed_point(A, drive, relu, tol=1e-13, solver="newton")
+    for tried, solver in ((60, "broyden"), (2, "active-set")):
+        monkeypatch.setattr(fixed_point_module, "TRIED", tried)
+        point = fixed_point(A, drive, relu, tol=1e-13)
+        assert point.solver == solver
+        assert np.all(np.abs(point.X - exact.X).max(axis=0) <= point.error_bound + exact.error_bound)
+        # One pattern for all: one system.
+        assert fixed_point(A, 1 + drive**2, relu, tol=1e-13).solver == "active-set"
+
+
+@pytest.mark.parametrize("norm_bound", [0.99, 0.999])
+def test_states_of_trained_models_take_few_rounds_and_are_exact(norm_bound):
+    U, y = make_friedman1(300, 10, noise=1.0, random_state=0)
+    problem = TrainingProblem((U - 0.5) * 12**0.5, (y - y.mean()) / y.std(), 10, norm_bound=norm_bound, kappa=0.01)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        it = solve(problem, max_cycles=8, tol=0.0).iterate
+    drive, relu = it.B @ problem.U + it.b[:, None], problem.activation
+    assert np.abs(it.A).sum(axis=1).max() == pytest.approx(norm_bound)
+    point = fixed_point(it.A, drive, relu, solver="newton", tol=1e-13)
+    assert point.solver == "active-set"
+    assert point.n_iter <= 6
+    exact = in_more_digits(it.A, drive, relu, point.X)
+    assert np.abs(point.X - exact).max() <= 1e-12 * np.abs(point.X).max()
+    assert point.error_bound.max() <= 1e-14 / (1 - norm_bound) * np.abs(point.X).max()
+
+
 def test_auto_keeps_to_its_most_iterations():
     A, drive = batch(0.999, signs=False)
     for max_iter in (1, 2, 3, 5):
@@ -197,20 +232,20 @@ def test_an_end_before_the_states_is_told(solver):
         point = fixed_point(
             A,
             1 + drive**2,
-            ACTIVATIONS["tanh"] if solver == "active-set" else ACTIVATIONS["relu"],
+            ACTIVATIONS["tanh" if solver in ("active-set", "newton") else "relu"],
             None,
             solver=solver,
             max_iter=1,
         )
-    exact = fixed_point(A, 1 + drive**2, ACTIVATIONS["tanh"] if solver == "active-set" else ACTIVATIONS["relu"])
+    exact = fixed_point(A, 1 + drive**2, ACTIVATIONS["tanh" if solver in ("active-set", "newton") else "relu"])
     assert np.all(np.abs(point.X - exact.X).max(axis=0) <= point.error_bound + exact.error_bound)
 
 
 def test_solvers_are_known_by_name():
     model = ImplicitModel([[0.5]], [[1.0]], None, [[1.0]])
     for use in (model.states, model.predict):
-        with pytest.raises(InvalidInputError, match="solver: unknown solver 'newton'. Use one of auto, picard, active"):
-            use([[1.0]], solver="newton")
+        with pytest.raises(InvalidInputError, match="solver: unknown solver 'gauss'. Use one of auto, picard, active"):
+            use([[1.0]], solver="gauss")
         with pytest.raises(InvalidInputError, match="U: contains missing values"):
             use([[np.nan]], solver="active-set")
     for solver in SOLVERS:
@@ -285,3 +320,82 @@ class TestActiveSet:
         assert active_set_module.MAX_ROUNDS < point.n_iter < 1000
         assert np.all(np.abs(point.X - reference.X).max(axis=0) <= point.error_bound + reference.error_bound)
         assert point.error_bound.max() < 1e-10
+
+
+class TestAccelerated:
+    """Anderson's and Broyden's corrections, and what keeps them safe."""
+
+    @pytest.mark.parametrize("solver", ["anderson", "broyden"])
+    def test_where_picard_crawls_they_do_not(self, solver):
+        A, drive = batch(0.999, n=10, signs=False)
+        relu = get_activation("relu")
+        point = fixed_point(A, drive, relu, solver=solver, tol=1e-13)
+        # The contraction says 30,000 for Picard.
+        assert point.n_iter < 300
+        exact = fixed_point(A, drive, relu, solver="newton", tol=1e-13)
+        assert np.all(np.abs(point.X - exact.X).max(axis=0) <= point.error_bound + exact.error_bound)
+
+    @pytest.mark.parametrize("correction", [np.zeros_like, np.sin, lambda c: 1e6 + c, lambda c: c * np.nan])
+    def test_whatever_the_corrections_are_samples_settle(self, correction):
+        """Of samples in which phi is curved, flat and steep, with units that are far apart."""
+
+        class Spoilt:
+            def correction(self, change):
+                return correction(change)
+
+            def append(self, moved, turned):
+                assert moved.shape == turned.shape
+
+            def take(self, samples):
+                assert samples.any()
+
+        A, drive = batch(0.9, n=5, m=40)
+        units = np.array([1.0, 1e4, 1e-3, 30.0, 0.5])
+        A, drive = A * units[:, None] / units, drive * units[:, None]
+        for name in ("relu", "tanh", "soft_threshold"):
+            states = StateMap(A, drive, get_activation(name), find_weights(np.abs(A)), 1e-12)
+            reached = accelerated(states, states.step(np.zeros_like(drive)), 100_000, Spoilt(), "spoilt")
+            assert reached.settled
+            reference = fixed_point(A, drive, states.activation, weights=states.weights, tol=1e-13)
+            error = np.abs(reached.new - reference.X).max(axis=0)
+            assert np.all(error <= states.error_bound(reached.X, reached.new) + reference.error_bound)
+
+    def test_broydens_guess_takes_the_last_change_to_the_last_step_and_is_kept_for_the_rest(self):
+        rng = np.random.default_rng(0)
+        inverse = _Inverse((6, 4))
+        H = np.repeat(-np.eye(6)[None], 4, axis=0)
+        for _ in range(5):
+            moved, turned = rng.standard_normal((2, 6, 4))
+            inverse.append(moved, turned)
+            for k in range(4):  # the formula, a sample at a time
+                s, t = moved[:, k], turned[:, k]
+                H[k] += np.outer(s - H[k] @ t, s @ H[k]) / (s @ H[k] @ t)
+        for probe in (turned, rng.standard_normal((6, 4))):
+            found = inverse.correction(probe) - probe
+            np.testing.assert_allclose(found, np.einsum("kab,bk->ak", H, probe), rtol=1e-9)
+        np.testing.assert_allclose(inverse.correction(turned) - turned, moved, rtol=1e-9)
+        # A step of a sample that says nothing changes nothing.
+        moved[:, 0] = 0.0
+        before = inverse.correction(probe)
+        inverse.append(moved, turned)
+        np.testing.assert_array_equal(inverse.correction(probe)[:, 0], before[:, 0])
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    n=st.integers(1, 12),
+    norm_bound=st.sampled_from([0.5, 0.9, 0.99, 0.999]),
+    nonnegative=st.booleans(),
+    activation=st.sampled_from(["relu", "tanh", "sigmoid", "clip"]),
+    scale=st.sampled_from([1e-3, 1.0, 30.0]),
+    seed=st.integers(0, 10_000),
+)
+@example(n=12, norm_bound=0.999, nonnegative=True, activation="relu", scale=1.0, seed=0)
+@example(n=12, norm_bound=0.99, nonnegative=True, activation="relu", scale=1.0, seed=1)
+def test_all_solvers_agree_within_their_bounds(n, norm_bound, nonnegative, activation, scale, seed):
+    phi = get_activation(activation)
+    A, drive = batch(norm_bound / phi.max_slope, n=n, m=8, seed=seed, signs=not nonnegative)
+    points = [fixed_point(A, scale * drive, phi, solver=solver, tol=1e-12) for solver in SOLVERS]
+    for one, other in itertools.combinations(points, 2):
+        assert np.all(np.abs(one.X - other.X).max(axis=0) <= one.error_bound + other.error_bound)
+        assert one.error_bound.max() <= 1e-9 * max(np.abs(one.X).max(), np.abs(scale * drive).max())

@@ -329,7 +329,7 @@ def test_entries_that_could_overflow_are_refused_by_name(tmp_path, monkeypatch, 
             ImplicitModel.load("m.npz")
 
 
-@pytest.mark.parametrize("solver", ["auto", "picard", "active-set", "anderson"])
+@pytest.mark.parametrize("solver", ["auto", "picard", "active-set", "anderson", "broyden"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("A", [[[0.3, -0.6], [0.49, 0.49]], [[0.0, 1e30], [0.0, 0.0]]])
 def test_the_largest_models_do_not_overflow(A, activation, solver):
@@ -339,6 +339,9 @@ def test_the_largest_models_do_not_overflow(A, activation, solver):
         warnings.simplefilter("error", RuntimeWarning)
         assert np.isfinite(model.predict(1e40 * np.array([[1, 1], [-1, 1], [0, 0]]), solver=solver)).all()
         assert np.isfinite(model.jacobian([[1e40, 1e40]])).all()
+        gradient = model.vjp([[1e40, 1e40]], [[1, 1]])
+        assert all(np.isfinite(getattr(gradient, letter)).all() for letter in "ABbCDdU")
+        assert min(np.min(bound) for bound in gradient.error_bound.values()) >= 0
 
 
 def test_units_that_are_too_far_apart_are_not_certified():

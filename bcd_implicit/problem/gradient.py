@@ -1,0 +1,116 @@
+"""The gradient of the training problem's smooth part, through the equilibrium."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from bcd_implicit.model.derivatives import Gradient
+from bcd_implicit.model.state_map import EPS
+from bcd_implicit.model.structure import Structure
+from bcd_implicit.problem.iterate import Iterate, check_iterate
+from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ProblemGradient:
+    """The gradient of the smooth part of (T), in the letters of an :class:`~bcd_implicit.Iterate`.
+
+    Attributes
+    ----------
+    A : ndarray of shape (n, n)
+    B : ndarray of shape (n, p)
+    b : ndarray of shape (n,)
+    C : ndarray of shape (q, n)
+    D : ndarray of shape (q, p)
+    d : ndarray of shape (q,)
+    X : ndarray of shape (n, m)
+        The equilibrium that it was taken at.
+    find_error_bound : callable
+        Of nothing: what :attr:`error_bound` asks once.
+    """
+
+    A: np.ndarray
+    B: np.ndarray
+    b: np.ndarray
+    C: np.ndarray
+    D: np.ndarray
+    d: np.ndarray
+    X: np.ndarray
+    find_error_bound: Callable[[], dict[str, float]] = field(repr=False)
+
+    @cached_property
+    def error_bound(self) -> dict[str, float]:
+        """By letter a bound on the Euclidean (Frobenius) norm of what the gradient is off.
+
+        Of what the method leaves out and of rounding, given the states X, the slopes and the loss's gradient there.
+        """
+        return self.find_error_bound()
+
+    def __repr__(self) -> str:
+        (n, p), (q, m) = self.B.shape, (len(self.C), self.X.shape[1])
+        return f"ProblemGradient(n_hidden={n}, n_inputs={p}, n_outputs={q}, n_samples={m})"
+
+
+def gradient(problem: TrainingProblem, iterate: Iterate, *, method: str = "exact", n_terms: int = 5) -> ProblemGradient:
+    """Gradient of the loss and the ridges in A, B, b, C, D, d, where X is the equilibrium of these matrices.
+
+    The smooth part of (T) is ``(1/m) L(Y, CX + DU + d) + ridge/2 (||C||^2 + ||D||^2) + ridge_hidden/2 (||A||^2 +
+    ||B||^2)`` with ``X = phi(AX + BU + b)``, and with sample weights in place of 1/m. The group lasso, the bound on A
+    and penalties and constraints of your own are not in it: they have proximal maps and projections of their own.
+    Entries that the pattern holds at zero have gradient zero, and so have D without pass-through, b and d without
+    intercept.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+    iterate : Iterate
+        Its states are solved anew first, from its own X.
+    method, n_terms
+        As for :meth:`~bcd_implicit.model.derivatives.Derivatives.vjp`.
+
+    Returns
+    -------
+    ProblemGradient
+        The gradients by letter, the equilibrium ``X``, and on request ``error_bound`` by letter. At a kink of phi or of
+        the loss one of the slopes is taken.
+
+    Raises
+    ------
+    InvalidInputError
+        No problem, an iterate that does not fit, another method.
+    NotWellPosedError
+        The iterate's A allows no certified equilibrium.
+
+    Examples
+    --------
+    >>> import bcd_implicit as bi
+    >>> problem = bi.TrainingProblem([[0.0], [1.0]], [[0.0], [2.0]], n_hidden=1, ridge=0, ridge_hidden=0)
+    >>> it = problem.initial()
+    >>> bi.gradient(problem, it).d  # the mean of prediction - target, and all predictions are 0
+    array([-1.])
+    """
+    problem = check_problem(problem)
+    it = check_iterate(iterate, problem.shapes, problem.activation)
+    it = problem.at_equilibrium(it)
+    slopes = problem.activation.derivative(problem.preactivation(it))
+    dY = problem.loss.gradient(problem.prediction(it), problem.Y) * problem.shares
+    data = Gradient(it, Structure(it.A, problem.activation), slopes, it.X, problem.U, dY, method, n_terms)
+    ridges = {"A": problem.ridge_hidden, "B": problem.ridge_hidden, "C": problem.ridge, "D": problem.ridge}
+    fixed = {"b": not problem.fit_intercept, "d": not problem.fit_intercept, "D": not problem.pass_through}
+    found: dict[str, np.ndarray] = {}
+    for letter in "ABbCDd":
+        whole = getattr(data, letter) + ridges.get(letter, 0.0) * getattr(it, letter)
+        free = problem.pattern.entries(letter, whole.shape) & (not fixed.get(letter))
+        found[letter] = np.where(free, whole, 0.0)
+
+    def error_bound() -> dict[str, float]:
+        bounds = data.error_bound
+        # Of the ridge's product and of the sum.
+        sizes = {k: np.linalg.norm(ridges.get(k, 0.0) * getattr(it, k)) + np.linalg.norm(found[k]) for k in found}
+        return {letter: float(bounds[letter] + EPS * sizes[letter]) for letter in found}
+
+    return ProblemGradient(**found, X=it.X, find_error_bound=error_bound)
