@@ -1,4 +1,4 @@
-"""The picture of the theorem: the loss gap against time, between its bounds and the rate at the end."""
+"""The picture of the theorem: the loss gap against time, its bounds, and the rate at the end."""
 
 from __future__ import annotations
 
@@ -13,47 +13,39 @@ from bcd_implicit.plots.arguments import axes_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LABELS = {
-    "theorem": (r"theorem: $k\,/\,(n(1+\gamma)^2)$", "--"),
-    "computed": r"",
+BOUNDS = {
+    "theorem": (r"theorem: $k/(n(1+\gamma)^2)$", UNUSED, "-"),
+    "computed": (r"computed: $k\,\inf\lambda_{\min}(D_t)$", MARK, "--"),
+    "integrated": (r"integrated: $\int k_t\,\lambda_{\min}(D_t)\,dt$", MARK, ":"),
 }
 
 
-def draw(table: pd.DataFrame, rates: pd.Series | None = None, ax: Axes | None = None) -> Axes:
-    """Draw a gap and its bounds; with rates, the slope at the end as well.
+def draw(run: pd.DataFrame, rate: float = np.nan, ax: Axes | None = None, legend: bool = True) -> Axes:
+    """Draw a gap against time, with its bounds.
 
     Parameters
     ----------
-    table : DataFrame
+    run : DataFrame
         ``time``, ``gap`` and the bounds.
-    rates : Series, optional
-        With ``linearised``.
+    rate : float
+        Of the linearised flow: a line of this slope stands above the end of the curve; nan for none.
     ax : Axes, optional
+    legend : bool
     """
     ax = axes_of(ax)
-    time, gap = table["time"], table["gap"]
-    styles = {
-        "theorem": (r"theorem's bound, $\lambda \geq 1/(n(1+\gamma)^2)$", UNUSED, "-"),
-        "computed": (r"bound with $\inf \lambda_{\min}(D_t)$", MARK, "--"),
-        "integrated": (r"bound with $\int \lambda_{\min}(D_t)\,dt$", MARK, ":"),
-    }
-    for name, (label, colour, style) in styles.items():
-        ax.plot(time, table[name], style, color=colour, lw=1.3, label=label)
+    time, gap = run["time"].to_numpy(), run["gap"].to_numpy()
+    for name, (label, colour, style) in BOUNDS.items():
+        ax.plot(time, run[name], style, color=colour, lw=1.3, label=label)
     ax.plot(time, gap, color=USED, lw=2, label="loss gap")
-    if rates is not None and np.isfinite(rates["linearised"]):
-        late = time[gap <= gap.iloc[0] * 1e-8]
-        if len(late):
-            ends = np.array([late.iloc[0], time.iloc[-1]])
-            # Beside the curve, not on it.
-            ax.plot(
-                ends,
-                3e2 * gap.iloc[-1] * np.exp(rates["linearised"] * (ends[1] - ends)),
-                color="black",
-                lw=1,
-                label="slope of the linearised flow",
-            )
     ax.set_yscale("log")
+    if np.isfinite(rate):
+        low, high = np.log(gap[-1]), np.log(gap[0])
+        # Beside the curve, not on it.
+        late = time[-1] - np.array([min(0.5 * (high - low) / rate, time[-1]), 0.0])
+        heights = low + 0.08 * (high - low) + rate * (time[-1] - late)
+        ax.plot(late, np.exp(heights), color="0.45", lw=1, label="slope of the linearised flow")
     ax.set_xlabel("time")
-    ax.set_ylabel("loss gap")
-    ax.legend(fontsize="small")
+    ax.set_ylabel("loss above the optimum")
+    if legend:
+        ax.legend(fontsize="small")
     return ax

@@ -19,6 +19,7 @@ from bcd_implicit.experiments.convergence_shallow import Expansion, Shallow
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.support.checks import check_number, random_generator
 from bcd_implicit.support.notices import warn_convergence
+from bcd_implicit.support.threads import one_blas_thread
 from bcd_implicit.terms.losses import get_loss
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ class Convergence:
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the gap of the flow against time, with its bounds; on the current axes by default."""
-        return draw(self.flow, self.rates, ax)
+        return draw(self.flow, self.rates["linearised"], ax)
 
     @property
     def report(self) -> dict[str, Any]:
@@ -214,7 +215,9 @@ def convergence(
     A, B = rng.standard_normal((n, n)), rng.standard_normal((q, n)) / math.sqrt(n)
     start = DeepLinear.of_weights(A, B, gamma)
     title = f"n = {n}, q = {q}, m = {m}, gamma = {gamma:g}, {loss} loss"
-    return _run(title, problem, start, horizon, n_steps, begin)
+    # Thousands of small products.
+    with one_blas_thread():
+        return _run(title, problem, start, horizon, n_steps, begin)
 
 
 def _draw_problem(n: int, q: int, m: int, loss: str, rng: np.random.Generator) -> Shallow:
