@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ from bcd_implicit.experiments.convergence_shallow import Expansion, Shallow
 # integrator keeps its estimate of a step's error in every entry below ACCURACY times the square root of what was left,
 # as a gap is about the square of a distance: so even a small end is resolved. RELATIVE is the least that it takes.
 STAGE, ACCURACY, RELATIVE = 1e-6, 1e-7, 100 * np.finfo(float).eps
+# Distances, the square roots of gaps, and their squares are numbers still.
+SMALLEST = 1e-200
 # Long enough for every flow that ends by itself; stiff steps grow without a bound.
 FOREVER = 1e12
 # Gradient descent tries a step this much longer than the last, and halves it until it is accepted.
@@ -57,7 +60,12 @@ def left(problem: Shallow, w: np.ndarray, around: Expansion) -> float:
 
 
 def gradient_flow(
-    problem: Shallow, around: Expansion, start: DeepLinear, share: float, horizon: float | None = None
+    problem: Shallow,
+    around: Expansion,
+    start: DeepLinear,
+    share: float,
+    horizon: float | None = None,
+    settled: Callable[[DeepLinear, np.ndarray], bool] = lambda at, w: True,
 ) -> Trajectory:
     """A' = -dL/dA, B' = -dL/dB, by backward differentiation formulas, which take stiff problems.
 
@@ -74,6 +82,8 @@ def gradient_flow(
         The flow ends when what is :func:`left` is this share of what it was at the start.
     horizon : float, optional
         The time to end at instead.
+    settled : callable
+        Of a point and its part: whether the flow may end there. If not, it goes on, down to the share SMALLEST.
 
     Returns
     -------
@@ -83,8 +93,11 @@ def gradient_flow(
     (q, n), gamma, begin = start.W.shape, start.gamma, time.perf_counter()
     Q, P, (s, r) = problem.all_outputs, problem.all_inputs, around.slope.shape
 
-    def point(A: np.ndarray, X: np.ndarray) -> DeepLinear:
+    def points_of(A: np.ndarray, X: np.ndarray) -> DeepLinear:
         return DeepLinear(A.reshape(-1, n, n), around.W + Q @ X.reshape(-1, q, n) @ P.T, gamma)
+
+    def at(y: np.ndarray) -> DeepLinear:
+        return DeepLinear(y[: n * n].reshape(n, n), points_of(y[: n * n], y[n * n :]).W[0], gamma)
 
     def part(y: np.ndarray) -> np.ndarray:
         return y[..., n * n :].reshape(*y.shape[:-1], q, n)[..., :s, :r]
@@ -92,15 +105,16 @@ def gradient_flow(
     def velocity(_: float, y: np.ndarray) -> np.ndarray:
         # One point, shape (dim,), or several for a Jacobian by differences, shape (dim, K).
         rows = y.T.reshape(-1, len(y))
-        at = point(rows[:, : n * n], rows[:, n * n :])
-        in_A, in_B = at.gradients(problem.lift(problem.gradient_near(part(rows), around)))
-        turned = Q.T @ at.moved(-in_A, -in_B) @ P
+        here = points_of(rows[:, : n * n], rows[:, n * n :])
+        in_A, in_B = here.gradients(problem.lift(problem.gradient_near(part(rows), around)))
+        turned = Q.T @ here.moved(-in_A, -in_B) @ P
         return np.hstack([-in_A.reshape(len(rows), -1), turned.reshape(len(rows), -1)]).T.reshape(y.shape)
 
     y = np.concatenate([start.A.ravel(), (Q.T @ (start.W - around.W) @ P).ravel()])
     times, path, errors = [0.0], [y], [0.0]
-    value, end = left(problem, part(y), around), FOREVER if horizon is None else horizon
-    least = 0.0 if horizon is not None else share * value
+    first = value = left(problem, part(y), around)
+    end = FOREVER if horizon is None else horizon
+    least = 0.0 if horizon is not None else share * first
     while value > least and times[-1] < end:
         amount, goal = ACCURACY * np.sqrt(value), max(STAGE * value, least)
 
@@ -127,7 +141,9 @@ def gradient_flow(
         if stage.status < 0:
             break
         value = goal
-    points = [DeepLinear(y[: n * n].reshape(n, n), point(y[: n * n], y[n * n :]).W[0], gamma) for y in path]
+        if value <= least and not settled(at(path[-1]), part(path[-1])):
+            least = max(STAGE * value, SMALLEST * first)
+    points = [at(y) for y in path]
     finished = value <= least or times[-1] >= end
     seconds = time.perf_counter() - begin
     return Trajectory(np.array(times), points, part(np.array(path)), np.array(errors), seconds, finished)

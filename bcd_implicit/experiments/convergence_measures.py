@@ -19,6 +19,8 @@ from bcd_implicit.problem import Iterate, TrainingProblem
 BOUNDS = ("theorem", "computed", "integrated")
 # The last slope is that over the end of the flow in which the gap falls by e^-4.
 LAST = 4.0
+# By how much the slope may differ from the slowest part's where the flow ends.
+SETTLED = 0.01
 
 
 def table(
@@ -77,6 +79,12 @@ def rates(problem: Shallow, best: Expansion, flow: pd.DataFrame, trajectory: Tra
         left = float(energies @ np.exp(-2 * (speeds - speeds[0]) * duration))
         predicted = slowest + math.log(energies.sum() / left) / duration
     return pd.Series(found | {"end_predicted": predicted, "linearised": slowest}, name="rate")
+
+
+def is_settled(problem: Shallow, best: Expansion, at: DeepLinear, w: np.ndarray) -> bool:
+    """Whether the slowest part is nearly all that is left of the flow made linear here: the slope is nearly its own."""
+    speeds, energies = _modes(problem, best, at, w)
+    return bool(energies @ speeds <= (1 + SETTLED) * speeds[0] * energies.sum())
 
 
 def _modes(problem: Shallow, best: Expansion, end: DeepLinear, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ import pandas as pd
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.experiments.convergence_curves import draw
 from bcd_implicit.experiments.convergence_dynamics import allowed, gradient_descent, gradient_flow
-from bcd_implicit.experiments.convergence_measures import BOUNDS, newton_error, rates, solves, table
+from bcd_implicit.experiments.convergence_measures import BOUNDS, is_settled, newton_error, rates, solves, table
 from bcd_implicit.experiments.convergence_model import DeepLinear
 from bcd_implicit.experiments.convergence_shallow import Expansion, Shallow
 from bcd_implicit.model.implicit_model import ImplicitModel
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LOSSES = ("squared", "cross-entropy")
-# The flow ends when the gap is this share of the first, so late that its slowest part alone is left. Where no W has the
-# least loss there is no rate to wait for, and this share of the gradient's square ends it.
-END, END_OF_GRADIENT = 1e-60, 1e-6
+# The flow ends when the gap is this share of the first, or later, when its slowest part alone is left. Where no W has
+# the least loss there is no rate to wait for, and this share of the gradient's square ends it.
+END, END_OF_GRADIENT = 1e-22, 1e-6
 # Exponents of flow and descent, as multiples of k times the metric: an accepted step wins half of what the flow would.
 EXPONENTS = {"flow": 2.0, "descent": 1.0}
-# Of the bounds' exponentials, whose exponents are below 200.
-ROUNDING = 200 * np.finfo(float).eps
+# Of the bounds' exponentials, whose exponents are below 500.
+ROUNDING = 500 * np.finfo(float).eps
 # The integrator's Jacobian and the metric are full matrices.
 MOST_WEIGHTS = 4000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Convergence:
     """One run: the loss gap of gradient flow and descent beside the bounds that are proved of it.
 
@@ -102,6 +102,10 @@ class Convergence:
                 over = run.loc[run["gap"] > limit * (1 + ROUNDING), ["time", "gap"]]
                 rows.append(over.assign(dynamic=dynamic, bound=bound, allowed=limit[over.index]))
         return pd.concat(rows, ignore_index=True)[["dynamic", "bound", "time", "gap", "allowed"]]
+
+    def __repr__(self) -> str:
+        points = len(self.flow) + len(self.descent)
+        return f"<convergence: {self.title}; bounds broken at {len(self.broken())} of {points} points>"
 
     @property
     def model(self) -> ImplicitModel:
@@ -169,8 +173,8 @@ def convergence(
     random_state : int, Generator or None
         Of data, features and start.
     horizon : float, optional
-        The time at which the flow ends. By default it ends when the gap is 1e-60 of the first, or where no W has the
-        least loss, when the gradient in W is 1e-3 of the first.
+        The time at which the flow ends. By default it ends when the gap is 1e-22 of the first, or later, as its slope
+        has to be that of the slowest part; where no W has the least loss, when the gradient in W is 1e-3 of the first.
     n_steps : int
         Of gradient descent, at most.
 
@@ -241,7 +245,9 @@ def _run(
 ) -> Convergence:
     best = problem.minimize() if problem.is_attained() else None
     around, share = best or problem.expand(np.zeros_like(start.W)), END if best else END_OF_GRADIENT
-    flow = gradient_flow(problem, around, start, share, horizon)
+    flow = gradient_flow(
+        problem, around, start, share, horizon, lambda at, w: best is None or is_settled(problem, best, at, w)
+    )
     if not flow.finished:
         cause = f"the integrator gave up at time {flow.times[-1]:.3g}, before the flow's end"
         warn_convergence(f"{title}: {cause}. The bounds hold up to there; ask for a shorter horizon.", stacklevel=3)

