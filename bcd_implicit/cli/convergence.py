@@ -22,9 +22,7 @@ from bcd_implicit.experiments.convergence_run import LOSSES
 @click.option("--gamma", type=float, default=0.9, show_default=True, help="Weight of the feedback, from 0 to 1.")
 @click.option("--loss", type=click.Choice(list(LOSSES)), default="squared", show_default=True, help="Of the samples.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of data, features and start.")
-@click.option(
-    "--horizon", type=float, help="The time at which the flow ends.  [default: the gap at 1e-60 of the first]"
-)
+@click.option("--horizon", type=float, help="The time at which the flow ends.  [default: when its slope is settled]")
 @click.option("--n-steps", type=int, default=1000, show_default=True, help="Of gradient descent, at most.")
 def convergence(
     output: Path,

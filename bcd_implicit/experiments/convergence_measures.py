@@ -17,6 +17,8 @@ from bcd_implicit.experiments.trust_region import trust_region_step
 from bcd_implicit.problem import Iterate, TrainingProblem
 
 BOUNDS = ("theorem", "computed", "integrated")
+# Exponents, as multiples of k times the metric: an accepted step of descent wins half of what the flow would.
+OF_FLOW, OF_DESCENT = 2.0, 1.0
 # The last slope is that over the end of the flow in which the gap falls by e^-4.
 LAST = 4.0
 # By how much the slope may differ from the slowest part's where the flow ends.
@@ -70,11 +72,13 @@ def rates(problem: Shallow, best: Expansion, flow: pd.DataFrame, trajectory: Tra
     times, logs = flow["time"].to_numpy(), np.log(flow["gap"].to_numpy())
     start = int(np.argmax(logs <= logs[-1] + LAST))
     duration = times[-1] - times[start]
-    found = {name: math.log(flow[name].iloc[0] / flow[name].iloc[-1]) / times[-1] for name in ("theorem", "computed")}
+    end = trajectory.points[-1]
+    metrics = {"theorem": proved_metric(len(end.A), end.gamma), "computed": flow["metric"].min()}
+    found = {name: OF_FLOW * flow["k"].min() * metric for name, metric in metrics.items()}
     found |= {"measured": (logs[0] - logs[-1]) / times[-1], "end": (logs[start] - logs[-1]) / duration}
     predicted = slowest = math.nan
     if np.isinf(best.radius):
-        speeds, energies = _modes(problem, best, trajectory.points[-1], trajectory.parts[start])
+        speeds, energies = _modes(problem, best, end, trajectory.parts[start])
         slowest = 2 * speeds[0]
         left = float(energies @ np.exp(-2 * (speeds - speeds[0]) * duration))
         predicted = slowest + math.log(energies.sum() / left) / duration
@@ -126,7 +130,9 @@ def solves(problem: Shallow, best: Expansion, start: DeepLinear) -> dict[str, tu
     }
     if np.isinf(best.radius):
         rows["output block"] = output_block(problem, start)
-    return {name: (seconds, problem.rise(problem.part(at.W - best.W), best)) for name, (seconds, at) in rows.items()}
+    # At the end of a ball rounding may make it negative.
+    gaps = {name: max(problem.rise(problem.part(at.W - best.W), best), 0.0) for name, (_, at) in rows.items()}
+    return {name: (rows[name][0], gap) for name, gap in gaps.items()}
 
 
 def output_block(problem: Shallow, start: DeepLinear, solver: str = "native") -> tuple[float, DeepLinear]:

@@ -86,6 +86,6 @@ def verdict(run: Convergence) -> str:
         bounds = f"A bound is broken at {len(broken)} of {steps} points, first at time {broken['time'].min():.3g}"
     else:
         bounds = f"No bound is broken at any of {steps} points"
-    where = "" if np.isinf(run.best.radius) else f", of the ball of radius {run.best.radius:.3g}: no W has the least"
+    where = "" if np.isinf(run.best.radius) else f", of the ball of radius {run.best.radius:.3g} (no W has the least)"
     newton = f"off a trust-region Newton step by {run.newton_error:.0e}"
     return f"{bounds}; optimal loss {run.best.loss:.6g}{where}; the flow is {newton}, relatively."

@@ -13,7 +13,16 @@ import pandas as pd
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.experiments.convergence_curves import draw
 from bcd_implicit.experiments.convergence_dynamics import allowed, gradient_descent, gradient_flow
-from bcd_implicit.experiments.convergence_measures import BOUNDS, is_settled, newton_error, rates, solves, table
+from bcd_implicit.experiments.convergence_measures import (
+    BOUNDS,
+    OF_DESCENT,
+    OF_FLOW,
+    is_settled,
+    newton_error,
+    rates,
+    solves,
+    table,
+)
 from bcd_implicit.experiments.convergence_model import DeepLinear
 from bcd_implicit.experiments.convergence_shallow import Expansion, Shallow
 from bcd_implicit.model.implicit_model import ImplicitModel
@@ -29,8 +38,6 @@ LOSSES = ("squared", "cross-entropy")
 # The flow ends when the gap is this share of the first, or later, when its slowest part alone is left. Where no W has
 # the least loss there is no rate to wait for, and this share of the gradient's square ends it.
 END, END_OF_GRADIENT = 1e-22, 1e-6
-# Exponents of flow and descent, as multiples of k times the metric: an accepted step wins half of what the flow would.
-EXPONENTS = {"flow": 2.0, "descent": 1.0}
 # Of the bounds' exponentials, whose exponents are below 500.
 ROUNDING = 500 * np.finfo(float).eps
 # The integrator's Jacobian and the metric are full matrices.
@@ -258,8 +265,8 @@ def _run(
         away = problem.part(around.W - best.W)
         flow, descent = (replace(run, parts=run.parts + away) for run in (flow, descent))
     tables = {
-        "flow": table(problem, best, flow, EXPONENTS["flow"], DeepLinear.least_metric, between_ends=True),
-        "descent": table(problem, best, descent, EXPONENTS["descent"], lambda at: at.condition**-2),
+        "flow": table(problem, best, flow, OF_FLOW, DeepLinear.least_metric, between_ends=True),
+        "descent": table(problem, best, descent, OF_DESCENT, lambda at: at.condition**-2),
     }
     ends = {"gradient flow": flow, "gradient descent": descent}
     reached = {name: (run.seconds, problem.rise(run.parts[-1], best)) for name, run in ends.items()}
