@@ -19,7 +19,7 @@ from bcd_implicit.experiments.convergence_run import LOSSES
 @click.option("--n-hidden", type=int, default=8, show_default=True, help="Width n: states, and features of an input.")
 @click.option("--n-outputs", type=int, default=20, show_default=True, help="Outputs q, or classes.")
 @click.option("--n-samples", type=int, default=30, show_default=True, help="Samples m.")
-@click.option("--gamma", type=float, default=0.9, show_default=True, help="Weight of the feedback, from 0 to 1.")
+@click.option("--gamma", type=float, default=0.9, show_default=True, help="Weight of the feedback, below 1.")
 @click.option("--loss", type=click.Choice(list(LOSSES)), default="squared", show_default=True, help="Of the samples.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of data, features and start.")
 @click.option("--horizon", type=float, help="The time at which the flow ends.  [default: when its slope is settled]")

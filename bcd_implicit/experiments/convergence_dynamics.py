@@ -81,7 +81,7 @@ def gradient_flow(
     share : float
         The flow ends when what is :func:`left` is this share of what it was at the start.
     horizon : float, optional
-        The time to end at instead.
+        The time to end at instead, unless the share SMALLEST comes first.
     settled : callable
         Of a point and its part: whether the flow may end there. If not, it goes on, down to the share SMALLEST.
 
@@ -114,7 +114,7 @@ def gradient_flow(
     times, path, errors = [0.0], [y], [0.0]
     first = value = left(problem, part(y), around)
     end = FOREVER if horizon is None else horizon
-    least = 0.0 if horizon is not None else share * first
+    least = first * (share if horizon is None else SMALLEST)
     while value > least and times[-1] < end:
         amount, goal = ACCURACY * np.sqrt(value), max(STAGE * value, least)
 

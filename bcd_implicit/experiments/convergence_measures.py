@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+from scipy.linalg import solve_triangular
 
 from bcd_implicit.blocks import solve_block
 from bcd_implicit.experiments.convergence_dynamics import Trajectory
@@ -49,7 +50,8 @@ def table(
         of its first point.
     """
     times, points = trajectory.times, trajectory.points
-    gaps = np.array([problem.rise(w, best) for w in trajectory.parts])
+    # Of the end of a ball rounding may make it negative.
+    gaps = np.array([max(problem.rise(w, best), np.finfo(float).tiny) for w in trajectory.parts])
     slopes = np.array([np.linalg.norm(problem.gradient_near(w, best)) for w in trajectory.parts])
     at_best = problem.least_curvatures(best.W)
     ks = np.array([problem.constant(np.minimum(at_best, problem.least_curvatures(at.W))) for at in points])
@@ -70,7 +72,7 @@ def table(
 def rates(problem: Shallow, best: Expansion, flow: pd.DataFrame, trajectory: Trajectory) -> pd.Series:
     """The exponents of the bounds and of the flow, as :class:`Convergence` describes them."""
     times, logs = flow["time"].to_numpy(), np.log(flow["gap"].to_numpy())
-    start = int(np.argmax(logs <= logs[-1] + LAST))
+    start = min(int(np.argmax(logs <= logs[-1] + LAST)), len(logs) - 2)
     duration = times[-1] - times[start]
     end = trajectory.points[-1]
     metrics = {"theorem": proved_metric(len(end.A), end.gamma), "computed": flow["metric"].min()}
@@ -110,12 +112,14 @@ def newton_error(problem: Shallow, at: DeepLinear, gradient: np.ndarray) -> floa
     G = problem.lift(gradient)
     in_A, in_B = at.gradients(G)
     direction = at.moved(-in_A, -in_B).ravel(order="F")
-    basis, D = np.kron(problem.inputs, problem.outputs), at.metric()
-    H, L = basis @ problem.hessian(at.W) @ basis.T, np.linalg.cholesky(D)
-    delta = 0.5 / float(np.linalg.eigvalsh(L.T @ H @ L)[-1])
-    metric = np.linalg.inv(D) - delta * H
-    radius = delta * math.sqrt(float(direction @ metric @ direction))
-    step = trust_region_step(G.ravel(order="F"), H, (metric + metric.T) / 2, radius)
+    basis, L = np.kron(problem.inputs, problem.outputs), np.linalg.cholesky(at.metric())
+    # In u with v = L u and D = L L', where the metric is I - delta L' H L: D itself may have no exact inverse.
+    half = problem.hessian(at.W) @ basis.T @ L
+    H = L.T @ basis @ half
+    delta = 0.5 / float(np.linalg.eigvalsh(H)[-1])
+    metric = np.eye(len(H)) - delta * H
+    u = solve_triangular(L, delta * direction, lower=True)
+    step = L @ trust_region_step(L.T @ G.ravel(order="F"), H, metric, math.sqrt(float(u @ metric @ u)))
     return float(np.linalg.norm(step - delta * direction) / np.linalg.norm(delta * direction))
 
 
@@ -130,7 +134,7 @@ def solves(problem: Shallow, best: Expansion, start: DeepLinear) -> dict[str, tu
     }
     if np.isinf(best.radius):
         rows["output block"] = output_block(problem, start)
-    # At the end of a ball rounding may make it negative.
+    # As above.
     gaps = {name: max(problem.rise(problem.part(at.W - best.W), best), 0.0) for name, (_, at) in rows.items()}
     return {name: (rows[name][0], gap) for name, gap in gaps.items()}
 

@@ -40,6 +40,7 @@ LOSSES = ("squared", "cross-entropy")
 END, END_OF_GRADIENT = 1e-22, 1e-6
 # Of the bounds' exponentials, whose exponents are below 500.
 ROUNDING = 500 * np.finfo(float).eps
+LARGEST_GAMMA = 0.99
 # The integrator's Jacobian and the metric are full matrices.
 MOST_WEIGHTS = 4000
 
@@ -174,7 +175,7 @@ def convergence(
         q; classes of the cross-entropy, at least 2.
     n_samples : int
         m, at least 2.
-    gamma : float in (0, 1)
+    gamma : float in (0, 0.99]
     loss : {"squared", "cross-entropy"}
         Summed over samples; the squared loss without a factor of a half.
     random_state : int, Generator or None
@@ -214,7 +215,8 @@ def convergence(
     check_choice("loss", loss, LOSSES)
     q = check_number("n_outputs", n_outputs, 1 if loss == "squared" else 2, integer=True)
     m = check_number("n_samples", n_samples, 2, integer=True)
-    gamma = check_number("gamma", gamma, 0, 1, boundaries="neither")
+    remedy = "Nearer to 1 the inverse of I - gamma sigma(A) has too few right digits"
+    gamma = check_number("gamma", gamma, 0, LARGEST_GAMMA, boundaries="right", remedy=remedy)
     if n * (n + q) > MOST_WEIGHTS:
         cause = f"{n} hidden features and {q} outputs make {n * (n + q)} weights"
         raise InvalidInputError("n_hidden", cause, f"At most {MOST_WEIGHTS} are feasible: take smaller numbers")

@@ -6,6 +6,9 @@ import numpy as np
 from scipy.linalg import cho_factor, eigh, solve_triangular
 from scipy.optimize import brentq
 
+# Where there is no curvature, a gradient of this share is no gradient.
+ROUNDING = 1e-10
+
 
 def trust_region_step(gradient: np.ndarray, hessian: np.ndarray, metric: np.ndarray, radius: float) -> np.ndarray:
     """The v that minimises gradient'v + 1/2 v' hessian v, subject to v' metric v <= radius^2.
@@ -34,17 +37,17 @@ def trust_region_step(gradient: np.ndarray, hessian: np.ndarray, metric: np.ndar
     half = solve_triangular(L, hessian, lower=True)
     sizes, Q = eigh(solve_triangular(L, half.T, lower=True))
     sizes, c = np.maximum(sizes, 0.0), Q.T @ g
-    # Rounding alone has a part where there is no curvature.
     flat = sizes <= len(sizes) * np.finfo(float).eps * sizes[-1]
-    c[flat] = 0.0
-    sizes[flat] = 1.0
+    inside = -np.divide(c, sizes, out=np.zeros_like(c), where=~flat)
+    if np.linalg.norm(c[flat]) <= ROUNDING * np.linalg.norm(c) and np.linalg.norm(inside) <= radius:
+        u = inside
+    else:
 
-    def length(mu: float) -> float:
-        return float(np.linalg.norm(c / (sizes + mu)))
+        def excess(mu: float) -> float:
+            # The reciprocal of the length is nearly a line; it is zero where there is no curvature and mu is zero.
+            with np.errstate(over="ignore"):
+                return 1 / float(np.linalg.norm(c / np.maximum(sizes + mu, np.finfo(float).tiny))) - 1 / radius
 
-    mu = 0.0
-    if length(0.0) > radius:
-        # The reciprocal of the length is nearly a line.
-        largest = float(np.linalg.norm(c)) / radius
-        mu = brentq(lambda mu: 1 / length(mu) - 1 / radius, 0.0, largest, xtol=1e-300, rtol=1e-15)
-    return np.asarray(solve_triangular(L, Q @ (-c / (sizes + mu)), lower=True, trans="T"))
+        mu = brentq(excess, 0.0, np.linalg.norm(c) / radius, xtol=1e-300, rtol=1e-15)
+        u = -c / (sizes + mu)
+    return np.asarray(solve_triangular(L, Q @ u, lower=True, trans="T"))

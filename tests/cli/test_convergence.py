@@ -24,6 +24,6 @@ def test_classes_that_can_be_told_apart_and_a_horizon(here):
 
 
 def test_bad_input_names_the_option(here):
-    assert fail("convergence", "--gamma", 1.5).startswith("Error: --gamma: got 1.5, must be < 1.")
+    assert fail("convergence", "--gamma", 1.5).startswith("Error: --gamma: got 1.5, must be <= 0.99.")
     assert fail("convergence", "--n-hidden", 0).startswith("Error: --n-hidden: got 0")
     assert not Path("convergence-output").exists()

@@ -140,10 +140,21 @@ def test_where_no_W_has_the_least_loss_the_optimum_is_that_of_a_ball():
     assert run.report["rates"]["linearised"] is None
 
 
+def test_strong_feedback_and_saturated_classes():
+    run = bi.experiments.convergence(3, 3, 30, gamma=0.99, loss="cross-entropy", n_steps=20)
+    assert run.problem.least_curvatures(run.start.W).min() < 1e-100
+    assert len(run.broken()) == 0
+    assert run.newton_error < 1e-10
+    assert run.rates["end"] == pytest.approx(run.rates["linearised"], rel=0.02)
+
+
 def test_the_horizon_ends_the_flow():
     run = bi.experiments.convergence(3, 2, 4, horizon=0.25, n_steps=3)
     assert run.flow["time"].iloc[-1] == 0.25
     assert len(run.descent) == 4
+    # Or nothing that is left.
+    run = bi.experiments.convergence(2, 2, 3, horizon=1e9, n_steps=3)
+    assert run.flow["gap"].iloc[-1] == pytest.approx(1e-200 * run.flow["gap"].iloc[0])
 
 
 def test_every_step_of_descent_wins_half_of_what_its_slope_says():
@@ -186,7 +197,7 @@ def test_the_same_seed_is_the_same_run():
         ({"n_hidden": 0}, "n_hidden: got 0, must be >= 1."),
         ({"n_outputs": 1, "loss": "cross-entropy"}, "n_outputs: got 1, must be >= 2."),
         ({"n_samples": 1}, "n_samples: got 1, must be >= 2."),
-        ({"gamma": 1}, "gamma: got 1, must be < 1."),
+        ({"gamma": 1}, "gamma: got 1, must be <= 0.99. Nearer to 1 the inverse of I - gamma sigma(A) has too few"),
         ({"loss": "huber"}, "loss: unknown loss 'huber'. Use one of squared, cross-entropy."),
         ({"horizon": 0}, "horizon: got 0, must be > 0."),
         ({"n_steps": 0}, "n_steps: got 0, must be >= 1."),
