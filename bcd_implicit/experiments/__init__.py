@@ -1,6 +1,6 @@
 """The experiments of the papers, end to end.
 
-:func:`convergence` is the theorem of global convergence with implicit layers; ``feature_selection`` is the experiment
+``convergence`` is the theorem of global convergence with implicit layers; ``feature_selection`` is the experiment
 of the blog.
 """
 

@@ -69,7 +69,7 @@ def gradient_flow(
 ) -> Trajectory:
     """A' = -dL/dA, B' = -dL/dB, by backward differentiation formulas, which take stiff problems.
 
-    The variables are A and the distance of W from a point, in the bases of :class:`Shallow`, so that a distance that
+    The variables are A and the distance of W from a point, in the bases of ``Shallow``, so that a distance that
     shrinks keeps its digits, and so does the gradient.
 
     Parameters

@@ -34,7 +34,7 @@ def table(
     metric: Callable[[DeepLinear], float],
     between_ends: bool = False,
 ) -> pd.DataFrame:
-    """The gap and its bounds at every point of a trajectory, as :class:`Convergence` describes them.
+    """The gap and its bounds at every point of a trajectory, as ``Convergence`` describes them.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ def table(
 
 
 def rates(problem: Shallow, best: Expansion, flow: pd.DataFrame, trajectory: Trajectory) -> pd.Series:
-    """The exponents of the bounds and of the flow, as :class:`Convergence` describes them."""
+    """The exponents of the bounds and of the flow, as ``Convergence`` describes them."""
     times, logs = flow["time"].to_numpy(), np.log(flow["gap"].to_numpy())
     start = min(int(np.argmax(logs <= logs[-1] + LAST)), len(logs) - 2)
     duration = times[-1] - times[start]
