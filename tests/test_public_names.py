@@ -45,6 +45,7 @@ PUBLIC = [
     "compose",
     "constraints",
     "datasets",
+    "experiments",
     "from_sklearn",
     "from_torch",
     "gradient",

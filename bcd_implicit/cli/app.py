@@ -1,5 +1,5 @@
 # ruff: noqa: D301 (click's mark for "do not wrap" is a real backspace, so these docstrings are not raw)
-"""The command line: demo, fit, predict, check, select, network.
+"""The command line: demo, fit, predict, check, select, network, convergence.
 
 Exit status: 0 done, 1 the work could not be finished (or ``check`` found a model that is not well-posed),
 2 bad input, with one line that says which, 130 ended by Ctrl-C, with what was reached by then in the files.
@@ -17,6 +17,7 @@ import click
 import bcd_implicit as bi
 from bcd_implicit.cli.check import check
 from bcd_implicit.cli.console import INTERRUPTED, fail, print_warning
+from bcd_implicit.cli.convergence import convergence
 from bcd_implicit.cli.demo import demo
 from bcd_implicit.cli.fit import fit
 from bcd_implicit.cli.network import network
@@ -58,8 +59,9 @@ def main() -> None:
       bcd-implicit check m.npz
       bcd-implicit select data.csv --target y --output selection
       bcd-implicit network lenet5
+      bcd-implicit convergence
     """
 
 
-for command in (demo, fit, predict, check, select, network):
+for command in (demo, fit, predict, check, select, network, convergence):
     main.add_command(command)
