@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 BOUNDS = {
-    "theorem": (r"theorem: $k/(n(1+\gamma)^2)$", UNUSED, "-"),
-    "computed": (r"computed: $k\,\inf\lambda_{\min}(D_t)$", MARK, "--"),
-    "integrated": (r"integrated: $\int k_t\,\lambda_{\min}(D_t)\,dt$", MARK, ":"),
+    "theorem": ("bound: theorem", UNUSED, "-"),
+    "computed": (r"bound: computed, $\inf\lambda_{\min}(D_t)$", MARK, "--"),
+    "integrated": (r"bound: integrated, $\int k_t\,\lambda_{\min}(D_t)\,dt$", MARK, ":"),
 }
 
 

@@ -22,7 +22,7 @@ def test_the_plot_shows_the_gap_and_its_bounds(run):
     ax = run.plot(Figure().subplots())
     lines = {line.get_label(): line for line in ax.lines}
     np.testing.assert_array_equal(lines["loss gap"].get_ydata(), run.flow["gap"])
-    np.testing.assert_array_equal(lines[r"theorem: $k/(n(1+\gamma)^2)$"].get_ydata(), run.flow["theorem"])
+    np.testing.assert_array_equal(lines["bound: theorem"].get_ydata(), run.flow["theorem"])
     x, y = lines["slope of the linearised flow"].get_data()
     assert np.log(y[0] / y[1]) / (x[1] - x[0]) == pytest.approx(run.rates["linearised"])
     assert ax.get_yscale() == "log"
