@@ -171,7 +171,7 @@ class Structure(Verdict):
         The states of each component with a cycle.
     parts : dict of str to ndarray of int
         The states that came from each model which it was put together from, by the name or number that
-        :attr:`reason` calls it.
+        ``reason`` calls it.
     """
 
     def __init__(

@@ -47,7 +47,7 @@ class Verdict:
 
     @property
     def why(self) -> str:
-        """What :attr:`reason` says after the verdict."""
+        """What ``reason`` says after the verdict."""
         if self.acyclic:
             return "no state depends on itself, whatever the functions"
         if not self.is_well_posed():
