@@ -45,29 +45,31 @@ def trees_right(split: Split, support: np.ndarray, seed: int) -> np.ndarray:
     return np.asarray(cross_val_predict(trees, split.U[:, support], split.classes, cv=3) == split.classes)
 
 
-def earned(right: np.ndarray, before: np.ndarray) -> bool:
-    """Whether more rows are right than before, by more than one standard error of the difference, row by row."""
+def clearly_better(right: np.ndarray, before: np.ndarray) -> bool:
+    """Whether more rows are right than before, by more than two standard errors of the difference, row by row."""
     gains = right.astype(float) - before
-    return bool(gains.mean() > gains.std(ddof=1) / len(gains) ** 0.5)
+    return bool(gains.mean() > 2 * gains.std(ddof=1) / len(gains) ** 0.5)
 
 
 def fit_implicit(split: Split, ks: Sequence[int], seed: int, settings: dict[str, Any]) -> Iterator[Choice]:
-    """A path for each of some settings, in families; for each k the inputs from which trees predict best.
-
-    A later family must earn its place: its best is taken where it is ahead of what stands by more than one standard
-    error.
-    """
+    """A path for each candidate; for each k the inputs from which trees predict best, a challenger's if clearly so."""
     wanted = {"n_features": min(ks), "max_features": min(2 * max(ks), split.U.shape[1])}
-    families = [[walk(split, seed, member, **wanted) for member in family] for family in settings["families"]]
+    candidates, challengers = (
+        [walk(split, seed, one, **wanted) for one in settings.get(kind, [])] for kind in ("candidates", "challengers")
+    )
+
+    def best(paths: list[bi.PathResult], k: int) -> tuple[np.ndarray, np.ndarray]:
+        supports = [path.longest(k) for path in paths]
+        rights = [trees_right(split, support, seed) for support in supports]
+        first = int(np.argmax([right.mean() for right in rights]))
+        return supports[first], rights[first]
+
     for k in ks:
-        chosen, chosen_right = None, None
-        for family in families:
-            supports = [path.longest(k) for path in family]
-            rights = [trees_right(split, support, seed) for support in supports]
-            best = int(np.argmax([right.mean() for right in rights]))
-            if chosen_right is None or earned(rights[best], chosen_right):
-                chosen, chosen_right = supports[best], rights[best]
-        yield Choice(k, chosen)
+        support, right = best(candidates, k)
+        if challengers:
+            other, other_right = best(challengers, k)
+            support = other if clearly_better(other_right, right) else support
+        yield Choice(k, support)
 
 
 def fit_implicit_untold(split: Split, ks: Sequence[int], seed: int, settings: dict[str, Any]) -> Iterator[Choice]:
@@ -155,8 +157,8 @@ SQUARED = [SMOOTH, FREE, LINEAR]
 LIKELIHOOD: dict[str, Any] = {"loss": "cross-entropy"}
 CROSS_ENTROPY = [SMOOTH | LIKELIHOOD | {"ridge": 0.003, "ridge_hidden": 0.0015}, FREE | LIKELIHOOD, LINEAR | LIKELIHOOD]
 METHODS = {
-    "bcd_implicit": Method(fit_implicit, {"families": [SQUARED, CROSS_ENTROPY]}),
-    "bcd_implicit, squared loss": Method(fit_implicit, {"families": [SQUARED]}),
+    "bcd_implicit": Method(fit_implicit, {"candidates": SQUARED, "challengers": CROSS_ENTROPY}),
+    "bcd_implicit, squared loss": Method(fit_implicit, {"candidates": SQUARED}),
     "bcd_implicit, untold": Method(fit_implicit_untold, SMOOTH, told=False),
     "LassoNet": Method(
         fit_lassonet,
