@@ -20,7 +20,8 @@ How the methods choose:
 
     bcd_implicit            kappa_path(...) on class indicators with each of six settings, three under the squared loss
                             and three under cross-entropy: the k inputs that stay longest on the path from whose inputs
-                            trees predict best, in cross-validation on the rows to train on
+                            trees predict best, in cross-validation on the rows to train on; cross-entropy's only where
+                            they are ahead of the squared loss's by more than two standard errors
     bcd_implicit, squared loss
                             the same with the three settings under the squared loss
     bcd_implicit, untold    kappa_path(...).select() with the first of these settings: not told k

@@ -15,7 +15,7 @@ import numpy as np
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
 from sklearn.feature_selection import mutual_info_classif
 from sklearn.linear_model import MultiTaskLasso
-from sklearn.model_selection import cross_val_score
+from sklearn.model_selection import cross_val_predict
 
 import bcd_implicit as bi
 from field_parts.tables import Split
@@ -39,19 +39,37 @@ def walk(split: Split, seed: int, settings: dict[str, Any], **wanted: int) -> bi
     return bi.kappa_path(bi.TrainingProblem(split.U, split.Y, **settings), random_state=seed, **wanted)
 
 
-def trees_score(split: Split, support: np.ndarray, seed: int) -> float:
-    """Accuracy of trees on the rows to train on, in cross-validation: no row that is held out is seen."""
+def trees_right(split: Split, support: np.ndarray, seed: int) -> np.ndarray:
+    """Which rows to train on trees tell right in cross-validation, bool, shape (m,): no row held out is seen."""
     trees = ExtraTreesClassifier(random_state=seed)
-    return float(cross_val_score(trees, split.U[:, support], split.classes, cv=3).mean())
+    return np.asarray(cross_val_predict(trees, split.U[:, support], split.classes, cv=3) == split.classes)
+
+
+def clearly_better(right: np.ndarray, before: np.ndarray) -> bool:
+    """Whether more rows are right than before, by more than two standard errors of the difference, row by row."""
+    gains = right.astype(float) - before
+    return bool(gains.mean() > 2 * gains.std(ddof=1) / len(gains) ** 0.5)
 
 
 def fit_implicit(split: Split, ks: Sequence[int], seed: int, settings: dict[str, Any]) -> Iterator[Choice]:
-    """A path for each of some settings; for each k that one whose inputs trees predict better from."""
+    """A path for each candidate; for each k the inputs from which trees predict best, a challenger's if clearly so."""
     wanted = {"n_features": min(ks), "max_features": min(2 * max(ks), split.U.shape[1])}
-    paths = [walk(split, seed, candidate, **wanted) for candidate in settings["candidates"]]
-    for k in ks:
+    candidates, challengers = (
+        [walk(split, seed, one, **wanted) for one in settings.get(kind, [])] for kind in ("candidates", "challengers")
+    )
+
+    def best(paths: list[bi.PathResult], k: int) -> tuple[np.ndarray, np.ndarray]:
         supports = [path.longest(k) for path in paths]
-        yield Choice(k, max(supports, key=lambda support: trees_score(split, support, seed)))
+        rights = [trees_right(split, support, seed) for support in supports]
+        first = int(np.argmax([right.mean() for right in rights]))
+        return supports[first], rights[first]
+
+    for k in ks:
+        support, right = best(candidates, k)
+        if challengers:
+            other, other_right = best(challengers, k)
+            support = other if clearly_better(other_right, right) else support
+        yield Choice(k, support)
 
 
 def fit_implicit_untold(split: Split, ks: Sequence[int], seed: int, settings: dict[str, Any]) -> Iterator[Choice]:
@@ -139,7 +157,7 @@ SQUARED = [SMOOTH, FREE, LINEAR]
 LIKELIHOOD: dict[str, Any] = {"loss": "cross-entropy"}
 CROSS_ENTROPY = [SMOOTH | LIKELIHOOD | {"ridge": 0.003, "ridge_hidden": 0.0015}, FREE | LIKELIHOOD, LINEAR | LIKELIHOOD]
 METHODS = {
-    "bcd_implicit": Method(fit_implicit, {"candidates": [*SQUARED, *CROSS_ENTROPY]}),
+    "bcd_implicit": Method(fit_implicit, {"candidates": SQUARED, "challengers": CROSS_ENTROPY}),
     "bcd_implicit, squared loss": Method(fit_implicit, {"candidates": SQUARED}),
     "bcd_implicit, untold": Method(fit_implicit_untold, SMOOTH, told=False),
     "LassoNet": Method(
