@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,7 +20,7 @@ Shape = tuple[int, ...]
 Kind = TypeVar("Kind", bound="Expression")
 # NumPy's functions that are arithmetic, by the names of Python's methods.
 ARITHMETIC = {"add": "add", "subtract": "sub", "multiply": "mul", "divide": "truediv", "matmul": "matmul"}
-FUNCTIONS = 'Use node.activate("tanh") or another function by its name'
+METHODS = 'Use a node\'s own methods, such as node.linear(W) or node.activate("tanh")'
 
 
 class Expression:
@@ -114,13 +114,13 @@ class Expression:
 
     def __truediv__(self, other: ArrayLike) -> Self:
         if isinstance(other, Expression):
-            return other.__rtruediv__(self)
+            other.__rtruediv__(self)
         divisor = read_numbers("constant", other)
         if not divisor.all():
             raise InvalidInputError("constant", "is zero, and divides", "Divide by other numbers")
         return self * (1 / divisor)
 
-    def __rtruediv__(self, other: ArrayLike) -> Self:
+    def __rtruediv__(self, other: Any) -> NoReturn:
         raise InvalidInputError("node", "divides, and a quotient is no sum of states", "Multiply, or divide by numbers")
 
     def __pow__(self, exponent: float) -> Self:
@@ -132,7 +132,7 @@ class Expression:
 
     __radd__, __rmul__ = __add__, __mul__
 
-    def __lt__(self, other: Any) -> Any:
+    def __lt__(self, other: Any) -> NoReturn:
         raise InvalidInputError("node", "has no values to compare, only their formulas", 'Use "relu", "abs" or "clip"')
 
     __le__ = __gt__ = __ge__ = __lt__
@@ -141,7 +141,7 @@ class Expression:
         """What NumPy does for array + node and the like is left to the node; its other functions are refused."""
         name = function.__name__
         if method != "__call__" or options or not (name in ARITHMETIC or name.startswith(("less", "greater"))):
-            raise InvalidInputError("node", f"numpy.{name} takes arrays and no nodes", FUNCTIONS)
+            raise InvalidInputError("node", f"numpy.{name} takes arrays and no nodes", METHODS)
         if name not in ARITHMETIC:
             return self < inputs[0]
         # In place of an array comes here what has the node on its right.
@@ -151,7 +151,7 @@ class Expression:
         return getattr(self, f"__r{ARITHMETIC[name]}__")(first)
 
     def __array__(self, *_: Any, **__: Any) -> np.ndarray:
-        raise InvalidInputError("node", "is no array: it has formulas in place of values", "Pass numbers here")
+        raise InvalidInputError("node", "is no array: it has formulas in place of values", METHODS)
 
     # Shapes -------------------------------------------------------------------------------------------------------
 
@@ -205,7 +205,9 @@ class Expression:
             places = np.broadcast_to(self._places(), wanted)
         except ValueError:
             cause = f"{wanted} is not what the shape {self.shape} can be repeated to"
-            raise InvalidInputError("shape", cause, "Only axes of length 1, and new ones in front, are repeated") from None
+            raise InvalidInputError(
+                "shape", cause, "Only axes of length 1, and new ones in front, are repeated"
+            ) from None
         return self._rearranged(places)
 
     def _places(self) -> np.ndarray:

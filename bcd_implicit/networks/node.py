@@ -48,18 +48,22 @@ class Node(Expression):
         matrix = sparse.csr_array(read_weight("weight", weight, features, self.shape))
         n_out, before = matrix.shape[0], self.size // features
         if before > 1:
-            check_size("weight", before * matrix.nnz, "a matrix", "The weights are written out for each place: take fewer")
+            check_size(
+                "weight", before * matrix.nnz, "a matrix", "The weights are written out for each place: take fewer"
+            )
             matrix = sparse.csr_array(sparse.kron(sparse.eye_array(before), matrix, format="csr"))
         return self._weighed(matrix, (*self.shape[:-1], n_out), bias, np.tile(np.arange(n_out), before))
 
     def __rmatmul__(self, weight: ArrayLike) -> Node:
-        """W @ x for a matrix or a vector of weights: along the last axis but one where x has several, as in NumPy."""
-        if self.ndim > 1:
-            return (self._turned() @ np.transpose(read_numbers("weight", weight)))._turned(np.ndim(weight) > 1)
-        return self @ np.transpose(read_numbers("weight", weight))
+        """The product W @ x with a matrix or a vector: along the last axis but one where x has several, as in NumPy."""
+        given = read_numbers("weight", weight)
+        if self.ndim < 2:
+            return self @ given.T
+        product = self._turned() @ given.T
+        return product._turned() if given.ndim > 1 else product
 
     def __matmul__(self, weight: ArrayLike) -> Node:
-        """x @ W for a matrix (features in, features out) or a vector (features in,) of weights."""
+        """The product x @ W with a matrix (features in, features out) or a vector (features in,) of weights."""
         if isinstance(weight, Expression):
             raise InvalidInputError("node", "is multiplied with another by @", "Use * for products of each value")
         given = read_numbers("weight", weight)
@@ -69,9 +73,9 @@ class Node(Expression):
         product = self.linear(np.atleast_2d(given.T))
         return product if given.ndim == 2 else product.reshape(self.shape[:-1])
 
-    def _turned(self, turn: bool = True) -> Node:
+    def _turned(self) -> Node:
         """The last two axes in exchange."""
-        return self.transpose(*range(self.ndim - 2), self.ndim - 1, self.ndim - 2) if turn else self
+        return self.transpose(*range(self.ndim - 2), self.ndim - 1, self.ndim - 2)
 
     def conv1d(
         self,

@@ -196,8 +196,8 @@ def equilibrium_rnn(
     structure = model.structure()
     if not structure.is_well_posed():
         raise NotWellPosedError(
-            f"W: the iteration need not end in one equilibrium. It is {structure.reason}, where A is W and L the largest "
-            "slope of the activation. Scale W down, or use a function of smaller slopes."
+            f"W: the iteration need not end in one equilibrium. It is {structure.reason}, where A is W and L the "
+            "largest slope of the activation. Scale W down, or use a function of smaller slopes."
         )
     return model
 
@@ -222,11 +222,11 @@ def _prepared(
     if weight_hh.shape != (n_gates * h, h):
         wanted = f"({n_gates} h, h)" if n_gates > 1 else "(h, h)"
         raise InvalidInputError("weight_hh", f"has shape {weight_hh.shape}, {wanted} needed")
-    weight_ih = read_weight("weight_ih", weight_ih, sequence.shape[1], sequence.shape)
-    if weight_ih.shape[0] != n_gates * h:
-        cause = f"has {weight_ih.shape[0]} rows, weight_hh has {n_gates * h}"
+    driving = read_weight("weight_ih", weight_ih, sequence.shape[1], sequence.shape)
+    if driving.shape[0] != n_gates * h:
+        cause = f"has {driving.shape[0]} rows, weight_hh has {n_gates * h}"
         raise InvalidInputError("weight_ih", cause, "Both have one for each gate and hidden unit")
-    driven = sequence.linear(weight_ih)
+    driven = sequence.linear(driving)
     for name, bias in (("bias_ih", bias_ih), ("bias_hh", bias_hh)):
         if bias is not None:
             driven = driven + read_bias(name, bias, n_gates * h, driven.shape)
