@@ -116,9 +116,12 @@ class Expression:
         if isinstance(other, Expression):
             other.__rtruediv__(self)
         divisor = read_numbers("constant", other)
-        if not divisor.all():
-            raise InvalidInputError("constant", "is zero, and divides", "Divide by other numbers")
-        return self * (1 / divisor)
+        with np.errstate(divide="ignore", over="ignore"):
+            factors = 1 / divisor
+        if not np.isfinite(factors).all():
+            cause = "is too small to divide by" if divisor.all() else "is zero, and divides"
+            raise InvalidInputError("constant", cause, "Divide by other numbers")
+        return self * factors
 
     def __rtruediv__(self, other: Any) -> NoReturn:
         raise InvalidInputError("node", "divides, and a quotient is no sum of states", "Multiply, or divide by numbers")

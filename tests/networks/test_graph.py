@@ -343,6 +343,7 @@ def test_a_network_without_activations_has_its_outputs_as_states():
         (lambda x: x * Graph((2, 6, 6)).input, "nodes", "belong to different graphs"),
         (lambda x: x / x, "node", "divides, and a quotient is no sum of states"),
         (lambda x: x / 0, "constant", "is zero, and divides"),
+        (lambda x: x / 1e-320, "constant", "is too small to divide by"),
         (lambda x: x**3, "exponent", "must be 2, got 3"),
         (lambda x: x.reshape(5, -1), "shape", "(5, -1) does not hold the values of (2, 6, 6)"),
         (lambda x: x[3], "node", "has the shape (2, 6, 6), and no place 3"),
