@@ -42,6 +42,10 @@ class Affine:
         """The values of a block itself."""
         return cls(np.zeros(size), {block: sparse.eye_array(size, format="csr")})
 
+    def is_finite(self) -> bool:
+        """Whether no constant or coefficient has left the range of floating point."""
+        return all(np.isfinite(numbers).all() for numbers in (self.constant, *(x.data for x in self.parts.values())))
+
     def is_plain(self) -> bool:
         """Whether every row is a single input or state, times a number."""
         return self.nnz <= self.size and all(np.all(np.diff(part.indptr) <= 1) for part in self.parts.values())
@@ -52,25 +56,28 @@ class Affine:
 
     def apply(self, matrix: sparse.csr_array) -> Affine:
         """Matrix times these rows."""
-        return Affine(matrix @ self.constant, {k: sparse.csr_array(matrix @ part) for k, part in self.parts.items()})
+        with np.errstate(over="ignore", invalid="ignore"):
+            constant = matrix @ self.constant
+            return Affine(constant, {k: sparse.csr_array(matrix @ part) for k, part in self.parts.items()})
 
     def scaled(self, factors: np.ndarray) -> Affine:
         """Every row times its own factor, shape (size,)."""
-        parts = {}
-        for k, part in self.parts.items():
-            parts[k] = part.copy()
-            parts[k].data *= np.repeat(factors, np.diff(part.indptr))
-        return Affine(factors * self.constant, parts)
+        parts = {k: part.copy() for k, part in self.parts.items()}
+        with np.errstate(over="ignore"):
+            for part in parts.values():
+                part.data *= np.repeat(factors, np.diff(part.indptr))
+            return Affine(factors * self.constant, parts)
 
     def shifted(self, offset: np.ndarray) -> Affine:
         """These rows plus constants, shape (size,)."""
-        return Affine(self.constant + offset, self.parts)
+        with np.errstate(over="ignore"):
+            return Affine(self.constant + offset, self.parts)
 
     def __add__(self, other: Affine) -> Affine:
         parts = dict(self.parts)
         for k, part in other.parts.items():
             parts[k] = sparse.csr_array(parts[k] + part) if k in parts else part
-        return Affine(self.constant + other.constant, parts)
+        return Affine(other.shifted(self.constant).constant, parts)
 
     def entries_times(self, matrix: sparse.csr_array) -> int:
         """At most how many coefficients ``apply(matrix)`` has, without the product."""

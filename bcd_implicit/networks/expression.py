@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.errors import InvalidInputError, shown
 from bcd_implicit.networks.affine import INPUT, Affine, concatenated
-from bcd_implicit.networks.checks import read_numbers
+from bcd_implicit.networks.checks import check_lengths, listed_integers, read_numbers
 from bcd_implicit.networks.states import States
+from bcd_implicit.support.checks import check_list, check_number
 from bcd_implicit.terms.function import ElementwiseFunction
 from bcd_implicit.terms.functions import get_function
 
 Shape = tuple[int, ...]
 Kind = TypeVar("Kind", bound="Expression")
+# NumPy's functions that are arithmetic, by the names of Python's methods.
+ARITHMETIC = {"add": "add", "subtract": "sub", "multiply": "mul", "divide": "truediv", "matmul": "matmul"}
+METHODS = 'Use a node\'s own methods, such as node.linear(W) or node.activate("tanh")'
 
 
 class Expression:
@@ -27,8 +31,6 @@ class Expression:
     shape : tuple of int
     """
 
-    # NumPy leaves array * node and the like to the node.
-    __array_ufunc__ = None
     # What stands between a function and its states, if the node is those states.
     _source: tuple[ElementwiseFunction, Self] | None = None
 
@@ -51,6 +53,8 @@ class Expression:
         return len(self.shape)
 
     def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("a node of the shape () has no length")
         return self.shape[0]
 
     # States -------------------------------------------------------------------------------------------------------
@@ -75,7 +79,11 @@ class Expression:
         return self._node(self._states.add("identity", self._rows), self.shape)
 
     def times(self, other: Expression) -> Self:
-        """The product of two nodes, value by value: ((a + b)^2 - (a - b)^2) / 4, two ``square`` states a product."""
+        """The product of two nodes, value by value: ((a + b)^2 - (a - b)^2) / 4, two ``square`` states a product.
+
+        It loses digits where a and b have very different sizes: its error is about the rounding of the larger one's
+        square. Scale them to about the same size first.
+        """
         a, b = _same_shape(self, other)
         squares = concatenate([(a + b).flatten(), (a - b).flatten()]).activate("square")
         return (0.25 * (squares[: a.size] - squares[a.size :])).reshape(a.shape)
@@ -106,35 +114,57 @@ class Expression:
 
     def __truediv__(self, other: ArrayLike) -> Self:
         if isinstance(other, Expression):
-            raise InvalidInputError(
-                "node", "a quotient of two nodes is no sum of states", "Multiply, or divide by numbers"
-            )
+            other.__rtruediv__(self)
         divisor = read_numbers("constant", other)
-        if not divisor.all():
-            raise InvalidInputError("constant", "is zero, and divides", "Divide by other numbers")
-        return self * (1 / divisor)
+        with np.errstate(divide="ignore", over="ignore"):
+            factors = 1 / divisor
+        if not np.isfinite(factors).all():
+            cause = "is too small to divide by" if divisor.all() else "is zero, and divides"
+            raise InvalidInputError("constant", cause, "Divide by other numbers")
+        return self * factors
 
-    def __rtruediv__(self, other: ArrayLike) -> Self:
+    def __rtruediv__(self, other: Any) -> NoReturn:
         raise InvalidInputError("node", "divides, and a quotient is no sum of states", "Multiply, or divide by numbers")
 
     def __pow__(self, exponent: float) -> Self:
-        if exponent != 2:
+        if np.ndim(exponent) or exponent != 2:
             raise InvalidInputError(
-                "exponent", f"must be 2, got {exponent!r}", "Make other powers of squares and products"
+                "exponent", f"must be 2, got {shown(exponent)}", "Make other powers of squares and products"
             )
         return self.activate("square")
 
     __radd__, __rmul__ = __add__, __mul__
 
+    def __lt__(self, other: Any) -> NoReturn:
+        raise InvalidInputError("node", "has no values to compare, only their formulas", 'Use "relu", "abs" or "clip"')
+
+    __le__ = __gt__ = __ge__ = __lt__
+
+    def __array_ufunc__(self, function: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        """What NumPy does for array + node and the like is left to the node; its other functions are refused."""
+        name = function.__name__
+        if method != "__call__" or options or not (name in ARITHMETIC or name.startswith(("less", "greater"))):
+            raise InvalidInputError("node", f"numpy.{name} takes arrays and no nodes", METHODS)
+        if name not in ARITHMETIC:
+            return self < inputs[0]
+        # In place of an array comes here what has the node on its right.
+        first, second = inputs
+        if first is self:
+            return getattr(self, f"__{ARITHMETIC[name]}__")(second)
+        return getattr(self, f"__r{ARITHMETIC[name]}__")(first)
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        raise InvalidInputError("node", "is no array: it has formulas in place of values", METHODS)
+
     # Shapes -------------------------------------------------------------------------------------------------------
 
     def reshape(self, *shape: Any) -> Self:
         """The same values in another shape; -1 stands for one length that follows."""
-        wanted = shape[0] if len(shape) == 1 and isinstance(shape[0], (tuple, list)) else shape
+        wanted = listed_integers("shape", shape, "Give lengths, such as reshape(2, -1)")
         try:
             places = self._places().reshape(wanted)
-        except ValueError:
-            raise InvalidInputError("shape", f"{tuple(wanted)} does not hold the values of {self.shape}") from None
+        except (OverflowError, ValueError):
+            raise InvalidInputError("shape", f"{wanted} does not hold the values of {self.shape}") from None
         return self._rearranged(places)
 
     def flatten(self) -> Self:
@@ -143,26 +173,45 @@ class Expression:
 
     def transpose(self, *axes: int) -> Self:
         """Axes in another order, reversed without one."""
-        return self._rearranged(self._places().transpose(*axes))
+        order = listed_integers("axes", axes, "Give the axes' numbers, such as transpose(1, 0)")
+        try:
+            places = self._places().transpose(order or None)
+        except (OverflowError, ValueError):
+            cause = f"{order} is no order of the axes of {self.shape}"
+            raise InvalidInputError("axes", cause, f"Give each number below {self.ndim} once") from None
+        return self._rearranged(places)
 
     def __getitem__(self, key: Any) -> Self:
         """Some of the values, as NumPy's indexing takes them."""
         try:
             places = np.asarray(self._places()[key])
-        except IndexError:
+        except (IndexError, TypeError, ValueError):
             raise InvalidInputError(
                 "node", f"has the shape {self.shape}, and no place {key!r}", "Places count from 0"
             ) from None
         if not places.size:
-            raise InvalidInputError("node", f"nothing is left of the shape {self.shape} at {key}")
+            raise InvalidInputError("node", f"has the shape {self.shape}, of which nothing is left at {key}")
         return self._rearranged(places)
 
     def __iter__(self) -> Iterator[Self]:
-        return (self[i] for i in range(len(self)))
+        # The length is asked for here, not when the first value is taken.
+        length = len(self)
+        return (self[i] for i in range(length))
 
-    def broadcast_to(self, shape: Shape) -> Self:
+    def broadcast_to(self, shape: int | Sequence[int]) -> Self:
         """Values repeated along axes of length 1, as NumPy does it."""
-        return self if shape == self.shape else self._rearranged(np.broadcast_to(self._places(), shape))
+        if shape == self.shape:
+            return self
+        lengths = shape if isinstance(shape, (tuple, list)) else [shape]
+        wanted = check_lengths("shape", lengths, "Give lengths, such as (2, 3)")
+        try:
+            places = np.broadcast_to(self._places(), wanted)
+        except ValueError:
+            cause = f"{wanted} is not what the shape {self.shape} can be repeated to"
+            raise InvalidInputError(
+                "shape", cause, "Only axes of length 1, and new ones in front, are repeated"
+            ) from None
+        return self._rearranged(places)
 
     def _places(self) -> np.ndarray:
         return np.arange(self.size).reshape(self.shape)
@@ -182,6 +231,9 @@ class Expression:
         return self.broadcast_to(shape), np.broadcast_to(array, shape).ravel()
 
     def _node(self, rows: Affine, shape: Shape) -> Self:
+        if not rows.is_finite():
+            cause = "has weights that multiply or add up to more than floating point holds"
+            raise InvalidInputError("node", cause, "Use smaller numbers")
         return type(self)(self._states, rows, tuple(int(length) for length in shape))
 
     def __repr__(self) -> str:
@@ -194,27 +246,33 @@ def concatenate(nodes: Sequence[Kind], axis: int = 0) -> Kind:
     Raises
     ------
     InvalidInputError
-        Shapes that do not fit, or nodes of different graphs.
+        No list of nodes, shapes that do not fit, or nodes of different graphs.
     """
-    nodes = list(nodes)
+    remedy = "Give a list of nodes; 0 * node + array is an array as a node"
+    if isinstance(nodes, Expression):
+        raise InvalidInputError("nodes", "is a single node", remedy)
+    nodes = check_list("nodes", nodes, "nodes", remedy)
     if not nodes:
         raise InvalidInputError("nodes", "there are none", "Give one node or more")
-    for node in nodes:
+    for k, node in enumerate(nodes):
+        if not isinstance(node, Expression):
+            raise InvalidInputError("nodes", f"has {shown(node)} at place {k}, which is no node", remedy)
         _check_graph(nodes[0], node)
+    axis = check_number("axis", axis, integer=True)
     starts = np.cumsum([0, *(node.size for node in nodes)])
     places = [node._places() + start for node, start in zip(nodes, starts[:-1], strict=True)]
     try:
         joined = np.concatenate(places, axis=axis)
-    except ValueError:
+    except (OverflowError, ValueError):
         shapes = ", ".join(str(node.shape) for node in nodes)
-        raise InvalidInputError("nodes", f"the shapes {shapes} do not fit along axis {axis}") from None
+        raise InvalidInputError("nodes", f"have the shapes {shapes}, which do not fit along axis {axis}") from None
     whole = nodes[0]._node(concatenated([node._rows for node in nodes]), (int(starts[-1]),))
     return whole._rearranged(joined)
 
 
 def _same_shape(first: Kind, second: Any) -> tuple[Kind, Kind]:
     if not isinstance(second, type(first)):
-        raise InvalidInputError("node", f"is no node of a graph: {second!r}", "Multiply by numbers with *")
+        raise InvalidInputError("other", f"is {shown(second)}, not a node", "Multiply by numbers with *")
     _check_graph(first, second)
     shape = _common_shape(first.shape, second.shape)
     a, b = first.broadcast_to(shape), second.broadcast_to(shape)
@@ -230,4 +288,5 @@ def _common_shape(first: Shape, second: Shape) -> Shape:
     try:
         return np.broadcast_shapes(first, second)
     except ValueError:
-        raise InvalidInputError("node", f"the shapes {first} and {second} do not fit") from None
+        cause = f"has the shape {first}, which does not fit to the shape {second}"
+        raise InvalidInputError("node", cause, "Lengths must be the same, or 1") from None

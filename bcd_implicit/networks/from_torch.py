@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import math
 import traceback
 from collections.abc import Sequence
 from typing import Any
@@ -14,7 +15,7 @@ from bcd_implicit.model import ImplicitModel
 from bcd_implicit.networks.graph import Graph
 from bcd_implicit.networks.pytorch.layers import LAYERS
 from bcd_implicit.networks.pytorch.operations import OPERATIONS
-from bcd_implicit.networks.pytorch.tensors import Probabilities, array
+from bcd_implicit.networks.pytorch.tensors import Layers, Probabilities, array, refuse_whole
 
 # Samples on which a converted model is compared with its module, and the largest difference, as a share of the largest
 # output, that rounding explains, by the kind of numbers.
@@ -55,7 +56,9 @@ def from_torch(
 
     It can have linear layers, convolutions and pools of one and two axes, batch norm, activations, dropout, recurrent
     layers (``batch_first=True``), sums, products, slices, joins and reshapes, as modules, functions or methods. What it
-    cannot have is named in the error. A softmax at the end becomes the model's link: ``response`` gives probabilities.
+    cannot have is named in the error. A softmax at the end becomes the model's link: ``response`` gives probabilities,
+    and ``predict`` what the softmax is taken of. So does a log-softmax: ``response`` gives its exponentials, not the
+    module's logarithms. A module of :func:`to_torch` goes back to a model with sparse matrices, trained or not.
 
     The model is compared with the module on two random inputs, so that what a trace does not see, such as a hook, does
     not pass.
@@ -78,8 +81,8 @@ def from_torch(
     Raises
     ------
     InvalidInputError
-        PyTorch is missing; no module; training mode; a layer or an operation without a counterpart; a module whose path
-        depends on its values; one that mixes samples.
+        PyTorch is missing; no module, or a compiled one; training mode; a layer or an operation without a counterpart;
+        a module whose path depends on its values; one that mixes samples.
 
     Examples
     --------
@@ -100,10 +103,18 @@ def from_torch(
     if not isinstance(module, torch.nn.Module):
         kind = f"the class {module.__name__}" if isinstance(module, type) else type(module).__name__
         raise InvalidInputError("module", f"is {kind}", "Pass a torch.nn.Module")
+    # Where it is asked for: it needs PyTorch.
+    from bcd_implicit.networks.pytorch.module import ImplicitModule
+
+    _check_kind(module, ImplicitModule, torch)
+    if isinstance(module, ImplicitModule):
+        shape = Graph(input_shape).input.shape
+        return module.model(math.prod(shape), input_names=input_names, output_names=output_names)
     _check_mode(module, torch)
     _check_weights(module, torch)
-    # A recurrent layer by itself is not traced into.
-    traced = _traced(torch.nn.Sequential(module) if _is_layer(module) else module, torch)
+    # One of PyTorch's own layers by itself is not traced into.
+    own = torch.fx.Tracer().is_leaf_module(module, "")
+    traced = _traced(torch.nn.Sequential(module) if own else module, torch)
     _check_known(traced)
     graph = Graph(input_shape, keep_affine=keep_affine)
     output = _run(traced, graph.input)
@@ -121,6 +132,21 @@ def from_torch(
 def _is_layer(module: Any) -> bool:
     """Whether a module is one of PyTorch's own that has a counterpart; a subclass of one is not."""
     return type(module).__module__.startswith("torch.nn") and type(module).__name__ in LAYERS
+
+
+def _check_kind(module: Any, implicit: type, torch: Any) -> None:
+    """Raise an error if a module was compiled, or has one of ``to_torch`` as a part: neither can be traced."""
+    inside = [name for name, part in module.named_modules() if name and isinstance(part, implicit)]
+    if isinstance(module, torch.jit.ScriptModule):
+        cause, remedy = "is compiled by torch.jit", "Pass the module that it was made from"
+    elif type(module).__name__ == "OptimizedModule":
+        cause, remedy = "is compiled by torch.compile", "Pass the module that it was made from, module._orig_mod"
+    elif inside:
+        cause = f"has a module of to_torch as its part {inside[0]!r}, which cannot be traced"
+        remedy = "Convert each part by itself, and put models together: g @ f is g after f"
+    else:
+        return
+    raise InvalidInputError("module", cause, remedy)
 
 
 def _check_mode(module: Any, torch: Any) -> None:
@@ -173,22 +199,26 @@ def _place(error: Exception, module: Any) -> str:
 
 def _check_known(traced: Any) -> None:
     """Raise an error that names all layers and operations without a counterpart."""
-    unknown, kinds = [], set()
+    unknown, kinds, parametrized = [], set(), False
     for step in traced.graph.nodes:
         if step.op == "call_module":
             layer = traced.get_submodule(step.target)
             if not _is_layer(layer):
                 kinds.add("layers")
+                parametrized |= hasattr(layer, "parametrizations")
                 unknown.append(f"layer {step.target!r} ({type(layer).__name__})")
         elif step.op in ("call_function", "call_method") and _name(step) not in OPERATIONS:
             kinds.add("functions")
             what = "function" if step.op == "call_function" else "method"
             unknown.append(f"{what} {_name(step)} ({step.name!r})")
+    remedies = [f"Known {kind} are {', '.join(sorted(KNOWN[kind]))}" for kind in sorted(kinds)]
+    if parametrized:
+        remedies.insert(0, "Call torch.nn.utils.parametrize.remove_parametrizations(layer, 'weight') first")
     if unknown:
         raise InvalidInputError(
             "module",
             f"has what no implicit model is made of here: {', '.join(dict.fromkeys(unknown))}",
-            "; ".join(f"Known {kind} are {', '.join(sorted(KNOWN[kind]))}" for kind in sorted(kinds)),
+            "; ".join(remedies),
         )
 
 
@@ -215,8 +245,9 @@ def _run(traced: Any, given: Any) -> Any:
     for step in traced.graph.nodes:
         arguments, options = [known(item) for item in step.args], known(dict(step.kwargs))
         try:
-            if step.op != "output" and any(isinstance(value, Probabilities) for value in arguments):
-                raise InvalidInputError("softmax", "is not the last step", "Only a network's end can be a softmax")
+            _check_taken(step, [*arguments, *options.values()])
+            if step.op == "output":
+                return arguments[0]
             if step.op == "placeholder":
                 # Others keep their defaults, and have none if they must be given.
                 values[step.name] = given if n_inputs == 0 else _default(step)
@@ -228,8 +259,6 @@ def _run(traced: Any, given: Any) -> Any:
                 if any(tensor is not None for tensor in tensors[1:]):
                     raise InvalidInputError("input", "is not the only one", "Call the layer with one tensor alone")
                 values[step.name] = LAYERS[type(layer).__name__](tensors[0], layer)
-            elif step.op == "output":
-                return arguments[0]
             else:
                 values[step.name] = OPERATIONS[_name(step)](*arguments, **options)
         except InvalidInputError as error:
@@ -241,6 +270,15 @@ def _run(traced: Any, given: Any) -> Any:
             where = f"module, at {step.target if isinstance(step.target, str) else step.name!r}"
             raise InvalidInputError(where, f"is called in a way that has no counterpart ({told})") from None
     raise AssertionError("a trace ends in its output")
+
+
+def _check_taken(step: Any, arguments: list[Any]) -> None:
+    """Raise an error if a step is called with what only the end of a network, or certain steps, can take."""
+    name = step.op if step.op in ("output", "call_module", "placeholder", "get_attr") else _name(step)
+    # Of a tuple one part is taken, whatever else it holds; one that is returned is refused as such.
+    if name in ("getitem", "output") and isinstance(arguments[0], tuple):
+        arguments = arguments[1:]
+    refuse_whole(arguments, {"output": (Probabilities,), "getitem": (Layers,), "squeeze": (Layers,)}.get(name, ()))
 
 
 def _default(step: Any) -> Any:

@@ -10,10 +10,9 @@ import numpy as np
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model import ImplicitModel
 from bcd_implicit.networks.affine import assembled
-from bcd_implicit.networks.expression import Shape
+from bcd_implicit.networks.checks import check_lengths
 from bcd_implicit.networks.node import Node
 from bcd_implicit.networks.states import States
-from bcd_implicit.support.checks import check_number
 
 
 class Graph:
@@ -52,7 +51,7 @@ class Graph:
         remedy = "Give lengths, such as (1, 32, 32), without the axis of samples"
         if not lengths:
             raise InvalidInputError("input_shape", "is empty", remedy)
-        shape: Shape = tuple(check_number("input_shape", k, 1, integer=True, remedy=remedy) for k in lengths)
+        shape = check_lengths("input_shape", lengths, remedy)
         if not isinstance(keep_affine, bool) and keep_affine != "auto":
             raise InvalidInputError("keep_affine", f"unknown {keep_affine!r}", 'Use True, False or "auto"')
         self._states = States(keep_affine)

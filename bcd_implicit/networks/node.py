@@ -10,11 +10,10 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 
 from bcd_implicit.errors import InvalidInputError
-from bcd_implicit.model.matrices import check_part
-from bcd_implicit.networks.checks import check_fit, read_numbers
+from bcd_implicit.networks.checks import check_fit, check_size, read_bias, read_numbers, read_weight
 from bcd_implicit.networks.expression import Expression, Shape, concatenate
-from bcd_implicit.networks.windows import Windows, convolution_matrix, for_axes, per_channel
-from bcd_implicit.support.checks import check_number
+from bcd_implicit.networks.windows import Windows, convolution_matrix, for_axes, paddings, per_channel
+from bcd_implicit.support.checks import check_flag, check_number
 from bcd_implicit.terms.activation import Activation
 
 
@@ -45,14 +44,38 @@ class Node(Expression):
         InvalidInputError
             Shapes that do not fit.
         """
-        given = check_part("weight", weight) if sparse.issparse(weight) else read_numbers("weight", weight, 2)
-        n_out, n_in = given.shape
         features = self.shape[-1] if self.shape else 1
-        check_fit("weight", n_in, features, "features", self.shape)
-        before, matrix = self.size // features, sparse.csr_array(given)
+        matrix = sparse.csr_array(read_weight("weight", weight, features, self.shape))
+        n_out, before = matrix.shape[0], self.size // features
         if before > 1:
+            check_size(
+                "weight", before * matrix.nnz, "a matrix", "The weights are written out for each place: take fewer"
+            )
             matrix = sparse.csr_array(sparse.kron(sparse.eye_array(before), matrix, format="csr"))
         return self._weighed(matrix, (*self.shape[:-1], n_out), bias, np.tile(np.arange(n_out), before))
+
+    def __rmatmul__(self, weight: ArrayLike) -> Node:
+        """The product W @ x with a matrix or a vector: along the last axis but one where x has several, as in NumPy."""
+        given = read_numbers("weight", weight)
+        if self.ndim < 2:
+            return self @ given.T
+        product = self._turned() @ given.T
+        return product._turned() if given.ndim > 1 else product
+
+    def __matmul__(self, weight: ArrayLike) -> Node:
+        """The product x @ W with a matrix (features in, features out) or a vector (features in,) of weights."""
+        if isinstance(weight, Expression):
+            raise InvalidInputError("node", "is multiplied with another by @", "Use * for products of each value")
+        given = read_numbers("weight", weight)
+        if given.ndim not in (1, 2) or not self.ndim:
+            cause = f"has the shape {given.shape}, the node {self.shape}"
+            raise InvalidInputError("weight", cause, "Give a matrix or a vector, and use * for products of each value")
+        product = self.linear(np.atleast_2d(given.T))
+        return product if given.ndim == 2 else product.reshape(self.shape[:-1])
+
+    def _turned(self) -> Node:
+        """The last two axes in exchange."""
+        return self.transpose(*range(self.ndim - 2), self.ndim - 1, self.ndim - 2)
 
     def conv1d(
         self,
@@ -60,7 +83,7 @@ class Node(Expression):
         bias: ArrayLike | None = None,
         *,
         stride: int | Sequence[int] = 1,
-        padding: int | Sequence[int] = 0,
+        padding: int | Sequence[int] | str = 0,
         dilation: int | Sequence[int] = 1,
         groups: int = 1,
     ) -> Node:
@@ -73,7 +96,7 @@ class Node(Expression):
         bias: ArrayLike | None = None,
         *,
         stride: int | Sequence[int] = 1,
-        padding: int | Sequence[int] = 0,
+        padding: int | Sequence[int] | str = 0,
         dilation: int | Sequence[int] = 1,
         groups: int = 1,
     ) -> Node:
@@ -84,7 +107,7 @@ class Node(Expression):
         weight : array-like of shape (channels out, channels in / groups, kernel height, kernel width)
         bias : array-like of shape (channels out,), optional
         stride, padding, dilation : int or sequence of int
-            A number, or one for each axis.
+            A number, or one for each axis. The padding may be "same", which keeps the lengths, or "valid", which is 0.
         groups : int
             Channels in and out are cut into so many groups, each with weights of its own.
 
@@ -101,7 +124,7 @@ class Node(Expression):
         weight: ArrayLike,
         bias: ArrayLike | None,
         stride: int | Sequence[int],
-        padding: int | Sequence[int],
+        padding: int | Sequence[int] | str,
         dilation: int | Sequence[int],
         groups: int,
     ) -> Node:
@@ -113,8 +136,9 @@ class Node(Expression):
         check_fit("weight", weight.shape[1] * groups, self.shape[0], "channels in", self.shape)
         if channels % groups:
             raise InvalidInputError("groups", f"{groups} groups do not divide {channels} channels out")
-        options = [weight.shape[2:], for_axes("stride", stride, n_axes), for_axes("padding", padding, n_axes, 0)]
-        options.append(for_axes("dilation", dilation, n_axes))
+        sizes = weight.shape[2:]
+        strides, dilations = for_axes("stride", stride, n_axes), for_axes("dilation", dilation, n_axes)
+        options = sizes, strides, paddings(padding, sizes, strides, dilations), dilations
         axes = [Windows.along(*of_axis) for of_axis in zip(self.shape[1:], *options, strict=True)]
         shape = (channels, *(axis.n_out for axis in axes))
         owners = np.repeat(np.arange(channels), int(np.prod(shape[1:])))
@@ -123,9 +147,7 @@ class Node(Expression):
     def _weighed(self, matrix: sparse.csr_array, shape: Shape, bias: ArrayLike | None, owners: np.ndarray) -> Node:
         rows = self._states.before(self._rows, matrix).apply(matrix)
         if bias is not None:
-            bias = read_numbers("bias", bias, 1)
-            check_fit("bias", len(bias), int(owners.max()) + 1, "outputs", shape)
-            rows = rows.shifted(bias[owners])
+            rows = rows.shifted(read_bias("bias", bias, int(owners.max()) + 1, shape)[owners])
         return self._node(rows, shape)
 
     def batch_norm(
@@ -149,6 +171,8 @@ class Node(Expression):
         InvalidInputError
             Numbers that do not fit, or variances that are not positive.
         """
+        self._check_channels("batch_norm", 0)
+        eps = check_number("eps", eps)
         given = {"mean": mean, "var": var, "weight": weight, "bias": bias}
         read = {name: read_numbers(name, value, 1) for name, value in given.items() if value is not None}
         for name, value in read.items():
@@ -180,6 +204,7 @@ class Node(Expression):
         return self._mean_pool(1, size, stride, padding, count_padding)
 
     def _mean_pool(self, n_axes: int, size: Any, stride: Any, padding: Any, count_padding: bool) -> Node:
+        count_padding = check_flag("count_padding", count_padding)
         axes = self._windows(f"avg_pool{n_axes}d", n_axes, size, stride, padding)
         sizes = for_axes("size", size, n_axes)
         return self._averaged(
@@ -188,6 +213,7 @@ class Node(Expression):
 
     def adaptive_avg_pool(self, size: int | Sequence[int]) -> Node:
         """Means over windows that cut every axis behind the channels into ``size`` parts of about the same length."""
+        self._check_channels("adaptive_avg_pool", 1)
         n_axes = self.ndim - 1
         axes = [Windows.adaptive(n, k) for n, k in zip(self.shape[1:], for_axes("size", size, n_axes), strict=True)]
         return self._averaged(axes, [axis.mean_matrix() for axis in axes])
@@ -256,6 +282,12 @@ class Node(Expression):
                 # More would leave windows that see nothing of the input.
                 raise InvalidInputError("padding", f"{k} is more than half of the window, {reach}", "Pad less")
         return [Windows.along(*of_axis) for of_axis in zip(self.shape[1:], *options, strict=True)]
+
+    def _check_channels(self, name: str, n_axes: int) -> None:
+        """Raise an error if the node has no channels, or fewer axes behind them."""
+        if self.ndim < n_axes + 1:
+            wanted = "(channels, length) or more axes" if n_axes else "(channels,) or more axes"
+            raise InvalidInputError(name, f"got the shape {self.shape}", f"It takes {wanted}: reshape first")
 
     def _check_axes(self, name: str, n_axes: int) -> None:
         if self.ndim != n_axes + 1:

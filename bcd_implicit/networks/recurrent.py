@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.errors import InvalidInputError, NotWellPosedError, shown
 from bcd_implicit.model import ImplicitModel
-from bcd_implicit.networks.checks import check_fit, read_numbers
+from bcd_implicit.networks.checks import read_bias, read_numbers, read_weight
 from bcd_implicit.networks.expression import concatenate
 from bcd_implicit.networks.node import Node
 from bcd_implicit.terms.function import ElementwiseFunction
@@ -135,7 +135,7 @@ def gru(
     """
     # b_hn is multiplied by r, so that b_hh goes with the states and not with the input.
     driven, hidden, h = _prepared(sequence, 3, weight_ih, weight_hh, bias_ih, None)
-    offset = np.zeros(3 * h) if bias_hh is None else _bias(bias_hh, driven)
+    offset = np.zeros(3 * h) if bias_hh is None else read_bias("bias_hh", bias_hh, 3 * h, driven.shape)
 
     def step(drive: Node, carried: tuple[Node, ...]) -> tuple[Node, ...]:
         gates = drive[: 2 * h] + offset[: 2 * h]
@@ -187,8 +187,18 @@ def equilibrium_rnn(
         The iteration need not end in one equilibrium.
     """
     names = {"input_names": input_names, "output_names": output_names}
-    model = ImplicitModel(W, U, b, C, None, d, activation, link=link, **names)
-    model.structure().check()
+    try:
+        model = ImplicitModel(W, U, b, C, None, d, activation, link=link, **names)
+    except InvalidInputError as error:
+        # The model's A and B have other names here.
+        argument = {"A": "W", "B": "U"}.get(error.argument, error.argument)
+        raise InvalidInputError(argument, error.cause, error.remedy) from None
+    structure = model.structure()
+    if not structure.is_well_posed():
+        raise NotWellPosedError(
+            f"W: the iteration need not end in one equilibrium. It is {structure.reason}, where A is W and L the "
+            "largest slope of the activation. Scale W down, or use a function of smaller slopes."
+        )
     return model
 
 
@@ -201,6 +211,8 @@ def _prepared(
     bias_hh: ArrayLike | None,
 ) -> tuple[Node, Callable[[Node], Node], int]:
     """What the input brings to each step, (steps, gates * h); the map of states to the next step; and h."""
+    if not isinstance(sequence, Node):
+        raise InvalidInputError("sequence", f"is {shown(sequence)}, not a node", "Make it from graph.input")
     if sequence.ndim != 2:
         raise InvalidInputError(
             "sequence", f"has the shape {sequence.shape}", "It takes (steps, features): reshape first"
@@ -210,19 +222,15 @@ def _prepared(
     if weight_hh.shape != (n_gates * h, h):
         wanted = f"({n_gates} h, h)" if n_gates > 1 else "(h, h)"
         raise InvalidInputError("weight_hh", f"has shape {weight_hh.shape}, {wanted} needed")
-    driven = sequence.linear(weight_ih, bias_ih)
-    if driven.shape[1] != n_gates * h:
-        cause = f"has {driven.shape[1]} rows, weight_hh has {n_gates * h}"
+    driving = read_weight("weight_ih", weight_ih, sequence.shape[1], sequence.shape)
+    if driving.shape[0] != n_gates * h:
+        cause = f"has {driving.shape[0]} rows, weight_hh has {n_gates * h}"
         raise InvalidInputError("weight_ih", cause, "Both have one for each gate and hidden unit")
-    if bias_hh is not None:
-        driven = driven + _bias(bias_hh, driven)
+    driven = sequence.linear(driving)
+    for name, bias in (("bias_ih", bias_ih), ("bias_hh", bias_hh)):
+        if bias is not None:
+            driven = driven + read_bias(name, bias, n_gates * h, driven.shape)
     return driven, lambda x: x.linear(weight_hh), h
-
-
-def _bias(bias_hh: ArrayLike, driven: Node) -> np.ndarray:
-    bias = read_numbers("bias_hh", bias_hh, 1)
-    check_fit("bias_hh", len(bias), driven.shape[1], "outputs", driven.shape)
-    return bias
 
 
 def _unrolled(driven: Node, step: Step) -> Node:

@@ -16,6 +16,7 @@ def to_torch(model: ImplicitModel) -> Any:
     when it is trained. It does not know that weights of a convolution were shared, nor which layers they came from, and
     it gives predictions, not what ``link`` makes of them. States in cycles are found by fixed-point iteration, which
     training can spoil: nothing here keeps the spectral radius of ``|A|`` below 1. Derivatives of any order are right.
+    :func:`~bcd_implicit.from_torch` makes a model of the module again, with the parameters that it has by then.
 
     Parameters
     ----------

@@ -10,11 +10,9 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.errors import InvalidInputError, check_choice
+from bcd_implicit.networks.checks import check_size
 from bcd_implicit.support.checks import check_number
-
-# A convolution of more entries would take several gigabytes while it is put together.
-MOST_ENTRIES = 200_000_000
 
 
 @dataclass(frozen=True)
@@ -92,6 +90,27 @@ def for_axes(name: str, value: Any, n_axes: int, low: int = 1) -> list[int]:
     return [check_number(name, number, low, integer=True) for number in values]
 
 
+def paddings(value: Any, sizes: Sequence[int], strides: Sequence[int], dilations: Sequence[int]) -> list[int]:
+    """The padding of each axis on both sides; "same" keeps its length, and "valid" is none.
+
+    Raises
+    ------
+    InvalidInputError
+        Another name or number, or "same" where one number does not do it.
+    """
+    if not isinstance(value, str):
+        return for_axes("padding", value, len(sizes), 0)
+    if check_choice("padding", value, ("same", "valid")) == "valid":
+        return [0] * len(sizes)
+    reaches = [d * (k - 1) for d, k in zip(dilations, sizes, strict=True)]
+    if any(reach % 2 for reach in reaches):
+        cause = f"'same' with the kernel {tuple(sizes)} pads one side more than the other"
+        raise InvalidInputError("padding", cause, "Use a kernel of odd lengths, or pad by a number")
+    if any(stride > 1 for stride in strides):
+        raise InvalidInputError("padding", "'same' keeps lengths, which strides divide", "Pad by a number")
+    return [reach // 2 for reach in reaches]
+
+
 def convolution_matrix(weight: np.ndarray, axes: Sequence[Windows], groups: int = 1) -> sparse.csr_array:
     """The matrix T(w) of a convolution, rows (channel out, position), columns (channel in, position).
 
@@ -117,11 +136,8 @@ def convolution_matrix(weight: np.ndarray, axes: Sequence[Windows], groups: int 
         place = np.add.outer(place * axis.n_in, axis.place).ravel()
     n_out, n_in = (int(np.prod([getattr(axis, name) for axis in axes])) for name in ("n_out", "n_in"))
     channels, of_group = weight.shape[:2]
-    if (n_entries := channels * of_group * len(out)) > MOST_ENTRIES:
-        cause = f"makes a matrix of {n_entries:,} entries, and {MOST_ENTRIES:,} is the most"
-        raise InvalidInputError(
-            "weight", cause, "Shared weights are written out: take smaller images or fewer channels"
-        )
+    remedy = "Shared weights are written out: take smaller images or fewer channels"
+    check_size("weight", channels * of_group * len(out), "a matrix", remedy)
     first = np.arange(channels) // (channels // groups) * of_group
     source = first[:, None] + np.arange(of_group)
     rows = np.broadcast_to(np.arange(channels)[:, None, None] * n_out + out, (channels, of_group, len(out)))

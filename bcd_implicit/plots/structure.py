@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from bcd_implicit.errors import check_choice
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.plots.arguments import Fitted, axes_of, model_of
+from bcd_implicit.plots.axes import LINE, length_in_points
 from bcd_implicit.plots.style import MARK, UNUSED, USED
 from bcd_implicit.support.checks import check_number
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 LABELLED, MOST_LINES = 0.01, 60
 # Labels of narrower ones are turned.
 NARROW = 0.05
+# Size of the labels, in points.
+SMALL = 8.0
 
 
 def matrix(of: Fitted, ax: Axes | None = None, *, parts: str = "A", pixels: int = 800) -> Axes:
@@ -78,8 +81,9 @@ def matrix(of: Fitted, ax: Axes | None = None, *, parts: str = "A", pixels: int 
             line(end, color=UNUSED, lw=0.6)
         sizes, middles = np.diff(places_of), (places_of[1:] + places_of[:-1]) / 2
         shown = (sizes >= LABELLED * places_of[-1]) & few
+        shown[shown] = apart(middles[shown], sizes[shown], LINE * SMALL / length_in_points(axis) * places_of[-1])
         axis.set_ticks(middles[shown], [f"{size}" for size in sizes[shown]])
-        axis.set_tick_params(length=0, labelsize="small")
+        axis.set_tick_params(length=0, labelsize=SMALL)
         if axis is ax.xaxis and np.any(sizes[shown] < NARROW * places_of[-1]):
             axis.set_tick_params(rotation=90)
     ax.set_xlabel("... on these: states by blocks" + (", then inputs" if parts == "all" else ""))
@@ -93,6 +97,15 @@ def matrix(of: Fitted, ax: Axes | None = None, *, parts: str = "A", pixels: int 
         fontsize="medium",
     )
     return ax
+
+
+def apart(places: np.ndarray, weights: np.ndarray, gap: float) -> np.ndarray:
+    """Which places to keep so that all are a gap apart, those of larger weights first: bool, of the places' shape."""
+    kept: list[int] = []
+    for k in np.argsort(-weights, kind="stable"):
+        if np.all(np.abs(places[kept] - places[k]) >= gap):
+            kept.append(k)
+    return np.isin(np.arange(len(places)), kept)
 
 
 def blocks_of(model: ImplicitModel) -> np.ndarray:

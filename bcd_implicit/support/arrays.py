@@ -171,7 +171,7 @@ def as_pandas_or_array(name: str, table: Any, advice: Advice = SAMPLES) -> Any:
     Raises
     ------
     InvalidInputError
-        A sparse matrix, rows of different lengths, or no table at all.
+        A sparse matrix, rows of different lengths, a tensor without values, or no table at all.
     """
     if hasattr(table, "toarray"):
         raise InvalidInputError(name, "is a sparse matrix", f"Pass {name}.toarray()")
@@ -185,26 +185,72 @@ def as_pandas_or_array(name: str, table: Any, advice: Advice = SAMPLES) -> Any:
         return pyarrow.table(table).to_pandas()
     if isinstance(table, pd.api.extensions.ExtensionArray):
         return pd.Series(table)
-    if np.ma.isMaskedArray(table):
-        # A bare conversion would drop the mask. Dates are refused anyway, and as objects some would be whole numbers.
-        entries, mask = np.ma.getdata(table), np.ma.getmaskarray(table)
-        if mask.any() and entries.dtype.kind not in "mM":
-            entries = entries.astype(object)
-            entries[mask] = None
-        return entries
-    try:
-        array = np.asarray(table)
-    except (TypeError, ValueError):
-        raise InvalidInputError(name, "has rows of different lengths", "Give every row one entry a column") from None
-    if array.dtype.kind == "U" and not isinstance(table, np.ndarray):
-        # NumPy would make texts of all that stands beside one: True would be 'True'.
-        entries = np.asarray(table, dtype=object)
-        if any(not isinstance(entry, str) for entry in entries.ravel()):
-            array = entries
+    array = array_of(name, table)
     if array.ndim == 0:
         kind = "None" if table is None else f"one {type(table).__name__}"
         raise InvalidInputError(name, f"is {kind}, not a table", advice.table)
     return array
+
+
+def array_of(name: str, value: Any) -> np.ndarray:
+    """A value of any number of axes as an array of numbers or objects, masked entries as None.
+
+    Raises
+    ------
+    InvalidInputError
+        Rows of different lengths, or a tensor without values.
+    """
+    if np.ma.isMaskedArray(value):
+        # A bare conversion would drop the mask. Dates are refused anyway, and as objects some would be whole numbers.
+        entries, mask = np.ma.getdata(value), np.ma.getmaskarray(value)
+        if mask.any() and entries.dtype.kind not in "mM":
+            entries = entries.astype(object)
+            entries[mask] = None
+        return entries
+    value = _without_gradients(name, value)
+    try:
+        array = np.asarray(value)
+    except InvalidInputError:
+        # What refuses to be an array says why.
+        raise
+    except (TypeError, ValueError):
+        raise InvalidInputError(name, "has rows of different lengths", "Give every row one entry a column") from None
+    if array.dtype.kind == "U" and not isinstance(value, np.ndarray):
+        # NumPy would make texts of all that stands beside one: True would be 'True'.
+        entries = np.asarray(value, dtype=object)
+        if any(not isinstance(entry, str) for entry in entries.ravel()):
+            array = entries
+    return array
+
+
+def _without_gradients(name: str, value: Any) -> Any:
+    """A tensor of PyTorch, which is not imported here, or a list of such, as arrays; all else as it is."""
+    if isinstance(value, (list, tuple)) and any(_is_tensor(part) for part in value):
+        return [_without_gradients(name, part) for part in value]
+    if not _is_tensor(value):
+        return value
+    tensor = value.detach()
+    try:
+        # In double precision first: NumPy does not know all of its kinds of numbers.
+        return (tensor.double() if tensor.is_floating_point() else tensor).numpy(force=True)
+    except (NotImplementedError, RuntimeError, TypeError):
+        cause = f"is a tensor of layout {tensor.layout} on the device {tensor.device}, whose values cannot be read"
+        raise InvalidInputError(name, cause, "Pass a dense tensor with values") from None
+
+
+def _is_tensor(value: Any) -> bool:
+    return hasattr(value, "detach") and hasattr(value, "numpy")
+
+
+def kind_of(entry: Any) -> str:
+    """What an entry is that is no number, in a message's words."""
+    if isinstance(entry, (str, bytes)):
+        return "text"
+    if isinstance(entry, (complex, np.complexfloating)):
+        return "complex numbers"
+    if isinstance(entry, DURATIONS):
+        return "durations"
+    return "dates" if isinstance(entry, DATES) else type(entry).__name__
 
 
 def _check_shape(
@@ -253,8 +299,8 @@ def _numbers_of_columns(name: str, frame: pd.DataFrame, shell: Samples, advice: 
 
 def _no_numbers(name: str, shell: Samples, refused: dict[int, tuple[int, Any]], advice: Advice) -> InvalidInputError:
     """The error for the first entry, with its row, that is no number in each of some columns."""
-    kinds = {_kind_of(entry) for _, entry in refused.values()}
-    what = {j: f"{_kind_of(entry)}, row {row} holds {_shortened(entry)}" for j, (row, entry) in refused.items()}
+    kinds = {kind_of(entry) for _, entry in refused.values()}
+    what = {j: f"{kind_of(entry)}, row {row} holds {_shortened(entry)}" for j, (row, entry) in refused.items()}
     remedy = "Encode it as numbers, or leave it out"
     if shell.is_vector:
         cause, remedy = f"is not numeric: {what[0]}", "Encode it as numbers"
@@ -302,16 +348,6 @@ def _number(entry: Any) -> float | None:
         return np.inf
     except (TypeError, ValueError):
         return None
-
-
-def _kind_of(entry: Any) -> str:
-    if isinstance(entry, (str, bytes)):
-        return "text"
-    if isinstance(entry, (complex, np.complexfloating)):
-        return "complex numbers"
-    if isinstance(entry, DURATIONS):
-        return "durations"
-    return "dates" if isinstance(entry, DATES) else type(entry).__name__
 
 
 def _shortened(entry: Any) -> str:

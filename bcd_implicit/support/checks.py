@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -72,7 +73,9 @@ def check_number(
         raise InvalidInputError(name, f"must be {wanted}, got {shown(value)}", remedy) from None
     except ValueError as error:
         raise InvalidInputError(name, str(error).rstrip(".").replace(f"{name} ==", "got"), remedy) from None
-    if not np.isfinite(value):
+    # NumPy cannot tell of Python's whole numbers, which may be of any size.
+    finite = abs(value) <= sys.float_info.max if isinstance(value, int) else np.isfinite(value)
+    if not (integer or finite):
         raise InvalidInputError(name, f"must be finite, got {shown(value)}", remedy)
     return int(value) if integer else float(value)
 

@@ -97,6 +97,52 @@ def test_options_without_a_counterpart_are_named(layer, shape, part):
 
 
 @pytest.mark.parametrize(
+    ("take", "part"),
+    [
+        (
+            lambda found: found[1][1][-1],
+            "cell states of an LSTM have no counterpart. Take its hidden state, [1][0][-1]",
+        ),
+        (lambda found: found[1][1], "at 'output': cell states of an LSTM"),
+        (lambda found: found[1][0].permute(1, 0, 2), "at 'permute': hidden states of a recurrent layer do not have"),
+        (lambda found: found[1][0] + 1, "hidden states of a recurrent layer"),
+        (lambda found: torch.cat([found[1][0], found[1][0]]), "at 'cat': hidden states of a recurrent layer"),
+        (lambda found: found[1][0], "at 'output': hidden states of a recurrent layer"),
+    ],
+)
+def test_states_of_recurrent_layers_that_are_no_tensor_of_samples_say_what_to_take(take, part):
+    module = drawn(Of(lambda self, x: take(self.lstm(x)), lstm=nn.LSTM(3, 2, batch_first=True)))
+    assert part in message(module, (4, 3))
+
+
+def test_a_tuple_as_the_input_of_a_layer_says_what_to_take():
+    module = nn.Sequential(nn.LSTM(3, 2, batch_first=True), nn.Linear(2, 1))
+    assert "at '1': hidden states of a recurrent layer" in message(module, (4, 3))
+
+
+@pytest.mark.parametrize(
+    ("make", "part"),
+    [
+        (lambda: nn.ModuleList([nn.Linear(5, 5)]), "layer '0' (ModuleList)"),
+        (lambda: nn.TransformerEncoderLayer(5, 1, batch_first=True).eval(), "layer '0' (TransformerEncoderLayer)"),
+        (lambda: nn.utils.parametrizations.weight_norm(nn.Linear(5, 5)), "parametrize.remove_parametrizations(layer, "),
+        (lambda: nn.Sequential(bi.to_torch(bi.ImplicitModel([[0.5]], [[1.0]], None, [[1.0]]))), "g @ f is g after f"),
+    ],
+)
+def test_modules_that_cannot_be_traced_are_named_without_an_error_of_others(make, part):
+    text = message(make())
+    assert part in text
+    assert "cannot trace it" not in text
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_compiled_modules_are_refused():
+    scripted = torch.jit.script(nn.Linear(5, 5))
+    assert "is compiled by torch.jit. Pass the module that it was made from" in message(scripted)
+    assert "is compiled by torch.compile. Pass the module" in message(torch.compile(nn.Linear(5, 5)))
+
+
+@pytest.mark.parametrize(
     ("layer", "part"),
     [
         (nn.BatchNorm1d(5), "its BatchNorm1d '1' does not give what it predicts. Call module.eval() first"),

@@ -205,6 +205,39 @@ def test_arithmetic_is_that_of_arrays():
         assert agree(outputs(graph, found, x), wanted), name
 
 
+def test_weights_are_applied_by_at_as_in_numpy():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4, 2, 3, 5))
+    graph = Graph((2, 3, 5))
+    node = graph.input
+    W, V, w = rng.normal(size=(6, 3)), rng.normal(size=(5, 4)), rng.normal(size=3)
+    cases = [(W @ node, W @ x), (node @ V, x @ V), (w @ node, w @ x), (node @ V[:, 0], x @ V[:, 0])]
+    cases += [(W @ node[0, :, 0], x[:, 0, :, 0] @ W.T), (w @ node[0, :, 0], x[:, 0, :, 0] @ w)]
+    for found, wanted in cases:
+        assert agree(outputs(graph, found, x), wanted)
+
+
+def test_padding_may_keep_the_lengths():
+    image, w = Graph((2, 6, 7)).input, np.random.default_rng(0).normal(size=(1, 2, 3, 5))
+    same, by_number = image.conv2d(w, padding="same", dilation=(2, 1)), image.conv2d(w, padding=2, dilation=(2, 1))
+    assert same.shape == (1, 6, 7)
+    assert abs(same._rows.parts[0] - by_number._rows.parts[0]).max() == 0
+    assert image.conv2d(w, padding="valid").shape == (1, 4, 3)
+
+
+def test_products_lose_digits_where_factors_have_different_sizes():
+    graph = Graph(2)
+    a, b, u = graph.input[0], graph.input[1], np.array([[1e9, 1e-3]])
+    off = [abs(graph.build(node).predict(u).item() / 1e6 - 1) for node in (a * b, 1e6 * ((1e-9 * a) * (1e3 * b)))]
+    assert 1e-5 < off[0] < 1e-4
+    assert off[1] < 1e-15
+
+
+def test_a_node_of_one_value_has_no_length():
+    with pytest.raises(TypeError, match="has no length"):
+        len(Graph(3).input[0])
+
+
 def test_affine_values_become_states_where_that_halves_the_entries():
     rng = np.random.default_rng(0)
     x, down, up = rng.normal(size=(6, 40)), rng.normal(size=(2, 40)), rng.normal(size=(40, 2))
@@ -287,7 +320,7 @@ def test_a_network_without_activations_has_its_outputs_as_states():
         (lambda x: x.linear(np.ones((2, 3))), "weight", "is for 3 features, the node of shape (2, 6, 6) has 6"),
         (lambda x: x.linear(np.ones(3)), "weight", "must be an array of numbers with 2 axes, got the shape (3,)"),
         (lambda x: x.linear(np.full((2, 6), np.nan)), "weight", "contains NaN or infinity"),
-        (lambda x: x.linear(np.ones((2, 6)), ["a", "b"]), "bias", "must be a list of numbers, got list"),
+        (lambda x: x.linear(np.ones((2, 6)), ["a", "b"]), "bias", "must be a list of numbers, got text"),
         (lambda x: x.linear(np.ones((2, 6)), [1.0]), "bias", "is for 1 outputs"),
         (lambda x: x.conv2d(np.ones((2, 3, 3, 3))), "weight", "is for 3 channels in"),
         (lambda x: x.conv2d(np.ones((3, 1, 3, 3)), groups=2), "groups", "2 groups do not divide 3 channels out"),
@@ -305,16 +338,71 @@ def test_a_network_without_activations_has_its_outputs_as_states():
         (lambda x: x.max_pool2d(2, padding=2), "padding", "2 is more than half of the window, 2"),
         (lambda x: x.batch_norm([0.0], [1.0]), "mean", "is for 1 channels"),
         (lambda x: x.activate("softmax"), "activation", "unknown activation 'softmax'"),
-        (lambda x: x + np.ones(5), "node", "the shapes (2, 6, 6) and (5,) do not fit"),
-        (lambda x: x + "a", "constant", "must be numbers, got str"),
+        (lambda x: x + np.ones(5), "node", "has the shape (2, 6, 6), which does not fit to the shape (5,)"),
+        (lambda x: x + "a", "constant", "must be numbers, got text"),
         (lambda x: x * Graph((2, 6, 6)).input, "nodes", "belong to different graphs"),
-        (lambda x: x / x, "node", "a quotient of two nodes"),
+        (lambda x: x / x, "node", "divides, and a quotient is no sum of states"),
         (lambda x: x / 0, "constant", "is zero, and divides"),
+        (lambda x: x / 1e-320, "constant", "is too small to divide by"),
         (lambda x: x**3, "exponent", "must be 2, got 3"),
         (lambda x: x.reshape(5, -1), "shape", "(5, -1) does not hold the values of (2, 6, 6)"),
         (lambda x: x[3], "node", "has the shape (2, 6, 6), and no place 3"),
-        (lambda x: x[:, :0], "node", "nothing is left of the shape (2, 6, 6)"),
-        (lambda x: concatenate([x, x[:1, :1]]), "nodes", "the shapes (2, 6, 6), (1, 1, 6) do not fit along axis 0"),
+        (lambda x: x[:, :0], "node", "has the shape (2, 6, 6), of which nothing is left"),
+        (lambda x: concatenate([x, x[:1, :1]]), "nodes", "have the shapes (2, 6, 6), (1, 1, 6), which do not"),
+        (lambda x: x.linear(1j * np.ones((2, 6))), "weight", "with 2 axes, got complex numbers. Give real numbers"),
+        (lambda x: x.conv2d(1j * np.ones((2, 2, 3, 3))), "weight", "with 4 axes, got complex numbers"),
+        (lambda x: x.linear([["3"] * 6]), "weight", "got text"),
+        (lambda x: x.linear(np.ones((0, 6))), "weight", "is empty, of the shape (0, 6)"),
+        (lambda x: x.linear(x), "node", "is no array: it has formulas in place of values. Use a node's own methods"),
+        (lambda x: x + "1", "constant", "must be numbers, got text"),
+        (lambda x: x + None, "constant", "must be numbers, got NoneType"),
+        (lambda x: x * [1.0, None], "constant", "must be numbers, got NoneType"),
+        (lambda x: x * [[1.0, 2.0], [3.0]], "constant", "has rows of different lengths"),
+        (lambda x: x + 10**400, "constant", "contains NaN or infinity"),
+        (lambda x: x.avg_pool2d(2, count_padding="no"), "count_padding", "must be True or False, got 'no'"),
+        (lambda x: x.reshape("a"), "shape", "must be a whole number, got 'a'. Give lengths"),
+        (lambda x: x.reshape(2.0, 36), "shape", "must be a whole number, got 2.0"),
+        (lambda x: x.reshape(10**400), "shape", "does not hold the values of (2, 6, 6)"),
+        (
+            lambda x: x.transpose(0, 0, 1),
+            "axes",
+            "(0, 0, 1) is no order of the axes of (2, 6, 6). Give each number below 3",
+        ),
+        (lambda x: x.transpose(5), "axes", "(5,) is no order"),
+        (lambda x: x.transpose("a"), "axes", "must be a whole number"),
+        (lambda x: x.broadcast_to((3, 3)), "shape", "(3, 3) is not what the shape (2, 6, 6) can be repeated to"),
+        (lambda x: x.broadcast_to((0, 2, 6, 6)), "shape", "got 0"),
+        (lambda x: x.broadcast_to((10**12, 2, 6, 6)), "shape", "makes a node of 72,000,000,000,000 entries"),
+        (lambda x: x.batch_norm([0, 0], [1, 1], eps="x"), "eps", "must be a number, got 'x'"),
+        (lambda x: x[0, 0, 0].batch_norm([0], [1]), "batch_norm", "got the shape (). It takes (channels,)"),
+        (lambda x: x[0, 0].adaptive_avg_pool(1), "adaptive_avg_pool", "It takes (channels, length)"),
+        (lambda x: x["a"], "node", "no place 'a'"),
+        (lambda x: x ** np.ones(2), "exponent", "must be 2, got an array of shape (2,)"),
+        (lambda x: x.times(3), "other", "is 3, not a node. Multiply by numbers with *"),
+        (lambda x: x > 0, "node", "has no values to compare"),
+        (lambda x: np.ones(6) > x, "node", "has no values to compare"),
+        (lambda x: np.tanh(x), "node", "numpy.tanh takes arrays and no nodes. Use a node's own methods, such as"),
+        (lambda x: x @ x, "node", "is multiplied with another by @. Use *"),
+        (lambda x: x @ np.ones((2, 2, 2)), "weight", "has the shape (2, 2, 2)"),
+        (lambda x: concatenate([x, np.ones(3)]), "nodes", "has an array of shape (3,) at place 1, which is no node"),
+        (lambda x: concatenate([x], axis="0"), "axis", "must be a whole number, got '0'"),
+        (lambda x: concatenate(x), "nodes", "is a single node. Give a list of nodes"),
+        (lambda x: concatenate(5), "nodes", "must be a list of nodes, got 5"),
+        (
+            lambda x: Graph(10**12),
+            "input_shape",
+            "makes a node of 1,000,000,000,000 entries, and 200,000,000 is the most",
+        ),
+        (lambda x: x.linear(np.full((1, 6), 1e200)).linear([[1e200]]), "node", "multiply or add up to more than"),
+        (lambda x: x * 1e200 * 1e200, "node", "multiply or add up to more than floating point holds"),
+        (lambda x: x + 1e308 + 1e308, "node", "multiply or add up to more than floating point holds"),
+        (
+            lambda x: x.conv2d(np.ones((1, 2, 2, 3)), padding="same"),
+            "padding",
+            "'same' with the kernel (2, 3) pads one",
+        ),
+        (lambda x: x.conv2d(np.ones((1, 2, 3, 3)), padding="same", stride=2), "padding", "which strides divide"),
+        (lambda x: x.conv2d(np.ones((1, 2, 3, 3)), padding="full"), "padding", "unknown padding 'full'"),
         (lambda x: Graph((2, 6, 6)).build(x), "output", "is no node of this graph"),
         (lambda x: Graph((2, 0)), "input_shape", "got 0"),
         (lambda x: Graph(()), "input_shape", "is empty"),

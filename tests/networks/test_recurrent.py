@@ -126,7 +126,7 @@ def test_the_infinite_network_is_the_limit_of_longer_and_longer_ones():
     assert model.n_hidden == H
     assert model.output_names == ["y", "z"]
     assert not model.structure().acyclic
-    with pytest.raises(bi.NotWellPosedError, match="spectral radius"):
+    with pytest.raises(bi.NotWellPosedError, match="^W: the iteration .*spectral radius.* Scale W down, or"):
         equilibrium_rnn(4 * W, B, b, C)
 
 
@@ -136,9 +136,14 @@ def test_the_infinite_network_is_the_limit_of_longer_and_longer_ones():
         (lambda: rnn(Graph(3).input, *weights(1)), "sequence", "It takes (steps, features)"),
         (lambda: model_of(lstm, weights(3)), "weight_hh", "has shape (15, 5), (4 h, h) needed"),
         (lambda: model_of(rnn, [np.ones((4, P)), np.ones((H, H))]), "weight_ih", "has 4 rows, weight_hh has 5"),
-        (lambda: model_of(rnn, [np.ones((H, 2)), np.ones((H, H))]), "weight", "is for 2 features"),
+        (lambda: model_of(rnn, [np.ones((H, 2)), np.ones((H, H))]), "weight_ih", "is for 2 features"),
         (lambda: model_of(rnn, [*weights(1)[:3], np.ones(1)]), "bias_hh", "is for 1 outputs"),
         (lambda: model_of(gru, [*weights(3)[:3], np.ones(4)]), "bias_hh", "is for 4 outputs"),
+        (lambda: model_of(gru, [*weights(3)[:2], np.ones(4)]), "bias_ih", "is for 4 outputs"),
+        (lambda: model_of(rnn, [1j * np.ones((H, P)), np.ones((H, H))]), "weight_ih", "got complex numbers"),
+        (lambda: rnn(np.ones((4, 3)), *weights(1)), "sequence", "is an array of shape (4, 3), not a node"),
+        (lambda: equilibrium_rnn(np.ones((2, 3)), np.ones((2, 1)), None, np.ones((1, 2))), "W", "has shape (2, 3)"),
+        (lambda: equilibrium_rnn(np.eye(2), np.ones((1, 1)), None, np.ones((1, 2))), "U", "has shape (1, 1)"),
     ],
 )
 def test_shapes_that_do_not_fit_are_named(call, argument, part):

@@ -123,6 +123,47 @@ def test_there_and_back():
     assert torch.allclose(back(images), module(images), rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.parametrize("cycles", [False, True])
+def test_a_trained_module_goes_back_to_a_model_of_its_parameters(cycles):
+    model = drawn(15, 4, 3, [("tanh", 5), ("leaky_relu", 4), ("clip", 6)], cycles=cycles)
+    model = bi.ImplicitModel(
+        *(getattr(model, k) for k in "ABbCDd"), model.activation, link="softmax", output_names=["a", "b", "c"]
+    )
+    module = bi.to_torch(model)
+    same = bi.from_torch(module, 4)
+    for letter in "ABbCDd":
+        found = getattr(same, letter)
+        found = found.toarray() if letter.isupper() else found
+        np.testing.assert_array_equal(found, getattr(model, letter))
+    assert (same.link, same.output_names, str(same.activation)) == ("softmax", ["a", "b", "c"], str(model.activation))
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter *= 0.9
+    trained, u = bi.from_torch(module, 4, output_names=["d", "e", "f"]), np.random.default_rng(1).normal(size=(8, 4))
+    assert np.abs(trained.A.toarray() - 0.9 * model.A).max() < 1e-15
+    assert np.abs(trained.predict(u) - module(torch.from_numpy(u)).detach().numpy()).max() < TOLERANCE
+    assert trained.output_names == ["d", "e", "f"]
+    with pytest.raises(bi.InvalidInputError, match="input_shape: has 6 values, the module takes 4"):
+        bi.from_torch(module, (2, 3))
+
+
+def test_tensors_with_gradients_are_read_as_arrays():
+    layer = torch.nn.Linear(3, 2)
+    graph = bi.networks.Graph(3)
+    model = graph.build(graph.input.linear(layer.weight, layer.bias))
+    u = torch.ones(4, 3, requires_grad=True)
+    wanted = layer(u).detach().numpy()
+    assert np.abs(model.predict(u) - wanted).max() < 1e-6
+    assert np.abs(model.predict(list(u)) - wanted).max() < 1e-6
+    halves = graph.input.linear(layer.weight.to(torch.bfloat16))
+    assert graph.build(halves).n_hidden == 2
+    for tensor in (torch.ones(2, 3, device="meta"), torch.ones(2, 3).to_sparse()):
+        with pytest.raises(bi.InvalidInputError, match="weight: is a tensor of layout .*, whose values cannot be read"):
+            graph.input.linear(tensor)
+    with pytest.raises(bi.InvalidInputError, match="U: .*complex"):
+        model.predict(torch.ones(4, 3, dtype=torch.complex128))
+
+
 def test_models_that_are_not_well_posed_and_functions_of_your_own_are_refused():
     with pytest.raises(bi.NotWellPosedError, match="spectral radius"):
         bi.to_torch(bi.ImplicitModel([[1.5]], [[1.0]], None, [[1.0]]))

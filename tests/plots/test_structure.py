@@ -48,6 +48,12 @@ def test_the_whole_has_inputs_and_outputs(ax):
     assert [text.get_text() for text in ax.get_yticklabels()] == ["2", "3", "4", "1"]
 
 
+def test_labels_that_would_overlap_are_left_out(ax):
+    plots.matrix(layered((12, 14, 974)), ax)
+    # 12 and 14 of 1,000 states are less than a line of text apart: the larger one is labelled.
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["14", "974"]
+
+
 def test_a_large_matrix_is_drawn_in_few_pixels(ax):
     model = layered((300, 500, 200))
     plots.matrix(model, ax, pixels=100)

@@ -132,6 +132,11 @@ def test_numbers_within_the_interval(value, options, expected):
     assert type(number) is type(expected)
 
 
+def test_whole_numbers_of_any_size_are_finite():
+    assert check_number("k", 10**400, 0, integer=True) == 10**400
+    assert check_number("k", 10**40, 0) == 1e40
+
+
 @pytest.mark.parametrize(
     ("value", "options", "message"),
     [
@@ -142,6 +147,7 @@ def test_numbers_within_the_interval(value, options, expected):
         (1j, {}, r"^k: must be a number, got 1j\."),
         (np.nan, {}, r"^k: must be finite, got nan\. Do this\.$"),
         (np.inf, {"high": None}, r"^k: must be finite, got inf\."),
+        (10**400, {"high": None}, r"^k: must be finite, got 10"),
         (-0.1, {}, r"^k: got -0\.1, must be >= 0\. Do this\.$"),
         (1.5, {}, r"^k: got 1\.5, must be <= 1\. Do this\.$"),
         (1.0, {"boundaries": "left"}, r"^k: got 1\.0, must be < 1\."),

@@ -10,7 +10,7 @@ import numpy as np
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.networks.node import Node
 from bcd_implicit.networks.pytorch import elementwise, operations, shapes
-from bcd_implicit.networks.pytorch.tensors import Layers, Probabilities, array, axis_of
+from bcd_implicit.networks.pytorch.tensors import Cells, Layers, Probabilities, array, axis_of
 from bcd_implicit.networks.recurrent import gru, lstm, rnn
 
 Layer = Callable[[Node, Any], Any]
@@ -64,7 +64,7 @@ def _largest(node: Node, layer: Any) -> Node:
 
 
 def _recurrent(node: Node, layer: Any) -> tuple[Node, Any]:
-    """All outputs, and the last ones of each layer; nothing in the place of an LSTM's cells."""
+    """All outputs, and the last ones of each layer; an LSTM's cells are not to be had."""
     kind = type(layer).__name__
     _refuse(layer, bidirectional=False, proj_size=0)
     if not layer.batch_first:
@@ -77,7 +77,7 @@ def _recurrent(node: Node, layer: Any) -> tuple[Node, Any]:
         node = RECURRENT[kind](node, *weights, **options)  # type: ignore[arg-type]
         last.append(node[-1])
     states = Layers(last)
-    return (node, (states, None)) if kind == "LSTM" else (node, states)
+    return (node, (states, Cells())) if kind == "LSTM" else (node, states)
 
 
 def _same(node: Node, layer: Any) -> Node:

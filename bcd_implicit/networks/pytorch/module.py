@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,10 @@ class Entries(torch.nn.Module):
         self.values = torch.nn.Parameter(torch.tensor(entries.data, dtype=torch.double))
         places = np.stack([entries.row, entries.col]).astype(np.int64)
         self.register_buffer("places", torch.from_numpy(places))
+
+    def array(self) -> sp.csr_array:
+        """The matrix as it is now, outside of PyTorch."""
+        return sp.csr_array((_numbers(self.values), tuple(self.places.cpu().numpy())), shape=self.size)
 
     def matrix(self) -> Any:
         """The sparse tensor."""
@@ -164,6 +168,46 @@ class ImplicitModule(torch.nn.Module):
         self.stages = torch.nn.ModuleList(stages)
         self.C, self.D = Entries(sp.csr_array(model.C)[:, order]), Entries(model.D)
         self.d = torch.nn.Parameter(torch.tensor(model.d, dtype=torch.double))
+        # What a model has besides, for the way back.
+        self._order, self._activation, self._link = order, model.activation, model.link
+        self._names = {"input_names": model.input_names, "output_names": model.output_names}
+
+    def model(self, n_inputs: int, **names: Sequence[str] | None) -> ImplicitModel:
+        """The implicit model of the parameters as they are now, its states in the order of the first one.
+
+        Parameters
+        ----------
+        n_inputs : int
+            The number that is expected.
+        **names : sequence of str, optional
+            ``input_names`` and ``output_names``; those of the first model by default.
+
+        Raises
+        ------
+        InvalidInputError
+            Another number of inputs, or parameters that are not finite.
+        """
+        if n_inputs != self.D.size[1]:
+            cause = f"has {n_inputs} values, the module takes {self.D.size[1]}"
+            raise InvalidInputError("input_shape", cause, "Give the shape of one sample")
+        n, end, rows = len(self._order), 0, []
+        for stage in self.stages:
+            k = len(stage.b)
+            within = sp.csr_array((k, k)) if stage.within is None else stage.within.array()
+            rows.append(sp.hstack([stage.before.array(), within, sp.csr_array((k, n - end - k))]))
+            end += k
+        place = np.argsort(self._order)
+        return ImplicitModel(
+            sp.csr_array(sp.vstack(rows))[place][:, place],
+            sp.csr_array(sp.vstack([stage.B.array() for stage in self.stages]))[place],
+            np.concatenate([_numbers(stage.b) for stage in self.stages])[place],
+            self.C.array()[:, place],
+            self.D.array(),
+            _numbers(self.d),
+            self._activation,
+            link=self._link,
+            **{name: names.get(name) or kept for name, kept in self._names.items()},
+        )
 
     def forward(self, u: torch.Tensor) -> torch.Tensor:
         """Predictions (m, q) for inputs of shape (m, p), or (m, ...) that are flattened.
@@ -185,6 +229,10 @@ class ImplicitModule(torch.nn.Module):
         for stage in self.stages:
             states = torch.cat([states, stage(states, inputs)])
         return (self.C(states) + self.D(inputs) + self.d[:, None]).T
+
+
+def _numbers(parameter: torch.Tensor) -> np.ndarray:
+    return parameter.detach().double().numpy(force=True)
 
 
 def _square(values: torch.Tensor, places: Any, like: torch.Tensor) -> Any:

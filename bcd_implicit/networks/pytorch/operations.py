@@ -23,16 +23,7 @@ def convolution(
 ) -> Node:
     """torch.nn.functional.conv1d and conv2d."""
     weight = np.asarray(array(weight))
-    n_axes = weight.ndim - 2
-    if padding == "same":
-        reaches = [d * (k - 1) for d, k in zip(np.broadcast_to(dilation, n_axes), weight.shape[2:], strict=True)]
-        if any(reach % 2 for reach in reaches):
-            cause = f"'same' with the kernel {weight.shape[2:]} pads one side more than the other"
-            raise InvalidInputError("padding", cause, "Use a kernel of odd lengths, or pad by a number")
-        padding = [int(reach) // 2 for reach in reaches]
-    elif padding == "valid":
-        padding = 0
-    convolve: Any = {1: input.conv1d, 2: input.conv2d}[n_axes]
+    convolve: Any = {1: input.conv1d, 2: input.conv2d}[weight.ndim - 2]
     return convolve(weight, array(bias), stride=stride, padding=padding, dilation=dilation, groups=groups)
 
 
@@ -132,8 +123,7 @@ def product(input: Any, other: Any) -> Node:
     if not isinstance(input, Node) or not isinstance(other, np.ndarray) or other.ndim not in (1, 2):
         what = "has a counterpart only as x @ W, with x computed from the input and W a constant matrix or vector"
         raise InvalidInputError("product", what, "Use * for products of each value")
-    product = input.linear(np.atleast_2d(other.T))
-    return product if other.ndim == 2 else product.reshape(input.shape[:-1])
+    return input @ other
 
 
 def mean(input: Node, dim: Any = None, keepdim: bool = False) -> Node:

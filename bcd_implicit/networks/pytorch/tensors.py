@@ -6,6 +6,7 @@ for, samples are one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.networks.node import Node
+from bcd_implicit.support.arrays import array_of
 
 ONE_SAMPLE = "Let samples stay apart, along the first axis"
 
@@ -28,6 +30,45 @@ class Layers(list):
     """The last outputs of a recurrent module's layers: a tensor whose axis of samples is the second."""
 
 
+class Cells:
+    """The cell states of an LSTM, which no states of the model are."""
+
+
+# What is said where these are computed with, and what to take instead.
+WHOLE: dict[type, tuple[str, str, str]] = {
+    Probabilities: ("softmax", "is not the last step", "Only a network's end can be a softmax"),
+    Layers: (
+        "hidden states",
+        "of a recurrent layer do not have samples along their first axis",
+        "Take the outputs, [0], or the last layer's state alone: [1][0][-1] of an LSTM, [1][-1] of others",
+    ),
+    Cells: ("cell states", "of an LSTM have no counterpart", "Take its hidden state, [1][0][-1], or its outputs, [0]"),
+}
+
+
+def refuse_whole(arguments: Iterable[Any], taken: tuple[type, ...] = ()) -> None:
+    """Raise an error if a step is called with what stands for no tensor.
+
+    Parameters
+    ----------
+    arguments : iterable
+        What it is called with; what tuples and lists hold counts.
+    taken : tuple of type
+        What it does take.
+
+    Raises
+    ------
+    InvalidInputError
+        A softmax that is not the last step, or states of a recurrent layer as a whole.
+    """
+    for argument in arguments:
+        if isinstance(argument, tuple(WHOLE)):
+            if not isinstance(argument, taken):
+                raise InvalidInputError(*WHOLE[type(argument)])
+        elif isinstance(argument, (tuple, list)):
+            refuse_whole(argument, taken)
+
+
 def array(tensor: Any) -> np.ndarray | None:
     """The numbers of a tensor in double precision; None stays None.
 
@@ -40,7 +81,7 @@ def array(tensor: Any) -> np.ndarray | None:
         return None
     if hasattr(tensor, "is_complex") and tensor.is_complex():
         raise InvalidInputError("tensor", f"is of {tensor.dtype}", "Complex numbers have no counterpart: use real ones")
-    return np.asarray(tensor.detach().cpu().double().numpy() if hasattr(tensor, "detach") else tensor, dtype=float)
+    return np.asarray(array_of("tensor", tensor), dtype=float)
 
 
 def axis_of(node: Node, dim: int) -> int:
@@ -61,8 +102,6 @@ def operand(node: Node, other: Any) -> Any:
     """What is added to a node or multiplied with it: a node, or numbers without the axis of samples."""
     if isinstance(other, Node):
         return other
-    if isinstance(other, (Probabilities, Layers)):
-        raise InvalidInputError("operand", f"is {type(other).__name__}", "Nothing is computed from these")
     numbers = np.asarray(array(other))
     if numbers.ndim > node.ndim:
         if numbers.shape[0] != 1 or numbers.ndim != node.ndim + 1:
