@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from bcd_implicit.compose.checks import check_array, check_model, check_name
@@ -26,8 +25,8 @@ def cascade(*models: Any) -> ImplicitModel:
     Parameters
     ----------
     *models : ImplicitModel or array of shape (k, j)
-        An array stands for the product with it, and labels of a data frame for names. Each takes the predictions of the one before as they are, whatever
-        their link; the last one's link is that of the whole.
+        An array stands for the product with it, and labels of a data frame for names. Each takes the predictions of
+        the one before as they are, whatever their link; the last one's link is that of the whole.
 
     Raises
     ------

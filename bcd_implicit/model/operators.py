@@ -221,7 +221,9 @@ class Operators:
             cause = f"has shape {np.shape(value)}, ({q},) needed"
             raise InvalidInputError(name, cause, "Give one number, or one for each output; matrices go with M @ f")
         labels = _labels(value, column=True)[0]
-        order = places(self._system.outputs, (q, labels), (THE_MODEL, f"labels of {name} are"), "outputs", name, BY_ORDER)
+        order = places(
+            self._system.outputs, (q, labels), (THE_MODEL, f"labels of {name} are"), "outputs", name, BY_ORDER
+        )
         return numbers[:, 0] if order is None else numbers[order, 0]
 
 

@@ -225,7 +225,7 @@ def solve(
             if checkpoint is not None:
                 checkpoint.keep(state, before=before_last)
             if stopped or ended is not None:
-                status = Status.STOPPED if stopped else ended
+                status = Status.STOPPED if stopped else ended or status
                 break
         # Where no cycle was taken the file has it all.
         if checkpoint is not None and not (kept and state is kept[0]):
