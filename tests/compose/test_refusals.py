@@ -105,7 +105,7 @@ def test_a_feedback_of_some_outputs_has_a_small_gain():
         (lambda: named * pd.Series([1, 2], index=["p", "r"]), "factors: the model has the outputs 'q', but labels of"),
         (
             lambda: compose.cascade(named, M.set_axis(["x", "y"], axis=1)),
-            "models: the model that comes after takes the",
+            "models: the model that comes after takes",
         ),
     ],
 )

@@ -66,7 +66,7 @@ def test_a_model_stands_for_its_entries_that_are_not_zero():
         ({"A": "upper"}, "pattern: of A is one str, not a table"),
         (
             {"C": [[True, True, "no", 2]] * 3},
-            "pattern: of C has entries other than True and False, 0 and 1, such as 'no'",
+            "pattern: of C has entries other than True and False, 0 and 1, such as",
         ),
         ({"B": np.zeros((4, 5)), "D": np.zeros((3, 5))}, "pattern: leaves no entry of B and D free: no input is used"),
     ],
@@ -121,9 +121,7 @@ def test_names_of_a_model_are_matched_in_patterns_and_starts():
     np.testing.assert_array_equal(by_order.B, [[1, 0, 0], [0, 0, 0]])
     for inputs, outputs in [(list("xyz"), None), (None, ["p", "r"])]:
         for use in (lambda model: named(pattern=model), problem.iterate):
-            with pytest.raises(
-                bi.InvalidInputError, match="has the (in|out)puts .*, the problem .* Give them the prob"
-            ):
+            with pytest.raises(bi.InvalidInputError, match="has the (in|out)puts .*, the problem .* Give them"):
                 use(network(inputs, outputs))
 
 
