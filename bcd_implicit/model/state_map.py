@@ -59,7 +59,7 @@ class StateMap:
         # Not ``factor >= 1``: NaN, from numbers that overflow, is refused too.
         if not factor < 1:
             raise NotWellPosedError(
-                f"A: contraction factor {near_one(factor)}, rounded up, is not below 1, so Picard need not converge. "
+                f"A: contraction factor {near_one(factor)} is not below 1, so Picard need not converge. "
                 f"{well_posedness.REMEDY}."
             )
         object.__setattr__(self, "factor", factor)
