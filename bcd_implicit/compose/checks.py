@@ -6,8 +6,7 @@ from typing import Any
 
 from bcd_implicit.errors import InvalidInputError, shown
 from bcd_implicit.model.implicit_model import ImplicitModel
-from bcd_implicit.model.matrices import Matrix
-from bcd_implicit.model.operators import is_array, matrix_of
+from bcd_implicit.model.operators import is_array
 
 
 def check_model(name: str, model: Any) -> ImplicitModel:
@@ -36,15 +35,14 @@ def check_name(name: Any) -> str:
     return name
 
 
-def read_matrix(name: str, value: Any, *, column: bool = False) -> Matrix:
-    """Return weights as a matrix, or as a column if one is asked for; a vector is a row, or that column.
+def check_array(name: str, value: Any, what: str) -> Any:
+    """Return the array, or raise an error that says what it should be.
 
     Raises
     ------
     InvalidInputError
-        A single value, or entries that are no finite numbers.
+        A single value.
     """
     if not is_array(value):
-        what = "one number for each row" if column else "a matrix"
         raise InvalidInputError(name, f"must be {what}, got {shown(value)}", "Pass an array")
-    return matrix_of(name, value, columns=1 if column else None, column=column)
+    return value

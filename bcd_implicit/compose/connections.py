@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import ArrayLike
 
-from bcd_implicit.compose.checks import check_model, check_name, read_matrix
+from bcd_implicit.compose.checks import check_array, check_model, check_name
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.model import algebra
 from bcd_implicit.model.algebra import System
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.model.matrices import dense
-from bcd_implicit.model.operators import is_array
+from bcd_implicit.model.operators import affine_of, is_array, matrix_of
 from bcd_implicit.support.checks import check_names
 from bcd_implicit.terms.links import LINKS
 
@@ -26,8 +25,8 @@ def cascade(*models: Any) -> ImplicitModel:
     Parameters
     ----------
     *models : ImplicitModel or array of shape (k, j)
-        An array stands for the product with it. Each takes the predictions of the one before as they are, whatever
-        their link; the last one's link is that of the whole.
+        An array stands for the product with it, and labels of a data frame for names. Each takes the predictions of
+        the one before as they are, whatever their link; the last one's link is that of the whole.
 
     Raises
     ------
@@ -99,20 +98,22 @@ def affine(
     M : array of shape (q, p), sparse or not
     c : array of shape (q,) or None
     input_names, output_names : sequence of str, optional
+        By default the labels of a data frame M.
 
     Raises
     ------
     InvalidInputError
         Shapes that do not fit, or entries that are no finite numbers.
     """
-    matrix = read_matrix("M", M)
-    q = matrix.shape[0]
-    # As a column, whether it is a list or one already.
-    constant = np.zeros(q) if c is None else dense(read_matrix("c", c, column=True))[:, 0]
-    if constant.shape != (q,):
-        raise InvalidInputError("c", f"has {len(constant)} entries for {q} rows of M", "Give one for each row")
-    model = ImplicitModel._of(algebra.affine(matrix, constant))
-    return labelled(model, input_names=input_names, output_names=output_names)
+    system = affine_of("M", check_array("M", M, "a matrix"))
+    if c is not None:
+        # As a column, whether it is a list or one already.
+        column = matrix_of("c", check_array("c", c, "one number for each row"), columns=1, column=True)
+        if column.shape != system.d[:, None].shape:
+            cause = f"has {column.shape[0]} entries for {len(system.d)} rows of M"
+            raise InvalidInputError("c", cause, "Give one for each row")
+        system = replace(system, d=dense(column)[:, 0])
+    return labelled(ImplicitModel._of(system), input_names=input_names, output_names=output_names)
 
 
 def feedback(model: ImplicitModel, K: Any) -> ImplicitModel:
@@ -175,7 +176,4 @@ def _systems(name: str, models: Sequence[Any]) -> list[System]:
 def _system(name: str, model: Any) -> System:
     if isinstance(model, ImplicitModel):
         return model._system
-    if is_array(model):
-        M = read_matrix(name, model)
-        return algebra.affine(M, np.zeros(M.shape[0]))
-    return check_model(name, model)._system
+    return affine_of(name, model) if is_array(model) else check_model(name, model)._system

@@ -11,10 +11,10 @@ from scipy.sparse.linalg import splu
 
 from bcd_implicit.compose.checks import check_model
 from bcd_implicit.errors import InvalidInputError, NotWellPosedError
-from bcd_implicit.model import well_posedness
+from bcd_implicit.model import algebra, well_posedness
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.model.matrices import dense, scaled
-from bcd_implicit.model.operators import matrix_of
+from bcd_implicit.model.operators import affine_of
 
 
 @dataclass(frozen=True)
@@ -73,11 +73,13 @@ def small_gain(model: ImplicitModel, K: Any) -> SmallGain:
         K does not fit, or a state's function has no Lipschitz constant, so that no gain bounds the outputs.
     """
     closed = check_model("model", model).feedback(K)
-    S = _sensitivity("model", model)
+    S, system = _sensitivity("model", model), model._system
     if isinstance(K, ImplicitModel):
-        gains = _sensitivity("K", K)
+        gains = _sensitivity("K", ImplicitModel._of(algebra.returned(system, K._system)))
+    elif np.ndim(K) == 0 and not sp.issparse(K):
+        gains = np.abs(K * np.eye(len(S)))
     else:
-        gains = np.abs(K * np.eye(len(S)) if np.ndim(K) == 0 and not sp.issparse(K) else dense(matrix_of("K", K)))
+        gains = np.abs(dense(affine_of("K", K, system.outputs, system.inputs).D))
     return SmallGain(well_posedness.spectral_radius(gains @ S), S, closed)
 
 

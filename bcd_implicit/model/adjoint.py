@@ -15,7 +15,7 @@ import numpy as np
 
 from bcd_implicit.model.active_set import newton_step
 from bcd_implicit.model.matrices import Matrix, dense
-from bcd_implicit.model.state_map import EPS, summation_error
+from bcd_implicit.model.rounding import EPS, summation_error
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.support.parts import parts
 

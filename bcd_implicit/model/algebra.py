@@ -227,13 +227,9 @@ def feedback(part: System, K: Matrix) -> System:
 
 def feedback_through(part: System, other: System) -> System:
     """The model on u = w + v, where v are the other's predictions from its own: a feedback around both."""
-    to_other = places(other.inputs, part.outputs, ("the model that feeds back takes", "the other one gives"), "inputs")
-    to_part = places(part.inputs, other.outputs, ("the model with feedback takes", "the other one gives"), "inputs")
     (p, _), (q, _) = part.inputs, part.outputs
-    other = replace(other.with_outputs(to_part), link="identity", input_names=None, output_names=None)
-    both = parallel([replace(part, link="identity", input_names=None, output_names=None), other])
-    picked = np.eye(q) if to_other is None else np.eye(q)[to_other]
-    closed = feedback(both, assembled([[np.zeros((p, q)), np.eye(p)], [picked, np.zeros((len(picked), p))]]))
+    both = parallel([replace(part, link="identity", input_names=None, output_names=None), returned(part, other)])
+    closed = feedback(both, assembled([[np.zeros((p, q)), np.eye(p)], [np.eye(q), np.zeros((q, p))]]))
     return replace(
         closed,
         B=closed.B[:, :p],
@@ -244,6 +240,17 @@ def feedback_through(part: System, other: System) -> System:
         input_names=part.input_names,
         output_names=part.output_names,
     )
+
+
+def returned(part: System, other: System) -> System:
+    """The other one as it stands in a feedback: from all outputs of the part to all its inputs, in their order."""
+    to_other = places(other.inputs, part.outputs, ("the model that feeds back takes", "the other one gives"), "inputs")
+    to_part = places(part.inputs, other.outputs, ("the model with feedback takes", "the other one gives"), "inputs")
+    other = replace(other.with_outputs(to_part), link="identity", input_names=None, output_names=None)
+    if to_other is None:
+        return other
+    picked = np.eye(part.outputs[0])[to_other]
+    return replace(other, B=times(other.B, picked), D=times(other.D, picked))
 
 
 def multiplied(part: System, factors: np.ndarray) -> System:

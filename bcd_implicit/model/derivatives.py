@@ -13,7 +13,7 @@ from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.model.adjoint import adjoint_error, adjoint_states, input_jacobian
 from bcd_implicit.model.inputs import inputs_of
 from bcd_implicit.model.matrices import Matrix
-from bcd_implicit.model.state_map import summation_error
+from bcd_implicit.model.rounding import summation_error
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.support.checks import check_matrix, check_number
 from bcd_implicit.support.parts import parts

@@ -18,6 +18,7 @@ from bcd_implicit.model.active_set import SHARED_BY, active_set, count_patterns
 from bcd_implicit.model.anderson import anderson
 from bcd_implicit.model.broyden import broyden
 from bcd_implicit.model.picard import picard
+from bcd_implicit.model.rounding import near_one, summation_error
 from bcd_implicit.model.state_map import Reached, StateMap
 from bcd_implicit.support.interruption import check_stop
 from bcd_implicit.support.notices import warn_convergence
@@ -159,7 +160,8 @@ def fixed_point(
     Warns
     -----
     ConvergenceWarning
-        ``max_iter`` was reached, or rounding before the error was bounded by a millionth.
+        ``max_iter`` was reached, or rounding before the error was bounded by a millionth, or the contraction factor is
+        so near to 1 that it makes more of rounding.
     """
     solve = SOLVERS[check_choice("solver", solver, SOLVERS)]
     states = StateMap(A, drive, activation, weights, tol)
@@ -179,17 +181,24 @@ def fixed_point(
     n_iter = max((end.n_iter for end in ends), default=0)
     # Of several parts the one that took more than Picard.
     name = max((end.solver for end in ends), key=lambda name: name != "picard", default=solver)
-    told = f"contraction factor {states.factor:.6g}"
+    told = f"contraction factor {near_one(states.factor)}"
+    size = np.abs(found).max(initial=0.0)
     if not all(end.settled for end in ends):
         _warn(
             f"{name.capitalize()} stopped after {n_iter} steps with error bound {bound.max():.2e} ({told}). "
             "Lower norm_bound or raise max_iter."
         )
     # What rounding adds to the bound is no sign of bad convergence, and mostly too pessimistic to warn of.
-    elif left > max(WEAKEST, tol) * np.abs(found).max(initial=0.0):
+    elif left > (most := max(WEAKEST, tol) * size):
         _warn(
             f"{name.capitalize()}'s states no longer change, but their error is only known to be below "
             f"{bound.max():.1e} ({told}, units of the states up to {states.widest:.1e} apart)."
+        )
+    # Unless the contraction is so weak that it makes as much of the last digit of any state.
+    elif summation_error(len(A)) > max(WEAKEST, tol) * (1 - states.factor) and bound.max(initial=0.0) > most:
+        _warn(
+            f"Next to a contraction factor of 1 rounding grows: states as large as {size:.1e} are only known to be "
+            f"off by less than {bound.max():.1e} ({told}). Scale A down, or train with a lower norm_bound."
         )
     return FixedPoint(found, n_iter, name, lambda: bound)
 

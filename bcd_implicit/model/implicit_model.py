@@ -303,9 +303,8 @@ class ImplicitModel(Unchanging, Operators, Derivatives):
         return self._copy(B=B, b=self.b - B @ input_mean, C=C, D=D, d=d)
 
     def _copy(self, **changes: Any) -> ImplicitModel:
-        parts = {name: getattr(self, name) for name in LETTERS} | changes
-        names = {"input_names": self.input_names, "output_names": self.output_names}
-        model = ImplicitModel(**parts, activation=self.activation, link=self.link, **names)
+        kept = (*LETTERS, "activation", "link", "input_names", "output_names")
+        model = ImplicitModel(**{name: getattr(self, name) for name in kept} | changes)
         model._parts = self._parts
         return model
 

@@ -10,12 +10,15 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TypeAlias
 
+import pandas as pd
+
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.support.checks import check_names
 from bcd_implicit.support.display import quoted
 
 #: The names of inputs or outputs, None where they are only numbered.
 Names: TypeAlias = list[str] | None
+BY_ORDER = "Give the model's names, or an array, which goes by its order"
 RENAME = "Name them alike by bi.compose.labelled, or pick and order them by a matrix: M @ f, f @ N"
 
 
@@ -24,7 +27,54 @@ def own(names: Sequence[str], letter: str) -> Names:
     return None if list(names) == check_names("names", None, len(names), letter) else list(names)
 
 
-def places(wanted: tuple[int, Names], given: tuple[int, Names], who: tuple[str, str], what: str) -> list[int] | None:
+def labels_of(index: pd.Index) -> Names:
+    """The names that rows or columns of a data frame have, as text; None if they only count 0, 1, ..."""
+    names = [str(label) for label in index]
+    return None if _only_count(names) else names
+
+
+def _only_count(names: Sequence[str]) -> bool:
+    return list(names) == [str(j) for j in range(len(names))]
+
+
+def matched(given: Names, wanted: Sequence[str], what: str, letter: str, argument: str, has: str) -> list[int] | None:
+    """Where the wanted variables stand among as many given ones; None for their order as it is.
+
+    Names count if both sides have them; names that only number, as those that nobody gave, say nothing but the order.
+
+    Parameters
+    ----------
+    given : list of str or None
+    wanted : sequence of str
+    what : {"inputs", "outputs"}
+    letter : {"u", "y"}
+        With which names begin that are only numbered.
+    argument, has : str
+        Whose names these are, and the verb: "pattern", "of B has".
+
+    Raises
+    ------
+    InvalidInputError
+        Names on both sides that are not the same.
+    """
+    if given is None or given == list(wanted):
+        return None
+    if {*given} == {*wanted}:
+        return [given.index(name) for name in wanted]
+    if any(own(names, letter) is None or _only_count(names) for names in (given, wanted)):
+        return None
+    cause = f"{has} the {what} {quoted(given)}, the problem {quoted(wanted)}"
+    raise InvalidInputError(argument, cause, "Give them the problem's names, or none: they then go by their order")
+
+
+def places(
+    wanted: tuple[int, Names],
+    given: tuple[int, Names],
+    who: tuple[str, str],
+    what: str,
+    argument: str = "models",
+    remedy: str = RENAME,
+) -> list[int] | None:
     """Where the wanted variables stand among the given ones; None for all of them in their order.
 
     Parameters
@@ -35,6 +85,8 @@ def places(wanted: tuple[int, Names], given: tuple[int, Names], who: tuple[str, 
         Who wants, and who gives, with verbs, as messages say it: "the second takes", "the first gives".
     what : str
         What is wanted: "inputs" or "outputs".
+    argument, remedy : str
+        As messages have them.
 
     Raises
     ------
@@ -43,11 +95,11 @@ def places(wanted: tuple[int, Names], given: tuple[int, Names], who: tuple[str, 
     """
     if wanted[1] is None or given[1] is None:
         if wanted[0] != given[0]:
-            raise InvalidInputError("models", f"{who[0]} {wanted[0]} {what}, but {who[1]} {given[0]}", RENAME)
+            raise InvalidInputError(argument, f"{who[0]} {wanted[0]} {what}, but {who[1]} {given[0]}", remedy)
         return None
     if missing := [name for name in wanted[1] if name not in given[1]]:
         cause = f"{who[0]} the {what} {quoted(missing)}, but {who[1]} {quoted(given[1])}"
-        raise InvalidInputError("models", cause, RENAME)
+        raise InvalidInputError(argument, cause, remedy)
     return None if wanted[1] == given[1] else [given[1].index(name) for name in wanted[1]]
 
 

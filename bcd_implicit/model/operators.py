@@ -17,7 +17,7 @@ from bcd_implicit.errors import InvalidInputError, shown
 from bcd_implicit.model import algebra, pruning
 from bcd_implicit.model.algebra import System
 from bcd_implicit.model.matrices import Matrix, check_part, check_weights, n_nonzero
-from bcd_implicit.model.names import own
+from bcd_implicit.model.names import BY_ORDER, Names, labels_of, own, places
 from bcd_implicit.model.origin import Part
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.support.checks import check_number
@@ -25,6 +25,7 @@ from bcd_implicit.terms.function import ElementwiseFunction
 from bcd_implicit.terms.functions import get_function
 
 NUMBERS = (int, float, np.integer, np.floating)
+THE_MODEL = "the model has"
 ARRAYS = (np.ndarray, pd.Series, pd.DataFrame)
 
 
@@ -91,16 +92,14 @@ class Operators:
         if not is_array(other):
             return NotImplemented
         system = self._system
-        N = matrix_of("N", other, rows=system.inputs[0], column=True)
-        return self._of(algebra.cascade(algebra.affine(N, np.zeros(N.shape[0])), system))
+        return self._of(algebra.cascade(affine_of("N", other, outputs=system.inputs, column=True), system))
 
     def __rmatmul__(self, other: Any) -> Self:
         """``M @ self``: the outputs M y, for an array M of shape (k, q)."""
         if not is_array(other):
             return NotImplemented
         system = self._system
-        M = matrix_of("M", other, columns=system.outputs[0])
-        return self._of(algebra.cascade(system, algebra.affine(M, np.zeros(M.shape[0]))))
+        return self._of(algebra.cascade(system, affine_of("M", other, inputs=system.outputs)))
 
     def __add__(self, other: Any) -> Self:
         """``self + other``: the sum of two models on the same inputs, or this one with its outputs moved."""
@@ -169,7 +168,7 @@ class Operators:
         ----------
         K : array of shape (p, q), sparse or not, or float, or ImplicitModel
             A number stands for that many times the identity. A model of q inputs and p outputs feeds back its
-            predictions of y.
+            predictions of y. Labels of a data frame are matched by name.
 
         Returns
         -------
@@ -180,7 +179,7 @@ class Operators:
         Raises
         ------
         InvalidInputError
-            K of another shape, or one that makes I - DK singular: outputs are then not determined.
+            K of another shape or with other names, or one that makes I - DK singular: outputs are then not determined.
         """
         system = self._system
         (p, _), (q, _) = system.inputs, system.outputs
@@ -193,7 +192,7 @@ class Operators:
                 cause = f"is a number, but there are {p} inputs and {q} outputs"
                 raise InvalidInputError("K", cause, f"Give an array of shape ({p}, {q})")
             K = check_number("K", K) * np.eye(p)
-        return self._of(algebra.feedback(system, matrix_of("K", K, rows=p, columns=q)))
+        return self._of(algebra.feedback(system, affine_of("K", K, system.outputs, system.inputs).D))
 
     def pruned(self) -> Self:
         """The model without states that predictions do without; these stay the same, to rounding.
@@ -221,7 +220,11 @@ class Operators:
         if numbers.shape != (q, 1):
             cause = f"has shape {np.shape(value)}, ({q},) needed"
             raise InvalidInputError(name, cause, "Give one number, or one for each output; matrices go with M @ f")
-        return numbers[:, 0]
+        labels = _labels(value, column=True)[0]
+        order = places(
+            self._system.outputs, (q, labels), (THE_MODEL, f"labels of {name} are"), "outputs", name, BY_ORDER
+        )
+        return numbers[:, 0] if order is None else numbers[order, 0]
 
 
 def matrix_of(
@@ -243,6 +246,50 @@ def matrix_of(
             name, f"has shape {np.shape(value)}, {needed} needed", "Its sizes are numbers of inputs and outputs"
         )
     return matrix
+
+
+def affine_of(
+    name: str,
+    value: Any,
+    inputs: tuple[int, Names] | None = None,
+    outputs: tuple[int, Names] | None = None,
+    *,
+    column: bool = False,
+) -> System:
+    """The system y = M u of a matrix that a person gives; a data frame's labels name what it takes and gives.
+
+    Parameters
+    ----------
+    name, value, column
+        As for :func:`matrix_of`.
+    inputs, outputs : (int, list of str or None), optional
+        Outputs of a model that the columns have to stand for, and inputs that the rows have to: they are brought into
+        the model's order.
+
+    Raises
+    ------
+    InvalidInputError
+        Another shape, other names, or entries that are no numbers.
+    """
+    height, width = (side and side[0] for side in (outputs, inputs))
+    M = matrix_of(name, value, rows=height, columns=width, column=column)
+    rows, columns = _labels(value, column)
+    system = replace(algebra.affine(M, np.zeros(M.shape[0])), input_names=columns, output_names=rows)
+    if outputs is not None:
+        order = places(outputs, system.outputs, (THE_MODEL, f"rows of {name} are"), "inputs", name, BY_ORDER)
+        system = replace(system.with_outputs(order), output_names=None)
+    if inputs is not None:
+        order = places(inputs, system.inputs, (THE_MODEL, f"columns of {name} are"), "outputs", name, BY_ORDER)
+        system = replace(system.with_inputs(order), input_names=None)
+    return system
+
+
+def _labels(value: Any, column: bool) -> tuple[Names, Names]:
+    """The names of rows and columns; a series is a row, or a column."""
+    if isinstance(value, pd.DataFrame):
+        return labels_of(value.index), labels_of(value.columns)
+    names = labels_of(value.index) if isinstance(value, pd.Series) else None
+    return (names, None) if column else (None, names)
 
 
 def is_array(value: Any) -> bool:

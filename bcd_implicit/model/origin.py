@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bcd_implicit.model.matrices import Matrix
+from bcd_implicit.model.well_posedness import REMEDY
 from bcd_implicit.terms.function import ElementwiseFunction
 
 # So many parts are told, and of more the first.
@@ -71,7 +72,7 @@ def blamed(parts: Sequence[Part], states: np.ndarray, is_well_posed: Callable[[P
     bad = [name for name, good in involved.items() if not good]
     # A single part that fails is the whole.
     if not involved or (bad and len(parts) == 1):
-        return "", "Scale A down, or train with norm_bound < 1"
+        return "", REMEDY
     verb, itself, it = ("are", "themselves", "them") if len(bad or involved) > 1 else ("is", "itself", "it")
     if bad:
         why = f"; {_in_a_row(bad)} {verb} not well-posed by {itself}"

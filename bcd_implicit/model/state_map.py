@@ -8,18 +8,8 @@ import numpy as np
 
 from bcd_implicit.errors import NotWellPosedError
 from bcd_implicit.model import well_posedness
+from bcd_implicit.model.rounding import EPS, near_one, rounded_up, summation_error
 from bcd_implicit.terms.function import ElementwiseFunction
-
-EPS = float(np.finfo(float).eps)
-
-
-def summation_error(n_terms: int) -> float:
-    """A sum of products of ``n_terms`` terms is off by at most this share of the sum of their absolute values.
-
-    In any order of summation (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1), with some terms to
-    spare for what is added, rounded and compared afterwards.
-    """
-    return (n_terms + 8) * EPS / 2
 
 
 def missed_by(phi: ElementwiseFunction, Z: np.ndarray, off: np.ndarray, X: np.ndarray) -> np.ndarray:
@@ -65,10 +55,13 @@ class StateMap:
 
     def __post_init__(self) -> None:
         v = np.ones(len(self.A)) if self.weights is None else self.weights
-        factor = well_posedness.contraction(self.gains, v) * (1 + summation_error(len(v)))
+        factor = rounded_up(well_posedness.contraction(self.gains, v), len(v))
         # Not ``factor >= 1``: NaN, from numbers that overflow, is refused too.
         if not factor < 1:
-            raise NotWellPosedError(f"A: contraction factor {factor:.6g} is not below 1, so Picard need not converge.")
+            raise NotWellPosedError(
+                f"A: contraction factor {near_one(factor)} is not below 1, so Picard need not converge. "
+                f"{well_posedness.REMEDY}."
+            )
         object.__setattr__(self, "factor", factor)
 
     def take(self, samples: np.ndarray | slice) -> StateMap:

@@ -21,6 +21,7 @@ from bcd_implicit.model import well_posedness
 from bcd_implicit.model.matrices import Matrix, SharedColumns, dense, n_nonzero, scaled, used_columns
 from bcd_implicit.model.origin import Part, called
 from bcd_implicit.model.verdict import Verdict
+from bcd_implicit.support.checks import check_places
 from bcd_implicit.support.display import facts_table, listed
 from bcd_implicit.terms.function import ElementwiseFunction
 
@@ -245,7 +246,14 @@ class Structure(Verdict):
         return well_posedness.spectral_radius(gains) if np.isfinite(gains).all() else np.inf
 
     def gains(self, states: States = slice(None)) -> np.ndarray:
-        """``L |A|`` between these states, ``inf`` where phi is not Lipschitz."""
+        """``L |A|`` between these states, ``inf`` where phi is not Lipschitz.
+
+        Raises
+        ------
+        InvalidInputError
+            No states of the model: numbers from 0 on, each once, or a mask.
+        """
+        states = check_places("states", states, self.n_states)
         return well_posedness.gains_of(dense(self._A[states][:, states]), self._slopes[states])
 
     @cached_property
@@ -255,9 +263,10 @@ class Structure(Verdict):
         return max((float(cycle.gains.sum(axis=1).max()) for cycle in cycles), default=0.0)
 
     def is_well_posed(self) -> bool:
-        """Whether every input has one equilibrium, by the test of each component with a cycle."""
+        """Whether every input has one equilibrium, by the test of each component with a cycle, and not by rounding."""
         # The norm first: it is cheap and mostly decides.
-        return bool(self._norm < 1 or np.all(self.radii < 1))
+        below, n = well_posedness.radius_is_below_one, self.n_states
+        return well_posedness.norm_is_below_one(self._norm, n) or all(below(float(r), n) for r in self.radii)
 
     def _alone(self, part: Part) -> bool:
         """Whether a part is well-posed by itself."""
@@ -270,9 +279,12 @@ class Structure(Verdict):
         ------
         NotWellPosedError
             There is none, or it would span more than 40 powers of ten.
+        InvalidInputError
+            No states of the model: numbers from 0 on, each once, or a mask.
         """
+        gains = self.gains(states)
         self.check()
-        return well_posedness.weights(self.gains(states))
+        return well_posedness.weights(gains)
 
     def __repr__(self) -> str:
         cycles = f", cycles={len(self.cycles)}" if self.cycles else ""

@@ -7,7 +7,8 @@ import numpy as np
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.fixed_point import SOLVERS, FixedPoint, fixed_point
-from bcd_implicit.model.state_map import missed_by, summation_error
+from bcd_implicit.model.rounding import rounded_up, summation_error
+from bcd_implicit.model.state_map import missed_by
 from bcd_implicit.model.structure import Cycle, Structure
 from bcd_implicit.support.interruption import check_stop
 
@@ -106,7 +107,7 @@ def _error_bound(structure: Structure, U: np.ndarray, b: np.ndarray, X: np.ndarr
         missed = missed_by(stage.function, Z, off, here)
         if stage.cycle is not None:
             v = stage.cycle.weights
-            rate = well_posedness.contraction(stage.cycle.gains, v) * (1 + summation_error(n_terms))
+            rate = rounded_up(well_posedness.contraction(stage.cycle.gains, v), n_terms)
             missed = v[:, None] * (missed / v[:, None]).max(axis=0) / (1 - rate)
         errors[stage.states] = missed
     return errors.max(axis=0)

@@ -10,6 +10,8 @@ import numpy as np
 from bcd_implicit.errors import NotWellPosedError
 from bcd_implicit.model.matrices import Matrix, dense
 from bcd_implicit.model.origin import Part, blamed, shares
+from bcd_implicit.model.rounding import near_one
+from bcd_implicit.model.well_posedness import norm_is_below_one, not_below_one
 from bcd_implicit.terms.function import ElementwiseFunction
 
 # So many states of a component are named, and of more the first.
@@ -52,13 +54,13 @@ class Verdict:
             return "no state depends on itself, whatever the functions"
         if not self.is_well_posed():
             states, radius = self._worst
-            size = f"the spectral radius of L |A| is {_near_one(radius)}, not below 1, on {self._place(states)}"
+            size = f"the spectral radius of L |A| is {not_below_one(radius)}, on {self._place(states)}"
             fault = self._steep(states) if np.isinf(radius) else size
             return f"{fault}{self._blamed(states)[0]}"
-        by_norm = self._norm < 1
+        by_norm = norm_is_below_one(self._norm, self.n_states)
         radius = self._norm if by_norm else float(self.radii.max())
         measure = "L ||A||_inf" if by_norm else "the spectral radius of L |A|"
-        return f"{measure} is {_near_one(radius)}, below 1, on {self._all_cycles()}"
+        return f"{measure} is {near_one(radius)}, below 1, on {self._all_cycles()}"
 
     def _all_cycles(self) -> str:
         states = np.concatenate(self.cycles)
@@ -86,9 +88,10 @@ class Verdict:
             )
         slope = float(self._slopes[states].max())
         norm = float(np.abs(dense(self._A[states][:, states])).sum(axis=1).max())
+        closely = " by more than rounding" if radius < 1 else ""
         raise NotWellPosedError(
             f"A: spectral radius of |A| is {radius / slope:.6g} on {self._place(states)} (||A||_inf = {norm:.6g}), "
-            f"not below {1 / slope:g}, so an equilibrium need not exist{why}. {remedy}."
+            f"not below {1 / slope:g}{closely}, so an equilibrium need not exist{why}. {remedy}."
         )
 
     @property
@@ -111,9 +114,3 @@ class Verdict:
     def _listed(self, states: np.ndarray) -> str:
         first = ", ".join(map(str, states[:NAMED])) + (", ..." if len(states) > NAMED else "")
         return f"{len(states)} state{'s' if len(states) > 1 else ''} ({first}){shares(self._parts, states)}"
-
-
-def _near_one(radius: float) -> str:
-    """The number, in as many digits as tell it from 1."""
-    short = f"{radius:.4g}"
-    return short if short != "1" or radius == 1 else f"1 {'-' if radius < 1 else '+'} {abs(1 - radius):.1e}"

@@ -11,11 +11,13 @@ from __future__ import annotations
 import numpy as np
 
 from bcd_implicit.errors import NotWellPosedError
+from bcd_implicit.model.rounding import near_one, rounded_up
 
 # Where units are farther apart, states and predictions could overflow.
 WIDEST = 1e40
 # In place of a margin that is lost in rounding.
 LEAST_MARGIN = 1e-30
+REMEDY = "Scale A down, or train with norm_bound < 1"
 
 
 def gains_of(A: np.ndarray, slopes: np.ndarray) -> np.ndarray:
@@ -36,6 +38,16 @@ def contraction(gains: np.ndarray, v: np.ndarray) -> float:
     return float(np.max(gains @ v / v))
 
 
+def norm_is_below_one(norm: float, n: int) -> bool:
+    """Whether ||G||_inf of n states is below 1, whatever the rounding in it and in what solvers find for it."""
+    return rounded_up(norm, 4 * n) < 1
+
+
+def radius_is_below_one(radius: float, n: int) -> bool:
+    """The same of a spectral radius; units that prove it come from a solve, which rounds more."""
+    return rounded_up(radius, 16 * n) < 1
+
+
 def room(gains: np.ndarray) -> np.ndarray | None:
     """For each state a number r > 0: every x >= 0 with ``x <= G x + s`` is at most ``max_i s_i / r``; shape (n,).
 
@@ -54,8 +66,13 @@ def room(gains: np.ndarray) -> np.ndarray | None:
     return np.asarray(max(float((v - gains @ v).min()) - rounding, LEAST_MARGIN) / v)
 
 
+def not_below_one(radius: float) -> str:
+    """A spectral radius that is not, as messages tell it."""
+    return f"{near_one(radius)}, not below 1" + (" by more than rounding" if radius < 1 else "")
+
+
 def weights(gains: np.ndarray) -> np.ndarray:
-    """Positive v with ``G v < v``: ones where ||G||_inf < 1, else ``v = (I - G/s)^-1 1``.
+    """Positive v with ``G v < v``: ones where ||G||_inf < 1 by more than rounding, else ``v = (I - G/s)^-1 1``.
 
     Then ``G v = s (v - 1)``. s lies half-way between the spectral radius of G and 1, so that the contraction is no
     weaker than s.
@@ -72,17 +89,17 @@ def weights(gains: np.ndarray) -> np.ndarray:
     Raises
     ------
     NotWellPosedError
-        The spectral radius of G is 1 or more, or entries of v would be beyond 1e40.
+        The spectral radius of G is 1 or more, to rounding, or entries of v would be beyond 1e40.
     """
     norm = float(gains.sum(axis=1).max())
     # Trained models always pass: no eigenvalues, and error bounds in the states' own units.
-    if norm < 1:
+    if norm_is_below_one(norm, len(gains)):
         return np.ones(len(gains))
     radius = spectral_radius(gains)
-    if radius >= 1:
+    if not radius_is_below_one(radius, len(gains)):
         raise NotWellPosedError(
-            f"A: spectral radius of |A| times the activation's largest slope is {radius:.6g}, not below 1, so an "
-            "equilibrium need not exist. Scale A down, or train with norm_bound < 1."
+            f"A: spectral radius of |A| times the activation's largest slope is {not_below_one(radius)}, so an "
+            f"equilibrium need not exist. {REMEDY}."
         )
     s = (1 + radius) / 2
     # The inverse is a series of matrices without negative entries that begins with I, so v >= 1: it can be divided by.

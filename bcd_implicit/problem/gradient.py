@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 
 from bcd_implicit.model.derivatives import Gradient
-from bcd_implicit.model.state_map import EPS
+from bcd_implicit.model.rounding import EPS
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.problem.iterate import Iterate, check_iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem

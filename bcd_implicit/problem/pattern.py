@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.errors import InvalidInputError, shown
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.model.matrices import dense
+from bcd_implicit.model.names import labels_of, matched
+from bcd_implicit.problem.given_model import fitted
 from bcd_implicit.problem.iterate import Iterate
+from bcd_implicit.support.arrays import WEIGHTS, as_pandas_or_array
+from bcd_implicit.terms.activations import Activation
 
 MATRICES = ("A", "B", "C", "D")
+# What rows (0) and columns (1) of a mask stand for, where it has names, and the letter of names that only number.
+NAMED = {"B": {1: "inputs"}, "C": {0: "outputs"}, "D": {0: "outputs", 1: "inputs"}}
+FIRST = {"inputs": "u", "outputs": "y"}
+NUMBERS = (bool, int, float, np.bool_, np.number)
 REMEDY = 'Pass a mapping such as {"A": mask}, True where an entry is free, or an ImplicitModel'
 
 
@@ -33,14 +42,24 @@ class Pattern:
     free: Mapping[str, np.ndarray]
 
     @staticmethod
-    def parse(given: Any, shapes: Mapping[str, tuple[int, ...]], pass_through: bool) -> Pattern:
+    def parse(
+        given: Any,
+        shapes: Mapping[str, tuple[int, ...]],
+        pass_through: bool,
+        activation: Activation,
+        input_names: Sequence[str],
+        output_names: Sequence[str],
+    ) -> Pattern:
         """From what a person gives: a mapping of letters to masks, a model whose entries are the free ones, or None.
+
+        Data frames and models are matched by the names of inputs and outputs.
 
         Raises
         ------
         InvalidInputError
-            Something else, an unknown letter, a mask of another shape or with entries other than 0 and 1, masks that
-            leave no input a way into the model, or entries of D that are free although ``pass_through`` is False.
+            Something else, an unknown letter, a mask of another shape or with entries other than 0 and 1, other names,
+            a model of other functions, masks that leave no input a way into the model, or entries of D that are free
+            although ``pass_through`` is False.
         """
         if given is None:
             return Pattern({})
@@ -48,13 +67,15 @@ class Pattern:
             # Of a problem that stands. Part of its inputs may do without a free entry.
             return Pattern({k: _fitting(k, mask, shapes[k]) for k, mask in given.free.items()})
         if isinstance(given, ImplicitModel):
-            given = {letter: dense(getattr(given, letter)) != 0 for letter in MATRICES}
+            model = fitted("pattern", given, shapes, activation, input_names, output_names)
+            given = {letter: dense(getattr(model, letter)) != 0 for letter in MATRICES}
         if not isinstance(given, Mapping):
-            raise InvalidInputError("pattern", f"is a {type(given).__name__}", REMEDY)
+            raise InvalidInputError("pattern", f"is of type {type(given).__name__}", REMEDY)
         for letter in given:
             if letter not in MATRICES:
                 raise InvalidInputError("pattern", f"has {letter!r}, which is no matrix", f"Use {', '.join(MATRICES)}")
-        masks = {letter: _fitting(letter, _of_bools(letter, mask), shapes[letter]) for letter, mask in given.items()}
+        names = {"inputs": input_names, "outputs": output_names}
+        masks = {letter: _mask(letter, mask, shapes[letter], names) for letter, mask in given.items()}
         if not pass_through and "D" in masks and masks["D"].any():
             remedy = "Leave D out of the pattern (of a model, make it zero), or set pass_through=True"
             raise InvalidInputError("pattern", "has free entries of D, but pass_through=False keeps D at zero", remedy)
@@ -105,15 +126,36 @@ def check_open(masks: Mapping[str, np.ndarray], pass_through: bool) -> None:
             raise InvalidInputError("pattern", cause, "Free some entries")
 
 
-def _of_bools(letter: str, given: Any) -> np.ndarray:
+def _mask(letter: str, given: Any, shape: tuple[int, ...], names: Mapping[str, Sequence[str]]) -> np.ndarray:
+    """A mask of bool from what a person gives for a matrix; a data frame's labels are matched by name."""
     try:
-        mask = np.asarray(dense(given))
-    except ValueError:  # rows of different lengths
-        mask = np.zeros(0, dtype=object)
-    if mask.dtype.kind not in "biuf" or not np.isin(mask, (0, 1)).all():
-        cause = f"of {letter} has entries other than True and False, 0 and 1"
-        raise InvalidInputError("pattern", cause, f"Give a mask of {letter}'s shape, True where an entry is free")
-    return mask.astype(bool)
+        table = as_pandas_or_array(letter, dense(given), WEIGHTS)
+    except InvalidInputError as error:
+        raise _no_mask(letter, error.cause) from None
+    mask = _fitting(letter, _of_bools(letter, np.asarray(table)), shape)
+    if isinstance(table, pd.DataFrame):
+        for axis, labels in enumerate((table.index, table.columns)):
+            if what := NAMED.get(letter, {}).get(axis):
+                order = matched(labels_of(labels), names[what], what, FIRST[what], "pattern", f"of {letter} has")
+                mask = mask if order is None else mask.take(order, axis=axis)
+    return mask
+
+
+def _of_bools(letter: str, entries: np.ndarray) -> np.ndarray:
+    if entries.dtype.kind in "biuf":
+        good = np.isin(entries, (0, 1))
+    else:  # a data frame's True and False may come as objects
+        flags = [isinstance(entry, NUMBERS) and entry in (0, 1) for entry in entries.ravel()]
+        good = np.reshape(np.array(flags, dtype=bool), entries.shape)
+    if not good.all():
+        first = shown(entries.ravel()[np.argmin(good)])
+        raise _no_mask(letter, f"has entries other than True and False, 0 and 1, such as {first}")
+    return entries.astype(bool)
+
+
+def _no_mask(letter: str, cause: str) -> InvalidInputError:
+    remedy = f"Give a mask of {letter}'s shape, True where an entry is free"
+    return InvalidInputError("pattern", f"of {letter} {cause}", remedy)
 
 
 def _fitting(letter: str, mask: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

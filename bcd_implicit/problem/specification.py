@@ -86,7 +86,9 @@ class Specification:
         self.loss.check_targets(self.Y, self.output_names)
         if self.stacked and not self.pass_through:
             raise InvalidInputError("group_over", '"BD" groups columns of D, but pass_through is False', 'Choose "B"')
-        self.pattern = Pattern.parse(self.pattern, self.shapes, self.pass_through)
+        self.pattern = Pattern.parse(
+            self.pattern, self.shapes, self.pass_through, self.activation, self.input_names, self.output_names
+        )
         # Built here and not in __init__: replace() comes through here too.
         self.row_ball = RowBall(self.norm_bound / self.activation.max_slope, self._inside_cycles())
         parsed = Groups.parse(self.groups, self.group_weights, self.input_names)

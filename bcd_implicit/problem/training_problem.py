@@ -36,6 +36,7 @@ from bcd_implicit.model.structure import Structure
 from bcd_implicit.model.sweep import solve_states
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.description import as_table, in_one_line
+from bcd_implicit.problem.given_model import fitted
 from bcd_implicit.problem.iterate import Iterate, random_rows, without_rounding
 from bcd_implicit.problem.specification import Specification
 from bcd_implicit.support.checks import random_generator
@@ -111,7 +112,9 @@ class TrainingProblem(Specification):
     pattern : mapping from "A", "B", "C", "D" to masks, or ImplicitModel, optional
         Which entries are free: arrays of bool (or of 0 and 1, or sparse) of the matrix's shape, True where an entry is
         free. All others are zero in every iterate, as the structure of a network asks. Matrices that are not named
-        are free, but for D without ``pass_through``. Of a model the entries that are not zero are free.
+        are free, but for D without ``pass_through``. Of a model, whose states have the problem's activation, the
+        entries that are not zero are free. Labels of data frames (columns of B and D, rows of C and D) and names of a
+        model are matched with the names of inputs and outputs, where both sides have names.
 
     Attributes
     ----------
@@ -323,7 +326,8 @@ class TrainingProblem(Specification):
         Parameters
         ----------
         model : ImplicitModel
-            Of the problem's numbers of hidden features, inputs and outputs, and of its activation.
+            Of the problem's numbers of hidden features, inputs and outputs, and of its activation. Names of inputs and
+        outputs that both have are matched.
 
         Raises
         ------
@@ -334,16 +338,7 @@ class TrainingProblem(Specification):
         """
         if not isinstance(model, ImplicitModel):
             raise InvalidInputError("model", f"is of type {type(model).__name__}", "Pass an ImplicitModel")
-        sizes = (model.n_hidden, *model.D.shape[::-1]), (self.n_hidden, len(self.U), self.n_outputs)
-        if sizes[0] != sizes[1]:
-            found, needed = ("{} hidden features, {} inputs and {} outputs".format(*size) for size in sizes)
-            raise InvalidInputError("model", f"has {found}, the problem {needed}", "They must be equal")
-        given, own = model.activation, self.activation
-        if (given.name, given.parameters) != (own.name, own.parameters):
-            cause = f"has states of {given.name}, the problem of {own.name}"
-            raise InvalidInputError("model", cause, "Problems have one activation: give this one the model's")
-        if model.input_names != self.input_names and {*model.input_names} == {*self.input_names}:
-            raise InvalidInputError("model", "has the problem's inputs in another order", "Order the columns of U so")
+        model = fitted("model", model, self.shapes, self.activation, self.input_names, self.output_names)
         matrices = {letter: dense(getattr(model, letter)) for letter in "ABCD"}
         X = model.states(self.U.T, tol=STATE_TOL).X.T
         return Iterate(**matrices, b=model.b, d=model.d, X=X).contiguous()

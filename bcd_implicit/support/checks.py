@@ -64,12 +64,12 @@ def check_number(
         Wrong type, not finite, or outside the interval.
     """
     kinds = (int, np.integer) if integer else (int, float, np.integer, np.floating)
+    wanted = "a whole number" if integer else "a number"
     if isinstance(value, (bool, np.bool_)):
-        raise InvalidInputError(name, f"must be a number, got {shown(value)}", remedy)
+        raise InvalidInputError(name, f"must be {wanted}, got {shown(value)}", remedy)
     try:
         check_scalar(value, name, kinds, min_val=low, max_val=high, include_boundaries=boundaries)
     except TypeError:
-        wanted = "a whole number" if integer else "a number"
         raise InvalidInputError(name, f"must be {wanted}, got {shown(value)}", remedy) from None
     except ValueError as error:
         raise InvalidInputError(name, str(error).rstrip(".").replace(f"{name} ==", "got"), remedy) from None
@@ -78,6 +78,26 @@ def check_number(
     if not (integer or finite):
         raise InvalidInputError(name, f"must be finite, got {shown(value)}", remedy)
     return int(value) if integer else float(value)
+
+
+def check_places(name: str, places: Any, length: int) -> np.ndarray | slice:
+    """Return places in something of that length, by a slice, a mask or numbers of which each occurs once.
+
+    Raises
+    ------
+    InvalidInputError
+        Anything else.
+    """
+    if isinstance(places, slice):
+        return places
+    remedy = f"Give numbers from 0 to {length - 1}, each once, or a mask of {length}"
+    array = np.asarray(check_list(name, places, "numbers", remedy))
+    if array.dtype.kind == "b" and array.shape == (length,):
+        return np.flatnonzero(array)
+    good = array.ndim == 1 and array.size and array.dtype.kind in "iu"
+    if not good or array.size != np.unique(array).size or array.min() < 0 or array.max() >= length:
+        raise InvalidInputError(name, f"got {shown(places)}", remedy)
+    return array
 
 
 def check_list(argument: str, values: Any, what: str, remedy: str) -> list[Any]:

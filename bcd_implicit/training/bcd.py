@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -119,7 +120,9 @@ def solve(
         A file to which the state is written about twice a minute, and at the end.
     resume : bool
         Go on from that file where there is one: the result is the same, to the last bit, as without the break (but for
-        the history's seconds). Only ``max_cycles``, ``max_seconds``, ``callback`` and ``progress`` may be others.
+        the history's seconds). Only ``max_cycles``, ``max_seconds``, ``callback`` and ``progress`` may be others. A run
+        that a callback stopped goes on, too. Under a loss with kinks the first call's ``max_cycles`` stays in force for
+        the cycles on a smoothed loss with which it begins, 30 at most.
 
     Returns
     -------
@@ -171,7 +174,7 @@ def solve(
     status: Status | None
     with stoppable(max_seconds) as limits, told_once(), one_blas_thread(), show_progress(progress, "training") as tell:
         inexact = takes_rough_steps(problem, method, solver)
-        kept = checkpoint and checkpoint.state(problem)
+        kept = checkpoint and checkpoint.state(problem, max_cycles)
         if kept:
             state, status = kept
         else:
@@ -188,10 +191,12 @@ def solve(
         if state.fenchel_weights is not None:
             loop.problem = problem.replace(fenchel_weight=state.fenchel_weights)
         cycles = range(len(state.rows) + 1, max_cycles + 1) if status in (None, Status.MAX_CYCLES) else range(0)
-        status = status or Status.MAX_CYCLES
+        status, ended, before_last = status or Status.MAX_CYCLES, None, None
         for cycle in cycles:
             # What is returned is solved and certified: the last cycle's blocks.
             loop.share = 0.0 if certified and (state.finishing or cycle == max_cycles) else state.share
+            # A cycle that is finer only because it is the last has no place in a longer run.
+            before_last = state if loop.share != state.share and not state.finishing else None
             began, loop.state = time.perf_counter(), state.copy()
             try:
                 check_stop()
@@ -204,25 +209,29 @@ def solve(
                 if error.infeasible or error.unfit:  # nothing that another iterate would mend
                     raise
                 warn_convergence(str(error), stacklevel=2)
-                loop.state, status = state, Status.SOLVER_FAILED
                 # Where the block began that failed: blocks before it may have gained something.
-                state.iterate = min((state.iterate, error.iterate or state.iterate), key=loop.problem.objective)
+                best = min((state.iterate, error.iterate or state.iterate), key=loop.problem.objective)
+                loop.state = state = replace(state, iterate=best)
+                status = Status.SOLVER_FAILED
                 break
             before, state = state.objective, loop.state
             state.take(it, objective)
             state.rows.append(_history_row(loop, cycle, time.perf_counter() - began))
             tell(cycle / max_cycles, f"cycle {cycle}, objective {objective:.6g}")
             stopped = callback is not None and callback(cycle, objective, state.iterate.read_only())
-            ended = Status.STOPPED if stopped else _ended(loop, before, tol, atol, certified)
+            ended = _ended(loop, before, tol, atol, certified)
             if ended in (None, Status.CONVERGED) and loop.raise_fenchel_weights(problem, schedule):
                 ended = None
             if checkpoint is not None:
-                checkpoint.keep(state)
-            if ended is not None:
-                status = ended
+                checkpoint.keep(state, before=before_last)
+            if stopped or ended is not None:
+                status = Status.STOPPED if stopped else ended or status
                 break
-        if checkpoint is not None:
-            checkpoint.keep(state, status, at_once=whole or status.cut_short)
+        # Where no cycle was taken the file has it all.
+        if checkpoint is not None and not (kept and state is kept[0]):
+            # Whom a callback stopped goes on, unless the loop would have ended here by itself.
+            own = ended if status is Status.STOPPED else status
+            checkpoint.keep(state, own, at_once=whole or status.cut_short, before=before_last)
         # Every method ends alike: states at equilibrium, and the output block exact at them.
         with finishing():
             it, loop.share = problem.at_equilibrium(state.iterate), 0.0

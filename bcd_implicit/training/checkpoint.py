@@ -152,8 +152,10 @@ class Checkpoint:
             rest = f", and {len(differing) - MOST_TOLD} more" if len(differing) > MOST_TOLD else ""
             raise InvalidInputError(str(self.path), f"is of another run: {words}{rest}", REMEDY)
 
-    def state(self, problem: TrainingProblem) -> tuple[State, Status | None] | None:
+    def state(self, problem: TrainingProblem, max_cycles: int = 0) -> tuple[State, Status | None] | None:
         """The state of the solve under way and, if it has ended, how; None where there is none.
+
+        If more cycles are wanted than those after which it was finished, it is the state before the finishing one.
 
         Raises
         ------
@@ -164,7 +166,9 @@ class Checkpoint:
         if stored is None:
             return None
         try:
-            rest = {k: v for k, v in stored.items() if k not in ("status", "reach", "step")}
+            if stored.get("before") is not None and max_cycles > len(stored["before"]["rows"]) + 1:
+                stored = stored["before"]
+            rest = {k: v for k, v in stored.items() if k not in ("status", "reach", "step", "before")}
             step = stored["step"] and tuple(_iterate(it, problem) for it in stored["step"])
             rest |= {
                 "iterate": _iterate(stored["iterate"], problem),
@@ -201,16 +205,18 @@ class Checkpoint:
         except _DAMAGE as error:
             raise self._damaged(error) from None
 
-    def keep(self, state: State, status: Status | None = None, at_once: bool = False) -> None:
-        """Keep the state of the solve under way and, once it has ended, how; written now and then, or at once."""
-        self.under_way = {field.name: getattr(state, field.name) for field in fields(state) if field.name in _KEPT} | {
-            "iterate": vars(state.iterate),
-            "reach": state.extrapolation.reach,
-            "step": state.extrapolation.step and [vars(it) for it in state.extrapolation.step],
-            "certificates": {name: asdict(c) for name, c in state.certificates.items()},
-            # Whoever is interrupted goes on.
-            "status": None if status is None or status.cut_short else status.name,
-        }
+    def keep(
+        self, state: State, status: Status | None = None, at_once: bool = False, before: State | None = None
+    ) -> None:
+        """Keep the state of the solve under way and, once it has ended, how; written now and then, or at once.
+
+        ``before`` is the state before a last cycle that is finer only because it is the last: a run of more cycles goes
+        on from there.
+        """
+        # Whoever is interrupted goes on.
+        self.under_way = _parts_of(state, None if status is None or status.cut_short else status.name)
+        if before is not None:
+            self.under_way["before"] = _parts_of(before, None)
         self.write(at_once or self.is_new)
 
     def add(self, result: BcdResult) -> None:
@@ -260,8 +266,23 @@ _KEPT = {"objective", "rows", "nothing", "change", "share", "finishing"} | {
 }
 
 
+def _parts_of(state: State, status: str | None) -> dict[str, Any]:
+    return {field.name: getattr(state, field.name) for field in fields(state) if field.name in _KEPT} | {
+        "iterate": vars(state.iterate),
+        "reach": state.extrapolation.reach,
+        "step": state.extrapolation.step and [vars(it) for it in state.extrapolation.step],
+        "certificates": {name: asdict(c) for name, c in state.certificates.items()},
+        "status": status,
+    }
+
+
 def _in_words(name: str, before: Any, now: Any) -> str:
-    """Such as "kappa was 0.1 and is 0.2"; of arrays only the name."""
+    """Such as "kappa was 0.1 and is 0.2"; of lists where they begin to differ, of arrays only the name."""
+    if isinstance(before, list) and isinstance(now, list):
+        if len(before) != len(now):
+            return f"{name} had {len(before)} entries and has {len(now)}"
+        place = next(i for i, pair in enumerate(zip(before, now, strict=True)) if pair[0] != pair[1])
+        return _in_words(f"{name}[{place}]", before[place], now[place])
     if any(isinstance(value, dict) or len(str(value)) > 60 for value in (before, now)):
         return f"{name} differs"
     return f"{name} was {shown(before)} and is {shown(now)}"

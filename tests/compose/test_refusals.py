@@ -1,6 +1,7 @@
 """What models are not put together from: an error that names the argument, and what to do."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse as sp
 
@@ -56,6 +57,62 @@ def test_what_does_not_fit_is_named(wrong, message):
         wrong()
     assert message in str(caught.value)
     assert "Drop these rows" not in str(caught.value)
+
+
+named = ImplicitModel(
+    0.1 * np.eye(2),
+    [[1, 2, 3.0], [0, 1, 0]],
+    None,
+    np.eye(2),
+    [[1, 0, 0], [0, 0, 1.0]],
+    input_names=list("abc"),
+    output_names=["p", "q"],
+)
+N = pd.DataFrame(np.arange(6.0).reshape(3, 2), index=list("cab"), columns=["s", "t"])
+M = pd.DataFrame([[1.0, 10.0], [2.0, 20.0]], columns=["q", "p"], index=["k", "l"])
+K = pd.DataFrame(0.01 * np.arange(6.0).reshape(3, 2), index=list("cab"), columns=["q", "p"])
+
+
+def test_labels_of_data_frames_are_names():
+    u, v = np.array([[1.0, 2.0], [0.5, -1.0]]), np.array([[1.0, 2.0, 3.0]])
+    before = named @ N
+    assert (before.input_names, before.output_names) == (["s", "t"], ["p", "q"])
+    np.testing.assert_allclose(before.predict(u), named.predict(pd.DataFrame(u @ N.to_numpy().T, columns=N.index)))
+    after = compose.cascade(named, M)
+    assert (after.input_names, after.output_names) == (["a", "b", "c"], ["k", "l"])
+    np.testing.assert_allclose(after.predict(v), named.predict(v)[:, ::-1] @ M.to_numpy().T)
+    in_order = K.loc[list("abc"), ["p", "q"]].to_numpy()
+    for way in (K, compose.affine(K)):
+        np.testing.assert_allclose(named.feedback(way).predict(v), named.feedback(in_order).predict(v))
+        assert compose.small_gain(named, way).gain == pytest.approx(compose.small_gain(named, in_order).gain)
+    assert (named + pd.Series([1.0, 2.0], index=["q", "p"])).d.tolist() == [2.0, 1.0]
+    # Labels that only count say nothing but the order.
+    np.testing.assert_array_equal((named @ N.reset_index(drop=True)).B, (named @ N.to_numpy()).B)
+
+
+def test_a_feedback_of_some_outputs_has_a_small_gain():
+    k = compose.labelled(compose.affine([[0.01], [0.02], [0.03]]), input_names=["q"])
+    whole = [[0, 0.01], [0, 0.02], [0, 0.03]]
+    assert compose.small_gain(named, k).gain == pytest.approx(compose.small_gain(named, whole).gain)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (lambda: named @ N.set_axis(list("xyz")), "N: the model has the inputs 'a', 'b', 'c', but rows of N are 'x', "),
+        (lambda: named.feedback(K.set_axis(list("xyz"))), "K: the model has the inputs 'a', 'b', 'c', but rows of K"),
+        (lambda: named.feedback(K.set_axis(["p", "r"], axis=1)), "K: the model has the outputs 'q', but columns of K"),
+        (lambda: named * pd.Series([1, 2], index=["p", "r"]), "factors: the model has the outputs 'q', but labels of"),
+        (
+            lambda: compose.cascade(named, M.set_axis(["x", "y"], axis=1)),
+            "models: the model that comes after takes",
+        ),
+    ],
+)
+def test_unknown_labels_are_refused(wrong, message):
+    with pytest.raises(InvalidInputError) as caught:
+        wrong()
+    assert str(caught.value).startswith(message)
 
 
 def test_the_small_gain_names_the_model_that_is_not_well_posed_by_itself():

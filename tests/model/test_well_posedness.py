@@ -1,10 +1,14 @@
-"""What bounds a vector x with x <= Gx + s, for G without negative entries."""
+"""What bounds a vector x with x <= Gx + s, for G without negative entries; what is below 1, and what next to it."""
+
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import bcd_implicit as bi
+from bcd_implicit.errors import NotWellPosedError
 from bcd_implicit.model import well_posedness
 
 
@@ -30,3 +34,45 @@ def test_room_bounds_every_solution_of_a_triangle_with_cycles(seed, size):
 @pytest.mark.parametrize("G", [np.eye(2), 1.1 * np.eye(2), [[0.0, 2.0], [2.0, 0.0]], [[0.5, 9.0], [0.1, 0.5]]])
 def test_there_is_no_room_where_the_spectral_radius_is_one_or_more(G):
     assert well_posedness.room(np.array(G)) is None
+
+
+def halves(factor):
+    return bi.ImplicitModel([[factor / 2, factor / 2]] * 2, np.ones((2, 1)), None, np.ones((1, 2)))
+
+
+@pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
+def test_next_to_1_the_verdict_and_the_solver_agree():
+    with pytest.raises(NotWellPosedError, match=r"not below 1 by more than rounding, so an.*Scale A down"):
+        halves(1 - 1e-15).predict([[1.0]])
+    assert "is 1 - 1.1e-15, not below 1 by more than rounding" in halves(1 - 1e-15).structure().reason
+    rng, verdicts = np.random.default_rng(0), []
+    for k in range(60):
+        n = int(rng.integers(1, 20))
+        A = rng.standard_normal((n, n)) * np.exp(rng.integers(0, 4) * rng.standard_normal((n, n)))
+        size = np.abs(np.linalg.eigvals(np.abs(A))).max() if k % 2 else np.abs(A).sum(axis=1).max()
+        model = bi.ImplicitModel(A / size * (1 - 10 ** -rng.uniform(12, 16.5)), np.ones((n, 1)), None, np.ones((1, n)))
+        try:
+            model.predict([[1.0]])
+            solved = True
+        except NotWellPosedError:
+            solved = False
+        assert model.is_well_posed() == solved
+        verdicts.append(solved)
+    assert 10 < sum(verdicts) < 50
+
+
+def test_rounding_next_to_1_is_told():
+    with pytest.warns(bi.ConvergenceWarning, match=r"rounding grows.*off by less than.*factor 1 - 1.0e-12\)\. Scale A"):
+        point = halves(1 - 1e-12).states([[1.0]])
+    exact = 1 / float(1 - sum(map(Fraction, [(1 - 1e-12) / 2] * 2)))
+    assert np.abs(point.X - exact).max() <= point.error_bound[0] < 1e-2 * exact
+    assert halves(1 - 1e-6).states([[1.0]]).error_bound[0] < 1e-8 * 1e6
+
+
+def test_states_that_are_none_are_refused():
+    structure = halves(0.5).structure()
+    for states in ([7], "a", [True], [0, 0], [-1], [0.5], 3, []):
+        with pytest.raises(bi.InvalidInputError, match=r"^states: .*from 0 to 1, each once, or a mask of 2"):
+            structure.weights(states)
+    for states in ([1], np.array([1]), [False, True], slice(1, 2)):
+        assert structure.weights(states).tolist() == [1.0]

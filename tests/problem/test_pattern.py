@@ -1,12 +1,14 @@
 """The pattern: what is taken for one, what is refused, and that every change of a problem keeps it."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from patterns import entries_held, network_masks, random_masks
 from problems import random_iterate, random_problem
 from scipy import sparse
 
 import bcd_implicit as bi
+from bcd_implicit.terms.activations import LeakyRelu
 from bcd_implicit.training.checkpoint import described
 
 SIZE = (4, 5, 3, 30)
@@ -51,7 +53,7 @@ def test_a_model_stands_for_its_entries_that_are_not_zero():
 @pytest.mark.parametrize(
     ("pattern", "message"),
     [
-        (np.ones((4, 4)), "pattern: is a ndarray. Pass a mapping such as"),
+        (np.ones((4, 4)), "pattern: is of type ndarray. Pass a mapping such as"),
         ({"X": np.ones((4, 30))}, "pattern: has 'X', which is no matrix. Use A, B, C, D"),
         ({"b": np.ones(4)}, "pattern: has 'b', which is no matrix"),
         ({"A": np.ones((4, 5))}, "pattern: of A has shape (4, 5), (4, 4) needed"),
@@ -59,8 +61,13 @@ def test_a_model_stands_for_its_entries_that_are_not_zero():
         ({"C": np.full((3, 4), 2)}, "pattern: of C has entries other than True and False, 0 and 1"),
         ({"C": np.full((3, 4), np.nan)}, "pattern: of C has entries other than"),
         ({"A": [["yes"] * 4] * 4}, "pattern: of A has entries other than"),
-        ({"A": [[1, 0], [1]]}, "pattern: of A has entries other than"),
-        ({"A": None}, "pattern: of A has entries other than"),
+        ({"A": [[1, 0], [1]]}, "pattern: of A has rows of different lengths. Give a mask of A's shape"),
+        ({"A": None}, "pattern: of A is None, not a table. Give a mask of A's shape"),
+        ({"A": "upper"}, "pattern: of A is one str, not a table"),
+        (
+            {"C": [[True, True, "no", 2]] * 3},
+            "pattern: of C has entries other than True and False, 0 and 1, such as",
+        ),
         ({"B": np.zeros((4, 5)), "D": np.zeros((3, 5))}, "pattern: leaves no entry of B and D free: no input is used"),
     ],
 )
@@ -68,6 +75,65 @@ def test_bad_patterns_are_named(pattern, message):
     with pytest.raises(bi.InvalidInputError) as error:
         random_problem(SIZE, pattern=pattern)
     assert str(error.value).startswith(message)
+
+
+def named(**settings):
+    rng = np.random.default_rng(0)
+    U, Y = (pd.DataFrame(rng.standard_normal((20, len(names))), columns=list(names)) for names in ("abc", "pq"))
+    return bi.TrainingProblem(U, Y, 2, **settings)
+
+
+def network(inputs, outputs, activation="relu", D=((1, 0, 0), (0, 0, 0))):
+    names = {"input_names": inputs, "output_names": outputs}
+    return bi.ImplicitModel(
+        [[0, 0.1], [0, 0]], [[1, 0, 0], [0, 0, 0]], None, [[1, 0], [0, 2]], D, [3, 4], activation, **names
+    )
+
+
+def test_labels_of_masks_are_matched_by_name():
+    B = pd.DataFrame([[1, 0, 0]] * 2, columns=list("cab"))
+    D = pd.DataFrame([[1, 0, 0], [0, 0, 0]], index=["q", "p"], columns=list("cab"), dtype=object)
+    masks = named(pattern={"B": B, "C": pd.DataFrame([[1, 0], [0, 0]], index=["q", "p"]), "D": D}).pattern.free
+    assert masks["B"].tolist() == [[False, False, True]] * 2
+    assert masks["C"].tolist() == [[False, False], [True, False]]
+    assert masks["D"].tolist() == [[False] * 3, [False, False, True]]
+    # Without names on one side the order counts, and so do labels that only count.
+    for frame in (B.to_numpy(), B.set_axis(range(3), axis=1)):
+        assert named(pattern={"B": frame}).pattern.free["B"].tolist() == [[True, False, False]] * 2
+    for matrix, mask, message in [
+        ("B", B.set_axis(list("xyz"), axis=1), "of B has the inputs 'x', 'y', 'z', the problem 'a', 'b', 'c'. Give"),
+        ("D", D.set_axis(["p", "r"]), "of D has the outputs 'p', 'r', the problem 'p', 'q'. Give"),
+    ]:
+        with pytest.raises(bi.InvalidInputError, match=f"^pattern: {message}"):
+            named(pattern={matrix: mask})
+
+
+def test_names_of_a_model_are_matched_in_patterns_and_starts():
+    model, problem = network(list("cab"), ["q", "p"]), named()
+    free = named(pattern=model).pattern.free
+    assert free["B"].tolist() == [[False, False, True], [False] * 3]
+    assert free["C"].tolist() == [[False, True], [True, False]]
+    assert free["D"].tolist() == [[False] * 3, [False, False, True]]
+    it = problem.iterate(model)
+    U = pd.DataFrame(problem.U.T, columns=list("abc"))
+    np.testing.assert_allclose(problem.prediction(it).T, model.predict(U)[:, ::-1])
+    by_order = problem.iterate(network(None, None))
+    np.testing.assert_array_equal(by_order.B, [[1, 0, 0], [0, 0, 0]])
+    for inputs, outputs in [(list("xyz"), None), (None, ["p", "r"])]:
+        for use in (lambda model: named(pattern=model), problem.iterate):
+            with pytest.raises(bi.InvalidInputError, match="has the (in|out)puts .*, the problem .* Give them"):
+                use(network(inputs, outputs))
+
+
+def test_a_model_of_other_functions_is_no_pattern():
+    for activation, message in [
+        ("tanh", "has states of tanh, the problem of relu. Set the problem's activation='tanh'"),
+        (LeakyRelu(0.2), "has states of leaky_relu .*, the problem of relu. .*activation=model.activation"),
+        ([("tanh", 1), ("relu", 1)], "has states of tanh .1., relu .1., the problem of relu. Problems have one activ"),
+    ]:
+        with pytest.raises(bi.InvalidInputError, match=f"^pattern: {message}"):
+            named(pattern=network(None, None, activation))
+    assert named(pattern=network(None, None, "tanh"), activation="tanh").pattern
 
 
 def test_without_pass_through_b_has_to_be_open():

@@ -89,7 +89,43 @@ def test_a_run_that_was_stopped_goes_on_and_more_cycles_may_follow(tmp_path):
     assert_same(solve(problem, max_cycles=6, tol=1e-9, checkpoint=file), whole)
     longer = solve(problem, max_cycles=8, tol=1e-9, checkpoint=file)
     assert longer.n_cycles == 8
-    assert longer.history["objective"][:6].equals(whole.history["objective"])
+    # The sixth cycle is not the last one now.
+    assert longer.history["objective"][:5].equals(whole.history["objective"][:5])
+    assert_same(longer, solve(problem, max_cycles=8, tol=1e-9))
+
+
+@pytest.mark.parametrize("method", ["prox-linear", "fenchel"])
+def test_with_more_cycles_a_run_ends_as_if_it_had_had_them_at_once(tmp_path, method):
+    problem, file = random_problem((3, 4, 2, 30), kappa=0.05), tmp_path / "run.npz"
+    whole, short = (solve(problem, method, max_cycles=k, tol=1e-12) for k in (9, 3))
+    for _ in range(2):  # the second call reads all of it
+        assert_same(solve(problem, method, max_cycles=3, tol=1e-12, checkpoint=file), short)
+    # Cut short before it gets farther, it has lost nothing.
+    solve(problem, method, max_cycles=9, tol=1e-12, max_seconds=1e-9, checkpoint=file)
+    solve(problem, method, max_cycles=6, tol=1e-12, checkpoint=file)
+    assert_same(solve(problem, method, max_cycles=9, tol=1e-12, checkpoint=file), whole)
+
+
+@pytest.mark.parametrize(("method", "cycles"), [("prox-linear", 12), ("fenchel", 300)])
+def test_a_run_that_a_callback_stopped_goes_on(tmp_path, method, cycles):
+    problem, file = random_problem((3, 4, 2, 30), kappa=0.05), tmp_path / "run.npz"
+    whole = solve(problem, method, max_cycles=cycles, tol=1e-3)
+    for after in (2, len(whole.history)):
+        file.unlink(missing_ok=True)
+        stopped = solve(
+            problem, method, max_cycles=cycles, tol=1e-3, checkpoint=file, callback=lambda c, *_, k=after: c == k
+        )
+        assert (stopped.status, stopped.n_cycles) == (Status.STOPPED, after)
+        assert_same(solve(problem, method, max_cycles=cycles, tol=1e-3, checkpoint=file), whole)
+
+
+def test_lists_that_differ_are_told_by_where_they_differ(tmp_path):
+    problem, file = random_problem((3, 4, 2, 30), fenchel_weight=[1.0, 1.0, 1.0]), tmp_path / "run.npz"
+    solve(problem, max_cycles=1, checkpoint=file)
+    with pytest.raises(InvalidInputError, match=r"another run: fenchel_weight\[2\] was 1.0 and is 2.0\. Give"):
+        solve(problem.replace(fenchel_weight=[1.0, 1.0, 2.0]), max_cycles=1, checkpoint=file)
+    with pytest.raises(InvalidInputError, match="n_hidden was 3 and is 4, fenchel_weight had 3 entries and has 4"):
+        solve(problem.replace(n_hidden=4, fenchel_weight=1.0), max_cycles=1, checkpoint=file)
 
 
 def test_another_run_is_refused_with_what_differs(tmp_path):
