@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 
+import hypothesis
 import pytest
 from sizes import SIZES
 
@@ -13,6 +14,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # A shell starts what is to run in the background so that it ignores Ctrl-C, and so would all programs that tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# A busy machine misses any deadline of an example.
+hypothesis.settings.register_profile("busy machines", deadline=None)
+hypothesis.settings.load_profile("busy machines")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -109,7 +109,7 @@ def test_the_row_balls_conjugate_is_an_upper_bound_at_every_scale(seed, unit, ri
 
 @pytest.mark.parametrize("norm", GROUP_NORMS)
 @pytest.mark.parametrize("form", [GroupLassoPenalty, GroupLassoConstraint])
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=seeds, unit=units, kappa=units, ridge=ridges)
 def test_the_groups_conjugates_are_upper_bounds_at_every_scale(norm, form, seed, unit, kappa, ridge):
     G = draw(seed, unit)

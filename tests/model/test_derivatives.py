@@ -176,7 +176,7 @@ def check_bounds(model, U, dY, **options):
     return error, gradient.adjoint_error_bound
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     kind=st.sampled_from(["cycle", "cycles", "sparse", "layers"]),
     activation=st.sampled_from(["relu", "tanh", "sigmoid", "clip", "softplus", "leaky_relu"]),

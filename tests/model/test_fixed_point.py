@@ -381,7 +381,7 @@ class TestAccelerated:
         np.testing.assert_array_equal(inverse.correction(probe)[:, 0], before[:, 0])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     n=st.integers(1, 12),
     norm_bound=st.sampled_from([0.5, 0.9, 0.99, 0.999]),

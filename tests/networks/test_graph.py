@@ -54,7 +54,7 @@ def pooled(x, size, stride, padding, reduce, dilation=(1, 1)):
 pairs = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     kernel=pairs,
     stride=pairs,
@@ -93,7 +93,7 @@ def test_entries_of_a_convolution_are_constant_along_diagonals():
     assert len({*B.ravel()} - {0.0}) == 9
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(size=pairs, stride=pairs, data=st.data(), seed=st.integers(0, 999))
 def test_pools_take_means_and_maxima_of_windows(size, stride, data, seed):
     padding = tuple(data.draw(st.integers(0, k // 2)) for k in size)
@@ -259,7 +259,7 @@ def test_affine_values_become_states_where_that_halves_the_entries():
     assert kept.build(kept.input.linear(np.ones((1, 3))).keep().activate("relu")).n_hidden == 2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.data())
 def test_random_networks_are_what_arrays_say(data):
     """Up to a dozen steps on values that were made before, on nodes and on arrays alike."""

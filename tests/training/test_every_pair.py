@@ -40,7 +40,7 @@ def test_no_cycle_raises_the_objective(activation, loss, method):
 
 
 @pytest.mark.slow
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     activation=st.sampled_from([*ACTIVATIONS]),
     loss=st.sampled_from([*LOSSES]),
