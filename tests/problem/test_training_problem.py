@@ -87,7 +87,7 @@ def test_rows_of_a_person_become_columns_and_names_are_kept():
         ({"n_hidden": 0}, "n_hidden: got 0, must be >= 1. Give 1 or more hidden features"),
         ({"n_hidden": -3}, "n_hidden: got -3"),
         ({"n_hidden": 2.5}, "n_hidden: must be a whole number, got 2.5"),
-        ({"n_hidden": True}, "n_hidden: must be a number, got True"),
+        ({"n_hidden": True}, "n_hidden: must be a whole number, got True"),
         ({"norm_bound": 1.0}, r"norm_bound: got 1.0, must be < 1. Choose it in \[0, 1\)"),
         ({"norm_bound": -0.1}, "norm_bound: got -0.1, must be >= 0"),
         ({"norm_bound": np.nan}, "norm_bound: .*nan"),

@@ -136,7 +136,7 @@ def test_numbers_within_the_interval(value, options, expected):
     ("value", "options", "message"),
     [
         (True, {}, r"^k: must be a number, got True\."),
-        (np.bool_(True), {"integer": True}, r"^k: must be a number, got .*True"),
+        (np.bool_(True), {"integer": True}, r"^k: must be a whole number, got .*True"),
         ("3", {}, r"^k: must be a number, got '3'\."),
         (None, {}, r"^k: must be a number, got None\."),
         (1j, {}, r"^k: must be a number, got 1j\."),
