@@ -58,7 +58,7 @@ def _predicted(
     outputs = C @ states.X + given
     # Without a cycle states have all digits.
     if not structure.acyclic and _worth_all_digits(states, C, outputs):
-        outputs = C @ solve_states(structure, U, b, solver=solver, tol=0.0).X + given
+        outputs = C @ solve_states(structure, U, b, start=states.X, solver=solver, tol=0.0).X + given
     return np.asarray(outputs)
 
 
