@@ -186,7 +186,6 @@ class Derivatives:
         b: np.ndarray
         C: Matrix
         D: Matrix
-        d: np.ndarray
         activation: ElementwiseFunction
         input_names: list[str]
 

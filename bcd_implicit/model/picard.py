@@ -9,6 +9,7 @@ from itertools import islice
 import numpy as np
 import pandas as pd
 
+from bcd_implicit.model.rounding import EPS
 from bcd_implicit.model.state_map import Reached, StateMap
 from bcd_implicit.terms.function import ElementwiseFunction
 
@@ -90,6 +91,6 @@ def picard_table(
         bounds = {"bound": factor * gain * change, "a_priori": factor**step * gain * first}
         rows.append({"step": step, "error": error} | bounds)
         # From here on the error of the reference is as large as that of the step.
-        if bounds["bound"] == 0 or moved <= 100 * np.finfo(float).eps * np.abs(X).max():
+        if bounds["bound"] == 0 or moved <= 100 * EPS * np.abs(X).max():
             break
     return pd.DataFrame(rows)

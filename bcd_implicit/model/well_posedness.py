@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from bcd_implicit.errors import NotWellPosedError
-from bcd_implicit.model.rounding import near_one, rounded_up
+from bcd_implicit.model.rounding import EPS, near_one, rounded_up
 
 # Where units are farther apart, states and predictions could overflow.
 WIDEST = 1e40
@@ -61,7 +61,7 @@ def room(gains: np.ndarray) -> np.ndarray | None:
         return None
     if not (v > 0).all() or not np.isfinite(v).all():
         return None
-    rounding = (len(v) + 2) * np.finfo(float).eps * v.max()
+    rounding = (len(v) + 2) * EPS * v.max()
     # Where rounding hides t, next to nothing is known.
     return np.asarray(max(float((v - gains @ v).min()) - rounding, LEAST_MARGIN) / v)
 
