@@ -23,6 +23,7 @@ from bcd_implicit.model.operators import Operators
 from bcd_implicit.model.origin import Part
 from bcd_implicit.model.picard import picard_table
 from bcd_implicit.model.prediction import predictions
+from bcd_implicit.model.solver_table import solver_table
 from bcd_implicit.model.storage import LETTERS, REMEDY, read_model, write_model
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.model.sweep import solve_states
@@ -254,6 +255,39 @@ class ImplicitModel(Unchanging, Operators, Derivatives):
         # To rounding: errors are measured against it.
         equilibrium = self._states(inputs, tol=0.0).X
         return picard_table(self.A, self._drive(inputs), self.activation, equilibrium, factor, v, n_steps)
+
+    def solver_convergence(self, U: ArrayLike, solver: str = "newton", n_steps: int = 1000) -> pd.DataFrame:
+        """The error of a solver of the states from x = phi(Bu + b), step by step, and its certified bound.
+
+        All states are solved as one equation here, also where :meth:`states` would go by stages.
+
+        Parameters
+        ----------
+        U : array-like of shape (m, p)
+        solver : str
+            As for :meth:`states`.
+        n_steps : int
+            The most steps, or rounds; fewer are taken where rounding is reached.
+
+        Returns
+        -------
+        DataFrame
+            A row for each of the first 20 steps, then for numbers of steps that grow by a tenth: step; error, the
+            largest of ``|x_k - x*|`` over hidden features and samples; bound, on the error, from one Picard step,
+            rounding included but for that of Bu + b.
+
+        Raises
+        ------
+        InvalidInputError
+            Another solver, or inputs that do not fit.
+        NotWellPosedError
+            The model is not :meth:`well-posed <is_well_posed>`.
+        """
+        n_steps = check_number("n_steps", n_steps, 1, integer=True, remedy="Give 1 or more steps")
+        v = self._weights()
+        inputs = inputs_of(self, U).T
+        equilibrium = self._states(inputs, tol=0.0).X
+        return solver_table(dense(self.A), self._drive(inputs), self.activation, equilibrium, solver, v, n_steps)
 
     def _drive(self, inputs: np.ndarray) -> np.ndarray:
         """BU + b, shape (n, m), of inputs in columns."""

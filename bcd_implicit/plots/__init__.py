@@ -4,7 +4,7 @@ Without an axes they draw on the current one. Names need room: make figures with
 """
 
 from bcd_implicit.plots.classes import decision_regions, reliability
-from bcd_implicit.plots.equilibrium import picard_convergence, states
+from bcd_implicit.plots.equilibrium import picard_convergence, solver_convergence, states
 from bcd_implicit.plots.inputs import column_norms, kappa_path
 from bcd_implicit.plots.matrices import sparsity
 from bcd_implicit.plots.predictions import quantile_bands, residuals
@@ -26,6 +26,7 @@ __all__ = [
     "quantile_bands",
     "reliability",
     "residuals",
+    "solver_convergence",
     "sparsity",
     "states",
 ]

@@ -1,12 +1,15 @@
-"""Equilibrium states, and how Picard's iteration reaches them."""
+"""Equilibrium states, and how Picard's iteration and other solvers reach them."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
+from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.plots.arguments import Fitted, axes_of, samples_of
 from bcd_implicit.plots.axes import logarithmic, whole_numbers
 from bcd_implicit.plots.style import ROUNDING, UNUSED, USED
@@ -81,6 +84,54 @@ def picard_convergence(of: Fitted, U: ArrayLike | None = None, ax: Axes | None =
     whole_numbers(ax.xaxis)
     ax.set_xlabel(rf"Picard step $k$,  $\nu$ = {model.contraction():.3g}")
     ax.set_ylabel("largest of all samples")
+    ax.legend(fontsize="small")
+    ax.grid(alpha=0.3)
+    return ax
+
+
+def solver_convergence(
+    of: Fitted,
+    U: ArrayLike | None = None,
+    ax: Axes | None = None,
+    *,
+    solvers: str | Sequence[str] = ("picard", "anderson", "broyden", "newton"),
+    n_steps: int = 1000,
+) -> Axes:
+    """Errors of several solvers by step, under their bounds: :meth:`bcd_implicit.ImplicitModel.solver_convergence`.
+
+    Parameters
+    ----------
+    of : ImplicitModel, BcdResult or Selection
+    U : array-like of shape (m, p), optional
+        Inputs; by default those that the result was trained on. A model needs them.
+    ax : Axes, optional
+    solvers : str or sequence of str
+        Names that :meth:`~bcd_implicit.ImplicitModel.states` knows.
+    n_steps : int
+        The most steps; fewer are taken where rounding is reached.
+
+    Raises
+    ------
+    InvalidInputError
+        No model, one without inputs, another solver or none.
+    NotWellPosedError
+        The model has no certified equilibrium.
+    """
+    model, inputs, _ = samples_of(of, U)
+    ax = axes_of(ax)
+    names = [solvers] if isinstance(solvers, str) else list(solvers)
+    if not names:
+        raise InvalidInputError("solvers", "is empty", "Name one or more solvers of the states")
+    tables = {solver: model.solver_convergence(inputs, solver, n_steps) for solver in names}
+    for solver, table in tables.items():
+        (line,) = ax.plot(table["step"], table["error"], marker=".", lw=1.2, label=solver)
+        ax.plot(table["step"], table["bound"], "--", color=line.get_color(), lw=1)
+    ax.plot([], [], "--", color=UNUSED, lw=1, label="certified bound")
+    drawn = pd.concat(tables.values())
+    logarithmic(ax.xaxis, drawn["step"].to_numpy())
+    logarithmic(ax.yaxis, drawn[["error", "bound"]].to_numpy(), ROUNDING)
+    ax.set_xlabel(rf"step $k$,  $\nu$ = {model.contraction():.3g}")
+    ax.set_ylabel(r"error $\|x_k - x_*\|_\infty$, largest of all samples")
     ax.legend(fontsize="small")
     ax.grid(alpha=0.3)
     return ax

@@ -67,6 +67,10 @@ def test_what_holds_what_a_plot_needs_is_told_so(ax, path, chosen):
         (lambda r, p, m, ax: plots.residuals(m, np.ones((2, 3)), np.ones((2, 2)), ax), "Y: has 2 columns, 1 needed."),
         (lambda r, p, m, ax: plots.picard_convergence(m, ax=ax), "U: is missing."),
         (lambda r, p, m, ax: plots.picard_convergence(r, ax=ax, n_steps=0), "n_steps: got 0"),
+        (lambda r, p, m, ax: plots.solver_convergence(m, ax=ax), "U: is missing."),
+        (lambda r, p, m, ax: plots.solver_convergence(r, ax=ax, n_steps=0), "n_steps: got 0"),
+        (lambda r, p, m, ax: plots.solver_convergence(r, ax=ax, solvers=[]), "solvers: is empty. Name one or more"),
+        (lambda r, p, m, ax: plots.solver_convergence(r, ax=ax, solvers="odd"), "solver: unknown solver 'odd'."),
         (
             lambda r, p, m, ax: plots.history(r, [ax]),
             "ax: is of type list. Pass one Axes of matplotlib, such as",

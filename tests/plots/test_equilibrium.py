@@ -1,4 +1,4 @@
-"""States, and how Picard's iteration reaches them."""
+"""States, and how Picard's iteration and other solvers reach them."""
 
 import numpy as np
 import pytest
@@ -87,9 +87,37 @@ def test_picard_of_a_result_takes_its_inputs(ax, problem, result):
     np.testing.assert_allclose(ax.lines[2].get_ydata()[:3], errors, atol=1e-12)
 
 
+def test_errors_of_solvers_lie_under_their_bounds(ax, model):
+    U = np.random.default_rng(0).standard_normal((6, 3))
+    assert plots.solver_convergence(model, U, ax) is ax
+    exact = picard_by_hand(model, U, 400)[0]
+    assert exact[-1] == 0.0
+    *lines, key = ax.lines
+    assert [line.get_label() for line in lines[::2]] == ["picard", "anderson", "broyden", "newton"]
+    assert key.get_label() == "certified bound"
+    for error, bound in zip(lines[::2], lines[1::2], strict=True):
+        assert (error.get_linestyle(), bound.get_linestyle()) == ("-", "--")
+        assert error.get_color() == bound.get_color()
+        np.testing.assert_array_equal(error.get_xdata(), bound.get_xdata())
+        assert np.all(error.get_ydata() <= bound.get_ydata())
+        assert error.get_ydata()[-1] < 1e-14
+    # The first step is from phi(Bu + b), which is Picard's own first step from zero.
+    np.testing.assert_allclose(lines[0].get_ydata()[:10], exact[1:11], atol=1e-14)
+    assert len(lines[6].get_xdata()) < len(lines[0].get_xdata())
+    assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
+    ax.figure.draw_without_rendering()
+
+
+def test_one_solver_alone_of_a_result(ax, problem, result):
+    plots.solver_convergence(result, ax=ax, solvers="picard", n_steps=4)
+    assert [line.get_label() for line in ax.lines[::2]] == ["picard", "certified bound"]
+    errors, _ = picard_by_hand(result.model, problem.U.T, 5)
+    np.testing.assert_allclose(ax.lines[0].get_ydata(), errors[1:5], atol=1e-12)
+
+
 def test_models_without_equilibrium_are_refused(ax):
     model = ImplicitModel([[2.0]], [[1.0]], None, [[1.0]])
-    for draw in (plots.states, plots.picard_convergence):
+    for draw in (plots.states, plots.picard_convergence, plots.solver_convergence):
         with pytest.raises(NotWellPosedError, match="spectral radius"):
             draw(model, [[1.0]], ax)
     plots.sparsity(model, ax=ax)  # it can be looked at
