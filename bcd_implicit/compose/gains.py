@@ -93,8 +93,10 @@ def _sensitivity(name: str, model: ImplicitModel) -> np.ndarray:
     if not np.isfinite(slopes).all():
         cause = "has states whose function has no Lipschitz constant, so that no gain bounds its outputs"
         raise InvalidInputError(name, cause, "Ask model.feedback(K).structure().reason")
-    gains = sp.csc_array(sp.eye_array(n) - sp.csr_array(np.abs(scaled(model.A, rows=slopes))))
-    adjoint = splu(gains).solve(np.abs(dense(model.C)).T, trans="T")
+    gains = sp.csr_array(np.abs(scaled(model.A, rows=slopes)))
+    # As the model is judged, which changes no more than signs on the diagonal.
+    gains -= sp.diags_array(2 * gains.diagonal() * model.structure().held_back)
+    adjoint = splu(sp.csc_array(sp.eye_array(n) - gains)).solve(np.abs(dense(model.C)).T, trans="T")
     # The inverse has no negative entries, but rounding may leave such.
     through = np.maximum(adjoint, 0.0).T @ dense(np.abs(scaled(model.B, rows=slopes)))
     return np.abs(dense(model.D)) + through

@@ -10,20 +10,18 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice
 from bcd_implicit.model import well_posedness
+from bcd_implicit.model.by_steps import BySteps
 from bcd_implicit.model.derivatives import Derivatives
 from bcd_implicit.model.fixed_point import FixedPoint
 from bcd_implicit.model.inputs import inputs_of, used_inputs
 from bcd_implicit.model.matrices import Unchanging, check_part, check_vector, dense, scaled, used_columns
 from bcd_implicit.model.operators import Operators
 from bcd_implicit.model.origin import Part
-from bcd_implicit.model.picard import picard_table
 from bcd_implicit.model.prediction import predictions
-from bcd_implicit.model.solver_table import solver_table
 from bcd_implicit.model.storage import LETTERS, REMEDY, read_model, write_model
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.model.sweep import solve_states
@@ -40,7 +38,7 @@ from bcd_implicit.terms.links import LINKS, responses
 WIDEST_UNITS = 1e6
 
 
-class ImplicitModel(Unchanging, Operators, Derivatives):
+class ImplicitModel(Unchanging, Operators, Derivatives, BySteps):
     """A trained or given implicit model.
 
     Parameters
@@ -118,6 +116,15 @@ class ImplicitModel(Unchanging, Operators, Derivatives):
         """||A||_inf, the largest absolute row sum."""
         return float(np.abs(self.A).sum(axis=1).max())
 
+    def measure_inf(self) -> float:
+        """mu_inf(A), the matrix measure of the max-norm: the largest ``A_ii + sum_{j != i} |A_ij|``.
+
+        It is at most ||A||_inf, and less where the diagonal is negative. Where phi never falls, L mu_inf(A) < 1 makes
+        the model well-posed (Jafarpour et al., arXiv 2106.03194).
+        """
+        A = dense(self.A)
+        return float((np.abs(A).sum(axis=1) + 2 * np.minimum(np.diagonal(A), 0.0)).max())
+
     def spectral_radius(self) -> float:
         """Perron-Frobenius eigenvalue: the spectral radius of ``|A|``, never above ``norm_inf``.
 
@@ -130,7 +137,9 @@ class ImplicitModel(Unchanging, Operators, Derivatives):
         """Whether the spectral radius of L ``|A|`` is below 1, so that every input has one equilibrium.
 
         L is the activation's largest slope: 1, and 1/4 for the sigmoid. This is the weaker test (arXiv 1908.06315,
-        theorem 2.2); L ||A||_inf < 1 implies it. What counts are components in which states depend on each other in
+        theorem 2.2); L ||A||_inf < 1 implies it. Where phi never falls, as no activation does, negative entries on the
+        diagonal of A may stay what they are in ``|A|``: L mu_inf(A) < 1 is enough (:meth:`measure_inf`; Jafarpour et
+        al., arXiv 2106.03194). What counts are components in which states depend on each other in
         circles (:meth:`structure`): without one, any functions will do.
         """
         return self._structure.is_well_posed()
@@ -149,7 +158,8 @@ class ImplicitModel(Unchanging, Operators, Derivatives):
     def contraction(self) -> float:
         """Factor by which a Picard step shrinks the error: L ||A||_inf, or after rescaling where that is 1 or more.
 
-        L is the activation's largest slope: 1, and 1/4 for the sigmoid.
+        L is the activation's largest slope: 1, and 1/4 for the sigmoid. Where only the matrix measure proves the model
+        well-posed (:meth:`is_well_posed`), it is the factor of a damped step, as the solver "forward-backward" takes.
 
         Raises
         ------
@@ -164,7 +174,8 @@ class ImplicitModel(Unchanging, Operators, Derivatives):
         """Model with L ||A||_inf < 1 and the same predictions, by a diagonal change of the state's units.
 
         L is the activation's largest slope. With V = diag(v), ``L |A| v < v``: the state x / v has matrices V^-1 A V,
-        V^-1 B, V^-1 b, C V (arXiv 1908.06315, section 2.4). It needs phi(t z) = t phi(z) for t > 0.
+        V^-1 B, V^-1 b, C V (arXiv 1908.06315, section 2.4). It needs phi(t z) = t phi(z) for t > 0. Where only the
+        matrix measure proves the model well-posed, the new one has L mu_inf(A) < 1 (:meth:`measure_inf`).
 
         Raises
         ------
@@ -201,10 +212,10 @@ class ImplicitModel(Unchanging, Operators, Derivatives):
         U : array-like of shape (m, p)
         tol : float
             Largest error accepted, relative to the largest state.
-        solver : {"auto", "picard", "active-set", "newton", "anderson", "broyden"}
-            Picard's iteration; Newton's method on the active pieces of the activation, which takes a few rounds however
-            near to 1 the contraction factor is and has two names; Anderson's and Broyden's accelerations of Picard; or
-            what is likely to be the cheapest.
+        solver : {"auto", "picard", "forward-backward", "active-set", "newton", "anderson", "broyden"}
+            Picard's iteration; the same with damped steps, in its place where only such contract; Newton's method on
+            the active pieces of the activation, which takes a few rounds however near to 1 the contraction factor is
+            and has two names; Anderson's and Broyden's accelerations of Picard; or what is likely to be the cheapest.
 
         Returns
         -------
@@ -227,68 +238,6 @@ class ImplicitModel(Unchanging, Operators, Derivatives):
         with finishing():  # what a call that was cut short returns is a model that still answers
             return solve_states(self._structure, inputs, self.b, solver=solver, tol=tol)
 
-    def picard_convergence(self, U: ArrayLike, n_steps: int = 50) -> pd.DataFrame:
-        """The error of Picard's iteration from x = 0 for inputs U (m, p), step by step, and two bounds on it.
-
-        Parameters
-        ----------
-        U : array-like of shape (m, p)
-        n_steps : int
-            The most steps; fewer are taken where rounding is reached.
-
-        Returns
-        -------
-        DataFrame
-            A row a step: step; error, the largest of ``|x_k - x*|`` over hidden features and samples; bound, on
-            the error, nu/(1-nu) times the last change; a_priori, nu^k/(1-nu) times the first change, which is known
-            after one step. nu is :meth:`contraction`, and where that is not L ||A||_inf, with L the activation's
-            largest slope, changes are measured in its units.
-
-        Raises
-        ------
-        NotWellPosedError
-            The model is not :meth:`well-posed <is_well_posed>`.
-        """
-        n_steps = check_number("n_steps", n_steps, 1, integer=True, remedy="Give 1 or more steps")
-        factor, v = self.contraction(), self._weights()
-        inputs = inputs_of(self, U).T
-        # To rounding: errors are measured against it.
-        equilibrium = self._states(inputs, tol=0.0).X
-        return picard_table(self.A, self._drive(inputs), self.activation, equilibrium, factor, v, n_steps)
-
-    def solver_convergence(self, U: ArrayLike, solver: str = "newton", n_steps: int = 1000) -> pd.DataFrame:
-        """The error of a solver of the states from x = phi(Bu + b), step by step, and its certified bound.
-
-        All states are solved as one equation here, also where :meth:`states` would go by stages.
-
-        Parameters
-        ----------
-        U : array-like of shape (m, p)
-        solver : str
-            As for :meth:`states`.
-        n_steps : int
-            The most steps, or rounds; fewer are taken where rounding is reached.
-
-        Returns
-        -------
-        DataFrame
-            A row for each of the first 20 steps, then for numbers of steps that grow by a tenth: step; error, the
-            largest of ``|x_k - x*|`` over hidden features and samples; bound, on the error, from one Picard step,
-            rounding included but for that of Bu + b.
-
-        Raises
-        ------
-        InvalidInputError
-            Another solver, or inputs that do not fit.
-        NotWellPosedError
-            The model is not :meth:`well-posed <is_well_posed>`.
-        """
-        n_steps = check_number("n_steps", n_steps, 1, integer=True, remedy="Give 1 or more steps")
-        v = self._weights()
-        inputs = inputs_of(self, U).T
-        equilibrium = self._states(inputs, tol=0.0).X
-        return solver_table(dense(self.A), self._drive(inputs), self.activation, equilibrium, solver, v, n_steps)
-
     def _drive(self, inputs: np.ndarray) -> np.ndarray:
         """BU + b, shape (n, m), of inputs in columns."""
         return self.B @ inputs + self.b[:, None]
@@ -302,7 +251,7 @@ class ImplicitModel(Unchanging, Operators, Derivatives):
             Inputs, one sample a row. If the model has names, a data frame's columns are matched by name: others are
             ignored, and those may be absent whose columns of B and D are zero, as after a selection. A model trained on
             an array takes columns in their order, unless they are called ``u0, u1, ...`` as it calls them itself.
-        solver : {"auto", "picard", "active-set", "newton", "anderson", "broyden"}
+        solver : {"auto", "picard", "forward-backward", "active-set", "newton", "anderson", "broyden"}
             Of the states, as for :meth:`states`.
 
         Returns

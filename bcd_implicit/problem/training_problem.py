@@ -251,24 +251,25 @@ class TrainingProblem(Specification):
         return solve_states(Structure(it.A, self.activation, it.B), self.U, it.b, start=start, tol=tol)
 
     def room(self, A: np.ndarray) -> np.ndarray:
-        """For each state an r: every x >= 0 with ``x <= L |A| x + s`` is at most ``max_i s_i / r``; shape (n,).
+        """For each state an r: states that miss their equations by s_i are off by ``max_i s_i / r``; shape (n,).
 
-        With L the activation's largest slope it is 1 - L ||A||_inf for all states. Where that is not positive and the
-        cycles of the pattern are well-posed, it is another number for each. Not positive: nothing is known.
+        With L the activation's largest slope it is 1 - L ||A||_inf for all states. Where that is not positive it may be
+        1 - L mu_inf(A), or, if A is well-posed by its spectral radius, another number for each. Not positive: nothing
+        is known.
         """
-        slope = self.activation.max_slope
-        norm, inside = slope * float(np.abs(A).sum(axis=1).max()), slope * self.row_ball.norm(A)
-        found = well_posedness.room(slope * np.abs(A)) if inside < 1 <= norm else None
+        gains = well_posedness.gains_for_bounds(A, self.activation)
+        norm = max(0.0, float(gains.sum(axis=1).max()))
+        found = None if norm < 1 else well_posedness.room(gains)
         return np.full(self.n_hidden, 1 - norm) if found is None else found
 
     def at_equilibrium(self, it: Iterate) -> Iterate:
         """The same matrices with X at the equilibrium."""
-        X, max_slope = self.equilibrium(it).X, self.activation.max_slope
+        X = self.equilibrium(it).X
 
         def to_the_last_digit(X: np.ndarray) -> np.ndarray:
             return self.equilibrium(it.replace(X=X), tol=0.0).X
 
-        return it.replace(X=without_rounding(it, X, self.U, max_slope, to_the_last_digit))
+        return it.replace(X=without_rounding(it, X, self.U, self.activation, to_the_last_digit))
 
     def initial(self, random_state: int | np.random.Generator | None = 0) -> Iterate:
         """Start: A = 0, C = D = 0, random rows of B through the centre of the inputs, X at equilibrium.

@@ -1,4 +1,4 @@
-"""Solvers step by step: what the table says is what the solver has after so many steps."""
+"""Solvers step by step: what a table says is what the solver has after so many steps."""
 
 import numpy as np
 import pytest
