@@ -38,6 +38,8 @@ def logarithmic(axis: Axis, values: np.ndarray, least: float = 0.0) -> None:
     set_scale = axis.axes.set_xscale if _horizontal(axis) else axis.axes.set_yscale
     if len(positive) and (values <= least).any():
         set_scale("symlog", linthresh=10 ** np.floor(np.log10(positive.min())))
+        # Unlike a logarithmic scale this one leaves limits as they are if they have been asked for.
+        axis.axes.autoscale_view(scalex=_horizontal(axis), scaley=not _horizontal(axis))
     elif len(positive):
         set_scale("log")
         decades = np.log10(positive.max() / positive.min())
