@@ -27,7 +27,8 @@ class SmallGain:
         The spectral radius of ``|K| S``, with S the sensitivity. Below 1 it proves that the feedback is well-posed.
     sensitivity : ndarray of shape (q, p)
         S = ``|D| + |C| (I - L |A|)^-1 L |B|``, which bounds how much each output changes by each input; L has the
-        largest slopes of the states' functions.
+        largest slopes of the states' functions. Where the model is well-posed by its matrix measure alone, the negative
+        entries on A's diagonal stand in place of those of ``|A|``.
     closed : ImplicitModel
         The model with feedback.
     """
@@ -57,7 +58,7 @@ def small_gain(model: ImplicitModel, K: Any) -> SmallGain:
     """Explain the verdict on ``model.feedback(K)`` by the gains of the model and of K.
 
     ``|dy| <= S |du|`` and ``|du| <= |dw| + |K| |dy|``: around the loop, changes shrink if the spectral radius of
-    ``|K| S`` is below 1. Then that of ``L |A + BKRC|`` is, too, but not the other way round: ``|K| S`` forgets signs.
+    ``|K| S`` is below 1. Then the whole is well-posed, too, but not the other way round: ``|K| S`` forgets signs.
 
     Parameters
     ----------
