@@ -6,17 +6,21 @@ one system for a sample, whatever the number of inputs and parameters. Stage by 
 is a product where there is no cycle, and a system of a component's size where there is one.
 
 On a component with a cycle the series w = sum_k (A^T S)^k g may be cut off after k terms: k = 0 is the gradient that
-takes no notice of the cycle (Fung et al., Jacobian-free backpropagation, arXiv 2103.12803).
+takes no notice of the cycle (Fung et al., Jacobian-free backpropagation, arXiv 2103.12803). Where only damped steps
+contract (:mod:`~bcd_implicit.model.well_posedness`) that series may grow without end, and another takes its place:
+w = alpha sum_k (I - alpha + A^T S alpha)^k g, alpha the steps' damping. It is the same w, and its terms shrink as the
+steps do: column j of the matrix has the absolute sum ``1 - alpha_j + alpha_j s_j (A_jj + sum_{i != j} |A_ji|)``.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from bcd_implicit.model import well_posedness
 from bcd_implicit.model.active_set import newton_step
 from bcd_implicit.model.matrices import Matrix, dense
 from bcd_implicit.model.rounding import EPS, summation_error
-from bcd_implicit.model.structure import Structure
+from bcd_implicit.model.structure import Cycle, Structure
 from bcd_implicit.support.parts import parts
 
 
@@ -73,21 +77,24 @@ def adjoint_states(
     for stage in reversed(structure.stages):
         S, here = slopes[stage.states], adjoint[stage.states]
         if stage.cycle is not None:
-            here = _in_cycle(stage.cycle.A.T, S, here, n_terms)
+            here = _in_cycle(stage.cycle, S, here, n_terms)
         adjoint[stage.states] = here = S[:, :, None] * here
         if stage.before is not None:
             adjoint[stage.before.columns] += _times(stage.before.rows.T, here)
     return adjoint
 
 
-def _in_cycle(M: np.ndarray, slopes: np.ndarray, asked: np.ndarray, n_terms: int | None) -> np.ndarray:
+def _in_cycle(cycle: Cycle, slopes: np.ndarray, asked: np.ndarray, n_terms: int | None) -> np.ndarray:
     """(I - M S)^-1 asked, where M = A^T between the states of a cycle."""
+    M = cycle.A.T
     if n_terms is None:
         # lambda = S asked + S M lambda is Newton's system. One more term takes what rounding has left of it.
         return asked + _times(M, newton_step(M, slopes, slopes[:, :, None] * asked))
-    found = asked
+    # Ones, unless only damped steps contract.
+    alpha = well_posedness.damping(cycle.gains)[:, None, None]
+    found = alpha * asked
     for _ in range(n_terms):
-        found = asked + _times(M, slopes[:, :, None] * found)
+        found = (1 - alpha) * found + alpha * (asked + _times(M, slopes[:, :, None] * found))
     return found
 
 

@@ -61,7 +61,7 @@ def picard(
 
 
 def picard_table(states: StateMap, equilibrium: np.ndarray, n_steps: int) -> pd.DataFrame:
-    """The table of :meth:`bcd_implicit.ImplicitModel.picard_convergence`."""
+    """The table of :meth:`~bcd_implicit.model.by_steps.BySteps.picard_convergence`."""
     factor, gain = states.factor, states.widest / (1 - states.factor)
     X, rows, first = np.zeros_like(states.drive), [], 0.0
     for step in range(1, n_steps + 1):

@@ -52,7 +52,9 @@ def states(of: Fitted, U: ArrayLike | None = None, ax: Axes | None = None) -> Ax
 
 
 def picard_convergence(of: Fitted, U: ArrayLike | None = None, ax: Axes | None = None, *, n_steps: int = 50) -> Axes:
-    """Picard's measured error by step, under its two bounds: :meth:`bcd_implicit.ImplicitModel.picard_convergence`.
+    """Picard's measured error by step, under its two bounds.
+
+    A picture of the table :meth:`~bcd_implicit.model.by_steps.BySteps.picard_convergence`.
 
     Parameters
     ----------
@@ -97,7 +99,9 @@ def solver_convergence(
     solvers: str | Sequence[str] = ("picard", "anderson", "broyden", "newton"),
     n_steps: int = 1000,
 ) -> Axes:
-    """Errors of several solvers by step, under their bounds: :meth:`bcd_implicit.ImplicitModel.solver_convergence`.
+    """Errors of several solvers by step, under their bounds.
+
+    A picture of the tables :meth:`~bcd_implicit.model.by_steps.BySteps.solver_convergence`.
 
     Parameters
     ----------

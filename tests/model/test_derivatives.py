@@ -224,6 +224,45 @@ def test_bounds_are_at_most_those_known_beforehand(n_terms):
     assert np.all(gradient.adjoint_error_bound <= 0.25 * nu ** (n_terms + 1) / (1 - nu) * asked + 1e-12)
 
 
+def held_back(activation):
+    """A model that only the matrix measure proves well-posed, and in which A^T S is no contraction: inputs, weights."""
+    rng, back = np.random.default_rng(0), np.linspace(0, 3, 6)
+    A = rng.uniform(-1, 1, (6, 6))
+    np.fill_diagonal(A, 0)
+    A = ((0.8 + back) / np.abs(A).sum(axis=1))[:, None] * A - np.diag(back)
+    model = bi.ImplicitModel(A, rng.standard_normal((6, 3)), None, rng.standard_normal((2, 6)), activation=activation)
+    return model, rng.standard_normal((20, 3)), rng.standard_normal((20, 2)), back
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "identity"])
+def test_terms_are_damped_where_only_damped_steps_contract(activation):
+    model, U, dY, back = held_back(activation)
+    exact, asked = model.vjp(U, dY), np.abs(dY @ model.C).sum(axis=1)
+    slope = 0.25 if activation == "sigmoid" else 1.0
+    # The factor of a damped step: of rows that add up to 0.8, times the slope.
+    nu = (1 - (1 - 0.8 * slope) / (1 + slope * back)).max()
+    assert model.norm_inf() > 6
+    assert model.measure_inf() == pytest.approx(0.8)
+    assert model.contraction() == pytest.approx(nu)
+    for n_terms in (0, 1, 5, 30, 400):
+        error, bound = check_bounds(model, U, dY, method="neumann", n_terms=n_terms)
+        assert np.all(error <= slope * nu ** (n_terms + 1) / (1 - nu) * asked + 1e-12)
+        assert np.all(bound < 1e3 * asked)
+    np.testing.assert_allclose(model.vjp(U, dY, method="neumann", n_terms=400).A, exact.A, rtol=1e-9, atol=1e-9)
+    # Jacobian-free: the derivative of one damped step.
+    drive = model.states(U).X @ model.A.T + U @ model.B.T
+    one = model.activation.derivative(drive) * (dY @ model.C) / (1 + slope * back)
+    np.testing.assert_allclose(model.vjp(U, dY, method="jacobian-free").adjoint, one, atol=1e-9)
+
+
+def test_terms_that_are_not_damped_would_grow():
+    model, _, dY, _ = held_back("identity")
+    w, g = np.zeros((20, 6)), dY @ model.C
+    for _ in range(100):
+        w = g + w @ model.A
+    assert np.abs(w).max() > 1e10 * np.abs(g).max()
+
+
 def test_wrong_adjoint_states_are_found_out():
     for kind in ("cycle", "cycles", "layers"):
         model, rng = drawn(kind), np.random.default_rng(0)
