@@ -77,3 +77,13 @@ def test_what_is_refused(steep):
         model.solver_convergence(U, n_steps=0)
     with pytest.raises(bi.NotWellPosedError):
         bi.ImplicitModel([[1.5]], [[1.0]], None, [[1.0]]).solver_convergence([[1.0]])
+
+
+def test_a_sparse_network_is_there_after_as_many_steps_as_layers():
+    graph = bi.networks.Graph((3,))
+    rng = np.random.default_rng(0)
+    h = graph.input.linear(rng.standard_normal((5, 3))).activate("relu")
+    model = graph.build(h.linear(rng.standard_normal((4, 5))).activate("relu").linear(np.ones((1, 4))))
+    table = model.solver_convergence(rng.standard_normal((7, 3)), "picard")
+    assert table["step"].tolist() == [1, 2]
+    assert table["error"].iloc[-1] < 1e-13
