@@ -27,7 +27,10 @@ def active_set(states: StateMap, X: np.ndarray, max_iter: int) -> Reached:
     start, X = X, X.copy()
     Z = states.preactivation(X)
     new = states.activation(Z)
-    unsettled = np.flatnonzero(~states.settled(X, new, float(np.abs(new).max())))
+    settled = states.settled(X, new, np.abs(new).max(axis=0))
+    # The largest state of samples that have settled.
+    largest = float(np.abs(new[:, settled]).max(initial=0.0))
+    unsettled = np.flatnonzero(~settled)
     some, n_rounds = states.take(unsettled), 0
     slopes = states.activation.derivative(Z[:, unsettled])
     for n_rounds in range(1, min(MAX_ROUNDS, max_iter) + 1):
@@ -37,8 +40,11 @@ def active_set(states: StateMap, X: np.ndarray, max_iter: int) -> Reached:
         here = X[:, unsettled]
         here += newton_step(states.A, slopes, new[:, unsettled] - here)
         Z = some.preactivation(here)
-        X[:, unsettled], new[:, unsettled] = here, some.activation(Z)
-        left = ~some.settled(here, new[:, unsettled], float(np.abs(new).max()))
+        stepped = some.activation(Z)
+        X[:, unsettled], new[:, unsettled] = here, stepped
+        # States of samples on the way may be far too large, and others must not be measured by these.
+        left = ~some.settled(here, stepped, np.maximum(np.abs(stepped).max(axis=0), largest))
+        largest = float(np.abs(stepped[:, ~left]).max(initial=largest))
         unsettled, slopes, some = unsettled[left], some.activation.derivative(Z[:, left]), some.take(left)
     if not unsettled.size or n_rounds == max_iter:
         return Reached(X, new, n_rounds, not unsettled.size, "active-set")

@@ -177,6 +177,18 @@ def test_a_start_is_not_changed_and_starts_near_the_states_save_steps(solver):
     assert np.all(np.abs(again.X - point.X).max(axis=0) <= again.error_bound + point.error_bound)
 
 
+@pytest.mark.parametrize("solver", ["active-set", "anderson", "broyden"])
+@pytest.mark.parametrize(("activation", "seed"), [("relu", 14), ("softplus", 13), ("softplus", 39)])
+def test_no_sample_is_measured_by_states_that_others_only_pass_through(activation, seed, solver):
+    """To a rough tolerance, and from drives that differ widely: on the way states may be far larger than at the end."""
+    rng = np.random.default_rng(seed)
+    A = rng.standard_normal((8, 8))
+    A *= 0.99 / np.abs(A).sum(axis=1, keepdims=True)
+    drive = rng.standard_normal((8, 60)) * np.exp(2 * rng.standard_normal(60))
+    point = fixed_point(A, drive, ACTIVATIONS[activation], solver=solver, tol=0.1)
+    assert point.error_bound.max() <= 0.1 * np.abs(point.X).max()
+
+
 def test_auto_takes_what_costs_less():
     relu = get_activation("relu")
     weak, strong = (fixed_point(*batch(bound, signs=False), relu, tol=1e-13) for bound in (0.99, 0.3))
