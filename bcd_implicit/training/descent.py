@@ -26,6 +26,8 @@ class Descent:
     moments : Moments
     batches : mapping
         The state of the generator that draws batches.
+    waited : int
+        Cycles since the objective was last lower, or the learning rate halved.
     checked : bool
         Whether the best iterate has been certified, and was not stationary.
     """
@@ -35,6 +37,7 @@ class Descent:
     learning_rate: float
     moments: Moments
     batches: Mapping[str, Any]
+    waited: int = 0
     checked: bool = False
 
     @staticmethod

@@ -23,7 +23,7 @@ from bcd_implicit.problem.gradient import data_gradient
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.layout import Layout
 from bcd_implicit.problem.training_problem import TrainingProblem
-from bcd_implicit.support.checks import random_generator
+from bcd_implicit.support.checks import LARGEST_ENTRY, random_generator
 from bcd_implicit.support.interruption import Stop, check_stop, finishing
 from bcd_implicit.training.descent import Descent
 from bcd_implicit.training.gradient_options import GradientOptions
@@ -32,8 +32,11 @@ from bcd_implicit.training.optimizers import Moments, Optimizer
 from bcd_implicit.training.result import Status
 from bcd_implicit.training.scale import best_scale, scaled_by
 
-# States of a step are solved this well, relatively.
-STEP_TOL = 1e-8
+# States of a step are solved this well, relatively: finer ones lead no lower (the gradient's noise is larger).
+STEP_TOL = 1e-6
+# Cycles without a lower objective after which "plateau" halves the learning rate. After one the noise of batches would
+# have halved it away long before the end.
+PATIENCE = 10
 # Halved so often, the learning rate moves nothing any more.
 MOST_HALVINGS = 12
 
@@ -65,12 +68,13 @@ class Steps:
         return Iterate(**self.parts, X=X)
 
     def step(self, samples: np.ndarray | None, learning_rate: float) -> bool:
-        """One step by the gradient at some samples, or at all; whether its numbers are finite."""
+        """One step by the gradient at some samples, or at all; whether its numbers can be gone on from."""
         gradient = self._gradient(samples)
         mean, scales = self.optimizer.moves(self.moments, gradient)
         steps = learning_rate * scales
         self.theta -= steps * mean
-        if not math.isfinite(self.theta.sum()):
+        # Not >: what is not a number is none, either.
+        if not np.abs(self.theta).max() <= LARGEST_ENTRY:
             return False
         self._prox(steps)
         return True
@@ -120,7 +124,7 @@ def batches(
 def begin_gradient(loop: Loop, random_state: Any) -> None:
     """The output block exact where C is zero: else nothing tells what a group of B is worth, and kappa empties it."""
     state, options = loop.state, loop.options
-    if options.exact_output and not state.iterate.C.any():
+    if not state.iterate.C.any():
         # It is quick, and without it there is a start all the same.
         with suppress(BlockSolveError, Stop), finishing():
             it = loop.descend(state.iterate, "output")
@@ -141,22 +145,27 @@ def gradient_cycle(loop: Loop, it: Iterate) -> tuple[Iterate, float]:
     t = best_scale(problem, it)
     steps = Steps(problem, options, scaled_by(t, it), descent.moments.scaled(_units(problem, t)))
     state.certificates, state.learning_rate = {}, rate
-    finite = True
-    for samples in batches(problem, options, rng):
-        check_stop()
-        if not (finite := steps.step(samples, rate)):
-            break
-    it = steps.ended() if finite else start
-    objective = problem.objective_at_states(it) if finite else before
-    moments, state.stalled = steps.moments, not math.isfinite(objective) or not finite
+    # What is beyond numbers is noticed.
+    with np.errstate(over="ignore", invalid="ignore"):
+        state.stalled = not all(_taken(steps, samples, rate) for samples in batches(problem, options, rng))
+        if not state.stalled:
+            it = steps.ended()
+            state.stalled = problem.overflows(it)
     if state.stalled:
         # Far too long steps: back to where they began, with shorter ones.
-        it, objective, moments = start, before, Moments.none(len(moments.first))
+        it, objective, moments = start, before, Moments.none(len(steps.theta))
+    else:
+        objective, moments = problem.objective_at_states(it), steps.moments
     lower = objective < descent.lowest
     # By a constant or planned rate, too, once it has led beyond numbers.
-    halve = state.stalled or (not lower and options.schedule == "plateau")
+    waited = 0 if lower else descent.waited + 1
+    halve = state.stalled or (waited == PATIENCE and options.schedule == "plateau")
     descent = replace(
-        descent, learning_rate=descent.learning_rate / (1 + halve), moments=moments, batches=rng.bit_generator.state
+        descent,
+        learning_rate=descent.learning_rate / (1 + halve),
+        waited=0 if halve else waited,
+        moments=moments,
+        batches=rng.bit_generator.state,
     )
     if lower:
         descent = replace(descent, best=it.contiguous(), lowest=objective, checked=False)
@@ -165,6 +174,11 @@ def gradient_cycle(loop: Loop, it: Iterate) -> tuple[Iterate, float]:
         end_gradient(loop, descent.best, True)
         state.descent = replace(descent, checked=True)
     return it, objective
+
+
+def _taken(steps: Steps, samples: np.ndarray | None, rate: float) -> bool:
+    check_stop()
+    return steps.step(samples, rate)
 
 
 def _units(problem: TrainingProblem, t: float) -> np.ndarray:
@@ -186,12 +200,22 @@ def gradient_ended(loop: Loop, before: float) -> Status | None:
     if not state.stalled and loop.is_small(abs(before - state.objective), before):
         if not loop.certified:
             return Status.CONVERGED
-        # The residual falls with the gap's root.
-        found = state.certificates.values()
-        if found and all(c.kkt_residual <= math.sqrt(loop.block_tol) for c in found):
+        if _residual(loop) <= math.sqrt(loop.block_tol):
             return Status.CONVERGED
     halvings = math.log2(options.learning_rate / state.descent.learning_rate)
     return Status.STALLED if halvings > MOST_HALVINGS else None
+
+
+def _residual(loop: Loop) -> float:
+    """The larger KKT residual of the two blocks, where both have been looked at; it falls with the root of a gap."""
+    found = [c.kkt_residual for c in loop.state.certificates.values()]
+    return max(found) if len(found) == 2 else math.inf
+
+
+def residual_told(loop: Loop) -> str:
+    """The residual for a warning, where it is known."""
+    residual = _residual(loop)
+    return f", KKT residual: {residual:.1e}, asked for: {math.sqrt(loop.block_tol):.0e}" if residual < math.inf else ""
 
 
 def end_gradient(loop: Loop, it: Iterate, certified: bool) -> Iterate:

@@ -34,8 +34,8 @@ class GradientOptions:
         "plateau" halves the learning rate after a cycle that ends no lower than the best before; "cosine" lets it go
         to zero over ``max_cycles``.
     exact_output : bool
-        Whether the output block is solved exactly at the start, where C is zero, and at the end. False leaves C, D and
-        d to the optimizer alone, as other libraries do.
+        Whether the output block is solved exactly at the end, as by the other methods. False leaves C, D and d as the
+        optimizer has them. (A start whose C is zero has its output block solved in any case.)
 
     Raises
     ------
