@@ -183,7 +183,9 @@ def solve(
         if schedule != FenchelSchedule():
             asked |= {"fenchel_schedule": schedule_described(schedule)}
         if options is not None:
-            asked |= options_described(options, max_cycles) | {"random_state": random_state}
+            asked |= options_described(options, max_cycles)
+            # Batches are drawn by it whatever the start.
+            origin |= {"random_state": random_state}
         run = described(problem, method=method, solver=solver, solver_options=solver_options, **asked, **origin)
         checkpoint = Checkpoint(checkpoint, run, check_flag("resume", resume))
 

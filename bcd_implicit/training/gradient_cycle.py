@@ -69,7 +69,7 @@ class Steps:
 
     def step(self, samples: np.ndarray | None, learning_rate: float) -> bool:
         """One step by the gradient at some samples, or at all; whether its numbers can be gone on from."""
-        gradient = self._gradient(samples)
+        gradient = self.gradient(samples)
         mean, scales = self.optimizer.moves(self.moments, gradient)
         steps = learning_rate * scales
         self.theta -= steps * mean
@@ -79,7 +79,7 @@ class Steps:
         self._prox(steps)
         return True
 
-    def _gradient(self, samples: np.ndarray | None) -> np.ndarray:
+    def gradient(self, samples: np.ndarray | None) -> np.ndarray:
         """The gradient of the smooth part; some samples give an estimate, whose mean over all batches is exact."""
         problem, X, weight = self.problem, self.X, 1.0
         if samples is not None:
@@ -208,8 +208,8 @@ def gradient_ended(loop: Loop, before: float) -> Status | None:
 
 def _residual(loop: Loop) -> float:
     """The larger KKT residual of the two blocks, where both have been looked at; it falls with the root of a gap."""
-    found = [c.kkt_residual for c in loop.state.certificates.values()]
-    return max(found) if len(found) == 2 else math.inf
+    found = loop.state.certificates
+    return max(c.kkt_residual for c in found.values()) if "prox-linear" in found else math.inf
 
 
 def residual_told(loop: Loop) -> str:

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from constrained import N, Q, problem_with, train
+from constrained import METHODS, N, Q, problem_with, train
 
 import bcd_implicit as bi
-from bcd_implicit import METHODS, BlockSolveError
+from bcd_implicit import BlockSolveError
 from bcd_implicit import constraints as ready
 from bcd_implicit.blocks import feasibility
 from bcd_implicit.training import cycles
