@@ -13,7 +13,7 @@ from bcd_implicit import ACTIVATIONS, LOSSES, METHODS, ConvergenceWarning, Train
 
 
 def few_cycles(activation, loss, method, seed=0, **options):
-    """The result of three cycles, which converge for none, once it is checked that none of blocks raises the objective."""
+    """The result of three cycles, which converge for none, once none of blocks has raised the objective."""
     problem = TrainingProblem(*table_of(loss, (3, 4, 3, 20), seed), 3, activation=activation, loss=loss, **options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
