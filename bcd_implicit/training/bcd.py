@@ -179,7 +179,7 @@ def solve(
     whole = not isinstance(checkpoint, Checkpoint)
     if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
         asked = {"tol": tol, "atol": atol, "block_tol": block_tol if certified else None}
-        origin = {"random_state": random_state} if start is None else {"start": start}
+        origin: dict[str, Any] = {"random_state": random_state} if start is None else {"start": start}
         if schedule != FenchelSchedule():
             asked |= {"fenchel_schedule": schedule_described(schedule)}
         if options is not None:
