@@ -97,7 +97,8 @@ class Steps:
         problem, parts = self.problem, self.parts
         by_entry = isinstance(steps, np.ndarray)
         of: Any = self.layout.parts(steps) if isinstance(steps, np.ndarray) else dict.fromkeys("ABD", steps)
-        parts["A"][:] = problem.row_ball.prox(parts["A"], of["A"])
+        # Repaired: the projection of what is far outside is known to few digits.
+        parts["A"][:] = problem.row_ball.repair(problem.row_ball.prox(parts["A"], of["A"]))
         it = self.iterate(self.X)
         in_groups = np.vstack([of["B"], of["D"]]) if problem.stacked and by_entry else of["B"]
         moved = problem.with_grouped(it, problem.group_lasso.prox(problem.grouped(it), in_groups))
@@ -107,8 +108,7 @@ class Steps:
     def ended(self) -> Iterate:
         """Where they led, rounding repaired, with the states of all samples at equilibrium."""
         problem, it = self.problem, self.iterate(self.X)
-        it = problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it)))
-        return problem.at_equilibrium(it.replace(A=problem.row_ball.repair(it.A)))
+        return problem.at_equilibrium(problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it))))
 
 
 def batches(
@@ -137,7 +137,7 @@ def begin_gradient(loop: Loop, random_state: Any) -> None:
 def gradient_cycle(loop: Loop, it: Iterate) -> tuple[Iterate, float]:
     """From the best scale, an epoch of steps; then the states of all samples. Returns the iterate and (T)."""
     problem, options, state = loop.problem, loop.options, loop.state
-    start, before, descent = it, state.objective, state.descent
+    start, before, objective, descent = it, state.objective, np.inf, state.descent
     assert descent is not None
     rng, rate = descent.generator(), descent.learning_rate
     if options.schedule == "cosine":
@@ -149,15 +149,15 @@ def gradient_cycle(loop: Loop, it: Iterate) -> tuple[Iterate, float]:
     with np.errstate(over="ignore", invalid="ignore"):
         state.stalled = not all(_taken(steps, samples, rate) for samples in batches(problem, options, rng))
         if not state.stalled:
-            it = steps.ended()
-            state.stalled = problem.overflows(it)
+            it, moments = steps.ended(), steps.moments
+            objective = problem.objective_at_states(it)
+            # Not >: what is not a number is led astray, too.
+            state.stalled = not objective <= max(before, problem.loss_of_zero)
     if state.stalled:
         # Far too long steps: back to where they began, with shorter ones.
         it, objective, moments = start, before, Moments.none(len(steps.theta))
-    else:
-        objective, moments = problem.objective_at_states(it), steps.moments
     lower = objective < descent.lowest
-    # By a constant or planned rate, too, once it has led beyond numbers.
+    # By a constant or planned rate, too, once it has led astray.
     waited = 0 if lower else descent.waited + 1
     halve = state.stalled or (waited == PATIENCE and options.schedule == "plateau")
     descent = replace(
