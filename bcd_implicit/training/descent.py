@@ -47,6 +47,32 @@ class Descent:
         batches = np.random.default_rng(rng.integers(2**63)).bit_generator.state
         return Descent(it, objective, learning_rate, Moments.none(n_unknowns), batches)
 
+    def after(
+        self,
+        it: Iterate,
+        objective: float,
+        moments: Moments,
+        batches: Mapping[str, Any],
+        patience: int | None,
+        halve: bool,
+    ) -> Descent:
+        """What a cycle leaves that ended at an iterate.
+
+        The learning rate is halved where ``halve`` says so, or after ``patience`` cycles with no lower objective.
+        """
+        lower = objective < self.lowest
+        waited = 0 if lower else self.waited + 1
+        halve |= waited == patience
+        return Descent(
+            best=it.contiguous() if lower else self.best,
+            lowest=min(objective, self.lowest),
+            learning_rate=self.learning_rate / 2 if halve else self.learning_rate,
+            moments=moments,
+            batches=batches,
+            waited=0 if halve else waited,
+            checked=self.checked and not lower,
+        )
+
     def generator(self) -> np.random.Generator:
         """The generator of batches, in its state."""
         bits = np.random.PCG64()

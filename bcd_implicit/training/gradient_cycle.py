@@ -156,19 +156,9 @@ def gradient_cycle(loop: Loop, it: Iterate) -> tuple[Iterate, float]:
     if state.stalled:
         # Far too long steps: back to where they began, with shorter ones.
         it, objective, moments = start, before, Moments.none(len(steps.theta))
-    lower = objective < descent.lowest
-    # By a constant or planned rate, too, once it has led astray.
-    waited = 0 if lower else descent.waited + 1
-    halve = state.stalled or (waited == PATIENCE and options.schedule == "plateau")
-    descent = replace(
-        descent,
-        learning_rate=descent.learning_rate / (1 + halve),
-        waited=0 if halve else waited,
-        moments=moments,
-        batches=rng.bit_generator.state,
-    )
-    if lower:
-        descent = replace(descent, best=it.contiguous(), lowest=objective, checked=False)
+    patience = PATIENCE if options.schedule == "plateau" else None
+    # Whatever the schedule, a rate that has led astray is halved.
+    descent = descent.after(it, objective, moments, rng.bit_generator.state, patience, halve=state.stalled)
     state.descent = descent
     if loop.certified and not descent.checked and not state.stalled and loop.is_small(abs(objective - before), before):
         end_gradient(loop, descent.best, True)

@@ -195,9 +195,16 @@ class TestEnd:
         }
         assert (rates["constant"] == 0.02).all()
         np.testing.assert_allclose(rates["cosine"], 0.01 * (1 + np.cos(np.pi * np.arange(8) / 8)))
-        # Far too long: nothing gets lower, and every ten cycles the rate is halved.
-        result = descend(problem, max_cycles=25, learning_rate=30.0, exact_output=False)
-        np.testing.assert_array_equal(result.history["learning_rate"], np.repeat([30.0, 15.0, 7.5], [10, 10, 5]))
+        # From a minimum noise leads only up: every ten cycles the rate is halved.
+        start = solve(problem, tol=1e-7)
+        result = descend(problem, start=start, max_cycles=25, batch_size=8, learning_rate=0.1, exact_output=False)
+        assert result.history["objective"].min() > start.objective
+        np.testing.assert_array_equal(result.history["learning_rate"], np.repeat([0.1, 0.05, 0.025], [10, 10, 5]))
+        assert result.objective == pytest.approx(start.objective, rel=1e-12)
+        # One that leads above the loss of predicting zero is halved at once, and the cycle taken back.
+        result = descend(problem, start=start, max_cycles=3, schedule="constant", learning_rate=30.0)
+        assert result.history["learning_rate"].tolist() == [30.0, 15.0, 7.5]
+        np.testing.assert_allclose(result.history["objective"], start.objective, rtol=1e-12)
 
     @pytest.mark.parametrize("loss", ["squared", "poisson"])
     def test_steps_that_lead_beyond_numbers_are_taken_back(self, loss):
