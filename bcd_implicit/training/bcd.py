@@ -1,7 +1,7 @@
-"""Training by block-coordinate descent: cycle after cycle, until one gains next to nothing.
+"""Training by block-coordinate descent, or by gradients: cycle after cycle, until one gains next to nothing.
 
-A cycle takes an iterate to a better one: :mod:`bcd_implicit.training.cycles` has one for each of the two loops. Both
-end with states at equilibrium and the output block exact at them.
+A cycle takes an iterate to a better one: :mod:`bcd_implicit.training.cycles` has one for each loop. All end with states
+at equilibrium and, unless asked otherwise, the output block exact at them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bcd_implicit.blocks.solution import FAIR_RESIDUAL
 from bcd_implicit.blocks.solvers import AUTO, NATIVE, check_solver
 from bcd_implicit.errors import BlockSolveError, InvalidInputError, check_choice
 from bcd_implicit.model.implicit_model import ImplicitModel
@@ -28,10 +27,13 @@ from bcd_implicit.support.notices import collected, told_once, warn_convergence
 from bcd_implicit.support.progress import Progress, show_progress
 from bcd_implicit.support.threads import one_blas_thread
 from bcd_implicit.training.checkpoint import Checkpoint, described
-from bcd_implicit.training.cycles import FIRST_SHARE, LEAST_SHARE, METHODS, Loop, State, takes_rough_steps
+from bcd_implicit.training.cycles import METHODS, takes_rough_steps
 from bcd_implicit.training.digits import warn_of_lost_digits
 from bcd_implicit.training.fenchel_weights import FenchelSchedule, check_schedule
 from bcd_implicit.training.fenchel_weights import described as schedule_described
+from bcd_implicit.training.loop import FIRST_SHARE, Loop, State
+from bcd_implicit.training.method_options import check_method_options
+from bcd_implicit.training.method_options import described as options_described
 from bcd_implicit.training.result import HISTORY, BcdResult, Status
 from bcd_implicit.training.start import CYCLES, TOL, feasible, smoothed, wants_smoothed
 
@@ -74,24 +76,27 @@ def solve(
     max_seconds: float | None = None,
     checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
     resume: bool = True,
+    **method_options: Any,
 ) -> BcdResult:
-    """Train an implicit model by block-coordinate descent.
+    """Train an implicit model by block-coordinate descent, or by gradients through the equilibrium.
 
     Ctrl-C ends it with the best iterate so far; a second Ctrl-C raises KeyboardInterrupt.
 
     Parameters
     ----------
     problem : TrainingProblem
-    method : {"prox-linear", "fenchel"}
+    method : {"prox-linear", "fenchel", "gradient"}
+        The first two solve blocks; "gradient" takes steps of Adam or SGD on (T).
     solver : {"auto", "native", "cvxpy", "CLARABEL", "ECOS", "SCS"} or another solver that CVXPY has installed
         As in :func:`~bcd_implicit.solve_block`: a block on which a constraint or penalty of the user acts goes
         through CVXPY in any case.
     max_cycles : int
         The most cycles to take.
     tol : float
-        Stop when a cycle lowers the objective by less than this, relatively.
+        Stop when a cycle lowers the objective by less than this, relatively; with "gradient", when it changes it by
+        less and the best iterate so far is stationary.
     random_state : int, Generator or None
-        Seed of the start.
+        Seed of the start, and of the batches of "gradient".
     start : Iterate, BcdResult or ImplicitModel, optional
         Warm start, e.g. another run's result or a network to fine-tune; takes the place of the random start. Where its
         loss overflows, C, D and d begin at zero instead.
@@ -104,7 +109,9 @@ def solve(
         Relative duality gap asked of every block of the last cycle. The prox-linear loop's steps before are only as
         exact as lowering (T) needs, unless ``solver`` names another than "auto" and "native" or the user's constraints
         ask for one; the history's column "asked" says what was asked. None leaves it at such steps and certifies the
-        output block alone, for fits that are only compared; where every step is exact it means 1e-6.
+        output block alone, for fits that are only compared; where every step is exact it means 1e-6. With "gradient",
+        an iterate is stationary if the KKT residuals of the output and the prox-linear block are at most the root of
+        this (they fall with the gap's root), 1e-3 by default. None lets a small change alone end it.
     atol : float
         Stop also when a cycle lowers the objective by less than this, in the objective's own units.
     solver_options : mapping, optional
@@ -122,18 +129,24 @@ def solve(
         Go on from that file where there is one: the result is the same, to the last bit, as without the break (but for
         the history's seconds). Only ``max_cycles``, ``max_seconds``, ``callback`` and ``progress`` may be others. A run
         that a callback stopped goes on, too. Under a loss with kinks the first call's ``max_cycles`` stays in force for
-        the cycles on a smoothed loss with which it begins, 30 at most.
+        the cycles on a smoothed loss with which it begins, 30 at most. The gradient loop has no such cycles.
+    **method_options
+        Of "gradient" alone: ``batch_size``, ``n_steps``, ``gradient``, ``n_terms``, ``optimizer``, ``learning_rate``,
+        ``schedule`` and ``exact_output``, as in
+        :class:`~bcd_implicit.training.gradient_options.GradientOptions`.
 
     Returns
     -------
     BcdResult
         Its states are at equilibrium, whatever the method, and its output block is solved at them: its objective may be
-        lower than the history's last, and with "fenchel" it is (T) while the history has (F).
+        lower than the history's last, and with "fenchel" it is (T) while the history has (F). With "gradient" it is
+        the best of the history's iterates.
 
     Raises
     ------
     InvalidInputError
-        A bad argument, named; a checkpoint of another run, with what differs.
+        A bad argument, named; a keyword that neither this function nor the method knows; constraints of the user with
+        "gradient"; a checkpoint of another run, with what differs.
     BlockSolveError
         A block is infeasible (the message names the constraints in conflict) or unbounded, no feasible start was found
         (the error's ``iterate`` is the start as it was), or the named solver lacks a cone. Where no solver gives a
@@ -156,6 +169,7 @@ def solve(
         kind = type(callback).__name__
         raise InvalidInputError("callback", f"is of type {kind}", "Pass a function of cycle, objective and iterate")
     schedule = check_schedule(fenchel_schedule, method)
+    options = check_method_options(problem, method, method_options, solve)
     if isinstance(start, ImplicitModel):
         start = problem.iterate(start)
     start = start.iterate if isinstance(start, BcdResult) else start
@@ -165,9 +179,13 @@ def solve(
     whole = not isinstance(checkpoint, Checkpoint)
     if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
         asked = {"tol": tol, "atol": atol, "block_tol": block_tol if certified else None}
-        origin = {"random_state": random_state} if start is None else {"start": start}
+        origin: dict[str, Any] = {"random_state": random_state} if start is None else {"start": start}
         if schedule != FenchelSchedule():
             asked |= {"fenchel_schedule": schedule_described(schedule)}
+        if options is not None:
+            asked |= options_described(options, max_cycles)
+            # Batches are drawn by it whatever the start.
+            origin |= {"random_state": random_state}
         run = described(problem, method=method, solver=solver, solver_options=solver_options, **asked, **origin)
         checkpoint = Checkpoint(checkpoint, run, check_flag("resume", resume))
 
@@ -181,13 +199,16 @@ def solve(
             # Quick, so that there always is an iterate to return.
             with finishing():
                 it = feasible(problem, problem.initial(random_state) if start is None else start)
-            if wants_smoothed(problem, it):
+            if METHODS[method].by_blocks and wants_smoothed(problem, it):
                 it = _trained_on_smoothed(problem, it, method, solver, min(max_cycles, CYCLES))
             objective = problem.objective(it)
             # Targets that are all zero give no scale.
             nothing = NOTHING_LEFT * (problem.loss_of_zero or abs(objective))
             state, status = State(it, objective, nothing=nothing, share=FIRST_SHARE if inexact else 0.0), None
-        loop = Loop(problem, solver, block_tol, solver_options, inexact, state)
+        ending: dict[str, Any] = {"max_cycles": max_cycles, "tol": tol, "atol": atol, "certified": certified}
+        loop = Loop(problem, solver, block_tol, solver_options, inexact, state, options=options, **ending)
+        if not kept:
+            METHODS[method].begin(loop, random_state)
         if state.fenchel_weights is not None:
             loop.problem = problem.replace(fenchel_weight=state.fenchel_weights)
         cycles = range(len(state.rows) + 1, max_cycles + 1) if status in (None, Status.MAX_CYCLES) else range(0)
@@ -219,7 +240,7 @@ def solve(
             state.rows.append(_history_row(loop, cycle, time.perf_counter() - began))
             tell(cycle / max_cycles, f"cycle {cycle}, objective {objective:.6g}")
             stopped = callback is not None and callback(cycle, objective, state.iterate.read_only())
-            ended = _ended(loop, before, tol, atol, certified)
+            ended = METHODS[method].ended(loop, before)
             if ended in (None, Status.CONVERGED) and loop.raise_fenchel_weights(problem, schedule):
                 ended = None
             if checkpoint is not None:
@@ -234,14 +255,14 @@ def solve(
             checkpoint.keep(state, own, at_once=whole or status.cut_short, before=before_last)
         # Every method ends alike: states at equilibrium, and the output block exact at them.
         with finishing():
-            it, loop.share = problem.at_equilibrium(state.iterate), 0.0
+            it, loop.share = problem.at_equilibrium(state.best), 0.0
         # A solver that gave up a moment ago is not asked again: the last good iterate is the answer. Nor is one that
         # may take its time when there is none.
         quick = solver in (AUTO, NATIVE) and not problem.constraints
         if status is not Status.SOLVER_FAILED and (quick or not status.cut_short):
             try:
                 with finishing() if status.cut_short else nullcontext():
-                    it = loop.descend(it, "output")
+                    it = METHODS[method].end(loop, it, certified and not status.cut_short)
             except BlockSolveError as error:
                 warn_convergence(str(error), stacklevel=2)
                 status = Status.SOLVER_FAILED
@@ -258,12 +279,12 @@ def solve(
     # Calls around this one tell how they ended themselves.
     if not status.ok and (limits.outermost or not status.cut_short):
         words = status.value
-        if status is Status.MAX_CYCLES and state.change <= tol:
+        if inexact and status is Status.MAX_CYCLES and state.change <= tol:
             confirmed = "the last change is below tol, but the finer cycles that confirm it were still to come"
             words = f"stopped at max_cycles: {confirmed}; raise max_cycles"
         warn_convergence(
             f"{method}: {words} (cycles: {len(rows)}, objective at the end: {result.objective:.6g}, "
-            f"last relative change: {state.change:.1e}, tol: {tol:.0e}).",
+            f"last relative change: {state.change:.1e}, tol: {tol:.0e}{METHODS[method].also_told(loop)}).",
             stacklevel=2,
         )
     return result
@@ -276,46 +297,6 @@ def _trained_on_smoothed(problem: TrainingProblem, it: Iterate, method: str, sol
     return min((it, result.iterate), key=problem.objective)
 
 
-def _ended(loop: Loop, before: float, tol: float, atol: float, certified: bool) -> Status | None:
-    """How the loop ends after this cycle, if it does; if not, how rough the next one may be.
-
-    ``before`` is the objective before this cycle.
-    """
-    state = loop.state
-    # Before the test of the change, which a cycle without a step may pass.
-    if state.stalled:
-        return Status.STALLED
-    objective, cycle = state.objective, len(state.rows)
-    nothing = abs(objective) <= state.nothing
-    # A look ahead that fails costs a rough cycle half of what it would gain: hence the mean of two.
-    lower = (state.rows[-3]["objective"] - objective) / 2 if loop.share and cycle > 2 else before - objective
-    # The first cycle of the prox-linear loop takes a cautious step: a small one says nothing yet. Nor does an exact one
-    # that only max_cycles asked for: rough ones had not stood still.
-    forced = loop.inexact and certified and not (loop.share or state.finishing)
-    small = cycle > 1 and not forced and lower <= max(tol * abs(before), atol)
-    settled = small or nothing
-    # Rough steps stand still: finer ones are due.
-    if settled and loop.share and 0.1 * state.share >= LEAST_SHARE:
-        state.share *= 0.1
-        return None
-    # At last the blocks are solved exactly.
-    if loop.share and certified:
-        state.finishing = settled
-        return None
-    if nothing or (settled and loop.share):
-        return Status.CONVERGED
-    if small:
-        # While a block misses its certificate, a small change may be the solver's standstill.
-        solved = all(
-            c.holds(max(tol, loop.block_tol)) if c.known else c.kkt_residual <= FAIR_RESIDUAL
-            for c in state.certificates.values()
-        )
-        return Status.CONVERGED if solved else Status.STALLED
-    # Exact steps go on where rough ones stood still.
-    state.finishing = False
-    return None
-
-
 def _history_row(loop: Loop, cycle: int, seconds: float) -> dict[str, float]:
     state = loop.state
     # Of the blocks of this cycle: those of a rough one are not certified.
@@ -325,7 +306,7 @@ def _history_row(loop: Loop, cycle: int, seconds: float) -> dict[str, float]:
         "cycle": cycle,
         "objective": state.objective,
         "change": state.change,
-        "asked": loop.share or loop.block_tol,
+        "asked": loop.share or (loop.block_tol if certificates else np.nan),
         "gap": max((c.relative_gap for c in certificates), default=np.nan),
         "kkt_residual": max((c.kkt_residual for c in certificates), default=np.nan),
         "violation": max([*violations, *(c.violation for c in certificates)]),
@@ -333,5 +314,6 @@ def _history_row(loop: Loop, cycle: int, seconds: float) -> dict[str, float]:
         "n_selected": int(loop.problem.selected(state.iterate).sum()),
         "mu": state.mu,
         "attempts": state.attempts,
+        "learning_rate": state.learning_rate,
         "seconds": seconds,
     }
