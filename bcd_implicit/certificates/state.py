@@ -56,7 +56,8 @@ def state_certificate(
     phi, weights, shares = problem.activation, problem.fenchel_weights[:, None], problem.shares
     room = float(problem.room(it.A).min())
     if not room > 0:
-        scaled = f"{phi.max_slope:g} ||A||_inf" if phi.max_slope < 1 else "||A||_inf"
+        symbol = problem.row_set.symbol
+        scaled = f"{phi.max_slope:g} {symbol}" if phi.max_slope < 1 else symbol
         raise NotWellPosedError(f"A: {scaled} = {1 - room:.6g} is not below 1. Scale its rows to norm_bound.")
     given = _Given(problem, previous, it, proximal)
     at = _Point(given, it.X, claim)
@@ -230,7 +231,8 @@ class _Rounding:
         self.prediction = unit * (C * x + D * u + float(np.linalg.norm(it.d)) + y)
         self.root = unit * np.sqrt(weights.max()) * Z
         terms = C * v + weights * (np.abs(at.z) + Z) + weights.max() * size_of_A * (fenchel + x + Z) + P * step
-        if problem.row_ball.inside is not None:  # A may be large, and its norms lose too much
+        # A may be large, and its norms lose too much.
+        if not problem.row_set.bounds(np.ones_like(it.A, dtype=bool)):
             sums = np.abs(it.A) @ np.abs(at.X) + np.abs(it.B) @ np.abs(problem.U) + np.abs(it.b)[:, None]
             terms = np.abs(it.A.T) @ (weights * (np.abs(at.phi_Z) + np.abs(at.X) + sums))
             terms += weights * (np.abs(at.z) + sums)

@@ -22,7 +22,8 @@ from bcd_implicit.terms.activations import Activation
 from bcd_implicit.terms.group_norms import GROUP_NORMS
 from bcd_implicit.terms.groups import Groups
 from bcd_implicit.terms.losses import Loss
-from bcd_implicit.terms.penalties import GROUP_FORMS, RowBall
+from bcd_implicit.terms.penalties import GROUP_FORMS
+from bcd_implicit.terms.row_sets import WELL_POSEDNESS
 
 
 class Specification:
@@ -53,6 +54,7 @@ class Specification:
         group_norm: str | float = 2,
         group_over: str = "B",
         pattern: Any = None,
+        well_posedness: str = "inf-norm",
     ) -> None:
         targets = read_targets("Y", Y, inputs := read_inputs("U", U), "U")
         self.U, self.Y = inputs.columns, targets.columns
@@ -65,6 +67,7 @@ class Specification:
         self.activation: Any = activation
         self.loss: Any = loss
         self.norm_bound, self.kappa, self.group_form = norm_bound, kappa, group_form
+        self.well_posedness = well_posedness
         self.fenchel_weight: Any = fenchel_weight
         self.ridge, self.ridge_hidden = ridge, ridge_hidden
         self.fit_intercept, self.pass_through = fit_intercept, pass_through
@@ -90,7 +93,8 @@ class Specification:
             self.pattern, self.shapes, self.pass_through, self.activation, self.input_names, self.output_names
         )
         # Built here and not in __init__: replace() comes through here too.
-        self.row_ball = RowBall(self.norm_bound / self.activation.max_slope, self._inside_cycles())
+        row_set = WELL_POSEDNESS[self.well_posedness]
+        self.row_set = row_set(self.norm_bound / self.activation.max_slope, self._inside_cycles())
         parsed = Groups.parse(self.groups, self.group_weights, self.input_names)
         # A label for each input, however they were given: subset() can then take some of them.
         self.groups, self.group_weights = [parsed.names[g] for g in parsed.labels], parsed.weights

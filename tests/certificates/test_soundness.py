@@ -16,7 +16,8 @@ from bcd_implicit.blocks import make_block
 from bcd_implicit.certificates.output import output_certificate
 from bcd_implicit.terms.group_norms import GROUP_NORMS
 from bcd_implicit.terms.groups import Groups
-from bcd_implicit.terms.penalties import GroupLassoConstraint, GroupLassoPenalty, RowBall
+from bcd_implicit.terms.penalties import GroupLassoConstraint, GroupLassoPenalty
+from bcd_implicit.terms.row_sets import RowBall
 
 units = st.floats(-12, 12).map(lambda exponent: float(10**exponent))
 ridges = st.one_of(st.just(0.0), units)

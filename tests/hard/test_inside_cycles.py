@@ -53,7 +53,7 @@ def draw(seed):
 def some_iterate(rng, problem, relaxed):
     A = np.where(problem.pattern.entries("A", problem.shapes["A"]), rng.standard_normal(problem.shapes["A"]), 0.0)
     A *= 10 ** rng.uniform(-1, 0.7)
-    it = problem.initial(rng).replace(A=problem.row_ball.repair(A))
+    it = problem.initial(rng).replace(A=problem.row_set.repair(A))
     it = problem.at_equilibrium(problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it))))
     # In the states' units: rates of exp(30) have no digits left.
     it = it.replace(C=rng.standard_normal(problem.shapes["C"]) / max(np.abs(it.X).max(), 1.0))
@@ -89,7 +89,7 @@ def test_blocks(seed):
         moved = {k: getattr(it, k) + size * rng.standard_normal(problem.shapes[k]) for k in block.letters}
         fixed = {"b": problem.fit_intercept}
         point = problem.pattern.applied(it.replace(**{k: v for k, v in moved.items() if fixed.get(k, True)}))
-        point = point.replace(A=problem.row_ball.repair(point.A), X=np.clip(point.X, *problem.activation.domain))
+        point = point.replace(A=problem.row_set.repair(point.A), X=np.clip(point.X, *problem.activation.domain))
         point = problem.with_grouped(point, problem.group_lasso.repair(problem.grouped(point)))
         above, certificate = block.objective(point) - solution.objective, block.certificate(point)
         assert certificate.gap >= above - rounding - 1e-9 * scale

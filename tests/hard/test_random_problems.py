@@ -54,7 +54,7 @@ def some_iterate(rng, problem, block):
     it = problem.initial(rng)
     spread = max(float(problem.Y.std()), 1e-300) if problem.loss.free_targets else 1.0
     it = it.replace(
-        A=problem.row_ball.prox(0.5 * rng.standard_normal(it.A.shape)),
+        A=problem.row_set.prox(0.5 * rng.standard_normal(it.A.shape)),
         C=spread * rng.standard_normal(it.C.shape),
         d=spread * rng.standard_normal(it.d.shape) * problem.fit_intercept,
     )
@@ -77,7 +77,7 @@ def perturbed(rng, problem, block, it):
             continue
         usual = np.abs(part).max() or 1.0
         moved = it.replace(**{letter: part + usual * 10 ** rng.uniform(-2, 0.5) * rng.standard_normal(part.shape)})
-        moved = moved.replace(A=problem.row_ball.repair(moved.A), X=np.clip(moved.X, *problem.activation.domain))
+        moved = moved.replace(A=problem.row_set.repair(moved.A), X=np.clip(moved.X, *problem.activation.domain))
         yield problem.with_grouped(moved, problem.group_lasso.repair(problem.grouped(moved)))
 
 
