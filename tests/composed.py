@@ -42,6 +42,8 @@ def drawn_part(rng, p, q, *, radius=None, kind=np.asarray, functions=LIPSCHITZ, 
     radius = rng.uniform(0.2, 0.6) if radius is None else radius
     if cyclic:
         A[0, 1], A[1, 0] = 0.7, -0.9  # there is a cycle
+        if radius >= 1:  # negative entries on the diagonal might make it well-posed all the same
+            np.fill_diagonal(A, np.abs(np.diagonal(A)))
         A *= radius / np.abs(np.linalg.eigvals(np.abs(A))).max()
         if radius >= 1:
             names[:] = "relu"

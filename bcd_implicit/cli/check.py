@@ -42,17 +42,21 @@ def check(model_path: Path) -> None:
     # With a margin the norm is enough; without, components with a cycle decide, and the norm says nothing.
     if norm * slope < 1:
         facts[f"margin {1 / slope:g} - ||A||_inf"] = f"{1 / slope - norm:.6g}"
+    damped = structure.held_back.any()
+    if damped:
+        facts["mu_inf(A)"] = f"{model.measure_inf():.6g}"
     facts["spectral radius of |A|"] = f"{model.spectral_radius():.6g}"
     if structure.acyclic and norm > 0:
         facts["states"] = f"one sweep of {structure.depth} stages: no state depends on itself"
     elif well_posed:
         cycles = [stage.cycle for stage in structure.stages if stage.cycle is not None]
         factor = max((contraction(cycle.gains, cycle.weights) for cycle in cycles), default=0.0)
-        facts["Picard: error after a step"] = f"at most {factor:.4g} of the error before" if factor else "none: A = 0"
-        facts["Picard: bound on the error"] = f"{factor / (1 - factor):.4g} x last change" if factor else "0"
+        name = "forward-backward" if damped else "Picard"
+        facts[f"{name}: error after a step"] = f"at most {factor:.4g} of the error before" if factor else "none: A = 0"
+        facts[f"{name}: bound on the error"] = f"{factor / (1 - factor):.4g} x last change" if factor else "0"
         steps = math.ceil(math.log(1e-6) / math.log(factor)) if factor else 1
         # The states' solver goes over to Newton's method where that costs less.
-        facts["Picard: steps for 6 digits"] = f"at most {steps}" + (", or a few of Newton's" if steps > NEWTON else "")
+        facts[f"{name}: steps for 6 digits"] = f"at most {steps}" + (", or a few of Newton's" if steps > NEWTON else "")
     used = [int(inputs.sum()) for inputs in (used_inputs(model), used_columns(model.B), used_columns(model.D))]
     facts["inputs used"] = f"{used[0]} of {model.B.shape[1]}: {used[1]} in B, {used[2]} in D"
     facts["well-posed"] = f"{'yes' if well_posed else 'NO'}: {structure.why}"

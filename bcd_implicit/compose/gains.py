@@ -27,7 +27,8 @@ class SmallGain:
         The spectral radius of ``|K| S``, with S the sensitivity. Below 1 it proves that the feedback is well-posed.
     sensitivity : ndarray of shape (q, p)
         S = ``|D| + |C| (I - L |A|)^-1 L |B|``, which bounds how much each output changes by each input; L has the
-        largest slopes of the states' functions.
+        largest slopes of the states' functions. Where the model is well-posed by its matrix measure alone, the negative
+        entries on A's diagonal stand in place of those of ``|A|``.
     closed : ImplicitModel
         The model with feedback.
     """
@@ -57,7 +58,7 @@ def small_gain(model: ImplicitModel, K: Any) -> SmallGain:
     """Explain the verdict on ``model.feedback(K)`` by the gains of the model and of K.
 
     ``|dy| <= S |du|`` and ``|du| <= |dw| + |K| |dy|``: around the loop, changes shrink if the spectral radius of
-    ``|K| S`` is below 1. Then that of ``L |A + BKRC|`` is, too, but not the other way round: ``|K| S`` forgets signs.
+    ``|K| S`` is below 1. Then the whole is well-posed, too, but not the other way round: ``|K| S`` forgets signs.
 
     Parameters
     ----------
@@ -93,8 +94,10 @@ def _sensitivity(name: str, model: ImplicitModel) -> np.ndarray:
     if not np.isfinite(slopes).all():
         cause = "has states whose function has no Lipschitz constant, so that no gain bounds its outputs"
         raise InvalidInputError(name, cause, "Ask model.feedback(K).structure().reason")
-    gains = sp.csc_array(sp.eye_array(n) - sp.csr_array(np.abs(scaled(model.A, rows=slopes))))
-    adjoint = splu(gains).solve(np.abs(dense(model.C)).T, trans="T")
+    gains = sp.csr_array(np.abs(scaled(model.A, rows=slopes)))
+    # As the model is judged, which changes no more than signs on the diagonal.
+    gains -= sp.diags_array(2 * gains.diagonal() * model.structure().held_back)
+    adjoint = splu(sp.csc_array(sp.eye_array(n) - gains)).solve(np.abs(dense(model.C)).T, trans="T")
     # The inverse has no negative entries, but rounding may leave such.
     through = np.maximum(adjoint, 0.0).T @ dense(np.abs(scaled(model.B, rows=slopes)))
     return np.abs(dense(model.D)) + through

@@ -53,7 +53,7 @@ def _by_picard(states: StateMap, start: np.ndarray, reached: Reached, samples: n
     # Not >=: what is not a number does not pass.
     rest = picard(some, np.where(last < first, here, begin), max_iter - reached.n_iter)
     X[:, samples], new[:, samples] = rest.X, rest.new
-    return Reached(X, new, reached.n_iter + rest.n_iter, rest.settled, "active-set + picard")
+    return Reached(X, new, reached.n_iter + rest.n_iter, rest.settled, f"active-set + {rest.solver}")
 
 
 def newton_step(A: np.ndarray, slopes: np.ndarray, residual: np.ndarray) -> np.ndarray:

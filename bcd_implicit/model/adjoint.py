@@ -103,8 +103,9 @@ def adjoint_error(
 
     They are put into their equation: w = C^T dY + A^T lambda, missed = S w - lambda. The true ones differ from lambda
     by missed + S e, with ``|e| <= |A^T| (|missed| + S |e|)``. On a cycle with units v, in which a step contracts by nu,
-    A^T S contracts by nu in ``sum_i v_i |e_i|``. For k terms of the series on one cycle with v = 1 the bound is at most
-    L nu^(k+1) / (1 - nu) times the l1 norm of C^T dY, L the largest slope.
+    A^T S contracts by nu in ``sum_i v_i |e_i|``. Where the gains have negative entries on the diagonal it need not, but
+    ``(1 - nu) sum_i v_i |e_i|`` is at most ``sum_i v_i (|A^T| |missed|)_i`` all the same. For k terms of the series on
+    one cycle with v = 1 the bound is at most L nu^(k+1) / (1 - nu) times the l1 norm of C^T dY, L the largest slope.
 
     Parameters
     ----------
@@ -130,8 +131,9 @@ def adjoint_error(
             sum_of_e = (S * e).sum(axis=0)
         else:
             v = stage.cycle.weights[:, None]
-            reach = np.abs(stage.cycle.A) @ v
-            factors = (S * reach / v).max(axis=0) * (1 + summation_error(len(v)))
+            reach, n = np.abs(stage.cycle.A) @ v, len(v)
+            held = np.maximum(stage.cycle.sizes @ v + summation_error(n) * reach, 0.0)
+            factors = (S * held / v).max(axis=0) * (1 + summation_error(n))
             # No NaN where numbers next to 1 are rounded to it.
             weighted = (v * e + reach * here).sum(axis=0) / np.where(factors < 1, 1 - factors, 1e-300)
             e, sum_of_e = weighted / v, (S / v).max(axis=0) * weighted

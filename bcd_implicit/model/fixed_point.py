@@ -25,6 +25,8 @@ from bcd_implicit.support.notices import warn_convergence
 from bcd_implicit.support.parts import parts
 from bcd_implicit.terms.function import ElementwiseFunction
 
+#: The solver whose steps are damped; it takes Picard's place where only damped steps contract.
+FORWARD_BACKWARD = "forward-backward"
 # A larger bound on the error, relative to the states, is told.
 WEAKEST = 1e-6
 #: What Newton costs, in Picard steps: at the least, and more where every sample has a pattern of its own (benchmarks/
@@ -46,8 +48,9 @@ class FixedPoint:
     n_iter : int
         Steps or rounds taken.
     solver : str
-        Whose answer it is: "picard", "active-set" (also for "newton"), "anderson", "broyden", or "active-set + picard"
-        where Picard took over samples that did not settle; "sweep" where no state depends on itself.
+        Whose answer it is: "picard", "forward-backward", "active-set" (also for "newton"), "anderson", "broyden", or
+        "active-set + picard" where Picard took over samples that did not settle; "sweep" where no state depends on
+        itself.
     find_error_bound : callable
         Of nothing: what :attr:`error_bound` asks once.
     """
@@ -99,6 +102,8 @@ def _share_of_systems(states: StateMap, X: np.ndarray) -> float:
 SOLVERS: dict[str, Callable[[StateMap, np.ndarray, int], Reached]] = {
     "auto": auto,
     "picard": picard,
+    # The same with damped steps, which fixed_point asks the map for.
+    FORWARD_BACKWARD: picard,
     "active-set": active_set,
     # Another name of the same: rounds are Newton's steps, and where phi is smooth nobody would look for pieces.
     "newton": active_set,
@@ -129,15 +134,16 @@ def fixed_point(
     activation : ElementwiseFunction
     X : ndarray of shape (n, m), optional
         Start; zero when absent.
-    solver : {"auto", "picard", "active-set", "newton", "anderson", "broyden"}
-        "picard" steps X <- phi(A X + drive); "active-set", or "newton", is Newton's method, exact after a few rounds
-        for piecewise-linear activations, whatever the contraction; "anderson" combines Picard's last steps; "broyden"
-        guesses from them what Newton would solve for; "auto" begins with Picard and goes over to the active set where
-        that costs less, or to Broyden where there are 150 features and more. All end with a step of Picard's, so that
-        the bound holds for all.
+    solver : {"auto", "picard", "forward-backward", "active-set", "newton", "anderson", "broyden"}
+        "picard" steps X <- phi(A X + drive); "forward-backward" damps the steps of states with negative entries on the
+        diagonal of A, which all solvers do where only such steps contract; "active-set", or "newton", is Newton's
+        method, exact after a few rounds for piecewise-linear activations, whatever the contraction; "anderson" combines
+        Picard's last steps; "broyden" guesses from them what Newton would solve for; "auto" begins with Picard and goes
+        over to the active set where that costs less, or to Broyden where there are 150 features and more. All end with
+        a step of Picard's, so that the bound holds for all.
     weights : ndarray of shape (n,), optional
         Positive v: the contraction is measured in ``max_i |x_i| / v_i``. Ones by default, which asks for
-        ||A||_inf < 1; other weights serve models that only pass the Perron-Frobenius test.
+        ||A||_inf < 1 or mu(A) < 1; other weights serve models that only pass the Perron-Frobenius test.
     tol : float
         Largest error bound accepted, relative to the largest state of the batch, from what the last step changed. The
         iteration also ends, with the bound that it has, where rounding is all that still changes.
@@ -164,7 +170,7 @@ def fixed_point(
         so near to 1 that it makes more of rounding.
     """
     solve = SOLVERS[check_choice("solver", solver, SOLVERS)]
-    states = StateMap(A, drive, activation, weights, tol)
+    states = StateMap(A, drive, activation, weights, tol, damped=solver == FORWARD_BACKWARD)
     found, bound = np.empty_like(drive), np.empty(drive.shape[1])
     ends, left = [], 0.0
     # A part that fits into the cache takes half the time, and need not wait for the others.
@@ -180,7 +186,7 @@ def fixed_point(
         ends.append(end)
     n_iter = max((end.n_iter for end in ends), default=0)
     # Of several parts the one that took more than Picard.
-    name = max((end.solver for end in ends), key=lambda name: name != "picard", default=solver)
+    name = max((end.solver for end in ends), key=lambda name: name != states.stepping, default=solver)
     told = f"contraction factor {near_one(states.factor)}"
     size = np.abs(found).max(initial=0.0)
     if not all(end.settled for end in ends):
@@ -195,7 +201,7 @@ def fixed_point(
             f"{bound.max():.1e} ({told}, units of the states up to {states.widest:.1e} apart)."
         )
     # Unless the contraction is so weak that it makes as much of the last digit of any state.
-    elif summation_error(len(A)) > max(WEAKEST, tol) * (1 - states.factor) and bound.max(initial=0.0) > most:
+    elif summation_error(len(A)) > max(WEAKEST, tol) * (1 - states.nu) and bound.max(initial=0.0) > most:
         _warn(
             f"Next to a contraction factor of 1 rounding grows: states as large as {size:.1e} are only known to be "
             f"off by less than {bound.max():.1e} ({told}). Scale A down, or train with a lower norm_bound."

@@ -23,6 +23,7 @@ from bcd_implicit.model.operators import Operators
 from bcd_implicit.model.origin import Part
 from bcd_implicit.model.picard import picard_table
 from bcd_implicit.model.prediction import predictions
+from bcd_implicit.model.state_map import StateMap
 from bcd_implicit.model.storage import LETTERS, REMEDY, read_model, write_model
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.model.sweep import solve_states
@@ -117,6 +118,15 @@ class ImplicitModel(Unchanging, Operators, Derivatives):
         """||A||_inf, the largest absolute row sum."""
         return float(np.abs(self.A).sum(axis=1).max())
 
+    def measure_inf(self) -> float:
+        """mu_inf(A), the matrix measure of the max-norm: the largest ``A_ii + sum_{j != i} |A_ij|``.
+
+        It is at most ||A||_inf, and less where the diagonal is negative. Where phi never falls, L mu_inf(A) < 1 makes
+        the model well-posed (Jafarpour et al., arXiv 2106.03194).
+        """
+        A = dense(self.A)
+        return float((np.abs(A).sum(axis=1) + 2 * np.minimum(np.diagonal(A), 0.0)).max())
+
     def spectral_radius(self) -> float:
         """Perron-Frobenius eigenvalue: the spectral radius of ``|A|``, never above ``norm_inf``.
 
@@ -129,7 +139,9 @@ class ImplicitModel(Unchanging, Operators, Derivatives):
         """Whether the spectral radius of L ``|A|`` is below 1, so that every input has one equilibrium.
 
         L is the activation's largest slope: 1, and 1/4 for the sigmoid. This is the weaker test (arXiv 1908.06315,
-        theorem 2.2); L ||A||_inf < 1 implies it. What counts are components in which states depend on each other in
+        theorem 2.2); L ||A||_inf < 1 implies it. Where phi never falls, as no activation does, negative entries on the
+        diagonal of A may stay what they are in ``|A|``: L mu_inf(A) < 1 is enough (:meth:`measure_inf`; Jafarpour et
+        al., arXiv 2106.03194). What counts are components in which states depend on each other in
         circles (:meth:`structure`): without one, any functions will do.
         """
         return self._structure.is_well_posed()
@@ -148,7 +160,8 @@ class ImplicitModel(Unchanging, Operators, Derivatives):
     def contraction(self) -> float:
         """Factor by which a Picard step shrinks the error: L ||A||_inf, or after rescaling where that is 1 or more.
 
-        L is the activation's largest slope: 1, and 1/4 for the sigmoid.
+        L is the activation's largest slope: 1, and 1/4 for the sigmoid. Where only the matrix measure proves the model
+        well-posed (:meth:`is_well_posed`), it is the factor of a damped step, as the solver "forward-backward" takes.
 
         Raises
         ------
@@ -163,7 +176,8 @@ class ImplicitModel(Unchanging, Operators, Derivatives):
         """Model with L ||A||_inf < 1 and the same predictions, by a diagonal change of the state's units.
 
         L is the activation's largest slope. With V = diag(v), ``L |A| v < v``: the state x / v has matrices V^-1 A V,
-        V^-1 B, V^-1 b, C V (arXiv 1908.06315, section 2.4). It needs phi(t z) = t phi(z) for t > 0.
+        V^-1 B, V^-1 b, C V (arXiv 1908.06315, section 2.4). It needs phi(t z) = t phi(z) for t > 0. Where only the
+        matrix measure proves the model well-posed, the new one has L mu_inf(A) < 1 (:meth:`measure_inf`).
 
         Raises
         ------
@@ -200,10 +214,10 @@ class ImplicitModel(Unchanging, Operators, Derivatives):
         U : array-like of shape (m, p)
         tol : float
             Largest error accepted, relative to the largest state.
-        solver : {"auto", "picard", "active-set", "newton", "anderson", "broyden"}
-            Picard's iteration; Newton's method on the active pieces of the activation, which takes a few rounds however
-            near to 1 the contraction factor is and has two names; Anderson's and Broyden's accelerations of Picard; or
-            what is likely to be the cheapest.
+        solver : {"auto", "picard", "forward-backward", "active-set", "newton", "anderson", "broyden"}
+            Picard's iteration; the same with damped steps, in its place where only such contract; Newton's method on
+            the active pieces of the activation, which takes a few rounds however near to 1 the contraction factor is
+            and has two names; Anderson's and Broyden's accelerations of Picard; or what is likely to be the cheapest.
 
         Returns
         -------
@@ -241,7 +255,7 @@ class ImplicitModel(Unchanging, Operators, Derivatives):
             A row a step: step; error, the largest of ``|x_k - x*|`` over hidden features and samples; bound, on
             the error, nu/(1-nu) times the last change; a_priori, nu^k/(1-nu) times the first change, which is known
             after one step. nu is :meth:`contraction`, and where that is not L ||A||_inf, with L the activation's
-            largest slope, changes are measured in its units.
+            largest slope, changes are measured in its units. Steps are damped where only such contract.
 
         Raises
         ------
@@ -249,11 +263,11 @@ class ImplicitModel(Unchanging, Operators, Derivatives):
             The model is not :meth:`well-posed <is_well_posed>`.
         """
         n_steps = check_number("n_steps", n_steps, 1, integer=True, remedy="Give 1 or more steps")
-        factor, v = self.contraction(), self._weights()
-        inputs = inputs_of(self, U).T
+        v, inputs = self._weights(), inputs_of(self, U).T
         # To rounding: errors are measured against it.
         equilibrium = self._states(inputs, tol=0.0).X
-        return picard_table(self.A, self._drive(inputs), self.activation, equilibrium, factor, v, n_steps)
+        states = StateMap(dense(self.A), self._drive(inputs), self.activation, v, 0.0)
+        return picard_table(states, equilibrium, n_steps)
 
     def _drive(self, inputs: np.ndarray) -> np.ndarray:
         """BU + b, shape (n, m), of inputs in columns."""
@@ -268,7 +282,7 @@ class ImplicitModel(Unchanging, Operators, Derivatives):
             Inputs, one sample a row. If the model has names, a data frame's columns are matched by name: others are
             ignored, and those may be absent whose columns of B and D are zero, as after a selection. A model trained on
             an array takes columns in their order, unless they are called ``u0, u1, ...`` as it calls them itself.
-        solver : {"auto", "picard", "active-set", "newton", "anderson", "broyden"}
+        solver : {"auto", "picard", "forward-backward", "active-set", "newton", "anderson", "broyden"}
             Of the states, as for :meth:`states`.
 
         Returns

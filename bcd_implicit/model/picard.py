@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 
 from bcd_implicit.model.rounding import EPS
 from bcd_implicit.model.state_map import Reached, StateMap
-from bcd_implicit.terms.function import ElementwiseFunction
-
-
-def picard_iterates(
-    A: np.ndarray, drive: np.ndarray, activation: ElementwiseFunction, X: np.ndarray
-) -> Iterator[np.ndarray]:
-    """The states phi(A X + drive), and so on from them, without end and unchecked."""
-    while True:
-        X = activation(A @ X + drive)
-        yield X
 
 
 def picard(
@@ -52,13 +41,13 @@ def picard(
         # Not <: states that are all zero must pass. Small states that large entries of A act on count in their units.
         still = in_states <= states.stagnation * size and largest <= states.stagnation * in_units
         if states.gain * largest <= states.tol * size or still:
-            return Reached(X, new, taken, True, "picard")
+            return Reached(X, new, taken, True, states.stepping)
         # Where preactivations are sums of much larger terms, rounding moves states by more than that.
         if 0.5 * before < largest <= before and states.settled(X, new, size).all():
-            return Reached(X, new, taken, True, "picard")
+            return Reached(X, new, taken, True, states.stepping)
         # Of numbers that overflowed nothing will come.
         if taken >= max_iter or not math.isfinite(largest):
-            return Reached(X, new, taken, False, "picard")
+            return Reached(X, new, taken, False, states.stepping)
         X, remaining = new, 0.0
         if before > 0:
             rate = min((largest / before) ** (1 / stride), states.factor)
@@ -66,25 +55,18 @@ def picard(
             goal = max(states.tol / states.gain, states.stagnation) * size
             remaining = math.log(goal / largest) / math.log(rate) if 0 < goal < largest else 1.0
             if leave is not None and leave(new, taken, remaining):
-                return Reached(X, new, taken, False, "picard")
+                return Reached(X, new, taken, False, states.stepping)
         # Half of them, since what is estimated from few steps is no promise.
         before, stride = largest, max(1, int(remaining / 2))
 
 
-def picard_table(
-    A: np.ndarray,
-    drive: np.ndarray,
-    activation: ElementwiseFunction,
-    equilibrium: np.ndarray,
-    factor: float,
-    v: np.ndarray,
-    n_steps: int,
-) -> pd.DataFrame:
-    """The table of :meth:`bcd_implicit.ImplicitModel.picard_convergence`, from the contraction factor in units v."""
-    gain = float(v.max()) / (1 - factor)
-    X, rows, first = np.zeros_like(drive), [], 0.0
-    for step, new in enumerate(islice(picard_iterates(A, drive, activation, X), n_steps), start=1):
-        moved, change = float(np.abs(new - X).max()), float(np.max(np.abs(new - X) / v[:, None]))
+def picard_table(states: StateMap, equilibrium: np.ndarray, n_steps: int) -> pd.DataFrame:
+    """The table of :meth:`bcd_implicit.ImplicitModel.picard_convergence`."""
+    factor, gain = states.factor, states.widest / (1 - states.factor)
+    X, rows, first = np.zeros_like(states.drive), [], 0.0
+    for step in range(1, n_steps + 1):
+        new = states.step(X)
+        moved, change = float(np.abs(new - X).max()), float(states.in_units(new - X).max())
         # Zero only if the start is the equilibrium, and then both bounds are 0.
         first, X = first or change, new
         error = float(np.abs(X - equilibrium).max())

@@ -24,6 +24,13 @@ def missed_by(phi: ElementwiseFunction, Z: np.ndarray, off: np.ndarray, X: np.nd
 class StateMap:
     """x -> phi(Ax + drive), with all that its solvers share.
 
+    Where only the matrix measure of A proves it well-posed, as entries on its diagonal are negative
+    (:mod:`~bcd_implicit.model.well_posedness`), steps are damped, state by state with ``alpha_i = 1 / (1 + L_i
+    |A_ii|)``: they go to ``phi((1 - alpha) x + alpha (Ax + drive))`` where phi is a projection, which is
+    forward-backward splitting (Winston and Kolter, arXiv 2006.08591), and else to ``(1 - alpha) x + alpha phi(Ax +
+    drive)`` (Jafarpour et al., arXiv 2106.03194). In units v, with G the gains, both contract by the largest
+    ``1 - alpha_i (1 - max((G v)_i / v_i, 0))``.
+
     Parameters
     ----------
     A : ndarray of shape (n, n)
@@ -34,11 +41,21 @@ class StateMap:
         Positive v: changes are measured in ``max_i |x_i| / v_i``. None stands for ones.
     tol : float
         Largest error accepted for that a step still changes, relative to the largest state.
+    damped : bool
+        Whether to damp steps that would contract without.
 
     Attributes
     ----------
+    gains : ndarray of shape (n, n)
+        ``L |A|``, L the diagonal matrix of the functions' largest slopes; where steps are damped L A_ii on the
+        diagonal, if that is negative.
+    damping : ndarray of shape (n, 1) or None
+        The alpha_i.
     factor : float
         By how much a step contracts, rounded up.
+    nu : float
+        States that miss their equations by s are off by ``s / (1 - nu)``, in the units v. Without damping it is the
+        factor.
 
     Raises
     ------
@@ -51,27 +68,38 @@ class StateMap:
     activation: ElementwiseFunction
     weights: np.ndarray | None
     tol: float
+    damped: bool = False
+    gains: np.ndarray = field(init=False, repr=False)
+    damping: np.ndarray | None = field(init=False, default=None)
     factor: float = field(init=False)
+    nu: float = field(init=False)
 
     def __post_init__(self) -> None:
-        v = np.ones(len(self.A)) if self.weights is None else self.weights
-        factor = rounded_up(well_posedness.contraction(self.gains, v), len(v))
+        n = len(self.A)
+        v = np.ones(n) if self.weights is None else self.weights
+        gains, damping = well_posedness.gains_of(self.A, self.activation.slopes(n)), None
+        factor = nu = rounded_up(well_posedness.contraction(gains, v), n)
         # Not ``factor >= 1``: NaN, from numbers that overflow, is refused too.
+        if (self.damped or not factor < 1) and well_posedness.held_back(self.A, self.activation).any():
+            gains = well_posedness.signed(gains, self.A, self.activation)
+            nu, damping = well_posedness.nu(gains, v, n), well_posedness.damping(gains)[:, None]
+            factor = max(rounded_up(well_posedness.contraction(gains, v), n), nu)
         if not factor < 1:
             raise NotWellPosedError(
                 f"A: contraction factor {near_one(factor)} is not below 1, so Picard need not converge. "
                 f"{well_posedness.REMEDY}."
             )
-        object.__setattr__(self, "factor", factor)
+        for name, value in {"gains": gains, "damping": damping, "factor": factor, "nu": nu}.items():
+            object.__setattr__(self, name, value)
 
     def take(self, samples: np.ndarray | slice) -> StateMap:
         """The map of some of the samples."""
         return replace(self, drive=self.drive[:, samples])
 
     @property
-    def gains(self) -> np.ndarray:
-        """``L |A|``, L the diagonal matrix of the functions' largest slopes."""
-        return well_posedness.gains_of(self.A, self.activation.slopes(len(self.A)))
+    def stepping(self) -> str:
+        """The name of the solver that does nothing but step."""
+        return "picard" if self.damping is None else "forward-backward"
 
     @property
     def widest(self) -> float:
@@ -80,7 +108,7 @@ class StateMap:
 
     @property
     def gain(self) -> float:
-        """``nu/(1-nu)``, which times the last change bounds the error, in the states' own units."""
+        """``factor / (1 - factor)``, which times the last change bounds the error, in the states' own units."""
         return self.factor / (1 - self.factor) * self.widest * (1 + 8 * EPS)
 
     def error_left(self, X: np.ndarray, new: np.ndarray) -> np.ndarray:
@@ -89,7 +117,7 @@ class StateMap:
 
     @property
     def stagnation(self) -> float:
-        """Picard's changes do not fall below this share of the states.
+        """Changes do not fall below this share of the states.
 
         Rounding alone moves the states by so much: a difference that shrinks by less than its last digit stays.
         """
@@ -102,8 +130,13 @@ class StateMap:
         return Z
 
     def step(self, X: np.ndarray) -> np.ndarray:
-        """phi(AX + drive)."""
-        return self.activation(self.preactivation(X))
+        """phi(AX + drive), or damped."""
+        Z = self.preactivation(X)
+        if self.damping is None:
+            return self.activation(Z)
+        if self.activation.projection:
+            return self.activation(X + self.damping * (Z - X))
+        return X + self.damping * (self.activation(Z) - X)
 
     def in_units(self, change: np.ndarray) -> np.ndarray:
         """``|change_i| / v_i``, entry by entry."""
@@ -126,7 +159,7 @@ class StateMap:
 
         In exact arithmetic it would be ``nu/(1-nu) max_i |new - X|_i`` (El Ghaoui et al., arXiv 1908.06315,
         section 2). With ``|new - phi(AX + drive)| <= r`` it is ``(nu |new - X| + r) / (1-nu)``: the r found here holds
-        whatever the rounding, barring underflow.
+        whatever the rounding, barring underflow. Where steps are damped, r is found at X = new.
 
         Parameters
         ----------
@@ -138,18 +171,20 @@ class StateMap:
         -------
         ndarray of shape (m,)
         """
+        if self.damping is not None:
+            X = new
         change = np.abs(new - X)
         off = summation_error(len(X)) * (np.abs(self.A) @ np.abs(X) + np.abs(self.drive))
         if drive_error is not None:
             off += drive_error
         missed = missed_by(self.activation, self.preactivation(X), off, new)
         largest = [self.in_units(part).max(axis=0) for part in (change, missed)]
-        bound = (self.factor * largest[0] + largest[1]) / (1 - self.factor) * (1 + 8 * EPS)
+        bound = (self.nu * largest[0] + largest[1]) / (1 - self.nu) * (1 + 8 * EPS)
         if self.weights is None:
             return bound
         # In units that are far apart the norm says little of small states. The error of each state is at most
         # missed + L |A| (change + error), L the largest slopes: applied to the bound itself until that no longer pays.
-        errors, gains = bound * self.weights[:, None], self.gains
+        errors, gains = bound * self.weights[:, None], np.maximum(self.gains, 0.0)
         for _ in range(len(X)):
             better = (missed + gains @ (change + errors)) * (1 + 2 * summation_error(len(X)))
             better = np.minimum(better, errors)

@@ -4,7 +4,8 @@ State i depends on state j where A_ij is not zero. Strongly connected components
 each depends on earlier ones alone, make A block triangular. x = phi(Ax + c) can then be solved component by component:
 it has one solution for every c if each component with a cycle has, while on the others phi may be any function. A
 cycle's component K is well-posed if phi is Lipschitz on it and the spectral radius of ``L |A_KK|`` is below 1, L the
-diagonal matrix of Lipschitz constants (El Ghaoui et al., arXiv 1908.06315, theorem 2.2 and section 2.3).
+diagonal matrix of Lipschitz constants (El Ghaoui et al., arXiv 1908.06315, theorem 2.2 and section 2.3), or by its
+matrix measure (:mod:`~bcd_implicit.model.well_posedness`).
 """
 
 from __future__ import annotations
@@ -78,15 +79,20 @@ class Cycle:
     A : ndarray of shape (k, k)
         Between these states, dense.
     gains : ndarray of shape (k, k)
-        ``L |A|``.
+        G, as of :meth:`Structure.gains`.
     """
 
     A: np.ndarray
     gains: np.ndarray
 
+    @property
+    def sizes(self) -> np.ndarray:
+        """``|A|``, with the negative entries of the diagonal that G has."""
+        return np.where(self.gains < 0, self.A, np.abs(self.A))
+
     @cached_property
     def weights(self) -> np.ndarray:
-        """Positive v with ``L |A| v < v``, ones where these will do.
+        """Positive v with ``G v < v``, ones where these will do.
 
         Raises
         ------
@@ -238,15 +244,20 @@ class Structure(Verdict):
 
     @cached_property
     def radii(self) -> np.ndarray:
-        """For each cycle's component the spectral radius of ``L |A_KK|``, ``inf`` where phi is not Lipschitz."""
-        return np.array([self._radius(states) for states in self.cycles])
+        """For each cycle's component the Perron-Frobenius root of its :meth:`gains`.
 
-    def _radius(self, states: np.ndarray) -> float:
-        gains = self.gains(states)
-        return well_posedness.spectral_radius(gains) if np.isfinite(gains).all() else np.inf
+        Mostly that is the spectral radius of ``L |A_KK|``; it is ``inf`` where phi is not Lipschitz.
+        """
+        return np.array([_radius(gains) for gains in self._cycles_gains])
+
+    @cached_property
+    def _cycles_gains(self) -> list[np.ndarray]:
+        return [self.gains(states) for states in self.cycles]
 
     def gains(self, states: States = slice(None)) -> np.ndarray:
-        """``L |A|`` between these states, ``inf`` where phi is not Lipschitz.
+        """G between these states, by which they are judged; ``inf`` where phi is not Lipschitz.
+
+        ``L |A|``, and where that proves nothing with L A_ii on the diagonal, if it is negative and phi never falls.
 
         Raises
         ------
@@ -254,26 +265,37 @@ class Structure(Verdict):
             No states of the model: numbers from 0 on, each once, or a mask.
         """
         states = check_places("states", states, self.n_states)
-        return well_posedness.gains_of(dense(self._A[states][:, states]), self._slopes[states])
+        return well_posedness.comparison(dense(self._A[states][:, states]), self._function.take(states))
+
+    @property
+    def held_back(self) -> np.ndarray:
+        """The states with a negative entry on the diagonal of :meth:`gains`: bool, shape (n,)."""
+        held = np.zeros(self.n_states, dtype=bool)
+        for states, gains in zip(self.cycles, self._cycles_gains, strict=True):
+            held[states] = np.diagonal(gains) < 0
+        return held
 
     @cached_property
     def _norm(self) -> float:
-        """The largest row sum of ``L |A_KK|`` on the components with a cycle."""
-        cycles = (stage.cycle for stage in self.stages if stage.cycle is not None)
-        return max((float(cycle.gains.sum(axis=1).max()) for cycle in cycles), default=0.0)
+        """The largest row sum of G on the components with a cycle."""
+        return max((float(gains.sum(axis=1).max()) for gains in self._cycles_gains), default=0.0)
+
+    @cached_property
+    def _by_norm(self) -> bool:
+        """Whether row sums prove it."""
+        return all(map(well_posedness.norm_is_below_one, self._cycles_gains))
 
     def is_well_posed(self) -> bool:
         """Whether every input has one equilibrium, by the test of each component with a cycle, and not by rounding."""
         # The norm first: it is cheap and mostly decides.
-        below, n = well_posedness.radius_is_below_one, self.n_states
-        return well_posedness.norm_is_below_one(self._norm, n) or all(below(float(r), n) for r in self.radii)
+        return self._by_norm or all(map(well_posedness.radius_is_below_one, self._cycles_gains, self.radii.tolist()))
 
     def _alone(self, part: Part) -> bool:
         """Whether a part is well-posed by itself."""
         return Structure(part.A, part.function).is_well_posed()
 
     def weights(self, states: States = slice(None)) -> np.ndarray:
-        """Positive v with ``L |A| v < v`` for these states, which anyone can check; ones where these will do.
+        """Positive v with ``G v < v`` for these states, which anyone can check; ones where these will do.
 
         Raises
         ------
@@ -303,6 +325,10 @@ class Structure(Verdict):
         if self.parts:
             facts["put together from"] = listed([f"{name} ({len(states)})" for name, states in self.parts.items()])
         return facts_table("Structure", facts)
+
+
+def _radius(gains: np.ndarray) -> float:
+    return well_posedness.spectral_radius(gains) if np.isfinite(gains).all() else np.inf
 
 
 def _incoming(rows: Matrix) -> Incoming | None:

@@ -7,7 +7,7 @@ import numpy as np
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.fixed_point import SOLVERS, FixedPoint, fixed_point
-from bcd_implicit.model.rounding import rounded_up, summation_error
+from bcd_implicit.model.rounding import summation_error
 from bcd_implicit.model.state_map import missed_by
 from bcd_implicit.model.structure import Cycle, Structure
 from bcd_implicit.support.interruption import check_stop
@@ -90,8 +90,8 @@ def _units(cycle: Cycle) -> np.ndarray | None:
 def _error_bound(structure: Structure, U: np.ndarray, b: np.ndarray, X: np.ndarray) -> np.ndarray:
     """For each sample a bound on the error of X, from one that each stage inherits and adds to.
 
-    On a cycle, in units v: ``|e| <= missed + L |A_KK| |e|``, so that the largest ``|e_i| / v_i`` is at most that of
-    what is missed, divided by ``1 - nu``.
+    On a cycle, in units v, the largest ``|e_i| / v_i`` is at most that of what is missed, divided by ``1 - nu``
+    (:mod:`~bcd_implicit.model.well_posedness`).
     """
     errors, sizes_of_all = np.zeros_like(X), (np.abs(X), np.abs(U), np.abs(b))
     for stage in structure.stages:
@@ -107,7 +107,7 @@ def _error_bound(structure: Structure, U: np.ndarray, b: np.ndarray, X: np.ndarr
         missed = missed_by(stage.function, Z, off, here)
         if stage.cycle is not None:
             v = stage.cycle.weights
-            rate = rounded_up(well_posedness.contraction(stage.cycle.gains, v), n_terms)
+            rate = well_posedness.nu(stage.cycle.gains, v, n_terms)
             missed = v[:, None] * (missed / v[:, None]).max(axis=0) / (1 - rate)
         errors[stage.states] = missed
     return errors.max(axis=0)

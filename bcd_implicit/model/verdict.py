@@ -11,7 +11,7 @@ from bcd_implicit.errors import NotWellPosedError
 from bcd_implicit.model.matrices import Matrix, dense
 from bcd_implicit.model.origin import Part, blamed, shares
 from bcd_implicit.model.rounding import near_one
-from bcd_implicit.model.well_posedness import norm_is_below_one, not_below_one
+from bcd_implicit.model.well_posedness import called, not_below_one
 from bcd_implicit.terms.function import ElementwiseFunction
 
 # So many states of a component are named, and of more the first.
@@ -38,6 +38,12 @@ class Verdict:
         @property
         def _norm(self) -> float: ...
 
+        @property
+        def _by_norm(self) -> bool: ...
+
+        @property
+        def _cycles_gains(self) -> list[np.ndarray]: ...
+
         def is_well_posed(self) -> bool: ...
 
         def _alone(self, part: Part) -> bool: ...
@@ -53,14 +59,15 @@ class Verdict:
         if self.acyclic:
             return "no state depends on itself, whatever the functions"
         if not self.is_well_posed():
-            states, radius = self._worst
-            size = f"the spectral radius of L |A| is {not_below_one(radius)}, on {self._place(states)}"
+            states, gains, radius = self._worst
+            size = f"the {called(gains)} is {not_below_one(radius)}, on {self._place(states)}"
             fault = self._steep(states) if np.isinf(radius) else size
             return f"{fault}{self._blamed(states)[0]}"
-        by_norm = norm_is_below_one(self._norm, self.n_states)
-        radius = self._norm if by_norm else float(self.radii.max())
-        measure = "L ||A||_inf" if by_norm else "the spectral radius of L |A|"
-        return f"{measure} is {near_one(radius)}, below 1, on {self._all_cycles()}"
+        # Of several components the one that says most of how.
+        gains = min(self._cycles_gains, key=np.min)
+        size = near_one(self._norm if self._by_norm else float(self.radii.max()))
+        by_rows = "L mu_inf(A)" if np.any(gains < 0) else "L ||A||_inf"
+        return f"{by_rows if self._by_norm else f'the {called(gains)}'} is {size}, below 1, on {self._all_cycles()}"
 
     def _all_cycles(self) -> str:
         states = np.concatenate(self.cycles)
@@ -79,7 +86,7 @@ class Verdict:
         """
         if self.is_well_posed():
             return
-        states, radius = self._worst
+        states, gains, radius = self._worst
         why, remedy = self._blamed(states)
         if np.isinf(radius):
             raise NotWellPosedError(
@@ -90,15 +97,15 @@ class Verdict:
         norm = float(np.abs(dense(self._A[states][:, states])).sum(axis=1).max())
         closely = " by more than rounding" if radius < 1 else ""
         raise NotWellPosedError(
-            f"A: spectral radius of |A| is {radius / slope:.6g} on {self._place(states)} (||A||_inf = {norm:.6g}), "
+            f"A: {called(gains, '|A|')} is {radius / slope:.6g} on {self._place(states)} (||A||_inf = {norm:.6g}), "
             f"not below {1 / slope:g}{closely}, so an equilibrium need not exist{why}. {remedy}."
         )
 
     @property
-    def _worst(self) -> tuple[np.ndarray, float]:
-        """The states of the component with the largest radius, and that."""
+    def _worst(self) -> tuple[np.ndarray, np.ndarray, float]:
+        """The states of the component with the largest root, its gains, and that."""
         worst = int(np.argmax(self.radii))
-        return self.cycles[worst], float(self.radii[worst])
+        return self.cycles[worst], self._cycles_gains[worst], float(self.radii[worst])
 
     def _blamed(self, states: np.ndarray) -> tuple[str, str]:
         return blamed(self._parts, states, self._alone)

@@ -1,9 +1,17 @@
-"""Whether x = phi(Ax + c) has one solution for every c, and in which units Picard's iteration contracts.
+"""Whether x = phi(Ax + c) has one solution for every c, and in which units its solvers contract.
 
 For phi with Lipschitz constants L, a diagonal matrix, it is enough that the spectral radius of the gains G = ``L |A|``,
 their Perron-Frobenius root, is below 1 (El Ghaoui et al., arXiv 1908.06315, theorem 2.2, for L = 1); ||G||_inf < 1
 implies it. A positive vector v with ``G v < v`` proves it (Collatz and Wielandt) and gives the units: in
 ``max_i |x_i| / v_i`` a step contracts by ``max_i (G v)_i / v_i``.
+
+Where phi never falls, negative entries on the diagonal of A hold states back: G may have L A_ii there, instead of
+``L |A_ii|``. The same condition is then one on the matrix measure, mu(L A) < 1 in the units v (Jafarpour et al., arXiv
+2106.03194; with v = 1 it is ``L (A_ii + sum_{j != i} |A_ij|) < 1`` for every row). For two states and s, the most by
+which either misses the equation, their difference e has ``(1 - d_i A_ii) |e_i| <= d_i sum_{j != i} |A_ij| |e_j| + s_i``
+with slopes ``0 <= d_i <= L_i``, whence ``max_i |e_i| / v_i <= max_i s_i / v_i / (1 - nu)`` with nu the largest
+``(G v)_i / v_i``, or 0. Picard's own steps need not contract then, but damped ones do
+(:class:`~bcd_implicit.model.state_map.StateMap`).
 """
 
 from __future__ import annotations
@@ -11,7 +19,8 @@ from __future__ import annotations
 import numpy as np
 
 from bcd_implicit.errors import NotWellPosedError
-from bcd_implicit.model.rounding import EPS, near_one, rounded_up
+from bcd_implicit.model.rounding import EPS, near_one, summation_error
+from bcd_implicit.terms.function import ElementwiseFunction
 
 # Where units are farther apart, states and predictions could overflow.
 WIDEST = 1e40
@@ -27,33 +36,93 @@ def gains_of(A: np.ndarray, slopes: np.ndarray) -> np.ndarray:
     return np.multiply(slopes[:, None], sizes, where=sizes != 0, out=np.zeros_like(sizes))
 
 
+def comparison(A: np.ndarray, function: ElementwiseFunction) -> np.ndarray:
+    """The gains G by which a dense A is judged, of shape (n, n).
+
+    ``L |A|`` where that proves A well-posed. Else, in the rows of functions that never fall, negative entries on the
+    diagonal are what they are, times L: which proves more.
+    """
+    gains = gains_of(A, function.slopes(len(A)))
+    if not held_back(A, function).any() or not np.isfinite(gains).all() or is_below_one(gains):
+        return gains
+    return signed(gains, A, function)
+
+
+def held_back(A: np.ndarray, function: ElementwiseFunction) -> np.ndarray:
+    """The states that a negative entry on the diagonal of A holds back, as their function never falls: bool, (n,)."""
+    return np.asarray((np.diagonal(A) < 0) & function.rises(len(A)))
+
+
+def signed(gains: np.ndarray, A: np.ndarray, function: ElementwiseFunction) -> np.ndarray:
+    """Gains ``L |A|`` with the negative entries on the diagonal of A as they are, where they hold states back."""
+    return np.where(np.diag(held_back(A, function)), -gains, gains)
+
+
+def gains_for_bounds(A: np.ndarray, function: ElementwiseFunction) -> np.ndarray:
+    """Gains G for bounds, which hold whatever proves A well-posed: ``L |A|`` if its row sums do, else signed ones."""
+    gains = gains_of(A, function.slopes(len(A)))
+    return gains if gains.sum(axis=1).max() < 1 else signed(gains, A, function)
+
+
 def spectral_radius(gains: np.ndarray) -> float:
-    """The Perron-Frobenius root of a matrix without negative entries, shape (n, n)."""
-    # The root is real and not negative, but others may be as large in absolute value, or rounding make it complex.
-    return float(np.abs(np.linalg.eigvals(gains)).max())
+    """The Perron-Frobenius root of a matrix without negative entries off the diagonal, shape (n, n).
+
+    That is the spectral radius, or, with negative entries on the diagonal, the largest real part of an eigenvalue.
+    """
+    shift = _shift(gains)
+    # The root is real, but others may be as large in absolute value, or rounding make it complex.
+    return float(np.abs(np.linalg.eigvals(gains + shift * np.eye(len(gains)))).max()) - shift
+
+
+def _shift(gains: np.ndarray) -> float:
+    """What has to be added to the diagonal so that no entry is negative."""
+    return max(0.0, -float(np.diagonal(gains).min(initial=0.0)))
+
+
+def damping(gains: np.ndarray) -> np.ndarray:
+    """The alpha_i with which steps ``(1 - alpha) x + alpha phi(Ax + c)`` contract: 1 where G_ii >= 0; shape (n,)."""
+    return np.asarray(1 / (1 - np.minimum(np.diagonal(gains), 0.0)))
 
 
 def contraction(gains: np.ndarray, v: np.ndarray) -> float:
-    """The factor by which x <- phi(Ax + c) contracts in the units v: ``max_i (G v)_i / v_i``."""
-    return float(np.max(gains @ v / v))
+    """The factor by which a step contracts in the units v: ``max_i (G v)_i / v_i``, and of a damped step more."""
+    alpha = damping(gains)
+    return float(np.max((1 - alpha) + alpha * np.maximum(gains @ v / v, 0.0)))
 
 
-def norm_is_below_one(norm: float, n: int) -> bool:
-    """Whether ||G||_inf of n states is below 1, whatever the rounding in it and in what solvers find for it."""
-    return rounded_up(norm, 4 * n) < 1
+def nu(gains: np.ndarray, v: np.ndarray, n_terms: int) -> float:
+    """``max_i (G v)_i / v_i``, or 0 if that is negative, the most that it may be if sums of so many terms are rounded.
+
+    States that miss their equations by s are off by ``s / (1 - nu)``, in the units v.
+    """
+    # The terms may have both signs: it is their sizes that rounding goes by.
+    return max(0.0, float(np.max((gains @ v + summation_error(n_terms) * (np.abs(gains) @ v)) / v)))
 
 
-def radius_is_below_one(radius: float, n: int) -> bool:
-    """The same of a spectral radius; units that prove it come from a solve, which rounds more."""
-    return rounded_up(radius, 16 * n) < 1
+def norm_is_below_one(gains: np.ndarray) -> bool:
+    """Whether the largest row sum of G is below 1, whatever the rounding in it and in what solvers find for it."""
+    n = len(gains)
+    return nu(gains, np.ones(n), 4 * n) < 1
+
+
+def radius_is_below_one(gains: np.ndarray, radius: float) -> bool:
+    """The same of the root of G; units that prove it come from a solve, which rounds more."""
+    return radius + summation_error(16 * len(gains)) * (radius + 2 * _shift(gains)) < 1
+
+
+def is_below_one(gains: np.ndarray) -> bool:
+    """Whether G proves that there is one solution, by its row sums or its root, and not by rounding."""
+    # The row sums first: they are cheap and mostly decide.
+    return norm_is_below_one(gains) or radius_is_below_one(gains, spectral_radius(gains))
 
 
 def room(gains: np.ndarray) -> np.ndarray | None:
-    """For each state a number r > 0: every x >= 0 with ``x <= G x + s`` is at most ``max_i s_i / r``; shape (n,).
+    """For each state a number r > 0: states that miss the equation by s_i at the most are off by ``max_i s_i / r``.
 
-    It is ``1 / v`` for ``v = (I - G)^-1 1``. Any v > 0 and t > 0 with ``v - G v >= t`` prove it, but for the factor t:
-    ``(I - G)^-1`` has no negative entries, so that ``(I - G) x <= s <= max_i s_i (I - G) v / t`` can be multiplied by
-    it. None where there is no such v: the spectral radius is 1 or more.
+    It has shape (n,) and is ``t / v`` for ``v = (I - G)^-1 1``, with a t > 0 for which ``v - G v >= t`` and ``v >= t``.
+    With slopes ``0 <= d_i <= L_i`` such v and t have ``v - d/L G v >= t``, too: the left side lies between v and
+    ``v - G v``. So ``(I - d/L G) |e| <= s <= max_i s_i (I - d/L G) v / t``, which can be multiplied by the inverse, as
+    that has no negative entries. None where there is no such v: the root of G is 1 or more.
     """
     try:
         v = np.linalg.solve(np.eye(len(gains)) - gains, np.ones(len(gains)))
@@ -61,9 +130,10 @@ def room(gains: np.ndarray) -> np.ndarray | None:
         return None
     if not (v > 0).all() or not np.isfinite(v).all():
         return None
-    rounding = (len(v) + 2) * EPS * v.max()
+    rounding = (len(v) + 2) * EPS * max(v.max(), float((np.abs(gains) @ v).max()))
     # Where rounding hides t, next to nothing is known.
-    return np.asarray(max(float((v - gains @ v).min()) - rounding, LEAST_MARGIN) / v)
+    t = min(float((v - gains @ v).min()) - rounding, float(v.min()))
+    return np.asarray(max(t, LEAST_MARGIN) / v)
 
 
 def not_below_one(radius: float) -> str:
@@ -74,13 +144,13 @@ def not_below_one(radius: float) -> str:
 def weights(gains: np.ndarray) -> np.ndarray:
     """Positive v with ``G v < v``: ones where ||G||_inf < 1 by more than rounding, else ``v = (I - G/s)^-1 1``.
 
-    Then ``G v = s (v - 1)``. s lies half-way between the spectral radius of G and 1, so that the contraction is no
-    weaker than s.
+    Then ``G v = s (v - 1)``. s lies half-way between the root of G, if that is positive, and 1, so that the contraction
+    is no weaker than s. Only the ratios of v matter.
 
     Parameters
     ----------
     gains : ndarray of shape (n, n)
-        G, without negative entries.
+        G, without negative entries off the diagonal.
 
     Returns
     -------
@@ -89,25 +159,28 @@ def weights(gains: np.ndarray) -> np.ndarray:
     Raises
     ------
     NotWellPosedError
-        The spectral radius of G is 1 or more, to rounding, or entries of v would be beyond 1e40.
+        The root of G is 1 or more, to rounding, or entries of v would be beyond 1e40 times the least.
     """
-    norm = float(gains.sum(axis=1).max())
+    n = len(gains)
     # Trained models always pass: no eigenvalues, and error bounds in the states' own units.
-    if norm_is_below_one(norm, len(gains)):
-        return np.ones(len(gains))
-    radius = spectral_radius(gains)
-    if not radius_is_below_one(radius, len(gains)):
-        raise NotWellPosedError(
-            f"A: spectral radius of |A| times the activation's largest slope is {not_below_one(radius)}, so an "
-            f"equilibrium need not exist. {REMEDY}."
-        )
-    s = (1 + radius) / 2
-    # The inverse is a series of matrices without negative entries that begins with I, so v >= 1: it can be divided by.
-    v = np.linalg.solve(np.eye(len(gains)) - gains / s, np.ones(len(gains)))
+    if norm_is_below_one(gains):
+        return np.ones(n)
+    radius, what = spectral_radius(gains), called(gains)
+    if not radius_is_below_one(gains, radius):
+        raise NotWellPosedError(f"A: {what} is {not_below_one(radius)}, so an equilibrium need not exist. {REMEDY}.")
+    s = (1 + max(radius, 0.0)) / 2
+    v = np.linalg.solve(np.eye(n) - gains / s, np.ones(n))
+    # Without negative entries the inverse is a series that begins with I, so v >= 1; with some the least may be less.
+    v /= min(float(v.min()), 1.0)
     if not v.max() <= WIDEST:
         raise NotWellPosedError(
-            f"A: spectral radius of |A| times the activation's largest slope is {radius:.6g}, but the largest row sum "
-            f"{norm:.6g}, and the states' units would be {v.max():.1e} apart, {WIDEST:.0e} at most. Choose units in "
-            "which entries of A are smaller."
+            f"A: {what} is {radius:.6g}, but the largest row sum {float(gains.sum(axis=1).max()):.6g}, and the states' "
+            f"units would be {v.max():.1e} apart, {WIDEST:.0e} at most. Choose units in which entries of A are smaller."
         )
     return v
+
+
+def called(gains: np.ndarray, of: str = "L |A|") -> str:
+    """The root of gains, in words."""
+    held = ", with the negative entries of A's diagonal as they are," if _shift(gains) > 0 else ""
+    return f"{'largest eigenvalue' if held else 'spectral radius'} of {of}{held}"

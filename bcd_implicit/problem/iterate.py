@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.model.well_posedness import gains_for_bounds
 from bcd_implicit.problem import statistics
 from bcd_implicit.support.checks import check_entries
 from bcd_implicit.terms.activations import Activation
+from bcd_implicit.terms.function import ElementwiseFunction
 
 # The squares of smaller numbers are zero, or nearly.
 SQUARE_ROOT_OF_NOTHING = 1e-150
@@ -119,7 +121,7 @@ def without_rounding(
     it: Iterate,
     X: np.ndarray,
     U: np.ndarray,
-    max_slope: float,
+    activation: ElementwiseFunction,
     to_the_last_digit: Callable[[np.ndarray], np.ndarray],
 ) -> np.ndarray:
     """States at equilibrium, shape (n, m), made constant in rows that hardly more than rounding tells apart from it.
@@ -134,8 +136,8 @@ def without_rounding(
     X : ndarray of shape (n, m)
         Its states, to a tolerance.
     U : ndarray of shape (p, m)
-    max_slope : float
-        Of the activation: a preactivation that is off moves its state by no more than so many times as much.
+    activation : ElementwiseFunction
+        A preactivation that is off moves its state by no more than its largest slope times as much.
     to_the_last_digit : callable
         Better states from these: where some vary by so little that the tolerance may be a good part of it.
     """
@@ -143,14 +145,14 @@ def without_rounding(
     if np.any((high > low) & (high - low <= HARDLY * np.maximum(high, -low).max())):
         X = to_the_last_digit(X)
         low, high = X.min(axis=1), X.max(axis=1)
-    size_of_A = np.abs(it.A)
-    others = size_of_A @ np.maximum(high, -low) + np.abs(it.b)
+    gains, max_slope = gains_for_bounds(it.A, activation), activation.max_slope
+    others = np.abs(it.A) @ np.maximum(high, -low) + np.abs(it.b)
 
     def rounding(U: np.ndarray) -> np.ndarray:
         """Of sums of so many terms as large as these, and what A makes of it from step to step."""
         terms = others + np.abs(it.B) @ np.abs(U).max(axis=1)
         unit = np.finfo(float).eps * (len(X) + len(U) + 1)
-        summed = np.linalg.solve(np.eye(len(X)) - max_slope * size_of_A, max_slope * unit * terms)
+        summed = np.linalg.solve(np.eye(len(X)) - gains, max_slope * unit * terms)
         return np.maximum(summed, SQUARE_ROOT_OF_NOTHING)
 
     # A few samples say where it is worth looking at all: that would cost as much as a third of BU.

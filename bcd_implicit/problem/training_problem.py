@@ -7,7 +7,7 @@ The true problem is::
          s.t. X = phi(AX + BU + b),  max_slope ||A||_inf <= norm_bound, the user's constraints
 
 max_slope is the activation's, the largest slope of phi: 1, and 1/4 for the sigmoid. With ``well_posedness="measure"``
-the matrix measure mu(A) = max_i (A_ii + sum_{j != i} |A_ij|) takes the place of ||A||_inf = max_i sum_j |A_ij|: a
+the matrix measure mu_inf(A) = max_i (A_ii + sum_{j != i} |A_ij|) takes the place of ||A||_inf = max_i sum_j |A_ij|: a
 larger convex set, whose models are well-posed too (:mod:`bcd_implicit.terms.row_sets`). Under a zero pattern either is
 that of the entries of A inside cycles of the pattern's graph: elsewhere states are well-posed whatever A is.
 
@@ -80,7 +80,7 @@ class TrainingProblem(Specification):
         it is on the entries of A inside cycles alone, those between states that may depend on each other in circles,
         and 0 makes these zero. The pattern of a feedforward network has none: the bound is without effect.
     well_posedness : {"inf-norm", "measure"}
-        What the bound is on: ||A||_inf, or the matrix measure mu(A) = max_i (A_ii + sum_{j != i} |A_ij|), which is at
+        What the bound is on: ||A||_inf, or the matrix measure mu_inf(A) = max_i (A_ii + sum_{j != i} |A_ij|), which is at
         most that. The measure lets the diagonal of A be negative without limit, and other entries be as much larger:
         0 then does not mean A = 0. Without ``ridge_hidden`` gaps of the blocks in (A, B, b) are not known with it.
     kappa : float >= 0
@@ -252,31 +252,31 @@ class TrainingProblem(Specification):
         # Between two steps of a loop the states move little: its own X is the best start. Not where nothing drives
         # them: on the way to zero something of the start is always left.
         start = it.X if drive.any() else None
-        if self.row_set.bounds(np.ones_like(it.A, dtype=bool)):
+        if self.row_set.inside is None:
             return fixed_point(it.A, drive, self.activation, start, tol=tol)
         # ||A||_inf may be beyond 1. Stage by stage that does not matter.
         return solve_states(Structure(it.A, self.activation, it.B), self.U, it.b, start=start, tol=tol)
 
     def room(self, A: np.ndarray) -> np.ndarray:
-        """For each state an r: states that miss the equation by s_i at most are off by ``max_i s_i / r``; shape (n,).
+        """For each state an r: states that miss their equations by s_i are off by ``max_i s_i / r``; shape (n,).
 
-        With L the activation's largest slope it is 1 - L ||A||_inf for all states, or with the matrix measure in place
-        of the norm 1 - L max(mu(A), 0). Where that is not positive and the cycles of the pattern are well-posed, it is
-        another number for each. Not positive: nothing is known.
+        With L the activation's largest slope it is 1 - L ||A||_inf for all states. Where that is not positive it may be
+        1 - L mu_inf(A), or, if A is well-posed by its spectral radius, another number for each. Not positive: nothing
+        is known.
         """
-        slope = self.activation.max_slope
-        whole, inside = (slope * max(rows.size(A), 0.0) for rows in (self.row_set.everywhere, self.row_set))
-        found = well_posedness.room(slope * np.abs(A)) if inside < 1 <= whole else None
-        return np.full(self.n_hidden, 1 - whole) if found is None else found
+        gains = well_posedness.gains_for_bounds(A, self.activation)
+        norm = max(0.0, float(gains.sum(axis=1).max()))
+        found = None if norm < 1 else well_posedness.room(gains)
+        return np.full(self.n_hidden, 1 - norm) if found is None else found
 
     def at_equilibrium(self, it: Iterate) -> Iterate:
         """The same matrices with X at the equilibrium."""
-        X, max_slope = self.equilibrium(it).X, self.activation.max_slope
+        X = self.equilibrium(it).X
 
         def to_the_last_digit(X: np.ndarray) -> np.ndarray:
             return self.equilibrium(it.replace(X=X), tol=0.0).X
 
-        return it.replace(X=without_rounding(it, X, self.U, max_slope, to_the_last_digit))
+        return it.replace(X=without_rounding(it, X, self.U, self.activation, to_the_last_digit))
 
     def initial(self, random_state: int | np.random.Generator | None = 0) -> Iterate:
         """Start: A = 0, C = D = 0, random rows of B through the centre of the inputs, X at equilibrium.

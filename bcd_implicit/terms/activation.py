@@ -45,6 +45,7 @@ class Activation(ElementwiseFunction):
 
     domain: tuple[float, float] = (-np.inf, np.inf)
     max_slope: float = 1.0
+    nondecreasing: bool = True
     quadratic_part: float = 1.0
 
     @property

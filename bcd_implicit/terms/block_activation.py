@@ -53,6 +53,11 @@ class BlockActivation(ElementwiseFunction):
         """Whether all of them are."""
         return all(function.positively_homogeneous for function, _ in self.blocks)
 
+    @property
+    def nondecreasing(self) -> bool:  # type: ignore[override]
+        """Whether all of them never fall."""
+        return all(function.nondecreasing for function, _ in self.blocks)
+
     def _parts(self) -> Iterator[tuple[ElementwiseFunction, slice]]:
         for (function, _), begin, end in zip(self.blocks, self._ends[:-1], self._ends[1:], strict=True):
             yield function, slice(begin, end)
@@ -77,6 +82,9 @@ class BlockActivation(ElementwiseFunction):
 
     def slopes(self, n: int) -> np.ndarray:
         return np.array([function.max_slope for function, _ in self.blocks])[self._owners]
+
+    def rises(self, n: int) -> np.ndarray:
+        return np.array([function.nondecreasing for function, _ in self.blocks])[self._owners]
 
     def take(self, states: np.ndarray | slice) -> ElementwiseFunction:
         owners = self._owners[states]

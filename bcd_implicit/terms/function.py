@@ -21,11 +21,17 @@ class ElementwiseFunction:
         Its Lipschitz constant, ``inf`` if there is none.
     positively_homogeneous : bool
         True when phi(t z) = t phi(z) for every t > 0.
+    nondecreasing : bool
+        True when phi never falls.
+    projection : bool
+        True when phi is the projection on an interval, its range.
     """
 
     name: str
     max_slope: float = np.inf
     positively_homogeneous: bool = False
+    nondecreasing: bool = False
+    projection: bool = False
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -47,6 +53,10 @@ class ElementwiseFunction:
     def slopes(self, n: int) -> np.ndarray:
         """The largest slope for each of n states, shape (n,)."""
         return np.full(n, self.max_slope)
+
+    def rises(self, n: int) -> np.ndarray:
+        """Whether phi never falls, for each of n states: bool, shape (n,)."""
+        return np.full(n, self.nondecreasing)
 
     def take(self, states: np.ndarray | slice) -> ElementwiseFunction:
         """The function of some of the states."""

@@ -14,6 +14,7 @@ class Relu(Activation):
     """phi(z) = max(z, 0); g(x) = x^2/2 on x >= 0; g*(z) = max(z, 0)^2/2."""
 
     name = "relu"
+    projection = True
     domain = (0.0, np.inf)
     positively_homogeneous = True
 
@@ -103,6 +104,7 @@ class Clip(Activation):
     """phi(z) = min(max(z, -1), 1); g(x) = x^2/2 on [-1, 1]; g* is the Huber function."""
 
     name = "clip"
+    projection = True
     domain = (-1.0, 1.0)
 
     def __call__(self, z):
@@ -142,6 +144,7 @@ class Identity(Activation):
     """phi(z) = z; g(x) = x^2/2; g*(z) = z^2/2: the linear model, useful as a limit."""
 
     name = "identity"
+    projection = True
     positively_homogeneous = True
 
     def __call__(self, z):

@@ -4,7 +4,7 @@ For a phi that never falls, with slopes up to L, the equation x = phi(Ax + c) ha
 row i, either of these sums is at most a radius below 1/L::
 
     "inf-norm"   sum_j |A_ij|                   a ball: ||A||_inf <= radius
-    "measure"    A_ii + sum_{j != i} |A_ij|     larger: the matrix measure mu(A) <= radius
+    "measure"    A_ii + sum_{j != i} |A_ij|     larger: the matrix measure mu_inf(A) <= radius
 
 (El Ghaoui et al., arXiv 1908.06315, section 2; Jafarpour et al., arXiv 2106.03194.) Entries count with their size, or,
 if they are *signed*, with their sign. The signed ones have no kink at zero, and nothing bounds them from below. That
@@ -240,13 +240,13 @@ class RowBall(RowSet):
 
 
 class RowMeasure(RowSet):
-    """``mu(A) = max_i (A_ii + sum_{j != i} |A_ij|) <= radius``: the matrix measure of the norm ||.||_inf.
+    """``mu_inf(A) = max_i (A_ii + sum_{j != i} |A_ij|) <= radius``: the matrix measure of the norm ||.||_inf.
 
     It contains the ball of the same radius. Where an entry of the diagonal is not inside, and so is zero, its row is in
     the ball.
     """
 
-    symbol = "mu(A)"
+    symbol = "mu_inf(A)"
 
     def signed(self, n: int) -> np.ndarray:
         return np.arange(n) if self.inside is None else np.flatnonzero(np.diagonal(self.inside))

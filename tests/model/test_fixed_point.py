@@ -244,7 +244,7 @@ def test_an_end_before_the_states_is_told(solver):
 def test_solvers_are_known_by_name():
     model = ImplicitModel([[0.5]], [[1.0]], None, [[1.0]])
     for use in (model.states, model.predict):
-        with pytest.raises(InvalidInputError, match="solver: unknown solver 'gauss'. Use one of auto, picard, active"):
+        with pytest.raises(InvalidInputError, match="solver: unknown solver 'gauss'. Use one of auto, picard, forward"):
             use([[1.0]], solver="gauss")
         with pytest.raises(InvalidInputError, match="U: contains missing values"):
             use([[np.nan]], solver="active-set")

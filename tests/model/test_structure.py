@@ -138,6 +138,7 @@ def between_cycles(radii=(0.8, 0.8), seed=0):
     A = np.zeros((9, 9))
     for place, radius in zip((slice(0, 3), slice(7, 9)), radii, strict=True):
         within = rng.standard_normal((place.stop - place.start,) * 2)
+        np.fill_diagonal(within, np.abs(np.diagonal(within)))  # negative entries there would prove more than the radius
         A[place, place] = radius * within / np.abs(np.linalg.eigvals(np.abs(within))).max()
     A[3:7, 0:3], A[7:9, 3:7] = rng.standard_normal((4, 3)), 4 * rng.standard_normal((2, 4))
     order = rng.permutation(9)
