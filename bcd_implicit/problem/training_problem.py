@@ -80,9 +80,10 @@ class TrainingProblem(Specification):
         it is on the entries of A inside cycles alone, those between states that may depend on each other in circles,
         and 0 makes these zero. The pattern of a feedforward network has none: the bound is without effect.
     well_posedness : {"inf-norm", "measure"}
-        What the bound is on: ||A||_inf, or the matrix measure mu_inf(A) = max_i (A_ii + sum_{j != i} |A_ij|), which is at
-        most that. The measure lets the diagonal of A be negative without limit, and other entries be as much larger:
-        0 then does not mean A = 0. Without ``ridge_hidden`` gaps of the blocks in (A, B, b) are not known with it.
+        What the bound is on: ||A||_inf, or the matrix measure mu_inf(A) = max_i (A_ii + sum_{j != i} |A_ij|), which is
+        no larger. The measure lets the diagonal of A be negative without limit, and other entries be as much larger: 0
+        does not mean A = 0 then. Without ``ridge_hidden`` it leaves gaps of the blocks in (A, B, b) unknown, unless a
+        conic solver solves them.
     kappa : float >= 0
         Group-lasso weight (penalty form) or radius (constraint form).
     group_form : {"penalty", "constraint"}
