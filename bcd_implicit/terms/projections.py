@@ -117,7 +117,9 @@ def project_l1_rows(
     projected = np.sign(A) * np.maximum(size - shrinkage, 0.0)
     if np.ndim(radius) == 0 and radius == 0:
         # By the multiplier rounding would leave some entries next to zero.
-        outside[signed] = False
-        projected[outside] = 0.0
-    projected[signed, signed] = A[signed, signed] - shrinkage[signed, signed]
+        projected[np.setdiff1d(np.flatnonzero(outside), signed)] = 0.0
+    # What is left of the radius, which is the same but for rounding: on the boundary to the last digit.
+    projected[signed, signed] = 0.0
+    left = radius - np.abs(projected).sum(axis=1)
+    projected[signed, signed] = np.where(outside[signed], left[signed], A[signed, signed])
     return projected
