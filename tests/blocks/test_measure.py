@@ -1,4 +1,4 @@
-"""Blocks whose A is bounded by its matrix measure: natively, by CVXPY and by certificate, far out of the norm's ball."""
+"""Blocks whose A is bounded by its matrix measure: natively, by CVXPY and by certificate, out of the norm's ball."""
 
 import cvxpy as cp
 import numpy as np
