@@ -34,9 +34,9 @@ def state_certificate(
     Else, for a subgradient r at x and the block's least curvature s,
     ``objective(x) - optimum <= D(f, V, y) + <r, x - x*> - s/2 ||x - x*||^2``, and x* is bounded: every term of the
     objective is nonnegative and F_phi(x, z) >= (x - phi(z))^2 / (2 max_slope), so with v the sample's objective,
-    ``w^2 = 2 max_slope v / lambda`` and c = Bu + b, ``|x*| <= max_slope |A| |x*| + |phi(c)| + w`` and
-    ``|x* - x| <= max_slope |A| |x* - x| + |x - phi(Ax + c)| + w``. So they are at most the largest of the last two
-    terms divided by 1 - q for ``q = max_slope ||A||_inf``, and where that is not positive by each state's
+    ``w^2 = 2 max_slope v / lambda`` and c = Bu + b, x* misses the equation by w at most, zero by ``|phi(c)|``, and x by
+    ``|x - phi(Ax + c)|``. States are as far apart as the largest sum of what the two miss, divided by 1 - q for
+    ``q = max_slope ||A||_inf``, or its like for the matrix measure, and where that is not positive by each state's
     :meth:`~bcd_implicit.TrainingProblem.room`. The bound on the gap is the largest value over the box that is left,
     coordinate by coordinate.
 
