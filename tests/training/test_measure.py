@@ -42,12 +42,12 @@ def train(problem, *args, **options):
 def test_it_is_never_worse_than_in_the_ball(data):
     U, Y, settings = data()
     largest = 0.0
-    for norm_bound in (0.0, 0.5, 0.95):
+    for norm_bound in (0.0, 0.6):
         ball = bi.TrainingProblem(*Standardization.fit(U, Y).apply(U, Y), norm_bound=norm_bound, **settings)
         problem = ball.replace(well_posedness="measure")
-        first = train(ball, max_cycles=30)
+        first = train(ball, max_cycles=20)
         # From its model: the matrices are feasible as they are.
-        result = train(problem, max_cycles=30, start=first.model)
+        result = train(problem, max_cycles=20, start=first.model)
         assert result.objective <= first.objective
         A, X = result.iterate.A, result.iterate.X
         assert measure(A) <= norm_bound + 1e-12
