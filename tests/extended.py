@@ -97,20 +97,24 @@ class Extended:
         return self.mean_loss(it.replace(X=self.states(it))) + self.regularization(it)
 
     def violation(self, it: Iterate) -> float:
-        """Of the row balls, and of the radius relative to it."""
+        """Of the bound on rows of A, and of the group lasso's relative to it."""
         p, it = self.problem, self._long(it)
-        beyond = np.maximum(np.abs(it.A).sum(axis=1).max() - self.radius, 0)
+        sums = np.abs(it.A).sum(axis=1)
+        if p.well_posedness == "measure":
+            sums += np.diagonal(it.A) - np.abs(np.diagonal(it.A))
+        beyond = np.maximum(sums.max() - self.radius, 0)
         if p.group_form == "constraint":
             total = self.group_norms(self.grouped(it)).sum()
             beyond = max(beyond, max(total - p.kappa, 0) / p.kappa if p.kappa > 0 else (np.inf if total > 0 else 0))
         return float(beyond)
 
     def states(self, it: Iterate) -> np.ndarray:
-        """The equilibrium, by Picard's iteration until nothing changes."""
+        """The equilibrium, by Picard's iteration, damped where A_ii < 0, until nothing changes."""
         it = self._long(it)
         drive, X = it.B @ self.U + it.b[:, None], np.zeros_like(it.X)
+        part = 1 / (1 - self.problem.activation.max_slope * np.minimum(np.diagonal(it.A), 0))[:, None]
         for _ in range(20_000):
-            last, X = X, self.pair.phi(it.A @ X + drive)
+            last, X = X, (1 - part) * X + part * self.pair.phi(it.A @ X + drive)
             if np.abs(X - last).max(initial=0) <= 4 * np.finfo(Long).eps * np.abs(X).max(initial=0):
                 break
         return X
@@ -182,13 +186,18 @@ class Extended:
 
     @property
     def _responses(self) -> np.ndarray:
-        """C N_k times the model's roots, shape (m, q, n), from a series: N = D + D A D + D A D A D + ..."""
+        """C N_k times the model's roots, shape (m, q, n), from a series: N = E + E F E + E F E F E + ...
+
+        With H the negative diagonal entries of A, F = A + H and E = D (I + D H)^-1: N (I - A D) = D is N = E + N F E.
+        """
         base = self.base
+        held = np.maximum(-np.diagonal(base.A), 0)
         slopes = self.pair.slope(base.A @ base.X + base.B @ self.U + base.b[:, None]).T.astype(Long)
+        slopes, F = slopes / (1 + slopes * held), base.A + np.diag(held)
         term = base.C[None] * slopes[:, None, :]
         total = term.copy()
         while np.abs(term).max() > 1e-22 * np.abs(total).max(initial=1e-300):
-            term = np.einsum("kqn,nj->kqj", term, base.A) * slopes[:, None, :]
+            term = np.einsum("kqn,nj->kqj", term, F) * slopes[:, None, :]
             total += term
         return self.roots.T[:, :, None] * total
 
@@ -230,11 +239,15 @@ class Extended:
         return [Long(0), Long(1), inside * (1 - Long(1e-17)), 1 - Long(1e-8), 1 - Long(1e-11)]
 
     def _conjugate(self, G_A: np.ndarray, G_B: np.ndarray) -> Long:
-        """sup <-G, T> over row balls, group lasso and ridge."""
+        """sup <-G, T> over row sets, group lasso and ridge."""
         p, ridge = self.problem, Long(self.problem.ridge_hidden)
         value = Long(0)
-        for row in np.abs(G_A):
-            value += _ball(row, self.radius, ridge)
+        for i, row in enumerate(-G_A):
+            others = np.abs(np.delete(row, i))
+            if p.well_posedness == "measure":
+                value += _row(others, row[i : i + 1], self.radius, ridge)
+            else:
+                value += _row(np.abs(row), row[:0], self.radius, ridge)
         groups = p.group_lasso.groups
         members = [np.abs(G_B[:, groups.labels == g]).ravel() for g in range(len(groups.weights))]
 
@@ -251,16 +264,16 @@ class Extended:
         return value + _least(lambda t: p.kappa * t + penalty(t), Long(0), most)
 
 
-def _ball(size: np.ndarray, radius: Long, ridge: Long) -> Long:
-    """sup <g, a> - ridge/2 |a|^2 over the l1 ball, by its dual."""
-    largest = size.max(initial=0)
+def _row(size: np.ndarray, signed: np.ndarray, radius: Long, ridge: Long) -> Long:
+    """sup <g, a> - ridge/2 |a|^2 over rows with sum |a_j| + sum of the signed ones <= radius, by its dual."""
+    largest = max(size.max(initial=0), signed.max(initial=0))
     if ridge == 0:
-        return radius * largest
+        return radius * largest if (signed == largest).all() else Long(np.inf)
     low, high = Long(0), largest
     for _ in range(70):
         t = (low + high) / 2
-        low, high = (t, high) if np.maximum(size - t, 0).sum() > ridge * radius else (low, t)
-    return radius * high + np.sum(np.maximum(size - high, 0) ** 2) / (2 * ridge)
+        low, high = (t, high) if np.maximum(size - t, 0).sum() + (signed - t).sum() > ridge * radius else (low, t)
+    return radius * high + (np.sum(np.maximum(size - high, 0) ** 2) + np.sum((signed - high) ** 2)) / (2 * ridge)
 
 
 def _group(size: np.ndarray, threshold: Long, ridge: Long, norm: str) -> Long:

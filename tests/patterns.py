@@ -57,7 +57,7 @@ def iterate_with_large_links(problem: TrainingProblem, block: str, seed: int = 0
     """A random iterate whose entries of A on no cycle are large: ||A||_inf is beyond 1."""
     rng = np.random.default_rng([seed, 5])
     it = masked_iterate(problem, "output", seed)
-    links = problem.pattern.entries("A", it.A.shape) & ~problem.row_ball.inside
+    links = problem.pattern.entries("A", it.A.shape) & ~problem.row_set.inside
     it = it.replace(A=it.A + np.where(links, size * rng.standard_normal(it.A.shape), 0.0))
     it = problem.at_equilibrium(it)
     if block == "prox-linear":

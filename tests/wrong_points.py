@@ -75,7 +75,7 @@ def feasible(problem: TrainingProblem, it: Iterate) -> Iterate:
     """The point with what the problem fixes fixed, and inside the balls with room for rounding."""
     fixed = {"D": problem.pass_through, "b": problem.fit_intercept, "d": problem.fit_intercept}
     it = it.replace(**{k: np.zeros_like(getattr(it, k)) for k, free in fixed.items() if not free})
-    it = it.replace(A=problem.row_ball.repair(it.A), X=np.clip(it.X, *problem.activation.domain))
+    it = it.replace(A=problem.row_set.repair(it.A), X=np.clip(it.X, *problem.activation.domain))
     return problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it)))
 
 

@@ -45,7 +45,6 @@ class Block:
             raise InvalidInputError("iterate", cause, "Solve the output block first, or start from problem.initial()")
         self.problem = problem
         self.it = it
-        self.named_constraints: dict[str, cp.Constraint] = {}
         self.user_terms = UserTerms({}, {})
         self.build_seconds = 0.0
 
@@ -97,7 +96,7 @@ class Block:
         return terms_at(self.problem.constraints, it, self.letters).violations()
 
     def pose(self, v: BlockVariables) -> tuple[cp.Expression, list[cp.Constraint]]:
-        """Objective and constraints. Constraints with dual values worth reporting go to ``named_constraints``."""
+        """Objective and constraints."""
         raise NotImplementedError
 
     def objective(self, it: Iterate) -> float:
@@ -105,8 +104,8 @@ class Block:
         raise NotImplementedError
 
     def own_dual_values(self) -> dict[str, Any]:
-        """Those of the problem's own constraints, once a conic solver has solved the posed problem."""
-        return {name: constraint.dual_value for name, constraint in self.named_constraints.items()}
+        """Those of the problem's own constraints, by name, once a conic solver has solved the posed problem."""
+        return {}
 
     def repair(self, it: Iterate) -> Iterate:
         """Move a solver's point the last 1e-8 into the feasible set."""

@@ -29,9 +29,9 @@ class Face:
     free : ndarray of bool, shape (n, P)
         Entries that may move.
     rows : ndarray of int, shape (n_rows,)
-        Rows of A on the boundary of their ball.
-    signs : ndarray of shape (n_rows, n)
-        The signs of what the ball bounds of these rows: the normals of the boundary.
+        Rows of A on the boundary of their set.
+    normals : ndarray of shape (n_rows, n)
+        Of the boundary: the signs of what is bounded of these rows.
     facet : Facet
         The group lasso's part.
     weights : ndarray of shape (p,)
@@ -42,7 +42,7 @@ class Face:
 
     free: np.ndarray
     rows: np.ndarray
-    signs: np.ndarray
+    normals: np.ndarray
     facet: Facet
     weights: np.ndarray
     group_binds: bool
@@ -54,10 +54,10 @@ class Face:
 
 
 class Terms:
-    """Everything but f, for T of shape (n, P) or, stacked, (n + q, P): balls, group lasso and ridge."""
+    """Everything but f, for T of shape (n, P) or, stacked, (n + q, P): row sets, group lasso and ridge."""
 
     def __init__(self, problem: TrainingProblem) -> None:
-        self.row_ball, self.group_lasso = problem.row_ball, problem.group_lasso
+        self.row_set, self.group_lasso = problem.row_set, problem.group_lasso
         self.groups = self.group_lasso.groups
         self.n, self.end_of_B = problem.n_hidden, problem.n_hidden + problem.n_inputs
         self.n_rows = self.n + (problem.n_outputs if problem.stacked else 0)
@@ -130,10 +130,10 @@ class Terms:
         return metric
 
     def prox(self, T: np.ndarray, steps: np.ndarray) -> np.ndarray:
-        """Proximal map of balls and group lasso, in the inverse of a :meth:`metric`."""
+        """Proximal map of row sets and group lasso, in the inverse of a :meth:`metric`."""
         # A gradient step would fill what is to be zero. Both maps are the same on the others alone.
         T = np.where(self.free, T, 0.0)
-        self.A(T)[:] = self.row_ball.prox(self.A(T), steps[..., : self.n] if steps.ndim == 1 else self.A(steps))
+        self.A(T)[:] = self.row_set.prox(self.A(T), steps[..., : self.n] if steps.ndim == 1 else self.A(steps))
         self.B(T)[:] = self.group_lasso.prox(self.B(T), steps[..., self.n : self.end_of_B])
         return T
 
@@ -142,11 +142,11 @@ class Terms:
         A, B = self.A(T), self.B(T)
         facet = self.group_lasso.facet(B)
         free = self.free.copy()
-        self.A(free)[:] &= self.row_ball.smooth_at(A)
+        self.A(free)[:] &= self.row_set.smooth_at(A)
         self.B(free)[:] &= facet.kept
-        # With norm_bound = 0 a zero row is on the boundary too, but has no signs to make a normal of.
-        bounded = self.row_ball.bounded(A)
-        rows = np.flatnonzero(self.row_ball.binding(A) & bounded.any(axis=1))
+        # With norm_bound = 0 a zero row is on the boundary too, but may have no signs to make a normal of.
+        normals = self.row_set.normals(A)
+        rows = np.flatnonzero(self.row_set.binding(A) & normals.any(axis=1))
         slope = facet.slope
         # The same for kappa = 0 in constraint form.
         binds = self.group_lasso.binds(B) and bool(slope.any())
@@ -159,13 +159,13 @@ class Terms:
             # plays a part. Not below 0: Newton's matrix would be indefinite, and roots are taken of these weights.
             pressing = np.where(self.group_lasso.bounded, B, 0.0)
             multiplier = max(-float(np.vdot(self.B(gradient), pressing)) / float(np.vdot(slope, pressing)), 0.0)
-        face = Face(free, rows, np.sign(bounded[rows]), facet, multiplier * facet.bend, binds)
+        face = Face(free, rows, normals[rows], facet, multiplier * facet.bend, binds)
         return face, np.where(free, gradient, 0.0)
 
     def move(self, T: np.ndarray, step: np.ndarray, face: Face) -> np.ndarray:
-        """T + step; entries of A and groups of B that turned round are zero, and boundaries stay boundaries."""
+        """T + step; entries of A and groups of B that turned round at kinks are zero, boundaries stay boundaries."""
         Y = T + step
         A, B = self.A(Y), self.B(Y)
-        A[:] = self.row_ball.settle(A, self.A(T), face.rows)
+        A[:] = self.row_set.settle(A, self.A(T), face.rows)
         B[:] = self.group_lasso.repair(self.group_lasso.settle(B, self.B(T), face.facet), face.group_binds)
         return Y

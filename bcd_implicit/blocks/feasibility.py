@@ -39,24 +39,25 @@ def grouped_variable(problem: TrainingProblem, v: BlockVariables) -> cp.Expressi
     return cp.vstack([v["B"], v["D"]]) if problem.stacked else v["B"]
 
 
-def own_constraints(problem: TrainingProblem, v: BlockVariables) -> dict[str, cp.Constraint]:
+def own_constraints(problem: TrainingProblem, v: BlockVariables) -> dict[str, list[cp.Constraint]]:
     """The norm bound and the group-lasso constraint, by name, where they act on these variables."""
     if "A" not in v:
         return {}
-    on_A = problem.row_ball.cvxpy(v["A"])
-    own = {"norm_bound": on_A[0]} if on_A else {}
+    own = {"norm_bound": problem.row_set.cvxpy(v["A"])}
     for constraint in problem.group_lasso.cvxpy(grouped_variable(problem, v))[1]:
         # A radius of 0 leaves conic solvers no interior point: say what it means instead.
         if problem.kappa == 0:
             constraint = grouped_variable(problem, v)[:, problem.group_lasso.bounded] == 0
-        own["group_lasso"] = constraint
+        own["group_lasso"] = [constraint]
     return own
 
 
 def pattern_constraints(problem: TrainingProblem, v: BlockVariables) -> dict[str, cp.Constraint]:
-    """The entries that the pattern holds at zero, by the letter of their matrix; not where all of it is zero anyway."""
-    zero = {*fixed_at_zero(problem), *("A" if problem.norm_bound == 0 and problem.row_ball.inside is None else "")}
-    return {k: v[k][~mask] == 0 for k, mask in problem.pattern.free.items() if k in v and k not in zero}
+    """The entries that the pattern holds at zero, by the letter of their matrix; not those that are zero anyway."""
+    held = {k: ~mask for k, mask in problem.pattern.free.items() if k in v and k not in fixed_at_zero(problem)}
+    if "A" in held:
+        held["A"] &= ~problem.row_set.zeros(problem.n_hidden)
+    return {k: v[k][mask] == 0 for k, mask in held.items() if mask.any()}
 
 
 def feasible_start(problem: TrainingProblem, it: Iterate) -> Iterate:
@@ -70,7 +71,7 @@ def feasible_start(problem: TrainingProblem, it: Iterate) -> Iterate:
     """
     given, it = it, problem.pattern.applied(it)
     it = problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it)))
-    it = it.replace(A=problem.row_ball.prox(it.A))
+    it = it.replace(A=problem.row_set.prox(it.A))
     it = it.replace(**{k: np.zeros(problem.shapes[k]) for k in fixed_at_zero(problem)})
     for letters in problem.block_letters if problem.constraints else ():
         here = terms_at(problem.constraints, it, letters)
@@ -81,8 +82,8 @@ def feasible_start(problem: TrainingProblem, it: Iterate) -> Iterate:
         distance = cp.sum([cp.sum_squares(v[k] - getattr(it, k)) for k in letters])
         # A penalty that is infinite here, as a logarithm's may be, has its say in where to start.
         barrier = 0.0 if np.isfinite(here.penalty()) else cp.sum(list(terms.penalties.values()))
-        own = {**own_constraints(problem, v), **pattern_constraints(problem, v)}
-        constraints = [*own.values(), *terms.all_constraints]
+        own = [c for several in own_constraints(problem, v).values() for c in several]
+        constraints = [*own, *pattern_constraints(problem, v).values(), *terms.all_constraints]
         nearest = cp.Problem(cp.Minimize(distance + barrier), constraints)
         try:
             _solve_somehow(nearest, "constraints on " + ", ".join(letters))
@@ -94,7 +95,7 @@ def feasible_start(problem: TrainingProblem, it: Iterate) -> Iterate:
     # A conic solver meets the bounds only to its tolerance. A start beyond them may be lower than any feasible point.
     it = problem.pattern.applied(it)
     it = problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it)))
-    return it.replace(A=problem.row_ball.repair(it.A))
+    return it.replace(A=problem.row_set.repair(it.A))
 
 
 def _solve_somehow(posed: cp.Problem, name: str) -> None:
@@ -153,7 +154,7 @@ def conflict(problem: TrainingProblem, letters: Sequence[str]) -> list[str]:
     v = BlockVariables({k: cp.Variable(problem.shapes[k], name=k) for k in letters})
     terms = user_terms(problem.constraints, v)
     words = {"norm_bound": f"norm_bound={problem.norm_bound:g}", "group_lasso": f"kappa={problem.kappa:g} as a bound"}
-    own = {words[name]: [constraint] for name, constraint in own_constraints(problem, v).items()}
+    own = {words[name]: constraints for name, constraints in own_constraints(problem, v).items()}
     own |= {f"pattern of {letter}": [constraint] for letter, constraint in pattern_constraints(problem, v).items()}
     for letter, setting in fixed_at_zero(problem).items():
         own.setdefault(setting, []).extend([v[letter] == 0] if letter in v else [])

@@ -7,7 +7,7 @@ Kronecker product, that of two means::
 
 A step minimises, with the gradient G of f at Y::
 
-    <G, T - Y> + stretch/2 <T - Y, M (T - Y) H> + ridge, group lasso and balls of T
+    <G, T - Y> + stretch/2 <T - Y, M (T - Y) H> + ridge, group lasso and row sets of T
 
 by an inner loop on (n, P) matrices, which multiplies by M and H. The sensitivities are needed once a step, for one
 product with the true Hessian. It says how much the model has to be stretched to be a majoriser. Both loops are FISTA

@@ -1,4 +1,4 @@
-"""What the two blocks in (A, B, b) share: the row balls, the group lasso, the ridge, and the native solve.
+"""What the two blocks in (A, B, b) share: the row sets, the group lasso, the ridge, and the native solve.
 
 Where the groups are columns of (B; D), both blocks hold D and d too: the prediction is affine in them.
 """
@@ -59,27 +59,30 @@ class MatricesBlock(Block):
         """Ridge and group-lasso terms, and the constraints, of all but C."""
         problem = self.problem
         group, _ = problem.group_lasso.cvxpy(grouped_variable(problem, v))
-        self.named_constraints = own_constraints(problem, v)
+        self.own_constraints = own_constraints(problem, v)
         ridge = 0.5 * problem.ridge_hidden * (cp.sum_squares(v["A"]) + cp.sum_squares(v["B"]))
         if problem.stacked:
             ridge = ridge + 0.5 * problem.ridge * (cp.sum_squares(v["D"]) + np.sum(self.it.C**2))
         else:
             ridge = ridge + problem.output_regularization(self.it)
-        return group + ridge, list(self.named_constraints.values())
+        return group + ridge, [c for several in self.own_constraints.values() for c in several]
 
     def own_dual_values(self):
         """One a row of A, and one for the groups, also where a radius of 0 was posed as A = 0 or as no groups."""
-        duals, problem = {"norm_bound": np.zeros(self.problem.n_hidden)} | super().own_dual_values(), self.problem
-        if "norm_bound" in self.named_constraints:
-            duals["norm_bound"] = problem.row_ball.multipliers(duals["norm_bound"])
-        if "group_lasso" in duals and problem.kappa == 0:
-            force = np.zeros((self.terms.n_rows, problem.n_inputs))
-            force[:, problem.group_lasso.bounded] = duals["group_lasso"]
-            duals["group_lasso"] = problem.group_lasso.steepest(force)
+        problem = self.problem
+        posed = {name: [c.dual_value for c in several] for name, several in self.own_constraints.items()}
+        duals: dict[str, object] = {"norm_bound": problem.row_set.multipliers(problem.n_hidden, posed["norm_bound"])}
+        if "group_lasso" in posed:
+            (dual,) = posed["group_lasso"]
+            if problem.kappa == 0:
+                force = np.zeros((self.terms.n_rows, problem.n_inputs))
+                force[:, problem.group_lasso.bounded] = dual
+                dual = problem.group_lasso.steepest(force)
+            duals["group_lasso"] = dual
         return duals
 
     def repair(self, it):
-        """Scale back rows that overshoot, and set to zero the columns of B that a solver only brought near it.
+        """Move back rows that overshoot, and set to zero the columns of B that a solver only brought near it.
 
         A conic solver's zero is about 1e-6. The columns below a threshold become exact zeros if the block's
         objective does not rise by that and the user's constraints allow it, so a small but useful column stays.
@@ -112,10 +115,10 @@ class MatricesBlock(Block):
         return it
 
     def repaired(self, it: Iterate) -> Iterate:
-        """The nearest point, by scaling, that meets the norm bound, the group-lasso constraint and the pattern."""
+        """A point next to it that meets the norm bound, the group-lasso constraint and the pattern."""
         problem, it = self.problem, self.problem.pattern.applied(it, self.letters)
         it = problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it)))
-        return it.replace(A=problem.row_ball.repair(it.A))
+        return it.replace(A=problem.row_set.repair(it.A))
 
     def gradient_of_groups(self, it: Iterate) -> np.ndarray:
         """Gradient of the data term with respect to what the group lasso sees, for the centred inputs."""
@@ -159,8 +162,8 @@ class MatricesBlock(Block):
         T, problem = self.joined(it), self.problem
         # What presses against the constraints: minus the gradient of all that is smooth.
         force = -(self.smooth().value_and_gradient(T)[1] + self.terms.ridge * T) * self.terms.free
-        pressing = np.abs(problem.row_ball.bounded(self.terms.A(force))).max(axis=1)
-        dual_values: dict[str, object] = {"norm_bound": np.where(problem.row_ball.binding(it.A), pressing, 0.0)}
+        pressing = problem.row_set.pressing(self.terms.A(force))
+        dual_values: dict[str, object] = {"norm_bound": np.where(problem.row_set.binding(it.A), pressing, 0.0)}
         if problem.group_form == "constraint":
             dual_values["group_lasso"] = problem.group_lasso.multiplier(self.terms.B(force), problem.grouped(it))
         return it, optimal, dual_values

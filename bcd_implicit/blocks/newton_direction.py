@@ -92,7 +92,7 @@ def _bordered(solve: Solve, terms: Terms, face: Face, curved: bool) -> BorderedS
         return lambda R: (solve(R[None])[0], R)
     V, E = sides[:n_groups], sides[n_groups:]
     V[row_of, :, terms.n + columns] = (np.sqrt(face.weights[columns]) * face.facet.units[:, columns]).T
-    terms.A(E)[np.arange(n_rows), face.rows] = face.signs
+    terms.A(E)[np.arange(n_rows), face.rows] = face.normals
     terms.B(E)[n_rows : n_rows + len(face.facet.ties)] = face.facet.ties
     if face.group_binds:
         terms.B(E)[-1] = face.facet.slope

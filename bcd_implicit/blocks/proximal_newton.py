@@ -1,9 +1,9 @@
 """Proximal Newton for the two blocks in (A, B, b): the native solver of the hidden and the prox-linear block::
 
-    min over T = (A, B, b)   f(T) + ridge/2 (||A||^2 + ||B||^2) + group lasso of B      s.t. rows of A in the l1 ball
+    min over T = (A, B, b)   f(T) + ridge/2 (||A||^2 + ||B||^2) + group lasso of B      s.t. rows of A in their sets
 
 f is smooth and convex. At the optimum some entries of A and some columns of B are zero, and some rows of A lie on
-the boundary of their ball. Among the points that share these zeros, signs and boundaries, a *face*, the
+the boundary of their set. Among the points that share these zeros, signs and boundaries, a *face*, the
 objective is smooth. One iteration is
 
     1. a proximal-gradient step in a diagonal metric, three at the start, which finds the face: a zero column whose

@@ -4,8 +4,8 @@ No function here looks at what a solver said, and none shares code with the solv
 samples, never from a Gram matrix that a solve used. Every duality gap is an upper bound on
 objective(point) - optimum of the block; the joint problem is not convex, so nothing is said about it.
 
-All gaps come from one inequality. With h the nonsmooth part (row balls, group lasso, ridge) and V a dual point
-of the data term f at T' (the point with its intercept re-solved, so that unpenalised b costs nothing)::
+All gaps come from one inequality. With h the nonsmooth part (row sets of A, group lasso, ridge) and V a dual point of
+the data term f at T' (the point with its intercept re-solved, so that unpenalised b costs nothing)::
 
     optimum >= -f*(s V) - h*(-s G),    G = V W' the gradient,  0 <= s <= 1,
 

@@ -23,8 +23,9 @@ class Certificate:
     ----------
     gap : float
         Upper bound on objective - optimum of this block; ``inf`` where none is known: an input is free of every
-        penalty and constraint (kappa or its group's weight is 0, and so is a ridge on its column), or a user's term
-        acts on the block and the solver gave no dual values that fit its point.
+        penalty and constraint (kappa or its group's weight is 0, and so is a ridge on its column), an entry of A has no
+        ridge and no bound from below (on the diagonal, with the matrix measure), or a user's term acts on the block and
+        the solver gave no dual values that fit its point.
     scale : float
         What makes the gap relative: the block's own objective at the point or, where that is larger, where it has done
         nothing (predictions of zero; A = B = b = 0 in the hidden block; no step in the prox-linear block). Where the
@@ -33,9 +34,9 @@ class Certificate:
         Norm of the proximal-gradient step, relative to the gradient at zero; with a user's term that of the compiled
         problem, as in :mod:`~bcd_implicit.certificates.conic`; ``inf`` where unknown.
     violation : float
-        Largest violation of a constraint: of ||A||_inf <= norm_bound / max_slope as it is, of the group lasso's bound
-        relative to kappa, of the pattern relative to the matrix's largest entry, of the range of phi and of a user's
-        constraints in their own units.
+        Largest violation of a constraint: of the bound on A as it is, of the group lasso's bound relative to kappa,
+        of the pattern relative to the matrix's largest entry, of the range of phi and of a user's constraints in their
+        own units.
     allowed_violation : float
         So much of it is none.
     """

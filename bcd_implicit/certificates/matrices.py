@@ -1,6 +1,6 @@
 """What the certificates of the two blocks in (A, B, b) share: the duality gap of data term and regularisation.
 
-With f the data term, h the regularisation (row balls, group lasso, ridge), T the matrices and V a dual point with
+With f the data term, h the regularisation (row sets, group lasso, ridge), T the matrices and V a dual point with
 gradient G = V W', the gap is the sum of two parts, each of which is never negative (Fenchel and Young)::
 
     f(T) + f*(s V) - s <V, T W>   and   h(T) + h*(-s G) + s <G, T>,      0 <= s <= 1
@@ -59,28 +59,28 @@ def duality_gap(
     # At a point far off a rate or its gradient may be beyond numbers: there is no bound then.
     if not all(np.isfinite(part).all() for found in (gradients, rounding) for part in vars(found).values()):
         return np.inf
-    # The conjugates grow with the size of every entry: those of the largest G within rounding are bounds.
-    G_A, G = np.abs(gradients.A) + rounding.A, np.abs(gradients.groups) + rounding.groups
+    # The group lasso's conjugate grows with the size of every entry: that of the largest G within rounding is a bound.
+    G = np.abs(gradients.groups) + rounding.groups
     # Rows with a ridge are finite anyway.
     free = G[ridges == 0]
     if len(free) and lasso.dual_scale(problem.free_groups[ridges == 0].astype(float)) == 0:
         return np.inf  # every dual point near this one is infeasible, and s = 0 says nothing
-    # The same of entries of A that are free of the norm bound.
-    free_A = problem.pattern.entries("A", it.A.shape).astype(float)
-    if problem.ridge_hidden == 0 and np.isinf(problem.row_ball.conjugate(free_A)):
+    # The same of entries of A that nothing bounds from both sides.
+    if problem.ridge_hidden == 0 and not problem.row_set.bounds(problem.pattern.entries("A", it.A.shape)):
         return np.inf
     # Where only some rows have a ridge, a little inside: on the boundary the conjugate is all rounding.
     inside = 1 - 1e-9 if 0 < len(free) < len(G) else 1.0
     groups = problem.grouped(it)
     products = (gradients.A * it.A).ravel(), (gradients.groups * groups).ravel()
-    sizes = float(np.sum(np.abs(it.A) * G_A) + np.sum(np.abs(groups) * G))
+    sizes = float(np.sum(np.abs(it.A) * (np.abs(gradients.A) + rounding.A)) + np.sum(np.abs(groups) * G))
     off = float(np.sum(np.abs(it.A) * rounding.A) + np.sum(np.abs(groups) * rounding.groups))
     left = (np.abs(gradients.intercepts) + rounding.intercepts) * problem.fit_intercept
     inner, value = float(np.sum(np.concatenate(products))), regularisation(problem, it)
     unit = EPS * (10 + np.log2(1 + groups.size + it.A.size))  # NumPy sums in pairs
 
     def gap(s: float) -> float:
-        parts = value + problem.row_ball.conjugate(s * G_A, problem.ridge_hidden) + lasso.conjugate(s * G, ridges)
+        of_A = problem.row_set.conjugate(-s * gradients.A, problem.ridge_hidden, s * rounding.A)
+        parts = value + of_A + lasso.conjugate(s * G, ridges)
         return data_gap(s, left) + max(parts + s * inner, 0.0) + unit * (parts + s * sizes) + s * off
 
     # With s = 0 the gap is the objective itself: no term of it is negative.
@@ -99,7 +99,7 @@ def relative_violation(problem: TrainingProblem, it: Iterate) -> float:
     beyond = problem.group_lasso.violation(problem.grouped(it))
     relative = beyond / problem.kappa if problem.kappa > 0 else np.inf if beyond > 0 else 0.0
     return max(
-        problem.row_ball.violation(it.A), relative, problem.pattern.violation(it, "ABD" if problem.stacked else "AB")
+        problem.row_set.violation(it.A), relative, problem.pattern.violation(it, "ABD" if problem.stacked else "AB")
     )
 
 
@@ -118,7 +118,7 @@ def regularisation(problem: TrainingProblem, it: Iterate) -> float:
 def prox_residual(
     problem: TrainingProblem, it: Iterate, gradients: Gradients, at_zero: Gradients, curvature: float
 ) -> float:
-    """|| T - prox(T - grad/L) || L, relative to the gradient at T = 0, for h = row balls + group lasso.
+    """|| T - prox(T - grad/L) || L, relative to the gradient at T = 0, for h = row sets + group lasso.
 
     The gradients are those for the regressors as they are, not centred.
     """
@@ -129,7 +129,7 @@ def prox_residual(
     L = curvature * largest_square(W) + ridges.max()
     if L == 0:
         return 0.0
-    A = it.A - problem.row_ball.prox(it.A - (gradients.A + problem.ridge_hidden * it.A) / L)
+    A = it.A - problem.row_set.prox(it.A - (gradients.A + problem.ridge_hidden * it.A) / L)
     B = G - problem.group_lasso.prox(G - (gradients.groups + ridges[:, None] * G) / L, 1 / L)
     b = gradients.intercepts / L if problem.fit_intercept else np.zeros(0)
     size = np.sqrt(np.sum(A**2) + np.sum(B**2) + np.sum(b**2))

@@ -34,9 +34,9 @@ def state_certificate(
     Else, for a subgradient r at x and the block's least curvature s,
     ``objective(x) - optimum <= D(f, V, y) + <r, x - x*> - s/2 ||x - x*||^2``, and x* is bounded: every term of the
     objective is nonnegative and F_phi(x, z) >= (x - phi(z))^2 / (2 max_slope), so with v the sample's objective,
-    ``w^2 = 2 max_slope v / lambda`` and c = Bu + b, ``|x*| <= max_slope |A| |x*| + |phi(c)| + w`` and
-    ``|x* - x| <= max_slope |A| |x* - x| + |x - phi(Ax + c)| + w``. So they are at most the largest of the last two
-    terms divided by 1 - q for ``q = max_slope ||A||_inf``, and where that is not positive by each state's
+    ``w^2 = 2 max_slope v / lambda`` and c = Bu + b, x* misses the equation by w at most, zero by ``|phi(c)|``, and x by
+    ``|x - phi(Ax + c)|``. States are as far apart as the largest sum of what the two miss, divided by 1 - q for
+    ``q = max_slope ||A||_inf``, or its like for the matrix measure, and where that is not positive by each state's
     :meth:`~bcd_implicit.TrainingProblem.room`. The bound on the gap is the largest value over the box that is left,
     coordinate by coordinate.
 
@@ -56,7 +56,8 @@ def state_certificate(
     phi, weights, shares = problem.activation, problem.fenchel_weights[:, None], problem.shares
     room = float(problem.room(it.A).min())
     if not room > 0:
-        scaled = f"{phi.max_slope:g} ||A||_inf" if phi.max_slope < 1 else "||A||_inf"
+        symbol = problem.row_set.symbol
+        scaled = f"{phi.max_slope:g} {symbol}" if phi.max_slope < 1 else symbol
         raise NotWellPosedError(f"A: {scaled} = {1 - room:.6g} is not below 1. Scale its rows to norm_bound.")
     given = _Given(problem, previous, it, proximal)
     at = _Point(given, it.X, claim)
@@ -230,7 +231,8 @@ class _Rounding:
         self.prediction = unit * (C * x + D * u + float(np.linalg.norm(it.d)) + y)
         self.root = unit * np.sqrt(weights.max()) * Z
         terms = C * v + weights * (np.abs(at.z) + Z) + weights.max() * size_of_A * (fenchel + x + Z) + P * step
-        if problem.row_ball.inside is not None:  # A may be large, and its norms lose too much
+        # A may be large, and its norms lose too much.
+        if not problem.row_set.bounds(np.ones_like(it.A, dtype=bool)):
             sums = np.abs(it.A) @ np.abs(at.X) + np.abs(it.B) @ np.abs(problem.U) + np.abs(it.b)[:, None]
             terms = np.abs(it.A.T) @ (weights * (np.abs(at.phi_Z) + np.abs(at.X) + sums))
             terms += weights * (np.abs(at.z) + sums)

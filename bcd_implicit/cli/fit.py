@@ -165,7 +165,7 @@ def fit(
                 "largest block gap, relative": f"{gap:.1e}" if np.isfinite(gap) else "unknown",
                 **_scores(model, loss, columns, train, test),
                 "inputs used in B": f"{int(model.B.any(axis=0).sum())} of {U.shape[1]}",
-                "||A||_inf": f"{model.norm_inf():.4f}",
+                problem.row_set.symbol: f"{problem.row_set.everywhere.size(result.iterate.A):.4f}",
             },
         )
         console.print(f"wrote {model_path}", soft_wrap=True)

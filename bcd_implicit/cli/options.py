@@ -14,6 +14,7 @@ import bcd_implicit as bi
 from bcd_implicit.blocks.solvers import AUTO, CHOICES, solvers_of_all_blocks
 from bcd_implicit.cli.columns import ColumnChoice
 from bcd_implicit.support.delimited import TextFormat
+from bcd_implicit.terms.row_sets import WELL_POSEDNESS
 
 
 def options_of(*options: Callable) -> Callable:
@@ -144,6 +145,13 @@ problem_options = options_of(
         default=0.5,
         show_default=True,
         help="Bound on the contraction factor, ||A||_inf times the largest slope of phi, in [0, 1).",
+    ),
+    click.option(
+        "--well-posedness",
+        type=click.Choice(list(WELL_POSEDNESS)),
+        default="inf-norm",
+        show_default=True,
+        help="What the bound is on: ||A||_inf, or the matrix measure of A, which leaves A more room.",
     ),
     click.option("--ridge", type=float, default=1e-2, show_default=True, help="Weight on C and D."),
     click.option("--ridge-hidden", type=float, default=1e-4, show_default=True, help="Weight on A and B."),

@@ -115,6 +115,7 @@ class TrainedEstimator(BaseEstimator):
         alpha: float | Sequence[float] = ALPHAS,
         kappa: float = 0.0,
         norm_bound: float = 0.5,
+        well_posedness: str = "inf-norm",
         fenchel_weight: float | ArrayLike = 1.0,
         fit_intercept: bool = True,
         pass_through: bool = True,
@@ -137,6 +138,7 @@ class TrainedEstimator(BaseEstimator):
         self.alpha = alpha
         self.kappa = kappa
         self.norm_bound = norm_bound
+        self.well_posedness = well_posedness
         self.fenchel_weight = fenchel_weight
         self.fit_intercept = fit_intercept
         self.pass_through = pass_through
@@ -177,6 +179,7 @@ class TrainedEstimator(BaseEstimator):
             activation=self.activation,
             loss=loss,
             norm_bound=self.norm_bound,
+            well_posedness=self.well_posedness,
             kappa=self.kappa,
             fenchel_weight=self.fenchel_weight,
             fit_intercept=self.fit_intercept,

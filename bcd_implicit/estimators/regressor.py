@@ -58,6 +58,8 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
     norm_bound : float in [0, 1)
         Bound on the contraction factor: the largest row sum of absolute values of A, times the activation's largest
         slope (1/4 for sigmoid, else 1). With a ``pattern`` only entries inside its cycles count.
+    well_posedness : {"inf-norm", "measure"}
+        With "measure" row sums have the diagonal entries of A instead of their absolute values: A has more room.
     fenchel_weight : float or array-like of shape (n_hidden,)
         Only of the method "fenchel": the weight of its relaxed equilibrium, or one for each hidden feature.
     fit_intercept, pass_through : bool
@@ -125,6 +127,7 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         alpha: float | Sequence[float] = ALPHAS,
         kappa: float = 0.0,
         norm_bound: float = 0.5,
+        well_posedness: str = "inf-norm",
         fenchel_weight: float | ArrayLike = 1.0,
         fit_intercept: bool = True,
         pass_through: bool = True,
@@ -148,6 +151,7 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
             alpha=alpha,
             kappa=kappa,
             norm_bound=norm_bound,
+            well_posedness=well_posedness,
             fenchel_weight=fenchel_weight,
             fit_intercept=fit_intercept,
             pass_through=pass_through,

@@ -94,6 +94,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         The level of the score tests that correct the rule; None for none. "auto" is 0.05, and none with
         ``n_features_to_select``, which a level of your own does not go with.
     norm_bound : float in [0, 1)
+    well_posedness : {"inf-norm", "measure"}
     ridge, ridge_hidden : float
         Ridge on (C, D) and on (A, B), for standardised data.
     pass_through : bool
@@ -143,6 +144,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         rule: str | None = None,
         level: float | Literal["auto"] | None = AUTO_LEVEL,
         norm_bound: float = 0.5,
+        well_posedness: str = "inf-norm",
         ridge: float = 1e-2,
         ridge_hidden: float = 1e-4,
         pass_through: bool = False,
@@ -165,6 +167,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         self.rule = rule
         self.level = level
         self.norm_bound = norm_bound
+        self.well_posedness = well_posedness
         self.ridge = ridge
         self.ridge_hidden = ridge_hidden
         self.pass_through = pass_through
@@ -245,6 +248,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             activation=self.activation,
             loss=loss,
             norm_bound=self.norm_bound,
+            well_posedness=self.well_posedness,
             ridge=self.ridge,
             ridge_hidden=self.ridge_hidden,
             pass_through=self.pass_through,

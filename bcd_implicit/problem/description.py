@@ -37,7 +37,7 @@ def as_table(problem: Any) -> str:
         "outputs": names_of(problem.output_names),
         "hidden features": f"{problem.n_hidden}, {problem.activation.name}",
         "loss": _loss_in_words(problem),
-        "||A||_inf": problem.row_ball.in_words,
+        problem.row_set.symbol: problem.row_set.in_words,
         "group lasso": f"kappa = {problem.kappa:g}, a {role}; {groups}",
         "ridge": f"{problem.ridge:g} on C and D, {problem.ridge_hidden:g} on A and B",
         "fenchel_weight": _fenchel_weight_in_words(problem),
@@ -56,9 +56,10 @@ def _loss_in_words(problem: Any) -> str:
 
 
 def _norm_bound_in_words(problem: Any) -> str:
-    inside = problem.row_ball.inside
+    inside = problem.row_set.inside
     where = "" if inside is None else " (inside cycles)" if inside.any() else " (no cycles: without effect)"
-    return f"{problem.norm_bound:g}{where}"
+    kind = "" if problem.well_posedness == "inf-norm" else f", well_posedness={problem.well_posedness!r}"
+    return f"{problem.norm_bound:g}{where}{kind}"
 
 
 def _fenchel_weight_in_words(problem: Any) -> str:

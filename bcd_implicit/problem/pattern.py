@@ -31,7 +31,8 @@ class Pattern:
     """Which entries are free; all others are zero in every iterate.
 
     Projections on row balls and proximal maps of group norms shrink entries and turn none round. With some entries held
-    at zero they are therefore what they are without, after these entries are set to zero.
+    at zero they are therefore what they are without, after these entries are set to zero. (The measure's projection
+    moves zeros on the diagonal, but only those that are free: :class:`~bcd_implicit.terms.row_sets.RowSet`.)
 
     Attributes
     ----------

@@ -14,6 +14,7 @@ from bcd_implicit.terms.activations import get_activation
 from bcd_implicit.terms.group_norms import GROUP_NORMS
 from bcd_implicit.terms.losses import get_loss
 from bcd_implicit.terms.penalties import GROUP_FORMS
+from bcd_implicit.terms.row_sets import WELL_POSEDNESS
 
 # Least and largest number, which of these ends belong to the range, and what to do about others.
 RANGES = {
@@ -23,7 +24,7 @@ RANGES = {
 }
 FLAGS = ("fit_intercept", "pass_through")
 SETTINGS = (
-    *("n_hidden", "activation", "loss", *RANGES, "fenchel_weight", *FLAGS, "constraints", "pattern"),
+    *("n_hidden", "activation", "loss", *RANGES, "fenchel_weight", *FLAGS, "constraints", "pattern", "well_posedness"),
     *("groups", "group_form", "group_weights", "group_norm", "group_over"),
 )
 
@@ -51,6 +52,7 @@ def check_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     # 2 and "2", inf and "inf"; True is no norm
     norm = given["group_norm"]
     norm = f"{norm:g}" if isinstance(norm, Real) and not isinstance(norm, bool) else norm
+    checked["well_posedness"] = check_choice("well_posedness", given["well_posedness"], WELL_POSEDNESS, "condition")
     checked["group_form"] = check_choice("group_form", given["group_form"], GROUP_FORMS, "form")
     checked["group_norm"] = check_choice("group_norm", norm, GROUP_NORMS, "norm")
     checked["group_over"] = check_choice("group_over", given["group_over"], ("B", "BD"), "choice")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -22,7 +23,8 @@ from bcd_implicit.terms.activations import Activation
 from bcd_implicit.terms.group_norms import GROUP_NORMS
 from bcd_implicit.terms.groups import Groups
 from bcd_implicit.terms.losses import Loss
-from bcd_implicit.terms.penalties import GROUP_FORMS, RowBall
+from bcd_implicit.terms.penalties import GROUP_FORMS
+from bcd_implicit.terms.row_sets import WELL_POSEDNESS, RowSet
 
 
 class Specification:
@@ -53,6 +55,7 @@ class Specification:
         group_norm: str | float = 2,
         group_over: str = "B",
         pattern: Any = None,
+        well_posedness: str = "inf-norm",
     ) -> None:
         targets = read_targets("Y", Y, inputs := read_inputs("U", U), "U")
         self.U, self.Y = inputs.columns, targets.columns
@@ -65,6 +68,7 @@ class Specification:
         self.activation: Any = activation
         self.loss: Any = loss
         self.norm_bound, self.kappa, self.group_form = norm_bound, kappa, group_form
+        self.well_posedness = well_posedness
         self.fenchel_weight: Any = fenchel_weight
         self.ridge, self.ridge_hidden = ridge, ridge_hidden
         self.fit_intercept, self.pass_through = fit_intercept, pass_through
@@ -90,7 +94,8 @@ class Specification:
             self.pattern, self.shapes, self.pass_through, self.activation, self.input_names, self.output_names
         )
         # Built here and not in __init__: replace() comes through here too.
-        self.row_ball = RowBall(self.norm_bound / self.activation.max_slope, self._inside_cycles())
+        row_set = WELL_POSEDNESS[self.well_posedness](self.norm_bound / self.activation.max_slope)
+        self.row_set = replace(row_set, inside=self._inside_cycles(row_set))
         parsed = Groups.parse(self.groups, self.group_weights, self.input_names)
         # A label for each input, however they were given: subset() can then take some of them.
         self.groups, self.group_weights = [parsed.names[g] for g in parsed.labels], parsed.weights
@@ -98,11 +103,13 @@ class Specification:
         # Last: a user's function is tried on variables of the checked shapes.
         self.constraints = check_constraints(self.constraints, self.shapes, self.block_letters)
 
-    def _inside_cycles(self) -> np.ndarray | None:
+    def _inside_cycles(self, row_set: RowSet) -> np.ndarray | None:
         """The free entries of A between states of one cycle, None where all states are on cycles with each other."""
         free = self.pattern.entries("A", self.shapes["A"])
         cycles = Structure(free, self.activation).cycles
-        if [len(states) for states in cycles] == [self.n_hidden]:
+        # Entries that are zero anyway do no harm in sums, unless the set would move them.
+        moved = row_set.signed(self.n_hidden)
+        if [len(states) for states in cycles] == [self.n_hidden] and free[moved, moved].all():
             return None
         inside = np.zeros_like(free)
         for states in cycles:

@@ -6,7 +6,9 @@ The true problem is::
               + ridge/2 (||C||_F^2 + ||D||_F^2) + ridge_hidden/2 (||A||_F^2 + ||B||_F^2) + the user's penalties
          s.t. X = phi(AX + BU + b),  max_slope ||A||_inf <= norm_bound, the user's constraints
 
-max_slope is the activation's, the largest slope of phi: 1, and 1/4 for the sigmoid. Under a zero pattern the norm is
+max_slope is the activation's, the largest slope of phi: 1, and 1/4 for the sigmoid. With ``well_posedness="measure"``
+the matrix measure mu_inf(A) = max_i (A_ii + sum_{j != i} |A_ij|) takes the place of ||A||_inf = max_i sum_j |A_ij|: a
+larger convex set, whose models are well-posed too (:mod:`bcd_implicit.terms.row_sets`). Under a zero pattern either is
 that of the entries of A inside cycles of the pattern's graph: elsewhere states are well-posed whatever A is.
 
 The groups of the lasso are the columns of B, and may be several columns each, weighted, measured by another norm, or
@@ -41,6 +43,7 @@ from bcd_implicit.problem.iterate import Iterate, random_rows, without_rounding
 from bcd_implicit.problem.specification import Specification
 from bcd_implicit.support.checks import random_generator
 from bcd_implicit.support.interruption import finishing
+from bcd_implicit.terms.row_sets import RowBall
 
 # Equilibria inside the loops are solved this well (relative), so that comparing objectives at 1e-9 makes sense.
 STATE_TOL = 1e-13
@@ -76,6 +79,11 @@ class TrainingProblem(Specification):
         nu / L, that is nu, and 4 nu for the sigmoid. 0 means A = 0, a network with one hidden layer. With a ``pattern``
         it is on the entries of A inside cycles alone, those between states that may depend on each other in circles,
         and 0 makes these zero. The pattern of a feedforward network has none: the bound is without effect.
+    well_posedness : {"inf-norm", "measure"}
+        What the bound is on: ||A||_inf, or the matrix measure mu_inf(A) = max_i (A_ii + sum_{j != i} |A_ij|), which is
+        no larger. The measure lets the diagonal of A be negative without limit, and other entries be as much larger: 0
+        does not mean A = 0 then. Without ``ridge_hidden`` it leaves gaps of the blocks in (A, B, b) unknown, unless a
+        conic solver solves them.
     kappa : float >= 0
         Group-lasso weight (penalty form) or radius (constraint form).
     group_form : {"penalty", "constraint"}
@@ -218,16 +226,16 @@ class TrainingProblem(Specification):
         return self.objective_at_states(self.at_equilibrium(it))
 
     def violation(self, it: Iterate) -> float:
-        """The largest violation of ||A||_inf <= norm_bound / max_slope, of the group-lasso constraint and the pattern.
+        """The largest violation of the bound on A, of the group-lasso constraint and of the pattern.
 
-        The norm is that inside cycles. That of the pattern is relative to the largest entry of its matrix.
+        The bound is that inside cycles. That of the pattern is relative to the largest entry of its matrix.
         """
-        own = self.row_ball.violation(it.A), self.group_lasso.violation(self.grouped(it)), self.pattern.violation(it)
+        own = self.row_set.violation(it.A), self.group_lasso.violation(self.grouped(it)), self.pattern.violation(it)
         return max(own)
 
     def violations(self, it: Iterate) -> dict[str, float]:
         """The largest violation of every constraint, by name: "norm_bound", "group_lasso", "pattern" and the user's."""
-        found = {"norm_bound": self.row_ball.violation(it.A)}
+        found = {"norm_bound": self.row_set.violation(it.A)}
         if self.group_form == "constraint":
             found["group_lasso"] = self.group_lasso.violation(self.grouped(it))
         if self.pattern:
@@ -245,7 +253,7 @@ class TrainingProblem(Specification):
         # Between two steps of a loop the states move little: its own X is the best start. Not where nothing drives
         # them: on the way to zero something of the start is always left.
         start = it.X if drive.any() else None
-        if self.row_ball.inside is None:
+        if self.row_set.inside is None:
             return fixed_point(it.A, drive, self.activation, start, tol=tol)
         # ||A||_inf may be beyond 1. Stage by stage that does not matter.
         return solve_states(Structure(it.A, self.activation, it.B), self.U, it.b, start=start, tol=tol)
@@ -312,13 +320,15 @@ class TrainingProblem(Specification):
         free = self.pattern.entries("A", it.A.shape)
         later = free.any(axis=1) & ~self.pattern.entries("B", it.B.shape).any(axis=1)
         A = np.where(free & later[:, None], rng.standard_normal(it.A.shape), 0.0)
-        it = it.replace(A=self.row_ball.repair(A, np.flatnonzero(later)))
-        links = it.A - self.row_ball.bounded(it.A)
+        # In the ball, whatever the set: rows that only their diagonal entry holds would be a poor start.
+        ball = RowBall(self.row_set.radius, self.row_set.inside)
+        it = it.replace(A=ball.repair(A, np.flatnonzero(later)))
+        links = it.A - self.row_set.bounded(it.A)
         # One layer after the other; what lies in a cycle settles.
         for _ in range(int(later.sum()) if self.fit_intercept or links.any() else 0):
             it = self.at_equilibrium(it)
             spread = np.sqrt(statistics.variance(links @ it.X, self.shares))[:, None]
-            A = self.row_ball.bounded(it.A) + np.divide(links, spread, out=np.zeros_like(links), where=spread > 0)
+            A = self.row_set.bounded(it.A) + np.divide(links, spread, out=np.zeros_like(links), where=spread > 0)
             b = np.where(later, -A @ statistics.mean(it.X, self.shares), it.b) if self.fit_intercept else it.b
             if np.allclose(b, it.b) and np.allclose(A, it.A):
                 break

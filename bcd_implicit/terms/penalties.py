@@ -1,6 +1,6 @@
-"""The convex terms on A and B: row l1 balls and the group lasso over the columns of B, or of (B; D).
+"""The group lasso over the columns of B, or of (B; D), as a penalty or as a constraint.
 
-Each has a value, a violation, a proximal map (or projection), a repair that makes a nearly feasible point
+Either has a value, a violation, a proximal map (or projection), a repair that makes a nearly feasible point
 feasible, a conjugate (for duality gaps) and its CVXPY form. With a ridge term r/2 ||.||^2 added,
 the conjugate at G is  sup_T <G, T> - h(T) - r/2 ||T||^2.
 """
@@ -16,10 +16,8 @@ from scipy.optimize import minimize_scalar
 
 from bcd_implicit.terms.group_norms import GROUP_NORMS, ROOM, Facet, GroupNorm
 from bcd_implicit.terms.groups import Groups
-from bcd_implicit.terms.projections import l1_multipliers, project_l1_rows
+from bcd_implicit.terms.projections import UPWARDS, l1_multipliers, project_l1_rows
 
-# Sums of terms that are not negative, rounded down at most by so much, are bounds again.
-UPWARDS = 1 + 1e-13
 # Dual points are scaled this far into the dual ball.
 INSIDE = 1 - 1e-12
 
@@ -27,134 +25,6 @@ INSIDE = 1 - 1e-12
 def column_norms(B: np.ndarray) -> np.ndarray:
     """Euclidean norm of each column of B (n, p): shape (p,)."""
     return np.sqrt(np.einsum("ij,ij->j", B, B))
-
-
-@dataclass(frozen=True, eq=False)
-class RowBall:
-    """``||A||_inf = max_i sum_j |A_ij| <= radius``: every row of A in the l1 ball (well-posedness).
-
-    Parameters
-    ----------
-    radius : float
-    inside : ndarray of bool, shape (n, n), or None
-        The entries that the bound is on, those inside cycles: sums and norms are of these alone, and all others are
-        free of it. None where it is on all.
-    """
-
-    radius: float
-    inside: np.ndarray | None = None
-
-    @property
-    def rows(self) -> np.ndarray | slice:
-        """The rows that have entries inside."""
-        return slice(None) if self.inside is None else np.flatnonzero(self.inside.any(axis=1))
-
-    def bounded(self, A: np.ndarray) -> np.ndarray:
-        """A with zeros in place of the entries that are free of the bound."""
-        return A if self.inside is None else np.where(self.inside, A, 0.0)
-
-    def with_bounded(self, A: np.ndarray, bounded: np.ndarray) -> np.ndarray:
-        """A with :meth:`bounded` exchanged."""
-        return bounded if self.inside is None else np.where(self.inside, bounded, A)
-
-    def norm(self, A: np.ndarray) -> float:
-        """||A||_inf of the entries inside."""
-        return float(np.abs(self.bounded(A)).sum(axis=1).max())
-
-    def violation(self, A: np.ndarray) -> float:
-        """How far the largest absolute row sum exceeds the radius; 0 when feasible."""
-        return max(0.0, self.norm(A) - self.radius)
-
-    def prox(self, A: np.ndarray, step: float | np.ndarray = 1.0) -> np.ndarray:
-        """Projection, in the metric of the steps where they differ by column."""
-        # Shrinking turns no entry round: zeros in place of others change nothing.
-        steps = step if np.ndim(step) else None
-        return self.with_bounded(A, project_l1_rows(self.bounded(A), self.radius, steps))  # type: ignore[arg-type]
-
-    def binding(self, A: np.ndarray) -> np.ndarray:
-        """Which rows are on the boundary, to rounding; bool, shape (n,)."""
-        found = np.zeros(len(A), dtype=bool)
-        found[self.rows] = True
-        return found & (np.abs(self.bounded(A)).sum(axis=1) >= self.radius * (1 - 1e-12))
-
-    def repair(self, A: np.ndarray, onto: np.ndarray | None = None) -> np.ndarray:
-        """Scale back the rows that a solver left slightly outside; scale those of ``onto`` to the boundary."""
-        sums = np.abs(self.bounded(A)).sum(axis=1)
-        scaled = sums > self.radius
-        if onto is not None:
-            # A zero row has no direction in which to reach the boundary.
-            scaled[onto] = sums[onto] > 0
-        factors = np.where(scaled, self.radius / np.where(scaled, sums, 1.0), 1.0)
-        return self.with_bounded(A, A * factors[:, None])
-
-    def smooth_at(self, A: np.ndarray) -> np.ndarray:
-        """The entries near which row sums are smooth, bool: a zero has a kink there, if it is inside."""
-        return A != 0 if self.inside is None else (A != 0) | ~self.inside
-
-    def settle(self, A: np.ndarray, start: np.ndarray, onto: np.ndarray | None = None) -> np.ndarray:
-        """A after a step from ``start``, repaired: an entry that turned round is zero, if it is inside."""
-        # Zeros first: they shorten a row, which is then scaled back to its boundary.
-        return self.repair(self.with_bounded(A, np.where(A * start <= 0, 0.0, A)), onto)
-
-    def conjugate(self, G: np.ndarray, ridge: float = 0.0) -> float:
-        """Sup over feasible A of <G, A> - ridge/2 ||A||_F^2, or a little more: never less, in floating point.
-
-        By duality it is, row by row, the least over t >= 0 of ``radius t + sum_j max(|g_j| - t, 0)^2 / (2 ridge)``.
-        Every t gives an upper bound, and around the best one the value is flat: an error in t hardly shows. Projecting
-        G/ridge and taking <G, A> - ridge/2 ||A||^2 there would cancel all digits where ridge * radius is far below G.
-        Of an entry that is free of the bound it is ``g^2 / (2 ridge)``, and without ridge infinite unless g is 0.
-        """
-        size, free = np.abs(self.bounded(G)), 0.0
-        if self.inside is not None:
-            outside = np.where(self.inside, 0.0, G)
-            if ridge == 0 and outside.any():
-                return np.inf
-            free = 0.5 * float(np.sum(outside / ridge * outside)) if ridge > 0 else 0.0
-        largest = size.max(axis=1)
-        values = self.radius * largest  # of t = max_j |g_j|
-        if ridge > 0:
-            # Rounding may take t beyond the largest entry, from where the bound only grows.
-            t = np.minimum(l1_multipliers(size, ridge * self.radius), largest)
-            beyond = np.maximum(size - t[:, None], 0.0)
-            values = np.minimum(values, self.radius * t + 0.5 * np.sum(beyond / ridge * beyond, axis=1))
-        return UPWARDS * (float(values.sum()) + free)
-
-    def cvxpy(self, A: cp.Expression) -> list[cp.Constraint]:
-        """The constraint on a CVXPY variable; none where no entry is inside.
-
-        (cp.norm_inf would be the largest *entry*.) A radius of 0 would leave conic solvers no interior point: it says
-        that the entries are zero.
-        """
-        inside = self.inside
-        if inside is None:
-            return [cp.norm1(A, axis=1) <= self.radius if self.radius > 0 else A == 0]
-        if not inside.any():
-            return []
-        if self.radius == 0:
-            return [A[inside] == 0]
-        return [cp.norm1(cp.multiply(inside[self.rows], A[self.rows]), axis=1) <= self.radius]
-
-    def multipliers(self, duals: np.ndarray) -> np.ndarray:
-        """One a row of A, shape (n,), from the dual values of what :meth:`cvxpy` says."""
-        inside = self.inside
-        if self.radius > 0:
-            if inside is None:
-                return duals
-            found = np.zeros(len(inside))
-            found[self.rows] = duals
-            return found
-        entries = duals
-        if inside is not None:
-            entries = np.zeros(inside.shape)
-            entries[inside] = duals
-        return np.asarray(np.abs(entries).max(axis=1))
-
-    @property
-    def in_words(self) -> str:
-        """What is asked of ||A||_inf, such as "at most 0.5"."""
-        if self.inside is None:
-            return f"at most {self.radius:g}"
-        return f"at most {self.radius:g} inside cycles" if self.inside.any() else "not bounded, as there is no cycle"
 
 
 @dataclass(frozen=True)

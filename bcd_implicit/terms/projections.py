@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+# Sums of terms that are not negative, rounded down at most by so much, are bounds again.
+UPWARDS = 1 + 1e-13
+# No row's diagonal entry counts with its sign.
+NONE = np.zeros(0, dtype=int)
 
-def l1_multipliers(size: np.ndarray, radius: float | np.ndarray, steps: np.ndarray | None = None) -> np.ndarray:
+
+def l1_multipliers(
+    size: np.ndarray, radius: float | np.ndarray, steps: np.ndarray | None = None, signed: np.ndarray = NONE
+) -> np.ndarray:
     """The t >= 0 of each row with sum_j max(size_j - t steps_j, 0) = radius; 0 where the row's sum is no larger.
 
     By sorting (Held, Wolfe, Crowder 1974).
@@ -13,11 +20,13 @@ def l1_multipliers(size: np.ndarray, radius: float | np.ndarray, steps: np.ndarr
     Parameters
     ----------
     size : ndarray of shape (n, k)
-        0 or more.
+        0 or more, but for signed entries.
     radius : float, or ndarray of shape (n,)
         0 or more; one for all rows, or one each.
     steps : ndarray of shape (k,) or (n, k), optional
         Positive; ones by default.
+    signed : ndarray of int
+        Rows i whose entry (i, i) is ``size_i - t steps_i`` in the sum, also below zero.
 
     Returns
     -------
@@ -25,7 +34,8 @@ def l1_multipliers(size: np.ndarray, radius: float | np.ndarray, steps: np.ndarr
     """
     radius = radius[:, None] if isinstance(radius, np.ndarray) else radius
     # Entry j is zero from the multiplier size_j / steps_j on: take the entries in that order.
-    leaves = size if steps is None else size / steps
+    leaves = size.copy() if steps is None else size / steps
+    leaves[signed, signed] = np.inf  # never
     rows, order = np.arange(len(size)), np.argsort(-leaves, axis=1)
     in_order = rows[:, None], order  # plain indexing: np.take_along_axis costs more than the sort
     steps = np.broadcast_to(1.0 if steps is None else steps, size.shape)
@@ -74,8 +84,17 @@ def clipping_multiplier(size: np.ndarray, weights: np.ndarray, metric: np.ndarra
     return max(float(next_knots[j] + (sums[j] - radius) / slopes[j]), 0.0)
 
 
-def project_l1_rows(A: np.ndarray, radius: float | np.ndarray, steps: np.ndarray | None = None) -> np.ndarray:
-    """Project every row of A (n, k) on the l1 ball of a radius.
+def sizes(A: np.ndarray, signed: np.ndarray = NONE) -> np.ndarray:
+    """``|A|``, and A itself at the entries (i, i) of the rows ``signed``."""
+    size = np.abs(A)
+    size[signed, signed] = A[signed, signed]
+    return size
+
+
+def project_l1_rows(
+    A: np.ndarray, radius: float | np.ndarray, steps: np.ndarray | None = None, signed: np.ndarray = NONE
+) -> np.ndarray:
+    """Project every row of A (n, k) on the l1 ball of a radius, or, if it is signed, on the set with A_ii for |A_ii|.
 
     Parameters
     ----------
@@ -85,14 +104,22 @@ def project_l1_rows(A: np.ndarray, radius: float | np.ndarray, steps: np.ndarray
     steps : ndarray of shape (k,) or (n, k), optional
         Positive. Distances are then measured by sum_j (a_j - b_j)^2 / steps_j, and entry j shrinks by
         ``steps_j`` times the row's multiplier.
+    signed : ndarray of int
+        Rows i whose entry (i, i) counts with its sign: it falls by as much as others shrink, to below zero if need be.
     """
-    size = np.abs(A)
+    size = sizes(A, signed)
     outside = size.sum(axis=1) > radius
     if not outside.any():
         return A.copy()
-    if np.ndim(radius) == 0 and radius == 0:
-        # By the multiplier rounding would leave some entries next to zero instead.
-        return np.where(outside[:, None], 0.0, A)
     # Rows inside have the multiplier 0 and stay as they are (but for rounding, on the boundary).
-    shrinkage = l1_multipliers(size, radius, steps)[:, None]
-    return np.sign(A) * np.maximum(size - (shrinkage if steps is None else shrinkage * steps), 0.0)
+    shrinkage = l1_multipliers(size, radius, steps, signed)[:, None]
+    shrinkage = np.broadcast_to(shrinkage if steps is None else shrinkage * steps, A.shape)
+    projected = np.sign(A) * np.maximum(size - shrinkage, 0.0)
+    if np.ndim(radius) == 0 and radius == 0:
+        # By the multiplier rounding would leave some entries next to zero.
+        projected[np.setdiff1d(np.flatnonzero(outside), signed)] = 0.0
+    # What is left of the radius, which is the same but for rounding: on the boundary to the last digit.
+    projected[signed, signed] = 0.0
+    left = radius - np.abs(projected).sum(axis=1)
+    projected[signed, signed] = np.where(outside[signed], left[signed], A[signed, signed])
+    return projected

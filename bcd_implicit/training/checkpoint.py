@@ -60,9 +60,11 @@ def described(problem: TrainingProblem, **call: Any) -> dict[str, Any]:
     for name in ("norm_bound", "kappa", "ridge", "ridge_hidden", "fit_intercept", "pass_through"):
         settings[name] = getattr(problem, name)
     settings |= {name: getattr(problem, name) for name in ("group_form", "group_norm", "group_over")}
-    # Not where there is none: files from before there were patterns are read.
+    # Not where they say nothing new: files from before there were these settings are read.
     if problem.pattern:
         settings["pattern"] = {letter: _hash(mask) for letter, mask in problem.pattern.free.items()}
+    if problem.well_posedness != "inf-norm":
+        settings["well_posedness"] = problem.well_posedness
     return {name: _hash(array) for name, array in arrays.items()} | settings | {k: _plain(v) for k, v in call.items()}
 
 

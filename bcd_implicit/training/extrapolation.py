@@ -38,7 +38,7 @@ class Extrapolation:
         (old, new), lasso = self.step, problem.group_lasso
         # Groups of B that are zero stay zero, as do entries of A under the norm bound, and those that would turn round
         # become zero.
-        A = problem.row_ball.settle(new.A + self.reach * (new.A - old.A), new.A)
+        A = problem.row_set.settle(new.A + self.reach * (new.A - old.A), new.A)
         G = problem.grouped(new)
         ahead = lasso.settle(G + self.reach * (G - problem.grouped(old)), G, lasso.facet(G))
         it = problem.with_grouped(new, lasso.repair(ahead)).replace(

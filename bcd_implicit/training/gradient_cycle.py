@@ -101,7 +101,7 @@ class Steps:
             of = Iterate(**self.layout.parts(steps), X=self.X)
             on_A, on_groups = of.A, problem.grouped(of)
         # Repaired: the projection of what is far outside is known to few digits.
-        parts["A"][:] = problem.row_ball.repair(problem.row_ball.prox(parts["A"], on_A))
+        parts["A"][:] = problem.row_set.repair(problem.row_set.prox(parts["A"], on_A))
         if problem.kappa == 0 and lasso.form == "penalty":
             return
         it = self.iterate(self.X)

@@ -143,7 +143,7 @@ class BcdResult:
             "cycles": f"{self.n_cycles}, {self.seconds:.3g} s",
             "objective (T)": f"{self.objective:.6g}",
             "hidden features": f"{problem.n_hidden}, {problem.activation.name}",
-            "||A||_inf": f"{self.model.norm_inf():.4g}, {problem.row_ball.in_words}",
+            problem.row_set.symbol: f"{problem.row_set.everywhere.size(it.A):.4g}, {problem.row_set.in_words}",
             "inputs used": names_of(problem.input_names, used_inputs(self.model)),
         }
         if problem.D_is_output:  # inputs that the lasso leaves out may pass through D

@@ -37,14 +37,14 @@ def test_native_is_as_good_as_cvxpy_beyond_a_norm_of_one(block, pattern, activat
     native, conic = check_native(problem, it, block)
     assert native.objective == pytest.approx(conic.objective, rel=1e-6)
     whole, on_cycle = norms(problem, native.iterate.A)
-    assert whole > 1.3 * problem.row_ball.radius
+    assert whole > 1.3 * problem.row_set.radius
     assert whole > 1
     assert not entries_held(problem, native.iterate).any()
     assert native.dual_values["norm_bound"].shape == conic.dual_values["norm_bound"].shape == (7,)
     np.testing.assert_allclose(native.dual_values["norm_bound"], conic.dual_values["norm_bound"], atol=1e-4)
     if pattern == "mixed":
         # Held and felt on the cycle, and nowhere else.
-        assert on_cycle <= problem.row_ball.radius + 1e-12
+        assert on_cycle <= problem.row_set.radius + 1e-12
         assert native.dual_values["norm_bound"][2:5].max() > 1e-4
     assert not native.dual_values["norm_bound"][[0, 1, 5, 6]].any()
 
@@ -124,7 +124,7 @@ def test_a_norm_bound_of_zero_is_one_on_cycles(block, pattern):
     it = iterate_with_large_links(problem, block)
     native, conic = check_native(problem, it, block)
     for solution in (native, conic):
-        assert not problem.row_ball.bounded(solution.iterate.A).any()
+        assert not problem.row_set.bounded(solution.iterate.A).any()
         assert norms(problem, solution.iterate.A)[0] > 1
     np.testing.assert_allclose(native.dual_values["norm_bound"], conic.dual_values["norm_bound"], atol=1e-4)
     assert native.dual_values["norm_bound"].any() == (pattern == "mixed")
@@ -137,13 +137,13 @@ def test_a_norm_bound_of_zero_is_one_on_cycles(block, pattern):
 def test_faces_leave_what_no_ball_bounds_free():
     problem = problem_of("mixed")
     terms, it = Terms(problem), iterate_with_large_links(problem, "hidden")
-    T = np.hstack([problem.row_ball.repair(0.5 * it.A, np.array([3])), it.B, it.b[:, None]])
+    T = np.hstack([problem.row_set.repair(0.5 * it.A, np.array([3])), it.B, it.b[:, None]])
     T[2, 0] = T[2, 3] = 0.0
     face, _ = terms.face(T, np.zeros_like(T))
     # Row 3 is on its boundary, whose normal has the signs of the cycle alone.
     np.testing.assert_array_equal(face.rows, [3])
-    np.testing.assert_array_equal(face.signs[0], np.sign(problem.row_ball.bounded(T[:, :7])[3]))
-    assert not face.signs[0, :2].any()
+    np.testing.assert_array_equal(face.normals[0], np.sign(problem.row_set.bounded(T[:, :7])[3]))
+    assert not face.normals[0, :2].any()
     assert face.free[2, 0]
     assert not face.free[2, 3]
     # A link may turn round in one step, an entry on the cycle stops at zero.

@@ -144,9 +144,9 @@ def test_what_is_held_costs_a_gap_where_it_is_let_go():
     for block in BLOCKS:
         it = masked_iterate(problem, block)
         # Without the pattern the bound is on all of A.
-        it = problem.at_equilibrium(it.replace(A=open_.row_ball.prox(it.A)))
+        it = problem.at_equilibrium(it.replace(A=open_.row_set.prox(it.A)))
         solution = solve_block(problem, it, block).iterate
-        solution = solution.replace(A=open_.row_ball.prox(solution.A))
+        solution = solution.replace(A=open_.row_set.prox(solution.A))
         assert make_block(open_, it, block).certificate(solution).relative_gap > 1e-4
 
 
@@ -240,6 +240,6 @@ def test_the_proximal_map_is_that_of_the_free_entries(seed, name):
 
     for size in (1e-3, 0.1, 1.0):
         other = np.where(terms.free, found + size * rng.standard_normal(T.shape), 0.0)
-        terms.A(other)[:] = problem.row_ball.repair(terms.A(other))
+        terms.A(other)[:] = problem.row_set.repair(terms.A(other))
         terms.B(other)[:] = terms.group_lasso.repair(terms.B(other))
         assert value(found) <= value(other) + 1e-12

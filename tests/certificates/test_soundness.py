@@ -16,7 +16,8 @@ from bcd_implicit.blocks import make_block
 from bcd_implicit.certificates.output import output_certificate
 from bcd_implicit.terms.group_norms import GROUP_NORMS
 from bcd_implicit.terms.groups import Groups
-from bcd_implicit.terms.penalties import GroupLassoConstraint, GroupLassoPenalty, RowBall
+from bcd_implicit.terms.penalties import GroupLassoConstraint, GroupLassoPenalty
+from bcd_implicit.terms.row_sets import RowBall
 
 units = st.floats(-12, 12).map(lambda exponent: float(10**exponent))
 ridges = st.one_of(st.just(0.0), units)
@@ -42,7 +43,7 @@ def multiplier(size, total):
     return max(candidates)
 
 
-def exact_row_ball(G, radius, ridge):
+def exact_row_set(G, radius, ridge):
     """sup <G, A> - ridge/2 ||A||^2 over rows in the l1 ball, each row by its multiplier."""
     total, radius, ridge = mpmath.mpf(0), mpmath.mpf(radius), mpmath.mpf(ridge)
     for row in G:
@@ -92,16 +93,16 @@ def exact_groups(G, norm, form, kappa, ridge):
     return kappa * low + at(low)
 
 
-def test_the_row_ball_of_the_finding():
+def test_the_row_set_of_the_finding():
     """Projecting G/ridge gave 0, and the certificate passed points whose loss was 1e30 above another's."""
     assert RowBall(0.5).conjugate(np.array([[1e12, 0.999e12]]), 1e-4) == pytest.approx(5e11, rel=1e-6)
 
 
 @given(seed=seeds, unit=units, ridge=ridges, radius=st.sampled_from([1e-9, 0.5, 0.99]))
-def test_the_row_balls_conjugate_is_an_upper_bound_at_every_scale(seed, unit, ridge, radius):
+def test_the_row_sets_conjugate_is_an_upper_bound_at_every_scale(seed, unit, ridge, radius):
     G = draw(seed, unit)
     with mpmath.workdps(DIGITS):
-        exact = exact_row_ball(G, radius, ridge)
+        exact = exact_row_set(G, radius, ridge)
         found = RowBall(radius).conjugate(G, ridge)
         assert found >= exact
         assert found <= exact * (1 + mpmath.mpf("1e-9"))

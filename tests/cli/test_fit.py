@@ -90,6 +90,18 @@ def test_without_standardization_the_model_is_the_solves(folder, here):
         np.testing.assert_allclose(getattr(model, name), getattr(expected, name), rtol=1e-6, atol=1e-9)
 
 
+def test_the_measure_may_be_bounded_in_place_of_the_norm(folder, here):
+    outcome = succeed(
+        *("fit", folder / "data.csv", "--target", "y", "--ignore", "id", "--n-hidden", 2, "--norm-bound", 0.2),
+        *("--well-posedness", "measure", "--max-cycles", 3, "--model", "m.npz"),
+    )
+    A = ImplicitModel.load("m.npz").A
+    measure = max(A[0, 0] + abs(A[0, 1]), A[1, 1] + abs(A[1, 0]))
+    assert measure <= 0.2 + 1e-12
+    assert f"mu_inf(A) {measure:.4f}" in " ".join(outcome.stdout.replace("│", " ").split())
+    assert "||A||_inf" not in outcome.stdout
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

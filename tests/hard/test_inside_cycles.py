@@ -10,12 +10,13 @@ from patterns import entries_held
 from bcd_implicit import ACTIVATIONS, LOSSES, BlockSolveError, ConvergenceWarning, TrainingProblem, solve
 from bcd_implicit.blocks import make_block
 from bcd_implicit.blocks.solve import solve_prepared
+from bcd_implicit.terms.row_sets import WELL_POSEDNESS
 
 pytestmark = pytest.mark.hard
 TOL = 1e-6
 
 
-def draw(seed):
+def draw(seed, well_posedness="inf-norm"):
     """A problem whose A is block triangular: components of one to three states, some of them with a cycle."""
     rng = np.random.default_rng([seed, 29])
     n, p, q, m = (int(rng.integers(low, high)) for low, high in ((2, 10), (1, 8), (1, 4), (10, 80)))
@@ -46,6 +47,7 @@ def draw(seed):
         pass_through=bool(rng.random() < 0.5),
         group_norm=rng.choice(["2", "inf"]),
         pattern={"A": A[np.ix_(order, order)], "B": B},
+        well_posedness=well_posedness,
     )
     return rng, problem
 
@@ -53,7 +55,9 @@ def draw(seed):
 def some_iterate(rng, problem, relaxed):
     A = np.where(problem.pattern.entries("A", problem.shapes["A"]), rng.standard_normal(problem.shapes["A"]), 0.0)
     A *= 10 ** rng.uniform(-1, 0.7)
-    it = problem.initial(rng).replace(A=problem.row_ball.repair(A))
+    if problem.well_posedness == "measure":  # far out of the ball, where the diagonal is free
+        A -= rng.choice([0, 1, 10]) * np.diag(np.diagonal(problem.pattern.entries("A", A.shape)))
+    it = problem.initial(rng).replace(A=problem.row_set.repair(A))
     it = problem.at_equilibrium(problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it))))
     # In the states' units: rates of exp(30) have no digits left.
     it = it.replace(C=rng.standard_normal(problem.shapes["C"]) / max(np.abs(it.X).max(), 1.0))
@@ -61,9 +65,10 @@ def some_iterate(rng, problem, relaxed):
     return it.replace(X=np.clip(it.X + noise, *problem.activation.domain))
 
 
+@pytest.mark.parametrize("well_posedness", WELL_POSEDNESS)
 @pytest.mark.parametrize("seed", range(300))
-def test_blocks(seed):
-    rng, problem = draw(seed)
+def test_blocks(seed, well_posedness):
+    rng, problem = draw(seed, well_posedness)
     name = ("hidden", "prox-linear", "state")[seed % 3]
     block = make_block(problem, some_iterate(rng, problem, name != "prox-linear"), name)
     if not (block.conic or block.has_native):
@@ -89,16 +94,17 @@ def test_blocks(seed):
         moved = {k: getattr(it, k) + size * rng.standard_normal(problem.shapes[k]) for k in block.letters}
         fixed = {"b": problem.fit_intercept}
         point = problem.pattern.applied(it.replace(**{k: v for k, v in moved.items() if fixed.get(k, True)}))
-        point = point.replace(A=problem.row_ball.repair(point.A), X=np.clip(point.X, *problem.activation.domain))
+        point = point.replace(A=problem.row_set.repair(point.A), X=np.clip(point.X, *problem.activation.domain))
         point = problem.with_grouped(point, problem.group_lasso.repair(problem.grouped(point)))
         above, certificate = block.objective(point) - solution.objective, block.certificate(point)
         assert certificate.gap >= above - rounding - 1e-9 * scale
         assert not certificate.holds(0.5 * above / certificate.scale) or above <= 1e-9 * scale
 
 
+@pytest.mark.parametrize("well_posedness", WELL_POSEDNESS)
 @pytest.mark.parametrize("seed", range(100))
-def test_loops(seed):
-    _, problem = draw(1000 + seed)
+def test_loops(seed, well_posedness):
+    _, problem = draw(1000 + seed, well_posedness)
     method = ("prox-linear", "fenchel")[seed % 2]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -10,12 +10,13 @@ from losses import loss_targets
 from bcd_implicit import ACTIVATIONS, BLOCKS, LOSSES, BlockSolveError, ConvergenceWarning, TrainingProblem, solve
 from bcd_implicit.blocks import make_block
 from bcd_implicit.blocks.solve import solve_prepared
+from bcd_implicit.terms.row_sets import WELL_POSEDNESS
 
 pytestmark = [pytest.mark.hard, pytest.mark.skipif(not EXTENDED, reason="longdouble is no longer than double here")]
 TOL = 1e-6
 
 
-def draw(seed: int) -> tuple[np.random.Generator, TrainingProblem]:
+def draw(seed: int, well_posedness: str = "inf-norm") -> tuple[np.random.Generator, TrainingProblem]:
     rng = np.random.default_rng([seed, 15])
     n, p, q = (int(rng.integers(1, most + 1)) for most in (15, 40, 20))
     m = int(np.exp(rng.uniform(np.log(4), np.log(300))))
@@ -46,15 +47,18 @@ def draw(seed: int) -> tuple[np.random.Generator, TrainingProblem]:
         group_norm=rng.choice(["2", "inf"]),
         group_over="BD" if stacked else "B",
         sample_weight=rng.uniform(0.1, 2, m) if rng.random() < 0.3 else None,
+        well_posedness=well_posedness,
     )
     return rng, problem
 
 
 def some_iterate(rng, problem, block):
     it = problem.initial(rng)
+    # Of the measure's set mostly points that are far out of the ball.
+    held_back = (0, 1, 10)[problem.n_samples % 3] if problem.well_posedness == "measure" else 0
     spread = max(float(problem.Y.std()), 1e-300) if problem.loss.free_targets else 1.0
     it = it.replace(
-        A=problem.row_ball.prox(0.5 * rng.standard_normal(it.A.shape)),
+        A=problem.row_set.prox(0.5 * rng.standard_normal(it.A.shape) - held_back * np.eye(len(it.A))),
         C=spread * rng.standard_normal(it.C.shape),
         d=spread * rng.standard_normal(it.d.shape) * problem.fit_intercept,
     )
@@ -77,13 +81,14 @@ def perturbed(rng, problem, block, it):
             continue
         usual = np.abs(part).max() or 1.0
         moved = it.replace(**{letter: part + usual * 10 ** rng.uniform(-2, 0.5) * rng.standard_normal(part.shape)})
-        moved = moved.replace(A=problem.row_ball.repair(moved.A), X=np.clip(moved.X, *problem.activation.domain))
+        moved = moved.replace(A=problem.row_set.repair(moved.A), X=np.clip(moved.X, *problem.activation.domain))
         yield problem.with_grouped(moved, problem.group_lasso.repair(problem.grouped(moved)))
 
 
+@pytest.mark.parametrize("well_posedness", WELL_POSEDNESS)
 @pytest.mark.parametrize("seed", range(300))
-def test_blocks(seed):
-    rng, problem = draw(seed)
+def test_blocks(seed, well_posedness):
+    rng, problem = draw(seed, well_posedness)
     name = list(BLOCKS)[seed % 4]
     it = some_iterate(rng, problem, name)
     block = make_block(problem, it, name)
@@ -119,11 +124,12 @@ def test_blocks(seed):
     assert refused or problem.norm_bound == 0 or solution.objective == 0 or name in ("hidden", "prox-linear")
 
 
+@pytest.mark.parametrize("well_posedness", WELL_POSEDNESS)
 @pytest.mark.parametrize("seed", range(0, 300, 10))
 @pytest.mark.parametrize("method", ["prox-linear", "fenchel"])
 @pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
-def test_states_and_objective_of_loops(method, seed):
-    _, problem = draw(seed)
+def test_states_and_objective_of_loops(method, seed, well_posedness):
+    _, problem = draw(seed, well_posedness)
     result = solve(problem, method, max_cycles=4)
     exact = Extended(problem, "output", result.iterate)
     states = result.model.states(problem.U.T)

@@ -75,6 +75,24 @@ def test_first_and_second_derivatives_by_inputs_and_parameters_agree_with_differ
     assert torch.autograd.gradgradcheck(outputs, (u, *parameters))
 
 
+def test_models_that_only_their_measure_proves_well_posed_are_solved_and_differentiated():
+    rng = np.random.default_rng(4)
+    A = 4 * np.abs(rng.normal(size=(4, 4)))
+    np.fill_diagonal(A, 0.0)
+    np.fill_diagonal(A, 0.5 - A.sum(axis=1))
+    B, b, C = rng.normal(size=(4, 2)), rng.normal(size=4), rng.normal(size=(2, 4))
+    given = bi.ImplicitModel(A, B, b, C, activation=[("tanh", 2), ("relu", 2)])
+    assert given.measure_inf() == pytest.approx(0.5)
+    assert given.norm_inf() > 10
+    module, u = bi.to_torch(given), rng.normal(size=(2, 2))
+    inputs = torch.from_numpy(u).requires_grad_()
+    assert np.abs(module(inputs).detach().numpy() - given.predict(u)).max() <= TOLERANCE
+    assert np.abs(jacobian(module, u) - given.jacobian(u)).max() <= TOLERANCE
+    parameters = tuple(module.parameters())
+    assert torch.autograd.gradcheck(lambda u, *_: module(u), (inputs, *parameters))
+    assert torch.autograd.gradgradcheck(module, (inputs,))
+
+
 def test_the_second_derivative_through_a_cycle_is_that_of_the_formula():
     # x = tanh(x/2 + u): with s = 1 - x^2, x' = s / (1 - s/2) and x'' = -2 x s / (1 - s/2)^3.
     model = bi.ImplicitModel([[0.5]], [[1.0]], None, [[1.0]], activation="tanh")
@@ -179,8 +197,8 @@ def test_models_that_are_not_well_posed_and_functions_of_your_own_are_refused():
 def test_an_iteration_that_does_not_settle_warns_with_numbers():
     module = bi.to_torch(bi.ImplicitModel([[0.5]], [[1.0]], None, [[1.0]], activation="identity"))
     with torch.no_grad():
-        # What training may do: x = 1 - x has a solution that the iteration does not find.
-        module.stages[0].within.values.fill_(-1.0)
+        # What training may do: x = 1 + x has no solution.
+        module.stages[0].within.values.fill_(1.0)
     with (
         torch.no_grad(),
         pytest.warns(bi.ConvergenceWarning, match=r"changed states by 1\.0e\+00 in its last of 10000"),

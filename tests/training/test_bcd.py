@@ -47,7 +47,7 @@ def test_objective_never_rises_and_everything_stays_feasible(method, options, si
     start = problem.initial(0)
     assert result.history["objective"][0] <= problem.objective(start) * (1 + 1e-9)
     for objective, it in seen:
-        assert problem.row_ball.violation(it.A) <= 1e-8
+        assert problem.row_set.violation(it.A) <= 1e-8
         assert problem.group_lasso.violation(it.B) <= 1e-8
         value = problem.equilibrium_objective(it) if method == "prox-linear" else problem.objective(it)
         assert value == pytest.approx(objective, rel=1e-10)

@@ -62,7 +62,7 @@ def test_it_stays_feasible(options):
     problem = random_problem(SIZE, **options)
     old = random_iterate(problem, relaxed=False)
     # Away from zero, so that a longer step leaves the balls.
-    A, B = problem.row_ball.repair(1.2 * old.A), problem.group_lasso.repair(1.2 * problem.grouped(old))
+    A, B = problem.row_set.repair(1.2 * old.A), problem.group_lasso.repair(1.2 * problem.grouped(old))
     new = problem.at_equilibrium(problem.with_grouped(old, B).replace(A=A))
     smaller = old.replace(A=0.5 * new.A, B=0.5 * new.B, D=0.5 * new.D)
     assert problem.violation(Extrapolation(5.0, (smaller, new)).point(problem)) <= 1e-12

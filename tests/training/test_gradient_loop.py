@@ -77,7 +77,7 @@ class TestSteps:
             for _ in range(50):
                 other = steps.theta + size * np.sqrt(scales) * rng.standard_normal(layout.n_unknowns)
                 A = layout.parts(other)["A"]
-                A[:] = problem.row_ball.repair(A)
+                A[:] = problem.row_set.repair(A)
                 assert model(other) >= lowest - 1e-12 * abs(lowest)
 
     @pytest.mark.parametrize("activation", ["relu", "tanh"])

@@ -49,7 +49,7 @@ def test_a_perceptron_is_not_bounded(method, activation):
     result = train(problem, method)
     assert all(certificate.holds(1e-6) for certificate in result.certificates.values())
     model, phi = result.model, ACTIVATIONS[activation]
-    assert model.norm_inf() > 1.5 * problem.row_ball.radius
+    assert model.norm_inf() > 1.5 * problem.row_set.radius
     assert model.structure().acyclic
     # A forward pass by hand, layer by layer; also of the states inside the loop.
     new = np.random.default_rng(1).standard_normal((20, 5))
@@ -67,9 +67,9 @@ def test_a_cycle_is_bounded_and_its_links_are_not(method, activation):
     problem = problem_of(mixed_masks(5, 1), activation)
     result = train(problem, method)
     assert all(certificate.holds(1e-6) for certificate in result.certificates.values())
-    sums = np.abs(problem.row_ball.bounded(result.iterate.A)).sum(axis=1)
-    np.testing.assert_allclose(sums.max(), problem.row_ball.radius)
-    assert result.model.norm_inf() > 1.5 * problem.row_ball.radius
+    sums = np.abs(problem.row_set.bounded(result.iterate.A)).sum(axis=1)
+    np.testing.assert_allclose(sums.max(), problem.row_set.radius)
+    assert result.model.norm_inf() > 1.5 * problem.row_set.radius
     # Inside, entries may become zero, but none is on a cycle elsewhere.
     assert all(set(states) <= {2, 3, 4} for states in result.model.structure().cycles)
     # The states are an equilibrium.
@@ -156,8 +156,8 @@ def test_it_says_where_the_bound_holds():
     ):
         assert words in repr(problem)
         assert f"{told}<" in problem._repr_html_()
-    assert (free.row_ball.inside, ring.row_ball.inside) == (None, None)
-    assert not none.row_ball.inside.any()
-    np.testing.assert_array_equal(np.flatnonzero(mixed.row_ball.inside.any(axis=1)), [2, 3, 4])
+    assert (free.row_set.inside, ring.row_set.inside) == (None, None)
+    assert not none.row_set.inside.any()
+    np.testing.assert_array_equal(np.flatnonzero(mixed.row_set.inside.any(axis=1)), [2, 3, 4])
     # Letting go of the pattern asks for the whole norm again.
-    assert none.replace(pattern=None).row_ball.inside is None
+    assert none.replace(pattern=None).row_set.inside is None

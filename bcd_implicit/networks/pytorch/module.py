@@ -75,17 +75,20 @@ class Equilibrium(torch.autograd.Function):
     """x = phi(W x + drive), by fixed-point iteration, with derivatives of any order by the implicit function theorem.
 
     For g the derivative by x, that by the drive is s v, where s = phi'(W x + drive) and v = g + W' (s v): a linear
-    equilibrium, that has derivatives itself. Numbers (n, m), samples in columns; the entries of W are at ``places``.
+    equilibrium, that has derivatives itself. Numbers (n, m), samples in columns; the entries of W are at ``places``,
+    ``slopes`` (n, 1) are the largest of phi.
     """
 
     @staticmethod
-    def forward(values: torch.Tensor, drive: torch.Tensor, places: Any, function: Function, tol: float) -> torch.Tensor:
-        W = _square(values, places, drive)
-        return _fixed_point(lambda x: function(torch.sparse.mm(W, x) + drive), torch.zeros_like(drive), tol)
+    def forward(
+        values: torch.Tensor, drive: torch.Tensor, places: Any, slopes: torch.Tensor, function: Function, tol: float
+    ) -> torch.Tensor:
+        W, shares = _square(values, places, drive), _shares(values, places, slopes, drive)
+        return _fixed_point(lambda x: function(torch.sparse.mm(W, x) + drive), torch.zeros_like(drive), tol, shares)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: torch.Tensor) -> None:
-        values, drive, places, ctx.function, ctx.tol = inputs
+        values, drive, places, _, ctx.function, ctx.tol = inputs
         ctx.save_for_backward(values, drive, places, output)
 
     @staticmethod
@@ -97,7 +100,7 @@ class Equilibrium(torch.autograd.Function):
             z = z if again else z.detach().requires_grad_()
             (slopes,) = torch.autograd.grad(ctx.function(z).sum(), z, create_graph=again)
         by_drive = slopes * LinearEquilibrium.apply(values, slopes, g, places.flip(0), ctx.tol)
-        return (by_drive @ x.T)[places[0], places[1]], by_drive, None, None, None
+        return (by_drive @ x.T)[places[0], places[1]], by_drive, None, None, None, None
 
 
 class LinearEquilibrium(torch.autograd.Function):
@@ -105,8 +108,8 @@ class LinearEquilibrium(torch.autograd.Function):
 
     @staticmethod
     def forward(values: torch.Tensor, s: torch.Tensor, g: torch.Tensor, places: Any, tol: float) -> torch.Tensor:
-        M = _square(values, places, g)
-        return _fixed_point(lambda v: g + torch.sparse.mm(M, s * v), g, tol)
+        M, shares = _square(values, places, g), _shares(values, places, s, g)
+        return _fixed_point(lambda v: g + torch.sparse.mm(M, s * v), g, tol, shares)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Any, output: torch.Tensor) -> None:
@@ -126,18 +129,24 @@ class LinearEquilibrium(torch.autograd.Function):
 class Stage(torch.nn.Module):
     """States x = phi(before x_earlier + within x + B u + b), which depend on each other only in a cycle."""
 
-    def __init__(self, before: Any, within: Any, B: Any, b: np.ndarray, function: Function, tol: float) -> None:
+    def __init__(
+        self, before: Any, within: Any, B: Any, b: np.ndarray, function: ElementwiseFunction, tol: float
+    ) -> None:
         super().__init__()
         self.before, self.B = Entries(before), Entries(B)
         self.within = Entries(within) if within.nnz else None
         self.b = torch.nn.Parameter(torch.tensor(b, dtype=torch.double))
-        self.function, self.tol = function, tol
+        self.function, self.tol = _function(function), tol
+        slopes = function.slopes(len(b))[:, None]
+        # Without a largest slope a state is in no cycle: no matter what stands here.
+        self.register_buffer("slopes", torch.from_numpy(np.where(np.isfinite(slopes), slopes, 0.0)), persistent=False)
 
     def forward(self, earlier: torch.Tensor, u: torch.Tensor) -> torch.Tensor:
         drive = self.before(earlier) + self.B(u) + self.b[:, None]
         if self.within is None:
             return self.function(drive)
-        return Equilibrium.apply(self.within.values, drive, self.within.places, self.function, self.tol)
+        within = self.within
+        return Equilibrium.apply(within.values, drive, within.places, self.slopes, self.function, self.tol)
 
 
 class ImplicitModule(torch.nn.Module):
@@ -163,7 +172,7 @@ class ImplicitModule(torch.nn.Module):
         stages = []
         for begin, end in zip([0, *ends[:-1]], ends, strict=True):
             rows, states = A[begin:end], order[begin:end]
-            function = _function(model.activation.take(states))
+            function = model.activation.take(states)
             stages.append(Stage(rows[:, :begin], rows[:, begin:end], B[begin:end], model.b[states], function, tol))
         self.stages = torch.nn.ModuleList(stages)
         self.C, self.D = Entries(sp.csr_array(model.C)[:, order]), Entries(model.D)
@@ -240,7 +249,22 @@ def _square(values: torch.Tensor, places: Any, like: torch.Tensor) -> Any:
     return torch.sparse_coo_tensor(places, values, (len(like), len(like)), check_invariants=False).coalesce()
 
 
-def _fixed_point(step: Function, x: torch.Tensor, tol: float, max_steps: int = 10_000) -> torch.Tensor:
+def _shares(values: torch.Tensor, places: Any, slopes: torch.Tensor, like: torch.Tensor) -> torch.Tensor | None:
+    """By how much of a step to go, state by state: as far as contracts where W is well-posed by its measure alone.
+
+    None, the whole step, where the largest sum of the sizes in a row or a column says that it contracts.
+    """
+    sums = (like.new_zeros(len(like)).index_add(0, index, values.abs()).max() for index in places)
+    if not slopes.numel() or float(min(sums) * slopes.max()) < 1:
+        return None
+    on_diagonal = places[0] == places[1]
+    diagonal = like.new_zeros(len(like)).index_copy(0, places[0][on_diagonal], values[on_diagonal])
+    return 1 / (1 - slopes * diagonal.clamp(max=0)[:, None])
+
+
+def _fixed_point(
+    step: Function, x: torch.Tensor, tol: float, shares: torch.Tensor | None = None, max_steps: int = 10_000
+) -> torch.Tensor:
     if not x.numel():
         return x.clone()
     for k in range(1, max_steps + 1):
@@ -251,6 +275,8 @@ def _fixed_point(step: Function, x: torch.Tensor, tol: float, max_steps: int = 1
             return x
         if change <= tol * float(x.abs().max()):
             return x
+        if shares is not None:
+            x = torch.lerp(last, x, shares.expand_as(x))
     _warn(f"changed states by {change:.1e} in its last of {max_steps} steps", "Predict with the implicit model itself")
     return x
 

@@ -1,0 +1,256 @@
+"""The convex sets of matrices A that are well-posed: every row of A is bounded by itself.
+
+For a phi that never falls, with slopes up to L, the equation x = phi(Ax + c) has one solution for every c if, in every
+row i, either of these sums is at most a radius below 1/L::
+
+    "inf-norm"   sum_j |A_ij|                   a ball: ||A||_inf <= radius
+    "measure"    A_ii + sum_{j != i} |A_ij|     larger: the matrix measure mu_inf(A) <= radius
+
+(El Ghaoui et al., arXiv 1908.06315, section 2; Jafarpour et al., arXiv 2106.03194.) Entries count with their size, or,
+if they are *signed*, with their sign. The signed ones have no kink at zero, and nothing bounds them from below. That
+is all in which the sets differ: one set of formulas serves both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+import cvxpy as cp
+import numpy as np
+
+from bcd_implicit.terms.projections import NONE, UPWARDS, l1_multipliers, project_l1_rows, sizes
+
+# So near to the radius, relative to what the row sums, it is the boundary.
+NEAR = 1e-12
+
+
+@dataclass(frozen=True, eq=False)
+class RowSet:
+    """Every row of A has a sum of at most a radius: of sizes of entries, or on the diagonal of the entries themselves.
+
+    Parameters
+    ----------
+    radius : float
+        0 or more.
+    inside : ndarray of bool, shape (n, n), or None
+        The entries that the bound is on, those inside cycles: sums are of these alone, and all others are free of it.
+        None where it is on all.
+    """
+
+    radius: float
+    inside: np.ndarray | None = None
+    #: What is bounded, as results and tables call it.
+    symbol: ClassVar[str]
+
+    def signed(self, n: int) -> np.ndarray:
+        """The rows, of n, whose diagonal entry counts with its sign; int."""
+        raise NotImplementedError
+
+    @property
+    def rows(self) -> np.ndarray | slice:
+        """The rows that have entries inside."""
+        return slice(None) if self.inside is None else np.flatnonzero(self.inside.any(axis=1))
+
+    def bounded(self, A: np.ndarray) -> np.ndarray:
+        """A with zeros in place of the entries that are free of the bound."""
+        return A if self.inside is None else np.where(self.inside, A, 0.0)
+
+    def with_bounded(self, A: np.ndarray, bounded: np.ndarray) -> np.ndarray:
+        """A with :meth:`bounded` exchanged."""
+        return bounded if self.inside is None else np.where(self.inside, bounded, A)
+
+    @property
+    def everywhere(self) -> Self:
+        """The same with all entries inside."""
+        return replace(self, inside=None)
+
+    def bounds(self, entries: np.ndarray) -> bool:
+        """Whether entries, bool of shape (n, n), are all bounded from either side."""
+        bounded = np.ones_like(entries) if self.inside is None else self.inside.copy()
+        signed = self.signed(len(entries))
+        bounded[signed, signed] = False
+        return not np.any(entries & ~bounded)
+
+    def sums(self, A: np.ndarray) -> np.ndarray:
+        """What is bounded of each row, shape (n,)."""
+        return np.asarray(sizes(self.bounded(A), self.signed(len(A))).sum(axis=1))
+
+    def size(self, A: np.ndarray) -> float:
+        """The largest of these sums: a norm, or a matrix measure."""
+        return float(self.sums(A).max())
+
+    def violation(self, A: np.ndarray) -> float:
+        """How far the largest sum exceeds the radius; 0 when feasible."""
+        return max(0.0, self.size(A) - self.radius)
+
+    def prox(self, A: np.ndarray, step: float | np.ndarray = 1.0) -> np.ndarray:
+        """Projection, in the metric of the steps where they differ by column."""
+        # Shrinking turns no entry round: zeros in place of others change nothing.
+        steps = np.asarray(step) if np.ndim(step) else None
+        return self.with_bounded(A, project_l1_rows(self.bounded(A), self.radius, steps, self.signed(len(A))))
+
+    def binding(self, A: np.ndarray) -> np.ndarray:
+        """Which rows are on the boundary, to rounding; bool, shape (n,)."""
+        found = np.zeros(len(A), dtype=bool)
+        found[self.rows] = True
+        terms = np.maximum(np.abs(self.bounded(A)).sum(axis=1), self.radius)
+        return found & (self.sums(A) >= self.radius - NEAR * terms)
+
+    def normals(self, A: np.ndarray) -> np.ndarray:
+        """Of each row's boundary at A, where sums are smooth: the gradients of the sums, shape (n, n)."""
+        found, signed = np.sign(self.bounded(A)), self.signed(len(A))
+        found[signed, signed] = 1.0
+        return found
+
+    def repair(self, A: np.ndarray, onto: np.ndarray | None = None) -> np.ndarray:
+        """Move back the rows that a solver left slightly outside, and those of ``onto`` to the boundary.
+
+        By their diagonal entry where that counts with its sign: scaling leads nowhere if it is negative. Others are
+        scaled.
+        """
+        sums, signed = self.sums(A), self.signed(len(A))
+        moved = sums > self.radius
+        if onto is not None:
+            moved[onto] = True
+        shifts = np.where(moved, self.radius - sums, 0.0)[signed]
+        moved[signed] = False
+        # A zero row has no direction in which to reach the boundary.
+        moved &= sums > 0
+        factors = np.where(moved, self.radius / np.where(moved, sums, 1.0), 1.0)
+        repaired = self.with_bounded(A, A * factors[:, None])
+        repaired[signed, signed] += shifts
+        return repaired
+
+    def smooth_at(self, A: np.ndarray) -> np.ndarray:
+        """The entries near which sums are smooth, bool: a zero has a kink there, unless it is signed or not inside."""
+        found, signed = A != 0, self.signed(len(A))
+        found[signed, signed] = True
+        return found if self.inside is None else found | ~self.inside
+
+    def settle(self, A: np.ndarray, start: np.ndarray, onto: np.ndarray | None = None) -> np.ndarray:
+        """A after a step from ``start``, repaired: an entry that has turned round at a kink is zero."""
+        turned, signed = A * start <= 0, self.signed(len(A))
+        turned[signed, signed] = False
+        # Zeros first: they shorten a row, which is then brought back to its boundary.
+        return self.repair(self.with_bounded(A, np.where(turned, 0.0, A)), onto)
+
+    def conjugate(self, G: np.ndarray, ridge: float = 0.0, off: float | np.ndarray = 0.0) -> float:
+        """Sup over feasible A of <G, A> - ridge/2 ||A||_F^2, or a little more: never less, in floating point.
+
+        By duality it is, row by row, the least over t >= 0 of ``radius t + sum_j max(|g_j| - t, 0)^2 / (2 ridge)``,
+        with ``(g_j - t)^2`` for a signed entry. Every t gives an upper bound, and around the best one the value is
+        flat: an error in t hardly shows. Projecting G/ridge and taking <G, A> - ridge/2 ||A||^2 there would cancel all
+        digits where ridge * radius is far below G. Of an entry that is free of the bound it is ``g^2 / (2 ridge)``, and
+        without ridge infinite unless g is 0.
+
+        Parameters
+        ----------
+        G : ndarray of shape (n, n)
+        ridge : float
+        off : float or ndarray of shape (n, n)
+            The bound holds for all that differ from G by so much, entry by entry.
+        """
+        signed, off, free = self.signed(len(G)), np.broadcast_to(off, G.shape), 0.0
+        size, off_signed = self.bounded(np.abs(G) + off), off[signed, signed]
+        if self.inside is not None:
+            outside = np.where(self.inside, 0.0, np.abs(G) + off)
+            if ridge == 0 and outside.any():
+                return np.inf
+            free = 0.5 * float(np.sum(outside / ridge * outside)) if ridge > 0 else 0.0
+        size[signed, signed] = G[signed, signed]
+        # Of t = max_j |g_j|, from where on no other entry adds anything.
+        largest = np.maximum(size.max(axis=1), 0.0)
+        values = self.radius * largest
+        # A signed entry adds something for all other t.
+        missed = (largest[signed] != size[signed, signed]) | (off_signed > 0)
+        values[signed[missed]] = np.inf
+        if ridge > 0:
+            # Rounding may take t beyond the largest entry, from where the bound only grows.
+            t = np.minimum(l1_multipliers(size, ridge * self.radius, signed=signed), largest)
+            beyond = np.maximum(size - t[:, None], 0.0)
+            beyond[signed, signed] = np.abs(size[signed, signed] - t[signed]) + off_signed
+            values = np.minimum(values, self.radius * t + 0.5 * np.sum(beyond / ridge * beyond, axis=1))
+        return UPWARDS * (float(values.sum()) + free)
+
+    def cvxpy(self, A: cp.Expression) -> list[cp.Constraint]:
+        """The constraints on a CVXPY variable, one a kind of row; none where no entry is inside.
+
+        (cp.norm_inf would be the largest *entry*.) With a radius of 0 conic solvers would find no interior point in
+        rows without a signed entry: there it says that the entries are zero.
+        """
+        n = A.shape[0]
+        zero, rows, signed = self.zeros(n), self._summed(n), self.signed(n)
+        constraints = [A[zero] == 0] if zero.any() else []
+        if rows.size:
+            kinks, signs = self._inside(n).astype(float), np.zeros((n, n))
+            kinks[signed, signed], signs[signed, signed] = 0.0, 1.0
+            sums = cp.norm1(cp.multiply(kinks[rows], A[rows]), axis=1)
+            if signed.size:
+                sums += cp.sum(cp.multiply(signs[rows], A[rows]), axis=1)
+            constraints.append(sums <= self.radius)
+        return constraints
+
+    def multipliers(self, n: int, duals: Sequence[np.ndarray]) -> np.ndarray:
+        """One a row of A, shape (n,), from the dual values of what :meth:`cvxpy` says."""
+        zero, rows, entries = self.zeros(n), self._summed(n), np.zeros((n, n))
+        if zero.any():
+            entries[zero] = duals[0]
+        found = np.abs(entries).max(axis=1)
+        if rows.size:
+            found[rows] = duals[-1]
+        return found
+
+    def _inside(self, n: int) -> np.ndarray:
+        return np.ones((n, n), dtype=bool) if self.inside is None else self.inside
+
+    def zeros(self, n: int) -> np.ndarray:
+        """The entries that a radius of 0 holds at zero: bool, shape (n, n)."""
+        free = np.full(n, self.radius > 0)
+        free[self.signed(n)] = True
+        return self._inside(n) & ~free[:, None]
+
+    def _summed(self, n: int) -> np.ndarray:
+        """The other rows that have entries inside; int."""
+        return np.flatnonzero((self._inside(n) & ~self.zeros(n)).any(axis=1))
+
+    def pressing(self, force: np.ndarray) -> np.ndarray:
+        """One a row of A, shape (n,), from the force that presses against its boundary, minus a gradient."""
+        found, signed = np.abs(self.bounded(force)).max(axis=1), self.signed(len(force))
+        # Where all else is at rest it is the largest; this one is never at a kink.
+        found[signed] = np.maximum(force[signed, signed], 0.0)
+        return np.asarray(found)
+
+    @property
+    def in_words(self) -> str:
+        """What is asked of the largest sum, such as "at most 0.5"."""
+        if self.inside is None:
+            return f"at most {self.radius:g}"
+        return f"at most {self.radius:g} inside cycles" if self.inside.any() else "not bounded, as there is no cycle"
+
+
+class RowBall(RowSet):
+    """``||A||_inf = max_i sum_j |A_ij| <= radius``: every row of A in the l1 ball."""
+
+    symbol = "||A||_inf"
+
+    def signed(self, n: int) -> np.ndarray:
+        return NONE
+
+
+class RowMeasure(RowSet):
+    """``mu_inf(A) = max_i (A_ii + sum_{j != i} |A_ij|) <= radius``: the matrix measure of the norm ||.||_inf.
+
+    It contains the ball of the same radius. Where an entry of the diagonal is not inside, and so is zero, its row is in
+    the ball.
+    """
+
+    symbol = "mu_inf(A)"
+
+    def signed(self, n: int) -> np.ndarray:
+        return np.arange(n) if self.inside is None else np.flatnonzero(np.diagonal(self.inside))
+
+
+#: What makes a model well-posed, by name.
+WELL_POSEDNESS: dict[str, type[RowSet]] = {"inf-norm": RowBall, "measure": RowMeasure}
