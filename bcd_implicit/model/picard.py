@@ -40,7 +40,7 @@ def picard(
         in_units = size if states.weights is None else float(states.in_units(new).max())
         # Not <: states that are all zero must pass. Small states that large entries of A act on count in their units.
         still = in_states <= states.stagnation * size and largest <= states.stagnation * in_units
-        if states.gain * largest <= states.tol * size or still:
+        if float(states.error_left(X, new).max()) <= states.tol * size or still:
             return Reached(X, new, taken, True, states.stepping)
         # Where preactivations are sums of much larger terms, rounding moves states by more than that.
         if 0.5 * before < largest <= before and states.settled(X, new, size).all():

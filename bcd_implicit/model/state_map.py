@@ -108,12 +108,17 @@ class StateMap:
 
     @property
     def gain(self) -> float:
-        """``factor / (1 - factor)``, which times the last change bounds the error, in the states' own units."""
-        return self.factor / (1 - self.factor) * self.widest * (1 + 8 * EPS)
+        """What times the last change bounds the error, in the states' own units: ``nu / (1 - nu)``.
+
+        Where steps are damped, 1 / (1 - nu), times the change over alpha: of the state i with the largest ``|e_i| /
+        v_i = E``, ``E <= |change_i| / v_i + (1 - alpha_i (1 - nu)) E``.
+        """
+        return (self.nu if self.damping is None else 1.0) / (1 - self.nu) * self.widest * (1 + 8 * EPS)
 
     def error_left(self, X: np.ndarray, new: np.ndarray) -> np.ndarray:
         """What more steps could take off the error after one from X to new, at most: (m,)."""
-        return self.gain * self.in_units(new - X).max(axis=0)
+        change = new - X if self.damping is None else (new - X) / self.damping
+        return self.gain * self.in_units(change).max(axis=0)
 
     @property
     def stagnation(self) -> float:
