@@ -291,7 +291,7 @@ class Derivatives:
             raise InvalidInputError("dY", cause, "Give a weight for each prediction of each sample")
         adjoint_terms(method, n_terms)
         shape = inputs.shape[1], self.A.shape[0]
-        if states is not None and (found := np.shape(getattr(states, "X", None))) != shape:
+        if states is not None and (found := getattr(getattr(states, "X", None), "shape", ())) != shape:
             cause = f"holds an X of shape {found}, {shape} needed"
             raise InvalidInputError("states", cause, "Pass what states returned for these inputs")
         X = self._states(inputs, solver, GOOD_STATES).X if states is None else states.X.T
