@@ -16,7 +16,7 @@ import numpy as np
 from bcd_implicit.model.active_set import newton_step
 from bcd_implicit.model.matrices import Matrix, dense
 from bcd_implicit.model.rounding import EPS, summation_error
-from bcd_implicit.model.structure import Structure
+from bcd_implicit.model.structure import Staged, Structure
 from bcd_implicit.support.parts import parts
 
 
@@ -48,14 +48,12 @@ def input_jacobian(structure: Structure, slopes: np.ndarray, B: Matrix, C: Matri
     return jacobian
 
 
-def adjoint_states(
-    structure: Structure, slopes: np.ndarray, asked: np.ndarray, n_terms: int | None = None
-) -> np.ndarray:
+def adjoint_states(structure: Staged, slopes: np.ndarray, asked: np.ndarray, n_terms: int | None = None) -> np.ndarray:
     """S (I - A^T S)^-1 asked for each sample.
 
     Parameters
     ----------
-    structure : Structure
+    structure : Staged
         Of A, and well-posed.
     slopes : ndarray of shape (n, m)
     asked : ndarray of shape (n, m, r)
@@ -97,7 +95,7 @@ def _times(matrix: Matrix, X: np.ndarray) -> np.ndarray:
 
 
 def adjoint_error(
-    structure: Structure, A: Matrix, slopes: np.ndarray, adjoint: np.ndarray, C: Matrix, dY: np.ndarray
+    structure: Staged, A: Matrix, slopes: np.ndarray, adjoint: np.ndarray, C: Matrix, dY: np.ndarray
 ) -> np.ndarray:
     """For each sample a bound on the l1 norm of what adjoint states are off, whoever found them, rounding included.
 
@@ -108,7 +106,7 @@ def adjoint_error(
 
     Parameters
     ----------
-    structure : Structure
+    structure : Staged
     A, C : ndarray or sparse array
     slopes, adjoint : ndarray of shape (n, m)
     dY : ndarray of shape (q, m)

@@ -14,7 +14,7 @@ from bcd_implicit.model.adjoint import adjoint_error, adjoint_states, input_jaco
 from bcd_implicit.model.inputs import inputs_of
 from bcd_implicit.model.matrices import Matrix
 from bcd_implicit.model.rounding import summation_error
-from bcd_implicit.model.structure import Structure
+from bcd_implicit.model.structure import Staged, Structure
 from bcd_implicit.support.checks import check_matrix, check_number
 from bcd_implicit.support.parts import parts
 from bcd_implicit.terms.function import ElementwiseFunction
@@ -72,7 +72,7 @@ class Gradient:
     Parameters
     ----------
     model : Parts
-    structure : Structure
+    structure : Staged
         Of A.
     slopes, states : ndarray of shape (n, m)
         phi' at the equilibrium's preactivations, and the equilibrium.
@@ -104,7 +104,7 @@ class Gradient:
     def __init__(
         self,
         model: Parts,
-        structure: Structure,
+        structure: Staged,
         slopes: np.ndarray,
         states: np.ndarray,
         inputs: np.ndarray,

@@ -25,6 +25,8 @@ from bcd_implicit.support.notices import warn_convergence
 from bcd_implicit.support.parts import parts
 from bcd_implicit.terms.function import ElementwiseFunction
 
+# A stop for contraction factors next to 1.
+MAX_ITER = 100_000
 # A larger bound on the error, relative to the states, is told.
 WEAKEST = 1e-6
 #: What Newton costs, in Picard steps: at the least, and more where every sample has a pattern of its own (benchmarks/
@@ -116,7 +118,7 @@ def fixed_point(
     solver: str = "auto",
     weights: np.ndarray | None = None,
     tol: float = 1e-10,
-    max_iter: int = 100_000,
+    max_iter: int = MAX_ITER,
     drive_error: np.ndarray | None = None,
 ) -> FixedPoint:
     """Solve X = phi(A X + drive) until the error bound meets the tolerance.
@@ -201,6 +203,24 @@ def fixed_point(
             f"off by less than {bound.max():.1e} ({told}). Scale A down, or train with a lower norm_bound."
         )
     return FixedPoint(found, n_iter, name, lambda: bound)
+
+
+def states_from(
+    A: np.ndarray, drive: np.ndarray, activation: ElementwiseFunction, X: np.ndarray, tol: float
+) -> np.ndarray:
+    """The states of :func:`fixed_point` by "auto", without bound and warning: for steps of which many follow.
+
+    Parameters are those of :func:`fixed_point`.
+
+    Raises
+    ------
+    NotWellPosedError
+        The contraction factor is 1 or more.
+    """
+    states, found = StateMap(A, drive, activation, None, tol), np.empty_like(drive)
+    for part in parts(drive.shape[1], len(A)):
+        found[:, part] = auto(states.take(part), X[:, part], MAX_ITER).new
+    return found
 
 
 def _warn(message: str) -> None:

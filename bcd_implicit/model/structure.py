@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import scipy.sparse as sp
@@ -144,6 +145,27 @@ class Stage:
     def n_terms(self) -> int:
         """The most terms that an entry of :meth:`drive` sums."""
         return 1 + sum(part.n_terms for part in (self.before, self.inputs) if part is not None)
+
+
+class Staged(Protocol):
+    """What has stages, in which states and their adjoints can be found."""
+
+    @property
+    def stages(self) -> list[Stage]: ...
+
+
+class OneCycle:
+    """All states as one component with a cycle: right for every well-posed A, and found without its graph.
+
+    Parameters
+    ----------
+    A : ndarray of shape (n, n)
+    function : ElementwiseFunction
+    """
+
+    def __init__(self, A: np.ndarray, function: ElementwiseFunction) -> None:
+        gains = well_posedness.gains_of(A, function.slopes(len(A)))
+        self.stages = [Stage(slice(None), function, None, None, Cycle(A, gains))]
 
 
 class Structure(Verdict):

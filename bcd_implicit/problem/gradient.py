@@ -10,8 +10,9 @@ import numpy as np
 
 from bcd_implicit.model.derivatives import Gradient
 from bcd_implicit.model.rounding import EPS
-from bcd_implicit.model.structure import Structure
+from bcd_implicit.model.structure import Staged, Structure
 from bcd_implicit.problem.iterate import Iterate, check_iterate
+from bcd_implicit.problem.layout import Layout
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 
 
@@ -96,21 +97,36 @@ def gradient(problem: TrainingProblem, iterate: Iterate, *, method: str = "exact
     problem = check_problem(problem)
     it = check_iterate(iterate, problem.shapes, problem.activation)
     it = problem.at_equilibrium(it)
-    slopes = problem.activation.derivative(problem.preactivation(it))
-    dY = problem.loss.gradient(problem.prediction(it), problem.Y) * problem.shares
-    data = Gradient(it, Structure(it.A, problem.activation), slopes, it.X, problem.U, dY, method, n_terms)
-    ridges = {"A": problem.ridge_hidden, "B": problem.ridge_hidden, "C": problem.ridge, "D": problem.ridge}
-    fixed = {"b": not problem.fit_intercept, "d": not problem.fit_intercept, "D": not problem.pass_through}
-    found: dict[str, np.ndarray] = {}
-    for letter in "ABbCDd":
-        whole = getattr(data, letter) + ridges.get(letter, 0.0) * getattr(it, letter)
-        free = problem.pattern.entries(letter, whole.shape) & (not fixed.get(letter))
-        found[letter] = np.where(free, whole, 0.0)
+    data = data_gradient(problem, it, Structure(it.A, problem.activation), method, n_terms)
+    layout = Layout(problem)
+    found = layout.parts(layout.with_ridges(data, it))
+    ridges = layout.parts(layout.ridges)
 
     def error_bound() -> dict[str, float]:
         bounds = data.error_bound
         # Of the ridge's product and of the sum.
-        sizes = {k: np.linalg.norm(ridges.get(k, 0.0) * getattr(it, k)) + np.linalg.norm(found[k]) for k in found}
+        sizes = {k: np.linalg.norm(ridges[k] * getattr(it, k)) + np.linalg.norm(found[k]) for k in found}
         return {letter: float(bounds[letter] + EPS * sizes[letter]) for letter in found}
 
     return ProblemGradient(**found, X=it.X, find_error_bound=error_bound)
+
+
+def data_gradient(
+    problem: TrainingProblem, it: Iterate, structure: Staged, method: str, n_terms: int, weight: float = 1.0
+) -> Gradient:
+    """The gradient of the loss alone, times a weight, at an iterate whose states are at equilibrium.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+        Or some of its samples.
+    it : Iterate
+    structure : Staged
+        The order in which adjoint states are found.
+    method, n_terms
+        As for :func:`gradient`.
+    weight : float
+    """
+    slopes = problem.activation.derivative(problem.preactivation(it))
+    dY = problem.loss.gradient(problem.prediction(it), problem.Y) * (weight * problem.shares)
+    return Gradient(it, structure, slopes, it.X, problem.U, dY, method, n_terms)

@@ -29,7 +29,7 @@ import numpy as np
 from bcd_implicit.constraints.user import UserTerms, terms_at
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model import well_posedness
-from bcd_implicit.model.fixed_point import FixedPoint, fixed_point
+from bcd_implicit.model.fixed_point import FixedPoint, fixed_point, states_from
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.model.matrices import dense
 from bcd_implicit.model.structure import Structure
@@ -249,6 +249,13 @@ class TrainingProblem(Specification):
             return fixed_point(it.A, drive, self.activation, start, tol=tol)
         # ||A||_inf may be beyond 1. Stage by stage that does not matter.
         return solve_states(Structure(it.A, self.activation, it.B), self.U, it.b, start=start, tol=tol)
+
+    def states_near(self, it: Iterate, tol: float) -> np.ndarray:
+        """States at equilibrium from the iterate's X, shape (n, m), without a bound on their error."""
+        # Not next to 1: rounding decides there.
+        if self.activation.max_slope * float(np.abs(it.A).sum(axis=1).max()) < 1 - 1e-6:
+            return states_from(it.A, it.B @ self.U + it.b[:, None], self.activation, it.X, tol)
+        return self.equilibrium(it, tol).X
 
     def room(self, A: np.ndarray) -> np.ndarray:
         """For each state an r: every x >= 0 with ``x <= L |A| x + s`` is at most ``max_i s_i / r``; shape (n,).

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bcd_implicit.blocks.solution import FAIR_RESIDUAL
 from bcd_implicit.blocks.solvers import AUTO, NATIVE, check_solver
 from bcd_implicit.errors import BlockSolveError, InvalidInputError, check_choice
 from bcd_implicit.model.implicit_model import ImplicitModel
@@ -28,10 +27,13 @@ from bcd_implicit.support.notices import collected, told_once, warn_convergence
 from bcd_implicit.support.progress import Progress, show_progress
 from bcd_implicit.support.threads import one_blas_thread
 from bcd_implicit.training.checkpoint import Checkpoint, described
-from bcd_implicit.training.cycles import FIRST_SHARE, LEAST_SHARE, METHODS, Loop, State, takes_rough_steps
+from bcd_implicit.training.cycles import METHODS, takes_rough_steps
 from bcd_implicit.training.digits import warn_of_lost_digits
 from bcd_implicit.training.fenchel_weights import FenchelSchedule, check_schedule
 from bcd_implicit.training.fenchel_weights import described as schedule_described
+from bcd_implicit.training.loop import FIRST_SHARE, Loop, State
+from bcd_implicit.training.method_options import check_method_options
+from bcd_implicit.training.method_options import described as options_described
 from bcd_implicit.training.result import HISTORY, BcdResult, Status
 from bcd_implicit.training.start import CYCLES, TOL, feasible, smoothed, wants_smoothed
 
@@ -74,6 +76,7 @@ def solve(
     max_seconds: float | None = None,
     checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
     resume: bool = True,
+    **method_options: Any,
 ) -> BcdResult:
     """Train an implicit model by block-coordinate descent.
 
@@ -156,6 +159,7 @@ def solve(
         kind = type(callback).__name__
         raise InvalidInputError("callback", f"is of type {kind}", "Pass a function of cycle, objective and iterate")
     schedule = check_schedule(fenchel_schedule, method)
+    options = check_method_options(problem, method, method_options, solve)
     if isinstance(start, ImplicitModel):
         start = problem.iterate(start)
     start = start.iterate if isinstance(start, BcdResult) else start
@@ -168,6 +172,8 @@ def solve(
         origin = {"random_state": random_state} if start is None else {"start": start}
         if schedule != FenchelSchedule():
             asked |= {"fenchel_schedule": schedule_described(schedule)}
+        if options is not None:
+            asked |= options_described(options, max_cycles) | {"random_state": random_state}
         run = described(problem, method=method, solver=solver, solver_options=solver_options, **asked, **origin)
         checkpoint = Checkpoint(checkpoint, run, check_flag("resume", resume))
 
@@ -181,13 +187,16 @@ def solve(
             # Quick, so that there always is an iterate to return.
             with finishing():
                 it = feasible(problem, problem.initial(random_state) if start is None else start)
-            if wants_smoothed(problem, it):
+            if METHODS[method].by_blocks and wants_smoothed(problem, it):
                 it = _trained_on_smoothed(problem, it, method, solver, min(max_cycles, CYCLES))
             objective = problem.objective(it)
             # Targets that are all zero give no scale.
             nothing = NOTHING_LEFT * (problem.loss_of_zero or abs(objective))
             state, status = State(it, objective, nothing=nothing, share=FIRST_SHARE if inexact else 0.0), None
-        loop = Loop(problem, solver, block_tol, solver_options, inexact, state)
+        ending: dict[str, Any] = {"max_cycles": max_cycles, "tol": tol, "atol": atol, "certified": certified}
+        loop = Loop(problem, solver, block_tol, solver_options, inexact, state, options=options, **ending)
+        if not kept:
+            METHODS[method].begin(loop, random_state)
         if state.fenchel_weights is not None:
             loop.problem = problem.replace(fenchel_weight=state.fenchel_weights)
         cycles = range(len(state.rows) + 1, max_cycles + 1) if status in (None, Status.MAX_CYCLES) else range(0)
@@ -219,7 +228,7 @@ def solve(
             state.rows.append(_history_row(loop, cycle, time.perf_counter() - began))
             tell(cycle / max_cycles, f"cycle {cycle}, objective {objective:.6g}")
             stopped = callback is not None and callback(cycle, objective, state.iterate.read_only())
-            ended = _ended(loop, before, tol, atol, certified)
+            ended = METHODS[method].ended(loop, before)
             if ended in (None, Status.CONVERGED) and loop.raise_fenchel_weights(problem, schedule):
                 ended = None
             if checkpoint is not None:
@@ -234,14 +243,14 @@ def solve(
             checkpoint.keep(state, own, at_once=whole or status.cut_short, before=before_last)
         # Every method ends alike: states at equilibrium, and the output block exact at them.
         with finishing():
-            it, loop.share = problem.at_equilibrium(state.iterate), 0.0
+            it, loop.share = problem.at_equilibrium(state.best), 0.0
         # A solver that gave up a moment ago is not asked again: the last good iterate is the answer. Nor is one that
         # may take its time when there is none.
         quick = solver in (AUTO, NATIVE) and not problem.constraints
         if status is not Status.SOLVER_FAILED and (quick or not status.cut_short):
             try:
                 with finishing() if status.cut_short else nullcontext():
-                    it = loop.descend(it, "output")
+                    it = METHODS[method].end(loop, it, certified and not status.cut_short)
             except BlockSolveError as error:
                 warn_convergence(str(error), stacklevel=2)
                 status = Status.SOLVER_FAILED
@@ -276,46 +285,6 @@ def _trained_on_smoothed(problem: TrainingProblem, it: Iterate, method: str, sol
     return min((it, result.iterate), key=problem.objective)
 
 
-def _ended(loop: Loop, before: float, tol: float, atol: float, certified: bool) -> Status | None:
-    """How the loop ends after this cycle, if it does; if not, how rough the next one may be.
-
-    ``before`` is the objective before this cycle.
-    """
-    state = loop.state
-    # Before the test of the change, which a cycle without a step may pass.
-    if state.stalled:
-        return Status.STALLED
-    objective, cycle = state.objective, len(state.rows)
-    nothing = abs(objective) <= state.nothing
-    # A look ahead that fails costs a rough cycle half of what it would gain: hence the mean of two.
-    lower = (state.rows[-3]["objective"] - objective) / 2 if loop.share and cycle > 2 else before - objective
-    # The first cycle of the prox-linear loop takes a cautious step: a small one says nothing yet. Nor does an exact one
-    # that only max_cycles asked for: rough ones had not stood still.
-    forced = loop.inexact and certified and not (loop.share or state.finishing)
-    small = cycle > 1 and not forced and lower <= max(tol * abs(before), atol)
-    settled = small or nothing
-    # Rough steps stand still: finer ones are due.
-    if settled and loop.share and 0.1 * state.share >= LEAST_SHARE:
-        state.share *= 0.1
-        return None
-    # At last the blocks are solved exactly.
-    if loop.share and certified:
-        state.finishing = settled
-        return None
-    if nothing or (settled and loop.share):
-        return Status.CONVERGED
-    if small:
-        # While a block misses its certificate, a small change may be the solver's standstill.
-        solved = all(
-            c.holds(max(tol, loop.block_tol)) if c.known else c.kkt_residual <= FAIR_RESIDUAL
-            for c in state.certificates.values()
-        )
-        return Status.CONVERGED if solved else Status.STALLED
-    # Exact steps go on where rough ones stood still.
-    state.finishing = False
-    return None
-
-
 def _history_row(loop: Loop, cycle: int, seconds: float) -> dict[str, float]:
     state = loop.state
     # Of the blocks of this cycle: those of a rough one are not certified.
@@ -325,7 +294,7 @@ def _history_row(loop: Loop, cycle: int, seconds: float) -> dict[str, float]:
         "cycle": cycle,
         "objective": state.objective,
         "change": state.change,
-        "asked": loop.share or loop.block_tol,
+        "asked": loop.share or (loop.block_tol if certificates else np.nan),
         "gap": max((c.relative_gap for c in certificates), default=np.nan),
         "kkt_residual": max((c.kkt_residual for c in certificates), default=np.nan),
         "violation": max([*violations, *(c.violation for c in certificates)]),
@@ -333,5 +302,6 @@ def _history_row(loop: Loop, cycle: int, seconds: float) -> dict[str, float]:
         "n_selected": int(loop.problem.selected(state.iterate).sum()),
         "mu": state.mu,
         "attempts": state.attempts,
+        "learning_rate": state.learning_rate,
         "seconds": seconds,
     }

@@ -25,8 +25,10 @@ from bcd_implicit.problem.iterate import Iterate, check_iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.archives import Member, is_archive, read_arrays, write_arrays
 from bcd_implicit.support.files import check_path
-from bcd_implicit.training.cycles import State
+from bcd_implicit.training.descent import Descent
 from bcd_implicit.training.extrapolation import Extrapolation
+from bcd_implicit.training.loop import State
+from bcd_implicit.training.optimizers import Moments
 from bcd_implicit.training.result import HISTORY, BcdResult, Status
 
 # Seconds between two writes, and how many times longer than a write that has to be at least.
@@ -174,6 +176,8 @@ class Checkpoint:
                 "iterate": _iterate(stored["iterate"], problem),
                 "extrapolation": Extrapolation(float(stored["reach"]), step),
                 "certificates": _certificates(stored["certificates"]),
+                # Absent from files of before there was such a loop.
+                "descent": _descent(stored.get("descent"), problem),
             }
             return State(**rest), stored["status"] and Status[stored["status"]]
         except _DAMAGE as error:
@@ -262,7 +266,7 @@ class Checkpoint:
 _DAMAGE = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError, RecursionError)
 # The parts of a state that are kept as they are.
 _KEPT = {"objective", "rows", "nothing", "change", "share", "finishing"} | {
-    *("damping", "mu", "attempts", "stalled", "dual_values", "solvers", "fenchel_weights")
+    *("damping", "mu", "attempts", "stalled", "dual_values", "solvers", "fenchel_weights", "learning_rate")
 }
 
 
@@ -272,6 +276,8 @@ def _parts_of(state: State, status: str | None) -> dict[str, Any]:
         "reach": state.extrapolation.reach,
         "step": state.extrapolation.step and [vars(it) for it in state.extrapolation.step],
         "certificates": {name: asdict(c) for name, c in state.certificates.items()},
+        "descent": state.descent
+        and vars(state.descent) | {"best": vars(state.descent.best), "moments": vars(state.descent.moments)},
         "status": status,
     }
 
@@ -294,6 +300,13 @@ def _iterate(stored: Mapping[str, Any], problem: TrainingProblem) -> Iterate:
 
 def _certificates(stored: Mapping[str, Any]) -> dict[str, Certificate]:
     return {name: Certificate(**certificate) for name, certificate in stored.items()}
+
+
+def _descent(stored: Mapping[str, Any] | None, problem: TrainingProblem) -> Descent | None:
+    if stored is None:
+        return None
+    parts = {"best": _iterate(stored["best"], problem), "moments": Moments(**stored["moments"])}
+    return Descent(**{**stored, **parts})
 
 
 class _Numbers:

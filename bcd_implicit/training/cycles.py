@@ -1,12 +1,16 @@
-"""The cycles of the two block-coordinate descent loops, and what they share.
+"""The loops, and the cycles of those of blocks.
 
-fenchel
-    output -> state -> hidden on the relaxed objective (F), which never rises.
 prox-linear
     scale -> output exactly at the equilibrium -> prox-linear block -> states; the step counts if the true objective (T)
     fell, else mu grows and the same linearisation is tried again. While there is far to go a rough step will do, and
     the next cycle looks ahead along it; once rough steps stand still, or at the last cycle, the blocks are solved
     exactly and certified.
+fenchel
+    output -> state -> hidden on the relaxed objective (F), which never rises.
+gradient
+    scale -> an epoch of steps of an optimizer on (T), through the equilibrium, each with the projection on the norm
+    bound and the proximal map of the group lasso -> states. (T) may rise, and the best iterate is returned
+    (:mod:`bcd_implicit.training.gradient_cycle`).
 
 To add a loop, write its cycle, a function that takes an iterate to a better one, and add it to :data:`METHODS`, with
 ``inexact=True`` if its blocks have :meth:`~bcd_implicit.blocks.base.Block.improve`.
@@ -14,184 +18,31 @@ To add a loop, write its cycle, a function that takes an iterate to a better one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from bcd_implicit.blocks.hidden import HiddenBlock
 from bcd_implicit.blocks.matrices import MatricesBlock
 from bcd_implicit.blocks.prox_linear import ProxLinearBlock
-from bcd_implicit.blocks.solution import BlockSolution
-from bcd_implicit.blocks.solve import improve, make_block, solve_prepared
+from bcd_implicit.blocks.solution import FAIR_RESIDUAL
 from bcd_implicit.blocks.solvers import AUTO, NATIVE
-from bcd_implicit.certificates.certificate import Certificate
-from bcd_implicit.errors import BlockSolveError
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
-from bcd_implicit.training.extrapolation import Extrapolation
-from bcd_implicit.training.fenchel_weights import FenchelSchedule
+from bcd_implicit.training.gradient_cycle import begin_gradient, end_gradient, gradient_cycle, gradient_ended
+from bcd_implicit.training.gradient_options import GradientOptions
+from bcd_implicit.training.loop import LEAST_SHARE, Loop
+from bcd_implicit.training.result import Status
 from bcd_implicit.training.scale import NOTHING, rescaled
 
 # Retries of one linearisation: 4^20 times the curvature moves nothing any more.
 MAX_ATTEMPTS = 20
 # Attempts with a block that the solver could not solve: more of them would miss as well.
 MAX_MISSES = 3
-# A rough step ends where a native step gains less than this share of what all have gained. It shrinks tenfold where the
-# loop stands still, down to the least; then exact steps follow.
-FIRST_SHARE, LEAST_SHARE = 0.03, 1e-3
 # Rough cycles look ahead once a cycle lowers the objective by less than this share.
 LOOK_AHEAD = 0.1
 # Below this share of the loss's mean curvature the proximal term only spoils the conditioning: (T) falls no faster.
 LEAST_DAMPING = 1e-2
-
-
-@dataclass
-class State:
-    """What a run carries from cycle to cycle. With the problem and the loop's arguments it says all that follows.
-
-    Attributes
-    ----------
-    iterate : Iterate
-    objective : float
-        The one that the loop never raises.
-    rows : list of dict
-        The history, a row a cycle.
-    nothing : float
-        An objective of this size is rounding.
-    change : float
-        The share by which the last cycle lowered the objective.
-    share : float
-        How rough the next rough cycle is.
-    finishing : bool
-        Whether rough cycles are over.
-    damping : float
-        The proximal weight, in units of the block's mean curvature: like that, it knows no scale.
-    mu, attempts, stalled
-        Of the last cycle: the proximal weight, how often it was tried, and whether no step was found.
-    extrapolation : Extrapolation
-    fenchel_weights : ndarray of shape (n,) or None
-        Once a schedule has raised them.
-    certificates, dual_values, solvers : dict
-        Of the last exact solves.
-    """
-
-    iterate: Iterate
-    objective: float
-    rows: list[dict[str, float]] = field(default_factory=list)
-    nothing: float = 0.0
-    change: float = np.inf
-    share: float = 0.0
-    finishing: bool = False
-    damping: float = 1.0
-    mu: float = np.nan
-    attempts: int = 0
-    stalled: bool = False
-    extrapolation: Extrapolation = field(default_factory=Extrapolation)
-    fenchel_weights: np.ndarray | None = None
-    certificates: dict[str, Certificate] = field(default_factory=dict)
-    dual_values: dict[str, Any] = field(default_factory=dict)
-    solvers: dict[str, str] = field(default_factory=dict)
-
-    def take(self, it: Iterate, objective: float) -> None:
-        """Go on to the iterate to which a cycle led."""
-        # An objective of exactly 0 cannot be divided by.
-        self.change = (self.objective - objective) / max(abs(self.objective), np.finfo(float).tiny)
-        self.iterate, self.objective = it.contiguous(), objective
-        if self.extrapolation.step is not None:
-            old, new = self.extrapolation.step
-            self.extrapolation.step = old.contiguous(), new.contiguous()
-
-    def copy(self) -> State:
-        """One that may go on while this one stays."""
-        return replace(
-            self,
-            rows=[*self.rows],
-            extrapolation=replace(self.extrapolation),
-            certificates={**self.certificates},
-            dual_values={**self.dual_values},
-            solvers={**self.solvers},
-        )
-
-
-@dataclass
-class Loop:
-    """What the cycles of one run share: the problem, how to solve a block, and the state.
-
-    While there is far to go a step has to lower (T), not to solve its block: ``share`` says how rough a block's native
-    steps may be in this cycle, as in :meth:`~bcd_implicit.blocks.base.Block.improve`. With 0 blocks are solved and
-    certified.
-    """
-
-    problem: TrainingProblem
-    solver: str
-    block_tol: float
-    solver_options: Mapping[str, Any] | None
-    # Whether rough steps may be taken at all.
-    inexact: bool
-    state: State
-    share: float = 0.0
-
-    def block(self, it: Iterate, name: str, **options: Any) -> Any:
-        return make_block(self.problem, it, name, **options)
-
-    def solve(self, block: Any) -> BlockSolution:
-        if self.share:
-            with suppress(BlockSolveError):  # what fails natively is solved
-                return improve(block, self.share)
-        state, solver = self.state, self.solver
-        last, by = state.certificates.get(block.name), state.solvers.get(block.name)
-        # The others, which take long, did no better last time.
-        if solver == AUTO and by == NATIVE and last is not None and not last.holds(self.block_tol):
-            solver = NATIVE
-        solution = solve_prepared(block, solver, self.block_tol, self.solver_options)
-        state.certificates[block.name], state.solvers[block.name] = solution.certificate, solution.solver
-        state.dual_values |= solution.dual_values
-        return solution
-
-    def solutions(self, block: Any) -> Iterator[BlockSolution]:
-        """A rough one where that is allowed, then, where this cycle asks for it, the exact one."""
-        if self.inexact and not self.share:
-            with suppress(BlockSolveError):
-                yield improve(block, FIRST_SHARE)
-        yield self.solve(block)
-
-    @property
-    def fenchel_weight(self) -> float:
-        """The mean weight of the Fenchel term."""
-        return float(self.problem.fenchel_weights.mean())
-
-    def raise_fenchel_weights(self, problem: TrainingProblem, schedule: FenchelSchedule) -> bool:
-        """Let the schedule, which began with the problem's weights, raise those of now; whether it did."""
-        state, weights = self.state, self.problem.fenchel_weights
-        if state.change > schedule.settled:
-            return False
-        raised = schedule.raised(problem, state.iterate, weights)
-        if not np.any(raised > weights):
-            return False
-        state.fenchel_weights, self.problem = raised, problem.replace(fenchel_weight=raised)
-        # From here on cycles are compared on another objective.
-        state.objective = self.problem.objective(state.iterate)
-        return True
-
-    def descend(self, it: Iterate, name: str) -> Iterate:
-        """Solve one block on (F); a solver's rounding must not raise the objective, so the better point is kept."""
-        block = self.block(it, name)
-        solution = self.solve(block)
-        lower = solution.objective <= block.objective(it)
-        return solution.iterate if lower and solution.feasible else it
-
-    def look_ahead(self, it: Iterate, objective: float) -> tuple[Iterate, float]:
-        """The iterate and (T), or those farther along the last step if (T) is lower there."""
-        ahead = self.state.extrapolation.point(self.problem)
-        if ahead is None:
-            return it, objective
-        output = self.solve(self.block(rescaled(self.problem, ahead), "output"))
-        lower = output.objective < objective
-        self.state.extrapolation.learn(lower)
-        return (output.iterate, output.objective) if lower else (it, objective)
 
 
 def fenchel_cycle(loop: Loop, it: Iterate) -> tuple[Iterate, float]:
@@ -249,17 +100,88 @@ def least_curvature(problem: TrainingProblem, block: ProxLinearBlock) -> float:
     return NOTHING * problem.loss_of_zero / (block.linearisation.mean_square or 1.0)
 
 
+def blocks_ended(loop: Loop, before: float) -> Status | None:
+    """How a loop of blocks ends after this cycle, if it does; if not, how rough the next one may be.
+
+    ``before`` is the objective before this cycle.
+    """
+    state = loop.state
+    # Before the test of the change, which a cycle without a step may pass.
+    if state.stalled:
+        return Status.STALLED
+    objective, cycle = state.objective, len(state.rows)
+    nothing = abs(objective) <= state.nothing
+    # A look ahead that fails costs a rough cycle half of what it would gain: hence the mean of two.
+    lower = (state.rows[-3]["objective"] - objective) / 2 if loop.share and cycle > 2 else before - objective
+    # The first cycle of the prox-linear loop takes a cautious step: a small one says nothing yet. Nor does an exact one
+    # that only max_cycles asked for: rough ones had not stood still.
+    forced = loop.inexact and loop.certified and not (loop.share or state.finishing)
+    small = cycle > 1 and not forced and loop.is_small(lower, before)
+    settled = small or nothing
+    # Rough steps stand still: finer ones are due.
+    if settled and loop.share and 0.1 * state.share >= LEAST_SHARE:
+        state.share *= 0.1
+        return None
+    # At last the blocks are solved exactly.
+    if loop.share and loop.certified:
+        state.finishing = settled
+        return None
+    if nothing or (settled and loop.share):
+        return Status.CONVERGED
+    if small:
+        # While a block misses its certificate, a small change may be the solver's standstill.
+        solved = all(
+            c.holds(max(loop.tol, loop.block_tol)) if c.known else c.kkt_residual <= FAIR_RESIDUAL
+            for c in state.certificates.values()
+        )
+        return Status.CONVERGED if solved else Status.STALLED
+    # Exact steps go on where rough ones stood still.
+    state.finishing = False
+    return None
+
+
+def nothing_to_begin(loop: Loop, random_state: Any) -> None:
+    """A loop of blocks carries nothing else along."""
+
+
+def end_with_output(loop: Loop, it: Iterate, certified: bool) -> Iterate:
+    """The output block exact at the states; cycles have certified the others."""
+    return loop.descend(it, "output")
+
+
 @dataclass(frozen=True)
 class Method:
     """A loop: its cycle, the block in which it moves (A, B, b), and whether a rough step will do on the way.
 
-    ``path_ends`` are where its path begins and ends, in multiples of the scale of kappa that the block tells.
+    Attributes
+    ----------
+    cycle : callable
+        Of the loop and an iterate; returns the next iterate and its objective.
+    matrices_block : type
+    inexact : bool
+    path_ends : pair of float
+        Where its path begins and ends, in multiples of the scale of kappa that the block tells.
+    by_blocks : bool
+        Whether it solves blocks: then no cycle raises the objective, and a user's constraints are met.
+    options : type or None
+        A dataclass of its own options, which checks them.
+    begin : callable
+        Of the loop, whose state is the start, and the random state: changes that state before the first cycle.
+    ended : callable
+        Of the loop after a cycle and the objective before it: how the loop ends, None where it goes on.
+    end : callable
+        Of the loop, the iterate that it ended with and whether there is time to certify it; returns the result's.
     """
 
     cycle: Callable[[Loop, Iterate], tuple[Iterate, float]]
     matrices_block: type[MatricesBlock]
     inexact: bool = False
     path_ends: tuple[float, float] = (1 / 100, 3.0)
+    by_blocks: bool = True
+    options: type | None = None
+    begin: Callable[[Loop, Any], None] = nothing_to_begin
+    ended: Callable[[Loop, float], Status | None] = blocks_ended
+    end: Callable[[Loop, Iterate, bool], Iterate] = end_with_output
 
 
 #: The loops, by name.
@@ -267,6 +189,16 @@ METHODS: dict[str, Method] = {
     # The scale step makes C, and with it that scale, small.
     "prox-linear": Method(prox_linear_cycle, ProxLinearBlock, inexact=True, path_ends=(1 / 30, 10.0)),
     "fenchel": Method(fenchel_cycle, HiddenBlock),
+    "gradient": Method(
+        gradient_cycle,
+        ProxLinearBlock,
+        path_ends=(1 / 30, 10.0),
+        by_blocks=False,
+        options=GradientOptions,
+        begin=begin_gradient,
+        ended=gradient_ended,
+        end=end_gradient,
+    ),
 }
 
 

@@ -30,6 +30,7 @@ HISTORY = (
         "fenchel_weight",
         "mu",
         "attempts",
+        "learning_rate",
     ),
     "seconds",
 )

@@ -14,7 +14,17 @@ NOTHING = 1e-15
 
 
 def rescaled(problem: TrainingProblem, it: Iterate) -> Iterate:
-    """The iterate with (B, b, X) divided by t and C times t, for the t that costs least.
+    """The iterate with (B, b, X) divided by t and C times t, for the t that costs least (:func:`best_scale`)."""
+    return scaled_by(best_scale(problem, it), it)
+
+
+def scaled_by(t: float, it: Iterate) -> Iterate:
+    """(B, b, X) divided by t and C times t."""
+    return it if t == 1 else it.replace(B=it.B / t, b=it.b / t, X=it.X / t, C=it.C * t)
+
+
+def best_scale(problem: TrainingProblem, it: Iterate) -> float:
+    """The t for which (B, b, X) divided by t and C times t cost least; 1 where none is better.
 
     Where phi(t z) = t phi(z) that predicts the same for every t > 0. The best one minimises::
 
@@ -24,13 +34,13 @@ def rescaled(problem: TrainingProblem, it: Iterate) -> Iterate:
     constraints, with stacked groups, of which D is a part that does not scale, and with other activations.
     """
     if not problem.activation.positively_homogeneous or problem.constraints or problem.stacked:
-        return it
+        return 1.0
     lasso = problem.group_lasso
     norms, fourth = lasso.value(it.B), problem.ridge * float(np.sum(it.C**2))
     constant = problem.ridge_hidden * float(np.sum(it.B**2))
     # Where one side costs nothing there is no best scale.
     if fourth == 0 or norms + constant == 0:
-        return it
+        return 1.0
     # The derivative times t^3: it has one positive root.
     roots = np.roots([fourth, 0.0, 0.0, -norms, -constant])
     t = float(roots.real[np.abs(roots.imag) <= 1e-9 * np.abs(roots)].max())
@@ -39,8 +49,8 @@ def rescaled(problem: TrainingProblem, it: Iterate) -> Iterate:
         t = max(t, lasso.sum_of_norms(it.B) / lasso.kappa) if lasso.kappa > 0 else 1.0
     # Features that hardly act have no scale worth the name: b, which costs nothing, would grow with each new one.
     elif saved <= NOTHING * problem.loss_of_zero:
-        return it
+        return 1.0
     # Not a number, or a scale at which something would overflow.
     if not 1e-100 < t < 1e100 or abs(t - 1) <= LEAST_CHANGE:
-        return it
-    return it.replace(B=it.B / t, b=it.b / t, X=it.X / t, C=it.C * t)
+        return 1.0
+    return t

@@ -1,0 +1,206 @@
+"""The gradient loop: steps of an optimizer on (T), with gradients through the equilibrium.
+
+A step takes some samples, solves for their states from those that they had last, and moves A, B, b, C, D and d by the
+gradient of the loss and the ridges there, as the optimizer says. Then come the projection of A on the norm bound and
+the proximal map of the group lasso, in the optimizer's metric. A cycle is an epoch, and ends with the states of all
+samples at equilibrium and (T). Where it changes next to nothing, the best iterate is certified: the residuals of the
+output block and of the prox-linear block, which no step has computed, tell whether it is stationary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from bcd_implicit.errors import BlockSolveError
+from bcd_implicit.model.structure import OneCycle, Staged, Structure
+from bcd_implicit.problem.gradient import data_gradient
+from bcd_implicit.problem.iterate import Iterate
+from bcd_implicit.problem.layout import Layout
+from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.support.checks import random_generator
+from bcd_implicit.support.interruption import Stop, check_stop, finishing
+from bcd_implicit.training.descent import Descent
+from bcd_implicit.training.gradient_options import GradientOptions
+from bcd_implicit.training.loop import Loop
+from bcd_implicit.training.optimizers import Moments, Optimizer
+from bcd_implicit.training.result import Status
+from bcd_implicit.training.scale import best_scale, scaled_by
+
+# States of a step are solved this well, relatively.
+STEP_TOL = 1e-8
+# Halved so often, the learning rate moves nothing any more.
+MOST_HALVINGS = 12
+
+
+class Steps:
+    """The steps of one cycle, and the unknowns, states and moments that they move.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+    options : GradientOptions
+    it : Iterate
+        Where they begin.
+    moments : Moments
+    """
+
+    def __init__(self, problem: TrainingProblem, options: GradientOptions, it: Iterate, moments: Moments) -> None:
+        self.problem, self.options, self.moments = problem, options, moments
+        self.optimizer: Optimizer = options.optimizer  # type: ignore[assignment]
+        self.layout = Layout(problem)
+        self.theta, self.X = self.layout.vector(it), it.X.copy()
+        # Views: they move with the vector.
+        self.parts = self.layout.parts(self.theta)
+        # Without a pattern all states count as one cycle: looking for smaller ones at every step would take longer.
+        self.patterned = "A" in problem.pattern.free
+
+    def iterate(self, X: np.ndarray) -> Iterate:
+        """The unknowns of now with these states."""
+        return Iterate(**self.parts, X=X)
+
+    def step(self, samples: np.ndarray | None, learning_rate: float) -> bool:
+        """One step by the gradient at some samples, or at all; whether its numbers are finite."""
+        gradient = self._gradient(samples)
+        mean, scales = self.optimizer.moves(self.moments, gradient)
+        steps = learning_rate * scales
+        self.theta -= steps * mean
+        if not math.isfinite(self.theta.sum()):
+            return False
+        self._prox(steps)
+        return True
+
+    def _gradient(self, samples: np.ndarray | None) -> np.ndarray:
+        """The gradient of the smooth part; some samples give an estimate, whose mean over all batches is exact."""
+        problem, X, weight = self.problem, self.X, 1.0
+        if samples is not None:
+            weight = float(problem.shares[samples].sum()) * problem.n_samples / len(samples)
+            problem, X = problem.subset(samples), X[:, samples]
+        X = problem.states_near(self.iterate(X), STEP_TOL)
+        self.X[:, slice(None) if samples is None else samples] = X
+        it, options, A = self.iterate(X), self.options, self.parts["A"]
+        structure: Staged = (Structure if self.patterned else OneCycle)(A, problem.activation)
+        data = data_gradient(problem, it, structure, options.gradient, options.n_terms, weight)
+        return self.layout.with_ridges(data, it)
+
+    def _prox(self, steps: float | np.ndarray) -> None:
+        """The projection on the norm bound and the proximal map of the group lasso, in the metric of the steps."""
+        problem, parts = self.problem, self.parts
+        by_entry = isinstance(steps, np.ndarray)
+        of: Any = self.layout.parts(steps) if isinstance(steps, np.ndarray) else dict.fromkeys("ABD", steps)
+        parts["A"][:] = problem.row_ball.prox(parts["A"], of["A"])
+        it = self.iterate(self.X)
+        in_groups = np.vstack([of["B"], of["D"]]) if problem.stacked and by_entry else of["B"]
+        moved = problem.with_grouped(it, problem.group_lasso.prox(problem.grouped(it), in_groups))
+        for letter in "BD" if problem.stacked else "B":
+            parts[letter][:] = getattr(moved, letter)
+
+    def ended(self) -> Iterate:
+        """Where they led, rounding repaired, with the states of all samples at equilibrium."""
+        problem, it = self.problem, self.iterate(self.X)
+        it = problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it)))
+        return problem.at_equilibrium(it.replace(A=problem.row_ball.repair(it.A)))
+
+
+def batches(
+    problem: TrainingProblem, options: GradientOptions, rng: np.random.Generator
+) -> Sequence[np.ndarray | None]:
+    """The samples of each step of a cycle; None stands for all."""
+    size, m = options.batch_size, problem.n_samples
+    if size is None or size >= m:
+        return [None] * options.n_steps
+    return np.array_split(rng.permutation(m), math.ceil(m / size))
+
+
+def begin_gradient(loop: Loop, random_state: Any) -> None:
+    """The output block exact where C is zero: else nothing tells what a group of B is worth, and kappa empties it."""
+    state, options = loop.state, loop.options
+    if options.exact_output and not state.iterate.C.any():
+        # It is quick, and without it there is a start all the same.
+        with suppress(BlockSolveError, Stop), finishing():
+            it = loop.descend(state.iterate, "output")
+            state.iterate, state.objective = it, loop.problem.objective_at_states(it)
+        state.certificates = {}
+    rng = random_generator(random_state)
+    state.descent = Descent.begin(state.iterate, state.objective, options.learning_rate, rng)
+
+
+def gradient_cycle(loop: Loop, it: Iterate) -> tuple[Iterate, float]:
+    """From the best scale, an epoch of steps; then the states of all samples. Returns the iterate and (T)."""
+    problem, options, state = loop.problem, loop.options, loop.state
+    start, before, descent = it, state.objective, state.descent
+    assert descent is not None
+    rng, rate = descent.generator(), descent.learning_rate
+    if options.schedule == "cosine":
+        rate *= 0.5 * (1 + math.cos(math.pi * len(state.rows) / loop.max_cycles))
+    t = best_scale(problem, it)
+    steps = Steps(problem, options, scaled_by(t, it), descent.moments.scaled(_units(problem, t)))
+    state.certificates, state.learning_rate = {}, rate
+    finite = True
+    for samples in batches(problem, options, rng):
+        check_stop()
+        if not (finite := steps.step(samples, rate)):
+            break
+    it = steps.ended() if finite else start
+    objective = problem.objective_at_states(it) if finite else before
+    moments, state.stalled = steps.moments, not math.isfinite(objective) or not finite
+    if state.stalled:
+        # Far too long steps: back to where they began, with shorter ones.
+        it, objective, moments = start, before, Moments.none(len(moments.first))
+    lower = objective < descent.lowest
+    # By a constant or planned rate, too, once it has led beyond numbers.
+    halve = state.stalled or (not lower and options.schedule == "plateau")
+    descent = replace(
+        descent, learning_rate=descent.learning_rate / (1 + halve), moments=moments, batches=rng.bit_generator.state
+    )
+    if lower:
+        descent = replace(descent, best=it.contiguous(), lowest=objective, checked=False)
+    state.descent = descent
+    if loop.certified and not descent.checked and not state.stalled and loop.is_small(abs(objective - before), before):
+        end_gradient(loop, descent.best, True)
+        state.descent = replace(descent, checked=True)
+    return it, objective
+
+
+def _units(problem: TrainingProblem, t: float) -> np.ndarray:
+    """By what the gradients grow where (B, b) is divided by t and C multiplied, in one vector."""
+    factors = {"B": t, "b": t, "C": 1 / t}
+    layout = Layout(problem)
+    vector = np.ones(layout.n_unknowns)
+    for letter, part in layout.parts(vector).items():
+        part *= factors.get(letter, 1.0)
+    return vector
+
+
+def gradient_ended(loop: Loop, before: float) -> Status | None:
+    """How the loop ends after this cycle, if it does."""
+    state, options = loop.state, loop.options
+    assert state.descent is not None
+    if abs(state.objective) <= state.nothing:
+        return Status.CONVERGED
+    if not state.stalled and loop.is_small(abs(before - state.objective), before):
+        if not loop.certified:
+            return Status.CONVERGED
+        # The residual falls with the gap's root.
+        found = state.certificates.values()
+        if found and all(c.kkt_residual <= math.sqrt(loop.block_tol) for c in found):
+            return Status.CONVERGED
+    halvings = math.log2(options.learning_rate / state.descent.learning_rate)
+    return Status.STALLED if halvings > MOST_HALVINGS else None
+
+
+def end_gradient(loop: Loop, it: Iterate, certified: bool) -> Iterate:
+    """The output block exact at the states, unless that is to stay the optimizer's; both blocks' certificates."""
+    if loop.options.exact_output:
+        it = loop.descend(it, "output")
+    elif certified:
+        loop.state.certificates["output"] = loop.block(it, "output").certificate(it)
+    if certified:
+        block = loop.block(it, "prox-linear")
+        loop.state.certificates["prox-linear"] = block.certificate(block.it)
+    return it

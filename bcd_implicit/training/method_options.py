@@ -1,0 +1,78 @@
+"""Options of one method alone, which are keywords of :func:`~bcd_implicit.solve`."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.training.cycles import METHODS
+from bcd_implicit.training.optimizers import Optimizer
+
+
+def names_of_options(method: str) -> list[str]:
+    """The options that a method knows."""
+    kind = METHODS[method].options
+    return [] if kind is None else [field.name for field in fields(kind)]
+
+
+def check_method_options(
+    problem: TrainingProblem, method: str, given: Mapping[str, Any], call: Callable[..., Any]
+) -> Any:
+    """The method's options as an object of its own, None where it has none; the method takes such problems.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+    method : str
+    given : mapping
+        By name.
+    call : callable
+        Whose other arguments a name may have been meant for.
+
+    Raises
+    ------
+    InvalidInputError
+        A name that is no option of the method, an option out of its range, or constraints of the user that the method
+        cannot meet.
+    """
+    known = names_of_options(method)
+    for name in given:
+        if name not in known:
+            raise _unknown(
+                name,
+                method,
+                known,
+                [k for k, p in inspect.signature(call).parameters.items() if p.kind != p.VAR_KEYWORD],
+            )
+    if problem.constraints and not METHODS[method].by_blocks:
+        able = " or ".join(f'"{name}"' for name, other in METHODS.items() if other.by_blocks)
+        cause = f"{method!r} takes no constraints or penalties of your own, and the problem has some"
+        raise InvalidInputError("method", cause, f"Use {able}")
+    kind = METHODS[method].options
+    return None if kind is None else kind(**given)
+
+
+def _unknown(name: str, method: str, known: list[str], arguments: list[str]) -> InvalidInputError:
+    owners = [other for other in METHODS if name in names_of_options(other)]
+    if owners:
+        cause = f"is an option of method={owners[0]!r} alone, and method is {method!r}"
+        return InvalidInputError(name, cause, f"Leave it out, or choose method={owners[0]!r}")
+    near = difflib.get_close_matches(name, [*arguments, *known], n=1)
+    rest = f"The options of method={method!r} are: {', '.join(known)}" if known else f"method={method!r} has no options"
+    return InvalidInputError(name, "is no argument of solve", f"Did you mean {near[0]}?" if near else rest)
+
+
+def described(options: Any, max_cycles: int) -> dict[str, Any]:
+    """The options by name, for a checkpoint; with ``max_cycles`` where the rate depends on it."""
+    found = {}
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if isinstance(value, Optimizer):
+            value = {"name": value.name} | vars(value)
+        found[field.name] = value
+    return found | ({"max_cycles": max_cycles} if options.schedule == "cosine" else {})
