@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -42,16 +43,20 @@ class Recorder:
 
     def __call__(self, cycle: int, objective: float, it: bi.Iterate) -> bool:
         """A callback of bi.solve: whether time is up."""
-        now = self.elapsed
-        self.n_calls = cycle
+        return self.visit(cycle, lambda: it)
+
+    def visit(self, n_calls: int, find: Callable[[], bi.Iterate]) -> bool:
+        """The same, of a function that finds the iterate; it is called where a record is due, beside the clock."""
+        now, self.n_calls = self.elapsed, n_calls
         if now >= min(self._next, self.seconds):
-            self.record(it, now)
+            self.record(find, now)
             self._next = max(self._next, now) * APART
         return now >= self.seconds
 
-    def record(self, it: bi.Iterate, now: float) -> None:
+    def record(self, find: Callable[[], bi.Iterate], now: float) -> None:
         """One more point of the curve."""
         paused = time.process_time()
+        it = find()
         columns = np.linalg.norm(it.B, axis=0)
         row = {
             "seconds": now,

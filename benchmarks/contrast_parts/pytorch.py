@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import torch
 
 import bcd_implicit as bi
@@ -39,8 +38,10 @@ LAYERS: dict[str, Callable[[bi.ImplicitModel], Any]] = {"ours": bi.torch.Implici
 def objective(problem: bi.TrainingProblem, layer: Any, u: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """(T) of the samples u, y: squared loss or cross-entropy, relu, a group lasso on B alone."""
     predicted = layer(u)
-    loss = nn.cross_entropy(predicted, y) if problem.loss.name == "cross-entropy" else ((predicted - y) ** 2).sum() / (
-        2 * len(y)
+    loss = (
+        nn.cross_entropy(predicted, y)
+        if problem.loss.name == "cross-entropy"
+        else ((predicted - y) ** 2).sum() / (2 * len(y))
     )
     ridge = problem.ridge / 2 * (layer.C.square().sum() + layer.D.square().sum())
     ridge_hidden = problem.ridge_hidden / 2 * (layer.A.square().sum() + layer.B.square().sum())
@@ -57,7 +58,8 @@ def batches(m: int, size: int | None, seed: int) -> Iterator[torch.Tensor]:
 def train(make: Callable[[bi.ImplicitModel], Any], setting: dict[str, Any], seed: int, recorder: Recorder) -> None:
     """Until the recorder says that time is up; the learning rate falls to zero by then."""
     problem, rate = recorder.problem, setting["learning_rate"]
-    layer = make(problem.model(problem.initial(seed)))
+    # As the package's own Adam begins: at C = 0 no column of B is worth its penalty.
+    layer = make(problem.model(bi.solve_block(problem, problem.initial(seed), "output").iterate))
     # What the problem has not is no parameter of it.
     layer.D.requires_grad_(problem.pass_through)
     u, y = torch.from_numpy(problem.U.T.copy()), torch.from_numpy(problem.Y.T.copy())
@@ -70,5 +72,5 @@ def train(make: Callable[[bi.ImplicitModel], Any], setting: dict[str, Any], seed
         objective(problem, layer, u[batch], y[batch]).backward()
         optimizer.step()
         layer.project_(problem.norm_bound)
-        if k % steps == 0 and recorder(k, np.nan, problem.iterate(layer.model())):
+        if k % steps == 0 and recorder.visit(k, lambda: problem.iterate(layer.model())):
             return

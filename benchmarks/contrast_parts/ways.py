@@ -53,7 +53,7 @@ def by_blocks(method: str) -> Callable[[Task, Setting, int, Recorder], None]:
     def run(task: Task, setting: Setting, seed: int, recorder: Recorder) -> None:
         problem = recorder.problem.replace(**setting)
         result = bi.solve(problem, method, max_cycles=ENDLESS, tol=1e-6, random_state=seed, callback=recorder)
-        recorder.record(result.iterate, recorder.elapsed)
+        recorder.record(lambda: result.iterate, recorder.elapsed)
 
     return run
 
