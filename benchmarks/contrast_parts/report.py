@@ -186,6 +186,6 @@ def plot(rows: Rows, file: str) -> None:
         above.set_title(name, fontsize="medium")
         below.set_xlabel("processor seconds")
         below.set_ylabel(f"test {own[0]['score_name']}")
-    axes[0, 0].set_ylabel("(T) above the lowest of all runs, as a share of it")
+    axes[0, 0].set_ylabel("(T) over the lowest of all runs, less 1")
     figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(STYLE))
     figure.savefig(file, dpi=150)
