@@ -12,7 +12,7 @@ import bcd_implicit as bi
 from contrast_parts.problems import Task
 
 # Records are at least this factor apart, and the first this many seconds from the start.
-APART, FIRST = 1.15, 0.02
+APART, FIRST = 1.25, 0.02
 # Columns of B this much shorter than the longest are next to nothing, if not zero.
 SMALL = 1e-3
 
