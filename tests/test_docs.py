@@ -12,6 +12,7 @@ from bcd_implicit import ACTIVATIONS, BLOCKS, LOSSES, METHODS
 from bcd_implicit.selection import solve_path
 from bcd_implicit.selection.rules import RULES
 from bcd_implicit.terms.group_norms import GROUP_NORMS
+from bcd_implicit.training.optimizers import OPTIMIZERS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -46,6 +47,7 @@ def run(page):
         mock.patch.dict(RULES),
         mock.patch.dict(BLOCKS),
         mock.patch.dict(METHODS),
+        mock.patch.dict(OPTIMIZERS),
     ):
         for block in PYTHON.finditer(text):
             above = "\n" * text.count("\n", 0, block.start(1))  # an error shows the page's own line number

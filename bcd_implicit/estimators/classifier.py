@@ -83,7 +83,8 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         As of :class:`~bcd_implicit.TrainingProblem`. They act on the matrices for standardised inputs and targets.
     pattern : mapping from "A", "B", "C", "D" to masks, or ImplicitModel, optional
         Which entries are free, as of :class:`~bcd_implicit.TrainingProblem`; the others are zero.
-    method : {"prox-linear", "fenchel"}
+    method : {"prox-linear", "fenchel", "gradient"}
+        As of :func:`~bcd_implicit.solve`; "gradient" with its default options.
     solver : str
         As of :func:`~bcd_implicit.solve`.
     max_cycles, tol

@@ -1,7 +1,7 @@
-"""Training by block-coordinate descent: cycle after cycle, until one gains next to nothing.
+"""Training by block-coordinate descent, or by gradients: cycle after cycle, until one gains next to nothing.
 
-A cycle takes an iterate to a better one: :mod:`bcd_implicit.training.cycles` has one for each of the two loops. Both
-end with states at equilibrium and the output block exact at them.
+A cycle takes an iterate to a better one: :mod:`bcd_implicit.training.cycles` has one for each loop. All end with states
+at equilibrium and, unless asked otherwise, the output block exact at them.
 """
 
 from __future__ import annotations
@@ -78,23 +78,25 @@ def solve(
     resume: bool = True,
     **method_options: Any,
 ) -> BcdResult:
-    """Train an implicit model by block-coordinate descent.
+    """Train an implicit model by block-coordinate descent, or by gradients through the equilibrium.
 
     Ctrl-C ends it with the best iterate so far; a second Ctrl-C raises KeyboardInterrupt.
 
     Parameters
     ----------
     problem : TrainingProblem
-    method : {"prox-linear", "fenchel"}
+    method : {"prox-linear", "fenchel", "gradient"}
+        The first two solve blocks; "gradient" takes steps of Adam or SGD on (T).
     solver : {"auto", "native", "cvxpy", "CLARABEL", "ECOS", "SCS"} or another solver that CVXPY has installed
         As in :func:`~bcd_implicit.solve_block`: a block on which a constraint or penalty of the user acts goes
         through CVXPY in any case.
     max_cycles : int
         The most cycles to take.
     tol : float
-        Stop when a cycle lowers the objective by less than this, relatively.
+        Stop when a cycle lowers the objective by less than this, relatively; with "gradient", when it changes it by
+        less and the best iterate so far is stationary.
     random_state : int, Generator or None
-        Seed of the start.
+        Seed of the start, and of the batches of "gradient".
     start : Iterate, BcdResult or ImplicitModel, optional
         Warm start, e.g. another run's result or a network to fine-tune; takes the place of the random start. Where its
         loss overflows, C, D and d begin at zero instead.
@@ -107,7 +109,9 @@ def solve(
         Relative duality gap asked of every block of the last cycle. The prox-linear loop's steps before are only as
         exact as lowering (T) needs, unless ``solver`` names another than "auto" and "native" or the user's constraints
         ask for one; the history's column "asked" says what was asked. None leaves it at such steps and certifies the
-        output block alone, for fits that are only compared; where every step is exact it means 1e-6.
+        output block alone, for fits that are only compared; where every step is exact it means 1e-6. With "gradient",
+        an iterate is stationary if the KKT residuals of the output and the prox-linear block are at most the root of
+        this (they fall with the gap's root), 1e-3 by default. None lets a small change alone end it.
     atol : float
         Stop also when a cycle lowers the objective by less than this, in the objective's own units.
     solver_options : mapping, optional
@@ -125,18 +129,24 @@ def solve(
         Go on from that file where there is one: the result is the same, to the last bit, as without the break (but for
         the history's seconds). Only ``max_cycles``, ``max_seconds``, ``callback`` and ``progress`` may be others. A run
         that a callback stopped goes on, too. Under a loss with kinks the first call's ``max_cycles`` stays in force for
-        the cycles on a smoothed loss with which it begins, 30 at most.
+        the cycles on a smoothed loss with which it begins, 30 at most. The gradient loop has no such cycles.
+    **method_options
+        Of "gradient" alone: ``batch_size``, ``n_steps``, ``gradient``, ``n_terms``, ``optimizer``, ``learning_rate``,
+        ``schedule`` and ``exact_output``, as in
+        :class:`~bcd_implicit.training.gradient_options.GradientOptions`.
 
     Returns
     -------
     BcdResult
         Its states are at equilibrium, whatever the method, and its output block is solved at them: its objective may be
-        lower than the history's last, and with "fenchel" it is (T) while the history has (F).
+        lower than the history's last, and with "fenchel" it is (T) while the history has (F). With "gradient" it is
+        the best of the history's iterates.
 
     Raises
     ------
     InvalidInputError
-        A bad argument, named; a checkpoint of another run, with what differs.
+        A bad argument, named; a keyword that neither this function nor the method knows; constraints of the user with
+        "gradient"; a checkpoint of another run, with what differs.
     BlockSolveError
         A block is infeasible (the message names the constraints in conflict) or unbounded, no feasible start was found
         (the error's ``iterate`` is the start as it was), or the named solver lacks a cone. Where no solver gives a
@@ -169,11 +179,13 @@ def solve(
     whole = not isinstance(checkpoint, Checkpoint)
     if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
         asked = {"tol": tol, "atol": atol, "block_tol": block_tol if certified else None}
-        origin = {"random_state": random_state} if start is None else {"start": start}
+        origin: dict[str, Any] = {"random_state": random_state} if start is None else {"start": start}
         if schedule != FenchelSchedule():
             asked |= {"fenchel_schedule": schedule_described(schedule)}
         if options is not None:
-            asked |= options_described(options, max_cycles) | {"random_state": random_state}
+            asked |= options_described(options, max_cycles)
+            # Batches are drawn by it whatever the start.
+            origin |= {"random_state": random_state}
         run = described(problem, method=method, solver=solver, solver_options=solver_options, **asked, **origin)
         checkpoint = Checkpoint(checkpoint, run, check_flag("resume", resume))
 
@@ -267,12 +279,12 @@ def solve(
     # Calls around this one tell how they ended themselves.
     if not status.ok and (limits.outermost or not status.cut_short):
         words = status.value
-        if status is Status.MAX_CYCLES and state.change <= tol:
+        if inexact and status is Status.MAX_CYCLES and state.change <= tol:
             confirmed = "the last change is below tol, but the finer cycles that confirm it were still to come"
             words = f"stopped at max_cycles: {confirmed}; raise max_cycles"
         warn_convergence(
             f"{method}: {words} (cycles: {len(rows)}, objective at the end: {result.objective:.6g}, "
-            f"last relative change: {state.change:.1e}, tol: {tol:.0e}).",
+            f"last relative change: {state.change:.1e}, tol: {tol:.0e}{METHODS[method].also_told(loop)}).",
             stacklevel=2,
         )
     return result

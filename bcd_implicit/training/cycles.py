@@ -29,7 +29,13 @@ from bcd_implicit.blocks.solution import FAIR_RESIDUAL
 from bcd_implicit.blocks.solvers import AUTO, NATIVE
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
-from bcd_implicit.training.gradient_cycle import begin_gradient, end_gradient, gradient_cycle, gradient_ended
+from bcd_implicit.training.gradient_cycle import (
+    begin_gradient,
+    end_gradient,
+    gradient_cycle,
+    gradient_ended,
+    residual_told,
+)
 from bcd_implicit.training.gradient_options import GradientOptions
 from bcd_implicit.training.loop import LEAST_SHARE, Loop
 from bcd_implicit.training.result import Status
@@ -149,6 +155,11 @@ def end_with_output(loop: Loop, it: Iterate, certified: bool) -> Iterate:
     return loop.descend(it, "output")
 
 
+def nothing_told(loop: Loop) -> str:
+    """Certificates of blocks that miss their tolerance are told where they were solved."""
+    return ""
+
+
 @dataclass(frozen=True)
 class Method:
     """A loop: its cycle, the block in which it moves (A, B, b), and whether a rough step will do on the way.
@@ -171,6 +182,8 @@ class Method:
         Of the loop after a cycle and the objective before it: how the loop ends, None where it goes on.
     end : callable
         Of the loop, the iterate that it ended with and whether there is time to certify it; returns the result's.
+    also_told : callable
+        Of the loop that has ended: what a warning adds to the numbers.
     """
 
     cycle: Callable[[Loop, Iterate], tuple[Iterate, float]]
@@ -182,6 +195,7 @@ class Method:
     begin: Callable[[Loop, Any], None] = nothing_to_begin
     ended: Callable[[Loop, float], Status | None] = blocks_ended
     end: Callable[[Loop, Iterate, bool], Iterate] = end_with_output
+    also_told: Callable[[Loop], str] = nothing_told
 
 
 #: The loops, by name.
@@ -198,6 +212,7 @@ METHODS: dict[str, Method] = {
         begin=begin_gradient,
         ended=gradient_ended,
         end=end_gradient,
+        also_told=residual_told,
     ),
 }
 

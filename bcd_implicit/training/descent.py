@@ -26,6 +26,8 @@ class Descent:
     moments : Moments
     batches : mapping
         The state of the generator that draws batches.
+    waited : int
+        Cycles since the objective was last lower, or the learning rate halved.
     checked : bool
         Whether the best iterate has been certified, and was not stationary.
     """
@@ -35,6 +37,7 @@ class Descent:
     learning_rate: float
     moments: Moments
     batches: Mapping[str, Any]
+    waited: int = 0
     checked: bool = False
 
     @staticmethod
@@ -43,6 +46,32 @@ class Descent:
         n_unknowns = sum(part.size for letter, part in vars(it).items() if letter != "X")
         batches = np.random.default_rng(rng.integers(2**63)).bit_generator.state
         return Descent(it, objective, learning_rate, Moments.none(n_unknowns), batches)
+
+    def after(
+        self,
+        it: Iterate,
+        objective: float,
+        moments: Moments,
+        batches: Mapping[str, Any],
+        patience: int | None,
+        halve: bool,
+    ) -> Descent:
+        """What a cycle leaves that ended at an iterate.
+
+        The learning rate is halved where ``halve`` says so, or after ``patience`` cycles with no lower objective.
+        """
+        lower = objective < self.lowest
+        waited = 0 if lower else self.waited + 1
+        halve |= waited == patience
+        return Descent(
+            best=it.contiguous() if lower else self.best,
+            lowest=min(objective, self.lowest),
+            learning_rate=self.learning_rate / 2 if halve else self.learning_rate,
+            moments=moments,
+            batches=batches,
+            waited=0 if halve else waited,
+            checked=self.checked and not lower,
+        )
 
     def generator(self) -> np.random.Generator:
         """The generator of batches, in its state."""

@@ -23,7 +23,7 @@ from bcd_implicit.problem.gradient import data_gradient
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.layout import Layout
 from bcd_implicit.problem.training_problem import TrainingProblem
-from bcd_implicit.support.checks import random_generator
+from bcd_implicit.support.checks import LARGEST_ENTRY, random_generator
 from bcd_implicit.support.interruption import Stop, check_stop, finishing
 from bcd_implicit.training.descent import Descent
 from bcd_implicit.training.gradient_options import GradientOptions
@@ -32,8 +32,11 @@ from bcd_implicit.training.optimizers import Moments, Optimizer
 from bcd_implicit.training.result import Status
 from bcd_implicit.training.scale import best_scale, scaled_by
 
-# States of a step are solved this well, relatively.
-STEP_TOL = 1e-8
+# States of a step are solved this well, relatively: finer ones lead no lower (the gradient's noise is larger).
+STEP_TOL = 1e-6
+# Cycles without a lower objective after which "plateau" halves the learning rate. After one the noise of batches would
+# have halved it away long before the end.
+PATIENCE = 10
 # Halved so often, the learning rate moves nothing any more.
 MOST_HALVINGS = 12
 
@@ -65,17 +68,18 @@ class Steps:
         return Iterate(**self.parts, X=X)
 
     def step(self, samples: np.ndarray | None, learning_rate: float) -> bool:
-        """One step by the gradient at some samples, or at all; whether its numbers are finite."""
-        gradient = self._gradient(samples)
+        """One step by the gradient at some samples, or at all; whether its numbers can be gone on from."""
+        gradient = self.gradient(samples)
         mean, scales = self.optimizer.moves(self.moments, gradient)
         steps = learning_rate * scales
         self.theta -= steps * mean
-        if not math.isfinite(self.theta.sum()):
+        # Not >: what is not a number is none, either.
+        if not np.abs(self.theta).max() <= LARGEST_ENTRY:
             return False
         self._prox(steps)
         return True
 
-    def _gradient(self, samples: np.ndarray | None) -> np.ndarray:
+    def gradient(self, samples: np.ndarray | None) -> np.ndarray:
         """The gradient of the smooth part; some samples give an estimate, whose mean over all batches is exact."""
         problem, X, weight = self.problem, self.X, 1.0
         if samples is not None:
@@ -93,7 +97,8 @@ class Steps:
         problem, parts = self.problem, self.parts
         by_entry = isinstance(steps, np.ndarray)
         of: Any = self.layout.parts(steps) if isinstance(steps, np.ndarray) else dict.fromkeys("ABD", steps)
-        parts["A"][:] = problem.row_ball.prox(parts["A"], of["A"])
+        # Repaired: the projection of what is far outside is known to few digits.
+        parts["A"][:] = problem.row_ball.repair(problem.row_ball.prox(parts["A"], of["A"]))
         it = self.iterate(self.X)
         in_groups = np.vstack([of["B"], of["D"]]) if problem.stacked and by_entry else of["B"]
         moved = problem.with_grouped(it, problem.group_lasso.prox(problem.grouped(it), in_groups))
@@ -103,8 +108,7 @@ class Steps:
     def ended(self) -> Iterate:
         """Where they led, rounding repaired, with the states of all samples at equilibrium."""
         problem, it = self.problem, self.iterate(self.X)
-        it = problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it)))
-        return problem.at_equilibrium(it.replace(A=problem.row_ball.repair(it.A)))
+        return problem.at_equilibrium(problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it))))
 
 
 def batches(
@@ -120,7 +124,7 @@ def batches(
 def begin_gradient(loop: Loop, random_state: Any) -> None:
     """The output block exact where C is zero: else nothing tells what a group of B is worth, and kappa empties it."""
     state, options = loop.state, loop.options
-    if options.exact_output and not state.iterate.C.any():
+    if not state.iterate.C.any():
         # It is quick, and without it there is a start all the same.
         with suppress(BlockSolveError, Stop), finishing():
             it = loop.descend(state.iterate, "output")
@@ -133,7 +137,7 @@ def begin_gradient(loop: Loop, random_state: Any) -> None:
 def gradient_cycle(loop: Loop, it: Iterate) -> tuple[Iterate, float]:
     """From the best scale, an epoch of steps; then the states of all samples. Returns the iterate and (T)."""
     problem, options, state = loop.problem, loop.options, loop.state
-    start, before, descent = it, state.objective, state.descent
+    start, before, objective, descent = it, state.objective, np.inf, state.descent
     assert descent is not None
     rng, rate = descent.generator(), descent.learning_rate
     if options.schedule == "cosine":
@@ -141,30 +145,30 @@ def gradient_cycle(loop: Loop, it: Iterate) -> tuple[Iterate, float]:
     t = best_scale(problem, it)
     steps = Steps(problem, options, scaled_by(t, it), descent.moments.scaled(_units(problem, t)))
     state.certificates, state.learning_rate = {}, rate
-    finite = True
-    for samples in batches(problem, options, rng):
-        check_stop()
-        if not (finite := steps.step(samples, rate)):
-            break
-    it = steps.ended() if finite else start
-    objective = problem.objective_at_states(it) if finite else before
-    moments, state.stalled = steps.moments, not math.isfinite(objective) or not finite
+    # What is beyond numbers is noticed.
+    with np.errstate(over="ignore", invalid="ignore"):
+        state.stalled = not all(_taken(steps, samples, rate) for samples in batches(problem, options, rng))
+        if not state.stalled:
+            it, moments = steps.ended(), steps.moments
+            objective = problem.objective_at_states(it)
+            # Not >: what is not a number is led astray, too.
+            state.stalled = not objective <= max(before, problem.loss_of_zero)
     if state.stalled:
         # Far too long steps: back to where they began, with shorter ones.
-        it, objective, moments = start, before, Moments.none(len(moments.first))
-    lower = objective < descent.lowest
-    # By a constant or planned rate, too, once it has led beyond numbers.
-    halve = state.stalled or (not lower and options.schedule == "plateau")
-    descent = replace(
-        descent, learning_rate=descent.learning_rate / (1 + halve), moments=moments, batches=rng.bit_generator.state
-    )
-    if lower:
-        descent = replace(descent, best=it.contiguous(), lowest=objective, checked=False)
+        it, objective, moments = start, before, Moments.none(len(steps.theta))
+    patience = PATIENCE if options.schedule == "plateau" else None
+    # Whatever the schedule, a rate that has led astray is halved.
+    descent = descent.after(it, objective, moments, rng.bit_generator.state, patience, halve=state.stalled)
     state.descent = descent
     if loop.certified and not descent.checked and not state.stalled and loop.is_small(abs(objective - before), before):
         end_gradient(loop, descent.best, True)
         state.descent = replace(descent, checked=True)
     return it, objective
+
+
+def _taken(steps: Steps, samples: np.ndarray | None, rate: float) -> bool:
+    check_stop()
+    return steps.step(samples, rate)
 
 
 def _units(problem: TrainingProblem, t: float) -> np.ndarray:
@@ -186,12 +190,22 @@ def gradient_ended(loop: Loop, before: float) -> Status | None:
     if not state.stalled and loop.is_small(abs(before - state.objective), before):
         if not loop.certified:
             return Status.CONVERGED
-        # The residual falls with the gap's root.
-        found = state.certificates.values()
-        if found and all(c.kkt_residual <= math.sqrt(loop.block_tol) for c in found):
+        if _residual(loop) <= math.sqrt(loop.block_tol):
             return Status.CONVERGED
     halvings = math.log2(options.learning_rate / state.descent.learning_rate)
     return Status.STALLED if halvings > MOST_HALVINGS else None
+
+
+def _residual(loop: Loop) -> float:
+    """The larger KKT residual of the two blocks, where both have been looked at; it falls with the root of a gap."""
+    found = loop.state.certificates
+    return max(c.kkt_residual for c in found.values()) if "prox-linear" in found else math.inf
+
+
+def residual_told(loop: Loop) -> str:
+    """The residual for a warning, where it is known."""
+    residual = _residual(loop)
+    return f", KKT residual: {residual:.1e}, asked for: {math.sqrt(loop.block_tol):.0e}" if residual < math.inf else ""
 
 
 def end_gradient(loop: Loop, it: Iterate, certified: bool) -> Iterate:

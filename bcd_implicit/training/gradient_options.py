@@ -31,11 +31,12 @@ class GradientOptions:
     optimizer : {"adam", "sgd"} or Optimizer
     learning_rate : float
     schedule : {"plateau", "constant", "cosine"}
-        "plateau" halves the learning rate after a cycle that ends no lower than the best before; "cosine" lets it go
-        to zero over ``max_cycles``.
+        "plateau" halves the learning rate after ten cycles that end no lower than the best before; "cosine" lets it go
+        to zero over ``max_cycles``. With all three a cycle that ends above where it began, and above the loss of
+        predicting zero, is taken back, and the learning rate halved.
     exact_output : bool
-        Whether the output block is solved exactly at the start, where C is zero, and at the end. False leaves C, D and
-        d to the optimizer alone, as other libraries do.
+        Whether the output block is solved exactly at the end, as by the other methods. False leaves C, D and d as the
+        optimizer has them. (A start whose C is zero has its output block solved in any case.)
 
     Raises
     ------

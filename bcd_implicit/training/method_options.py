@@ -62,9 +62,14 @@ def _unknown(name: str, method: str, known: list[str], arguments: list[str]) -> 
     if owners:
         cause = f"is an option of method={owners[0]!r} alone, and method is {method!r}"
         return InvalidInputError(name, cause, f"Leave it out, or choose method={owners[0]!r}")
-    near = difflib.get_close_matches(name, [*arguments, *known], n=1)
-    rest = f"The options of method={method!r} are: {', '.join(known)}" if known else f"method={method!r} has no options"
-    return InvalidInputError(name, "is no argument of solve", f"Did you mean {near[0]}?" if near else rest)
+    everywhere = {option: other for other in METHODS for option in names_of_options(other)}
+    near = difflib.get_close_matches(name, [*arguments, *everywhere], n=1)
+    if near:
+        of = f" of method={everywhere[near[0]]!r}" if near[0] in everywhere else ""
+        rest = f"Perhaps {near[0]}{of} was meant"
+    else:
+        rest = f"method={method!r} has " + (f"the options {', '.join(known)}" if known else "no options of its own")
+    return InvalidInputError(name, "is no argument of solve", rest)
 
 
 def described(options: Any, max_cycles: int) -> dict[str, Any]:

@@ -92,7 +92,7 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """Each unknown in the units of its own gradients (Kingma and Ba, arXiv 1412.6980, algorithm 1).
 
-    With a group lasso the metric is the optimizer's, entry by entry (Yun, Lozano, Yang, arXiv 2007.07914).
+    With a group lasso the metric is the optimizer's, entry by entry (Yun, Lozano, Yang, arXiv 2007.07484).
 
     Parameters
     ----------

@@ -41,7 +41,9 @@ class Status(Enum):
 
     CONVERGED = "converged: a cycle changed the objective by less than tol or atol (blockwise stationary, not global)"
     MAX_CYCLES = "stopped at max_cycles before it had converged; raise max_cycles or tol"
-    STALLED = "stopped without progress while a block missed its tolerance; scale the data or use another solver"
+    STALLED = (
+        "stopped without progress while a block missed its tolerance; scale the data, or use another solver or method"
+    )
     SOLVER_FAILED = (
         "a block could not be solved; the last good iterate is returned: try another solver or scale the data"
     )
@@ -78,12 +80,14 @@ class BcdResult:
     iterate : Iterate
         Matrices and equilibrium states.
     history : DataFrame
-        A row a cycle: cycle, objective (the one the loop never raises), change, asked (of its blocks: ``block_tol``,
-        or in a rough cycle the share of all gains at which native steps end), gap and kkt_residual (NaN in a rough
-        cycle), violation, seconds, ...
+        A row a cycle: cycle, objective (the one the loop never raises; of "gradient" (T) at the end of the cycle, which
+        may be higher than before), change, asked (of its blocks: ``block_tol``, or in a rough cycle the share of all
+        gains at which native steps end), gap and kkt_residual (NaN in a rough cycle, and in one of "gradient" that
+        ended with no look at them), violation, learning_rate, seconds, ...
     certificates : mapping of str to Certificate
         Of the last exact solve of every block. A run that a callback stops in a rough cycle, or with
-        ``block_tol=None``, may have the output block's alone.
+        ``block_tol=None``, may have the output block's alone. Of "gradient", which solves no block on the way, those
+        of the result as it is.
     dual_values : mapping
         By constraint, of the last solved block on which it acts, as in :class:`~bcd_implicit.BlockSolution`.
     solvers : mapping of str to str

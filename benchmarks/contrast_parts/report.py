@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ Rows = list[dict[str, Any]]
 Titled = tuple[str, list[str], list[list[str]]]
 # Where the tables look: seconds from the start, and the two that the last one sets side by side.
 TIMES, EARLY, LATE = (1.0, 5.0, 15.0), 5.0, 15.0
-OURS = "prox-linear"
+OURS = ("prox-linear", "prox-linear, restarted")
 
 
 def data_of(rows: Rows) -> list[str]:
@@ -83,26 +84,25 @@ def seconds_to_pass(row: dict[str, Any], value: float) -> float:
 
 def verdict(rows: Rows) -> tuple[list[str], list[list[str]]]:
     """By data set and seed: (T) of the blocks early, the lowest of all runs by gradients late, and who was first."""
-    early, late = f"{OURS} at {EARLY:g} s", f"lowest by gradients at {LATE:g} s"
-    head = ["data", "seed", early, late, "by", "below?", "of so many runs", f"{OURS} below it after"]
+    head = ["data", "seed", "blocks", f"(T) at {EARLY:g} s", f"lowest by gradients at {LATE:g} s", "by", "below?"]
+    head += ["of so many runs", "below it after"]
     lines = []
-    for name in data_of(rows):
-        for seed in sorted({row["seed"] for row in rows if row["data"] == name}):
-            own = [row for row in rows if (row["data"], row["seed"]) == (name, seed)]
-            blocks = next((row for row in own if row["way"] == OURS), None)
-            others = [(at([row], LATE, "objective")[0], row) for row in own if WAYS[row["way"]].by_gradients]
-            others = [(value, row) for value, row in others if np.isfinite(value)]
-            if blocks is None or not others:
-                continue
-            (ours,), (lowest, row) = at([blocks], EARLY, "objective"), min(others, key=lambda pair: pair[0])
-            passed, n_below = seconds_to_pass(blocks, lowest), sum(ours < value for value, _ in others)
-            lines.append(
-                [
-                    *(name, str(seed), f"{ours:.4f}", f"{lowest:.4f}", f"{row['way']}, {told(row['setting'])}"),
-                    *("yes" if ours < lowest else "no", f"{n_below} of {len(others)}"),
-                    f"{passed:.2g} s" if np.isfinite(passed) else "never",
-                ]
-            )
+    for name, seed, way in itertools.product(data_of(rows), sorted({row["seed"] for row in rows}), OURS):
+        own = [row for row in rows if (row["data"], row["seed"]) == (name, seed)]
+        blocks = next((row for row in own if row["way"] == way), None)
+        others = [(at([row], LATE, "objective")[0], row) for row in own if WAYS[row["way"]].by_gradients]
+        others = [(value, row) for value, row in others if np.isfinite(value)]
+        if blocks is None or not others:
+            continue
+        (ours,), (lowest, row) = at([blocks], EARLY, "objective"), min(others, key=lambda pair: pair[0])
+        passed, n_below = seconds_to_pass(blocks, lowest), sum(ours < value for value, _ in others)
+        lines.append(
+            [
+                *(name, str(seed), way, f"{ours:.5g}", f"{lowest:.5g}", f"{row['way']}, {told(row['setting'])}"),
+                *("yes" if ours < lowest else "no", f"{n_below} of {len(others)}"),
+                f"{passed:.2g} s" if np.isfinite(passed) else "never",
+            ]
+        )
     return head, lines
 
 
@@ -113,7 +113,7 @@ def tables(rows: Rows) -> list[Titled]:
         own = [row for row in rows if row["data"] == name]
         n_seeds = len({row["seed"] for row in own})
         found.append((f"{name}, {n_seeds} seed{'s' * (n_seeds > 1)}", *table_of(own)))
-    return [*found, (f"{OURS} early, all gradients late", *verdict(rows))]
+    return [*found, ("Blocks early, all gradients late", *verdict(rows))]
 
 
 def console_tables(rows: Rows) -> list[Table]:
@@ -135,6 +135,7 @@ def markdown(rows: Rows) -> str:
 # Colour and dashes: one a way.
 STYLE: dict[str, tuple[str, str]] = {
     "prox-linear": ("#c44e52", "-"),
+    "prox-linear, restarted": ("#c44e52", "--"),
     "fenchel": ("#e39a9d", "-"),
     "gradient, exact": ("#4c72b0", "-"),
     "gradient, Jacobian-free": ("#4c72b0", "--"),
@@ -175,7 +176,7 @@ def plot(rows: Rows, file: str) -> None:
 
         for way, tuned, runs in groups(own):
             colour, dashes = STYLE[way]
-            line = {"color": colour, "linestyle": dashes, "linewidth": 2 if way == OURS else 1.4, "label": way}
+            line = {"color": colour, "linestyle": dashes, "linewidth": 2 if way in OURS else 1.4, "label": way}
             if "objective" in tuned:
                 above.loglog(times, mean_curve(runs, times, excess), **line)
             if "score" in tuned:

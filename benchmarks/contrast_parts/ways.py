@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 import bcd_implicit as bi
 from contrast_parts.clock import Recorder, best_by
 from contrast_parts.problems import Task
@@ -58,6 +60,17 @@ def by_blocks(method: str) -> Callable[[Task, Setting, int, Recorder], None]:
     return run
 
 
+def by_restarts(task: Task, setting: Setting, seed: int, recorder: Recorder) -> None:
+    """prox-linear from one random start after the other, the first as before: it may be at its end long before time."""
+    start: Any = seed
+    for k in itertools.count(1):
+        result = bi.solve(recorder.problem, max_cycles=ENDLESS, tol=1e-6, random_state=start, callback=recorder)
+        recorder.record(lambda it=result.iterate: it, recorder.elapsed)
+        if recorder.elapsed >= recorder.seconds:
+            return
+        start = np.random.default_rng([seed, k])
+
+
 def by_solve(gradient: str) -> Callable[[Task, Setting, int, Recorder], None]:
     """The package's own Adam. Its iterates count as they are, without the exact output block at the end."""
 
@@ -82,6 +95,7 @@ def by_pytorch(layer: str) -> Callable[[Task, Setting, int, Recorder], None]:
 
 WAYS: dict[str, Way] = {
     "prox-linear": Way(by_blocks("prox-linear"), by_gradients=False),
+    "prox-linear, restarted": Way(by_restarts, by_gradients=False),
     "fenchel": Way(
         by_blocks("fenchel"),
         tuple({"fenchel_weight": weight} for weight in (1.0, 10.0, 100.0, 1000.0)),

@@ -120,7 +120,10 @@ def test_bad_settings_of_fit(folder, here, options, words):
             ["--solver", "mosek"],
             "Invalid value for '--solver': 'mosek' is not one of 'auto', 'native', 'cvxpy', 'clarabel'",
         ),
-        (["--method", "adam"], "Error: Invalid value for '--method': 'adam' is not one of 'prox-linear', 'fenchel'."),
+        (
+            ["--method", "adam"],
+            "Error: Invalid value for '--method': 'adam' is not one of 'prox-linear', 'fenchel', 'gradient'.",
+        ),
         (["--activation", "gelu"], "Error: Invalid value for '--activation'"),
         (["--n-hidden", "two"], "Error: Invalid value for '--n-hidden': 'two' is not a valid integer."),
         (["--seed", -1], "Error: Invalid value for '--seed'"),

@@ -5,11 +5,11 @@ import pickle
 
 import numpy as np
 import pytest
-from constrained import BLOCK_OF, LAYERS, MASK, SIZE, TRIANGLE, N, P, Q, ones, problem_with, start_of, train
+from constrained import BLOCK_OF, LAYERS, MASK, METHODS, SIZE, TRIANGLE, N, P, Q, ones, problem_with, start_of, train
 from problems import random_problem
 from slow_but import slow_but
 
-from bcd_implicit import METHODS, SOLVERS
+from bcd_implicit import SOLVERS
 from bcd_implicit import constraints as ready
 from bcd_implicit.blocks import solve_block
 

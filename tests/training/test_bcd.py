@@ -14,6 +14,8 @@ from bcd_implicit import ConvergenceWarning, InvalidInputError, Status, solve
 from bcd_implicit.blocks.hidden import HiddenBlock
 from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.training import cycles
+from bcd_implicit.training import loop as the_loop
+from bcd_implicit.training.loop import FIRST_SHARE, LEAST_SHARE, Loop, State
 
 METHODS = ["prox-linear", "fenchel"]
 
@@ -160,7 +162,7 @@ def test_history_has_what_the_design_promises():
     assert {"cycle", "objective", "gap", "seconds"} <= set(history.columns)
     assert history["cycle"].tolist() == [1, 2, 3]
     # Rough steps are not certified, and say so; the last cycle is.
-    assert history["asked"].tolist() == [cycles.FIRST_SHARE, cycles.FIRST_SHARE, 1e-6]
+    assert history["asked"].tolist() == [FIRST_SHARE, FIRST_SHARE, 1e-6]
     assert history["gap"].isna().tolist() == [True, True, False]
     assert history["gap"].iloc[-1] <= 1e-6
     assert (history["seconds"] > 0).all()
@@ -170,11 +172,11 @@ def test_history_has_what_the_design_promises():
 def test_rough_steps_become_finer_before_blocks_are_solved():
     history = solve(random_problem((3, 4, 2, 30), kappa=0.05), tol=1e-3).history
     asked = history["asked"].to_numpy()
-    assert asked[0] == cycles.FIRST_SHARE
+    assert asked[0] == FIRST_SHARE
     assert asked[-1] == 1e-6
     rough = asked[history["gap"].isna()]
     assert (np.diff(rough) <= 0).all()
-    assert rough.min() >= 0.1 * cycles.LEAST_SHARE
+    assert rough.min() >= 0.1 * LEAST_SHARE
     # Only what stands still ends the loop.
     assert history["change"].iloc[-1] <= 1e-3
 
@@ -184,7 +186,7 @@ def test_fits_that_are_only_compared_are_not_certified():
     result, certified = (solve(problem, tol=1e-3, block_tol=tol) for tol in (None, 1e-6))
     assert result.status is Status.CONVERGED
     assert result.history["gap"].isna().all()
-    assert result.history["asked"].min() >= cycles.LEAST_SHARE
+    assert result.history["asked"].min() >= LEAST_SHARE
     assert result.certificates.keys() == {"output"}  # of the last step, which is exact in any case
     assert result.n_cycles < certified.n_cycles
     assert result.objective == pytest.approx(certified.objective, rel=0.05)
@@ -208,7 +210,7 @@ def test_a_small_decrease_in_the_objectives_units_ends_the_loop():
 @pytest.mark.parametrize(("solver", "n_solved", "n_cycles"), [("CLARABEL", 2, 1), ("native", 0, 9)])
 def test_a_failing_solver_keeps_the_last_good_iterate(monkeypatch, solver, n_solved, n_cycles):
     problem, calls = random_problem((3, 4, 2, 30), kappa=0.05), []
-    real = cycles.solve_prepared
+    real = the_loop.solve_prepared
 
     def fails_later(block, *args):
         calls.append(block.name)
@@ -216,7 +218,7 @@ def test_a_failing_solver_keeps_the_last_good_iterate(monkeypatch, solver, n_sol
             raise bi.BlockSolveError(block.name, "CLARABEL", "failed: numbers", "Try another solver")
         return real(block, *args)
 
-    monkeypatch.setattr(cycles, "solve_prepared", fails_later)
+    monkeypatch.setattr(the_loop, "solve_prepared", fails_later)
     with pytest.warns(ConvergenceWarning) as caught:
         result = solve(problem, solver=solver, max_cycles=10, tol=0.0)
     assert result.status is Status.SOLVER_FAILED
@@ -230,7 +232,7 @@ def test_a_failing_solver_keeps_the_last_good_iterate(monkeypatch, solver, n_sol
 def test_a_step_that_raises_the_true_objective_is_refused(monkeypatch):
     problem = random_problem((3, 4, 2, 30), norm_bound=0.9)
     it = random_iterate(problem, relaxed=False)
-    loop = cycles.Loop(problem, "CLARABEL", 1e-6, None, False, cycles.State(it, problem.objective_at_states(it)))
+    loop = Loop(problem, "CLARABEL", 1e-6, None, False, State(it, problem.objective_at_states(it)))
     for _ in range(5):
         before, loop.state.damping = loop.state.objective, 1e-9  # always too bold a step at first
         it, value = cycles.prox_linear_cycle(loop, it)

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from constrained import N, Q, problem_with, train
+from constrained import METHODS, N, Q, problem_with, train
 
 import bcd_implicit as bi
-from bcd_implicit import METHODS, BlockSolveError
+from bcd_implicit import BlockSolveError
 from bcd_implicit import constraints as ready
 from bcd_implicit.blocks import feasibility
-from bcd_implicit.training import cycles
+from bcd_implicit.training import loop
 from bcd_implicit.training.result import Status
 
 
@@ -18,7 +18,7 @@ class TestLoops:
     @pytest.mark.parametrize("method", METHODS)
     def test_a_step_that_violates_one_is_not_taken(self, method, monkeypatch):
         problem = problem_with(ready.nonnegative("C"))
-        solve = cycles.Loop.solve
+        solve = loop.Loop.solve
 
         def spoilt(loop, block):
             solution = solve(loop, block)
@@ -29,7 +29,7 @@ class TestLoops:
                 return replace(solution, certificate=bad)
             return solution
 
-        monkeypatch.setattr(cycles.Loop, "solve", spoilt)
+        monkeypatch.setattr(loop.Loop, "solve", spoilt)
         with pytest.warns(bi.ConvergenceWarning, match="stopped without progress while a block missed its tolerance"):
             result = train(problem, method, max_cycles=10, tol=1e-1)
         assert result.violations["nonnegative(C)"] == 0

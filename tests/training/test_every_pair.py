@@ -1,4 +1,4 @@
-"""What the loops promise, for every activation with every loss: no cycle raises the objective."""
+"""What the loops promise, for every activation with every loss: no cycle of blocks raises the objective."""
 
 import warnings
 
@@ -13,14 +13,15 @@ from bcd_implicit import ACTIVATIONS, LOSSES, METHODS, ConvergenceWarning, Train
 
 
 def few_cycles(activation, loss, method, seed=0, **options):
-    """The result of three cycles, which converge for none, once it is checked that none raises the objective."""
+    """The result of three cycles, which converge for none, once none of blocks has raised the objective."""
     problem = TrainingProblem(*table_of(loss, (3, 4, 3, 20), seed), 3, activation=activation, loss=loss, **options)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         result = solve(problem, method=method, solver="native", max_cycles=3, random_state=seed)
         start, end = (problem.equilibrium_objective(it) for it in (problem.initial(seed), result.iterate))
     objectives = result.history["objective"].to_numpy()
-    assert np.all(np.diff(objectives) <= 0)
+    if METHODS[method].by_blocks:
+        assert np.all(np.diff(objectives) <= 0)
     # What the result says is so, of the states at equilibrium; without a ridge C may be as large as states are small.
     if problem.ridge > 0:
         assert result.objective == pytest.approx(end, rel=1e-9)

@@ -5,8 +5,8 @@ import pytest
 from problems import random_iterate, random_problem
 
 import bcd_implicit as bi
-from bcd_implicit.training.cycles import Loop
 from bcd_implicit.training.extrapolation import LEAST_REACH, MOST_REACH, Extrapolation
+from bcd_implicit.training.loop import Loop
 
 SIZE = (3, 5, 2, 40)
 
