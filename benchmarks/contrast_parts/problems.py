@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sklearn.datasets import load_digits, make_friedman1
 from sklearn.model_selection import train_test_split
+from sklearn.preprocessing import StandardScaler
 
 import bcd_implicit as bi
 from bcd_implicit.experiments.scores import accuracy, r2
@@ -79,10 +80,12 @@ def even(seed: int, m: int = 400, m_new: int = 1_000) -> Task:
 
 
 def digits(seed: int, m: int = 1_297, m_new: int = 500) -> Task:
-    """64 pixels from 0 to 1 and ten classes, under cross-entropy; a seed is a split."""
+    """64 pixels, standardised, and ten classes, under cross-entropy; a seed is a split."""
     U, label = load_digits(return_X_y=True)
     sizes = {"train_size": m, "test_size": m_new, "stratify": label, "random_state": seed}
-    U, U_new, label, label_new = train_test_split(U / 16, label, **sizes)
+    U, U_new, label, label_new = train_test_split(U, label, **sizes)
+    scales = StandardScaler().fit(U)
+    U, U_new = scales.transform(U), scales.transform(U_new)
     settings = {"n_hidden": 20, "norm_bound": 0.5, "kappa": 0.003, "ridge": 1e-3, "loss": "cross-entropy"}
     return Task("digits", U, np.eye(10)[label], U_new, np.eye(10)[label_new], settings)
 

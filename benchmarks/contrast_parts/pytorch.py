@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 import bcd_implicit as bi
+from bcd_implicit.training.scale import best_scale, scaled_by
 from contrast_parts.clock import Recorder
 
 nn = torch.nn.functional
@@ -58,8 +59,9 @@ def batches(m: int, size: int | None, seed: int) -> Iterator[torch.Tensor]:
 def train(make: Callable[[bi.ImplicitModel], Any], setting: dict[str, Any], seed: int, recorder: Recorder) -> None:
     """Until the recorder says that time is up; the learning rate falls to zero by then."""
     problem, rate = recorder.problem, setting["learning_rate"]
-    # As the package's own Adam begins: at C = 0 no column of B is worth its penalty.
-    layer = make(problem.model(bi.solve_block(problem, problem.initial(seed), "output").iterate))
+    # As the package's own Adam begins: at C = 0 no column of B is worth its penalty, and B's scale is that of no data.
+    it = bi.solve_block(problem, problem.initial(seed), "output").iterate
+    layer = make(problem.model(scaled_by(best_scale(problem, it), it)))
     # What the problem has not is no parameter of it.
     layer.D.requires_grad_(problem.pass_through)
     u, y = torch.from_numpy(problem.U.T.copy()), torch.from_numpy(problem.Y.T.copy())
