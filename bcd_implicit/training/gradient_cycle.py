@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from bcd_implicit.errors import BlockSolveError
+from bcd_implicit.errors import BlockSolveError, InvalidInputError, NotWellPosedError
 from bcd_implicit.model.structure import OneCycle, Staged, Structure
 from bcd_implicit.problem.gradient import data_gradient
 from bcd_implicit.problem.iterate import Iterate
@@ -94,14 +94,18 @@ class Steps:
 
     def _prox(self, steps: float | np.ndarray) -> None:
         """The projection on the norm bound and the proximal map of the group lasso, in the metric of the steps."""
-        problem, parts = self.problem, self.parts
-        by_entry = isinstance(steps, np.ndarray)
-        of: Any = self.layout.parts(steps) if isinstance(steps, np.ndarray) else dict.fromkeys("ABD", steps)
+        problem, parts, lasso = self.problem, self.parts, self.problem.group_lasso
+        on_A: float | np.ndarray = steps
+        on_groups: float | np.ndarray = steps
+        if isinstance(steps, np.ndarray):
+            of = Iterate(**self.layout.parts(steps), X=self.X)
+            on_A, on_groups = of.A, problem.grouped(of)
         # Repaired: the projection of what is far outside is known to few digits.
-        parts["A"][:] = problem.row_ball.repair(problem.row_ball.prox(parts["A"], of["A"]))
+        parts["A"][:] = problem.row_ball.repair(problem.row_ball.prox(parts["A"], on_A))
+        if problem.kappa == 0 and lasso.form == "penalty":
+            return
         it = self.iterate(self.X)
-        in_groups = np.vstack([of["B"], of["D"]]) if problem.stacked and by_entry else of["B"]
-        moved = problem.with_grouped(it, problem.group_lasso.prox(problem.grouped(it), in_groups))
+        moved = problem.with_grouped(it, lasso.prox(problem.grouped(it), on_groups))
         for letter in "BD" if problem.stacked else "B":
             parts[letter][:] = getattr(moved, letter)
 
@@ -145,14 +149,13 @@ def gradient_cycle(loop: Loop, it: Iterate) -> tuple[Iterate, float]:
     t = best_scale(problem, it)
     steps = Steps(problem, options, scaled_by(t, it), descent.moments.scaled(_units(problem, t)))
     state.certificates, state.learning_rate = {}, rate
-    # What is beyond numbers is noticed.
-    with np.errstate(over="ignore", invalid="ignore"):
-        state.stalled = not all(_taken(steps, samples, rate) for samples in batches(problem, options, rng))
-        if not state.stalled:
+    # States beyond numbers are refused as if a person had asked for them, and what else is beyond them is noticed.
+    with np.errstate(over="ignore", invalid="ignore"), suppress(InvalidInputError, NotWellPosedError):
+        if all(_taken(steps, samples, rate) for samples in batches(problem, options, rng)):
             it, moments = steps.ended(), steps.moments
             objective = problem.objective_at_states(it)
-            # Not >: what is not a number is led astray, too.
-            state.stalled = not objective <= max(before, problem.loss_of_zero)
+    # Not >: what is not a number is astray, too.
+    state.stalled = not objective <= max(before, problem.loss_of_zero)
     if state.stalled:
         # Far too long steps: back to where they began, with shorter ones.
         it, objective, moments = start, before, Moments.none(len(steps.theta))

@@ -206,9 +206,11 @@ class TestEnd:
         assert result.history["learning_rate"].tolist() == [30.0, 15.0, 7.5]
         np.testing.assert_allclose(result.history["objective"], start.objective, rtol=1e-12)
 
-    @pytest.mark.parametrize("loss", ["squared", "poisson"])
-    def test_steps_that_lead_beyond_numbers_are_taken_back(self, loss):
-        problem = TrainingProblem(*table_of(loss, (3, 4, 3, 40)), 3, loss=loss)
+    @pytest.mark.parametrize(
+        ("loss", "pattern"), [("squared", None), ("poisson", None), ("squared", network_masks(4, [1, 1, 1], 3))]
+    )
+    def test_steps_that_lead_beyond_numbers_are_taken_back(self, loss, pattern):
+        problem = TrainingProblem(*table_of(loss, (3, 4, 3, 40)), 3, loss=loss, pattern=pattern)
         with pytest.warns(ConvergenceWarning, match="gradient: stopped without progress.*KKT residual: .*for: 1e-03"):
             result = solve(problem, "gradient", learning_rate=1e60, optimizer="sgd", batch_size=8)
         assert result.status is Status.STALLED
