@@ -38,9 +38,9 @@ from typing import Any
 from contrast_parts.problems import CHOOSING_SEED, TASKS
 from contrast_parts.report import console_tables, markdown, plot
 from contrast_parts.ways import WAYS, chosen, curve
-from pages import put_on_page
 from rich.console import Console
 from selection import read, source_hash
+from shared.pages import put_on_page
 
 import bcd_implicit as bi
 from bcd_implicit.support.threads import one_blas_thread

@@ -60,9 +60,9 @@ from field_parts.judges import JUDGES, judge
 from field_parts.methods import METHODS
 from field_parts.report import markdown, plot, summarize
 from field_parts.tables import HELD_OUT, TABLES, split
-from pages import put_on_page
 from rich.console import Console
 from selection import read, source_hash
+from shared.pages import put_on_page
 from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits
 

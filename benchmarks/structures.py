@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pages import put_on_page
 from rich.console import Console
+from shared.pages import put_on_page
 from sklearn.exceptions import ConvergenceWarning
 from structures_parts import opening, training, tuning
 from structures_parts.report import console_tables, markdown

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from pages import markdown_table
 from rich.table import Table
+from shared.pages import markdown_table
 
 from contrast_parts.clock import best_by
 from contrast_parts.ways import WAYS

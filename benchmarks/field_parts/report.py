@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from pages import markdown_table
+from shared.pages import markdown_table
 
 from field_parts.judges import JUDGES
 from field_parts.tables import TABLES

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from pages import markdown_table
 from rich.table import Table
+from shared.pages import markdown_table
 
 from structures_parts.training import OURS
 
