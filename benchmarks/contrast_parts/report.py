@@ -82,25 +82,30 @@ def seconds_to_pass(row: dict[str, Any], value: float) -> float:
     return next((record["seconds"] for record in row["curve"] if record["objective"] < value), float("inf"))
 
 
+def lowest_of(rows: Rows, seconds: float) -> tuple[float, dict[str, Any]]:
+    """The lowest (T) of several runs by then, and whose it is."""
+    found = [(at([row], seconds, "objective")[0], row) for row in rows]
+    return min(((value, row) for value, row in found if np.isfinite(value)), key=lambda pair: pair[0])
+
+
 def verdict(rows: Rows) -> tuple[list[str], list[list[str]]]:
-    """By data set and seed: (T) of the blocks early, the lowest of all runs by gradients late, and who was first."""
-    head = ["data", "seed", "blocks", f"(T) at {EARLY:g} s", f"lowest by gradients at {LATE:g} s", "by", "below?"]
-    head += ["of so many runs", "below it after"]
+    """By data set and seed: (T) of the blocks early, the lowest of all runs by gradients, and who was first."""
+    head = ["data", "seed", "blocks", f"(T) at {EARLY:g} s", f"lowest by gradients at {EARLY:g} s"]
+    head += [f"at {LATE:g} s", "whose", "blocks early below gradients late?", "of so many runs", "below it after"]
     lines = []
     for name, seed, way in itertools.product(data_of(rows), sorted({row["seed"] for row in rows}), OURS):
         own = [row for row in rows if (row["data"], row["seed"]) == (name, seed)]
-        blocks = next((row for row in own if row["way"] == way), None)
-        others = [(at([row], LATE, "objective")[0], row) for row in own if WAYS[row["way"]].by_gradients]
-        others = [(value, row) for value, row in others if np.isfinite(value)]
-        if blocks is None or not others:
+        blocks = [row for row in own if row["way"] == way]
+        others = [row for row in own if WAYS[row["way"]].by_gradients and row["curve"]]
+        if not blocks or not others:
             continue
-        (ours,), (lowest, row) = at([blocks], EARLY, "objective"), min(others, key=lambda pair: pair[0])
-        passed, n_below = seconds_to_pass(blocks, lowest), sum(ours < value for value, _ in others)
+        (ours,), (late, row) = at(blocks, EARLY, "objective"), lowest_of(others, LATE)
+        passed, n_below = seconds_to_pass(blocks[0], late), sum(ours < lowest_of([k], LATE)[0] for k in others)
         lines.append(
             [
-                *(name, str(seed), way, f"{ours:.5g}", f"{lowest:.5g}", f"{row['way']}, {told(row['setting'])}"),
-                *("yes" if ours < lowest else "no", f"{n_below} of {len(others)}"),
-                f"{passed:.2g} s" if np.isfinite(passed) else "never",
+                *(name, str(seed), way, f"{ours:.5g}", f"{lowest_of(others, EARLY)[0]:.5g}", f"{late:.5g}"),
+                *(f"{row['way']}, {told(row['setting'])}", "yes" if ours < late else "no"),
+                *(f"{n_below} of {len(others)}", f"{passed:.2g} s" if np.isfinite(passed) else "never"),
             ]
         )
     return head, lines
