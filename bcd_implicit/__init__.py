@@ -1,6 +1,6 @@
 """Implicit models trained by block-coordinate descent in certified convex subproblems."""
 
-from bcd_implicit import compose, constraints, datasets, experiments, networks, plots
+from bcd_implicit import compose, constraints, datasets, experiments, networks, plots, torch
 from bcd_implicit.blocks import BLOCKS, BlockSolution, block_problem, solve_block
 from bcd_implicit.blocks.solvers import SOLVERS
 from bcd_implicit.certificates import Certificate
@@ -75,6 +75,7 @@ __all__ = [
     "solve",
     "solve_block",
     "to_torch",
+    "torch",
 ]
 
 keep_old_paths(globals())

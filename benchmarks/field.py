@@ -58,10 +58,11 @@ from typing import Any, NamedTuple
 
 from field_parts.judges import JUDGES, judge
 from field_parts.methods import METHODS
-from field_parts.report import markdown, plot, put_on_page, summarize
+from field_parts.report import markdown, plot, summarize
 from field_parts.tables import HELD_OUT, TABLES, split
 from rich.console import Console
 from selection import read, source_hash
+from shared.pages import put_on_page
 from sklearn.utils.parallel import Parallel, delayed
 from threadpoolctl import threadpool_limits
 
@@ -217,7 +218,7 @@ def main(arguments: list[str] | None = None) -> None:
     if sources - {source_hash()}:
         console.print("bcd_implicit has changed since some of its fits here; --again measures anew", markup=False)
     if options.page:
-        put_on_page(text, options.page)
+        put_on_page(text, options.page, Path(__file__).name)
     if options.plot:
         plot(found, options.plot)
     if failures:

@@ -23,9 +23,10 @@ from typing import Any
 
 import torch
 from rich.console import Console
+from shared.pages import put_on_page
 from sklearn.exceptions import ConvergenceWarning
 from structures_parts import opening, training, tuning
-from structures_parts.report import console_tables, markdown, put_on_page
+from structures_parts.report import console_tables, markdown
 from structures_parts.tables import TABLES
 
 import bcd_implicit as bi
@@ -121,7 +122,7 @@ def main(arguments: list[str] | None = None) -> None:
     for table in console_tables(results):
         console.print(table)
     if options.page:
-        put_on_page(markdown(results), options.page)
+        put_on_page(markdown(results), options.page, Path(__file__).name)
     if options.plot:
         with one_blas_thread():
             plot(options.plot, results["choice"]["friedman1, relu"]["ridge"])

@@ -57,6 +57,7 @@ PUBLIC = [
     "solve",
     "solve_block",
     "to_torch",
+    "torch",
 ]
 
 # Where version 0.1.0 had them.

@@ -28,6 +28,27 @@ ADJOINTS = ("exact", "jacobian-free", "neumann")
 GOOD_STATES = 1e-13
 
 
+def adjoint_terms(method: str, n_terms: int, argument: str = "method") -> int | None:
+    """After how many terms beyond the first a method cuts the adjoint states' series off; None if it solves for them.
+
+    Parameters
+    ----------
+    method : {"exact", "jacobian-free", "neumann"}
+    n_terms : int
+        Of "neumann" alone.
+    argument : str
+        What messages call the method.
+
+    Raises
+    ------
+    InvalidInputError
+        Another method; no number of terms.
+    """
+    check_choice(argument, method, ADJOINTS)
+    n_terms = check_number("n_terms", n_terms, 0, integer=True, remedy="Give 0 or more terms")
+    return {"exact": None, "jacobian-free": 0, "neumann": n_terms}[method]
+
+
 class Parts(Protocol):
     """What has a model's matrices: a model, or an iterate of training."""
 
@@ -91,9 +112,7 @@ class Gradient:
         method: str,
         n_terms: int,
     ) -> None:
-        check_choice("method", method, ADJOINTS)
-        n_terms = check_number("n_terms", n_terms, 0, integer=True, remedy="Give 0 or more terms")
-        terms = {"exact": None, "jacobian-free": 0, "neumann": n_terms}[method]
+        terms = adjoint_terms(method, n_terms)
         self._model, self._structure, self._slopes = model, structure, slopes
         self._X, self._U, self._dY = states, inputs, dY
         asked = np.asarray(model.C.T @ dY)[:, :, None]
@@ -217,7 +236,14 @@ class Derivatives:
         return input_jacobian(self.structure(), slopes, self.B, self.C, self.D)
 
     def vjp(
-        self, U: ArrayLike, dY: ArrayLike, *, method: str = "exact", n_terms: int = 5, solver: str = "auto"
+        self,
+        U: ArrayLike,
+        dY: ArrayLike,
+        *,
+        method: str = "exact",
+        n_terms: int = 5,
+        solver: str = "auto",
+        states: FixedPoint | None = None,
     ) -> Gradient:
         """Gradients of ``sum_k <dY_k, y(u_k)>`` in the inputs and in A, B, b, C, D, d: a vector-Jacobian product.
 
@@ -241,6 +267,8 @@ class Derivatives:
             Of "neumann" alone; 0 is "jacobian-free".
         solver : str
             Of the states, as for :meth:`~bcd_implicit.ImplicitModel.states`. They are found to a relative 1e-13.
+        states : FixedPoint, optional
+            What :meth:`~bcd_implicit.ImplicitModel.states` returned for these inputs, so that they are not found again.
 
         Returns
         -------
@@ -252,7 +280,7 @@ class Derivatives:
         Raises
         ------
         InvalidInputError
-            Another method, no number of terms, or inputs and weights that do not fit.
+            Another method, no number of terms, or inputs, weights and states that do not fit.
         NotWellPosedError
             The model has no certified equilibrium.
         """
@@ -261,8 +289,12 @@ class Derivatives:
         if len(weights) != inputs.shape[1]:
             cause = f"has {len(weights)} rows, U has {inputs.shape[1]}"
             raise InvalidInputError("dY", cause, "Give a weight for each prediction of each sample")
-        check_choice("method", method, ADJOINTS)
-        X = self._states(inputs, solver, GOOD_STATES).X
+        adjoint_terms(method, n_terms)
+        shape = inputs.shape[1], self.A.shape[0]
+        if states is not None and (found := getattr(getattr(states, "X", None), "shape", ())) != shape:
+            cause = f"holds an X of shape {found}, {shape} needed"
+            raise InvalidInputError("states", cause, "Pass what states returned for these inputs")
+        X = self._states(inputs, solver, GOOD_STATES).X if states is None else states.X.T
         slopes = self._slopes(inputs, X)
         return Gradient(self, self.structure(), slopes, X, inputs, weights.T, method, n_terms)
 

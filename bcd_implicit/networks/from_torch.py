@@ -58,7 +58,8 @@ def from_torch(
     layers (``batch_first=True``), sums, products, slices, joins and reshapes, as modules, functions or methods. What it
     cannot have is named in the error. A softmax at the end becomes the model's link: ``response`` gives probabilities,
     and ``predict`` what the softmax is taken of. So does a log-softmax: ``response`` gives its exponentials, not the
-    module's logarithms. A module of :func:`to_torch` goes back to a model with sparse matrices, trained or not.
+    module's logarithms. A module of :func:`to_torch` goes back to a model with sparse matrices, trained or not, and a
+    layer of :mod:`bcd_implicit.torch` to its own.
 
     The model is compared with the module on two random inputs, so that what a trace does not see, such as a hook, does
     not pass.
@@ -104,12 +105,16 @@ def from_torch(
         kind = f"the class {module.__name__}" if isinstance(module, type) else type(module).__name__
         raise InvalidInputError("module", f"is {kind}", "Pass a torch.nn.Module")
     # Where it is asked for: it needs PyTorch.
+    from bcd_implicit.networks.pytorch.implicit_layer import ImplicitLayer
     from bcd_implicit.networks.pytorch.module import ImplicitModule
 
-    _check_kind(module, ImplicitModule, torch)
-    if isinstance(module, ImplicitModule):
-        shape = Graph(input_shape).input.shape
-        return module.model(math.prod(shape), input_names=input_names, output_names=output_names)
+    _check_kind(module, (ImplicitModule, ImplicitLayer), torch)
+    if isinstance(module, (ImplicitModule, ImplicitLayer)):
+        n_inputs = math.prod(Graph(input_shape).input.shape)
+        if n_inputs != module.n_inputs:
+            cause = f"has {n_inputs} values, the module takes {module.n_inputs}"
+            raise InvalidInputError("input_shape", cause, "Give the shape of one sample")
+        return module.model(input_names=input_names, output_names=output_names)
     _check_mode(module, torch)
     _check_weights(module, torch)
     # One of PyTorch's own layers by itself is not traced into.
@@ -134,15 +139,15 @@ def _is_layer(module: Any) -> bool:
     return type(module).__module__.startswith("torch.nn") and type(module).__name__ in LAYERS
 
 
-def _check_kind(module: Any, implicit: type, torch: Any) -> None:
-    """Raise an error if a module was compiled, or has one of ``to_torch`` as a part: neither can be traced."""
+def _check_kind(module: Any, implicit: tuple[type, ...], torch: Any) -> None:
+    """Raise an error if a module was compiled, or has an implicit model as a part: neither can be traced."""
     inside = [name for name, part in module.named_modules() if name and isinstance(part, implicit)]
     if isinstance(module, torch.jit.ScriptModule):
         cause, remedy = "is compiled by torch.jit", "Pass the module that it was made from"
     elif type(module).__name__ == "OptimizedModule":
         cause, remedy = "is compiled by torch.compile", "Pass the module that it was made from, module._orig_mod"
     elif inside:
-        cause = f"has a module of to_torch as its part {inside[0]!r}, which cannot be traced"
+        cause = f"has an implicit model as its part {inside[0]!r}, which cannot be traced"
         remedy = "Convert each part by itself, and put models together: g @ f is g after f"
     else:
         return

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from shared.pages import markdown_table
 
 from field_parts.judges import JUDGES
 from field_parts.tables import TABLES
 
 # Key: table and method. Its rows: one a seed.
 Found = dict[tuple[str, str], list[dict[str, Any]]]
-MARKS = ("<!-- made by benchmarks/field.py -->\n", "<!-- end of what is made -->\n")
 
 
 def at_k(row: dict[str, Any], k: int | None) -> dict[str, Any] | None:
@@ -61,16 +60,8 @@ def cells_of(at: dict[str, Any]) -> list[str]:
 
 def markdown(summary: list[dict[str, Any]]) -> str:
     """The table, a line a row of the summary."""
-    lines = [["table, k", "method", "seeds", "inputs", *JUDGES, "seconds"], ["---"] * (5 + len(JUDGES))]
-    for at in summary:
-        lines.append([f"{at['table']}, {TABLES[at['table']].k}", at["method"], *cells_of(at)])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def put_on_page(text: str, page: Path) -> None:
-    """Replace what stands between the two marks of a page."""
-    before, rest = page.read_text().split(MARKS[0])
-    page.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{rest.split(MARKS[1])[1]}")
+    lines = [[f"{at['table']}, {TABLES[at['table']].k}", at["method"], *cells_of(at)] for at in summary]
+    return markdown_table(["table, k", "method", "seeds", "inputs", *JUDGES, "seconds"], lines)
 
 
 STYLE = {  # colour and marker: one a method

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.table import Table
+from shared.pages import markdown_table
 
 from structures_parts.training import OURS
 
 Rows = list[dict[str, Any]]
-MARKS = ("<!-- made by benchmarks/structures.py -->\n", "<!-- end of what is made -->\n")
 # The columns of numbers, and how many digits they have; those that a row does not have stay empty.
 DIGITS = {"objective": 4, "R2": 3, "accuracy": 3, "log loss": 3, "seconds": 1}
 
@@ -127,12 +126,5 @@ def markdown(results: dict[str, Any]) -> str:
     """For a page."""
     parts = []
     for title, head, lines in tables(results):
-        rows = [head, ["---"] * len(head), *lines]
-        parts.append(f"{title}:\n\n" + "".join(f"| {' | '.join(row)} |\n" for row in rows))
+        parts.append(f"{title}:\n\n{markdown_table(head, lines)}")
     return "\n".join(parts).replace("%", " %").replace("1  %", "1 %")
-
-
-def put_on_page(text: str, page: Path) -> None:
-    """Replace what stands between the two marks of a page."""
-    before, rest = page.read_text().split(MARKS[0])
-    page.write_text(f"{before}{MARKS[0]}\n{text}\n{MARKS[1]}{rest.split(MARKS[1])[1]}")

@@ -121,6 +121,20 @@ def test_predictions_are_meant_on_the_scale_of_the_link():
     np.testing.assert_array_equal(plain.vjp(U, dY).U, linked.vjp(U, dY).U)
 
 
+@pytest.mark.parametrize("kind", ["cycle", "sparse"])
+def test_states_that_are_there_are_not_found_again(kind, monkeypatch):
+    model, rng = drawn(kind), np.random.default_rng(1)
+    U, dY = rng.standard_normal((5, 3)), rng.standard_normal((5, 2))
+    wanted, states = model.vjp(U, dY), model.states(U, tol=1e-13)
+    monkeypatch.setattr(bi.ImplicitModel, "_states", None)
+    found = model.vjp(U, dY, states=states)
+    for letter in LETTERS:
+        np.testing.assert_allclose(*(dense(getattr(each, letter)) for each in (found, wanted)), rtol=1e-12, atol=1e-13)
+    for states in (model.A, model.predict):
+        with pytest.raises(bi.InvalidInputError, match=r"^states: holds an X of shape \(\), \(5, 10\) needed"):
+            model.vjp(U, dY, states=states)
+
+
 def test_what_does_not_fit_is_refused():
     model = drawn("cycle")
     U, dY = np.ones((4, 3)), np.ones((4, 2))

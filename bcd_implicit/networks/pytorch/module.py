@@ -181,24 +181,24 @@ class ImplicitModule(torch.nn.Module):
         self._order, self._activation, self._link = order, model.activation, model.link
         self._names = {"input_names": model.input_names, "output_names": model.output_names}
 
-    def model(self, n_inputs: int, **names: Sequence[str] | None) -> ImplicitModel:
+    @property
+    def n_inputs(self) -> int:
+        """Number p of inputs."""
+        return self.D.size[1]
+
+    def model(self, **names: Sequence[str] | None) -> ImplicitModel:
         """The implicit model of the parameters as they are now, its states in the order of the first one.
 
         Parameters
         ----------
-        n_inputs : int
-            The number that is expected.
         **names : sequence of str, optional
             ``input_names`` and ``output_names``; those of the first model by default.
 
         Raises
         ------
         InvalidInputError
-            Another number of inputs, or parameters that are not finite.
+            Parameters that are not finite, or names that do not fit.
         """
-        if n_inputs != self.D.size[1]:
-            cause = f"has {n_inputs} values, the module takes {self.D.size[1]}"
-            raise InvalidInputError("input_shape", cause, "Give the shape of one sample")
         n, end, rows = len(self._order), 0, []
         for stage in self.stages:
             k = len(stage.b)
@@ -226,11 +226,8 @@ class ImplicitModule(torch.nn.Module):
         InvalidInputError
             No tensor, one of another precision, or another number of inputs.
         """
-        if not isinstance(u, torch.Tensor):
-            raise InvalidInputError("u", f"is {type(u).__name__}, not a tensor", "Pass torch.from_numpy(u)")
-        if u.dtype != self.d.dtype:
-            raise InvalidInputError("u", f"is of {u.dtype}, the module of {self.d.dtype}", f"Pass u.to({self.d.dtype})")
-        p = self.D.size[1]
+        check_tensor(u, self.d.dtype)
+        p = self.n_inputs
         if not u.ndim or u[:1].numel() != p * len(u[:1]):
             raise InvalidInputError("u", f"has the shape {tuple(u.shape)}", f"Give {p} inputs a sample: (m, {p})")
         inputs = u.reshape(len(u), p).T
@@ -238,6 +235,20 @@ class ImplicitModule(torch.nn.Module):
         for stage in self.stages:
             states = torch.cat([states, stage(states, inputs)])
         return (self.C(states) + self.D(inputs) + self.d[:, None]).T
+
+
+def check_tensor(u: Any, dtype: torch.dtype) -> None:
+    """Raise an error if what a module is called with is no tensor of its own kind of numbers.
+
+    Raises
+    ------
+    InvalidInputError
+        As said.
+    """
+    if not isinstance(u, torch.Tensor):
+        raise InvalidInputError("u", f"is {type(u).__name__}, not a tensor", "Pass torch.from_numpy(u)")
+    if u.dtype != dtype:
+        raise InvalidInputError("u", f"is of {u.dtype}, the module of {dtype}", f"Pass u.to({dtype})")
 
 
 def _numbers(parameter: torch.Tensor) -> np.ndarray:
