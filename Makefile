@@ -25,7 +25,7 @@ test-kernels: $(VENV)/.installed-dev
 # Against PyTorch, which is optional: a CPU build is enough (TORCH says which), and comes as pip is told to find it.
 TORCH ?= torch>=2.2
 test-torch: $(VENV)/.installed-torch
-	$(BIN)/python -m pytest -n 2 -m "not hard" tests/networks
+	$(BIN)/python -m pytest -n 2 -m "not hard" tests/networks tests/training/test_optimizers.py
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ SIZE = (4, 5, 2, 40)  # n, p, q, m
 
 N, P, Q, M = SIZE
 
-# Those that take constraints.
+# Those of blocks, which take constraints.
 METHODS = [name for name, method in bi.METHODS.items() if method.by_blocks]
 
 BLOCK_OF = {"A": "hidden", "B": "hidden", "b": "hidden", "C": "output", "D": "output", "d": "output"}

@@ -3,10 +3,9 @@
 import cvxpy as cp
 import numpy as np
 import pytest
-from constrained import MASK, SIZE, N, P, Q, problem_with, start_of, train
+from constrained import MASK, METHODS, SIZE, N, P, Q, problem_with, start_of, train
 from problems import at, by_clarabel, random_iterate, random_problem
 
-from bcd_implicit import METHODS
 from bcd_implicit import constraints as ready
 from bcd_implicit.blocks import solve_block
 

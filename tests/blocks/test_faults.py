@@ -8,6 +8,7 @@ import warnings
 import cvxpy as cp
 import numpy as np
 import pytest
+from constrained import METHODS
 from cvxpy.reductions.solvers.solving_chain import SolvingChain
 from faults import RAISED, faulty
 from problems import random_iterate, random_problem
@@ -193,7 +194,7 @@ def test_a_programming_error_is_no_fault_of_a_solver(monkeypatch):
         solve_block(problem, random_iterate(problem), "output")
 
 
-@pytest.mark.parametrize("method", bi.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 def test_a_loop_ends_with_the_last_good_iterate(method):
     problem = random_problem(SIZE, constraints=[ready.nonnegative("B")])
     start = problem.initial(0)

@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
-from constrained import N, P, problem_with, start_of, train
+from constrained import METHODS, N, P, problem_with, start_of, train
 from sklearn.metrics import r2_score
 
 import bcd_implicit as bi
-from bcd_implicit import METHODS
 from bcd_implicit import constraints as ready
 from bcd_implicit.blocks import make_block, solve_block
 

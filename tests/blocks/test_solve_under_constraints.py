@@ -3,11 +3,11 @@
 import cvxpy as cp
 import numpy as np
 import pytest
-from constrained import BLOCK_OF, N, P, problem_with, start_of, train
+from constrained import BLOCK_OF, METHODS, N, P, problem_with, start_of, train
 from problems import random_iterate
 
 import bcd_implicit as bi
-from bcd_implicit import METHODS, SOLVERS, BlockSolveError, block_problem
+from bcd_implicit import SOLVERS, BlockSolveError, block_problem
 from bcd_implicit import constraints as ready
 from bcd_implicit.blocks import make_block, solve_block
 

@@ -5,6 +5,7 @@ from itertools import count
 
 import numpy as np
 import pytest
+from constrained import METHODS
 from faults import KINDS, SOLVERS, faulty
 from problems import random_iterate, random_problem
 
@@ -68,7 +69,7 @@ def test_no_fault_in_a_block_is_raw_or_believed(case):
     assert injected >= 60
 
 
-@pytest.mark.parametrize("method", bi.METHODS)
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("constrained", [False, True])
 def test_no_fault_in_a_loop_is_raw_or_believed(method, constrained):
     constraints = [ready.nonnegative("B"), ready.box("C", -1, 1)] if constrained else []

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bcd_implicit as bi
-from bcd_implicit.model.adjoint import adjoint_error
+from bcd_implicit.model.adjoint import adjoint_error, adjoint_states
 from bcd_implicit.model.derivatives import ADJOINTS
 from bcd_implicit.model.matrices import dense
+from bcd_implicit.model.structure import OneCycle, Structure
 
 LETTERS = ("A", "B", "b", "C", "D", "d")
 MIXED = [("tanh", 4), ("sigmoid", 3), ("arctan", 3)]
@@ -266,3 +267,11 @@ def test_torch_agrees():
     np.testing.assert_allclose(gradient.A.ravel(), stage.within.values.grad.numpy(), rtol=1e-8)
     np.testing.assert_allclose(gradient.B.ravel(), stage.B.values.grad.numpy(), rtol=1e-8)
     np.testing.assert_allclose(gradient.b, stage.b.grad.numpy(), rtol=1e-8)
+
+
+@pytest.mark.parametrize("kind", ["cycle", "cycles", "layers"])
+def test_adjoint_states_by_one_cycle_are_those_by_stages(kind):
+    A, phi, rng = drawn(kind).A, bi.ACTIVATIONS["tanh"], np.random.default_rng(1)
+    slopes, asked = rng.uniform(0, 1, (10, 6)), rng.standard_normal((10, 6, 2))
+    one, stages = (adjoint_states(kind(A, phi), slopes, asked) for kind in (OneCycle, Structure))
+    np.testing.assert_allclose(one, stages, rtol=1e-10, atol=1e-12)

@@ -16,7 +16,7 @@ from bcd_implicit.model import fixed_point as fixed_point_module
 from bcd_implicit.model.accelerated import accelerated
 from bcd_implicit.model.active_set import newton_step
 from bcd_implicit.model.broyden import _Inverse
-from bcd_implicit.model.fixed_point import SOLVERS, fixed_point
+from bcd_implicit.model.fixed_point import SOLVERS, fixed_point, states_from
 from bcd_implicit.model.state_map import StateMap
 from bcd_implicit.model.well_posedness import weights as find_weights
 from bcd_implicit.terms.activations import ACTIVATIONS, LeakyRelu, get_activation
@@ -399,3 +399,14 @@ def test_all_solvers_agree_within_their_bounds(n, norm_bound, nonnegative, activ
     for one, other in itertools.combinations(points, 2):
         assert np.all(np.abs(one.X - other.X).max(axis=0) <= one.error_bound + other.error_bound)
         assert one.error_bound.max() <= 1e-9 * max(np.abs(one.X).max(), np.abs(scale * drive).max())
+
+
+@pytest.mark.parametrize("norm_bound", [0.5, 0.99])
+def test_states_of_steps_are_those_with_a_bound(norm_bound):
+    A, drive = batch(norm_bound, signs=False)
+    expected = fixed_point(A, drive, ACTIVATIONS["relu"], tol=1e-12).X
+    for tol in (1e-3, 1e-8):
+        found = states_from(A, drive, ACTIVATIONS["relu"], np.zeros_like(drive), tol)
+        assert np.abs(found - expected).max() <= tol * np.abs(expected).max()
+    with pytest.raises(NotWellPosedError):
+        states_from(2 * A, drive, ACTIVATIONS["relu"], np.zeros_like(drive), 1e-3)

@@ -4,6 +4,7 @@ import cvxpy as cp
 import numpy as np
 import pandas as pd
 import pytest
+from constrained import METHODS
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -237,9 +238,9 @@ def test_an_input_that_acts_through_D_alone_is_selected_only_with_stacked_groups
 
 
 @pytest.mark.filterwarnings("ignore:.*stopped at max_cycles")
-def test_neither_loop_ever_raises_the_objective_with_stacked_groups(data):
+def test_no_loop_of_blocks_ever_raises_the_objective_with_stacked_groups(data):
     problem = bi.TrainingProblem(data.U, data.Y, 3, kappa=0.05, group_over="BD")
-    for method in bi.METHODS:
+    for method in METHODS:
         result = bi.solve(problem, method, max_cycles=15)
         assert np.all(np.diff(result.history["objective"]) <= 1e-9)
         gone = ~problem.selected(result.iterate)
