@@ -124,7 +124,7 @@ def data_gradient(
     structure : Staged
         The order in which adjoint states are found.
     method, n_terms
-        As for :func:`gradient`.
+        As for :func:`~bcd_implicit.gradient`.
     weight : float
     """
     slopes = problem.activation.derivative(problem.preactivation(it))

@@ -11,17 +11,18 @@ from rich.table import Table
 from shared.pages import markdown_table
 
 from contrast_parts.clock import best_by
+from contrast_parts.problems import TASKS
 from contrast_parts.ways import WAYS
 
 Rows = list[dict[str, Any]]
 Titled = tuple[str, list[str], list[list[str]]]
-# Where the tables look: seconds from the start, and the two that the last one sets side by side.
-TIMES, EARLY, LATE = (1.0, 5.0, 15.0), 5.0, 15.0
+# Where the tables look, in seconds from the start, and at the end: of the cycle in which time was up.
+FIRST, EARLY, END = 1.0, 5.0, float("inf")
 OURS = ("prox-linear", "prox-linear, restarted")
 
 
 def data_of(rows: Rows) -> list[str]:
-    return list(dict.fromkeys(row["data"] for row in rows))
+    return [name for name in TASKS if any(row["data"] == name for row in rows)]
 
 
 def groups(rows: Rows) -> list[tuple[str, str, Rows]]:
@@ -58,20 +59,19 @@ def spread(values: Sequence[float], digits: int) -> str:
 def table_of(rows: Rows) -> tuple[list[str], list[list[str]]]:
     """A line a way and setting, means over seeds."""
     score = rows[0]["score_name"]
-    columns = [f"(T) at {t:g} s" for t in TIMES]
-    head = ["way", "setting", "tuned for", *columns, f"test {score}", "columns zero", "next to zero", "cycles or steps"]
+    columns = [f"(T) at {t:g} s" for t in (FIRST, EARLY, rows[0]["seconds"])]
+    head = ["way", "setting", "tuned for", *columns, f"test {score}", "columns zero", "next to zero"]
     lines = []
     for way, tuned, own in groups(rows):
-        digits = 2 if np.nanmean(at(own, LATE, "objective")) > 5 else 4
+        digits = 2 if np.nanmean(at(own, END, "objective")) > 5 else 4
         alone = len(WAYS[way].settings) == 1
         lines.append(
             [
                 *(way, told(own[0]["setting"]), "" if alone else tuned),
-                *(f"{np.mean(at(own, t, 'objective')):.{digits}f}" for t in TIMES),
-                spread(at(own, LATE, "score"), 3),
-                spread(at(own, LATE, "zero"), 0),
-                spread(at(own, LATE, "small"), 0),
-                f"{np.mean([row['n_calls'] for row in own]):.0f}",
+                *(f"{np.mean(at(own, t, 'objective')):.{digits}f}" for t in (FIRST, EARLY, END)),
+                spread(at(own, END, "score"), 3),
+                spread(at(own, END, "zero"), 0),
+                spread(at(own, END, "small"), 0),
             ]
         )
     return head, lines
@@ -91,7 +91,13 @@ def lowest_of(rows: Rows, seconds: float) -> tuple[float, dict[str, Any]]:
 def verdict(rows: Rows) -> tuple[list[str], list[list[str]]]:
     """By data set and seed: (T) of the blocks early, the lowest of all runs by gradients, and who was first."""
     head = ["data", "seed", "blocks", f"(T) at {EARLY:g} s", f"lowest by gradients at {EARLY:g} s"]
-    head += [f"at {LATE:g} s", "whose", "blocks early below gradients late?", "of so many runs", "below it after"]
+    head += [
+        f"at {rows[0]['seconds']:g} s",
+        "whose",
+        "blocks early below gradients late?",
+        "of so many runs",
+        "below it after",
+    ]
     lines = []
     for name, seed, way in itertools.product(data_of(rows), sorted({row["seed"] for row in rows}), OURS):
         own = [row for row in rows if (row["data"], row["seed"]) == (name, seed)]
@@ -99,8 +105,8 @@ def verdict(rows: Rows) -> tuple[list[str], list[list[str]]]:
         others = [row for row in own if WAYS[row["way"]].by_gradients and row["curve"]]
         if not blocks or not others:
             continue
-        (ours,), (late, row) = at(blocks, EARLY, "objective"), lowest_of(others, LATE)
-        passed, n_below = seconds_to_pass(blocks[0], late), sum(ours < lowest_of([k], LATE)[0] for k in others)
+        (ours,), (late, row) = at(blocks, EARLY, "objective"), lowest_of(others, END)
+        passed, n_below = seconds_to_pass(blocks[0], late), sum(ours < lowest_of([k], END)[0] for k in others)
         lines.append(
             [
                 *(name, str(seed), way, f"{ours:.5g}", f"{lowest_of(others, EARLY)[0]:.5g}", f"{late:.5g}"),
@@ -172,7 +178,7 @@ def plot(rows: Rows, file: str) -> None:
     for (above, below), name in zip(axes.T, names, strict=True):
         own = [row for row in rows if row["data"] == name]
         lowest = {
-            seed: min(at([row for row in own if row["seed"] == seed], np.inf, "objective"))
+            seed: min(at([row for row in own if row["seed"] == seed], END, "objective"))
             for seed in {row["seed"] for row in own}
         }
 
@@ -187,8 +193,9 @@ def plot(rows: Rows, file: str) -> None:
             if "score" in tuned:
                 below.semilogx(times, mean_curve(runs, times, lambda _, record: record["score"]), **line)
         above.set_ylim(NEAREST / 1.3, 10)
-        ends = [value for _, _, runs in groups(own) for value in at(runs, np.inf, "score") if np.isfinite(value)]
-        below.set_ylim(max(0.0, max(ends) - 0.25), max(ends) + 0.01)
+        # What ends far below the best leaves the panel.
+        ends = [value for _, _, runs in groups(own) for value in at(runs, END, "score")]
+        below.set_ylim(min(value for value in ends if value > max(ends) - 0.1) - 0.05, max(ends) + 0.01)
         above.set_title(name, fontsize="medium")
         below.set_xlabel("processor seconds")
         below.set_ylabel(f"test {own[0]['score_name']}")
