@@ -7,6 +7,7 @@ Ways to train, all on one objective and from one start:
 
     prox-linear, fenchel       bi.solve, by blocks; the Fenchel weight is tuned
     prox-linear, restarted     from one random start after the other, until time is up
+    gradient first             twenty epochs of the package's Adam with its defaults, then prox-linear from there
     gradient, exact            bi.solve(method="gradient"): Adam, proximal, with its scale step and halving rate
     gradient, Jacobian-free    the same with gradients that take no notice of the cycle
     PyTorch, ImplicitLayer     bi.torch.ImplicitLayer, Adam with a cosine schedule, the penalty as a term of the loss

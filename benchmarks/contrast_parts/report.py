@@ -18,7 +18,7 @@ Rows = list[dict[str, Any]]
 Titled = tuple[str, list[str], list[list[str]]]
 # Where the tables look, in seconds from the start, and at the end: of the cycle in which time was up.
 FIRST, EARLY, END = 1.0, 5.0, float("inf")
-OURS = ("prox-linear", "prox-linear, restarted")
+OURS = ("prox-linear", "prox-linear, restarted", "gradient first")
 
 
 def data_of(rows: Rows) -> list[str]:
@@ -147,6 +147,7 @@ def markdown(rows: Rows) -> str:
 STYLE: dict[str, tuple[str, str]] = {
     "prox-linear": ("#c44e52", "-"),
     "prox-linear, restarted": ("#c44e52", "--"),
+    "gradient first": ("#8172b3", "-"),
     "fenchel": ("#e39a9d", "-"),
     "gradient, exact": ("#4c72b0", "-"),
     "gradient, Jacobian-free": ("#4c72b0", "--"),

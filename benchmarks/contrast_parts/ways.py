@@ -81,6 +81,14 @@ def by_solve(gradient: str) -> Callable[[Task, Setting, int, Recorder], None]:
     return run
 
 
+def gradients_first(task: Task, setting: Setting, seed: int, recorder: Recorder) -> None:
+    """Twenty epochs of the package's Adam as it comes, from which prox-linear goes on: nothing is tuned."""
+    told = {"random_state": seed, "callback": recorder}
+    found = bi.solve(recorder.problem, "gradient", max_cycles=20, tol=0.0, **told)
+    result = bi.solve(recorder.problem, max_cycles=ENDLESS, tol=1e-6, start=found, callback=recorder)
+    recorder.record(lambda: result.iterate, recorder.elapsed)
+
+
 def by_pytorch(layer: str) -> Callable[[Task, Setting, int, Recorder], None]:
     """Adam of PyTorch on a layer: "ours", or "torchdeq"."""
 
@@ -96,6 +104,7 @@ def by_pytorch(layer: str) -> Callable[[Task, Setting, int, Recorder], None]:
 WAYS: dict[str, Way] = {
     "prox-linear": Way(by_blocks("prox-linear"), by_gradients=False),
     "prox-linear, restarted": Way(by_restarts, by_gradients=False),
+    "gradient first": Way(gradients_first, by_gradients=False),
     "fenchel": Way(
         by_blocks("fenchel"),
         tuple({"fenchel_weight": weight} for weight in (1.0, 10.0, 100.0, 1000.0)),
