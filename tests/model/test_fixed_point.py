@@ -347,6 +347,14 @@ class TestAccelerated:
         exact = fixed_point(A, drive, relu, solver="newton", tol=1e-13)
         assert np.all(np.abs(point.X - exact.X).max(axis=0) <= point.error_bound + exact.error_bound)
 
+    @pytest.mark.parametrize("scale", [1e-120, 1e-150, 1e-156, 1e-165])
+    def test_numbers_whose_squares_underflow_spoil_no_system(self, scale):
+        A, drive = batch(0.7, n=4, m=3)
+        identity = get_activation("identity")
+        point = fixed_point(A, scale * drive, identity, solver="anderson")
+        exact = np.linalg.solve(np.eye(4) - A, drive)
+        assert np.abs(point.X - scale * exact).max() <= 1e-9 * scale * np.abs(exact).max()
+
     @pytest.mark.parametrize("correction", [np.zeros_like, np.sin, lambda c: 1e6 + c, lambda c: c * np.nan])
     def test_whatever_the_corrections_are_samples_settle(self, correction):
         """Of samples in which phi is curved, flat and steep, with units that are far apart."""
