@@ -1,5 +1,7 @@
 """Models that only the matrix measure proves well-posed: one equilibrium, found by every solver, with true bounds."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -163,6 +165,17 @@ def test_factors_are_met():
     assert states.factor == pytest.approx(0.95, rel=1e-12)
     assert states.nu == pytest.approx(0.8, rel=1e-12)
     assert states.stepping == "forward-backward"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_room_of_a_problem_is_none_of_rounding(seed):
+    """Next to diagonals of -1e8 sums of rows are off by a good part of 1 - norm_bound."""
+    rng = np.random.default_rng(seed)
+    problem = bi.TrainingProblem(rng.standard_normal((5, 2)), np.arange(5.0), n_hidden=4, well_posedness="measure")
+    A = drawn(rng, 4, measure=1 - 1e-4, deepest=1e8)
+    exact = [sum(Fraction(abs(a)) if j != i else Fraction(a) for j, a in enumerate(row)) for i, row in enumerate(A)]
+    least = 1 - max(exact)
+    assert all(0.9 * least < Fraction(r) <= least for r in problem.room(A))
 
 
 @given(seed=st.integers(0, 10_000))
