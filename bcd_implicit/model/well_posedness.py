@@ -165,7 +165,7 @@ def weights(gains: np.ndarray) -> np.ndarray:
     # Trained models always pass: no eigenvalues, and error bounds in the states' own units.
     if norm_is_below_one(gains):
         return np.ones(n)
-    radius, what = spectral_radius(gains), called(gains)
+    radius, what = spectral_radius(gains), root_name(gains)
     if not radius_is_below_one(gains, radius):
         raise NotWellPosedError(f"A: {what} is {not_below_one(radius)}, so an equilibrium need not exist. {REMEDY}.")
     s = (1 + max(radius, 0.0)) / 2
@@ -180,7 +180,7 @@ def weights(gains: np.ndarray) -> np.ndarray:
     return v
 
 
-def called(gains: np.ndarray, of: str = "L |A|") -> str:
+def root_name(gains: np.ndarray, of: str = "L |A|") -> str:
     """The root of gains, in words."""
     held = ", with the negative entries of A's diagonal as they are," if _shift(gains) > 0 else ""
     return f"{'largest eigenvalue' if held else 'spectral radius'} of {of}{held}"
