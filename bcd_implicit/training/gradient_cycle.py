@@ -80,7 +80,7 @@ class Steps:
         return True
 
     def gradient(self, samples: np.ndarray | None) -> np.ndarray:
-        """The gradient of the smooth part; some samples give an estimate that is right on average over draws."""
+        """The gradient of the smooth part; some samples give an estimate, whose mean by samples is exact."""
         problem, X, weight = self.problem, self.X, 1.0
         if samples is not None:
             weight = float(problem.shares[samples].sum()) * problem.n_samples / len(samples)
