@@ -86,8 +86,10 @@ def damping(gains: np.ndarray) -> np.ndarray:
 
 def contraction(gains: np.ndarray, v: np.ndarray) -> float:
     """The factor by which a step contracts in the units v: ``max_i (G v)_i / v_i``, and of a damped step more."""
-    alpha = damping(gains)
-    return float(np.max((1 - alpha) + alpha * np.maximum(gains @ v / v, 0.0)))
+    alpha, most = damping(gains), np.maximum(gains @ v / v, 0.0)
+    steps = (1 - alpha) + alpha * most
+    # Next to diagonals of -1e16 this is lost in rounding.
+    return float(np.where((alpha < 1) & (most < 1), np.minimum(steps, 1 - EPS), steps).max())
 
 
 def nu(gains: np.ndarray, v: np.ndarray, n_terms: int) -> float:

@@ -1,5 +1,6 @@
 """Models that only the matrix measure proves well-posed: one equilibrium, found by every solver, with true bounds."""
 
+import warnings
 from fractions import Fraction
 
 import numpy as np
@@ -154,6 +155,19 @@ def test_steps_contract_by_no_more_than_the_factor_says(seed):
         exact = states.step(exact)
     missed = np.abs(activation(A @ y + states.drive) - y).max(axis=0)
     assert (np.abs(y - exact).max(axis=0) <= missed / (1 - states.nu) * (1 + 1e-9)).all()
+
+
+@pytest.mark.parametrize("deep", [1e8, 1e15, 1e17, 1e30])
+def test_diagonals_beyond_all_digits_are_no_error(deep):
+    model = bi.ImplicitModel([[-deep]], [[1.0]], None, [[1.0]])
+    assert model.is_well_posed()
+    assert 0 < model.contraction() < 1
+    with warnings.catch_warnings():
+        # Steps are too short to tell; that the bound is large is told.
+        warnings.simplefilter("ignore", bi.ConvergenceWarning)
+        states = model.states([[1.0], [-1.0], [1e9]])
+    exact = np.array([1 / (1 + deep), 0, 1e9 / (1 + deep)])
+    assert (np.abs(states.X[:, 0] - exact) <= states.error_bound).all()
 
 
 def test_factors_are_met():
