@@ -15,6 +15,8 @@ from bcd_implicit.model.state_map import Reached, StateMap
 MEMORY = 5
 #: Added to the Gram matrices, relatively: changes may be parallel.
 REGULARIZATION = 1e-14
+#: Of smaller squares of changes so little would be lost in underflow, and matrices be singular.
+LEAST_SQUARE = float(np.finfo(float).tiny) / REGULARIZATION
 
 
 def anderson(states: StateMap, X: np.ndarray, max_iter: int) -> Reached:
@@ -44,7 +46,7 @@ class _LastSteps:
     def correction(self, change: np.ndarray) -> np.ndarray:
         """The differences of new states with the weights that cancel the change best, by least squares."""
         scale = np.trace(self.gram, axis1=1, axis2=2)[:, None, None]
-        regular = self.gram + np.where(scale > 0, REGULARIZATION * scale, 1.0) * np.eye(MEMORY)
+        regular = self.gram + np.where(scale > LEAST_SQUARE, REGULARIZATION * scale, 1.0) * np.eye(MEMORY)
         weights = np.linalg.solve(regular, self._products(change)[:, :, None])[:, :, 0]
         return np.einsum("ma,anm->nm", weights, self.news)
 

@@ -12,7 +12,7 @@ from bcd_implicit.model.fixed_point import FixedPoint, fixed_point
 from bcd_implicit.model.inputs import inputs_of
 from bcd_implicit.model.matrices import Matrix, dense
 from bcd_implicit.model.picard import picard_table
-from bcd_implicit.model.state_map import StateMap
+from bcd_implicit.model.state_map import StateMap, units_or_none
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.notices import collected
 from bcd_implicit.terms.function import ElementwiseFunction
@@ -110,14 +110,12 @@ def solver_table(
     n_steps: int,
 ) -> pd.DataFrame:
     """The table of :meth:`BySteps.solver_convergence`, with the contraction in units v."""
-    # Ones are no units, as for states: bounds are the plain ones.
-    weights = v if np.any(v != 1) else None
     rows: list[dict[str, float]] = []
-    step = 1
+    units, step = units_or_none(v), 1
     while True:
         # That it stops early is what is asked for.
         with collected():
-            point = fixed_point(A, drive, activation, solver=solver, weights=weights, tol=0.0, max_iter=step)
+            point = fixed_point(A, drive, activation, solver=solver, weights=units, tol=0.0, max_iter=step)
         error = float(np.abs(point.X - equilibrium).max(initial=0.0))
         if not rows or point.n_iter > rows[-1]["step"]:
             rows.append({"step": point.n_iter, "error": error, "bound": float(point.error_bound.max(initial=0.0))})

@@ -30,6 +30,7 @@ from bcd_implicit.support.display import facts_table, names_of
 from bcd_implicit.support.files import check_path
 from bcd_implicit.support.interruption import finishing
 from bcd_implicit.support.notices import told_once
+from bcd_implicit.terms import projections
 from bcd_implicit.terms.function import ElementwiseFunction
 from bcd_implicit.terms.functions import state_function
 from bcd_implicit.terms.links import LINKS, responses
@@ -122,8 +123,7 @@ class ImplicitModel(Unchanging, Operators, Derivatives, BySteps):
         It is at most ||A||_inf, and less where the diagonal is negative. Where phi never falls, L mu_inf(A) < 1 makes
         the model well-posed (Jafarpour et al., arXiv 2106.03194).
         """
-        A = dense(self.A)
-        return float((np.abs(A).sum(axis=1) + 2 * np.minimum(np.diagonal(A), 0.0)).max())
+        return float(projections.sizes(dense(self.A), np.arange(self.n_hidden)).sum(axis=1).max())
 
     def spectral_radius(self) -> float:
         """Perron-Frobenius eigenvalue: the spectral radius of ``|A|``, never above ``norm_inf``.
@@ -137,10 +137,10 @@ class ImplicitModel(Unchanging, Operators, Derivatives, BySteps):
         """Whether the spectral radius of L ``|A|`` is below 1, so that every input has one equilibrium.
 
         L is the activation's largest slope: 1, and 1/4 for the sigmoid. This is the weaker test (arXiv 1908.06315,
-        theorem 2.2); L ||A||_inf < 1 implies it. Where phi never falls, as no activation does, negative entries on the
-        diagonal of A may stay what they are in ``|A|``: L mu_inf(A) < 1 is enough (:meth:`measure_inf`; Jafarpour et
-        al., arXiv 2106.03194). What counts are components in which states depend on each other in
-        circles (:meth:`structure`): without one, any functions will do.
+        theorem 2.2); L ||A||_inf < 1 implies it. Where phi never falls, and no activation does, negative entries on the
+        diagonal of A need not count as positive ones: L mu_inf(A) < 1 is enough (:meth:`measure_inf`; Jafarpour et al.,
+        arXiv 2106.03194). What counts are components in which states depend on each other in circles
+        (:meth:`structure`): without one, any functions will do.
         """
         return self._structure.is_well_posed()
 

@@ -20,6 +20,11 @@ def missed_by(phi: ElementwiseFunction, Z: np.ndarray, off: np.ndarray, X: np.nd
     return np.maximum(largest - X, X - least) + 2 * EPS * np.abs(X)
 
 
+def units_or_none(v: np.ndarray) -> np.ndarray | None:
+    """The units v as :class:`StateMap` has them: None where those of the states will do."""
+    return v if np.any(v != 1) else None
+
+
 @dataclass(frozen=True)
 class StateMap:
     """x -> phi(Ax + drive), with all that its solvers share.
@@ -83,7 +88,8 @@ class StateMap:
         if (self.damped or not factor < 1) and well_posedness.held_back(self.A, self.activation).any():
             gains = well_posedness.signed(gains, self.A, self.activation)
             nu, damping = well_posedness.nu(gains, v, n), well_posedness.damping(gains)[:, None]
-            factor = max(rounded_up(well_posedness.contraction(gains, v), n), nu)
+            # It is nu that proves convergence, and that counts rounding.
+            factor = max(well_posedness.contraction(gains, v), nu)
         if not factor < 1:
             raise NotWellPosedError(
                 f"A: contraction factor {near_one(factor)} is not below 1, so Picard need not converge. "

@@ -8,8 +8,8 @@ from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.fixed_point import SOLVERS, FixedPoint, fixed_point
 from bcd_implicit.model.rounding import summation_error
-from bcd_implicit.model.state_map import missed_by
-from bcd_implicit.model.structure import Cycle, Structure
+from bcd_implicit.model.state_map import missed_by, units_or_none
+from bcd_implicit.model.structure import Structure
 from bcd_implicit.support.interruption import check_stop
 
 # Later stages may make more of an error: where there are several, each is solved to this share of the tolerance.
@@ -60,7 +60,9 @@ def solve_states(
         phi, drive = stages[0].function, stages[0].drive(X, U, b)
         # Offsets that B and b take off again cost digits of BU + b itself.
         off = summation_error(stages[0].n_terms) * stages[0].drive_sizes(X, np.abs(U), np.abs(b))
-        return fixed_point(whole.A, drive, phi, start, solver=solver, weights=_units(whole), tol=tol, drive_error=off)
+        return fixed_point(
+            whole.A, drive, phi, start, solver=solver, weights=units_or_none(whole.weights), tol=tol, drive_error=off
+        )
     n_iter, names = 1, []
     for stage in stages:
         check_stop()
@@ -68,7 +70,7 @@ def solve_states(
             drive = stage.drive(X, U, b)
             here = stage.function(drive) if stage.cycle is None else drive
         if stage.cycle is not None:
-            units, finer = _units(stage.cycle), OF_SEVERAL * tol
+            units, finer = units_or_none(stage.cycle.weights), OF_SEVERAL * tol
             begin = None if start is None else start[stage.states]
             point = fixed_point(stage.cycle.A, drive, stage.function, begin, solver=solver, weights=units, tol=finer)
             here, n_iter = point.X, max(n_iter, point.n_iter)
@@ -80,11 +82,6 @@ def solve_states(
     # Of several components the one that took more than the others' solver.
     name = max(names, key=len) if names else "sweep"
     return FixedPoint(X, n_iter, name, lambda: _error_bound(structure, U, b, X))
-
-
-def _units(cycle: Cycle) -> np.ndarray | None:
-    """The units in which a stage contracts, None where those of the states will do."""
-    return cycle.weights if np.any(cycle.weights != 1) else None
 
 
 def _error_bound(structure: Structure, U: np.ndarray, b: np.ndarray, X: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from bcd_implicit.errors import NotWellPosedError
 from bcd_implicit.model.matrices import Matrix, dense
 from bcd_implicit.model.origin import Part, blamed, shares
 from bcd_implicit.model.rounding import near_one
-from bcd_implicit.model.well_posedness import called, not_below_one
+from bcd_implicit.model.well_posedness import not_below_one, root_name
 from bcd_implicit.terms.function import ElementwiseFunction
 
 # So many states of a component are named, and of more the first.
@@ -60,14 +60,14 @@ class Verdict:
             return "no state depends on itself, whatever the functions"
         if not self.is_well_posed():
             states, gains, radius = self._worst
-            size = f"the {called(gains)} is {not_below_one(radius)}, on {self._place(states)}"
+            size = f"the {root_name(gains)} is {not_below_one(radius)}, on {self._place(states)}"
             fault = self._steep(states) if np.isinf(radius) else size
             return f"{fault}{self._blamed(states)[0]}"
         # Of several components the one that says most of how.
         gains = min(self._cycles_gains, key=np.min)
         size = near_one(self._norm if self._by_norm else float(self.radii.max()))
         by_rows = "L mu_inf(A)" if np.any(gains < 0) else "L ||A||_inf"
-        return f"{by_rows if self._by_norm else f'the {called(gains)}'} is {size}, below 1, on {self._all_cycles()}"
+        return f"{by_rows if self._by_norm else f'the {root_name(gains)}'} is {size}, below 1, on {self._all_cycles()}"
 
     def _all_cycles(self) -> str:
         states = np.concatenate(self.cycles)
@@ -97,7 +97,7 @@ class Verdict:
         norm = float(np.abs(dense(self._A[states][:, states])).sum(axis=1).max())
         closely = " by more than rounding" if radius < 1 else ""
         raise NotWellPosedError(
-            f"A: {called(gains, '|A|')} is {radius / slope:.6g} on {self._place(states)} (||A||_inf = {norm:.6g}), "
+            f"A: {root_name(gains, '|A|')} is {radius / slope:.6g} on {self._place(states)} (||A||_inf = {norm:.6g}), "
             f"not below {1 / slope:g}{closely}, so an equilibrium need not exist{why}. {remedy}."
         )
 

@@ -86,8 +86,10 @@ def damping(gains: np.ndarray) -> np.ndarray:
 
 def contraction(gains: np.ndarray, v: np.ndarray) -> float:
     """The factor by which a step contracts in the units v: ``max_i (G v)_i / v_i``, and of a damped step more."""
-    alpha = damping(gains)
-    return float(np.max((1 - alpha) + alpha * np.maximum(gains @ v / v, 0.0)))
+    alpha, most = damping(gains), np.maximum(gains @ v / v, 0.0)
+    steps = (1 - alpha) + alpha * most
+    # Next to diagonals of -1e16 this is lost in rounding.
+    return float(np.where((alpha < 1) & (most < 1), np.minimum(steps, 1 - EPS), steps).max())
 
 
 def nu(gains: np.ndarray, v: np.ndarray, n_terms: int) -> float:
@@ -165,7 +167,7 @@ def weights(gains: np.ndarray) -> np.ndarray:
     # Trained models always pass: no eigenvalues, and error bounds in the states' own units.
     if norm_is_below_one(gains):
         return np.ones(n)
-    radius, what = spectral_radius(gains), called(gains)
+    radius, what = spectral_radius(gains), root_name(gains)
     if not radius_is_below_one(gains, radius):
         raise NotWellPosedError(f"A: {what} is {not_below_one(radius)}, so an equilibrium need not exist. {REMEDY}.")
     s = (1 + max(radius, 0.0)) / 2
@@ -180,7 +182,7 @@ def weights(gains: np.ndarray) -> np.ndarray:
     return v
 
 
-def called(gains: np.ndarray, of: str = "L |A|") -> str:
+def root_name(gains: np.ndarray, of: str = "L |A|") -> str:
     """The root of gains, in words."""
     held = ", with the negative entries of A's diagonal as they are," if _shift(gains) > 0 else ""
     return f"{'largest eigenvalue' if held else 'spectral radius'} of {of}{held}"

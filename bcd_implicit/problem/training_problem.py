@@ -273,7 +273,7 @@ class TrainingProblem(Specification):
         is known.
         """
         gains = well_posedness.gains_for_bounds(A, self.activation)
-        norm = max(0.0, float(gains.sum(axis=1).max()))
+        norm = well_posedness.nu(gains, np.ones(self.n_hidden), self.n_hidden)
         found = None if norm < 1 else well_posedness.room(gains)
         return np.full(self.n_hidden, 1 - norm) if found is None else found
 

@@ -115,9 +115,10 @@ def project_l1_rows(
     shrinkage = l1_multipliers(size, radius, steps, signed)[:, None]
     shrinkage = np.broadcast_to(shrinkage if steps is None else shrinkage * steps, A.shape)
     projected = np.sign(A) * np.maximum(size - shrinkage, 0.0)
-    if np.ndim(radius) == 0 and radius == 0:
-        # By the multiplier rounding would leave some entries next to zero.
-        projected[np.setdiff1d(np.flatnonzero(outside), signed)] = 0.0
+    # By the multiplier rounding would leave some entries next to zero.
+    empty = outside & (radius == 0)
+    empty[signed] = False
+    projected[empty] = 0.0
     # What is left of the radius, which is the same but for rounding: on the boundary to the last digit.
     projected[signed, signed] = 0.0
     left = radius - np.abs(projected).sum(axis=1)

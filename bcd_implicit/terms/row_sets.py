@@ -86,7 +86,7 @@ class RowSet:
         return max(0.0, self.size(A) - self.radius)
 
     def prox(self, A: np.ndarray, step: float | np.ndarray = 1.0) -> np.ndarray:
-        """Projection, in the metric of the steps where they differ by column."""
+        """Projection, in the metric of the steps where they differ by column or by entry."""
         # Shrinking turns no entry round: zeros in place of others change nothing.
         steps = np.asarray(step) if np.ndim(step) else None
         return self.with_bounded(A, project_l1_rows(self.bounded(A), self.radius, steps, self.signed(len(A))))

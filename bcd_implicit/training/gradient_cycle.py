@@ -80,7 +80,7 @@ class Steps:
         return True
 
     def gradient(self, samples: np.ndarray | None) -> np.ndarray:
-        """The gradient of the smooth part; some samples give an estimate, whose mean over all batches is exact."""
+        """The gradient of the smooth part; some samples give an estimate, whose mean by samples is exact."""
         problem, X, weight = self.problem, self.X, 1.0
         if samples is not None:
             weight = float(problem.shares[samples].sum()) * problem.n_samples / len(samples)
@@ -163,7 +163,7 @@ def gradient_cycle(loop: Loop, it: Iterate) -> tuple[Iterate, float]:
     # Whatever the schedule, a rate that has led astray is halved.
     descent = descent.after(it, objective, moments, rng.bit_generator.state, patience, halve=state.stalled)
     state.descent = descent
-    if loop.certified and not descent.checked and not state.stalled and loop.is_small(abs(objective - before), before):
+    if loop.certified and not descent.checked and _settled(loop, objective, before):
         end_gradient(loop, descent.best, True)
         state.descent = replace(descent, checked=True)
     return it, objective
@@ -190,13 +190,18 @@ def gradient_ended(loop: Loop, before: float) -> Status | None:
     assert state.descent is not None
     if abs(state.objective) <= state.nothing:
         return Status.CONVERGED
-    if not state.stalled and loop.is_small(abs(before - state.objective), before):
+    if _settled(loop, state.objective, before):
         if not loop.certified:
             return Status.CONVERGED
         if _residual(loop) <= math.sqrt(loop.block_tol):
             return Status.CONVERGED
     halvings = math.log2(options.learning_rate / state.descent.learning_rate)
     return Status.STALLED if halvings > MOST_HALVINGS else None
+
+
+def _settled(loop: Loop, objective: float, before: float) -> bool:
+    """Whether a cycle that was not taken back has changed the objective by next to nothing."""
+    return not loop.state.stalled and loop.is_small(abs(objective - before), before)
 
 
 def _residual(loop: Loop) -> float:

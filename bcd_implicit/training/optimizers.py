@@ -9,7 +9,7 @@ To add an optimizer, subclass :class:`Optimizer` and add an instance to :data:`O
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -107,7 +107,7 @@ class Adam(Optimizer):
     name: ClassVar[str] = "adam"
     momentum: float = 0.9
     memory: float = 0.999
-    epsilon: float = field(default=1e-8)
+    epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
         super().__post_init__()

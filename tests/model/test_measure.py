@@ -1,5 +1,8 @@
 """Models that only the matrix measure proves well-posed: one equilibrium, found by every solver, with true bounds."""
 
+import warnings
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -154,6 +157,19 @@ def test_steps_contract_by_no_more_than_the_factor_says(seed):
     assert (np.abs(y - exact).max(axis=0) <= missed / (1 - states.nu) * (1 + 1e-9)).all()
 
 
+@pytest.mark.parametrize("deep", [1e8, 1e15, 1e17, 1e30])
+def test_diagonals_beyond_all_digits_are_no_error(deep):
+    model = bi.ImplicitModel([[-deep]], [[1.0]], None, [[1.0]])
+    assert model.is_well_posed()
+    assert 0 < model.contraction() < 1
+    with warnings.catch_warnings():
+        # Steps are too short to tell; that the bound is large is told.
+        warnings.simplefilter("ignore", bi.ConvergenceWarning)
+        states = model.states([[1.0], [-1.0], [1e9]])
+    exact = np.array([1 / (1 + deep), 0, 1e9 / (1 + deep)])
+    assert (np.abs(states.X[:, 0] - exact) <= states.error_bound).all()
+
+
 def test_factors_are_met():
     # With all slopes 1 the first state changes by (1 - alpha) + alpha A_11 = 0 and alpha times the rest of its row.
     A = np.array([[-3.0, 3.8], [0.0, 0.5]])
@@ -163,6 +179,17 @@ def test_factors_are_met():
     assert states.factor == pytest.approx(0.95, rel=1e-12)
     assert states.nu == pytest.approx(0.8, rel=1e-12)
     assert states.stepping == "forward-backward"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_room_of_a_problem_is_none_of_rounding(seed):
+    """Next to diagonals of -1e8 sums of rows are off by a good part of 1 - norm_bound."""
+    rng = np.random.default_rng(seed)
+    problem = bi.TrainingProblem(rng.standard_normal((5, 2)), np.arange(5.0), n_hidden=4, well_posedness="measure")
+    A = drawn(rng, 4, measure=1 - 1e-4, deepest=1e8)
+    exact = [sum(Fraction(abs(a)) if j != i else Fraction(a) for j, a in enumerate(row)) for i, row in enumerate(A)]
+    least = 1 - max(exact)
+    assert all(0.9 * least < Fraction(r) <= least for r in problem.room(A))
 
 
 @given(seed=st.integers(0, 10_000))

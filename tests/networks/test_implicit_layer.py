@@ -216,7 +216,7 @@ def test_the_projection_on_the_measure_leaves_negative_diagonals():
     model = layer.model()
     assert model.norm_inf() > 1
     assert model.is_well_posed()
-    with pytest.raises(bi.InvalidInputError, match="well_posedness: unknown"):
+    with pytest.raises(bi.InvalidInputError, match="well_posedness: unknown condition 'norm'"):
         layer.project_(0.9, "norm")
 
 

@@ -30,6 +30,14 @@ def test_row_projection_in_a_metric_is_the_nearest_feasible_point(A, other, step
     np.testing.assert_array_equal(P[inside], A[inside])
 
 
+def test_rows_without_a_radius_are_zero_to_the_last_digit():
+    rng = np.random.default_rng(0)
+    A, steps, radii = rng.standard_normal((100, 3)), rng.uniform(0.1, 10, 3), np.tile([0.0, 1.0], 50)
+    P = project_l1_rows(A, radii, steps)
+    assert not P[::2].any()
+    np.testing.assert_array_equal(P[1::2], project_l1_rows(A[1::2], 1.0, steps))
+
+
 @given(B=matrices, other=matrices, steps=step_sizes, kappa=radii)
 def test_group_projection_in_a_metric_is_the_nearest_feasible_point(B, other, steps, kappa):
     term = GroupLassoConstraint(kappa, Groups.singles(3))

@@ -275,7 +275,7 @@ class TestGoingOn:
     def test_another_run_is_refused(self, tmp_path):
         problem, file = random_problem(SIZE), tmp_path / "run.npz"
         descend(problem, max_cycles=1, checkpoint=file)
-        with pytest.raises(InvalidInputError, match=r"learning_rate was 0.01 and is 0.02, optimizer differs|optimizer"):
+        with pytest.raises(InvalidInputError, match="optimizer differs, learning_rate was 0.01 and is 0.02"):
             descend(problem, max_cycles=1, checkpoint=file, learning_rate=0.02, optimizer="sgd")
         start = problem.initial(1)
         descend(problem, max_cycles=1, checkpoint=tmp_path / "started.npz", start=start)

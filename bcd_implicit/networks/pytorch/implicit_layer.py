@@ -162,7 +162,7 @@ class ImplicitLayer(torch.nn.Module):
         """
         remedy = "Choose it in [0, 1); 1 or more would not be well-posed"
         norm_bound = check_number("norm_bound", norm_bound, 0, 1, boundaries="left", remedy=remedy)
-        check_choice("well_posedness", well_posedness, WELL_POSEDNESS)
+        check_choice("well_posedness", well_posedness, WELL_POSEDNESS, "condition")
         activation = self._kept["activation"]
         slopes = activation.slopes(len(self.A))
         if not np.isfinite(slopes).all():
