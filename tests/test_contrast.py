@@ -133,7 +133,7 @@ def test_restarts_begin_as_the_loop_does_and_go_on_from_other_starts(parts):
 
 def test_a_rate_that_leads_nowhere_is_told_and_ends_nothing(parts):
     setting = {"learning_rate": 1e300, "batch_size": None}
-    found = parts["ways"].curve(small(parts, "even"), "PyTorch, ImplicitLayer", setting, 0, seconds=0.5)
+    found = parts["ways"].curve(small(parts, "even"), "PyTorch, ImplicitLayer", setting, 0, seconds=60.0)
     assert found["failed"].startswith("InvalidInputError")
 
 
