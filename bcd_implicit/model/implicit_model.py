@@ -23,6 +23,7 @@ from bcd_implicit.model.operators import Operators
 from bcd_implicit.model.origin import Part
 from bcd_implicit.model.picard import picard_table
 from bcd_implicit.model.prediction import predictions
+from bcd_implicit.model.robustness import Robustness
 from bcd_implicit.model.state_map import StateMap
 from bcd_implicit.model.storage import LETTERS, REMEDY, read_model, write_model
 from bcd_implicit.model.structure import Structure
@@ -40,7 +41,7 @@ from bcd_implicit.terms.links import LINKS, responses
 WIDEST_UNITS = 1e6
 
 
-class ImplicitModel(Unchanging, Operators, Derivatives):
+class ImplicitModel(Unchanging, Operators, Derivatives, Robustness):
     """A trained or given implicit model.
 
     Parameters

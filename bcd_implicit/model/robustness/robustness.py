@@ -1,0 +1,142 @@
+"""What a model may predict under uncertainty; :class:`~bcd_implicit.ImplicitModel` inherits it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from bcd_implicit.errors import InvalidInputError, shown
+from bcd_implicit.model.inputs import inputs_of
+from bcd_implicit.model.matrices import Matrix, dense
+from bcd_implicit.model.robustness.backward import ROUNDS
+from bcd_implicit.model.robustness.bounds import Bounds, largest
+from bcd_implicit.model.robustness.box import Box, Rows, Tasks, check_radius
+from bcd_implicit.model.robustness.gains import check_lipschitz, gains_to_rows
+from bcd_implicit.model.robustness.system import BoundedSystem
+from bcd_implicit.model.structure import Structure
+from bcd_implicit.support.checks import check_list, check_number, check_places
+from bcd_implicit.support.display import listed as listed_names
+from bcd_implicit.support.interruption import finishing
+from bcd_implicit.terms.function import ElementwiseFunction
+
+
+class Robustness:
+    """Certified bounds on predictions, sensitivities and attacks."""
+
+    if TYPE_CHECKING:
+        A: Matrix
+        B: Matrix
+        b: np.ndarray
+        C: Matrix
+        D: Matrix
+        d: np.ndarray
+        activation: ElementwiseFunction
+        input_names: list[str]
+        output_names: list[str]
+
+        def structure(self) -> Structure: ...
+        def predict(self, U: ArrayLike, *, solver: str = "auto") -> np.ndarray: ...
+
+    @property
+    def _bounded(self) -> BoundedSystem:
+        return BoundedSystem(self.A, self.B, self.b, self.activation, self.structure())
+
+    def bounds(
+        self,
+        U: ArrayLike,
+        radius: ArrayLike,
+        *,
+        method: str = "backward",
+        outputs: Sequence[str | int] | None = None,
+        rounds: int = ROUNDS,
+    ) -> Bounds:
+        """Certified bounds on the predictions for all inputs within a radius of given ones.
+
+        Parameters
+        ----------
+        U : array-like of shape (m, p)
+            The middle of each sample's box, as for :meth:`~bcd_implicit.ImplicitModel.predict`.
+        radius : float, or array-like of shape (p,) or (m, p)
+            How far each input may be from there, up and down; 0 for those that are certain.
+        method : {"backward", "interval", "perron-frobenius"}
+            "backward" encloses each state's function by two lines and solves backwards for what each state is worth:
+            mostly the tightest of the quick ones. "interval" goes forward, one interval a state; any function will do.
+            "perron-frobenius" is one matrix, :meth:`sensitivity`, for all inputs.
+        outputs : list of str or int, optional
+            Names or places of the outputs; all by default.
+        rounds : int
+            Of "backward": how often ranges of the states in a cycle are tightened first; 0 for not at all.
+
+        Returns
+        -------
+        Bounds
+            ``lower`` and ``upper`` of shape (m, q), on the scale that ``link`` says, which hold in floating point;
+            ``certificate``, and ``check()``, which recomputes the bounds from it.
+
+        Raises
+        ------
+        InvalidInputError
+            Inputs or a radius that do not fit, a negative radius, another method, or a model that it cannot bound.
+        NotWellPosedError
+            The model has no certified equilibrium.
+        """
+        inputs, begin = inputs_of(self, U), time.perf_counter()
+        box = Box(inputs.T, check_radius(radius, inputs.shape).T)
+        rounds = check_number("rounds", rounds, 0, integer=True, remedy="Give 0 or more")
+        chosen = self._chosen(outputs)
+        rows = Rows(self.C[chosen], self.D[chosen], self.d[chosen])
+        tasks, system = Tasks.each(rows, len(inputs)), self._bounded
+        with finishing():
+            found, certificate = largest(system, box, tasks, method, {"rounds": rounds})
+            prediction = rows.x @ system.states(box.center) + rows.u @ box.center + rows.c[:, None]
+        upper, lower = found.reshape(2, len(chosen), len(inputs)).swapaxes(1, 2) * [[[1.0]], [[-1.0]]]
+        # What is known better than to rounding is not left to it.
+        prediction = np.clip(prediction.T, lower, upper)
+        seconds, names = time.perf_counter() - begin, [self.output_names[k] for k in chosen]
+        return Bounds(lower, upper, prediction, method, seconds, certificate, names, system, box)
+
+    def _chosen(self, outputs: Sequence[str | int] | None) -> np.ndarray:
+        """The places of outputs."""
+        q = len(self.output_names)
+        if outputs is None:
+            return np.arange(q)
+        listed = check_list("outputs", outputs, "names or numbers", "Give names or numbers of outputs")
+        unknown = [name for name in listed if isinstance(name, str) and name not in self.output_names]
+        if unknown:
+            raise InvalidInputError(
+                "outputs", f"there is no {shown(unknown[0])}", f"Use {', '.join(self.output_names)}"
+            )
+        numbers = [self.output_names.index(name) if isinstance(name, str) else name for name in listed]
+        return np.asarray(check_places("outputs", numbers, q))
+
+    def sensitivity(self) -> pd.DataFrame:
+        """How much each input can move each output, whatever the inputs: ``|y - y'| <= S |u - u'|``.
+
+        S = ``|D| + |C| (I - L |A|)^-1 L |B|``, rounded up; L has the largest slopes of the states' functions. Where the
+        model is well-posed by its matrix measure alone, the negative entries on A's diagonal stand in place of those
+        of ``|A|`` (El Ghaoui et al., arXiv 1908.06315, section 4).
+
+        Returns
+        -------
+        DataFrame
+            A row for each output and a column for each input, by name.
+
+        Raises
+        ------
+        NotWellPosedError
+            The model has no certified equilibrium.
+        InvalidInputError
+            A state's function has no Lipschitz constant.
+        """
+        return pd.DataFrame(self._sensitivity(), index=self.output_names, columns=self.input_names)
+
+    def _sensitivity(self, name: str = "model", remedy: str = "Use model.bounds, for given inputs") -> np.ndarray:
+        slopes = self.activation.slopes(len(self.b))
+        check_lipschitz(self.structure(), slopes, name, remedy)
+        through = gains_to_rows(self.structure(), slopes, self.C, self.B)[1]
+        return through + np.abs(dense(self.D))

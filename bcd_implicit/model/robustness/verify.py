@@ -1,0 +1,120 @@
+"""Whether certificates prove bounds: by plain NumPy, from the model's matrices, and by other code than found them.
+
+No stages and no iteration here: each claim follows from the claims before it by one formula. What is claimed has to
+hold with the rounding of this file charged; what found it charged more.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sp
+
+from bcd_implicit.model.matrices import Matrix, scaled
+from bcd_implicit.model.robustness.backward import DualCertificate
+from bcd_implicit.model.robustness.box import Box, Ranges, Tasks
+from bcd_implicit.model.robustness.perron_frobenius import GainCertificate, missed
+from bcd_implicit.model.robustness.system import BoundedSystem
+from bcd_implicit.model.rounding import EPS, summation_error
+from bcd_implicit.support.parts import parts
+
+
+def proves_gains(system: BoundedSystem, box: Box, certificate: GainCertificate, found: np.ndarray) -> bool:
+    """Whether gains prove the largest values of the tasks, (K,).
+
+    With ``T (I - G) >= |R|`` and T >= 0 rows move by ``T (L |B| radius + missed)``.
+    """
+    X, T, (n, p) = certificate.states, certificate.gains, system.B.shape
+    tasks, rows = certificate.tasks, certificate.tasks.rows
+    G = sp.csr_array(np.abs(scaled(system.A, rows=system.slopes)))
+    G = G - sp.diags_array(2 * G.diagonal() * system.structure.held_back)
+    rounding = summation_error(_most_terms(G.T)) * (T @ np.abs(G))
+    if (T < 0).any() or (T - T @ G - rounding < np.abs(rows.x)).any():
+        return False
+    moved = T @ (system.slopes[:, None] * (np.abs(system.B) @ box.radius) + missed(system, X, box.center))
+    moved = moved + np.abs(rows.u) @ box.radius
+    center = rows.x @ X + rows.u @ box.center + rows.c[:, None]
+    sizes = np.abs(rows.x) @ np.abs(X) + np.abs(rows.u) @ np.abs(box.center) + np.abs(rows.c)[:, None]
+    wide = moved + summation_error(n + p) * (sizes + moved)
+    place = tasks.row, tasks.sample
+    return bool((tasks.sign * center[place] + wide[place] <= found).all())
+
+
+def proves_duals(system: BoundedSystem, box: Box, certificate: DualCertificate, found: np.ndarray) -> bool:
+    """Whether dual vectors prove the largest values of the tasks, (K,)."""
+    z = certificate.preactivations
+    if not _holds_states(system, box, certificate.states, z):
+        return False
+    for step in certificate.steps:
+        tasks, k = step.tasks, len(step.tasks) // 2
+        values = lagrangian(system, box, certificate.states, z, tasks, step.multipliers)
+        low, high = z.low.copy(), z.high.copy()
+        np.minimum.at(high, (tasks.row[:k], tasks.sample[:k]), values[:k])
+        np.maximum.at(low, (tasks.row[k:], tasks.sample[k:]), -values[k:])
+        if (tasks.rows.x is not system.A) or (step.after.high < high).any() or (step.after.low > low).any():
+            return False
+        z = step.after
+    values = lagrangian(system, box, certificate.states, z, certificate.tasks, certificate.multipliers)
+    return bool((values <= found).all())
+
+
+def _holds_states(system: BoundedSystem, box: Box, x: Ranges, z: Ranges) -> bool:
+    """Whether the intervals hold the states, and preactivations, of all inputs of each box.
+
+    With state i at an end of its interval, and the others anywhere in theirs, phi(z_i) may not leave the interval.
+    """
+    own = system.A.diagonal()[:, None]
+    others = sp.csr_array(system.A)
+    others = others - sp.diags_array(others.diagonal())
+    middle, spread = system.B @ box.center + system.b[:, None], np.abs(system.B) @ box.radius
+    low, high = _least(others, x) + middle - spread, -_least(-others, x) + middle + spread
+    of_x, of_u = np.abs(system.A) @ x.sizes, np.abs(system.B) @ box.sizes
+    off = summation_error(_most_terms(system.A)) * of_x + summation_error(_most_terms(system.B)) * of_u
+    off += summation_error(3) * (of_x + of_u + np.abs(system.b)[:, None])
+    at_low, at_high = own * x.low, own * x.high
+    least = low + np.minimum(at_low, at_high) - off
+    largest = high + np.maximum(at_low, at_high) + off
+    least_x = system.activation.image(low + at_low - off, high + at_low + off)[0]
+    largest_x = system.activation.image(low + at_high - off, high + at_high + off)[1]
+    holds = (x.low <= least_x - 2 * EPS * np.abs(least_x)) & (largest_x + 2 * EPS * np.abs(largest_x) <= x.high)
+    return bool((holds & (z.low <= least) & (largest <= z.high)).all())
+
+
+def _least(matrix: Matrix, of: Ranges) -> np.ndarray:
+    """The least values of a matrix times what lies in ranges."""
+    positive = matrix.maximum(0.0) if sp.issparse(matrix) else np.maximum(matrix, 0.0)
+    return np.asarray(positive @ of.low + (matrix - positive) @ of.high)
+
+
+def _most_terms(matrix: Matrix) -> int:
+    """The most entries of a row that are not zero."""
+    return int(np.max((matrix != 0).sum(axis=1), initial=0))
+
+
+def lagrangian(
+    system: BoundedSystem, box: Box, x: Ranges, z: Ranges, tasks: Tasks, multipliers: np.ndarray
+) -> np.ndarray:
+    """The bound of each task by its dual vector lambda, (K,), rounding charged.
+
+    ``sum_i max_z (w_i phi(z) - lambda_i z) + v^T u0 + |v|^T radius + lambda^T b + c``, with w = r + A^T lambda and
+    v = g + B^T lambda; where they are less, with the largest values of w_i x and of -lambda_i z apart.
+    """
+    found, (n, p) = np.empty(len(tasks)), system.B.shape
+    terms = _most_terms(system.A.T), _most_terms(system.B.T)
+    for part in parts(len(tasks), n):
+        some, lam = tasks.take(part), multipliers[:, part]
+        low, high, U, radius = (side[:, some.sample] for side in (z.low, z.high, box.center, box.radius))
+        r, g = some.of_states, some.of_inputs
+        w, v = r + system.A.T @ lam, g + system.B.T @ lam
+        w_off = summation_error(terms[0] + 1) * (np.abs(r) + np.abs(system.A).T @ np.abs(lam))
+        v_off = summation_error(terms[1] + 1) * (np.abs(g) + np.abs(system.B).T @ np.abs(lam))
+        least, largest = system.activation.image(low, high)
+        size = np.maximum(np.abs(least), np.abs(largest)) * (1 + 2 * EPS)
+        apart = np.maximum(w * x.low[:, some.sample], w * x.high[:, some.sample]) + np.maximum(-lam * low, -lam * high)
+        values = np.minimum(system.activation.tilted_max(w, lam, low, high), apart)
+        inputs = np.abs(U) + radius
+        total = (values + w_off * size).sum(axis=0) + (v * U + np.abs(v) * radius + v_off * inputs).sum(axis=0)
+        sizes = np.abs(values).sum(axis=0) + (np.abs(v) * inputs).sum(axis=0)
+        sizes += (np.abs(system.b[:, None]) * np.abs(lam)).sum(axis=0) + np.abs(some.constants)
+        total = total + system.b @ lam + some.constants
+        found[part] = total + summation_error(2 * n + 2 * p) * sizes
+    return found
