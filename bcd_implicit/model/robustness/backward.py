@@ -9,7 +9,7 @@ so the largest value on the box is at most the Lagrangian dual of the equilibriu
     sum_i max_z (w_i phi(z) - lambda_i z) + v^T u0 + |v|^T radius + lambda^T b.
 
 lambda is a certificate, whoever found it, and lambda = 0 gives interval bounds. A good one comes from two lines that
-enclose phi on [l, u], with slopes s above and a below: lambda = s w+ - a w-, which is an equation in w, solved backwards,
+enclose phi on [l, u], with slopes s above and a below: lambda = s w+ - a w-, an equation in w that is solved backwards,
 stage by stage. For a feedforward network this is CROWN (Zhang et al., arXiv 1811.00866); on a component with a cycle it
 is solved by iteration, and by Newton's method where that is slow.
 
@@ -18,6 +18,7 @@ The same bound of the rows of (A, B), that is of z itself, tightens [l, u], and 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,6 +74,10 @@ class Lines:
         return cls(above, above_0, below, below_0, z, x, reached.sizes)
 
 
+#: What bounds tasks on lines: the largest values, (K,), and dual vectors, (n, K).
+Finder = Callable[[BoundedSystem, Box, Lines, Tasks], tuple[np.ndarray, np.ndarray]]
+
+
 @dataclass(frozen=True)
 class Step:
     """A round that tightened ranges of preactivations.
@@ -123,22 +128,27 @@ def by_intervals(system: BoundedSystem, box: Box, tasks: Tasks) -> tuple[np.ndar
     return found, DualCertificate(x, z, (), tasks, multipliers)
 
 
-def backward(system: BoundedSystem, box: Box, tasks: Tasks, rounds: int) -> tuple[np.ndarray, DualCertificate]:
-    """The same by backward linear bounds."""
+def backward(
+    system: BoundedSystem, box: Box, tasks: Tasks, rounds: int, find: Finder | None = None
+) -> tuple[np.ndarray, DualCertificate]:
+    """The same by backward linear bounds, or by other dual vectors on the same ranges."""
+    find = find or bounded
     x, z = state_ranges(system.structure, box, system.b)
-    lines, steps = tightened(system, box, x, z, rounds)
-    found, multipliers = bounded(system, box, lines, tasks)
+    lines, steps = tightened(system, box, x, z, rounds, find)
+    found, multipliers = find(system, box, lines, tasks)
     return found, DualCertificate(x, z, steps, tasks, multipliers)
 
 
-def tightened(system: BoundedSystem, box: Box, x: Ranges, z: Ranges, rounds: int) -> tuple[Lines, tuple[Step, ...]]:
+def tightened(
+    system: BoundedSystem, box: Box, x: Ranges, z: Ranges, rounds: int, find: Finder
+) -> tuple[Lines, tuple[Step, ...]]:
     """Lines on ranges of preactivations that are tighter, and how they were found, stage by stage."""
     lines, steps = Lines.around(system, z, x), []
     for stage in system.structure.stages:
         # Of what depends on inputs alone intervals are exact.
         exact = stage.before is None and stage.cycle is None
         for _ in range(0 if exact else rounds if stage.cycle is not None else min(rounds, 1)):
-            step = _tighten(system, box, lines, stage)
+            step = _tighten(system, box, lines, stage, find)
             if step is None:
                 break
             width, new = lines.z.high - lines.z.low, step.after.high - step.after.low
@@ -149,7 +159,7 @@ def tightened(system: BoundedSystem, box: Box, x: Ranges, z: Ranges, rounds: int
     return lines, tuple(steps)
 
 
-def _tighten(system: BoundedSystem, box: Box, lines: Lines, stage: Stage) -> Step | None:
+def _tighten(system: BoundedSystem, box: Box, lines: Lines, stage: Stage, find: Finder) -> Step | None:
     z = lines.z
     linear = system.activation.is_linear(z.low, z.high)
     open_states = np.zeros_like(linear)
@@ -159,7 +169,7 @@ def _tighten(system: BoundedSystem, box: Box, lines: Lines, stage: Stage) -> Ste
     if not len(row):
         return None
     tasks = Tasks.both_ends(system.preactivations, row, sample)
-    found, multipliers = bounded(system, box, lines, tasks)
+    found, multipliers = find(system, box, lines, tasks)
     low, high, k = z.low.copy(), z.high.copy(), len(row)
     high[row, sample] = np.minimum(high[row, sample], found[:k])
     low[row, sample] = np.maximum(low[row, sample], -found[k:])

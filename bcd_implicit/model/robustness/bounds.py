@@ -13,6 +13,7 @@ from bcd_implicit.errors import check_choice
 from bcd_implicit.model.robustness.backward import DualCertificate, backward, by_intervals
 from bcd_implicit.model.robustness.box import Box, Tasks
 from bcd_implicit.model.robustness.perron_frobenius import GainCertificate, perron_frobenius
+from bcd_implicit.model.robustness.programs import AttainedCertificate, exact, linear, proves_attained
 from bcd_implicit.model.robustness.system import BoundedSystem
 from bcd_implicit.model.robustness.verify import proves_duals, proves_gains
 from bcd_implicit.support.display import facts_table
@@ -22,6 +23,8 @@ METHODS: dict[str, Callable[[BoundedSystem, Box, Tasks, Mapping[str, Any]], tupl
     "backward": lambda system, box, tasks, options: backward(system, box, tasks, options["rounds"]),
     "perron-frobenius": lambda system, box, tasks, options: perron_frobenius(system, box, tasks),
     "interval": lambda system, box, tasks, options: by_intervals(system, box, tasks),
+    "lp": lambda system, box, tasks, options: linear(system, box, tasks, options["rounds"]),
+    "exact": lambda system, box, tasks, options: exact(system, box, tasks, options["rounds"], options["max_seconds"]),
 }
 
 
@@ -56,7 +59,7 @@ class Bounds:
         How they were found.
     seconds : float
         How long that took.
-    certificate : DualCertificate or GainCertificate
+    certificate : DualCertificate, GainCertificate or AttainedCertificate
         What proves them: :meth:`check` recomputes the bounds from it.
     output_names : list of str
     """
@@ -105,4 +108,8 @@ class Bounds:
 
 
 #: What checks a certificate of each kind.
-PROOFS: dict[type, Callable[..., bool]] = {DualCertificate: proves_duals, GainCertificate: proves_gains}
+PROOFS: dict[type, Callable[..., bool]] = {
+    DualCertificate: proves_duals,
+    GainCertificate: proves_gains,
+    AttainedCertificate: proves_attained,
+}

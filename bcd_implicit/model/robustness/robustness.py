@@ -20,7 +20,7 @@ from bcd_implicit.model.robustness.gains import check_lipschitz, gains_to_rows
 from bcd_implicit.model.robustness.system import BoundedSystem
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.support.checks import check_list, check_number, check_places
-from bcd_implicit.support.display import listed as listed_names
+from bcd_implicit.support.display import listed
 from bcd_implicit.support.interruption import finishing
 from bcd_implicit.terms.function import ElementwiseFunction
 
@@ -54,6 +54,7 @@ class Robustness:
         method: str = "backward",
         outputs: Sequence[str | int] | None = None,
         rounds: int = ROUNDS,
+        max_seconds: float | None = None,
     ) -> Bounds:
         """Certified bounds on the predictions for all inputs within a radius of given ones.
 
@@ -63,20 +64,25 @@ class Robustness:
             The middle of each sample's box, as for :meth:`~bcd_implicit.ImplicitModel.predict`.
         radius : float, or array-like of shape (p,) or (m, p)
             How far each input may be from there, up and down; 0 for those that are certain.
-        method : {"backward", "interval", "perron-frobenius"}
+        method : {"backward", "perron-frobenius", "interval", "lp", "exact"}
             "backward" encloses each state's function by two lines and solves backwards for what each state is worth:
             mostly the tightest of the quick ones. "interval" goes forward, one interval a state; any function will do.
-            "perron-frobenius" is one matrix, :meth:`sensitivity`, for all inputs.
+            "perron-frobenius" is one matrix, :meth:`sensitivity`, for all inputs. "lp" solves a linear program for each
+            bound and range, and "exact" a mixed-integer program for each bound, where functions are piecewise linear.
         outputs : list of str or int, optional
             Names or places of the outputs; all by default.
         rounds : int
-            Of "backward": how often ranges of the states in a cycle are tightened first; 0 for not at all.
+            Of "backward", "lp" and "exact": how often ranges of the states in a cycle are tightened first; 0 for not at
+            all.
+        max_seconds : float, optional
+            Of "exact": for each bound.
 
         Returns
         -------
         Bounds
             ``lower`` and ``upper`` of shape (m, q), on the scale that ``link`` says, which hold in floating point;
-            ``certificate``, and ``check()``, which recomputes the bounds from it.
+            ``certificate``, and ``check()``, which recomputes the bounds from it. Those of "exact" hold to the solver's
+            tolerances alone, and its certificate are inputs that attain them.
 
         Raises
         ------
@@ -84,15 +90,22 @@ class Robustness:
             Inputs or a radius that do not fit, a negative radius, another method, or a model that it cannot bound.
         NotWellPosedError
             The model has no certified equilibrium.
+
+        Warns
+        -----
+        ConvergenceWarning
+            "exact" did not end in time: its bounds hold, but may not be exact.
         """
         inputs, begin = inputs_of(self, U), time.perf_counter()
         box = Box(inputs.T, check_radius(radius, inputs.shape).T)
         rounds = check_number("rounds", rounds, 0, integer=True, remedy="Give 0 or more")
+        if max_seconds is not None:
+            max_seconds = check_number("max_seconds", max_seconds, 0, remedy="Give seconds, or None")
         chosen = self._chosen(outputs)
         rows = Rows(self.C[chosen], self.D[chosen], self.d[chosen])
         tasks, system = Tasks.each(rows, len(inputs)), self._bounded
         with finishing():
-            found, certificate = largest(system, box, tasks, method, {"rounds": rounds})
+            found, certificate = largest(system, box, tasks, method, {"rounds": rounds, "max_seconds": max_seconds})
             prediction = rows.x @ system.states(box.center) + rows.u @ box.center + rows.c[:, None]
         upper, lower = found.reshape(2, len(chosen), len(inputs)).swapaxes(1, 2) * [[[1.0]], [[-1.0]]]
         # What is known better than to rounding is not left to it.
@@ -105,13 +118,12 @@ class Robustness:
         q = len(self.output_names)
         if outputs is None:
             return np.arange(q)
-        listed = check_list("outputs", outputs, "names or numbers", "Give names or numbers of outputs")
-        unknown = [name for name in listed if isinstance(name, str) and name not in self.output_names]
+        given = check_list("outputs", outputs, "names or numbers", "Give names or numbers of outputs")
+        unknown = [name for name in given if isinstance(name, str) and name not in self.output_names]
         if unknown:
-            raise InvalidInputError(
-                "outputs", f"there is no {shown(unknown[0])}", f"Use {', '.join(self.output_names)}"
-            )
-        numbers = [self.output_names.index(name) if isinstance(name, str) else name for name in listed]
+            remedy = f"Use {listed(self.output_names)}, or numbers"
+            raise InvalidInputError("outputs", f"there is no {shown(unknown[0])}", remedy)
+        numbers = [self.output_names.index(name) if isinstance(name, str) else name for name in given]
         return np.asarray(check_places("outputs", numbers, q))
 
     def sensitivity(self) -> pd.DataFrame:

@@ -91,12 +91,13 @@ def _most_terms(matrix: Matrix) -> int:
 
 
 def lagrangian(
-    system: BoundedSystem, box: Box, x: Ranges, z: Ranges, tasks: Tasks, multipliers: np.ndarray
+    system: BoundedSystem, box: Box, x: Ranges | None, z: Ranges, tasks: Tasks, multipliers: np.ndarray
 ) -> np.ndarray:
     """The bound of each task by its dual vector lambda, (K,), rounding charged.
 
     ``sum_i max_z (w_i phi(z) - lambda_i z) + v^T u0 + |v|^T radius + lambda^T b + c``, with w = r + A^T lambda and
-    v = g + B^T lambda; where they are less, with the largest values of w_i x and of -lambda_i z apart.
+    v = g + B^T lambda; if ranges of states are known, with the largest values of w_i x and of -lambda_i z apart where
+    these are less.
     """
     found, (n, p) = np.empty(len(tasks)), system.B.shape
     terms = _most_terms(system.A.T), _most_terms(system.B.T)
@@ -109,8 +110,10 @@ def lagrangian(
         v_off = summation_error(terms[1] + 1) * (np.abs(g) + np.abs(system.B).T @ np.abs(lam))
         least, largest = system.activation.image(low, high)
         size = np.maximum(np.abs(least), np.abs(largest)) * (1 + 2 * EPS)
-        apart = np.maximum(w * x.low[:, some.sample], w * x.high[:, some.sample]) + np.maximum(-lam * low, -lam * high)
-        values = np.minimum(system.activation.tilted_max(w, lam, low, high), apart)
+        values = system.activation.tilted_max(w, lam, low, high)
+        if x is not None:
+            x_low, x_high = x.low[:, some.sample], x.high[:, some.sample]
+            values = np.minimum(values, np.maximum(w * x_low, w * x_high) + np.maximum(-lam * low, -lam * high))
         inputs = np.abs(U) + radius
         total = (values + w_off * size).sum(axis=0) + (v * U + np.abs(v) * radius + v_off * inputs).sum(axis=0)
         sizes = np.abs(values).sum(axis=0) + (np.abs(v) * inputs).sum(axis=0)
