@@ -10,16 +10,19 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from bcd_implicit.errors import InvalidInputError, shown
+from bcd_implicit.errors import InvalidInputError, check_choice, shown
+from bcd_implicit.model.derivatives import Gradient
 from bcd_implicit.model.inputs import inputs_of
 from bcd_implicit.model.matrices import Matrix, dense
+from bcd_implicit.model.robustness.attack import Attack, climb
 from bcd_implicit.model.robustness.backward import ROUNDS
 from bcd_implicit.model.robustness.bounds import Bounds, largest
 from bcd_implicit.model.robustness.box import Box, Rows, Tasks, check_radius
 from bcd_implicit.model.robustness.gains import check_lipschitz, gains_to_rows
 from bcd_implicit.model.robustness.system import BoundedSystem
+from bcd_implicit.model.rounding import summation_error
 from bcd_implicit.model.structure import Structure
-from bcd_implicit.support.checks import check_list, check_number, check_places
+from bcd_implicit.support.checks import check_list, check_matrix, check_number, check_places
 from bcd_implicit.support.display import listed
 from bcd_implicit.support.interruption import finishing
 from bcd_implicit.terms.function import ElementwiseFunction
@@ -36,11 +39,13 @@ class Robustness:
         D: Matrix
         d: np.ndarray
         activation: ElementwiseFunction
+        link: str
         input_names: list[str]
         output_names: list[str]
 
         def structure(self) -> Structure: ...
         def predict(self, U: ArrayLike, *, solver: str = "auto") -> np.ndarray: ...
+        def vjp(self, U: ArrayLike, dY: ArrayLike) -> Gradient: ...
 
     @property
     def _bounded(self) -> BoundedSystem:
@@ -146,6 +151,96 @@ class Robustness:
             A state's function has no Lipschitz constant.
         """
         return pd.DataFrame(self._sensitivity(), index=self.output_names, columns=self.input_names)
+
+    def attack(
+        self, U: ArrayLike, radius: ArrayLike, n_inputs: int | None = None, *, towards: ArrayLike | None = None
+    ) -> Attack:
+        """Inputs within a radius of given ones that move predictions as far as is found.
+
+        First corners of the box, ``u0 + radius sign(gradient)``, then steps of projected gradient; the best is kept.
+        The gradient is that at equilibrium, by :meth:`~bcd_implicit.ImplicitModel.vjp`. What is found is within
+        :meth:`bounds`, and shows how tight they are at the least.
+
+        Parameters
+        ----------
+        U, radius
+            As for :meth:`bounds`.
+        n_inputs : int, optional
+            So many inputs may move, for each sample those that the gradient makes worth it; all by default.
+        towards : array-like of shape (q,) or (m, q), optional
+            Weights: ``<towards, y>`` is to rise. By default the margin by which the largest output is above all others
+            is to fall; of one output that is log odds, ``|y|`` until y changes its sign.
+
+        Returns
+        -------
+        Attack
+            ``inputs`` of shape (m, p), their ``predictions``, and which inputs ``moved``.
+
+        Raises
+        ------
+        InvalidInputError
+            Inputs, a radius or weights that do not fit; no weights where there is one output that is not log odds.
+        NotWellPosedError
+            The model has no certified equilibrium.
+        """
+        inputs, q = inputs_of(self, U), len(self.d)
+        reach = check_radius(radius, inputs.shape)
+        if n_inputs is not None:
+            n_inputs = check_number("n_inputs", n_inputs, 1, integer=True, remedy="Give 1 or more inputs, or None")
+        before = self.predict(inputs)
+        if towards is not None:
+            weights = self._towards(towards, len(inputs))
+        elif q == 1 and self.link != "logit":
+            cause = "is missing, and one output that is no log odds has no margin"
+            raise InvalidInputError("towards", cause, "Give [1] for a larger prediction, or [-1] for a smaller one")
+        else:
+            weights = None
+            top = before.argmax(axis=1)
+
+        def asked(here: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            Y = self.predict(here)
+            if weights is not None:
+                W = weights
+            elif q == 1:
+                W = np.where(before > 0, -1.0, 1.0)
+            else:
+                W, samples, others = np.zeros_like(Y), np.arange(len(Y)), Y.copy()
+                others[samples, top] = -np.inf
+                W[samples, others.argmax(axis=1)], W[samples, top] = 1.0, -1.0
+            return (W * Y).sum(axis=1), self.vjp(here, W).U
+
+        with finishing():
+            found = climb(asked, inputs, reach, n_inputs)
+            gained = asked(found)[0] - asked(inputs)[0]
+            return Attack(found, self.predict(found), before, gained, found != inputs)
+
+    def _towards(self, towards: ArrayLike, m: int) -> np.ndarray:
+        """Weights of outputs, (m, q)."""
+        q = len(self.d)
+        if np.shape(towards) not in {(q,), (m, q)}:
+            cause = f"has shape {np.shape(towards)}, ({q},) or ({m}, {q}) needed"
+            raise InvalidInputError("towards", cause, "Give a weight for each output")
+        weights = check_matrix("towards", towards)
+        return np.broadcast_to(weights.T if np.ndim(towards) == 1 else weights, (m, q))
+
+    def lipschitz(self, norm: str | int | float = "inf") -> float:
+        """How much outputs can move for each unit that inputs do, at most, both in the largest absolute value.
+
+        The largest row sum of :meth:`sensitivity`.
+
+        Parameters
+        ----------
+        norm : {"inf"}
+
+        Raises
+        ------
+        InvalidInputError
+            Another norm, or a state's function that has no Lipschitz constant.
+        NotWellPosedError
+            The model has no certified equilibrium.
+        """
+        check_choice("norm", "inf" if norm == np.inf else norm, ["inf"])
+        return float(self._sensitivity().sum(axis=1).max() * (1 + summation_error(len(self.input_names))))
 
     def _sensitivity(self, name: str = "model", remedy: str = "Use model.bounds, for given inputs") -> np.ndarray:
         slopes = self.activation.slopes(len(self.b))
