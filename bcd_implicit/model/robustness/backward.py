@@ -146,25 +146,29 @@ def tightened(
     lines, steps = Lines.around(system, z, x), []
     for stage in system.structure.stages:
         # Of what depends on inputs alone intervals are exact.
-        exact = stage.before is None and stage.cycle is None
-        for _ in range(0 if exact else rounds if stage.cycle is not None else min(rounds, 1)):
-            step = _tighten(system, box, lines, stage, find)
+        n_rounds = 0 if stage.before is None and stage.cycle is None else rounds
+        # Where no input is uncertain, what is left is rounding.
+        left = (box.radius > 0).any(axis=0)
+        for _ in range(n_rounds if stage.cycle is not None else min(n_rounds, 1)):
+            step = _tighten(system, box, lines, stage, left, find)
             if step is None:
                 break
             width, new = lines.z.high - lines.z.low, step.after.high - step.after.low
+            # Each sample by itself, so that bounds do not depend on the others.
+            left = left & (new < (1 - WORTH_A_ROUND) * width).any(axis=0)
             lines = Lines.around(system, step.after, lines.x)
             steps.append(step)
-            if not (new < (1 - WORTH_A_ROUND) * width).any():
-                break
     return lines, tuple(steps)
 
 
-def _tighten(system: BoundedSystem, box: Box, lines: Lines, stage: Stage, find: Finder) -> Step | None:
+def _tighten(
+    system: BoundedSystem, box: Box, lines: Lines, stage: Stage, samples: np.ndarray, find: Finder
+) -> Step | None:
     z = lines.z
     linear = system.activation.is_linear(z.low, z.high)
     open_states = np.zeros_like(linear)
-    # Where phi is linear on the range, nothing is lost. Nor where no input is uncertain: what is left is rounding.
-    open_states[stage.states] = ~linear[stage.states] & (box.radius > 0).any(axis=0)
+    # Where phi is linear on the range, lines are exact.
+    open_states[stage.states] = ~linear[stage.states] & samples
     row, sample = np.nonzero(open_states)
     if not len(row):
         return None

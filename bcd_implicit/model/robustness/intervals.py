@@ -100,20 +100,24 @@ def _in_cycle(cycle: Cycle, phi: ElementwiseFunction, middle: np.ndarray, radius
     slopes = phi.slopes(n)[:, None]
     reach = np.maximum(np.linalg.solve(np.eye(n) - cycle.gains, slopes * radius), 0.0) * (1 + 1e-9)
     reach += point.error_bound + 1e-14 * np.abs(point.X)
-    x = Ranges(point.X - reach, point.X + reach)
+    low, high = point.X - reach, point.X + reach
     # Where a state holds itself back, steps as far as that does not overtake what they go to.
     held = (np.diagonal(A) < 0) & phi.rises(n)
     share = np.where(held, 1 / (1 + slopes[:, 0] * np.abs(np.diagonal(A))), 1.0)[:, None]
+    # Each sample takes its own steps: bounds do not depend on what others are asked for along with it.
+    left = np.arange(middle.shape[1])
     for _ in range(MOST_STEPS):
         check_stop()
-        to = _at_ends(A, phi, x, middle, radius)
-        new = Ranges(
-            np.maximum(x.low, x.low + share * (to.low - x.low)), np.minimum(x.high, x.high + share * (to.high - x.high))
-        )
-        taken = ((new.low - x.low) + (x.high - new.high)).max(initial=0.0)
-        x = Ranges(np.minimum(new.low, new.high), np.maximum(new.low, new.high))
-        if taken <= WORTH_A_STEP * (x.high - x.low).max(initial=0.0):
+        here = Ranges(low[:, left], high[:, left])
+        to = _at_ends(A, phi, here, middle[:, left], radius[:, left])
+        new_low = np.maximum(here.low, here.low + share * (to.low - here.low))
+        new_high = np.minimum(here.high, here.high + share * (to.high - here.high))
+        low[:, left], high[:, left] = np.minimum(new_low, new_high), np.maximum(new_low, new_high)
+        taken = ((new_low - here.low) + (here.high - new_high)).max(axis=0)
+        left = left[taken > WORTH_A_STEP * (here.high - here.low).max(axis=0)]
+        if not left.size:
             break
+    x = Ranges(low, high)
     return _grown(A, phi, x, middle, radius, v)
 
 
