@@ -148,14 +148,14 @@ def tightened(
         # Of what depends on inputs alone intervals are exact.
         n_rounds = 0 if stage.before is None and stage.cycle is None else rounds
         # Where no input is uncertain, what is left is rounding.
-        left = (box.radius > 0).any(axis=0)
+        left = np.asarray((box.radius > 0).any(axis=0))
         for _ in range(n_rounds if stage.cycle is not None else min(n_rounds, 1)):
             step = _tighten(system, box, lines, stage, left, find)
             if step is None:
                 break
             width, new = lines.z.high - lines.z.low, step.after.high - step.after.low
             # Each sample by itself, so that bounds do not depend on the others.
-            left = left & (new < (1 - WORTH_A_ROUND) * width).any(axis=0)
+            left &= (new < (1 - WORTH_A_ROUND) * width).any(axis=0)
             lines = Lines.around(system, step.after, lines.x)
             steps.append(step)
     return lines, tuple(steps)
