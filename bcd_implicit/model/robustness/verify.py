@@ -27,7 +27,7 @@ def proves_gains(system: BoundedSystem, box: Box, certificate: GainCertificate, 
     tasks, rows = certificate.tasks, certificate.tasks.rows
     G = sp.csr_array(np.abs(scaled(system.A, rows=system.slopes)))
     G = G - sp.diags_array(2 * G.diagonal() * system.structure.held_back)
-    rounding = summation_error(_most_terms(G.T)) * (T @ np.abs(G))
+    rounding = _rounding(G.T) * (T @ np.abs(G))
     if (T < 0).any() or (T - T @ G - rounding < np.abs(rows.x)).any():
         return False
     moved = T @ (system.slopes[:, None] * (np.abs(system.B) @ box.radius) + missed(system, X, box.center))
@@ -68,7 +68,7 @@ def _holds_states(system: BoundedSystem, box: Box, x: Ranges, z: Ranges) -> bool
     middle, spread = system.B @ box.center + system.b[:, None], np.abs(system.B) @ box.radius
     low, high = _least(others, x) + middle - spread, -_least(-others, x) + middle + spread
     of_x, of_u = np.abs(system.A) @ x.sizes, np.abs(system.B) @ box.sizes
-    off = summation_error(_most_terms(system.A)) * of_x + summation_error(_most_terms(system.B)) * of_u
+    off = _rounding(system.A)[:, None] * of_x + _rounding(system.B)[:, None] * of_u
     off += summation_error(3) * (of_x + of_u + np.abs(system.b)[:, None])
     at_low, at_high = own * x.low, own * x.high
     least = low + np.minimum(at_low, at_high) - off
@@ -85,9 +85,10 @@ def _least(matrix: Matrix, of: Ranges) -> np.ndarray:
     return np.asarray(positive @ of.low + (matrix - positive) @ of.high)
 
 
-def _most_terms(matrix: Matrix) -> int:
-    """The most entries of a row that are not zero."""
-    return int(np.max((matrix != 0).sum(axis=1), initial=0))
+def _rounding(matrix: Matrix, more: int = 0) -> np.ndarray:
+    """For each row the share by which a product with it may be off; so many terms are added to it."""
+    n_terms = np.asarray((matrix != 0).sum(axis=1)).reshape(-1)
+    return summation_error(n_terms + more)
 
 
 def lagrangian(
@@ -100,14 +101,14 @@ def lagrangian(
     these are less.
     """
     found, (n, p) = np.empty(len(tasks)), system.B.shape
-    terms = _most_terms(system.A.T), _most_terms(system.B.T)
+    of_A, of_B = _rounding(system.A.T, 1)[:, None], _rounding(system.B.T, 1)[:, None]
     for part in parts(len(tasks), n):
         some, lam = tasks.take(part), multipliers[:, part]
         low, high, U, radius = (side[:, some.sample] for side in (z.low, z.high, box.center, box.radius))
         r, g = some.of_states, some.of_inputs
         w, v = r + system.A.T @ lam, g + system.B.T @ lam
-        w_off = summation_error(terms[0] + 1) * (np.abs(r) + np.abs(system.A).T @ np.abs(lam))
-        v_off = summation_error(terms[1] + 1) * (np.abs(g) + np.abs(system.B).T @ np.abs(lam))
+        w_off = of_A * (np.abs(r) + np.abs(system.A).T @ np.abs(lam))
+        v_off = of_B * (np.abs(g) + np.abs(system.B).T @ np.abs(lam))
         least, largest = system.activation.image(low, high)
         size = np.maximum(np.abs(least), np.abs(largest)) * (1 + 2 * EPS)
         values = system.activation.tilted_max(w, lam, low, high)
