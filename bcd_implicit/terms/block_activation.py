@@ -93,6 +93,9 @@ class BlockActivation(ElementwiseFunction):
             below[part], above[part] = function.envelope_slopes(low[part], high[part])
         return below, above
 
+    def cut_points(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        return self._by_block(lambda phi, part: phi.cut_points(low[part], high[part]), low)
+
     def is_linear(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         return self._by_block(lambda phi, part: phi.is_linear(low[part], high[part]), low) > 0
 

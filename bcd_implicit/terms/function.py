@@ -71,6 +71,10 @@ class ElementwiseFunction:
         """Slopes of two lines, one below phi and one above it between ``low`` and ``high``, close to it half-way."""
         return lines.envelope_slopes(self, low, high)
 
+    def cut_points(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """Where to cut ranges in two: at the kink that is nearest to the middle, or there if there is none inside."""
+        return lines.cut_points(self, low, high)
+
     def is_linear(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """Whether phi is linear between ``low`` and ``high``: bool, of their shape."""
         return lines.is_linear(self, low, high)

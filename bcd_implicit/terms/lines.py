@@ -123,6 +123,16 @@ def envelope_slopes(phi: Pieces, low: np.ndarray, high: np.ndarray) -> tuple[np.
     return np.clip(slopes[0], least, steepest), np.clip(slopes[1], least, steepest)
 
 
+def cut_points(phi: Pieces, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Where to cut intervals in two: at the kink that is nearest to the middle, or there if there is none inside."""
+    middle = 0.5 * low + 0.5 * high
+    points, nearest = middle, np.full(np.shape(low), np.inf)
+    for kink in phi.kinks:
+        closer = (low < kink) & (kink < high) & (np.abs(kink - middle) < nearest)
+        points, nearest = np.where(closer, kink, points), np.where(closer, np.abs(kink - middle), nearest)
+    return points
+
+
 def is_linear(phi: Pieces, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """Whether phi is linear between ``low`` and ``high``, as far as is known: bool, of their shape."""
     linear = np.asarray(low == high)

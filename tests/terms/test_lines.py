@@ -127,3 +127,12 @@ def test_what_is_linear_on_an_interval():
     np.testing.assert_array_equal(ACTIVATIONS["clip"].is_linear(low, high), [True, False, False, True, True])
     np.testing.assert_array_equal(ACTIVATIONS["tanh"].is_linear(low, high), [False, False, False, True, False])
     np.testing.assert_array_equal(Half().is_linear(low, high), [False, False, False, True, False])
+
+
+def test_intervals_are_cut_at_the_nearest_kink_or_half_way():
+    low, high = np.array([-1.0, -3.0, 1.0, -2.0]), np.array([3.0, 1.0, 2.0, 2.5])
+    np.testing.assert_array_equal(ACTIVATIONS["relu"].cut_points(low, high), [0, 0, 1.5, 0])
+    np.testing.assert_array_equal(ACTIVATIONS["clip"].cut_points(low, high), [1, -1, 1.5, 1])
+    np.testing.assert_array_equal(ACTIVATIONS["softplus"].cut_points(low, high), [1, -1, 1.5, 0.25])
+    blocks = BlockActivation([(ACTIVATIONS["relu"], 1), (ACTIVATIONS["clip"], 1)])
+    np.testing.assert_array_equal(blocks.cut_points(low[:2, None], high[:2, None]), [[0], [-1]])

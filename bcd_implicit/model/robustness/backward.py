@@ -25,6 +25,7 @@ import numpy as np
 
 from bcd_implicit.model.active_set import newton_step
 from bcd_implicit.model.robustness.box import Box, Ranges, Tasks
+from bcd_implicit.model.robustness.branches import Cuts, by_task, cuts_of
 from bcd_implicit.model.robustness.intervals import SPARE, image, state_ranges
 from bcd_implicit.model.robustness.system import BoundedSystem
 from bcd_implicit.model.rounding import EPS, summation_error
@@ -111,6 +112,10 @@ class DualCertificate:
         What was asked.
     multipliers : ndarray of shape (n, K)
         The dual vectors lambda, for each task.
+    cuts : Cuts or None
+        The cases that were bounded each for itself, if there are some.
+    of_cases : ndarray of shape (2^k, n, K) or None
+        The dual vectors of each case.
     """
 
     states: Ranges
@@ -118,6 +123,8 @@ class DualCertificate:
     steps: tuple[Step, ...]
     tasks: Tasks
     multipliers: np.ndarray
+    cuts: Cuts | None = None
+    of_cases: np.ndarray | None = None
 
 
 def by_intervals(system: BoundedSystem, box: Box, tasks: Tasks) -> tuple[np.ndarray, DualCertificate]:
@@ -129,14 +136,53 @@ def by_intervals(system: BoundedSystem, box: Box, tasks: Tasks) -> tuple[np.ndar
 
 
 def backward(
-    system: BoundedSystem, box: Box, tasks: Tasks, rounds: int, find: Finder | None = None
+    system: BoundedSystem, box: Box, tasks: Tasks, rounds: int, n_cuts: int = 0, find: Finder | None = None
 ) -> tuple[np.ndarray, DualCertificate]:
     """The same by backward linear bounds, or by other dual vectors on the same ranges."""
     find = find or bounded
     x, z = state_ranges(system.structure, box, system.b)
     lines, steps = tightened(system, box, x, z, rounds, find)
     found, multipliers = find(system, box, lines, tasks)
-    return found, DualCertificate(x, z, steps, tasks, multipliers)
+    if not n_cuts:
+        return found, DualCertificate(x, z, steps, tasks, multipliers)
+    found, cuts, of_cases = _by_cases(system, box, lines, tasks, found, multipliers, min(n_cuts, len(system.b)))
+    return found, DualCertificate(x, z, steps, tasks, multipliers, cuts, of_cases)
+
+
+def _by_cases(
+    system: BoundedSystem,
+    box: Box,
+    lines: Lines,
+    tasks: Tasks,
+    found: np.ndarray,
+    multipliers: np.ndarray,
+    n_cuts: int,
+) -> tuple[np.ndarray, Cuts, np.ndarray]:
+    """The largest values of tasks by cases, where that is less, the cuts and the dual vectors of each case."""
+    points = system.activation.cut_points(lines.z.low, lines.z.high)
+    at = system.activation(points)
+    too_high, too_low = lines.above * points + lines.above_0 - at, at - lines.below * points - lines.below_0
+    found, of_cases = found.copy(), np.repeat(multipliers[None], 2**n_cuts, axis=0)
+    all_cuts = Cuts(np.zeros((n_cuts, len(tasks)), dtype=int), np.zeros((n_cuts, len(tasks))))
+    for part in parts(len(tasks), len(points)):
+        check_stop()
+        some = tasks.take(part)
+        w, j, each = some.of_states + system.A.T @ multipliers[:, part], some.sample, by_task(some)
+        gains = np.maximum(w, 0.0) * too_high[:, j] - np.minimum(w, 0.0) * too_low[:, j]
+        cuts, its_box = cuts_of(gains, points[:, j], n_cuts), box.take(j)
+        x, z = (Ranges(side.low[:, j], side.high[:, j]) for side in (lines.x, lines.z))
+        values = []
+        for case, ranges in enumerate(cuts.cases(z)):
+            value, of_case = bounded(system, its_box, Lines.around(system, ranges, x), each)
+            values.append(value)
+            of_cases[case, :, part] = of_case
+        worst = np.max(values, axis=0)
+        better = worst < found[part]
+        found[part] = np.where(better, worst, found[part])
+        # Where cases are no better, the bound is that of all of them together.
+        of_cases[:, :, part] = np.where(better, of_cases[:, :, part], multipliers[:, part])
+        all_cuts.state[:, part], all_cuts.point[:, part] = cuts.state, cuts.point
+    return found, all_cuts, of_cases
 
 
 def tightened(

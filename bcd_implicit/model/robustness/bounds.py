@@ -16,16 +16,36 @@ from bcd_implicit.model.robustness.perron_frobenius import GainCertificate, perr
 from bcd_implicit.model.robustness.programs import AttainedCertificate, exact, linear, proves_attained
 from bcd_implicit.model.robustness.system import BoundedSystem
 from bcd_implicit.model.robustness.verify import proves_duals, proves_gains
+from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.display import facts_table
 
+#: There are 2^n cases of so many cuts.
+MOST_CUTS = 12
 #: What finds the largest values of tasks and what proves them, by name. To add a method, write such a function.
 METHODS: dict[str, Callable[[BoundedSystem, Box, Tasks, Mapping[str, Any]], tuple[np.ndarray, Any]]] = {
-    "backward": lambda system, box, tasks, options: backward(system, box, tasks, options["rounds"]),
+    "backward": lambda system, box, tasks, options: backward(system, box, tasks, options["rounds"], options["n_cuts"]),
     "perron-frobenius": lambda system, box, tasks, options: perron_frobenius(system, box, tasks),
     "interval": lambda system, box, tasks, options: by_intervals(system, box, tasks),
     "lp": lambda system, box, tasks, options: linear(system, box, tasks, options["rounds"]),
     "exact": lambda system, box, tasks, options: exact(system, box, tasks, options["rounds"], options["max_seconds"]),
 }
+
+
+def check_options(rounds: int, n_cuts: int = 0, max_seconds: float | None = None) -> dict[str, Any]:
+    """The options of methods by name, each as it is to be.
+
+    Raises
+    ------
+    InvalidInputError
+        Another number of rounds, cuts or seconds.
+    """
+    if max_seconds is not None:
+        max_seconds = check_number("max_seconds", max_seconds, 0, remedy="Give seconds, or None")
+    return {
+        "rounds": check_number("rounds", rounds, 0, integer=True, remedy="Give 0 or more"),
+        "n_cuts": check_number("n_cuts", n_cuts, 0, MOST_CUTS, integer=True, remedy=f"Give 0 to {MOST_CUTS} cuts"),
+        "max_seconds": max_seconds,
+    }
 
 
 def largest(

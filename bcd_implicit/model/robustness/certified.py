@@ -12,7 +12,7 @@ from bcd_implicit.errors import InvalidInputError, shown
 from bcd_implicit.model.inputs import inputs_of
 from bcd_implicit.model.matrices import dense
 from bcd_implicit.model.robustness.backward import ROUNDS
-from bcd_implicit.model.robustness.bounds import largest
+from bcd_implicit.model.robustness.bounds import check_options, largest
 from bcd_implicit.model.robustness.box import Box, Rows, Tasks, check_radius
 from bcd_implicit.model.robustness.robustness import Robustness
 from bcd_implicit.support.checks import check_list
@@ -59,6 +59,7 @@ def certified_accuracy(
     *,
     method: str = "backward",
     rounds: int = ROUNDS,
+    n_cuts: int = 0,
 ) -> CertifiedAccuracy:
     """For how many samples a classifier is proved right for all inputs within a radius.
 
@@ -69,7 +70,7 @@ def certified_accuracy(
     ----------
     model : ImplicitModel
         An output a class, the largest of which is predicted, or one output that is positive for the class 1.
-    U, radius, rounds
+    U, radius, rounds, n_cuts
         As for :meth:`~bcd_implicit.ImplicitModel.bounds`.
     y : array-like of shape (m,)
         Classes, by numbers from 0 or names of outputs.
@@ -89,14 +90,14 @@ def certified_accuracy(
     """
     if not isinstance(model, Robustness):
         raise InvalidInputError("model", f"must be an ImplicitModel, got {shown(model)}", "Pass result.model")
-    inputs = inputs_of(model, U)
+    inputs, options = inputs_of(model, U), check_options(rounds, n_cuts)
     box = Box(inputs.T, check_radius(radius, inputs.shape).T)
     classes, several = classes_of(y, model.output_names, len(inputs)), len(model.d) > 1
     with finishing():
         predicted = model.predict(inputs)
         right = classes == (predicted.argmax(axis=1) if several else predicted[:, 0] > 0)
         tasks = margin_tasks(model.C, model.D, model.d, classes)
-        found, _ = largest(model._bounded, box, tasks, method, {"rounds": rounds, "max_seconds": None})
+        found, _ = largest(model._bounded, box, tasks, method, options)
     margins = -found.reshape(len(inputs), -1).max(axis=1)
     proved = margins > 0
     return CertifiedAccuracy(float(right.mean()), float(proved.mean()), margins, right, proved)

@@ -175,7 +175,7 @@ def linear(system: BoundedSystem, box: Box, tasks: Tasks, rounds: int) -> tuple[
         A function that is not piecewise linear.
     """
     check_piecewise_linear(system, "lp")
-    return backward(system, box, tasks, rounds, by_programs)
+    return backward(system, box, tasks, rounds, find=by_programs)
 
 
 def exact(

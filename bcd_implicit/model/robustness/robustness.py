@@ -16,7 +16,7 @@ from bcd_implicit.model.inputs import inputs_of
 from bcd_implicit.model.matrices import Matrix, dense
 from bcd_implicit.model.robustness.attack import Attack, climb
 from bcd_implicit.model.robustness.backward import ROUNDS
-from bcd_implicit.model.robustness.bounds import Bounds, largest
+from bcd_implicit.model.robustness.bounds import Bounds, check_options, largest
 from bcd_implicit.model.robustness.box import Box, Rows, Tasks, check_radius
 from bcd_implicit.model.robustness.gains import check_lipschitz, gains_to_rows
 from bcd_implicit.model.robustness.system import BoundedSystem
@@ -59,6 +59,7 @@ class Robustness:
         method: str = "backward",
         outputs: Sequence[str | int] | None = None,
         rounds: int = ROUNDS,
+        n_cuts: int = 0,
         max_seconds: float | None = None,
     ) -> Bounds:
         """Certified bounds on the predictions for all inputs within a radius of given ones.
@@ -79,6 +80,9 @@ class Robustness:
         rounds : int
             Of "backward", "lp" and "exact": how often ranges of the states in a cycle are tightened first; 0 for not at
             all.
+        n_cuts : int
+            Of "backward": the ranges of so many states are cut in two, for each bound those that promise most, and each
+            of the 2^n_cuts cases is bounded by itself; at most 12.
         max_seconds : float, optional
             Of "exact": for each bound.
 
@@ -103,14 +107,12 @@ class Robustness:
         """
         inputs, begin = inputs_of(self, U), time.perf_counter()
         box = Box(inputs.T, check_radius(radius, inputs.shape).T)
-        rounds = check_number("rounds", rounds, 0, integer=True, remedy="Give 0 or more")
-        if max_seconds is not None:
-            max_seconds = check_number("max_seconds", max_seconds, 0, remedy="Give seconds, or None")
+        options = check_options(rounds, n_cuts, max_seconds)
         chosen = self._chosen(outputs)
         rows = Rows(self.C[chosen], self.D[chosen], self.d[chosen])
         tasks, system = Tasks.each(rows, len(inputs)), self._bounded
         with finishing():
-            found, certificate = largest(system, box, tasks, method, {"rounds": rounds, "max_seconds": max_seconds})
+            found, certificate = largest(system, box, tasks, method, options)
             prediction = rows.x @ system.states(box.center) + rows.u @ box.center + rows.c[:, None]
         upper, lower = found.reshape(2, len(chosen), len(inputs)).swapaxes(1, 2) * [[[1.0]], [[-1.0]]]
         # What is known better than to rounding is not left to it.

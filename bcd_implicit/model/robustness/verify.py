@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from bcd_implicit.model.matrices import Matrix, scaled
 from bcd_implicit.model.robustness.backward import DualCertificate
 from bcd_implicit.model.robustness.box import Box, Ranges, Tasks
+from bcd_implicit.model.robustness.branches import by_task
 from bcd_implicit.model.robustness.perron_frobenius import GainCertificate, missed
 from bcd_implicit.model.robustness.system import BoundedSystem
 from bcd_implicit.model.rounding import EPS, summation_error
@@ -53,8 +54,17 @@ def proves_duals(system: BoundedSystem, box: Box, certificate: DualCertificate, 
         if (tasks.rows.x is not system.A) or (step.after.high < high).any() or (step.after.low > low).any():
             return False
         z = step.after
-    values = lagrangian(system, box, certificate.states, z, certificate.tasks, certificate.multipliers)
-    return bool((values <= found).all())
+    tasks = certificate.tasks
+    if certificate.cuts is None or certificate.of_cases is None:
+        return bool((lagrangian(system, box, certificate.states, z, tasks, certificate.multipliers) <= found).all())
+    # An input is in one of the cases, so each of them has to keep below.
+    j, each = tasks.sample, by_task(tasks)
+    z, x = (Ranges(ranges.low[:, j], ranges.high[:, j]) for ranges in (z, certificate.states))
+    cases = list(certificate.cuts.cases(z))
+    if len(cases) != len(certificate.of_cases):
+        return False
+    of_cases = zip(cases, certificate.of_cases, strict=True)
+    return all((lagrangian(system, box.take(j), x, case, each, lam) <= found).all() for case, lam in of_cases)
 
 
 def _holds_states(system: BoundedSystem, box: Box, x: Ranges, z: Ranges) -> bool:

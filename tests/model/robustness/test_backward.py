@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
-from boxes import drawn, held_back, layers
+from boxes import drawn, held_back, inside, layers, reached
 
 from bcd_implicit.model.robustness.box import Box, Tasks
 from bcd_implicit.model.robustness.verify import lagrangian
@@ -114,3 +117,49 @@ def test_tasks_are_rows_of_their_own():
     both, alone = difference.bounds(U, 0.3), model.bounds(U, 0.3)
     assert (both.upper[:, 0] <= alone.upper[:, 0] - alone.lower[:, 1] + 1e-9).all()
     assert (both.upper[:, 0] < alone.upper[:, 0] - alone.lower[:, 1] - 1e-3).any()
+
+
+@pytest.mark.parametrize("activation", ["relu", "clip", [("relu", 5), ("tanh", 5)]], ids=str)
+def test_cuts_tighten_and_are_proved(activation):
+    rng = np.random.default_rng(6)
+    model, U = drawn(rng, n=10, activation=activation, norm=0.9), rng.normal(size=(8, 3))
+    found = [model.bounds(U, 0.5, n_cuts=n_cuts) for n_cuts in (0, 1, 3)]
+    for one, other in pairwise(found):
+        assert other.check()
+        assert (other.width <= found[0].width * (1 + 1e-12)).all()
+        # On average: more cuts leave fewer slopes to choose from.
+        assert other.width.mean() < 0.99 * one.width.mean()
+    least, largest = reached(model, inside(rng, U, 0.5, 500))
+    assert (found[-1].lower <= least).all()
+    assert (largest <= found[-1].upper).all()
+    if model.activation.piecewise_linear:
+        exact = model.bounds(U, 0.5, method="exact")
+        assert (found[-1].lower <= exact.lower + 1e-6).all()
+        assert (exact.upper <= found[-1].upper + 1e-6).all()
+
+
+def test_where_all_open_states_are_cut_bounds_are_almost_exact():
+    rng = np.random.default_rng(7)
+    model, U = drawn(rng, n=3, norm=0.5), rng.normal(size=(5, 3))
+    exact, found = model.bounds(U, 0.2, method="exact"), model.bounds(U, 0.2, n_cuts=3)
+    assert np.median(found.width / exact.width) < 1.02
+    assert model.bounds(U, 0.2, n_cuts=12).check()
+
+
+def test_wrong_cases_prove_nothing():
+    rng = np.random.default_rng(8)
+    model, U = drawn(rng, n=10, norm=0.9), rng.normal(size=(4, 3))
+    found = model.bounds(U, 0.5, n_cuts=2)
+    proof = found.certificate
+    assert found.check()
+    wrong = [
+        replace(proof, of_cases=proof.of_cases[:2]),
+        replace(proof, of_cases=proof.of_cases[::-1]),
+        replace(proof, of_cases=0 * proof.of_cases),
+        replace(proof, cuts=replace(proof.cuts, point=proof.cuts.point + 0.3)),
+        # Without the cases the bounds are wider.
+        replace(proof, cuts=None),
+    ]
+    for certificate in wrong:
+        assert not replace(found, certificate=certificate).check()
+    assert not replace(found, upper=found.upper - 1e-4).check()
