@@ -19,6 +19,7 @@ from bcd_implicit.model.robustness.backward import ROUNDS
 from bcd_implicit.model.robustness.bounds import Bounds, check_options, largest
 from bcd_implicit.model.robustness.box import Box, Rows, Tasks, check_radius
 from bcd_implicit.model.robustness.gains import check_lipschitz, gains_to_rows
+from bcd_implicit.model.robustness.lipschitz import euclidean
 from bcd_implicit.model.robustness.system import BoundedSystem
 from bcd_implicit.model.rounding import summation_error
 from bcd_implicit.model.structure import Structure
@@ -225,23 +226,27 @@ class Robustness:
         weights = check_matrix("towards", towards)
         return np.broadcast_to(weights.T if np.ndim(towards) == 1 else weights, (m, q))
 
-    def lipschitz(self, norm: str | int | float = "inf") -> float:
-        """How much outputs can move for each unit that inputs do, at most, both in the largest absolute value.
-
-        The largest row sum of :meth:`sensitivity`.
+    def lipschitz(self, norm: str | float = "inf") -> float:
+        """How much outputs can move for each unit that inputs do, at most: ``|y - y'| <= K |u - u'|``.
 
         Parameters
         ----------
-        norm : {"inf"}
+        norm : {"inf", 2}
+            Of both sides. "inf", the largest absolute value: K is the largest row sum of :meth:`sensitivity`. 2, the
+            Euclidean length, for functions that never fall: K is that of a semidefinite program (Fazlyab et al., arXiv
+            1906.04893, at equilibrium), proved by the program's weights, whatever its accuracy, to a part in 1e9.
 
         Raises
         ------
         InvalidInputError
-            Another norm, or a state's function that has no Lipschitz constant.
+            Another norm, a state's function that has no Lipschitz constant, or falls somewhere where the norm is 2, or
+            a program that the solver gives up.
         NotWellPosedError
             The model has no certified equilibrium.
         """
-        check_choice("norm", "inf" if norm == np.inf else norm, ["inf"])
+        known = {"inf": "inf", str(np.inf): "inf", "2": "2", "2.0": "2"}
+        if check_choice("norm", known.get(str(norm), norm), ["inf", "2"]) == "2":
+            return euclidean(self._bounded, self.C, self.D)
         return float(self._sensitivity().sum(axis=1).max() * (1 + summation_error(len(self.input_names))))
 
     def _sensitivity(self, name: str = "model", remedy: str = "Use model.bounds, for given inputs") -> np.ndarray:

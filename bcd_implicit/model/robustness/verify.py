@@ -28,7 +28,9 @@ def proves_gains(system: BoundedSystem, box: Box, certificate: GainCertificate, 
     tasks, rows = certificate.tasks, certificate.tasks.rows
     G = sp.csr_array(np.abs(scaled(system.A, rows=system.slopes)))
     G = G - sp.diags_array(2 * G.diagonal() * system.structure.held_back)
-    rounding = _rounding(G.T) * (T @ np.abs(G))
+    through = T @ np.abs(G)
+    # Nothing is rounded where nothing is taken off.
+    rounding = _rounding(G.T) * through + 2 * EPS * T * (through > 0)
     if (T < 0).any() or (T - T @ G - rounding < np.abs(rows.x)).any():
         return False
     moved = T @ (system.slopes[:, None] * (np.abs(system.B) @ box.radius) + missed(system, X, box.center))
@@ -124,7 +126,10 @@ def lagrangian(
         values = system.activation.tilted_max(w, lam, low, high)
         if x is not None:
             x_low, x_high = x.low[:, some.sample], x.high[:, some.sample]
-            values = np.minimum(values, np.maximum(w * x_low, w * x_high) + np.maximum(-lam * low, -lam * high))
+            apart = np.maximum(w * x_low, w * x_high) + np.maximum(-lam * low, -lam * high)
+            sizes_z = np.maximum(np.abs(low), np.abs(high))
+            apart += 2 * EPS * (np.abs(w) * np.maximum(np.abs(x_low), np.abs(x_high)) + np.abs(lam) * sizes_z)
+            values = np.minimum(values, apart)
         inputs = np.abs(U) + radius
         total = (values + w_off * size).sum(axis=0) + (v * U + np.abs(v) * radius + v_off * inputs).sum(axis=0)
         sizes = np.abs(values).sum(axis=0) + (np.abs(v) * inputs).sum(axis=0)
