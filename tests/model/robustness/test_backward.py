@@ -133,9 +133,9 @@ def test_cuts_tighten_and_are_proved(activation):
     assert (found[-1].lower <= least).all()
     assert (largest <= found[-1].upper).all()
     if model.activation.piecewise_linear:
-        exact = model.bounds(U, 0.5, method="exact")
-        assert (found[-1].lower <= exact.lower + 1e-6).all()
-        assert (exact.upper <= found[-1].upper + 1e-6).all()
+        exact = model.bounds(U[:2], 0.5, method="exact")
+        assert (found[-1].lower[:2] <= exact.lower + 1e-6).all()
+        assert (exact.upper <= found[-1].upper[:2] + 1e-6).all()
 
 
 def test_where_all_open_states_are_cut_bounds_are_almost_exact():

@@ -43,7 +43,7 @@ def test_bounds_are_sound_for_every_activation(activation, norm):
     rng = np.random.default_rng(1)
     model = drawn(rng, activation=activation, norm=norm)
     U = rng.normal(size=(4, 3))
-    for radius in (0.01, 0.5, 3.0):
+    for radius in (0.1, 3.0):
         check_sound(model, U, radius)
 
 
@@ -56,7 +56,7 @@ def test_bounds_are_sound_where_only_the_matrix_measure_proves_the_model(activat
     check_sound(model, rng.normal(size=(4, 3)), [0.5, 0.1, 0])
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(8))
 def test_bounds_are_sound_for_models_put_together(seed):
     rng = np.random.default_rng(seed)
     model = drawn_graph(rng, 3).model

@@ -50,7 +50,7 @@ def test_exact_is_the_best_of_all_patterns():
 )
 def test_no_method_is_tighter_than_exact_and_points_reach_it(activation):
     rng = np.random.default_rng(1)
-    model, U = drawn(rng, activation=activation), rng.normal(size=(2, 3))
+    model, U = drawn(rng, n=6, activation=activation), rng.normal(size=(2, 3))
     for radius in (0.1, 0.8):
         exact = model.bounds(U, radius, method="exact")
         assert exact.check()
