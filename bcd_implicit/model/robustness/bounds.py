@@ -14,6 +14,7 @@ from bcd_implicit.model.robustness.backward import DualCertificate, backward, by
 from bcd_implicit.model.robustness.box import Box, Tasks
 from bcd_implicit.model.robustness.perron_frobenius import GainCertificate, perron_frobenius
 from bcd_implicit.model.robustness.programs import AttainedCertificate, exact, linear, proves_attained
+from bcd_implicit.model.robustness.semidefinite import QuadraticCertificate, proves_quadratic, semidefinite
 from bcd_implicit.model.robustness.system import BoundedSystem
 from bcd_implicit.model.robustness.verify import proves_duals, proves_gains
 from bcd_implicit.support.checks import check_number
@@ -27,6 +28,7 @@ METHODS: dict[str, Callable[[BoundedSystem, Box, Tasks, Mapping[str, Any]], tupl
     "perron-frobenius": lambda system, box, tasks, options: perron_frobenius(system, box, tasks),
     "interval": lambda system, box, tasks, options: by_intervals(system, box, tasks),
     "lp": lambda system, box, tasks, options: linear(system, box, tasks, options["rounds"]),
+    "sdp": lambda system, box, tasks, options: semidefinite(system, box, tasks, options["rounds"]),
     "exact": lambda system, box, tasks, options: exact(system, box, tasks, options["rounds"], options["max_seconds"]),
 }
 
@@ -79,7 +81,7 @@ class Bounds:
         How they were found.
     seconds : float
         How long that took.
-    certificate : DualCertificate, GainCertificate or AttainedCertificate
+    certificate : DualCertificate, GainCertificate, QuadraticCertificate or AttainedCertificate
         What proves them: :meth:`check` recomputes the bounds from it.
     output_names : list of str
     """
@@ -132,4 +134,5 @@ PROOFS: dict[type, Callable[..., bool]] = {
     DualCertificate: proves_duals,
     GainCertificate: proves_gains,
     AttainedCertificate: proves_attained,
+    QuadraticCertificate: proves_quadratic,
 }

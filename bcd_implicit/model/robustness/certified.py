@@ -74,7 +74,7 @@ def certified_accuracy(
         As for :meth:`~bcd_implicit.ImplicitModel.bounds`.
     y : array-like of shape (m,)
         Classes, by numbers from 0 or names of outputs.
-    method : {"backward", "perron-frobenius", "interval", "lp", "exact"}
+    method : {"backward", "perron-frobenius", "interval", "lp", "sdp", "exact"}
         How margins are bounded.
 
     Returns

@@ -71,16 +71,17 @@ class Robustness:
             The middle of each sample's box, as for :meth:`~bcd_implicit.ImplicitModel.predict`.
         radius : float, or array-like of shape (p,) or (m, p)
             How far each input may be from there, up and down; 0 for those that are certain.
-        method : {"backward", "perron-frobenius", "interval", "lp", "exact"}
+        method : {"backward", "perron-frobenius", "interval", "lp", "sdp", "exact"}
             "backward" encloses each state's function by two lines and solves backwards for what each state is worth:
             mostly the tightest of the quick ones. "interval" goes forward, one interval a state; any function will do.
             "perron-frobenius" is one matrix, :meth:`sensitivity`, for all inputs. "lp" solves a linear program for each
-            bound and range, and "exact" a mixed-integer program for each bound, where functions are piecewise linear.
+            bound and range, and "exact" a mixed-integer program for each bound, where functions are piecewise linear;
+            "sdp" a semidefinite program for each bound, of relu models.
         outputs : list of str or int, optional
             Names or places of the outputs; all by default.
         rounds : int
-            Of "backward", "lp" and "exact": how often ranges of the states in a cycle are tightened first; 0 for not at
-            all.
+            How often ranges of the states in a cycle are tightened first; 0 for not at all. "interval" and
+            "perron-frobenius" do without.
         n_cuts : int
             Of "backward": the ranges of so many states are cut in two, for each bound those that promise most, and each
             of the 2^n_cuts cases is bounded by itself; at most 12.

@@ -114,6 +114,8 @@ def test_wrong_bounds_and_wrong_certificates_prove_nothing(method):
     proof = found.certificate
     if method == "perron-frobenius":
         wrong = [replace(proof, gains=0.99 * proof.gains), replace(proof, states=proof.states + 1e-3)]
+    elif method == "sdp":
+        wrong = [replace(proof, linear_bounds=proof.linear_bounds - small.ravel().min())]
     elif method == "exact":
         wrong = [replace(proof, inputs=0.9 * proof.inputs), replace(proof, inputs=proof.inputs + 1.0)]
     else:
