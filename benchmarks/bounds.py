@@ -88,13 +88,14 @@ def regressions() -> Iterator[tuple[str, bi.ImplicitModel, np.ndarray, list[int]
     yield "perceptron 20-20, n=40", bi.from_sklearn(network), U[400:], [0], RADII[:3]
 
 
-def widths(model: bi.ImplicitModel, U: np.ndarray, outputs: list[int], radius: float) -> dict[str, float]:
-    """The median width over the exact one by method, and mean seconds a point."""
+def widths(model: bi.ImplicitModel, U: np.ndarray, outputs: list[int], radius: float) -> dict[str, float | None]:
+    """The median width over the exact one by method, and mean seconds a point; None where it is left out."""
     exact = model.bounds(U, radius, method="exact", outputs=outputs)
-    slack, row = 1e-6 * (1 + np.abs(exact.upper) + np.abs(exact.lower)), {}
+    slack = 1e-6 * (1 + np.abs(exact.upper) + np.abs(exact.lower))
+    row: dict[str, float | None] = {}
     for method in METHODS:
         if method == "sdp" and sum(model.B.shape) > LARGEST_SDP:
-            row |= {method: np.nan, f"{method} seconds": np.nan}
+            row |= {method: None, f"{method} seconds": None}
             continue
         found = model.bounds(U, radius, outputs=outputs, **OPTIONS[method])
         if not found.check():
@@ -125,7 +126,7 @@ def table_of_widths(n_points: int, console: Console) -> list[dict[str, Any]]:
         for radius in radii:
             row = widths(model, U[:n_points], outputs, radius)
             rows.append({"model": name, "radius": radius, **row})
-            digits = [f"{row[c]:.1f}" if c == "open" else f"{row[c]:.3g}" for c in columns]
+            digits = ["-" if row[c] is None else f"{row[c]:.3g}" for c in columns]
             table.add_row(name, f"{radius}", *digits)
     console.print(table)
     return rows

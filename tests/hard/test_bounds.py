@@ -46,15 +46,15 @@ def test_no_bound_is_broken(seed):
         up, down = (model.attack(U, radius, towards=sign * np.eye(q)[k]).predictions[:, k] for sign in (1, -1))
         least[:, k], largest[:, k] = np.minimum(least[:, k], down), np.maximum(largest[:, k], up)
     slack = 1e-8 * (1 + np.abs(least) + np.abs(largest))
+    few = slice(0, 10)
     if piecewise:
-        methods.append("lp")
-        few = slice(0, 10)
+        methods += ["lp", "sdp"] if model.activation.name == "relu" else ["lp"]
         exact = model.bounds(U[few], radius[few], method="exact")
         away = 1e-5 * (1 + np.abs(exact.lower) + np.abs(exact.upper))
         assert (least[few] >= exact.lower - away).all()
         assert (largest[few] <= exact.upper + away).all()
     for method in methods:
-        some = slice(0, 10) if method == "lp" else slice(None)
+        some = few if method in ("lp", "sdp") else slice(None)
         found = model.bounds(U[some], radius[some], method=method)
         assert found.check(), method
         assert (found.lower <= least[some] + slack[some]).all(), method

@@ -69,7 +69,8 @@ def _through(cycle: Cycle, asked: np.ndarray) -> np.ndarray:
     M = np.eye(n) - cycle.gains.T
     T = np.maximum(np.linalg.solve(M, np.column_stack([asked, np.ones(n)])), 0.0)
     T, tau = T[:, :-1], T[:, -1:]
-    share, sizes = 2 * SPARE * summation_error(n), np.abs(M)
+    # Not |I - G|: on the diagonal that may be a small difference.
+    share, sizes = 2 * SPARE * summation_error(n), np.eye(n) + np.abs(cycle.gains.T)
     # (I - G)^T tau is about 1: so many times tau make up for what is missed.
     least = (M @ tau - share * (sizes @ tau)).min()
     missed = np.maximum(asked - M @ T + share * (sizes @ T + asked), 0.0).max(axis=0)

@@ -72,6 +72,14 @@ def test_on_a_cycle_it_is_not_below_the_exact_number():
     assert float(model.sensitivity().iloc[0, 0]) == pytest.approx(0.25, rel=1e-13)
 
 
+def test_gains_next_to_one_on_the_diagonal_are_proved_too():
+    rng = np.random.default_rng(7)
+    for n in (1, 3, 10):
+        A = np.diag(rng.uniform(0.9, 0.98, n)) + 1e-3 * rng.normal(size=(n, n))
+        model = bi.ImplicitModel(A, rng.normal(size=(n, 2)), None, rng.normal(size=(1, n)))
+        assert model.bounds(rng.normal(size=(5, 2)), 0.1, method="perron-frobenius").check()
+
+
 def test_what_has_no_gain_is_refused():
     squares = bi.ImplicitModel(np.zeros((1, 1)), [[1.0]], None, [[1.0]], activation="square")
     with pytest.raises(bi.InvalidInputError, match="no Lipschitz constant"):
