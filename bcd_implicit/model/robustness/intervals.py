@@ -110,8 +110,9 @@ def _in_cycle(cycle: Cycle, phi: ElementwiseFunction, middle: np.ndarray, radius
         check_stop()
         here = Ranges(low[:, left], high[:, left])
         to = _at_ends(A, phi, here, middle[:, left], radius[:, left])
-        new_low = np.maximum(here.low, here.low + share * (to.low - here.low))
-        new_high = np.minimum(here.high, here.high + share * (to.high - here.high))
+        # Not the old end plus a difference, in which a large one would leave nothing of the new.
+        new_low = np.maximum(here.low, (1 - share) * here.low + share * to.low)
+        new_high = np.minimum(here.high, (1 - share) * here.high + share * to.high)
         low[:, left], high[:, left] = np.minimum(new_low, new_high), np.maximum(new_low, new_high)
         taken = ((new_low - here.low) + (here.high - new_high)).max(axis=0)
         left = left[taken > WORTH_A_STEP * (here.high - here.low).max(axis=0)]

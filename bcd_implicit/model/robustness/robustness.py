@@ -108,7 +108,7 @@ class Robustness:
             "exact" did not end in time: its bounds hold, but may not be exact.
         """
         inputs, begin = inputs_of(self, U), time.perf_counter()
-        box = Box(inputs.T, check_radius(radius, inputs.shape).T)
+        box = Box(inputs.T, check_radius(radius, inputs.shape, self.input_names).T)
         options = check_options(rounds, n_cuts, max_seconds)
         chosen = self._chosen(outputs)
         rows = Rows(self.C[chosen], self.D[chosen], self.d[chosen])
@@ -188,7 +188,7 @@ class Robustness:
             The model has no certified equilibrium.
         """
         inputs, q = inputs_of(self, U), len(self.d)
-        reach = check_radius(radius, inputs.shape)
+        reach = check_radius(radius, inputs.shape, self.input_names)
         if n_inputs is not None:
             n_inputs = check_number("n_inputs", n_inputs, 1, integer=True, remedy="Give 1 or more inputs, or None")
         before = self.predict(inputs)

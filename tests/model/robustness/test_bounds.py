@@ -102,6 +102,32 @@ def test_a_radius_counts_for_each_input_and_sample():
     assert (model.bounds(U, radius / 2).width <= whole.width).all()
 
 
+def test_labels_of_a_radius_are_names_of_inputs():
+    rng = np.random.default_rng(11)
+    model, U = drawn(rng, input_names=["a", "b", "c"]), rng.normal(size=(2, 3))
+    radius = rng.uniform(0, 1, (2, 3))
+    expected = model.bounds(U, radius)
+    by_name = pd.DataFrame(radius, columns=["a", "b", "c"])[["c", "a", "b"]]
+    np.testing.assert_array_equal(model.bounds(U, by_name).upper, expected.upper)
+    np.testing.assert_array_equal(model.bounds(U, pd.DataFrame(radius)).upper, expected.upper)
+    one = pd.Series({"b": 0.2, "c": 0.3, "a": 0.1})
+    np.testing.assert_array_equal(model.bounds(U, one).upper, model.bounds(U, [0.1, 0.2, 0.3]).upper)
+    np.testing.assert_array_equal(model.bounds(U, pd.Series([0.1, 0.2, 0.3])).upper, model.bounds(U, one).upper)
+    with pytest.raises(bi.InvalidInputError, match="radius: lacks the model's input column 'b'"):
+        model.bounds(U, one[["a", "c"]])
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid", "softsign"])
+def test_bounds_hold_in_units_far_apart(activation):
+    rng = np.random.default_rng(12)
+    model = drawn(rng, activation=activation)
+    for U, radius in ((np.zeros((1, 3)), 1e99), (np.full((1, 3), 1e30), 1e-5), (np.full((1, 3), 1e-300), 1e-300)):
+        for method in QUICK:
+            found = model.bounds(U, radius, method=method)
+            assert np.isfinite(found.width).all()
+            assert found.check()
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_wrong_bounds_and_wrong_certificates_prove_nothing(method):
     rng = np.random.default_rng(6)
