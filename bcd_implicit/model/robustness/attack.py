@@ -11,8 +11,8 @@ from bcd_implicit.support.display import facts_table
 
 # Corners of the box that the gradient points to, one after the other; then so many steps of projected gradient.
 CORNERS, STEPS = 5, 25
-# The first of these steps, of the radius; the last is a tenth of it.
-FIRST_STEP = 0.5
+# The first and the last of these steps, as shares of the radius.
+FIRST_STEP, LAST_STEP = 0.5, 0.05
 
 Asked = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -67,11 +67,12 @@ def climb(asked: Asked, center: np.ndarray, radius: np.ndarray, n_inputs: int | 
         worth = np.argsort(-np.abs(slope) * radius, axis=1, kind="stable")
         radius = radius.copy()
         np.put_along_axis(radius, worth[:, n_inputs:], 0.0, axis=1)
-    shares = [None] * CORNERS + list(np.geomspace(FIRST_STEP, FIRST_STEP / 10, STEPS))
+    # A step of 1 from the middle leads to a corner.
+    steps = [(1.0, True)] * CORNERS + [(float(share), False) for share in np.geomspace(FIRST_STEP, LAST_STEP, STEPS)]
     at = center
-    for share in shares:
-        at = center if share is None else at
-        at = np.clip(at + (1.0 if share is None else share) * radius * np.sign(slope), center - radius, center + radius)
+    for share, from_middle in steps:
+        at = (center if from_middle else at) + share * radius * np.sign(slope)
+        at = np.clip(at, center - radius, center + radius)
         here, slope = asked(at)
         better = here > value
         best[better], value = at[better], np.maximum(value, here)

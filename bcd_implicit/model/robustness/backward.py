@@ -239,10 +239,8 @@ def bounded(system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks) -> tupl
         none = np.zeros_like(w)
         plain = _value(system, box, _flat(lines.z, lines.x), some, some.of_states, none)
         better = plain < found[part]
-        found[part], multipliers[:, part] = (
-            np.where(better, plain, found[part]),
-            np.where(better, 0.0, multipliers[:, part]),
-        )
+        found[part] = np.where(better, plain, found[part])
+        multipliers[:, part] = np.where(better, 0.0, multipliers[:, part])
     return found, multipliers
 
 

@@ -20,8 +20,8 @@ from bcd_implicit.model.robustness.verify import proves_duals, proves_gains
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.display import facts_table
 
-#: There are 2^n cases of so many cuts.
-MOST_CUTS = 12
+#: Of so many cuts there are 1,024 cases.
+MOST_CUTS = 10
 #: What finds the largest values of tasks and what proves them, by name. To add a method, write such a function.
 METHODS: dict[str, Callable[[BoundedSystem, Box, Tasks, Mapping[str, Any]], tuple[np.ndarray, Any]]] = {
     "backward": lambda system, box, tasks, options: backward(system, box, tasks, options["rounds"], options["n_cuts"]),

@@ -84,7 +84,7 @@ class Robustness:
             "perron-frobenius" do without.
         n_cuts : int
             Of "backward": the ranges of so many states are cut in two, for each bound those that promise most, and each
-            of the 2^n_cuts cases is bounded by itself; at most 12.
+            of the 2^n_cuts cases is bounded by itself; at most 10.
         max_seconds : float, optional
             Of "exact": for each bound.
 

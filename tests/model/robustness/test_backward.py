@@ -143,7 +143,7 @@ def test_where_all_open_states_are_cut_bounds_are_almost_exact():
     model, U = drawn(rng, n=3, norm=0.5), rng.normal(size=(5, 3))
     exact, found = model.bounds(U, 0.2, method="exact"), model.bounds(U, 0.2, n_cuts=3)
     assert np.median(found.width / exact.width) < 1.02
-    assert model.bounds(U, 0.2, n_cuts=12).check()
+    assert model.bounds(U, 0.2, n_cuts=10).check()
 
 
 def test_wrong_cases_prove_nothing():

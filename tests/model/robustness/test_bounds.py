@@ -207,7 +207,7 @@ def test_outputs_are_chosen_by_name_or_number_and_named_in_the_table():
         ("outputs", {"outputs": [5]}, ""),
         ("outputs", {"outputs": "y0"}, "must be a list"),
         ("rounds", {"rounds": -1}, ""),
-        ("n_cuts", {"n_cuts": 13}, "Give 0 to 12 cuts"),
+        ("n_cuts", {"n_cuts": 11}, "Give 0 to 10 cuts"),
         ("max_seconds", {"max_seconds": -1}, ""),
     ],
 )
