@@ -16,6 +16,7 @@ from bcd_implicit.errors import (
 )
 from bcd_implicit.estimators import ImplicitClassifier, ImplicitFeatureSelector, ImplicitRegressor
 from bcd_implicit.model import ImplicitModel
+from bcd_implicit.model.robustness import certified_accuracy
 from bcd_implicit.networks import from_sklearn, from_torch, to_torch
 from bcd_implicit.old_paths import keep_old_paths
 from bcd_implicit.problem import Iterate, TrainingProblem
@@ -60,6 +61,7 @@ __all__ = [
     "Status",
     "TrainingProblem",
     "block_problem",
+    "certified_accuracy",
     "compose",
     "constraints",
     "datasets",

@@ -42,6 +42,7 @@ PUBLIC = [
     "Status",
     "TrainingProblem",
     "block_problem",
+    "certified_accuracy",
     "compose",
     "constraints",
     "datasets",

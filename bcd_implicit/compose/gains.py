@@ -7,13 +7,12 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from scipy.sparse.linalg import splu
 
 from bcd_implicit.compose.checks import check_model
-from bcd_implicit.errors import InvalidInputError, NotWellPosedError
+from bcd_implicit.errors import NotWellPosedError
 from bcd_implicit.model import algebra, well_posedness
 from bcd_implicit.model.implicit_model import ImplicitModel
-from bcd_implicit.model.matrices import dense, scaled
+from bcd_implicit.model.matrices import dense
 from bcd_implicit.model.operators import affine_of
 
 
@@ -86,18 +85,6 @@ def small_gain(model: ImplicitModel, K: Any) -> SmallGain:
 
 def _sensitivity(name: str, model: ImplicitModel) -> np.ndarray:
     try:
-        model.structure().check()
+        return model._sensitivity(name, "Ask model.feedback(K).structure().reason")
     except NotWellPosedError as error:
         raise NotWellPosedError(f"{name}, by itself: {error}") from None
-    n = model.n_hidden
-    slopes = model.activation.slopes(n)
-    if not np.isfinite(slopes).all():
-        cause = "has states whose function has no Lipschitz constant, so that no gain bounds its outputs"
-        raise InvalidInputError(name, cause, "Ask model.feedback(K).structure().reason")
-    gains = sp.csr_array(np.abs(scaled(model.A, rows=slopes)))
-    # As the model is judged, which changes no more than signs on the diagonal.
-    gains -= sp.diags_array(2 * gains.diagonal() * model.structure().held_back)
-    adjoint = splu(sp.csc_array(sp.eye_array(n) - gains)).solve(np.abs(dense(model.C)).T, trans="T")
-    # The inverse has no negative entries, but rounding may leave such.
-    through = np.maximum(adjoint, 0.0).T @ dense(np.abs(scaled(model.B, rows=slopes)))
-    return np.abs(dense(model.D)) + through

@@ -22,6 +22,7 @@ from bcd_implicit.model.matrices import Unchanging, check_part, check_vector, de
 from bcd_implicit.model.operators import Operators
 from bcd_implicit.model.origin import Part
 from bcd_implicit.model.prediction import predictions
+from bcd_implicit.model.robustness import Robustness
 from bcd_implicit.model.storage import LETTERS, REMEDY, read_model, write_model
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.model.sweep import solve_states
@@ -39,7 +40,7 @@ from bcd_implicit.terms.links import LINKS, responses
 WIDEST_UNITS = 1e6
 
 
-class ImplicitModel(Unchanging, Operators, Derivatives, BySteps):
+class ImplicitModel(Unchanging, Operators, Derivatives, BySteps, Robustness):
     """A trained or given implicit model.
 
     Parameters

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import overload
+
 import numpy as np
 
 EPS = float(np.finfo(float).eps)
 
 
-def summation_error(n_terms: int) -> float:
+@overload
+def summation_error(n_terms: int) -> float: ...
+@overload
+def summation_error(n_terms: np.ndarray) -> np.ndarray: ...
+def summation_error(n_terms: int | np.ndarray) -> float | np.ndarray:
     """A sum of products of ``n_terms`` terms is off by at most this share of the sum of their absolute values.
 
     In any order of summation (Higham, Accuracy and Stability of Numerical Algorithms, section 3.1), with some terms to
-    spare for what is added, rounded and compared afterwards.
+    spare for what is added, rounded and compared afterwards. An array of numbers of terms gives an array.
     """
     return (n_terms + 8) * EPS / 2
 

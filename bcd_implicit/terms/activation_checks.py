@@ -64,7 +64,7 @@ def check_activation(activation: Activation) -> None:
     """
     # What is not finite is noticed.
     with np.errstate(all="ignore"):
-        points, of_one = _Points(activation), (_check_phi, _check_derivative, _check_conjugate, _check_g)
+        points, of_one = _Points(activation), (_check_phi, _check_derivative, _check_pieces, _check_conjugate, _check_g)
         for check in (*of_one, _check_curvature, _check_pair, _check_divergence):
             check(points)
         close = _Points(activation, CLOSE)
@@ -100,6 +100,20 @@ def _check_derivative(points: _Points) -> None:
     off = STEP + 8 * EPS * np.abs(points.phi) / h
     between = (low - off <= slopes) & (slopes <= high + off)
     points.require(between, "derivative is not that of phi", z=z, derivative=slopes, difference=high)
+
+
+def _check_pieces(points: _Points) -> None:
+    kinks, curvatures = np.array(points.of.kinks), points.of.curvatures
+    if curvatures is None:
+        return
+    ordered = len(curvatures) == len(kinks) + 1 and (np.diff(kinks) > 0).all()
+    points.require(np.array(ordered), "curvatures are not those of the pieces between kinks, in their order")
+    piece, beyond = (np.searchsorted(kinks, points.z, side=side) for side in ("left", "right"))
+    # Neighbours inside one piece: at a kink itself the derivative is that of either.
+    inside = (piece[:-1] == piece[1:]) & (piece == beyond)[:-1] & (piece == beyond)[1:]
+    curved, rise = np.array(curvatures)[piece[:-1]], np.diff(points.slopes)
+    holds = np.where(curved == 0, np.abs(rise) <= TOLERANCE, curved * rise >= -TOLERANCE)
+    points.require(~inside | holds, "curvatures are not those of phi", z=points.z[:-1], next_z=points.z[1:])
 
 
 def _check_conjugate(points: _Points) -> None:

@@ -80,6 +80,25 @@ class BlockActivation(ElementwiseFunction):
             least[part], largest[part] = function.image(low[part], high[part])
         return least, largest
 
+    @property
+    def piecewise_linear(self) -> bool:
+        return all(function.piecewise_linear for function, _ in self.blocks)
+
+    def tilted_max(self, w: np.ndarray, tilt: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        return self._by_block(lambda phi, part: phi.tilted_max(w[part], tilt[part], low[part], high[part]), low)
+
+    def envelope_slopes(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        below, above = np.empty_like(low), np.empty_like(high)
+        for function, part in self._parts():
+            below[part], above[part] = function.envelope_slopes(low[part], high[part])
+        return below, above
+
+    def cut_points(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        return self._by_block(lambda phi, part: phi.cut_points(low[part], high[part]), low)
+
+    def is_linear(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        return self._by_block(lambda phi, part: phi.is_linear(low[part], high[part]), low) > 0
+
     def slopes(self, n: int) -> np.ndarray:
         return np.array([function.max_slope for function, _ in self.blocks])[self._owners]
 

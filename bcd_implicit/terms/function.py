@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bcd_implicit.support.by_name import undefined
+from bcd_implicit.terms import lines
 
 
 class ElementwiseFunction:
@@ -25,6 +26,11 @@ class ElementwiseFunction:
         True when phi never falls.
     projection : bool
         True when phi is the projection on an interval, its range.
+    kinks : tuple of float
+        Where phi is cut into pieces, in their order; empty where it has one piece, or where pieces are not known.
+    curvatures : tuple of int or None
+        Of the pieces between the kinks: 0 where phi is linear, 1 where it is convex and -1 where it is concave, with
+        the derivative that :meth:`derivative` gives inside. None where nothing is known.
     """
 
     name: str
@@ -32,6 +38,8 @@ class ElementwiseFunction:
     positively_homogeneous: bool = False
     nondecreasing: bool = False
     projection: bool = False
+    kinks: tuple[float, ...] = ()
+    curvatures: tuple[int, ...] | None = None
 
     @property
     def parameters(self) -> dict[str, float]:
@@ -49,6 +57,27 @@ class ElementwiseFunction:
     def image(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The least and the largest value between ``low`` and ``high``; this one is right where phi never falls."""
         return self(low), self(high)
+
+    @property
+    def piecewise_linear(self) -> bool:
+        """Whether phi is known to be linear between its kinks."""
+        return self.curvatures is not None and not any(self.curvatures)
+
+    def tilted_max(self, w: np.ndarray, tilt: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """What ``w phi(z) - tilt z`` is at most for z between ``low`` and ``high``, rounding included."""
+        return lines.tilted_max(self, w, tilt, low, high)
+
+    def envelope_slopes(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Slopes of two lines, one below phi and one above it between ``low`` and ``high``, close to it half-way."""
+        return lines.envelope_slopes(self, low, high)
+
+    def cut_points(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """Where to cut ranges in two: at the kink that is nearest to the middle, or there if there is none inside."""
+        return lines.cut_points(self, low, high)
+
+    def is_linear(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """Whether phi is linear between ``low`` and ``high``: bool, of their shape."""
+        return lines.is_linear(self, low, high)
 
     def slopes(self, n: int) -> np.ndarray:
         """The largest slope for each of n states, shape (n,)."""

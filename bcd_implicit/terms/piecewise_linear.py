@@ -14,6 +14,8 @@ class Relu(Activation):
     """phi(z) = max(z, 0); g(x) = x^2/2 on x >= 0; g*(z) = max(z, 0)^2/2."""
 
     name = "relu"
+    kinks = (0.0,)
+    curvatures = (0, 0)
     projection = True
     domain = (0.0, np.inf)
     positively_homogeneous = True
@@ -53,6 +55,8 @@ class LeakyRelu(Activation):
     """phi(z) = z for z > 0 and slope * z below; slope in (0, 1]."""
 
     name = "leaky_relu"
+    kinks = (0.0,)
+    curvatures = (0, 0)
     positively_homogeneous = True
 
     def __init__(self, slope: float = 0.1) -> None:
@@ -104,6 +108,8 @@ class Clip(Activation):
     """phi(z) = min(max(z, -1), 1); g(x) = x^2/2 on [-1, 1]; g* is the Huber function."""
 
     name = "clip"
+    kinks = (-1.0, 1.0)
+    curvatures = (0, 0, 0)
     projection = True
     domain = (-1.0, 1.0)
 
@@ -144,6 +150,7 @@ class Identity(Activation):
     """phi(z) = z; g(x) = x^2/2; g*(z) = z^2/2: the linear model, useful as a limit."""
 
     name = "identity"
+    curvatures = (0,)
     projection = True
     positively_homogeneous = True
 
@@ -190,9 +197,11 @@ class SoftThreshold(Activation):
     """
 
     name = "soft_threshold"
+    curvatures = (0, 0, 0)
 
     def __init__(self, threshold: float = 0.5) -> None:
         self.threshold = check_number("threshold", threshold, 0, boundaries="neither", remedy="Give a positive number")
+        self.kinks = (-self.threshold, self.threshold)
 
     @property
     def parameters(self):

@@ -30,6 +30,8 @@ class Tanh(Activation):
     """phi(z) = tanh z; g(x) = ((1 + x) log(1 + x) + (1 - x) log(1 - x)) / 2; g*(z) = log cosh z."""
 
     name = "tanh"
+    kinks = (0.0,)
+    curvatures = (1, -1)
     domain = (-1.0, 1.0)
     quadratic_part = 0.0
 
@@ -73,6 +75,8 @@ class Sigmoid(Activation):
     """phi(z) = 1 / (1 + e^-z); g(x) = x log x + (1 - x) log(1 - x); g*(z) = log(1 + e^z)."""
 
     name = "sigmoid"
+    kinks = (0.0,)
+    curvatures = (1, -1)
     domain = (0.0, 1.0)
     max_slope = 0.25
     quadratic_part = 0.0
@@ -120,6 +124,7 @@ class Softplus(Activation):
     """
 
     name = "softplus"
+    curvatures = (1,)
     domain = (0.0, np.inf)
 
     def __call__(self, z):
@@ -155,6 +160,7 @@ class Elu(Activation):
     """phi(z) = z for z > 0 and e^z - 1 below; g(x) = x^2/2 for x > 0 and (1 + x) log(1 + x) - x on [-1, 0]."""
 
     name = "elu"
+    curvatures = (1,)
     domain = (-1.0, np.inf)
     quadratic_part = 0.0
 
@@ -206,6 +212,8 @@ class Arctan(Activation):
     """
 
     name = "arctan"
+    kinks = (0.0,)
+    curvatures = (1, -1)
     # A little less than pi/2, where g would be infinite.
     domain = (-np.pi / 2, np.pi / 2)
 
@@ -232,6 +240,8 @@ class Softsign(Activation):
     """``phi(z) = z / (1 + |z|)``; ``g(x) = -|x| - log(1 - |x|)`` on (-1, 1); ``g*(z) = |z| - log(1 + |z|)``."""
 
     name = "softsign"
+    kinks = (0.0,)
+    curvatures = (1, -1)
     # At 1 itself g would be infinite.
     domain = (-BELOW_ONE, BELOW_ONE)
     quadratic_part = 0.0

@@ -276,3 +276,20 @@ def test_what_is_no_activation_by_its_name_or_class():
     ACTIVATIONS["bad"] = 3
     with pytest.raises(InvalidInputError, match="activation: 'bad' stands for what is of type int. Give that name an"):
         random_problem((2, 2, 1, 9), activation="bad")
+
+
+@pytest.mark.parametrize(
+    ("kinks", "curvatures", "words"),
+    [
+        ((0.0,), (0, 1), "curvatures are not those of phi"),
+        ((), (-1,), "curvatures are not those of phi"),
+        ((0.5,), (1, -1), "curvatures are not those of phi"),
+        ((0.0,), (1,), "not those of the pieces between kinks"),
+        ((1.0, 0.0), (1, 1, -1), "not those of the pieces between kinks"),
+    ],
+)
+def test_pieces_have_to_be_those_of_phi(kinks, curvatures, words):
+    # Bounds of a model rely on them.
+    tanh = type("Mine", (type(bi.ACTIVATIONS["tanh"]),), {"name": "mine", "kinks": kinks, "curvatures": curvatures})()
+    with pytest.raises(bi.InvalidInputError, match=words):
+        bi.register_activation(tanh)

@@ -1,0 +1,138 @@
+"""Bounds on predictions for boxes of inputs, and their certificates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bcd_implicit.errors import check_choice
+from bcd_implicit.model.robustness.backward import DualCertificate, backward, by_intervals
+from bcd_implicit.model.robustness.box import Box, Tasks
+from bcd_implicit.model.robustness.perron_frobenius import GainCertificate, perron_frobenius
+from bcd_implicit.model.robustness.programs import AttainedCertificate, exact, linear, proves_attained
+from bcd_implicit.model.robustness.semidefinite import QuadraticCertificate, proves_quadratic, semidefinite
+from bcd_implicit.model.robustness.system import BoundedSystem
+from bcd_implicit.model.robustness.verify import proves_duals, proves_gains
+from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.display import facts_table
+
+#: Of so many cuts there are 1,024 cases.
+MOST_CUTS = 10
+#: What finds the largest values of tasks and what proves them, by name. To add a method, write such a function.
+METHODS: dict[str, Callable[[BoundedSystem, Box, Tasks, Mapping[str, Any]], tuple[np.ndarray, Any]]] = {
+    "backward": lambda system, box, tasks, options: backward(system, box, tasks, options["rounds"], options["n_cuts"]),
+    "perron-frobenius": lambda system, box, tasks, options: perron_frobenius(system, box, tasks),
+    "interval": lambda system, box, tasks, options: by_intervals(system, box, tasks),
+    "lp": lambda system, box, tasks, options: linear(system, box, tasks, options["rounds"]),
+    "sdp": lambda system, box, tasks, options: semidefinite(system, box, tasks, options["rounds"]),
+    "exact": lambda system, box, tasks, options: exact(system, box, tasks, options["rounds"], options["max_seconds"]),
+}
+
+
+def check_options(rounds: int, n_cuts: int = 0, max_seconds: float | None = None) -> dict[str, Any]:
+    """The options of methods by name, each as it is to be.
+
+    Raises
+    ------
+    InvalidInputError
+        Another number of rounds, cuts or seconds.
+    """
+    if max_seconds is not None:
+        max_seconds = check_number("max_seconds", max_seconds, 0, remedy="Give seconds, or None")
+    return {
+        "rounds": check_number("rounds", rounds, 0, integer=True, remedy="Give 0 or more"),
+        "n_cuts": check_number("n_cuts", n_cuts, 0, MOST_CUTS, integer=True, remedy=f"Give 0 to {MOST_CUTS} cuts"),
+        "max_seconds": max_seconds,
+    }
+
+
+def largest(
+    system: BoundedSystem, box: Box, tasks: Tasks, method: str, options: Mapping[str, Any]
+) -> tuple[np.ndarray, Any]:
+    """The largest values of tasks, (K,), by one of :data:`METHODS`, and what proves them.
+
+    Raises
+    ------
+    InvalidInputError
+        Another method, or a model that it cannot bound.
+    NotWellPosedError
+        The model has no certified equilibrium.
+    """
+    find = METHODS[check_choice("method", method, METHODS)]
+    system.structure.check()
+    return find(system, box, tasks, options)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a model may predict for inputs in boxes, rounding included.
+
+    Attributes
+    ----------
+    lower, upper : ndarray of shape (m, k)
+        For each sample and output that was asked for.
+    prediction : ndarray of shape (m, k)
+        In the middle of each box.
+    method : str
+        How they were found.
+    seconds : float
+        How long that took.
+    certificate : DualCertificate, GainCertificate, QuadraticCertificate or AttainedCertificate
+        What proves them: :meth:`check` recomputes the bounds from it.
+    output_names : list of str
+    """
+
+    lower: np.ndarray
+    upper: np.ndarray
+    prediction: np.ndarray
+    method: str
+    seconds: float
+    certificate: Any = field(repr=False)
+    output_names: Sequence[str] = field(repr=False)
+    _system: BoundedSystem = field(repr=False)
+    _box: Box = field(repr=False)
+
+    def check(self) -> bool:
+        """Whether the certificate proves the bounds, by plain NumPy and other code than found them.
+
+        No solver is asked. A dual vector may be any vector: the bound that it proves follows from it by one formula
+        (:mod:`~bcd_implicit.model.robustness.verify`), which charges its own rounding.
+        """
+        found = np.concatenate([self.upper.T.ravel(), -self.lower.T.ravel()])
+        prove: Callable[..., bool] = PROOFS[type(self.certificate)]
+        return prove(self._system, self._box, self.certificate, found)
+
+    @property
+    def width(self) -> np.ndarray:
+        """How far the bounds are apart, shape (m, k)."""
+        return self.upper - self.lower
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row for each sample and output: lower, prediction, upper."""
+        index = pd.MultiIndex.from_product([range(len(self.lower)), self.output_names], names=["sample", "output"])
+        columns = {"lower": self.lower, "prediction": self.prediction, "upper": self.upper}
+        return pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=index)
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "method": self.method,
+            "samples": f"{len(self.lower)}",
+            "median width": f"{np.median(self.width):.4g}",
+            "largest width": f"{self.width.max():.4g}",
+            "seconds": f"{self.seconds:.3g}",
+        }
+        return f"{facts_table('Bounds', facts)}\n{self.table.head(10).to_html()}"
+
+
+#: What checks a certificate of each kind.
+PROOFS: dict[type, Callable[..., bool]] = {
+    DualCertificate: proves_duals,
+    GainCertificate: proves_gains,
+    AttainedCertificate: proves_attained,
+    QuadraticCertificate: proves_quadratic,
+}

@@ -1,0 +1,142 @@
+"""How many samples a classifier keeps right for all inputs in their boxes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bcd_implicit.errors import InvalidInputError, shown
+from bcd_implicit.model.inputs import inputs_of
+from bcd_implicit.model.matrices import dense
+from bcd_implicit.model.robustness.backward import ROUNDS
+from bcd_implicit.model.robustness.bounds import check_options, largest
+from bcd_implicit.model.robustness.box import Box, Rows, Tasks, check_radius
+from bcd_implicit.model.robustness.robustness import Robustness
+from bcd_implicit.support.checks import check_list
+from bcd_implicit.support.display import facts_table
+from bcd_implicit.support.interruption import finishing
+
+
+@dataclass(frozen=True)
+class CertifiedAccuracy:
+    """For how many samples the right class is proved for the whole box.
+
+    Attributes
+    ----------
+    accuracy : float
+        The share of samples that are right in the middle of their box.
+    certified : float
+        The share of samples that are proved right in all of it.
+    margins : ndarray of shape (m,)
+        By how much the output of the right class is above all others, at least, in all of the box.
+    correct, proved : ndarray of shape (m,)
+        Which samples these are, bool.
+    """
+
+    accuracy: float
+    certified: float
+    margins: np.ndarray = field(repr=False)
+    correct: np.ndarray = field(repr=False)
+    proved: np.ndarray = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "samples": f"{len(self.proved)}",
+            "accuracy": f"{self.accuracy:.4g}",
+            "certified accuracy": f"{self.certified:.4g}",
+        }
+        return facts_table("Certified accuracy", facts)
+
+
+def certified_accuracy(
+    model: Robustness,
+    U: ArrayLike,
+    y: ArrayLike,
+    radius: ArrayLike,
+    *,
+    method: str = "backward",
+    rounds: int = ROUNDS,
+    n_cuts: int = 0,
+) -> CertifiedAccuracy:
+    """For how many samples a classifier is proved right for all inputs within a radius.
+
+    The margins ``y_k - y_j`` of the right class k are bounded as rows of their own: bounds on two outputs, each for
+    itself, would be as far apart as if both could be worst for the same input.
+
+    Parameters
+    ----------
+    model : ImplicitModel
+        An output a class, the largest of which is predicted, or one output that is positive for the class 1.
+    U, radius, rounds, n_cuts
+        As for :meth:`~bcd_implicit.ImplicitModel.bounds`.
+    y : array-like of shape (m,)
+        Classes, by numbers from 0 or names of outputs.
+    method : {"backward", "perron-frobenius", "interval", "lp", "sdp", "exact"}
+        How margins are bounded.
+
+    Returns
+    -------
+    CertifiedAccuracy
+
+    Raises
+    ------
+    InvalidInputError
+        No model, or inputs, classes or a radius that do not fit.
+    NotWellPosedError
+        The model has no certified equilibrium.
+    """
+    if not isinstance(model, Robustness):
+        raise InvalidInputError("model", f"must be an ImplicitModel, got {shown(model)}", "Pass result.model")
+    inputs, options = inputs_of(model, U), check_options(rounds, n_cuts)
+    box = Box(inputs.T, check_radius(radius, inputs.shape, model.input_names).T)
+    classes, several = classes_of(y, model.output_names, len(inputs)), len(model.d) > 1
+    with finishing():
+        predicted = model.predict(inputs)
+        right = classes == (predicted.argmax(axis=1) if several else predicted[:, 0] > 0)
+        tasks = margin_tasks(model.C, model.D, model.d, classes)
+        found, _ = largest(model._bounded, box, tasks, method, options)
+    margins = -found.reshape(len(inputs), -1).max(axis=1)
+    proved = margins > 0
+    return CertifiedAccuracy(float(right.mean()), float(proved.mean()), margins, right, proved)
+
+
+def classes_of(y: Any, names: list[str], n_samples: int) -> np.ndarray:
+    """The number of each sample's class, (m,), from numbers or names of outputs; of one output, from 0 and 1.
+
+    Raises
+    ------
+    InvalidInputError
+        Another class, or another number of them.
+    """
+    n_classes = max(len(names), 2)
+    known = f"names of outputs or numbers from 0 to {n_classes - 1}"
+    given = np.asarray(check_list("y", y, "classes", f"Give {known}"))
+    if given.shape != (n_samples,):
+        cause = f"has shape {given.shape}, ({n_samples},) needed"
+        raise InvalidInputError("y", cause, "Give a class for each sample")
+    if given.dtype.kind in "UO" and len(names) > 1:
+        places = {name: k for k, name in enumerate(names)}
+        unknown = [name for name in given.tolist() if str(name) not in places]
+        if unknown:
+            raise InvalidInputError("y", f"has the class {shown(unknown[0])}", f"Use {known}")
+        return np.array([places[str(name)] for name in given.tolist()])
+    codes = given.astype(float) if given.dtype.kind in "biuf" else np.full(n_samples, np.nan)
+    wrong = ~np.isin(codes, np.arange(n_classes))
+    if wrong.any():
+        raise InvalidInputError("y", f"has the class {shown(given[wrong][0])}", f"Use {known}")
+    return codes.astype(int)
+
+
+def margin_tasks(C: Any, D: Any, d: np.ndarray, classes: np.ndarray) -> Tasks:
+    """The negative of what the right output is above each other one; of one output, above 0, or below for class 0."""
+    C, D, q = dense(C), dense(D), len(d)
+    m = len(classes)
+    if q == 1:
+        return Tasks(Rows(C, D, d), np.zeros(m, dtype=int), np.where(classes == 1, -1.0, 1.0), np.arange(m))
+    first, second = (pair[~np.eye(q, dtype=bool)] for pair in np.indices((q, q)))
+    rows = Rows(C[first] - C[second], D[first] - D[second], d[first] - d[second])
+    row = np.concatenate([np.flatnonzero(first == k) for k in classes.tolist()])
+    return Tasks(rows, row, np.full(len(row), -1.0), np.repeat(np.arange(m), q - 1))

@@ -1,0 +1,90 @@
+"""The Lipschitz constant of a model in the Euclidean norm, by a semidefinite program.
+
+Where phi never falls and has slopes up to L, two equilibria have ``dx_i (L_i dz_i - dx_i) >= 0`` for every state. With
+weights Lambda >= 0, a diagonal matrix, and dz = A dx + B du, twice the sum of these is taken off from ``g |du|^2 -
+|C dx + D du|^2``. If what is left is never negative, outputs move by ``sqrt(g) |du|`` at most. That is
+
+    [[K^T + K - 2 Lambda + C^T C,  Lambda L B + C^T D], [.,  D^T D - g I]] <= 0,    K = Lambda L A,
+
+LipSDP (Fazlyab et al., arXiv 1906.04893) at equilibrium. The program finds Lambda; the constant that it proves follows
+from it by a Cholesky factor and a norm.
+"""
+
+from __future__ import annotations
+
+import cvxpy as cp
+import numpy as np
+import scipy.linalg
+
+from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.model.matrices import Matrix, dense
+from bcd_implicit.model.robustness.gains import check_lipschitz
+from bcd_implicit.model.robustness.system import BoundedSystem
+from bcd_implicit.model.rounding import summation_error
+
+# The program keeps so far from the edge of the cone, relative to the outputs' own size, that its Lambda proves a bound.
+MARGIN = 1e-7
+REMEDY = 'Use norm="inf"'
+
+
+def euclidean(system: BoundedSystem, C: Matrix, D: Matrix) -> float:
+    """A bound on ``|dy| / |du|`` in the Euclidean norm.
+
+    Raises
+    ------
+    InvalidInputError
+        A function that falls somewhere or has no Lipschitz constant, or a program that the solver gives up.
+    NotWellPosedError
+        The model has no certified equilibrium.
+    """
+    check_lipschitz(system.structure, system.slopes, remedy=REMEDY)
+    if not system.activation.rises(len(system.b)).all():
+        cause = f"{system.activation.name} falls somewhere, which the semidefinite program does not allow for"
+        raise InvalidInputError("activation", cause, REMEDY)
+    A, B, C, D = (dense(M) for M in (system.slopes[:, None] * dense(system.A), system.B, C, D))
+    B = system.slopes[:, None] * B
+    # Units of inputs and outputs in which B and C have size 1.
+    of_inputs, of_outputs = (float(np.linalg.norm(M, 2)) or 1.0 for M in (B, C))
+    parts = A, B / of_inputs, C / of_outputs, D / (of_inputs * of_outputs)
+    return proved(*parts, _weights(*parts)) * of_inputs * of_outputs
+
+
+def _weights(A: np.ndarray, B: np.ndarray, C: np.ndarray, D: np.ndarray) -> np.ndarray:
+    """Lambda, (n,)."""
+    n = len(A)
+    # Inputs act through the row space of [B; D]: the others of their directions need no place in the program.
+    _, values, rows = np.linalg.svd(np.vstack([B, D]), full_matrices=False)
+    rows = rows[values > 1e-12 * values.max(initial=1e-300)]
+    B, D = B @ rows.T, D @ rows.T
+    lam, g = cp.Variable(n, nonneg=True), cp.Variable()
+    K = cp.diag(lam) @ A
+    corner = K.T + K - 2 * cp.diag(lam) + C.T @ C
+    side = cp.diag(lam) @ B + C.T @ D
+    whole = cp.bmat([[corner, side], [side.T, D.T @ D - g * np.eye(len(rows))]])
+    problem = cp.Problem(cp.Minimize(g), [whole + MARGIN * np.eye(n + len(rows)) << 0])
+    try:
+        problem.solve(solver="CLARABEL")
+    except cp.error.SolverError:
+        lam.value = None
+    if lam.value is None:
+        cause = f"the semidefinite program ended with {problem.status}"
+        raise InvalidInputError("model", cause, REMEDY)
+    return np.maximum(lam.value, 0.0)
+
+
+def proved(A: np.ndarray, B: np.ndarray, C: np.ndarray, D: np.ndarray, weights: np.ndarray) -> float:
+    """The constant that weights prove: ``|[D; R^-T (Lambda B + C^T D)]|`` with R^T R = 2 Lambda - K^T - K - C^T C.
+
+    By the Schur complement it is the least for these weights, to a part in 1e9 for rounding. Infinity where the matrix
+    is not positive definite.
+    """
+    n, K = len(A), weights[:, None] * A
+    P = 2 * np.diag(weights) - K - K.T - C.T @ C
+    sizes = 2 * np.diag(weights) + np.abs(K) + np.abs(K.T) + np.abs(C.T) @ np.abs(C)
+    try:
+        # Less than P by more than rounding: what R^T R may be above it.
+        R = np.linalg.cholesky(P - 4 * summation_error(n) * np.linalg.norm(sizes) * np.eye(n)).T
+    except np.linalg.LinAlgError:
+        return np.inf
+    through = scipy.linalg.solve_triangular(R, weights[:, None] * B + C.T @ D, trans="T")
+    return float(np.linalg.norm(np.vstack([D, through]), 2) * (1 + 1e-9))

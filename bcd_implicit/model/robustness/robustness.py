@@ -1,0 +1,257 @@
+"""What a model may predict under uncertainty; :class:`~bcd_implicit.ImplicitModel` inherits it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from bcd_implicit.errors import InvalidInputError, check_choice, shown
+from bcd_implicit.model.derivatives import Gradient
+from bcd_implicit.model.inputs import inputs_of
+from bcd_implicit.model.matrices import Matrix, dense
+from bcd_implicit.model.robustness.attack import Attack, climb
+from bcd_implicit.model.robustness.backward import ROUNDS
+from bcd_implicit.model.robustness.bounds import Bounds, check_options, largest
+from bcd_implicit.model.robustness.box import Box, Rows, Tasks, check_radius
+from bcd_implicit.model.robustness.gains import check_lipschitz, gains_to_rows
+from bcd_implicit.model.robustness.lipschitz import euclidean
+from bcd_implicit.model.robustness.system import BoundedSystem
+from bcd_implicit.model.rounding import summation_error
+from bcd_implicit.model.structure import Structure
+from bcd_implicit.support.checks import check_list, check_matrix, check_number, check_places
+from bcd_implicit.support.display import listed
+from bcd_implicit.support.interruption import finishing
+from bcd_implicit.terms.function import ElementwiseFunction
+
+
+class Robustness:
+    """Certified bounds on predictions, sensitivities and attacks."""
+
+    if TYPE_CHECKING:
+        A: Matrix
+        B: Matrix
+        b: np.ndarray
+        C: Matrix
+        D: Matrix
+        d: np.ndarray
+        activation: ElementwiseFunction
+        link: str
+        input_names: list[str]
+        output_names: list[str]
+
+        def structure(self) -> Structure: ...
+        def predict(self, U: ArrayLike, *, solver: str = "auto") -> np.ndarray: ...
+        def vjp(self, U: ArrayLike, dY: ArrayLike) -> Gradient: ...
+
+    @property
+    def _bounded(self) -> BoundedSystem:
+        return BoundedSystem(self.A, self.B, self.b, self.activation, self.structure())
+
+    def bounds(
+        self,
+        U: ArrayLike,
+        radius: ArrayLike,
+        *,
+        method: str = "backward",
+        outputs: Sequence[str | int] | None = None,
+        rounds: int = ROUNDS,
+        n_cuts: int = 0,
+        max_seconds: float | None = None,
+    ) -> Bounds:
+        """Certified bounds on the predictions for all inputs within a radius of given ones.
+
+        Parameters
+        ----------
+        U : array-like of shape (m, p)
+            The middle of each sample's box, as for :meth:`~bcd_implicit.ImplicitModel.predict`.
+        radius : float, or array-like of shape (p,) or (m, p)
+            How far each input may be from there, up and down; 0 for those that are certain.
+        method : {"backward", "perron-frobenius", "interval", "lp", "sdp", "exact"}
+            "backward" encloses each state's function by two lines and solves backwards for what each state is worth:
+            mostly the tightest of the quick ones. "interval" goes forward, one interval a state; any function will do.
+            "perron-frobenius" is one matrix, :meth:`sensitivity`, for all inputs. "lp" solves a linear program for each
+            bound and range, and "exact" a mixed-integer program for each bound, where functions are piecewise linear;
+            "sdp" a semidefinite program for each bound, of relu models.
+        outputs : list of str or int, optional
+            Names or places of the outputs; all by default.
+        rounds : int
+            How often ranges of the states in a cycle are tightened first; 0 for not at all. "interval" and
+            "perron-frobenius" do without.
+        n_cuts : int
+            Of "backward": the ranges of so many states are cut in two, for each bound those that promise most, and each
+            of the 2^n_cuts cases is bounded by itself; at most 10.
+        max_seconds : float, optional
+            Of "exact": for each bound.
+
+        Returns
+        -------
+        Bounds
+            ``lower`` and ``upper`` of shape (m, q), on the scale that ``link`` says, which hold in floating point;
+            ``certificate``, and ``check()``, which recomputes the bounds from it. Those of "exact" hold to the solver's
+            tolerances alone, and its certificate are inputs that attain them.
+
+        Raises
+        ------
+        InvalidInputError
+            Inputs or a radius that do not fit, a negative radius, another method, or a model that it cannot bound.
+        NotWellPosedError
+            The model has no certified equilibrium.
+
+        Warns
+        -----
+        ConvergenceWarning
+            "exact" did not end in time: its bounds hold, but may not be exact.
+        """
+        inputs, begin = inputs_of(self, U), time.perf_counter()
+        box = Box(inputs.T, check_radius(radius, inputs.shape, self.input_names).T)
+        options = check_options(rounds, n_cuts, max_seconds)
+        chosen = self._chosen(outputs)
+        rows = Rows(self.C[chosen], self.D[chosen], self.d[chosen])
+        tasks, system = Tasks.each(rows, len(inputs)), self._bounded
+        with finishing():
+            found, certificate = largest(system, box, tasks, method, options)
+            prediction = rows.x @ system.states(box.center) + rows.u @ box.center + rows.c[:, None]
+        upper, lower = found.reshape(2, len(chosen), len(inputs)).swapaxes(1, 2) * [[[1.0]], [[-1.0]]]
+        # What is known better than to rounding is not left to it.
+        prediction = np.clip(prediction.T, lower, upper)
+        seconds, names = time.perf_counter() - begin, [self.output_names[k] for k in chosen]
+        return Bounds(lower, upper, prediction, method, seconds, certificate, names, system, box)
+
+    def _chosen(self, outputs: Sequence[str | int] | None) -> np.ndarray:
+        """The places of outputs."""
+        q = len(self.output_names)
+        if outputs is None:
+            return np.arange(q)
+        given = check_list("outputs", outputs, "names or numbers", "Give names or numbers of outputs")
+        unknown = [name for name in given if isinstance(name, str) and name not in self.output_names]
+        if unknown:
+            remedy = f"Use {listed(self.output_names)}, or numbers"
+            raise InvalidInputError("outputs", f"there is no {shown(unknown[0])}", remedy)
+        numbers = [self.output_names.index(name) if isinstance(name, str) else name for name in given]
+        return np.asarray(check_places("outputs", numbers, q))
+
+    def sensitivity(self) -> pd.DataFrame:
+        """How much each input can move each output, whatever the inputs: ``|y - y'| <= S |u - u'|``.
+
+        S = ``|D| + |C| (I - L |A|)^-1 L |B|``, rounded up; L has the largest slopes of the states' functions. Where the
+        model is well-posed by its matrix measure alone, the negative entries on A's diagonal stand in place of those
+        of ``|A|`` (El Ghaoui et al., arXiv 1908.06315, section 4).
+
+        Returns
+        -------
+        DataFrame
+            A row for each output and a column for each input, by name.
+
+        Raises
+        ------
+        NotWellPosedError
+            The model has no certified equilibrium.
+        InvalidInputError
+            A state's function has no Lipschitz constant.
+        """
+        return pd.DataFrame(self._sensitivity(), index=self.output_names, columns=self.input_names)
+
+    def attack(
+        self, U: ArrayLike, radius: ArrayLike, n_inputs: int | None = None, *, towards: ArrayLike | None = None
+    ) -> Attack:
+        """Inputs within a radius of given ones that move predictions as far as is found.
+
+        First corners of the box, ``u0 + radius sign(gradient)``, then steps of projected gradient; the best is kept.
+        The gradient is that at equilibrium, by :meth:`~bcd_implicit.ImplicitModel.vjp`. What is found is within
+        :meth:`bounds`, and shows how tight they are at the least.
+
+        Parameters
+        ----------
+        U, radius
+            As for :meth:`bounds`.
+        n_inputs : int, optional
+            So many inputs may move, for each sample those that the gradient makes worth it; all by default.
+        towards : array-like of shape (q,) or (m, q), optional
+            Weights: ``<towards, y>`` is to rise. By default the margin by which the largest output is above all others
+            is to fall; of one output that is log odds, ``|y|`` until y changes its sign.
+
+        Returns
+        -------
+        Attack
+            ``inputs`` of shape (m, p), their ``predictions``, and which inputs ``moved``.
+
+        Raises
+        ------
+        InvalidInputError
+            Inputs, a radius or weights that do not fit; no weights where there is one output that is not log odds.
+        NotWellPosedError
+            The model has no certified equilibrium.
+        """
+        inputs, q = inputs_of(self, U), len(self.d)
+        reach = check_radius(radius, inputs.shape, self.input_names)
+        if n_inputs is not None:
+            n_inputs = check_number("n_inputs", n_inputs, 1, integer=True, remedy="Give 1 or more inputs, or None")
+        before = self.predict(inputs)
+        if towards is not None:
+            weights = self._towards(towards, len(inputs))
+        elif q == 1 and self.link != "logit":
+            cause = "is missing, and one output that is no log odds has no margin"
+            raise InvalidInputError("towards", cause, "Give [1] for a larger prediction, or [-1] for a smaller one")
+        else:
+            weights = None
+            top = before.argmax(axis=1)
+
+        def asked(here: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            Y = self.predict(here)
+            if weights is not None:
+                W = weights
+            elif q == 1:
+                W = np.where(before > 0, -1.0, 1.0)
+            else:
+                W, samples, others = np.zeros_like(Y), np.arange(len(Y)), Y.copy()
+                others[samples, top] = -np.inf
+                W[samples, others.argmax(axis=1)], W[samples, top] = 1.0, -1.0
+            return (W * Y).sum(axis=1), self.vjp(here, W).U
+
+        with finishing():
+            found = climb(asked, inputs, reach, n_inputs)
+            gained = asked(found)[0] - asked(inputs)[0]
+            return Attack(found, self.predict(found), before, gained, found != inputs)
+
+    def _towards(self, towards: ArrayLike, m: int) -> np.ndarray:
+        """Weights of outputs, (m, q)."""
+        q = len(self.d)
+        if np.shape(towards) not in {(q,), (m, q)}:
+            cause = f"has shape {np.shape(towards)}, ({q},) or ({m}, {q}) needed"
+            raise InvalidInputError("towards", cause, "Give a weight for each output")
+        weights = check_matrix("towards", towards)
+        return np.broadcast_to(weights.T if np.ndim(towards) == 1 else weights, (m, q))
+
+    def lipschitz(self, norm: str | float = "inf") -> float:
+        """How much outputs can move for each unit that inputs do, at most: ``|y - y'| <= K |u - u'|``.
+
+        Parameters
+        ----------
+        norm : {"inf", 2}
+            Of both sides. "inf", the largest absolute value: K is the largest row sum of :meth:`sensitivity`. 2, the
+            Euclidean length, for functions that never fall: K is that of a semidefinite program (Fazlyab et al., arXiv
+            1906.04893, at equilibrium), proved by the program's weights, whatever its accuracy, to a part in 1e9.
+
+        Raises
+        ------
+        InvalidInputError
+            Another norm, a state's function that has no Lipschitz constant, or falls somewhere where the norm is 2, or
+            a program that the solver gives up.
+        NotWellPosedError
+            The model has no certified equilibrium.
+        """
+        known = {"inf": "inf", str(np.inf): "inf", "2": "2", "2.0": "2"}
+        if check_choice("norm", known.get(str(norm), norm), ["inf", "2"]) == "2":
+            return euclidean(self._bounded, self.C, self.D)
+        return float(self._sensitivity().sum(axis=1).max() * (1 + summation_error(len(self.input_names))))
+
+    def _sensitivity(self, name: str = "model", remedy: str = "Use model.bounds, for given inputs") -> np.ndarray:
+        slopes = self.activation.slopes(len(self.b))
+        check_lipschitz(self.structure(), slopes, name, remedy)
+        through = gains_to_rows(self.structure(), slopes, self.C, self.B)[1]
+        return through + np.abs(dense(self.D))
