@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bcd_implicit.errors import check_choice
+from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.model.robustness.backward import DualCertificate, backward, by_intervals
 from bcd_implicit.model.robustness.box import Box, Tasks
 from bcd_implicit.model.robustness.perron_frobenius import GainCertificate, perron_frobenius
@@ -33,14 +33,19 @@ METHODS: dict[str, Callable[[BoundedSystem, Box, Tasks, Mapping[str, Any]], tupl
 }
 
 
-def check_options(rounds: int, n_cuts: int = 0, max_seconds: float | None = None) -> dict[str, Any]:
+def check_options(method: str, rounds: int, n_cuts: int = 0, max_seconds: float | None = None) -> dict[str, Any]:
     """The options of methods by name, each as it is to be.
 
     Raises
     ------
     InvalidInputError
-        Another number of rounds, cuts or seconds.
+        Another method; another number of rounds, cuts or seconds, or cuts or seconds of a method that has none.
     """
+    check_choice("method", method, METHODS)
+    for name, owner, given in (("n_cuts", "backward", n_cuts), ("max_seconds", "exact", max_seconds)):
+        if given and method != owner:
+            cause = f"is an option of method={owner!r} alone, and method is {method!r}"
+            raise InvalidInputError(name, cause, f"Leave it out, or choose method={owner!r}")
     if max_seconds is not None:
         max_seconds = check_number("max_seconds", max_seconds, 0, remedy="Give seconds, or None")
     return {
@@ -58,13 +63,12 @@ def largest(
     Raises
     ------
     InvalidInputError
-        Another method, or a model that it cannot bound.
+        A model that the method cannot bound.
     NotWellPosedError
         The model has no certified equilibrium.
     """
-    find = METHODS[check_choice("method", method, METHODS)]
     system.structure.check()
-    return find(system, box, tasks, options)
+    return METHODS[method](system, box, tasks, options)
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def certified_accuracy(
     """
     if not isinstance(model, Robustness):
         raise InvalidInputError("model", f"must be an ImplicitModel, got {shown(model)}", "Pass result.model")
-    inputs, options = inputs_of(model, U), check_options(rounds, n_cuts)
+    inputs, options = inputs_of(model, U), check_options(method, rounds, n_cuts)
     box = Box(inputs.T, check_radius(radius, inputs.shape, model.input_names).T)
     classes, several = classes_of(y, model.output_names, len(inputs)), len(model.d) > 1
     with finishing():

@@ -109,7 +109,7 @@ class Robustness:
         """
         inputs, begin = inputs_of(self, U), time.perf_counter()
         box = Box(inputs.T, check_radius(radius, inputs.shape, self.input_names).T)
-        options = check_options(rounds, n_cuts, max_seconds)
+        options = check_options(method, rounds, n_cuts, max_seconds)
         chosen = self._chosen(outputs)
         rows = Rows(self.C[chosen], self.D[chosen], self.d[chosen])
         tasks, system = Tasks.each(rows, len(inputs)), self._bounded
