@@ -278,10 +278,7 @@ def solve(
         tell(1.0, f"{len(rows)} cycles, objective {result.objective:.6g}")
     # Calls around this one tell how they ended themselves.
     if not status.ok and (limits.outermost or not status.cut_short):
-        words = status.value
-        if inexact and status is Status.MAX_CYCLES and state.change <= tol:
-            confirmed = "the last change is below tol, but the finer cycles that confirm it were still to come"
-            words = f"stopped at max_cycles: {confirmed}; raise max_cycles"
+        words = METHODS[method].unfinished(loop) if status is Status.MAX_CYCLES else status.value
         warn_convergence(
             f"{method}: {words} (cycles: {len(rows)}, objective at the end: {result.objective:.6g}, "
             f"last relative change: {state.change:.1e}, tol: {tol:.0e}{METHODS[method].also_told(loop)}).",

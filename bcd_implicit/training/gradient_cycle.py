@@ -205,6 +205,14 @@ def _residual(loop: Loop) -> float:
     return max(c.kkt_residual for c in found.values()) if "prox-linear" in found else math.inf
 
 
+def gradient_unfinished(loop: Loop) -> str:
+    """What a warning says of a run that reached max_cycles: a larger tol would not have ended it where it was steep."""
+    if math.sqrt(loop.block_tol) < _residual(loop) < math.inf:
+        remedy = 'raise max_cycles, try another learning_rate, or finish with the method "prox-linear"'
+        return f"stopped at max_cycles before the KKT residual was small; {remedy}"
+    return str(Status.MAX_CYCLES.value)
+
+
 def residual_told(loop: Loop) -> str:
     """The residual for a warning, where it is known."""
     residual = _residual(loop)
