@@ -60,16 +60,17 @@ class Verdict:
             size = f"the {called(gains)} is {not_below_one(radius)}, on {self._place(states)}"
             fault = self._steep(states) if np.isinf(radius) else size
             return f"{fault}{self._blamed(states)[0]}"
-        gains, held = self._cycles_gains, self.held_back.any()
+        held, of_all = self.held_back.any(), self._cycles_gains
         if held:  # a number that is said of all components is of one kind
             blocks = [(dense(self._A[states][:, states]), self._function.take(states)) for states in self.cycles]
-            gains = [signed(np.abs(each), A, phi) for each, (A, phi) in zip(gains, blocks, strict=True)]
-        if all(map(norm_is_below_one, gains)):
-            what, size = "L mu_inf(A)" if held else "L ||A||_inf", max(float(each.sum(axis=1).max()) for each in gains)
+            of_all = [signed(np.abs(each), A, phi) for each, (A, phi) in zip(of_all, blocks, strict=True)]
+        if all(map(norm_is_below_one, of_all)):
+            what = "L mu_inf(A)" if held else "L ||A||_inf"
+            largest = max(float(each.sum(axis=1).max()) for each in of_all)
         else:
-            radii = [spectral_radius(each) for each in gains] if held else self.radii
-            what, size = f"the {called(min(gains, key=np.min))}", float(max(radii))
-        return f"{what} is {near_one(size)}, below 1, on {self._all_cycles()}"
+            what = f"the {called(min(of_all, key=np.min))}"
+            largest = float(max(map(spectral_radius, of_all) if held else self.radii))
+        return f"{what} is {near_one(largest)}, below 1, on {self._all_cycles()}"
 
     def _all_cycles(self) -> str:
         states = np.concatenate(self.cycles)

@@ -155,7 +155,9 @@ class Checkpoint:
         before, now = _SINCE | before, json.loads(json.dumps(self.run))
         differing = [name for name in {**before, **now} if before.get(name) != now.get(name)]
         if differing:
-            words = ", ".join(_in_words(name, before.get(name, _ABSENT), now.get(name, _ABSENT)) for name in differing[:MOST_TOLD])
+            words = ", ".join(
+                _in_words(name, before.get(name, _ABSENT), now.get(name, _ABSENT)) for name in differing[:MOST_TOLD]
+            )
             rest = f", and {len(differing) - MOST_TOLD} more" if len(differing) > MOST_TOLD else ""
             raise InvalidInputError(str(self.path), f"is of another run: {words}{rest}", REMEDY)
 

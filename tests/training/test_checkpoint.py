@@ -161,7 +161,11 @@ def test_another_run_is_refused_with_what_differs(tmp_path):
         ),
         (problem.replace(constraints={"mine": lambda v: v["A"] >= 0}), {}, "constraints differs"),
         (problem.replace(well_posedness="measure"), {}, "well_posedness was 'inf-norm' and is 'measure'"),
-        (problem, {"fenchel_schedule": "continuation", "method": "fenchel"}, "and is 'fenchel', fenchel_schedule differs"),
+        (
+            problem,
+            {"fenchel_schedule": "continuation", "method": "fenchel"},
+            "and is 'fenchel', fenchel_schedule differs",
+        ),
         (problem, {"method": "gradient"}, "and is 'gradient', batch_size was not given and is 64, n_steps was not"),
     ]:
         with pytest.raises(InvalidInputError, match=message):
