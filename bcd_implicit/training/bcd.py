@@ -279,7 +279,7 @@ def solve(
         tell(1.0, f"{len(rows)} cycles, objective {result.objective:.6g}")
     # Calls around this one tell how they ended themselves.
     if not status.ok and (limits.outermost or not status.cut_short):
-        words = METHODS[method].unfinished(loop) if status is Status.MAX_CYCLES else status.value
+        words = METHODS[method].unfinished(loop, status)
         warn_convergence(
             f"{method}: {words} (cycles: {len(rows)}, objective at the end: {result.objective:.6g}, "
             f"last relative change: {state.change:.1e}, tol: {tol:.0e}{METHODS[method].also_told(loop)}).",

@@ -156,12 +156,12 @@ def end_with_output(loop: Loop, it: Iterate, certified: bool) -> Iterate:
     return loop.descend(it, "output")
 
 
-def blocks_unfinished(loop: Loop) -> str:
-    """What a warning says of a loop of blocks that reached max_cycles."""
-    if loop.inexact and loop.state.change <= loop.tol:
+def blocks_unfinished(loop: Loop, status: Status) -> str:
+    """What a warning says of a loop of blocks that did not converge."""
+    if loop.inexact and status is Status.MAX_CYCLES and loop.state.change <= loop.tol:
         confirmed = "the last change is below tol, but the finer cycles that confirm it were still to come"
         return f"stopped at max_cycles: {confirmed}; raise max_cycles"
-    return str(Status.MAX_CYCLES.value)
+    return str(status.value)
 
 
 def nothing_told(loop: Loop) -> str:
@@ -192,7 +192,7 @@ class Method:
     end : callable
         Of the loop, the iterate that it ended with and whether there is time to certify it; returns the result's.
     unfinished : callable
-        Of the loop that has reached max_cycles: what a warning says of it, and advises.
+        Of the loop that has ended and how: what a warning says of it, and advises.
     also_told : callable
         Of the loop that has ended: what a warning adds to the numbers.
     """
@@ -206,7 +206,7 @@ class Method:
     begin: Callable[[Loop, Any], None] = nothing_to_begin
     ended: Callable[[Loop, float], Status | None] = blocks_ended
     end: Callable[[Loop, Iterate, bool], Iterate] = end_with_output
-    unfinished: Callable[[Loop], str] = blocks_unfinished
+    unfinished: Callable[[Loop, Status], str] = blocks_unfinished
     also_told: Callable[[Loop], str] = nothing_told
 
 

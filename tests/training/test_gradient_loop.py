@@ -213,8 +213,13 @@ class TestEnd:
     )
     def test_steps_that_lead_beyond_numbers_are_taken_back(self, loss, pattern):
         problem = TrainingProblem(*table_of(loss, (3, 4, 3, 40)), 3, loss=loss, pattern=pattern)
-        with pytest.warns(ConvergenceWarning, match="gradient: stopped without progress.*KKT residual: .*for: 1e-03"):
+        with pytest.warns(
+            ConvergenceWarning, match="gradient: stopped without progress.*KKT residual: .*for: 1e-03"
+        ) as told:
             result = solve(problem, "gradient", learning_rate=1e60, optimizer="sgd", batch_size=8)
+        # Nothing of what steps that were taken back met on their way.
+        assert len(told) == 1
+        assert "try another learning_rate" in str(told[0].message)
         assert result.status is Status.STALLED
         assert result.objective <= problem.objective(problem.initial(0))
         np.testing.assert_allclose(result.history["learning_rate"], 1e60 / 2.0 ** np.arange(result.n_cycles))
