@@ -25,6 +25,11 @@ def random_problem(size: tuple[int, int, int, int], seed: int = 0, **options) ->
     return TrainingProblem(U, Y, n, **options)
 
 
+def in_both_sets(seeds: range) -> list[tuple[int, str]]:
+    """Each seed with A's rows in the ball, and every fifth with them in the set of the matrix measure."""
+    return [(seed, "inf-norm") for seed in seeds] + [(seed, "measure") for seed in seeds[::5]]
+
+
 def table_of(loss: str, size: tuple[int, int, int, int], seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """U and Y as random_problem's, the targets made such as the loss takes."""
     problem = random_problem(size, seed)

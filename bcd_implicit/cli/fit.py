@@ -157,12 +157,14 @@ def fit(
         model = scales.raw_model(result.model) if standardize else result.model
         model.save(model_path)
         gap = max((c.relative_gap for c in result.certificates.values()), default=np.inf)
+        # A run that is cut short ends without looking at the others.
+        alone = " (output block; no other was certified)" if [*result.certificates] == ["output"] else ""
         print_facts(
             f"{data.name}: {count(len(columns.inputs), 'row')}, {count(U.shape[1], 'input')}, {_described(columns)}",
             {
                 "status": f"{_ENDINGS[result.status]} after {count(result.n_cycles, 'cycle')}, {result.seconds:.1f} s",
                 "objective at equilibrium": f"{result.objective:.6g}",
-                "largest block gap, relative": f"{gap:.1e}" if np.isfinite(gap) else "unknown",
+                "largest block gap, relative": f"{gap:.1e}{alone}" if np.isfinite(gap) else "unknown",
                 **_scores(model, loss, columns, train, test),
                 "inputs used in B": f"{int(model.B.any(axis=0).sum())} of {U.shape[1]}",
                 problem.row_set.symbol: f"{problem.row_set.everywhere.size(result.iterate.A):.4f}",

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice
@@ -31,7 +32,6 @@ from bcd_implicit.support.display import facts_table, names_of
 from bcd_implicit.support.files import check_path
 from bcd_implicit.support.interruption import finishing
 from bcd_implicit.support.notices import told_once
-from bcd_implicit.terms import projections
 from bcd_implicit.terms.function import ElementwiseFunction
 from bcd_implicit.terms.functions import state_function
 from bcd_implicit.terms.links import LINKS, responses
@@ -124,7 +124,16 @@ class ImplicitModel(Unchanging, Operators, Derivatives, BySteps, Robustness):
         It is at most ||A||_inf, and less where the diagonal is negative. Where phi never falls, L mu_inf(A) < 1 makes
         the model well-posed (Jafarpour et al., arXiv 2106.03194).
         """
-        return float(projections.sizes(dense(self.A), np.arange(self.n_hidden)).sum(axis=1).max())
+        # Without a dense copy, which many states have no room for, and without a difference of large sums.
+        sizes, diagonal = np.abs(sp.csr_array(self.A)), self.A.diagonal()
+        others = sizes - sp.diags_array(sizes.diagonal())
+        return float((others.sum(axis=1) + diagonal).max())
+
+    @property
+    def _by_measure(self) -> bool:
+        """Whether ||A||_inf alone would tell a person too little: the measure proves what it does not."""
+        slope, rises = self.activation.max_slope, self.activation.rises(self.n_hidden).all()
+        return bool(rises and slope * self.norm_inf() >= 1 > slope * self.measure_inf())
 
     def spectral_radius(self) -> float:
         """Perron-Frobenius eigenvalue: the spectral radius of ``|A|``, never above ``norm_inf``.
@@ -324,13 +333,15 @@ class ImplicitModel(Unchanging, Operators, Derivatives, BySteps, Robustness):
 
     def __repr__(self) -> str:
         sizes = f"n_hidden={self.n_hidden}, n_inputs={self.B.shape[1]}, n_outputs={self.C.shape[0]}"
-        known = f"norm_inf={self.norm_inf():.3g}, inputs used={int(used_inputs(self).sum())}"
-        return f"ImplicitModel({sizes}, activation={self.activation.name!r}, {known})"
+        norm = f"norm_inf={self.norm_inf():.3g}{f', measure_inf={self.measure_inf():.3g}' if self._by_measure else ''}"
+        used = f"inputs used={int(used_inputs(self).sum())}"
+        return f"ImplicitModel({sizes}, activation={self.activation.name!r}, {norm}, {used})"
 
     def _repr_html_(self) -> str:
         facts = {
             "hidden features": f"{self.n_hidden}, {self.activation.name}",
             "||A||_inf": f"{self.norm_inf():.4g}",
+            **({"mu_inf(A)": f"{self.measure_inf():.4g}"} if self._by_measure else {}),
             "verdict": self._structure.reason,
             "inputs in B": names_of(self.input_names, used_columns(self.B)),
             "inputs in D": names_of(self.input_names, used_columns(self.D)),

@@ -298,11 +298,6 @@ class Structure(Verdict):
         return held
 
     @cached_property
-    def _norm(self) -> float:
-        """The largest row sum of G on the components with a cycle."""
-        return max((float(gains.sum(axis=1).max()) for gains in self._cycles_gains), default=0.0)
-
-    @cached_property
     def _by_norm(self) -> bool:
         """Whether row sums prove it."""
         return all(map(well_posedness.norm_is_below_one, self._cycles_gains))

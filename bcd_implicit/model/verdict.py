@@ -11,7 +11,7 @@ from bcd_implicit.errors import NotWellPosedError
 from bcd_implicit.model.matrices import Matrix, dense
 from bcd_implicit.model.origin import Part, blamed, shares
 from bcd_implicit.model.rounding import near_one
-from bcd_implicit.model.well_posedness import not_below_one, root_name
+from bcd_implicit.model.well_posedness import norm_is_below_one, not_below_one, root_name, signed, spectral_radius
 from bcd_implicit.terms.function import ElementwiseFunction
 
 # So many states of a component are named, and of more the first.
@@ -36,10 +36,7 @@ class Verdict:
         def radii(self) -> np.ndarray: ...
 
         @property
-        def _norm(self) -> float: ...
-
-        @property
-        def _by_norm(self) -> bool: ...
+        def held_back(self) -> np.ndarray: ...
 
         @property
         def _cycles_gains(self) -> list[np.ndarray]: ...
@@ -63,11 +60,17 @@ class Verdict:
             size = f"the {root_name(gains)} is {not_below_one(radius)}, on {self._place(states)}"
             fault = self._steep(states) if np.isinf(radius) else size
             return f"{fault}{self._blamed(states)[0]}"
-        # Of several components the one that says most of how.
-        gains = min(self._cycles_gains, key=np.min)
-        size = near_one(self._norm if self._by_norm else float(self.radii.max()))
-        by_rows = "L mu_inf(A)" if np.any(gains < 0) else "L ||A||_inf"
-        return f"{by_rows if self._by_norm else f'the {root_name(gains)}'} is {size}, below 1, on {self._all_cycles()}"
+        held, of_all = self.held_back.any(), self._cycles_gains
+        if held:  # a number that is said of all components is of one kind
+            blocks = [(dense(self._A[states][:, states]), self._function.take(states)) for states in self.cycles]
+            of_all = [signed(np.abs(each), A, phi) for each, (A, phi) in zip(of_all, blocks, strict=True)]
+        if all(map(norm_is_below_one, of_all)):
+            what = "L mu_inf(A)" if held else "L ||A||_inf"
+            largest = max(float(each.sum(axis=1).max()) for each in of_all)
+        else:
+            what = f"the {root_name(min(of_all, key=np.min))}"
+            largest = float(max(map(spectral_radius, of_all) if held else self.radii))
+        return f"{what} is {near_one(largest)}, below 1, on {self._all_cycles()}"
 
     def _all_cycles(self) -> str:
         states = np.concatenate(self.cycles)

@@ -24,6 +24,9 @@ from bcd_implicit.terms.function import ElementwiseFunction
 
 # Where units are farther apart, states and predictions could overflow.
 WIDEST = 1e40
+# Where L A_ii is farther below zero than this, damped steps are so short that rounding would hide what they do. Such
+# entries prove nothing, for the verdict as for the solvers.
+MOST_HELD = 1e12
 # In place of a margin that is lost in rounding.
 LEAST_MARGIN = 1e-30
 REMEDY = "Scale A down, or train with norm_bound < 1"
@@ -50,7 +53,10 @@ def comparison(A: np.ndarray, function: ElementwiseFunction) -> np.ndarray:
 
 def held_back(A: np.ndarray, function: ElementwiseFunction) -> np.ndarray:
     """The states that a negative entry on the diagonal of A holds back, as their function never falls: bool, (n,)."""
-    return np.asarray((np.diagonal(A) < 0) & function.rises(len(A)))
+    diagonal = np.diagonal(A)
+    found = np.asarray((diagonal < 0) & function.rises(len(A)))
+    found[found] = function.slopes(len(A))[found] * diagonal[found] >= -MOST_HELD
+    return found
 
 
 def signed(gains: np.ndarray, A: np.ndarray, function: ElementwiseFunction) -> np.ndarray:

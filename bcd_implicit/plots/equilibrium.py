@@ -17,6 +17,8 @@ from bcd_implicit.plots.style import ROUNDING, UNUSED, USED
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from bcd_implicit.model.implicit_model import ImplicitModel
+
 
 def states(of: Fitted, U: ArrayLike | None = None, ax: Axes | None = None) -> Axes:
     """The equilibrium states: a row a hidden feature, a column a sample (some of them, where pixels are fewer).
@@ -84,7 +86,7 @@ def picard_convergence(of: Fitted, U: ArrayLike | None = None, ax: Axes | None =
         ax.plot(table["step"], table[column], color=colour, lw=width, marker=".", label=label)
     logarithmic(ax.yaxis, table[["error", "bound", "a_priori"]].to_numpy(), ROUNDING)
     whole_numbers(ax.xaxis)
-    ax.set_xlabel(rf"Picard step $k$,  $\nu$ = {model.contraction():.3g}")
+    ax.set_xlabel(f"{'damped' if _damped(model) else 'Picard'} step $k$,  {_contraction(model)}")
     ax.set_ylabel("largest of all samples")
     ax.legend(fontsize="small")
     ax.grid(alpha=0.3)
@@ -128,14 +130,25 @@ def solver_convergence(
         raise InvalidInputError("solvers", "is empty", "Name one or more solvers of the states")
     tables = {solver: model.solver_convergence(inputs, solver, n_steps) for solver in names}
     for solver, table in tables.items():
-        (line,) = ax.plot(table["step"], table["error"], marker=".", lw=1.2, label=solver)
+        # What the solver "picard" does where its own steps may run away.
+        label = "forward-backward" if solver == "picard" and _damped(model) else solver
+        (line,) = ax.plot(table["step"], table["error"], marker=".", lw=1.2, label=label)
         ax.plot(table["step"], table["bound"], "--", color=line.get_color(), lw=1)
     ax.plot([], [], "--", color=UNUSED, lw=1, label="certified bound")
     drawn = pd.concat(tables.values())
     logarithmic(ax.xaxis, drawn["step"].to_numpy())
     logarithmic(ax.yaxis, drawn[["error", "bound"]].to_numpy(), ROUNDING)
-    ax.set_xlabel(rf"step $k$,  $\nu$ = {model.contraction():.3g}")
+    ax.set_xlabel(f"step $k$,  {_contraction(model)}")
     ax.set_ylabel(r"error $\|x_k - x_*\|_\infty$, largest of all samples")
     ax.legend(fontsize="small")
     ax.grid(alpha=0.3)
     return ax
+
+
+def _damped(model: ImplicitModel) -> bool:
+    """Whether only damped steps are known to contract."""
+    return bool(np.any(np.diagonal(model.structure().gains()) < 0))
+
+
+def _contraction(model: ImplicitModel) -> str:
+    return rf"$\nu$ = {model.contraction():.3g}"

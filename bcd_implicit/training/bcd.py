@@ -127,9 +127,10 @@ def solve(
         A file to which the state is written about twice a minute, and at the end.
     resume : bool
         Go on from that file where there is one: the result is the same, to the last bit, as without the break (but for
-        the history's seconds). Only ``max_cycles``, ``max_seconds``, ``callback`` and ``progress`` may be others. A run
-        that a callback stopped goes on, too. Under a loss with kinks the first call's ``max_cycles`` stays in force for
-        the cycles on a smoothed loss with which it begins, 30 at most. The gradient loop has no such cycles.
+        the history's seconds). Only ``max_cycles``, ``max_seconds``, ``callback`` and ``progress`` may be others; and
+        with ``schedule="cosine"``, which goes by it, not ``max_cycles``. A run that a callback stopped goes on, too.
+        Under a loss with kinks the first call's ``max_cycles`` stays in force for the cycles on a smoothed loss with
+        which it begins, 30 at most. The gradient loop has no such cycles.
     **method_options
         Of "gradient" alone: ``batch_size``, ``n_steps``, ``gradient``, ``n_terms``, ``optimizer``, ``learning_rate``,
         ``schedule`` and ``exact_output``, as in
@@ -278,10 +279,7 @@ def solve(
         tell(1.0, f"{len(rows)} cycles, objective {result.objective:.6g}")
     # Calls around this one tell how they ended themselves.
     if not status.ok and (limits.outermost or not status.cut_short):
-        words = status.value
-        if inexact and status is Status.MAX_CYCLES and state.change <= tol:
-            confirmed = "the last change is below tol, but the finer cycles that confirm it were still to come"
-            words = f"stopped at max_cycles: {confirmed}; raise max_cycles"
+        words = METHODS[method].unfinished(loop, status)
         warn_convergence(
             f"{method}: {words} (cycles: {len(rows)}, objective at the end: {result.objective:.6g}, "
             f"last relative change: {state.change:.1e}, tol: {tol:.0e}{METHODS[method].also_told(loop)}).",

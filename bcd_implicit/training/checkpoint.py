@@ -36,8 +36,12 @@ SECONDS, TIMES_A_WRITE = 30.0, 20.0
 # Of what tells two runs apart a message has so much; runs of two commands differ in nearly all.
 MOST_TOLD = 3
 REMEDY = "Give the file of an earlier run, or a new name to start anew"
+# Of runs from before there was this setting.
+_SINCE = {"well_posedness": "inf-norm"}
 _FORMAT = "bcd_implicit checkpoint 1"
 _MEMBERS = {"text": Member("U"), "numbers": Member("f8", ("n",))}
+# What one of two runs was not called with.
+_ABSENT = object()
 # The key of an array's place among the numbers.
 _ARRAY = "__array__"
 
@@ -60,11 +64,10 @@ def described(problem: TrainingProblem, **call: Any) -> dict[str, Any]:
     for name in ("norm_bound", "kappa", "ridge", "ridge_hidden", "fit_intercept", "pass_through"):
         settings[name] = getattr(problem, name)
     settings |= {name: getattr(problem, name) for name in ("group_form", "group_norm", "group_over")}
-    # Not where they say nothing new: files from before there were these settings are read.
+    settings["well_posedness"] = problem.well_posedness
+    # Not where it says nothing new: files from before there were patterns are read.
     if problem.pattern:
         settings["pattern"] = {letter: _hash(mask) for letter, mask in problem.pattern.free.items()}
-    if problem.well_posedness != "inf-norm":
-        settings["well_posedness"] = problem.well_posedness
     return {name: _hash(array) for name, array in arrays.items()} | settings | {k: _plain(v) for k, v in call.items()}
 
 
@@ -149,10 +152,12 @@ class Checkpoint:
 
     def _check_run(self, before: dict[str, Any]) -> None:
         # As it would have come from a file: tuples are lists there.
-        now = json.loads(json.dumps(self.run))
+        before, now = _SINCE | before, json.loads(json.dumps(self.run))
         differing = [name for name in {**before, **now} if before.get(name) != now.get(name)]
         if differing:
-            words = ", ".join(_in_words(name, before.get(name), now.get(name)) for name in differing[:MOST_TOLD])
+            words = ", ".join(
+                _in_words(name, before.get(name, _ABSENT), now.get(name, _ABSENT)) for name in differing[:MOST_TOLD]
+            )
             rest = f", and {len(differing) - MOST_TOLD} more" if len(differing) > MOST_TOLD else ""
             raise InvalidInputError(str(self.path), f"is of another run: {words}{rest}", REMEDY)
 
@@ -293,7 +298,8 @@ def _in_words(name: str, before: Any, now: Any) -> str:
         return _in_words(f"{name}[{place}]", before[place], now[place])
     if any(isinstance(value, dict) or len(str(value)) > 60 for value in (before, now)):
         return f"{name} differs"
-    return f"{name} was {shown(before)} and is {shown(now)}"
+    was, is_now = ("not given" if value is _ABSENT else shown(value) for value in (before, now))
+    return f"{name} was {was} and is {is_now}"
 
 
 def _iterate(stored: Mapping[str, Any], problem: TrainingProblem) -> Iterate:

@@ -34,6 +34,7 @@ from bcd_implicit.training.gradient_cycle import (
     end_gradient,
     gradient_cycle,
     gradient_ended,
+    gradient_unfinished,
     residual_told,
 )
 from bcd_implicit.training.gradient_options import GradientOptions
@@ -155,6 +156,14 @@ def end_with_output(loop: Loop, it: Iterate, certified: bool) -> Iterate:
     return loop.descend(it, "output")
 
 
+def blocks_unfinished(loop: Loop, status: Status) -> str:
+    """What a warning says of a loop of blocks that did not converge."""
+    if loop.inexact and status is Status.MAX_CYCLES and loop.state.change <= loop.tol:
+        confirmed = "the last change is below tol, but the finer cycles that confirm it were still to come"
+        return f"stopped at max_cycles: {confirmed}; raise max_cycles"
+    return str(status.value)
+
+
 def nothing_told(loop: Loop) -> str:
     """Certificates of blocks that miss their tolerance are told where they were solved."""
     return ""
@@ -182,6 +191,8 @@ class Method:
         Of the loop after a cycle and the objective before it: how the loop ends, None where it goes on.
     end : callable
         Of the loop, the iterate that it ended with and whether there is time to certify it; returns the result's.
+    unfinished : callable
+        Of the loop that has ended and how: what a warning says of it, and advises.
     also_told : callable
         Of the loop that has ended: what a warning adds to the numbers.
     """
@@ -195,6 +206,7 @@ class Method:
     begin: Callable[[Loop, Any], None] = nothing_to_begin
     ended: Callable[[Loop, float], Status | None] = blocks_ended
     end: Callable[[Loop, Iterate, bool], Iterate] = end_with_output
+    unfinished: Callable[[Loop, Status], str] = blocks_unfinished
     also_told: Callable[[Loop], str] = nothing_told
 
 
@@ -212,6 +224,7 @@ METHODS: dict[str, Method] = {
         begin=begin_gradient,
         ended=gradient_ended,
         end=end_gradient,
+        unfinished=gradient_unfinished,
         also_told=residual_told,
     ),
 }

@@ -25,6 +25,7 @@ from bcd_implicit.problem.layout import Layout
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.checks import LARGEST_ENTRY, random_generator
 from bcd_implicit.support.interruption import Stop, check_stop, finishing
+from bcd_implicit.support.notices import collected, warn_convergence
 from bcd_implicit.training.descent import Descent
 from bcd_implicit.training.gradient_options import GradientOptions
 from bcd_implicit.training.loop import Loop
@@ -150,7 +151,11 @@ def gradient_cycle(loop: Loop, it: Iterate) -> tuple[Iterate, float]:
     steps = Steps(problem, options, scaled_by(t, it), descent.moments.scaled(_units(problem, t)))
     state.certificates, state.learning_rate = {}, rate
     # States beyond numbers are refused as if a person had asked for them, and what else is beyond them is noticed.
-    with np.errstate(over="ignore", invalid="ignore"), suppress(InvalidInputError, NotWellPosedError):
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        suppress(InvalidInputError, NotWellPosedError),
+        collected() as messages,
+    ):
         if all(_taken(steps, samples, rate) for samples in batches(problem, options, rng)):
             it, moments = steps.ended(), steps.moments
             objective = problem.objective_at_states(it)
@@ -158,7 +163,9 @@ def gradient_cycle(loop: Loop, it: Iterate) -> tuple[Iterate, float]:
     state.stalled = not objective <= max(before, problem.loss_of_zero)
     if state.stalled:
         # Far too long steps: back to where they began, with shorter ones.
-        it, objective, moments = start, before, Moments.none(len(steps.theta))
+        it, objective, moments, messages = start, before, Moments.none(len(steps.theta)), []
+    for message in messages:
+        warn_convergence(message, stacklevel=2)
     patience = PATIENCE if options.schedule == "plateau" else None
     # Whatever the schedule, a rate that has led astray is halved.
     descent = descent.after(it, objective, moments, rng.bit_generator.state, patience, halve=state.stalled)
@@ -208,6 +215,16 @@ def _residual(loop: Loop) -> float:
     """The larger KKT residual of the two blocks, where both have been looked at; it falls with the root of a gap."""
     found = loop.state.certificates
     return max(c.kkt_residual for c in found.values()) if "prox-linear" in found else math.inf
+
+
+def gradient_unfinished(loop: Loop, status: Status) -> str:
+    """What a warning says of a run that did not converge: a larger tol would not have ended it where it was steep."""
+    remedy = 'try another learning_rate, or finish with the method "prox-linear"'
+    if status is Status.STALLED:
+        return f"stopped without progress until the learning rate was halved to nothing; {remedy}"
+    if status is Status.MAX_CYCLES and math.sqrt(loop.block_tol) < _residual(loop) < math.inf:
+        return f"stopped at max_cycles before the KKT residual was small; raise max_cycles, {remedy}"
+    return str(status.value)
 
 
 def residual_told(loop: Loop) -> str:

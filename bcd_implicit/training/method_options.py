@@ -74,10 +74,12 @@ def _unknown(name: str, method: str, known: list[str], arguments: list[str]) -> 
 
 def described(options: Any, max_cycles: int) -> dict[str, Any]:
     """The options by name, for a checkpoint; with ``max_cycles`` where the rate depends on it."""
-    found = {}
+    found: dict[str, Any] = {}
     for field in fields(options):
         value = getattr(options, field.name)
-        if isinstance(value, Optimizer):
-            value = {"name": value.name} | vars(value)
-        found[field.name] = value
+        if not isinstance(value, Optimizer):
+            found[field.name] = value
+            continue
+        found[field.name] = value.name
+        found |= {f"{field.name} {parameter}": each for parameter, each in vars(value).items()}
     return found | ({"max_cycles": max_cycles} if options.schedule == "cosine" else {})

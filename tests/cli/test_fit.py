@@ -151,6 +151,7 @@ def test_a_time_limit_and_a_checkpoint(folder, here):
     outcome = succeed(*call, "--model", "short.npz", "--max-seconds", "1e-6")
     assert "stopped at --max-seconds after 0 cycles" in outcome.stdout
     assert "Warning: prox-linear: stopped at --max-seconds" in outcome.stderr
+    assert "(output block; no other was certified)" in " ".join(outcome.stdout.replace("│", " ").split())
     # The next call goes on from the checkpoint, and one without ends the same.
     succeed(*call, "--model", "resumed.npz", "--max-cycles", "3")
     succeed(*call[:-2], "--model", "whole.npz", "--max-cycles", "3")

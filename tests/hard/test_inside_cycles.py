@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from losses import loss_targets
 from patterns import entries_held
+from problems import in_both_sets
 
 from bcd_implicit import ACTIVATIONS, LOSSES, BlockSolveError, ConvergenceWarning, TrainingProblem, solve
 from bcd_implicit.blocks import make_block
 from bcd_implicit.blocks.solve import solve_prepared
-from bcd_implicit.terms.row_sets import WELL_POSEDNESS
 
 pytestmark = pytest.mark.hard
 TOL = 1e-6
@@ -65,8 +65,7 @@ def some_iterate(rng, problem, relaxed):
     return it.replace(X=np.clip(it.X + noise, *problem.activation.domain))
 
 
-@pytest.mark.parametrize("well_posedness", WELL_POSEDNESS)
-@pytest.mark.parametrize("seed", range(300))
+@pytest.mark.parametrize(("seed", "well_posedness"), in_both_sets(range(300)))
 def test_blocks(seed, well_posedness):
     rng, problem = draw(seed, well_posedness)
     name = ("hidden", "prox-linear", "state")[seed % 3]
@@ -101,8 +100,7 @@ def test_blocks(seed, well_posedness):
         assert not certificate.holds(0.5 * above / certificate.scale) or above <= 1e-9 * scale
 
 
-@pytest.mark.parametrize("well_posedness", WELL_POSEDNESS)
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize(("seed", "well_posedness"), in_both_sets(range(100)))
 def test_loops(seed, well_posedness):
     _, problem = draw(1000 + seed, well_posedness)
     method = ("prox-linear", "fenchel")[seed % 2]

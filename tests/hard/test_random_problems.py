@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from extended import EXTENDED, Extended
 from losses import loss_targets
+from problems import in_both_sets
 
 from bcd_implicit import ACTIVATIONS, BLOCKS, LOSSES, BlockSolveError, ConvergenceWarning, TrainingProblem, solve
 from bcd_implicit.blocks import make_block
 from bcd_implicit.blocks.solve import solve_prepared
-from bcd_implicit.terms.row_sets import WELL_POSEDNESS
 
 pytestmark = [pytest.mark.hard, pytest.mark.skipif(not EXTENDED, reason="longdouble is no longer than double here")]
 TOL = 1e-6
@@ -85,8 +85,7 @@ def perturbed(rng, problem, block, it):
         yield problem.with_grouped(moved, problem.group_lasso.repair(problem.grouped(moved)))
 
 
-@pytest.mark.parametrize("well_posedness", WELL_POSEDNESS)
-@pytest.mark.parametrize("seed", range(300))
+@pytest.mark.parametrize(("seed", "well_posedness"), in_both_sets(range(300)))
 def test_blocks(seed, well_posedness):
     rng, problem = draw(seed, well_posedness)
     name = list(BLOCKS)[seed % 4]
@@ -124,8 +123,7 @@ def test_blocks(seed, well_posedness):
     assert refused or problem.norm_bound == 0 or solution.objective == 0 or name in ("hidden", "prox-linear")
 
 
-@pytest.mark.parametrize("well_posedness", WELL_POSEDNESS)
-@pytest.mark.parametrize("seed", range(0, 300, 10))
+@pytest.mark.parametrize(("seed", "well_posedness"), in_both_sets(range(0, 300, 10)))
 @pytest.mark.parametrize("method", ["prox-linear", "fenchel"])
 @pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
 def test_states_and_objective_of_loops(method, seed, well_posedness):

@@ -287,3 +287,20 @@ def test_a_second_derivative_is_refused_and_not_wrong():
     for loss in (layer(u).sum(), (layer(u) ** 2).sum()):
         with pytest.raises(bi.InvalidInputError, match=r"create_graph: .*Use bi\.to_torch"):
             torch.autograd.grad(loss, u, create_graph=True)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_trace_that_would_keep_one_batch_as_constants_is_refused():
+    with pytest.raises(bi.InvalidInputError, match="u: is traced.*Leave it out of what is traced"):
+        torch.jit.trace(bi.torch.ImplicitLayer(drawn()), inputs())
+
+
+@pytest.mark.parametrize("make", [bi.torch.ImplicitLayer, bi.to_torch])
+def test_only_names_are_given_anew(make):
+    module = make(drawn(input_names=["a", "b"]))
+    assert module.model(output_names=["y", "z"]).input_names == ["a", "b"]
+    for wrong in ({"names": ["a", "b"]}, {"activation": "relu"}):
+        with pytest.raises(TypeError, match=next(iter(wrong))):
+            module.model(**wrong)
+    with pytest.raises(bi.InvalidInputError, match="input_names"):
+        module.model(input_names=[])

@@ -121,3 +121,18 @@ def test_models_without_equilibrium_are_refused(ax):
         with pytest.raises(NotWellPosedError, match="spectral radius"):
             draw(model, [[1.0]], ax)
     plots.sparsity(model, ax=ax)  # it can be looked at
+
+
+def test_damped_steps_are_called_so(ax):
+    held_back = ImplicitModel([[-3.0, 3.5], [1.0, -0.5]], np.eye(2), None, [[1.0, 1.0]])
+    U = np.random.default_rng(0).standard_normal((6, 2))
+    plots.picard_convergence(held_back, U, ax, n_steps=30)
+    # alpha = 1/4 and 2/3, and rows of measure 0.5: 1 - alpha / 2 at most.
+    assert ax.get_xlabel() == r"damped step $k$,  $\nu$ = 0.875"
+    a_priori, bound, error = (line.get_ydata() for line in ax.lines)
+    assert np.all(error <= bound)
+    assert np.all(error <= a_priori)
+    ax.clear()
+    plots.solver_convergence(held_back, U, ax)
+    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert labels == ["forward-backward", "anderson", "broyden", "newton", "certified bound"]

@@ -128,6 +128,16 @@ def test_lists_that_differ_are_told_by_where_they_differ(tmp_path):
         solve(problem.replace(n_hidden=4, fenchel_weight=1.0), max_cycles=1, checkpoint=file)
 
 
+def test_files_from_before_a_setting_are_read(tmp_path):
+    problem, file = random_problem((3, 4, 2, 30)), tmp_path / "run.npz"
+    run = described(problem)
+    assert run.pop("well_posedness") == "inf-norm"
+    Checkpoint(file, run).write(at_once=True)
+    Checkpoint(file, described(problem))
+    with pytest.raises(InvalidInputError, match="well_posedness was 'inf-norm' and is 'measure'"):
+        Checkpoint(file, described(problem.replace(well_posedness="measure")))
+
+
 def test_another_run_is_refused_with_what_differs(tmp_path):
     problem, file = random_problem((3, 4, 2, 30), kappa=0.05), tmp_path / "run.npz"
     solve(problem, max_cycles=2, checkpoint=file)
@@ -141,7 +151,7 @@ def test_another_run_is_refused_with_what_differs(tmp_path):
             "method was 'prox-linear' and is 'fenchel', tol was 1e-05 and is",
         ),
         (problem, {"random_state": 3}, "random_state was 0 and is 3"),
-        (problem, {"start": problem.initial(1)}, "random_state was 0 and is None, start differs"),
+        (problem, {"start": problem.initial(1)}, "random_state was 0 and is not given, start differs"),
         (other, {}, "U differs, Y differs, sample_weight differs"),
         (
             problem.replace(kappa=0.1, ridge=0.5),
@@ -150,6 +160,13 @@ def test_another_run_is_refused_with_what_differs(tmp_path):
             "'fenchel', and 2 more. Give the file",
         ),
         (problem.replace(constraints={"mine": lambda v: v["A"] >= 0}), {}, "constraints differs"),
+        (problem.replace(well_posedness="measure"), {}, "well_posedness was 'inf-norm' and is 'measure'"),
+        (
+            problem,
+            {"fenchel_schedule": "continuation", "method": "fenchel"},
+            "and is 'fenchel', fenchel_schedule differs",
+        ),
+        (problem, {"method": "gradient"}, "and is 'gradient', batch_size was not given and is 64, n_steps was not"),
     ]:
         with pytest.raises(InvalidInputError, match=message):
             solve(changed, checkpoint=file, **options)

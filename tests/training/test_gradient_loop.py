@@ -213,11 +213,27 @@ class TestEnd:
     )
     def test_steps_that_lead_beyond_numbers_are_taken_back(self, loss, pattern):
         problem = TrainingProblem(*table_of(loss, (3, 4, 3, 40)), 3, loss=loss, pattern=pattern)
-        with pytest.warns(ConvergenceWarning, match="gradient: stopped without progress.*KKT residual: .*for: 1e-03"):
+        with pytest.warns(
+            ConvergenceWarning, match="gradient: stopped without progress.*KKT residual: .*for: 1e-03"
+        ) as told:
             result = solve(problem, "gradient", learning_rate=1e60, optimizer="sgd", batch_size=8)
+        # Nothing of what steps that were taken back met on their way.
+        assert len(told) == 1
+        assert "try another learning_rate" in str(told[0].message)
         assert result.status is Status.STALLED
         assert result.objective <= problem.objective(problem.initial(0))
         np.testing.assert_allclose(result.history["learning_rate"], 1e60 / 2.0 ** np.arange(result.n_cycles))
+
+    def test_a_run_that_ends_too_early_says_what_would_help(self):
+        problem = random_problem(SIZE)
+        with pytest.warns(ConvergenceWarning, match="before the KKT residual was small; raise max_cycles, try another"):
+            steep = solve(problem, "gradient", max_cycles=2)
+        # A change as small as asked says nothing where the point is steep, and a larger tol would not help.
+        with pytest.warns(ConvergenceWarning, match='small; .*finish with the method "prox-linear"'):
+            solve(problem, "gradient", max_cycles=2, learning_rate=1e-12, tol=1.0)
+        with pytest.warns(ConvergenceWarning, match="before it had converged; raise max_cycles or tol"):
+            solve(problem, "gradient", max_cycles=2, block_tol=None)
+        assert steep.status is Status.MAX_CYCLES
 
     def test_it_has_its_own_output_block_where_asked(self):
         problem = random_problem(SIZE, kappa=0.05)
@@ -275,7 +291,7 @@ class TestGoingOn:
     def test_another_run_is_refused(self, tmp_path):
         problem, file = random_problem(SIZE), tmp_path / "run.npz"
         descend(problem, max_cycles=1, checkpoint=file)
-        with pytest.raises(InvalidInputError, match="optimizer differs, learning_rate was 0.01 and is 0.02"):
+        with pytest.raises(InvalidInputError, match="optimizer was 'adam' and is 'sgd', optimizer momentum was 0.9"):
             descend(problem, max_cycles=1, checkpoint=file, learning_rate=0.02, optimizer="sgd")
         start = problem.initial(1)
         descend(problem, max_cycles=1, checkpoint=tmp_path / "started.npz", start=start)

@@ -110,7 +110,7 @@ def test_a_checkpoint_is_of_one_set(tmp_path):
     train(measure_of, max_cycles=2, checkpoint=path)
     resumed = train(measure_of, max_cycles=5, checkpoint=path)
     np.testing.assert_array_equal(resumed.iterate.A, whole.iterate.A)
-    with pytest.raises(bi.InvalidInputError, match="of another run: well_posedness was 'measure' and is None"):
+    with pytest.raises(bi.InvalidInputError, match="of another run: well_posedness was 'measure' and is 'inf-norm'"):
         train(problem, max_cycles=5, checkpoint=path)
 
 

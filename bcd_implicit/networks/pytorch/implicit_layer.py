@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -122,13 +123,15 @@ class ImplicitLayer(torch.nn.Module):
         """Number p of inputs."""
         return int(self.B.shape[1])
 
-    def model(self, **names: Any) -> ImplicitModel:
+    def model(
+        self, *, input_names: Sequence[str] | None = None, output_names: Sequence[str] | None = None
+    ) -> ImplicitModel:
         """The implicit model of the parameters as they are now.
 
         Parameters
         ----------
-        **names : sequence of str, optional
-            ``input_names`` and ``output_names``; those of the first model by default.
+        input_names, output_names : sequence of str, optional
+            Those of the first model by default.
 
         Raises
         ------
@@ -136,6 +139,7 @@ class ImplicitLayer(torch.nn.Module):
             Parameters that are not finite, or names that do not fit.
         """
         matrices = {letter: getattr(self, letter) for letter in LETTERS}
+        names = {"input_names": input_names, "output_names": output_names}
         return ImplicitModel(**matrices, **self._kept | {k: v for k, v in names.items() if v is not None})
 
     def project_(self, norm_bound: float = 0.95, well_posedness: str = "inf-norm") -> ImplicitLayer:
@@ -180,10 +184,15 @@ class ImplicitLayer(torch.nn.Module):
         Raises
         ------
         InvalidInputError
-            No tensor, one of another precision, or another number of inputs; parameters that are not finite.
+            No tensor, one of another precision, or another number of inputs; parameters that are not finite; a call of
+            PyTorch's tracer.
         NotWellPosedError
             The parameters have no certified equilibrium any more.
         """
+        # PyTorch's tracer would keep the predictions of this one batch as constants.
+        if torch.jit.is_tracing():
+            cause = "is traced, and the states of an ImplicitLayer are found outside of PyTorch"
+            raise InvalidInputError("u", cause, "Leave it out of what is traced, and call it as it is")
         check_tensor(u, self.d.dtype)
         if not u.ndim or u.shape[-1] != self.n_inputs:
             cause, p = f"has the shape {tuple(u.shape)}", self.n_inputs

@@ -186,13 +186,15 @@ class ImplicitModule(torch.nn.Module):
         """Number p of inputs."""
         return self.D.size[1]
 
-    def model(self, **names: Sequence[str] | None) -> ImplicitModel:
+    def model(
+        self, *, input_names: Sequence[str] | None = None, output_names: Sequence[str] | None = None
+    ) -> ImplicitModel:
         """The implicit model of the parameters as they are now, its states in the order of the first one.
 
         Parameters
         ----------
-        **names : sequence of str, optional
-            ``input_names`` and ``output_names``; those of the first model by default.
+        input_names, output_names : sequence of str, optional
+            Those of the first model by default.
 
         Raises
         ------
@@ -215,7 +217,8 @@ class ImplicitModule(torch.nn.Module):
             _numbers(self.d),
             self._activation,
             link=self._link,
-            **{name: names.get(name) or kept for name, kept in self._names.items()},
+            input_names=self._names["input_names"] if input_names is None else input_names,
+            output_names=self._names["output_names"] if output_names is None else output_names,
         )
 
     def forward(self, u: torch.Tensor) -> torch.Tensor:
