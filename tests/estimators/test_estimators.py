@@ -218,6 +218,7 @@ def test_warm_start_begins_anew_where_the_intercept_goes(table):
         ImplicitRegressor(verbose="no").fit(X, y)
 
 
+@pytest.mark.slow
 @pytest.mark.processes
 @pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
 def test_the_best_of_several_starts_is_kept(table):

@@ -53,7 +53,7 @@ def in_more_digits(model, activation, U, start):
     return X.T
 
 
-@pytest.mark.parametrize("seed", [pytest.param(k, marks=[pytest.mark.slow] if k >= 30 else []) for k in range(200)])
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=[pytest.mark.slow] if k >= 15 else []) for k in range(200)])
 def test_models_of_measure_below_one_have_one_equilibrium_that_is_found_and_certified(seed):
     rng = np.random.default_rng(seed)
     activation = list(FUNCTIONS)[seed % len(FUNCTIONS)]

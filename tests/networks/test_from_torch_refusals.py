@@ -135,6 +135,7 @@ def test_modules_that_cannot_be_traced_are_named_without_an_error_of_others(make
     assert "cannot trace it" not in text
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_compiled_modules_are_refused():
     scripted = torch.jit.script(nn.Linear(5, 5))
