@@ -4,7 +4,7 @@ With the states x of the model, r = phi(A'x + B'u + b') - x is what the smaller 
 are off by D = x' - x with, for each state, ``D = r + phi(z + A'D) - phi(z)``, z = A'x + B'u + b'. Three bounds follow,
 each from the one before:
 
-1. ``|D| <= (I - G')^-1 |r|``, G' the gains ``L |A'|`` (a matrix without negative entries, so that the inverse has none).
+1. ``|D| <= (I - G')^-1 |r|``, G' the gains ``L |A'|``: they have no negative entries, and so neither has the inverse.
 2. ``|D| <= |r| + `` the most that phi moves between ``z - w`` and ``z + w``, ``w = |A'| |D|``; again and again.
 3. For a phi that never falls, with values from lo to hi between these, ``phi(z + e) - phi(z)`` is ``s e`` with the
    mean slope ``s = (hi - lo) / 2w``, up to a small rest: none where phi is straight there. With
@@ -37,7 +37,10 @@ VALUES = 8 * EPS
 
 
 def change_bound(model: ImplicitModel, small: ImplicitModel, U: ArrayLike) -> np.ndarray:
-    """For each sample and output a bound on how far the smaller model's exact prediction is from the model's.
+    """For each sample and output a bound on how far the smaller model's prediction is from the model's.
+
+    It is of predictions from the exact equilibria, rounded as sums are. What ``predict`` returns of a model with cycles
+    may be off by its own small error beyond that.
 
     Parameters
     ----------
@@ -97,8 +100,16 @@ def _of_some(model: ImplicitModel, small: ImplicitModel, U: np.ndarray) -> np.nd
     bound = _above(np.abs(C), reach) + apart_most
     if len(A) <= LARGE:
         bound = np.minimum(bound, _linear(A, C, phi, z, z_off, r, r_off, reach, apart, apart_most - np.abs(apart)))
-    # The model's own states are not exact.
+    # Both predictions are rounded, and the model's own states are not exact.
+    rounding = sum(summation_error(sum(m.C.shape) + U.shape[0]) * _sizes(m, U, X, reach) for m in (model, small))
+    bound = bound + rounding
     return bound * (1 + 8 * EPS) + np.abs(dense(model.C)).sum(axis=1)[:, None] * off * (1 + EPS * len(A))
+
+
+def _sizes(model: ImplicitModel, U: np.ndarray, X: np.ndarray, reach: np.ndarray) -> np.ndarray:
+    """The sizes of the terms that predictions sum, of states that are as far as ``reach`` from X: shape (q, m)."""
+    C, D = np.abs(dense(model.C)), np.abs(dense(model.D))
+    return np.asarray(C @ (np.abs(X) + reach) + D @ np.abs(U) + np.abs(model.d)[:, None])
 
 
 def _outputs_apart(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bcd_implicit.compression.matching import Task, matched
+from bcd_implicit.compression.matching import Task, loss_of, matched
 from bcd_implicit.compression.result import Compression, SmallModel
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice, shown
 from bcd_implicit.model import well_posedness
@@ -20,7 +20,6 @@ from bcd_implicit.model.structure import Structure
 from bcd_implicit.support.arrays import WEIGHTS
 from bcd_implicit.support.checks import check_flag, check_list, check_matrix, check_number
 from bcd_implicit.terms.activation import Activation
-from bcd_implicit.terms.losses import LOSSES
 
 MATCHINGS = ("fenchel", "least-squares")
 CONNECTIONS = ("model", "forward", "any")
@@ -81,9 +80,9 @@ def compress(
     refit : bool
         Whether entries that are left are then solved for without the penalty.
     norm_bound : float, optional
-        Below 1: bounds rows of A, times the slope, over the states that may depend on each other in circles; so that the
-        smaller model is well-posed. By default 0.95, or what the model has where that is more. Where only the matrix
-        measure proves the model well-posed, the smaller one is in the smaller set of the norm.
+        Below 1: bounds rows of A, times the slope, over the states that may depend on each other in circles, so that
+        the smaller model is well-posed. By default 0.95, or what the model has where that is more. Where only the
+        matrix measure proves the model well-posed, the smaller one is in the smaller set of the norm.
     tol : float
         Relative duality gap of each row.
 
@@ -137,8 +136,8 @@ def _point(task: Task, alpha: float) -> SmallModel:
     worst = max(float(hidden.max(initial=0.0)), float(output.max(initial=0.0)))
     if worst > task.tol:
         warnings.warn(
-            f"alpha={alpha:.3g}: the largest relative gap of a row is {worst:.1e}, above tol={task.tol:.1e}. Its entries "
-            "are near the optimum, but not as near as asked for. Raise tol, or alpha.",
+            f"alpha={alpha:.3g}: the largest relative gap of a row is {worst:.1e}, above tol={task.tol:.1e}. Its "
+            "entries are near the optimum, but not as near as asked for. Raise tol, or alpha.",
             ConvergenceWarning,
             stacklevel=3,
         )
@@ -171,8 +170,7 @@ def _data(model: ImplicitModel, U: ArrayLike, Y: ArrayLike | None) -> dict[str, 
         Y = check_matrix("Y", Y, n_columns=q)
         if len(Y) != len(inputs):
             raise InvalidInputError("Y", f"has {len(Y)} rows, and U {len(inputs)}", "Pass a row for each sample")
-        loss = next(loss for loss in LOSSES.values() if loss.link == model.link)
-        loss.check_targets(Y.T, model.output_names)
+        loss_of(model.link).check_targets(Y.T, model.output_names)
         Y = Y.T
     return {"model": model, "U": inputs.T, "Y": Y, "X": model._states(inputs.T).X}
 

@@ -1,8 +1,8 @@
 """What rows are matched by: smooth convex functions of Z = T W, summed over samples.
 
-A fit has ``value(Z)``, ``gradient(Z)`` of shape (r, m), ``curvature(Z)`` of shape (r, r, m), the second derivatives,
-``max_curvature``, their bound, and ``curved``, about their mean where the fit is good; each sample has the share 1/m. ``of_constant`` is the least value that a constant Z
-has: the scale of a gap.
+A fit has ``value(Z)``, ``gradient(Z)`` of shape (r, m) and ``curvature(Z)`` of shape (r, r, m), the second derivatives.
+``max_curvature`` bounds these, and ``curved`` is about their mean where the fit is good; each sample has the share 1/m.
+``of_constant`` is the least value that a constant Z has: the scale of a gap.
 """
 
 from __future__ import annotations
@@ -46,13 +46,12 @@ class FenchelFit:
         self.max_curvature = phi.max_slope
         # Of a relu the share of samples at which it is not zero, which may be a few of thousands.
         self.curved = float(phi.derivative(phi.g_derivative(x)).mean())
-        g = float(phi.g(x).mean())
-        # Nothing is lost where x does not vary; else, where z = g'(mean), the mean of g is above g of the mean.
-        self.of_constant = max(0.0, g - float(phi.g(x.mean(keepdims=True))[0, 0]))
-        self._g = g
+        # The best constant is z = g'(mean x), where phi is the mean.
+        self.of_constant = self.value(np.broadcast_to(phi.g_derivative(x.mean(keepdims=True)), x.shape))
 
     def value(self, Z: np.ndarray) -> float:
-        return self._g + float((self.phi.g_conjugate(Z) - self.x * Z).mean())
+        # Not g + g* - x z, which cancels where the fit is good.
+        return float(self.phi.divergence(self.x, Z).mean())
 
     def gradient(self, Z: np.ndarray) -> np.ndarray:
         return np.asarray((self.phi(Z) - self.x) / self.m)

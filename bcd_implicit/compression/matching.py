@@ -9,19 +9,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import scipy.sparse as sp
 
 from bcd_implicit.compression.fits import FenchelFit, Fit, LossFit
-from bcd_implicit.compression.rows import Solution, solve_rows
+from bcd_implicit.compression.rows import certify, solve_rows
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.model.matrices import dense
+from bcd_implicit.terms.activation import Activation
 from bcd_implicit.terms.entrywise import Entrywise
+from bcd_implicit.terms.loss import Loss
 from bcd_implicit.terms.losses import LOSSES, SquaredLoss
 
-# Relative to second derivatives: the optimum is unique, and every row has a duality gap. Of a fit that is nowhere curved
-# they count as the least.
+# Relative to second derivatives: the optimum is unique, and every row has a duality gap. Those of a fit that is nowhere
+# curved count as the least.
 RIDGE, LEAST = 1e-9, 1e-6
 # Reweighting: 1 / (size / mean size + this).
 OFFSET = 0.1
@@ -118,8 +121,8 @@ class _Regressors:
 
     def solve(
         self, fit: Fit, weights: np.ndarray, free: np.ndarray, start: np.ndarray, bound: Bound, tol: float
-    ) -> tuple[np.ndarray, Solution]:
-        """Rows T (r, n + p + 1) for weights of ``|T|`` and free entries of shape (r, n + p)."""
+    ) -> tuple[np.ndarray, float]:
+        """Rows T (r, n + p + 1) and their relative gap, for weights of ``|T|`` and free entries of shape (r, n + p)."""
         free = free & (self.sd > 0)
         used = np.flatnonzero(free.any(axis=0))
         # Inside the ball entries are in the units in which it is one.
@@ -135,11 +138,11 @@ class _Regressors:
             radius=bound.radius,
         )
         first = np.hstack([start[:, used] * units, start[:, -1:] + start[:, :-1] @ self.means[:, None]])
-        solution = solve_rows(fit, W, terms, terms.feasible(first), tol)
+        found = solve_rows(fit, W, terms, terms.feasible(first), tol)
         T = np.zeros((len(free), len(self.sd) + 1))
-        T[:, used] = solution.T[:, :-1] / units
-        T[:, -1] = solution.T[:, -1] - T[:, :-1] @ self.means
-        return T, solution
+        T[:, used] = found[:, :-1] / units
+        T[:, -1] = found[:, -1] - T[:, :-1] @ self.means
+        return T, certify(fit, W, terms, found).relative_gap
 
 
 def _hidden_rows(task: Task, states: np.ndarray, X: np.ndarray, alpha: float, start: np.ndarray) -> Rows:
@@ -149,16 +152,17 @@ def _hidden_rows(task: Task, states: np.ndarray, X: np.ndarray, alpha: float, st
     scales, fits, bounds, constants = [], [], [], []
     slopes = task.model.activation.slopes(task.model.n_hidden)
     for z, i in zip(Z, states, strict=True):
-        phi = task.model.activation.take(np.array([i]))
-        x = task.X[i : i + 1] if task.matching == "fenchel" else z[None]
-        fit = FenchelFit(phi, x) if task.matching == "fenchel" else LossFit(SquaredLoss(), x)
+        x, fit = z[None], None
+        if task.matching == "fenchel":
+            x = task.X[i : i + 1]
+            fit = FenchelFit(cast(Activation, task.model.activation.take(np.array([i]))), x)
         sd = float(x.std())
         varies = sd > CONSTANT * float(np.abs(x).max())
         constants.append(None if varies else float(z.mean()))
         columns = np.flatnonzero(task.bounded[i])
         radius = ROOM * task.radius * task.units[i] / slopes[i] if columns.size else np.inf
         scales.append(sd)
-        fits.append(fit)
+        fits.append(fit or LossFit(SquaredLoss(), x))
         bounds.append(Bound(columns, task.units[columns], radius))
     free = np.hstack([task.free["A"], task.free["B"]])[states]
 
@@ -169,19 +173,24 @@ def _hidden_rows(task: Task, states: np.ndarray, X: np.ndarray, alpha: float, st
                 T[k, -1] = constant
                 continue
             row = slice(k, k + 1)
-            T[row], solution = regressors.solve(fits[k], weights[row], free[row], start[row], bounds[k], task.tol)
-            gaps[k] = solution.relative_gap
+            T[row], gaps[k] = regressors.solve(fits[k], weights[row], free[row], start[row], bounds[k], task.tol)
         return Rows(T, gaps)
 
     return _reweighted(task, alpha, np.outer(scales, regressors.sd), free, start, solve)
 
 
+def loss_of(link: str) -> Loss:
+    """The loss of targets on whose scale a model's predictions are: the first that has this link."""
+    return next(loss for loss in LOSSES.values() if loss.link == link)
+
+
 def _output_rows(task: Task, X: np.ndarray, alpha: float, start: np.ndarray) -> Rows:
     """Rows of (C, D, d), for regressors X and the inputs: together where the loss couples them."""
     regressors, model = _Regressors(X, task.U), task.model
-    loss, Y = SquaredLoss(), model.C @ task.X + model.D @ task.U + model.d[:, None]
-    if task.Y is not None:
-        loss, Y = next(loss for loss in LOSSES.values() if loss.link == model.link), task.Y
+    if task.Y is None:
+        loss, Y = LOSSES["squared"], model.C @ task.X + model.D @ task.U + model.d[:, None]
+    else:
+        loss, Y = loss_of(model.link), task.Y
     free = np.hstack([task.free["C"], task.free["D"]])
     q = len(Y)
     groups = [slice(i, i + 1) for i in range(q)] if loss.separable else [slice(None)]
@@ -190,8 +199,7 @@ def _output_rows(task: Task, X: np.ndarray, alpha: float, start: np.ndarray) -> 
     def solve(weights: np.ndarray, free: np.ndarray, start: np.ndarray) -> Rows:
         T, gaps = np.zeros_like(start), np.zeros(q)
         for rows, fit in zip(groups, fits, strict=True):
-            T[rows], solution = regressors.solve(fit, weights[rows], free[rows], start[rows], FREE, task.tol)
-            gaps[rows] = solution.relative_gap
+            T[rows], gaps[rows] = regressors.solve(fit, weights[rows], free[rows], start[rows], FREE, task.tol)
         return Rows(T, gaps)
 
     return _reweighted(task, alpha, np.outer(Y.std(axis=1), regressors.sd), free, start, solve)

@@ -144,7 +144,7 @@ class Compression:
         return self.small.model
 
     def change_bound(self, U: ArrayLike) -> np.ndarray:
-        """For each sample and output, a bound on how far the chosen model's exact prediction is from the original's.
+        """For each sample and output, a bound on how far the chosen model's prediction is from the original's.
 
         Parameters
         ----------

@@ -1,10 +1,10 @@
 """One row of a model as a convex problem, and its solver.
 
-    min over T   fit(T W) + sum_j weight_j |t_j| + ridge_j/2 t_j^2       s.t. entries of T inside a ball, or held at zero
+    min over T   fit(T W) + sum_j weight_j |t_j| + ridge_j/2 t_j^2      s.t. entries of T inside a ball, or held at zero
 
-W are the regressors less their means, and a row of ones. An iteration is a proximal-gradient step in a diagonal metric,
-which finds what is zero, and a Newton step in what is not. The duality gap needs the gradient alone, so that every
-iteration knows its own.
+W are the regressors less their means, and a row of ones. An iteration is a proximal-gradient step in a diagonal
+metric, which finds what is zero, and a Newton step in what is not. The duality gap needs the gradient alone, so that
+every iteration knows its own.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ SHRINKINGS = 60
 PATIENCE = 60
 # A change of the objective below this share of its scale is rounding.
 NOTHING = 4e-15
+# Where a step promises a smaller share of the scale, the gap decides whether it is taken.
+UNSEEN = 1e-10
 MOST_STRETCH = 1e12
+# Outside the ball by this share of the radius is rounding.
+FEASIBLE = 1e-10
 # The least damping of Newton's model, relative to the curvature's bound: less is none.
 LEAST_DAMPING, MOST_DAMPING = 1e-7, 1e6
 TINY = 1e-100
 
 
 @dataclass(frozen=True)
-class Solution:
-    """A solved row, or rows.
+class RowCertificate:
+    """What is known of a point.
 
     Attributes
     ----------
-    T : ndarray of shape (r, P)
     gap : float
-        Upper bound on objective - optimum.
+        Upper bound on objective - optimum; ``inf`` outside the ball, or with an entry that should be zero.
     scale : float
         What makes the gap relative: the objective, or that of the best constant if that is larger.
-    n_iter : int
     """
 
-    T: np.ndarray
     gap: float
     scale: float
-    n_iter: int
 
     @property
     def relative_gap(self) -> float:
@@ -67,14 +67,14 @@ class _Point:
     gradient: np.ndarray
 
 
-def certify(fit: Fit, W: np.ndarray, terms: Entrywise, T: np.ndarray, n_iter: int = 0) -> Solution:
-    """The gap of a point, from the data alone: of any point, whoever found it; ``inf`` outside the ball."""
+def certify(fit: Fit, W: np.ndarray, terms: Entrywise, T: np.ndarray) -> RowCertificate:
+    """The certificate of any point T of shape (r, P), from the data alone."""
     here = _at(fit, W, terms, T)
-    gap = terms.gap(T, here.gradient) if terms.violation(T) <= 1e-9 else np.inf
-    return Solution(T, gap, max(here.objective, fit.of_constant), n_iter)
+    gap = terms.gap(T, here.gradient) if terms.violation(T) <= FEASIBLE else np.inf
+    return RowCertificate(gap, max(here.objective, fit.of_constant))
 
 
-def solve_rows(fit: Fit, W: np.ndarray, terms: Entrywise, T: np.ndarray, tol: float) -> Solution:
+def solve_rows(fit: Fit, W: np.ndarray, terms: Entrywise, T: np.ndarray, tol: float) -> np.ndarray:
     """Minimise to a relative gap of ``tol``, or as far as rounding lets it.
 
     Parameters
@@ -85,13 +85,18 @@ def solve_rows(fit: Fit, W: np.ndarray, terms: Entrywise, T: np.ndarray, tol: fl
     T : ndarray of shape (r, P)
         A feasible start.
     tol : float
+
+    Returns
+    -------
+    ndarray of shape (r, P)
+        What :func:`certify` knows the gap of.
     """
     m = W.shape[1]
     # A loss without a bound on its curvature starts somewhere; the stretch finds the rest.
     metric = np.maximum(min(fit.max_curvature, 1.0) * (W**2).sum(axis=1) / m, TINY) * np.ones_like(T)
     here, stretch, damping = _at(fit, W, terms, T), 1.0, 0.0
     best, best_gap, since = here, np.inf, 0
-    for n_iter in range(MAX_ITERATIONS):
+    for _ in range(MAX_ITERATIONS):
         check_stop()
         gap = terms.gap(here.T, here.gradient)
         since = 0 if gap < 0.9 * best_gap else since + 1
@@ -101,7 +106,7 @@ def solve_rows(fit: Fit, W: np.ndarray, terms: Entrywise, T: np.ndarray, tol: fl
             break
         here, stretch = _proximal_step(fit, W, terms, here, metric, stretch)
         here, damping = _newton_step(fit, W, terms, here, metric, damping)
-    return Solution(best.T, best_gap, max(best.objective, fit.of_constant), n_iter)
+    return best.T
 
 
 def _at(fit: Fit, W: np.ndarray, terms: Entrywise, T: np.ndarray) -> _Point:
@@ -144,11 +149,19 @@ def _newton_step(
     target = _minimum_in_face(H, gradient, T, kinked[face], normal, terms.radius)
     direction = target - T
     promise = max(-float(gradient @ direction), 0.0)
-    rounding = NOTHING * (abs(start.objective) + fit.of_constant)
+    scale = abs(start.objective) + fit.of_constant
+    if promise <= UNSEEN * scale:
+        # The objective has hardly digits for such a step: the gap, which the gradient makes, still tells.
+        moved = start.T.copy()
+        moved[face] = target
+        trial = _at(fit, W, terms, terms.feasible(moved))
+        if terms.gap(trial.T, trial.gradient) < terms.gap(start.T, start.gradient):
+            return trial, 0.0
+    rounding = NOTHING * scale
     for halving in range(HALVINGS):
         moved = start.T.copy()
         moved[face] = T + 0.5**halving * direction
-        trial = _at(fit, W, terms, moved)
+        trial = _at(fit, W, terms, terms.feasible(moved))
         if trial.objective <= start.objective - ARMIJO * 0.5**halving * promise + rounding:
             break
     else:

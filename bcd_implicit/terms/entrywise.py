@@ -1,4 +1,4 @@
-"""An entrywise penalty: a weight for each entry's absolute value, a small ridge, and a ball that rows may have to be in.
+"""An entrywise penalty: a weight for each entry's absolute value, a small ridge, and a ball for rows.
 
     value(T) = sum_ij weight_ij |t_ij| + ridge_ij / 2 t_ij^2,     sum over j inside of |t_ij| <= radius
 
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bcd_implicit.terms.projections import UPWARDS, l1_multipliers, project_l1_rows
+
 
 @dataclass(frozen=True, eq=False)
 class Entrywise:
@@ -54,6 +55,8 @@ class Entrywise:
         T = np.where(self.free, np.sign(T) * np.maximum(np.abs(T) - damped * self.weights, 0.0), 0.0)
         if self.bounded:
             T[:, self.inside] = project_l1_rows(T[:, self.inside], self.radius, damped[:, self.inside])
+            # Where steps differ by many powers of ten rounding may leave it outside.
+            return self.feasible(T)
         return T
 
     def feasible(self, T: np.ndarray) -> np.ndarray:
