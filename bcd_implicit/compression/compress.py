@@ -26,7 +26,7 @@ CONNECTIONS = ("model", "forward", "any")
 # Rows of states that may be in a cycle are bounded by this, or by what the model has itself if that is more.
 NORM_BOUND = 0.95
 # The search for a target: alphas between these, so often, until so large a share of the target is in use.
-LEAST_ALPHA, SEARCHES, ENOUGH = 1e-4, 10, 0.95
+LEAST_ALPHA, MOST_ALPHA, SEARCHES, ENOUGH = 1e-4, 4.0, 10, 0.95
 
 
 def compress(
@@ -52,8 +52,8 @@ def compress(
     F_phi(x, z) = g(x) + g*(z) - x z is the Fenchel divergence: zero exactly where x = phi(z), so that where a relu is
     zero any negative z will do. Then the rows of (C, D, d) are found, by the squared error of the predictions. All have
     a duality gap. Stage by stage, rows see what the smaller model has made of earlier states. An entry's weight is the
-    product of the standard deviations of what it gives to and takes from: alpha has no units, and from 1 on all is
-    constant.
+    product of the standard deviations of what it gives to and takes from, times 0.3 in C and D: alpha has no units, and
+    from 4 on all is constant.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def compress(
         inputs and to all outputs; or everything but self-loops. A mapping has masks of some of A, B, C and D; the
         others are as in the model.
     reweight : int
-        So many rounds follow in which weights are multiplied by 1 / (size / mean size + 0.1), sizes of the last one's.
+        So many rounds follow in which weights are multiplied by 1 / (size / mean size + 0.3), sizes of the last one's.
     refit : bool
         Whether entries that are left are then solved for without the penalty.
     norm_bound : float, optional
@@ -146,7 +146,7 @@ def _point(task: Task, alpha: float) -> SmallModel:
 
 def _searched(task: Task, target: float) -> list[SmallModel]:
     """Bisection of the logarithm of alpha, until most of the target is in use."""
-    low, high = LEAST_ALPHA, 1.0
+    low, high = LEAST_ALPHA, MOST_ALPHA
     points = [_point(task, high)]
     for _ in range(SEARCHES):
         points.append(_point(task, float(np.sqrt(low * high))))
@@ -161,7 +161,7 @@ def _alphas(alpha: Any) -> list[float]:
     given = [alpha] if np.ndim(alpha) == 0 else check_list("alpha", alpha, "numbers", "Give numbers such as 0.1")
     if not given:
         raise InvalidInputError("alpha", "is an empty list", "Give numbers such as 0.1")
-    return [check_number("alpha", a, 0, remedy="Give 0 or more, such as 0.1; from 1 on all is constant") for a in given]
+    return [check_number("alpha", a, 0, remedy="Give 0 or more, such as 0.1; from 4 on all is constant") for a in given]
 
 
 def _data(model: ImplicitModel, U: ArrayLike, Y: ArrayLike | None) -> dict[str, Any]:

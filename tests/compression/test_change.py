@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bcd_implicit import ImplicitModel
-from bcd_implicit.compression import change_bound
 from bcd_implicit.compression import change as changes
+from bcd_implicit.compression import change_bound
 
 FUNCTIONS = ["relu", "tanh", "sigmoid", "leaky_relu", "clip", "softplus", "abs"]
 

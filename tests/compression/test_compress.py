@@ -43,9 +43,9 @@ def test_alpha_zero_gives_the_model_back():
 
 @pytest.mark.parametrize("matching", ["fenchel", "least-squares"])
 @pytest.mark.parametrize("connections", ["model", "forward", "any"])
-def test_from_alpha_one_on_all_is_constant(matching, connections):
+def test_from_alpha_four_on_all_is_constant(matching, connections):
     model = layered("sigmoid")
-    result = compress(model, inputs(), alpha=[1.0, 3.0], matching=matching, connections=connections)
+    result = compress(model, inputs(), alpha=[4.0, 8.0], matching=matching, connections=connections)
     for point in result.path:
         assert point.n_nonzero == 0
         assert_allclose(point.model.predict(inputs(seed=9)) - model.predict(inputs()).mean(axis=0), 0, atol=1e-8)
