@@ -158,12 +158,10 @@ def _hidden_rows(task: Task, states: np.ndarray, X: np.ndarray, alpha: float, st
         if task.matching == "fenchel":
             x = task.X[i : i + 1]
             fit = FenchelFit(cast(Activation, task.model.activation.take(np.array([i]))), x)
-        sd = float(x.std())
-        varies = sd > CONSTANT * float(np.abs(x).max())
-        constants.append(None if varies else float(z.mean()))
+        constants.append(None if _varies(x) else float(z.mean()))
         columns = np.flatnonzero(task.bounded[i])
         radius = ROOM * task.radius * task.units[i] / slopes[i] if columns.size else np.inf
-        scales.append(sd)
+        scales.append(float(x.std()))
         fits.append(fit or LossFit(SquaredLoss(), x))
         bounds.append(Bound(columns, task.units[columns], radius))
     free = np.hstack([task.free["A"], task.free["B"]])[states]
@@ -179,6 +177,11 @@ def _hidden_rows(task: Task, states: np.ndarray, X: np.ndarray, alpha: float, st
         return Rows(T, gaps)
 
     return _reweighted(task, alpha, np.outer(scales, regressors.sd), free, start, solve)
+
+
+def _varies(values: np.ndarray) -> bool:
+    """Whether they differ by more than rounding."""
+    return float(values.std()) > CONSTANT * float(np.abs(values).max(initial=0.0))
 
 
 def loss_of(link: str) -> Loss:
@@ -201,6 +204,9 @@ def _output_rows(task: Task, X: np.ndarray, alpha: float, start: np.ndarray) -> 
     def solve(weights: np.ndarray, free: np.ndarray, start: np.ndarray) -> Rows:
         T, gaps = np.zeros_like(start), np.zeros(q)
         for rows, fit in zip(groups, fits, strict=True):
+            if loss.quadratic and not _varies(Y[rows]):
+                T[rows, -1] = Y[rows].mean()
+                continue
             T[rows], gaps[rows] = regressors.solve(fit, weights[rows], free[rows], start[rows], FREE, task.tol)
         return Rows(T, gaps)
 

@@ -150,18 +150,20 @@ def _newton_step(
     direction = target - T
     promise = max(-float(gradient @ direction), 0.0)
     scale = abs(start.objective) + fit.of_constant
+
+    def moved(step: float) -> _Point:
+        T = start.T.copy()
+        T[face] += step * direction
+        return _at(fit, W, terms, terms.feasible(T))
+
     if promise <= UNSEEN * scale:
         # The objective has hardly digits for such a step: the gap, which the gradient makes, still tells.
-        moved = start.T.copy()
-        moved[face] = target
-        trial = _at(fit, W, terms, terms.feasible(moved))
+        trial = moved(1.0)
         if terms.gap(trial.T, trial.gradient) < terms.gap(start.T, start.gradient):
             return trial, 0.0
     rounding = NOTHING * scale
     for halving in range(HALVINGS):
-        moved = start.T.copy()
-        moved[face] = T + 0.5**halving * direction
-        trial = _at(fit, W, terms, terms.feasible(moved))
+        trial = moved(0.5**halving)
         if trial.objective <= start.objective - ARMIJO * 0.5**halving * promise + rounding:
             break
     else:

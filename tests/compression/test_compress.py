@@ -174,6 +174,17 @@ def test_what_is_no_model_or_not_well_posed_is_refused():
         change_bound(layered(), cyclic(), inputs())
 
 
+def test_an_output_that_does_not_vary_is_a_constant():
+    model = layered()
+    C = np.array(model.C)
+    C[1] = 0.0
+    still = ImplicitModel(model.A, model.B, model.b, C, None, model.d)
+    for alpha in (0, 0.1):
+        result = compress(still, inputs(), alpha=alpha, connections="forward")
+        assert_allclose(result.model.predict(inputs())[:, 1], model.d[1], atol=1e-12)
+        assert result.small.gap <= 1e-6
+
+
 def test_states_that_do_not_vary_become_constants_without_a_warning():
     model = layered()
     b = model.b.copy()
