@@ -139,7 +139,7 @@ def main() -> None:
         shown[name] = shown[name].round(digits_of)
     print(shown.to_string(index=False, float_format="%.4g"))
     if options.json:
-        rows = json.loads(summary.to_json(orient="records"))
+        rows = json.loads(summary.to_json(orient="records", double_precision=15))
         write_atomically(options.json, lambda file: file.write((json.dumps(rows, indent=2) + "\n").encode()))
 
 

@@ -69,8 +69,6 @@ def change_bound(model: ImplicitModel, small: ImplicitModel, U: ArrayLike) -> np
     small.structure().check()
     inputs = inputs_of(model, U).T
     n = model.n_hidden
-    if not n:
-        return _outputs_apart(model, small, inputs, np.zeros((0, inputs.shape[1])))[1].T
     found = np.empty((model.C.shape[0], inputs.shape[1]))
     for part in parts(inputs.shape[1], n * n if n <= LARGE else n):
         found[:, part] = _of_some(model, small, inputs[:, part])
@@ -102,8 +100,7 @@ def _of_some(model: ImplicitModel, small: ImplicitModel, U: np.ndarray) -> np.nd
         bound = np.minimum(bound, _linear(A, C, phi, z, z_off, r, r_off, reach, apart, apart_most - np.abs(apart)))
     # Both predictions are rounded, and the model's own states are not exact.
     rounding = sum(summation_error(sum(m.C.shape) + U.shape[0]) * _sizes(m, U, X, reach) for m in (model, small))
-    bound = bound + rounding
-    return bound * (1 + 8 * EPS) + np.abs(dense(model.C)).sum(axis=1)[:, None] * off * (1 + EPS * len(A))
+    return (bound + rounding) * (1 + 8 * EPS) + np.abs(dense(model.C)).sum(axis=1)[:, None] * off * (1 + EPS * len(A))
 
 
 def _sizes(model: ImplicitModel, U: np.ndarray, X: np.ndarray, reach: np.ndarray) -> np.ndarray:
