@@ -4,6 +4,7 @@ from bcd_implicit import compose, constraints, datasets, experiments, networks, 
 from bcd_implicit.blocks import BLOCKS, BlockSolution, block_problem, solve_block
 from bcd_implicit.blocks.solvers import SOLVERS
 from bcd_implicit.certificates import Certificate
+from bcd_implicit.compression import Compression, compress
 from bcd_implicit.errors import (
     BcdError,
     BlockSolveError,
@@ -40,6 +41,7 @@ __all__ = [
     "BlockSolution",
     "BlockSolveError",
     "Certificate",
+    "Compression",
     "ConstraintError",
     "Continuation",
     "ConvergenceWarning",
@@ -63,6 +65,7 @@ __all__ = [
     "block_problem",
     "certified_accuracy",
     "compose",
+    "compress",
     "constraints",
     "datasets",
     "experiments",

@@ -1,0 +1,234 @@
+"""Make a model smaller: :func:`compress`."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bcd_implicit.compression.matching import Task, loss_of, matched
+from bcd_implicit.compression.result import Compression, SmallModel
+from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice, shown
+from bcd_implicit.model import well_posedness
+from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.model.inputs import inputs_of
+from bcd_implicit.model.matrices import dense
+from bcd_implicit.model.structure import Structure
+from bcd_implicit.support.arrays import WEIGHTS
+from bcd_implicit.support.checks import check_flag, check_list, check_matrix, check_number
+from bcd_implicit.terms.activation import Activation
+
+MATCHINGS = ("fenchel", "least-squares")
+CONNECTIONS = ("model", "forward", "any")
+# Rows of states that may be in a cycle are bounded by this, or by what the model has itself if that is more.
+NORM_BOUND = 0.95
+# The search for a target: alphas between these, so often, until so large a share of the target is in use.
+LEAST_ALPHA, MOST_ALPHA, SEARCHES, ENOUGH = 1e-4, 4.0, 10, 0.95
+
+
+def compress(
+    model: ImplicitModel,
+    U: ArrayLike,
+    Y: ArrayLike | None = None,
+    *,
+    target: float | None = None,
+    alpha: float | ArrayLike | None = None,
+    matching: str = "fenchel",
+    connections: str | Mapping[str, ArrayLike] = "model",
+    reweight: int = 2,
+    refit: bool = True,
+    norm_bound: float | None = None,
+    tol: float = 1e-6,
+) -> Compression:
+    """A model with fewer entries whose states and predictions match those of this one at the samples U.
+
+    The states at U are known, so that every row of (A, B, b) is a convex problem by itself::
+
+        min over rows t, c    1/m sum_k F_phi(x_k, t'w_k + c) + alpha sum_j weight_j |t_j|,     w = (x, u)
+
+    F_phi(x, z) = g(x) + g*(z) - x z is the Fenchel divergence: zero exactly where x = phi(z), so that where a relu is
+    zero any negative z will do. Then the rows of (C, D, d) are found, by the squared error of the predictions. All have
+    a duality gap. Stage by stage, rows see what the smaller model has made of earlier states. An entry's weight is the
+    product of the standard deviations of what it gives to and takes from, times 0.3 in C and D: alpha has no units, and
+    from 4 on all is constant.
+
+    Parameters
+    ----------
+    model : ImplicitModel
+        Trained, converted or composed.
+    U : array-like of shape (m, p)
+    Y : array-like of shape (m, q), optional
+        Targets for the outputs instead of the model's own predictions, with the loss of the model's ``link``: squared,
+        logistic, cross-entropy or Poisson.
+    target : float, optional
+        The share of the model's entries of A, B, C and D, zeros not counted, that are to be left at the most; alpha is
+        searched.
+    alpha : float or sequence of float, optional
+        One weight, or a path of them. With a target, that is looked for among these; without, the largest is chosen.
+    matching : {"fenchel", "least-squares"}
+        By the Fenchel divergence, or by the squared error of AX + BU + b (Tsai, El Ghaoui et al., *State-driven
+        Implicit Modeling*, arXiv 2209.09389), which any functions of states will do for.
+    connections : {"model", "forward", "any"} or mapping of str to mask
+        What may be other than zero: where the model is; also what leads from earlier stages to later ones, and from all
+        inputs and to all outputs; or everything but self-loops. A mapping has masks of some of A, B, C and D; the
+        others are as in the model.
+    reweight : int
+        So many rounds follow in which weights are multiplied by 1 / (size / mean size + 0.3), sizes of the last one's.
+    refit : bool
+        Whether entries that are left are then solved for without the penalty.
+    norm_bound : float, optional
+        Below 1: bounds rows of A, times the slope, over the states that may depend on each other in circles, so that
+        the smaller model is well-posed. By default 0.95, or what the model has where that is more. Where only the
+        matrix measure proves the model well-posed, the smaller one is in the smaller set of the norm.
+    tol : float
+        Relative duality gap of each row.
+
+    Returns
+    -------
+    Compression
+        The path, the chosen ``model``, a table, and a bound on the change of every prediction.
+
+    Raises
+    ------
+    InvalidInputError
+        Arguments that do not fit; neither target nor alpha; Fenchel matching of functions that have no Fenchel pair.
+    NotWellPosedError
+        The model is not well-posed.
+
+    Warns
+    -----
+    ConvergenceWarning
+        A row's gap stayed above ``tol``.
+    """
+    if not isinstance(model, ImplicitModel):
+        raise InvalidInputError("model", f"is {shown(model)}", "Pass an ImplicitModel, such as result.model")
+    if target is None and alpha is None:
+        raise InvalidInputError("target", "is missing, and so is alpha", "Give one, such as target=0.2")
+    if target is not None:
+        target = check_number("target", target, 0, 1, remedy="Give the share of entries to be left, such as 0.2")
+    alphas = None if alpha is None else _alphas(alpha)
+    check_choice("matching", matching, MATCHINGS)
+    task = Task(
+        **_data(model, U, Y),
+        matching=matching,
+        **_structure(model, connections, norm_bound),
+        reweight=check_number("reweight", reweight, 0, integer=True),
+        refit=check_flag("refit", refit),
+        tol=check_number("tol", tol, 0, boundaries="neither"),
+    )
+    if matching == "fenchel":
+        _check_pairs(model)
+    points = [_point(task, a) for a in alphas] if alphas is not None else _searched(task, target or 0.0)
+    points.sort(key=lambda point: point.alpha)
+    chosen = len(points) - 1
+    if target is not None:
+        small_enough = [k for k, point in enumerate(points) if point.share <= target]
+        # Of those that are small enough the largest.
+        chosen = max(small_enough, key=lambda k: points[k].n_nonzero, default=chosen)
+    return Compression(model, tuple(points), chosen, task)
+
+
+def _point(task: Task, alpha: float) -> SmallModel:
+    small, hidden, output = matched(task, alpha)
+    worst = max(float(hidden.max(initial=0.0)), float(output.max(initial=0.0)))
+    if worst > task.tol:
+        warnings.warn(
+            f"alpha={alpha:.3g}: the largest relative gap of a row is {worst:.1e}, above tol={task.tol:.1e}. Its "
+            "entries are near the optimum, but not as near as asked for. Raise tol, or alpha.",
+            ConvergenceWarning,
+            stacklevel=3,
+        )
+    return SmallModel(task, alpha, small, hidden, output)
+
+
+def _searched(task: Task, target: float) -> list[SmallModel]:
+    """Bisection of the logarithm of alpha, until most of the target is in use."""
+    low, high = LEAST_ALPHA, MOST_ALPHA
+    points = [_point(task, high)]
+    for _ in range(SEARCHES):
+        points.append(_point(task, float(np.sqrt(low * high))))
+        share, middle = points[-1].share, points[-1].alpha
+        if ENOUGH * target <= share <= target:
+            break
+        low, high = (middle, high) if share > target else (low, middle)
+    return points
+
+
+def _alphas(alpha: Any) -> list[float]:
+    given = [alpha] if np.ndim(alpha) == 0 else check_list("alpha", alpha, "numbers", "Give numbers such as 0.1")
+    if not given:
+        raise InvalidInputError("alpha", "is an empty list", "Give numbers such as 0.1")
+    return [check_number("alpha", a, 0, remedy="Give 0 or more, such as 0.1; from 4 on all is constant") for a in given]
+
+
+def _data(model: ImplicitModel, U: ArrayLike, Y: ArrayLike | None) -> dict[str, Any]:
+    inputs, q = inputs_of(model, U), model.C.shape[0]
+    if Y is not None:
+        Y = check_matrix("Y", Y, n_columns=q)
+        if len(Y) != len(inputs):
+            raise InvalidInputError("Y", f"has {len(Y)} rows, and U {len(inputs)}", "Pass a row for each sample")
+        loss_of(model.link).check_targets(Y.T, model.output_names)
+        Y = Y.T
+    return {"model": model, "U": inputs.T, "Y": Y, "X": model._states(inputs.T).X}
+
+
+def _structure(
+    model: ImplicitModel, connections: str | Mapping[str, ArrayLike], norm_bound: float | None
+) -> dict[str, Any]:
+    """Which entries are free, which of them are bounded, and the order of the stages."""
+    free = _free(model, connections)
+    structure = Structure(free["A"].astype(float), model.activation)
+    bounded, units, own = np.zeros_like(free["A"]), np.ones(model.n_hidden), 0.0
+    slopes = model.activation.slopes(model.n_hidden)
+    for states in structure.cycles:
+        gains = well_posedness.gains_of(dense(model.A[states][:, states]), slopes[states])
+        if not np.isfinite(slopes[states]).all():
+            cause = "lets states depend on each other in circles whose function has no Lipschitz constant"
+            raise InvalidInputError("connections", cause, 'Use "model" or "forward"')
+        if well_posedness.is_below_one(gains):
+            units[states] = well_posedness.weights(gains)
+            own = max(own, well_posedness.contraction(gains, units[states]))
+        bounded[np.ix_(states, states)] = free["A"][np.ix_(states, states)]
+    radius = max(NORM_BOUND, own)
+    if norm_bound is not None:
+        remedy = "Give a number below 1, such as 0.9"
+        radius = check_number("norm_bound", norm_bound, 0, 1, boundaries="neither", remedy=remedy)
+    return {"free": free, "bounded": bounded, "units": units, "radius": radius, "level": structure.level}
+
+
+def _free(model: ImplicitModel, connections: str | Mapping[str, ArrayLike]) -> dict[str, np.ndarray]:
+    free = {letter: dense(getattr(model, letter)) != 0 for letter in "ABCD"}
+    if isinstance(connections, Mapping):
+        for letter, given in connections.items():
+            if letter not in free:
+                raise InvalidInputError("connections", f"has {shown(letter)}, which is no matrix", "Use A, B, C, D")
+            mask = check_matrix(f"connections[{letter!r}]", dense(given), advice=WEIGHTS)
+            if mask.shape != free[letter].shape or not np.isin(mask, (0, 1)).all():
+                remedy = "True where an entry may be other than zero"
+                cause = f"of {letter} must be a mask of shape {free[letter].shape}"
+                raise InvalidInputError("connections", cause, remedy)
+            free[letter] = mask.astype(bool)
+        return free
+    check_choice("connections", connections, CONNECTIONS)
+    if connections == "model":
+        return free
+    structure = model.structure()
+    level = structure.level
+    if connections == "forward":
+        free["A"] |= level[:, None] > level
+        for states in structure.cycles:
+            free["A"][np.ix_(states, states)] = True
+    else:
+        free["A"] |= ~np.eye(model.n_hidden, dtype=bool)
+    return free | {letter: np.ones_like(free[letter]) for letter in "BCD"}
+
+
+def _check_pairs(model: ImplicitModel) -> None:
+    blocks = getattr(model.activation, "blocks", [(model.activation, model.n_hidden)])
+    for function, _ in blocks:
+        if not isinstance(function, Activation):
+            cause = f"has no divergence for the function {function.name!r}, which has no Fenchel pair"
+            raise InvalidInputError("matching", cause, 'Use matching="least-squares"')
