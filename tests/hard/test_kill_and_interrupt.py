@@ -70,7 +70,7 @@ def test_ctrl_c_at_random_moments(solver, monkeypatch):
     main, longest = os.getpid(), 0.0
     for _ in range(15):
         monkeypatch.setattr(interruption, "_last_pressed", -float("inf"))
-        delay = float(rng.uniform(0.0, 0.5))
+        delay = float(rng.uniform(0.05, 0.5))  # not before solve has begun
 
         def press(delay=delay):
             time.sleep(delay)
