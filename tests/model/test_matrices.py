@@ -25,6 +25,7 @@ def test_products_are_those_of_the_matrix(shape, n_samples):
     np.testing.assert_allclose(SharedColumns(sp.csr_array(matrix)) @ X, matrix @ X, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.slow
 def test_they_pay_where_blocks_are_large():
     width = WORTH_A_BLOCK // 20
     assert SharedColumns(sp.csr_array(of_groups(30, 21, width))).pays

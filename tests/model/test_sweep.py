@@ -118,6 +118,7 @@ def test_components_that_only_units_show_to_contract():
     assert matters(states.error_bound, np.abs(states.X - exact_states(model, U)).max(axis=1))
 
 
+@pytest.mark.slow
 def test_many_self_loops_take_no_square_of_their_number():
     n = 2000
     model = ImplicitModel(

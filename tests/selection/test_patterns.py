@@ -40,6 +40,7 @@ def test_the_scale_of_kappa_is_that_of_what_is_free(method):
     assert bi.reference_kappa(problem.replace(pattern=None), method) > one
 
 
+@pytest.mark.slow
 def test_a_path_and_its_choice_do_without_it():
     path = bi.kappa_path(problem_without_the_first(), 6, max_cycles=10)
     assert not any(result.iterate.B[:, 0].any() for result in path.results)

@@ -44,6 +44,7 @@ def assert_same(found, expected):
 @pytest.mark.parametrize(
     "n_jobs", [pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.processes)]
 )
+@pytest.mark.slow
 def test_any_number_of_jobs_gives_the_same_numbers(path, alone, n_jobs):
     assert_same(everything(path, n_jobs), alone)
 
