@@ -1,4 +1,4 @@
-"""One row of a model as a convex problem, and its solver.
+"""One row of a model as a convex problem, and its solver::
 
     min over T   fit(T W) + sum_j weight_j |t_j| + ridge_j/2 t_j^2      s.t. entries of T inside a ball, or held at zero
 

@@ -3,8 +3,8 @@
 Without an axes they draw on the current one. Names need room: make figures with ``layout="constrained"``.
 """
 
-from bcd_implicit.plots.architecture import architecture, compression
 from bcd_implicit.plots.classes import decision_regions, reliability
+from bcd_implicit.plots.connections import architecture, compression
 from bcd_implicit.plots.equilibrium import picard_convergence, solver_convergence, states
 from bcd_implicit.plots.inputs import column_norms, kappa_path
 from bcd_implicit.plots.matrices import sparsity

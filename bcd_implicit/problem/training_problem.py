@@ -7,7 +7,7 @@ The true problem is::
          s.t. X = phi(AX + BU + b),  max_slope ||A||_inf <= norm_bound, the user's constraints
 
 max_slope is the activation's, the largest slope of phi: 1, and 1/4 for the sigmoid. With ``well_posedness="measure"``
-the matrix measure mu_inf(A) = max_i (A_ii + sum_{j != i} |A_ij|) takes the place of ||A||_inf = max_i sum_j |A_ij|: a
+the matrix measure mu_inf(A) = ``max_i (A_ii + sum_{j != i} |A_ij|)`` replaces ||A||_inf = ``max_i sum_j |A_ij|``: a
 larger convex set, whose models are well-posed too (:mod:`bcd_implicit.terms.row_sets`). Under a zero pattern either is
 that of the entries of A inside cycles of the pattern's graph: elsewhere states are well-posed whatever A is.
 
@@ -80,9 +80,9 @@ class TrainingProblem(Specification):
         it is on the entries of A inside cycles alone, those between states that may depend on each other in circles,
         and 0 makes these zero. The pattern of a feedforward network has none: the bound is without effect.
     well_posedness : {"inf-norm", "measure"}
-        What the bound is on: ||A||_inf, or the matrix measure mu_inf(A) = max_i (A_ii + sum_{j != i} |A_ij|), which is
-        no larger. The measure lets the diagonal of A be negative without limit, and other entries be as much larger: 0
-        does not mean A = 0 then. Without ``ridge_hidden`` it leaves gaps of the blocks in (A, B, b) unknown, unless a
+        What the bound is on: ||A||_inf, or the matrix measure mu_inf(A) = ``max_i (A_ii + sum_{j != i} |A_ij|)``, which
+        is no larger. The measure lets the diagonal of A be negative without limit, and other entries be as much larger:
+        0 does not mean A = 0 then. Without ``ridge_hidden`` it leaves gaps of the blocks in (A, B, b) unknown, unless a
         conic solver solves them.
     kappa : float >= 0
         Group-lasso weight (penalty form) or radius (constraint form).

@@ -1,4 +1,4 @@
-"""An entrywise penalty: a weight for each entry's absolute value, a small ridge, and a ball for rows.
+"""An entrywise penalty: a weight for each entry's absolute value, a small ridge, and a ball for rows::
 
     value(T) = sum_ij weight_ij |t_ij| + ridge_ij / 2 t_ij^2,     sum over j inside of |t_ij| <= radius
 

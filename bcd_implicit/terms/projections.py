@@ -94,7 +94,7 @@ def sizes(A: np.ndarray, signed: np.ndarray = NONE) -> np.ndarray:
 def project_l1_rows(
     A: np.ndarray, radius: float | np.ndarray, steps: np.ndarray | None = None, signed: np.ndarray = NONE
 ) -> np.ndarray:
-    """Project every row of A (n, k) on the l1 ball of a radius, or, if it is signed, on the set with A_ii for |A_ii|.
+    """Project every row of A (n, k) on the l1 ball of a radius, or, if signed, on the set with A_ii for ``|A_ii|``.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ CORNERS, STEPS = 5, 25
 # The first and the last of these steps, as shares of the radius.
 FIRST_STEP, LAST_STEP = 0.5, 0.05
 
-Asked = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+_Asked = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Attack:
         return facts_table("Attack", facts)
 
 
-def climb(asked: Asked, center: np.ndarray, radius: np.ndarray, n_inputs: int | None) -> np.ndarray:
+def climb(asked: _Asked, center: np.ndarray, radius: np.ndarray, n_inputs: int | None) -> np.ndarray:
     """Inputs in boxes with about the largest value, never a smaller one than in the middle: shape (m, p).
 
     Parameters

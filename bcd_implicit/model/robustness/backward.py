@@ -4,7 +4,7 @@ Let z = Ax + Bu + b lie in [l, u] on the box of inputs. For any vector lambda,
 
     r^T x + g^T u = [w^T phi(z) - lambda^T z] + v^T u + lambda^T b,    w = r + A^T lambda,  v = g + B^T lambda,
 
-so the largest value on the box is at most the Lagrangian dual of the equilibrium equation,
+so the largest value on the box is at most the Lagrangian dual of the equilibrium equation::
 
     sum_i max_z (w_i phi(z) - lambda_i z) + v^T u0 + |v|^T radius + lambda^T b.
 
@@ -76,7 +76,7 @@ class Lines:
 
 
 #: What bounds tasks on lines: the largest values, (K,), and dual vectors, (n, K).
-Finder = Callable[[BoundedSystem, Box, Lines, Tasks], tuple[np.ndarray, np.ndarray]]
+_Finder = Callable[[BoundedSystem, Box, Lines, Tasks], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def by_intervals(system: BoundedSystem, box: Box, tasks: Tasks) -> tuple[np.ndar
 
 
 def backward(
-    system: BoundedSystem, box: Box, tasks: Tasks, rounds: int, n_cuts: int = 0, find: Finder | None = None
+    system: BoundedSystem, box: Box, tasks: Tasks, rounds: int, n_cuts: int = 0, find: _Finder | None = None
 ) -> tuple[np.ndarray, DualCertificate]:
     """The same by backward linear bounds, or by other dual vectors on the same ranges."""
     find = find or bounded
@@ -186,7 +186,7 @@ def _by_cases(
 
 
 def tightened(
-    system: BoundedSystem, box: Box, x: Ranges, z: Ranges, rounds: int, find: Finder
+    system: BoundedSystem, box: Box, x: Ranges, z: Ranges, rounds: int, find: _Finder
 ) -> tuple[Lines, tuple[Step, ...]]:
     """Lines on ranges of preactivations that are tighter, and how they were found, stage by stage."""
     lines, steps = Lines.around(system, z, x), []
@@ -208,7 +208,7 @@ def tightened(
 
 
 def _tighten(
-    system: BoundedSystem, box: Box, lines: Lines, stage: Stage, samples: np.ndarray, find: Finder
+    system: BoundedSystem, box: Box, lines: Lines, stage: Stage, samples: np.ndarray, find: _Finder
 ) -> Step | None:
     z = lines.z
     linear = system.activation.is_linear(z.low, z.high)

@@ -71,7 +71,7 @@ def certified_accuracy(
     model : ImplicitModel
         An output a class, the largest of which is predicted, or one output that is positive for the class 1.
     U, radius, rounds, n_cuts
-        As for :meth:`~bcd_implicit.ImplicitModel.bounds`.
+        As for :meth:`~bcd_implicit.model.robustness.robustness.Robustness.bounds`.
     y : array-like of shape (m,)
         Classes, by numbers from 0 or names of outputs.
     method : {"backward", "perron-frobenius", "interval", "lp", "sdp", "exact"}

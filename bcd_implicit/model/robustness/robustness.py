@@ -162,8 +162,8 @@ class Robustness:
         """Inputs within a radius of given ones that move predictions as far as is found.
 
         First corners of the box, ``u0 + radius sign(gradient)``, then steps of projected gradient; the best is kept.
-        The gradient is that at equilibrium, by :meth:`~bcd_implicit.ImplicitModel.vjp`. What is found is within
-        :meth:`bounds`, and shows how tight they are at the least.
+        The gradient is that at equilibrium, by :meth:`~bcd_implicit.model.derivatives.Derivatives.vjp`. What is found
+        is within :meth:`bounds`, and shows how tight they are at the least.
 
         Parameters
         ----------
