@@ -83,9 +83,9 @@ def _of_some(model: ImplicitModel, small: ImplicitModel, U: np.ndarray) -> np.nd
     sizes = np.abs(A) @ np.abs(X) + np.abs(dense(small.B)) @ np.abs(U) + np.abs(small.b)[:, None]
     z_off = summation_error(sum(A.shape) + U.shape[0]) * sizes
     # phi of a z that is off: between its values at the ends.
-    r = phi(z) - X
-    low, high = phi.image(z - z_off, z + z_off)
-    r_off = np.maximum(high - phi(z), phi(z) - low) + VALUES * (np.abs(phi(z)) + np.abs(X))
+    here, (low, high) = phi(z), phi.image(z - z_off, z + z_off)
+    r = here - X
+    r_off = np.maximum(high - here, here - low) + VALUES * (np.abs(here) + np.abs(X))
     reach = _reach(A, phi, np.abs(r) + r_off)
     if reach is None:
         return np.full((C.shape[0], U.shape[1]), np.inf)

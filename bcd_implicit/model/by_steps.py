@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from bcd_implicit.model.fixed_point import FixedPoint, fixed_point
+from bcd_implicit.model.declared import Declared
+from bcd_implicit.model.fixed_point import fixed_point
 from bcd_implicit.model.inputs import inputs_of
-from bcd_implicit.model.matrices import Matrix, dense
+from bcd_implicit.model.matrices import dense
 from bcd_implicit.model.picard import picard_table
 from bcd_implicit.model.state_map import StateMap, units_or_none
 from bcd_implicit.support.checks import check_number
@@ -22,19 +21,8 @@ from bcd_implicit.terms.function import ElementwiseFunction
 ALL_OF_THE_FIRST, GROWTH = 20, 1.1
 
 
-class BySteps:
+class BySteps(Declared):
     """What of a model shows how its states are reached; :class:`~bcd_implicit.ImplicitModel` inherits it."""
-
-    if TYPE_CHECKING:
-        A: Matrix
-        B: Matrix
-        D: Matrix
-        activation: ElementwiseFunction
-        input_names: list[str]
-
-        def _weights(self) -> np.ndarray: ...
-        def _states(self, inputs: np.ndarray, solver: str = "auto", tol: float = 1e-10) -> FixedPoint: ...
-        def _drive(self, inputs: np.ndarray) -> np.ndarray: ...
 
     def picard_convergence(self, U: ArrayLike, n_steps: int = 50) -> pd.DataFrame:
         """The error of Picard's iteration from x = 0 for inputs U (m, p), step by step, and two bounds on it.

@@ -11,13 +11,13 @@ from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.model.adjoint import adjoint_error, adjoint_states, input_jacobian
+from bcd_implicit.model.declared import Declared
 from bcd_implicit.model.inputs import inputs_of
 from bcd_implicit.model.matrices import Matrix
 from bcd_implicit.model.rounding import summation_error
-from bcd_implicit.model.structure import Staged, Structure
+from bcd_implicit.model.structure import Staged
 from bcd_implicit.support.checks import check_matrix, check_number
 from bcd_implicit.support.parts import parts
-from bcd_implicit.terms.function import ElementwiseFunction
 
 if TYPE_CHECKING:
     from bcd_implicit.model.fixed_point import FixedPoint
@@ -196,21 +196,8 @@ def _in_entries(matrix: Matrix, left: np.ndarray, right: np.ndarray) -> Matrix:
     return sp.csr_array((data, columns, matrix.indptr), shape=matrix.shape)
 
 
-class Derivatives:
+class Derivatives(Declared):
     """What of a model is a derivative; :class:`~bcd_implicit.ImplicitModel` inherits it."""
-
-    if TYPE_CHECKING:
-        A: Matrix
-        B: Matrix
-        b: np.ndarray
-        C: Matrix
-        D: Matrix
-        activation: ElementwiseFunction
-        input_names: list[str]
-
-        def structure(self) -> Structure: ...
-        def _states(self, inputs: np.ndarray, solver: str = "auto", tol: float = 1e-10) -> FixedPoint: ...
-        def _drive(self, inputs: np.ndarray) -> np.ndarray: ...
 
     def jacobian(self, U: ArrayLike) -> np.ndarray:
         """Derivatives of the predictions with respect to the inputs, D + C (I - S A)^-1 S B with S = diag(phi').

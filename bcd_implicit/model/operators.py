@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -16,12 +16,10 @@ import scipy.sparse as sp
 from bcd_implicit.errors import InvalidInputError, shown
 from bcd_implicit.model import algebra, pruning
 from bcd_implicit.model.algebra import System
+from bcd_implicit.model.declared import Declared
 from bcd_implicit.model.matrices import Matrix, check_part, check_weights, n_nonzero
 from bcd_implicit.model.names import BY_ORDER, Names, labels_of, own, places
-from bcd_implicit.model.origin import Part
-from bcd_implicit.model.structure import Structure
 from bcd_implicit.support.checks import check_number
-from bcd_implicit.terms.function import ElementwiseFunction
 from bcd_implicit.terms.functions import get_function
 
 NUMBERS = (int, float, np.integer, np.floating)
@@ -29,27 +27,12 @@ THE_MODEL = "the model has"
 ARRAYS = (np.ndarray, pd.Series, pd.DataFrame)
 
 
-class Operators:
+class Operators(Declared):
     """What of a model is made of its parts alone; :class:`~bcd_implicit.ImplicitModel` inherits it.
 
     Operators act on predictions, on the scale that ``link`` says. ``g @ f`` keeps the link of g; ``M @ f`` and
     ``f * g`` have none; the others keep that of their parts, which has to be one.
     """
-
-    if TYPE_CHECKING:
-        A: Matrix
-        B: Matrix
-        b: np.ndarray
-        C: Matrix
-        D: Matrix
-        d: np.ndarray
-        activation: ElementwiseFunction
-        link: str
-        input_names: list[str]
-        output_names: list[str]
-        _parts: tuple[Part, ...]
-
-        def structure(self) -> Structure: ...
 
     # NumPy and pandas leave operators between their arrays and a model to the model.
     __array_ufunc__ = None

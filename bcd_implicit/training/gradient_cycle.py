@@ -197,11 +197,9 @@ def gradient_ended(loop: Loop, before: float) -> Status | None:
     assert state.descent is not None
     if abs(state.objective) <= state.nothing:
         return Status.CONVERGED
-    if _settled(loop, state.objective, before):
-        if not loop.certified:
-            return Status.CONVERGED
-        if _residual(loop) <= math.sqrt(loop.block_tol):
-            return Status.CONVERGED
+    stationary = not loop.certified or _residual(loop) <= math.sqrt(loop.block_tol)
+    if stationary and _settled(loop, state.objective, before):
+        return Status.CONVERGED
     halvings = math.log2(options.learning_rate / state.descent.learning_rate)
     return Status.STALLED if halvings > MOST_HALVINGS else None
 

@@ -11,9 +11,10 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import InvalidInputError, check_choice, shown
+from bcd_implicit.model.declared import Declared
 from bcd_implicit.model.derivatives import Gradient
 from bcd_implicit.model.inputs import inputs_of
-from bcd_implicit.model.matrices import Matrix, dense
+from bcd_implicit.model.matrices import dense
 from bcd_implicit.model.robustness.attack import Attack, climb
 from bcd_implicit.model.robustness.backward import ROUNDS
 from bcd_implicit.model.robustness.bounds import Bounds, check_options, largest
@@ -22,30 +23,16 @@ from bcd_implicit.model.robustness.gains import check_lipschitz, gains_to_rows
 from bcd_implicit.model.robustness.lipschitz import euclidean
 from bcd_implicit.model.robustness.system import BoundedSystem
 from bcd_implicit.model.rounding import summation_error
-from bcd_implicit.model.structure import Structure
 from bcd_implicit.support.checks import check_list, check_matrix, check_number, check_places
 from bcd_implicit.support.display import listed
 from bcd_implicit.support.interruption import finishing
-from bcd_implicit.terms.function import ElementwiseFunction
 
 
-class Robustness:
+class Robustness(Declared):
     """Certified bounds on predictions, sensitivities and attacks."""
 
     if TYPE_CHECKING:
-        A: Matrix
-        B: Matrix
-        b: np.ndarray
-        C: Matrix
-        D: Matrix
-        d: np.ndarray
-        activation: ElementwiseFunction
-        link: str
-        input_names: list[str]
-        output_names: list[str]
 
-        def structure(self) -> Structure: ...
-        def predict(self, U: ArrayLike, *, solver: str = "auto") -> np.ndarray: ...
         def vjp(self, U: ArrayLike, dY: ArrayLike) -> Gradient: ...
 
     @property
