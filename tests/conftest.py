@@ -14,9 +14,11 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 # A shell starts what is to run in the background so that it ignores Ctrl-C, and so would all programs that tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-# A busy machine misses any deadline of an example.
-hypothesis.settings.register_profile("busy machines", deadline=None)
-hypothesis.settings.load_profile("busy machines")
+# The same examples each time: what a change has not broken must not fail it. Who looks for faults draws new ones, with
+# --hypothesis-profile "new draws". A busy machine misses any deadline of an example.
+hypothesis.settings.register_profile("same draws", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("new draws", deadline=None, max_examples=1000)
+hypothesis.settings.load_profile("same draws")
 
 
 @pytest.hookimpl(optionalhook=True)

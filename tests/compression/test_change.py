@@ -38,7 +38,7 @@ def exact(model, U):
     return X @ model.C.T + U @ model.D.T + model.d
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10**6), activation=st.sampled_from(FUNCTIONS), kind=st.sampled_from(["acyclic", "cyclic"]))
 @pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
 def test_no_change_is_above_its_bound(seed, activation, kind):
@@ -50,7 +50,7 @@ def test_no_change_is_above_its_bound(seed, activation, kind):
     assert (change <= bound + slack).all()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6))
 @pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
 def test_negative_entries_on_the_diagonal_are_counted(seed):

@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning"),
     pytest.mark.usefixtures("plain_choice"),
 ]
-few = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+few = settings(max_examples=25, suppress_health_check=list(HealthCheck))
 
 
 @few

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from constrained import METHODS
+from draws import entries
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -20,7 +21,7 @@ from bcd_implicit.terms.penalties import GroupLassoConstraint, GroupLassoPenalty
 NAMES = ["age", "red", "green", "blue", "size"]
 COLOUR = {"colour": ["red", "green", "blue"]}
 WEIGHTED = Groups(np.array([0, 1, 1, 0, 2]), np.array([1.0, 0.5, 2.0]), ["a", "b", "c"])
-matrices = arrays(float, (3, 5), elements=st.floats(-10, 10))
+matrices = arrays(float, (3, 5), elements=entries(-10, 10))
 norms = pytest.mark.parametrize("norm", GROUP_NORMS.values(), ids=GROUP_NORMS)
 ridges = pytest.mark.parametrize("ridge", [0.3, [0.3, 0.3, 2.0], [0.0, 0.3, 0.3]], ids=str)
 

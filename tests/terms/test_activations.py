@@ -1,7 +1,8 @@
 import cvxpy as cp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from draws import entries
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import minimize_scalar
@@ -13,9 +14,7 @@ from bcd_implicit.terms.activations import LeakyRelu, SoftThreshold, get_activat
 ALL = [*ACTIVATIONS.values(), LeakyRelu(0.5), LeakyRelu(1.0), SoftThreshold(2.0)]
 CONIC = [phi for phi in ALL if phi.conic]
 KINKS = np.array([0.0, -1.0, 1.0, -0.5, 0.5, -2.0, 2.0])
-points = arrays(float, 7, elements=st.floats(-20, 20))
-# On a busy machine one draw put to all of them may take longer than the usual limit.
-unhurried = settings(deadline=None)
+points = arrays(float, 7, elements=entries(-20, 20))
 
 
 def names(activations):
@@ -29,7 +28,6 @@ def inside(phi, x):
 class TestFenchelPair:
     """Each draw is put to all functions: drawing costs more than what is tested."""
 
-    @unhurried
     @given(x=points, z=points)
     def test_divergence_is_bounded_below_by_the_squared_distance(self, x, z):
         # g is 1/max_slope-strongly convex because phi is max_slope-Lipschitz; the state certificate rests on this.
@@ -38,7 +36,6 @@ class TestFenchelPair:
             least = 0.5 / phi.max_slope * (state - phi(z)) ** 2
             assert np.all(phi.divergence(state, z) >= least * (1 - 1e-9) - 1e-14 * (1 + z**2))
 
-    @unhurried
     @given(x=points, z=points)
     def test_divergence_is_the_sum_of_its_terms(self, x, z):
         for phi in ALL:
@@ -46,7 +43,6 @@ class TestFenchelPair:
             terms = phi.g(state) + phi.g_conjugate(z) - state * z
             np.testing.assert_allclose(phi.divergence(state, z), terms, atol=1e-12 * (1 + np.max(z**2 + state**2)))
 
-    @unhurried
     @given(z=points)
     def test_divergence_is_zero_at_phi(self, z):
         for phi in ALL:
@@ -54,7 +50,6 @@ class TestFenchelPair:
             last_digit = np.finfo(float).eps * np.abs(phi(z))
             assert np.all(phi.divergence(phi(z), z) <= phi.g_curvature(phi(z)) * last_digit**2)
 
-    @unhurried
     @given(z=points)
     def test_phi_is_the_gradient_of_the_conjugate(self, z):
         h = 1e-5
@@ -62,14 +57,12 @@ class TestFenchelPair:
             slope = (phi.g_conjugate(z + h) - phi.g_conjugate(z - h)) / (2 * h)
             np.testing.assert_allclose(slope, phi(z), atol=1e-4)
 
-    @unhurried
     @given(x=points)
     def test_g_derivative_inverts_phi(self, x):
         for phi in ALL:
             state = 0.999 * inside(phi, x)
             np.testing.assert_allclose(phi(phi.g_derivative(state)), state, atol=1e-12)
 
-    @unhurried
     @given(x=points)
     def test_g_derivative_and_curvature_match_differences(self, x):
         h = 1e-6
@@ -82,7 +75,6 @@ class TestFenchelPair:
             curvature = (phi.g_derivative(state + h) - phi.g_derivative(state - h)) / (2 * h)
             np.testing.assert_allclose(curvature, phi.g_curvature(state), rtol=1e-5, atol=1e-6)
 
-    @unhurried
     @given(z=points, w=points)
     def test_phi_is_monotone_and_no_steeper_than_declared(self, z, w):
         for phi in ALL:
@@ -90,7 +82,6 @@ class TestFenchelPair:
             assert np.all(step * (z - w) >= 0)
             assert np.all(np.abs(step) <= phi.max_slope * np.abs(z - w) + 1e-12)
 
-    @unhurried
     @given(z=points)
     def test_derivative_matches_differences_away_from_kinks(self, z):
         h = 1e-6
@@ -98,7 +89,6 @@ class TestFenchelPair:
         for phi in ALL:
             np.testing.assert_allclose((phi(z + h) - phi(z - h)) / (2 * h), phi.derivative(z), atol=1e-6)
 
-    @unhurried
     @given(z=points, t=st.floats(0.01, 50))
     def test_positive_homogeneity_is_as_declared(self, z, t):
         for phi in ALL:

@@ -4,8 +4,8 @@ import cvxpy as cp
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given, note, settings
-from hypothesis import strategies as st
+from draws import entries
+from hypothesis import given, note
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import minimize, minimize_scalar
 
@@ -14,9 +14,7 @@ from bcd_implicit.terms.losses import get_loss
 
 ALL = [*LOSSES.values(), HuberLoss(0.3), QuantileLoss(0.9)]
 SEPARABLE = [loss for loss in ALL if loss.separable]
-predictions = arrays(float, (3, 4), elements=st.floats(-6, 6, allow_subnormal=False))
-# On a busy machine one draw put to all of them may take longer than the usual limit.
-unhurried = settings(deadline=None)
+predictions = arrays(float, (3, 4), elements=entries(-6, 6))
 
 
 def named(losses):
@@ -38,7 +36,6 @@ def targets(loss, seed=0, shape=(3, 4)):
 
 
 # Each draw is put to all losses: drawing costs more than what is tested.
-@unhurried
 @given(F=predictions, change=predictions)
 def test_the_gradient_is_that_of_the_value(F, change):
     for loss in ALL:
@@ -59,7 +56,6 @@ def check_gradient(loss, F, change):
         np.testing.assert_allclose(by_difference, exact, rtol=1e-5, atol=1e-5 * (1 + np.abs(exact).max()))
 
 
-@unhurried
 @given(F=predictions, elsewhere=predictions)
 def test_fenchel_and_young(F, elsewhere):
     for loss in ALL:

@@ -1,6 +1,7 @@
 import cvxpy as cp
 import numpy as np
 import pytest
+from draws import entries
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -8,8 +9,8 @@ from hypothesis.extra.numpy import arrays
 from bcd_implicit.terms.groups import Groups
 from bcd_implicit.terms.penalties import GROUP_FORMS, GroupLassoConstraint, GroupLassoPenalty, column_norms
 
-matrices = arrays(float, (4, 3), elements=st.floats(-10, 10))
-radii = st.floats(0, 5)
+matrices = arrays(float, (4, 3), elements=entries(-10, 10))
+radii = entries(0, 5)
 PAIR = Groups.singles(2)
 
 

@@ -3,6 +3,7 @@
 import cvxpy as cp
 import numpy as np
 import pytest
+from draws import entries
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -11,11 +12,11 @@ from bcd_implicit.terms.groups import Groups
 from bcd_implicit.terms.penalties import GroupLassoConstraint
 from bcd_implicit.terms.projections import l1_multipliers, project_l1_rows
 
-matrices = arrays(float, (4, 3), elements=st.floats(-10, 10))
+matrices = arrays(float, (4, 3), elements=entries(-10, 10))
 
 step_sizes = arrays(float, 3, elements=st.floats(1e-3, 1e3))
 
-radii = st.floats(0, 5)
+radii = entries(0, 5)
 
 
 @given(A=matrices, other=matrices, steps=step_sizes, radius=radii)

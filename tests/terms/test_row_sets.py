@@ -3,14 +3,15 @@
 import cvxpy as cp
 import numpy as np
 import pytest
+from draws import entries
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from bcd_implicit.terms.row_sets import WELL_POSEDNESS, RowBall, RowMeasure
 
-matrices = arrays(float, (4, 4), elements=st.floats(-10, 10))
-radii = st.floats(0, 5)
+matrices = arrays(float, (4, 4), elements=entries(-10, 10))
+radii = entries(0, 5)
 step_sizes = arrays(float, 4, elements=st.floats(1e-3, 1e3))
 kinds = st.sampled_from(list(WELL_POSEDNESS))
 TWO = np.array([[1.0, -2.0], [3.0, 4.0]])
@@ -138,7 +139,7 @@ def test_conjugate_without_a_ridge_by_hand():
     )
 
 
-@given(G=matrices, other=matrices, radius=radii, ridge=st.floats(1e-6, 1e6), off=st.floats(0, 1), kind=kinds)
+@given(G=matrices, other=matrices, radius=radii, ridge=st.floats(1e-6, 1e6), off=entries(0, 1), kind=kinds)
 def test_conjugate_bounds_every_feasible_point_and_all_that_is_next_to_g(G, other, radius, ridge, off, kind):
     rows = WELL_POSEDNESS[kind](radius)
     # Repaired: a projection is on the boundary but for the rounding of what is projected, and the bound is not.
