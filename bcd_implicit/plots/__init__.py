@@ -6,6 +6,7 @@ Without an axes they draw on the current one. Names need room: make figures with
 from bcd_implicit.plots.classes import decision_regions, reliability
 from bcd_implicit.plots.connections import architecture, compression
 from bcd_implicit.plots.equilibrium import picard_convergence, solver_convergence, states
+from bcd_implicit.plots.explanations import explanation, importance
 from bcd_implicit.plots.inputs import column_norms, kappa_path
 from bcd_implicit.plots.matrices import sparsity
 from bcd_implicit.plots.predictions import quantile_bands, residuals
@@ -22,7 +23,9 @@ __all__ = [
     "column_norms",
     "compression",
     "decision_regions",
+    "explanation",
     "history",
+    "importance",
     "kappa_path",
     "matrix",
     "picard_convergence",

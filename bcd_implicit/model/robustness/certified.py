@@ -103,7 +103,7 @@ def certified_accuracy(
     return CertifiedAccuracy(float(right.mean()), float(proved.mean()), margins, right, proved)
 
 
-def classes_of(y: Any, names: list[str], n_samples: int) -> np.ndarray:
+def classes_of(y: Any, names: list[str], n_samples: int, argument: str = "y") -> np.ndarray:
     """The number of each sample's class, (m,), from numbers or names of outputs; of one output, from 0 and 1.
 
     Raises
@@ -113,20 +113,20 @@ def classes_of(y: Any, names: list[str], n_samples: int) -> np.ndarray:
     """
     n_classes = max(len(names), 2)
     known = f"names of outputs or numbers from 0 to {n_classes - 1}"
-    given = np.asarray(check_list("y", y, "classes", f"Give {known}"))
+    given = np.asarray(check_list(argument, y, "classes", f"Give {known}"))
     if given.shape != (n_samples,):
         cause = f"has shape {given.shape}, ({n_samples},) needed"
-        raise InvalidInputError("y", cause, "Give a class for each sample")
+        raise InvalidInputError(argument, cause, "Give a class for each sample")
     if given.dtype.kind in "UO" and len(names) > 1:
         places = {name: k for k, name in enumerate(names)}
         unknown = [name for name in given.tolist() if str(name) not in places]
         if unknown:
-            raise InvalidInputError("y", f"has the class {shown(unknown[0])}", f"Use {known}")
+            raise InvalidInputError(argument, f"has the class {shown(unknown[0])}", f"Use {known}")
         return np.array([places[str(name)] for name in given.tolist()])
     codes = given.astype(float) if given.dtype.kind in "biuf" else np.full(n_samples, np.nan)
     wrong = ~np.isin(codes, np.arange(n_classes))
     if wrong.any():
-        raise InvalidInputError("y", f"has the class {shown(given[wrong][0])}", f"Use {known}")
+        raise InvalidInputError(argument, f"has the class {shown(given[wrong][0])}", f"Use {known}")
     return codes.astype(int)
 
 

@@ -1,0 +1,277 @@
+"""How far each input alone could have moved given predictions: what is proved, and what is found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.model.explanations.question import Proved, Question, Reached
+from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.display import facts_table, listed
+from bcd_implicit.support.interruption import finishing
+
+# A text has so many inputs of each prediction, and so many predictions.
+MOST_INPUTS, MOST_PREDICTIONS = 5, 4
+# Radii are found to a part in 2^12.
+HALVINGS = 12
+# As accurate predictions are, relative to the largest.
+ACCURATE = 1e-8
+# A smaller share of what the most important input does is nothing that a text speaks of.
+NOTHING = 1e-6
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Explanation:
+    """Which inputs, each by itself, could have changed predictions and by how much.
+
+    Arrays are of m samples, k outputs and g inputs or groups of inputs. Of a class there is one output, the margin by
+    which it is above all others, k = 1; a margin below 0 is another class.
+
+    Attributes
+    ----------
+    question : Question
+        The inputs, their radius, and what is asked.
+    shares : ndarray of shape (m, g)
+        The share of the radius that these answers are for: 1, or what :meth:`safe` found.
+    proved : Proved
+        ``lower`` and ``upper``, (m, k, g): what is explained is between them for all values of the input up to its
+        radius off; and the ``bounds`` from which they were taken, with their certificates.
+    reached : Reached
+        ``lower`` and ``upper``, (m, k, g): what was found, and ``lower_inputs`` and ``upper_inputs``, (m, k, g, p),
+        where.
+    """
+
+    question: Question
+    shares: np.ndarray
+    proved: Proved
+    reached: Reached
+
+    @property
+    def lower(self) -> np.ndarray:
+        """What is explained is proved to be no less, (m, k, g)."""
+        return self.proved.lower
+
+    @property
+    def upper(self) -> np.ndarray:
+        """What is explained is proved to be no more, (m, k, g)."""
+        return self.proved.upper
+
+    @property
+    def reached_lower(self) -> np.ndarray:
+        """The least value found, (m, k, g)."""
+        return np.clip(self.reached.lower, self.lower, self.upper)
+
+    @property
+    def reached_upper(self) -> np.ndarray:
+        """The largest value found, (m, k, g)."""
+        return np.clip(self.reached.upper, self.lower, self.upper)
+
+    @cached_property
+    def prediction(self) -> np.ndarray:
+        """What is explained, at the inputs as they are, (m, k)."""
+        return self.question.asked(self.question.predictions)
+
+    @property
+    def change(self) -> np.ndarray:
+        """How far what is explained can move at most, (m, k, g); of a margin how far it can fall."""
+        fall = self.prediction[:, :, None] - self.lower
+        return fall if self.question.margins else np.maximum(fall, self.upper - self.prediction[:, :, None])
+
+    @cached_property
+    def class_changes(self) -> np.ndarray:
+        """Of classes, (m, k, g): "yes" where another one was found, "no" where none can be, "open" in between."""
+        if not self.question.margins:
+            raise InvalidInputError("about", "is 'values', which have no classes", "Ask about='class' or 'labels'")
+        return np.where(self.reached_lower < 0, "yes", np.where(self.lower > 0, "no", "open"))
+
+    def order(self, sample: int = 0, output: int = 0) -> np.ndarray:
+        """The inputs or groups by how far they can move a prediction, the farthest first, (g,).
+
+        After :meth:`safe` those with the smallest share of their radius come first.
+        """
+        return np.lexsort((-self.change[sample, output], self.shares[sample]))
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """A row for each sample, output and input or group, by how far it can move the prediction.
+
+        ``value`` and ``radius`` of the input (of a group no value, and its largest radius); ``lower`` and ``upper``,
+        proved; ``reached_lower`` and ``reached_upper``, found. Of classes also ``class_changes`` and what it
+        ``becomes`` where a change was found.
+        """
+        rows = []
+        for i, k in np.ndindex(self.prediction.shape):
+            for g in self.order(i, k).tolist():
+                value, radius = self.place(i, g)
+                row = {
+                    "sample": i,
+                    "output": self.question.output_name(i, k),
+                    "input": self.question.groups.names[g],
+                    "value": value,
+                    "radius": radius,
+                    "lower": self.lower[i, k, g],
+                    "reached_lower": self.reached_lower[i, k, g],
+                    "prediction": self.prediction[i, k],
+                    "reached_upper": self.reached_upper[i, k, g],
+                    "upper": self.upper[i, k, g],
+                }
+                if self.question.margins:
+                    changes = str(self.class_changes[i, k, g])
+                    row |= {"class_changes": changes, "becomes": self._becomes[i, k, g] if changes == "yes" else ""}
+                rows.append(row)
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def _becomes(self) -> np.ndarray:
+        """The classes at the least margins that were found, (m, k, g)."""
+        at = self.reached.lower_inputs
+        Y = self.question.model.predict(at.reshape(-1, at.shape[-1])).reshape(*at.shape[:-1], -1)
+        names = np.empty(at.shape[:-1], dtype=object)
+        for i, k, g in np.ndindex(names.shape):
+            names[i, k, g] = self.question.becomes(Y[i, k, g], i, k)
+        return names
+
+    def place(self, sample: int, group: int) -> tuple[float, float]:
+        """An input's value and radius; of a group no value, and its largest radius."""
+        members = self.question.groups.members[group]
+        radius = float(self.shares[sample, group] * self.question.radius[sample, members].max())
+        return (float(self.question.inputs[sample, members[0]]) if len(members) == 1 else np.nan), radius
+
+    def label(self, sample: int, group: int) -> str:
+        """An input with its value and radius, as in "age = 41 ± 2"."""
+        (value, radius), name = self.place(sample, group), self.question.groups.names[group]
+        return f"{name} ± {radius:.3g}" if np.isnan(value) else f"{name} = {value:.3g} ± {radius:.3g}"
+
+    def check(self) -> bool:
+        """Whether certificates prove all bounds, and inputs in the boxes reach what was found.
+
+        Bounds are recomputed from their certificates as by ``check`` of what
+        :meth:`~bcd_implicit.model.robustness.robustness.Robustness.bounds` returns; inputs are predicted again.
+        """
+        question, p = self.question, self.question.inputs.shape[1]
+        if not all(bounds.check() for bounds in self.proved.bounds):
+            return False
+        radii, center = question.radii(self.shares), question.inputs[:, None]
+        low, high = (center - radii)[:, None], (center + radii)[:, None]
+        for values, at in (
+            (self.reached.lower, self.reached.lower_inputs),
+            (self.reached.upper, self.reached.upper_inputs),
+        ):
+            if (at < low).any() or (at > high).any():
+                return False
+            Y = question.model.predict(at.reshape(-1, p)).reshape(*at.shape[:-1], -1)
+            # Each output has inputs of its own: of what is asked there, its own counts.
+            again = np.einsum("kgmk->mkg", question.asked(np.moveaxis(Y, 0, 2)))
+            off = np.abs(again - values)
+            size = np.abs(Y).max(initial=1.0)
+            if (off > ACCURATE * size).any() or (values < self.lower - ACCURATE * size).any():
+                return False
+            if (values > self.upper + ACCURATE * size).any():
+                return False
+        return True
+
+    def safe(self, change: float | None = None) -> Explanation:
+        """The same for smaller radii, at which each input alone is proved to change nothing, or little.
+
+        They are found by bisection, to 1/4096 of the radius, all boxes in one batch at each step. An input that is
+        proved to change nothing at its whole radius keeps that: ask with a larger one for more. Bounds say what is
+        proved, so that a larger radius may be safe too.
+
+        Parameters
+        ----------
+        change : float, optional
+            Of values: by how much each prediction may move, up or down. Of classes the margin has to stay above 0.
+
+        Returns
+        -------
+        Explanation
+            Its ``table`` has the radii, and the bounds there; its :meth:`check` proves them.
+
+        Raises
+        ------
+        InvalidInputError
+            No positive change of values, or one of classes.
+        """
+        if self.question.margins:
+            if change is not None:
+                raise InvalidInputError("change", "is for values, and this is about classes", "Leave it out")
+        else:
+            remedy = "Give by how much predictions may move, such as 0.1"
+            change = check_number("change", change, 0, boundaries="neither", remedy=remedy)
+
+        def holds(proved: Proved) -> np.ndarray:
+            """For which samples and groups, (m, g)."""
+            if change is None:
+                return np.asarray((proved.lower > 0).all(axis=1))
+            moved = np.maximum(self.prediction[:, :, None] - proved.lower, proved.upper - self.prediction[:, :, None])
+            return np.asarray((moved <= change).all(axis=1))
+
+        with finishing():
+            # The shares that are known to be safe, and those that are not.
+            high, kept = self.shares, holds(self.proved)
+            low = np.where(kept, high, 0.0)
+            for _ in range(HALVINGS):
+                middle = np.where(kept, high, 0.5 * low + 0.5 * high)
+                good = holds(self.question.proved(middle))
+                low, high = np.where(good, middle, low), np.where(good, high, middle)
+            return Explanation(self.question, low, self.question.proved(low), self.question.reached(low))
+
+    def __str__(self) -> str:
+        shape = self.prediction.shape
+        places = list(np.ndindex(shape))
+        lines = [line for i, k in places[:MOST_PREDICTIONS] for line in self._lines(i, k)]
+        if len(places) > MOST_PREDICTIONS:
+            lines.append(f"{len(places) - MOST_PREDICTIONS} more predictions: see .table")
+        return "\n".join(lines)
+
+    def _lines(self, i: int, k: int) -> list[str]:
+        """What a text says of one prediction."""
+        name, value = self.question.output_name(i, k), self.prediction[i, k]
+        where = f" of sample {i}" if len(self.prediction) > 1 else ""
+        first = f"{name}{where}: {value:.4g} is predicted"
+        if self.question.margins:
+            over = self.question.runner_up(i)
+            first = f"The class{where} is {name}, by a margin of {value:.4g}{f' over {over}' if over else ''}"
+        what = "input" if self.question.groups.alone else "input or group"
+        lines, change = [f"{first}. Had one {what} alone been up to so much off:"], self.change[i, k]
+        moving = [g for g in self.order(i, k).tolist() if change[g] > NOTHING * change.max()]
+        for g in moving[:MOST_INPUTS]:
+            lines.append(f"  {self.label(i, g)}: {self._says(i, k, g)}")
+        names = self.question.groups.names
+        if rest := moving[MOST_INPUTS:]:
+            lines.append(f"  {listed([names[g] for g in rest])}: less than these")
+        if still := [names[g] for g in range(len(names)) if g not in moving]:
+            lines.append(f"  {listed(still)}: nothing would have changed")
+        return lines
+
+    def _says(self, i: int, k: int, g: int) -> str:
+        """What is known of one prediction and one input, in words."""
+        low, high = self.lower[i, k, g], self.upper[i, k, g]
+        found_low, found_high = self.reached_lower[i, k, g], self.reached_upper[i, k, g]
+        if not self.question.margins:
+            return f"between {low:.4g} and {high:.4g} ({found_low:.4g} and {found_high:.4g} are reached)"
+        changes = self.class_changes[i, k, g]
+        if changes == "no":
+            return f"the class stays, by a margin of {low:.4g} or more"
+        if changes == "open":
+            return f"not known: the margin is proved to be {low:.4g} or more, and {found_low:.4g} is reached"
+        members = self.question.groups.members[g]
+        at = f" at {self.reached.lower_inputs[i, k, g, members[0]]:.4g}" if len(members) == 1 else ""
+        return f"it could be {self._becomes[i, k, g]}, as{at or ' is found'}"
+
+    def __repr__(self) -> str:
+        m, k, g = self.lower.shape
+        return f"Explanation(about={self.question.about!r}, samples={m}, outputs={k}, inputs or groups={g})"
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "about": self.question.about,
+            "samples": f"{len(self.lower)}",
+            "inputs or groups": f"{self.lower.shape[2]}",
+            "largest change proved possible": f"{self.change.max():.4g}",
+        }
+        return f"{facts_table('Explanation', facts)}\n{self.table.head(10).to_html(index=False)}"

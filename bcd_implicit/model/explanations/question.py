@@ -1,0 +1,220 @@
+"""What is asked of given predictions: how far each input alone, or group of inputs, could have moved them.
+
+Each sample and group is a box of its own, in which all other inputs stay where they are. All boxes are bounded in one
+batch, and attacked in another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from bcd_implicit.model.matrices import dense
+from bcd_implicit.model.robustness import Robustness
+from bcd_implicit.model.robustness.bounds import Bounds
+from bcd_implicit.terms.groups import Groups
+
+# Beside the attacks so many points across each box are tried: a function of one input may rise at both ends.
+POINTS = 21
+
+
+@dataclass(frozen=True, eq=False)
+class Proved:
+    """What certified bounds say, for m samples, k outputs and g groups of inputs.
+
+    Attributes
+    ----------
+    lower, upper : ndarray of shape (m, k, g)
+        Between them is what is explained, for all inputs in the boxes.
+    bounds : tuple of Bounds
+        From which this was taken, with their certificates.
+    """
+
+    lower: np.ndarray
+    upper: np.ndarray
+    bounds: tuple[Bounds, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Reached:
+    """What attacks found, for m samples, k outputs and g groups of p inputs.
+
+    Attributes
+    ----------
+    lower, upper : ndarray of shape (m, k, g)
+        The least and the largest values of what is explained.
+    lower_inputs, upper_inputs : ndarray of shape (m, k, g, p)
+        Where.
+    """
+
+    lower: np.ndarray
+    upper: np.ndarray
+    lower_inputs: np.ndarray
+    upper_inputs: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """Which inputs, each group by itself, could have changed what a model predicts of given samples.
+
+    Attributes
+    ----------
+    model : ImplicitModel
+    inputs, radius : ndarray of shape (m, p)
+        Where inputs are, and how far each may be from there.
+    groups : Groups
+        Which inputs move together.
+    about : {"values", "class", "labels"}
+        What is explained: predictions; by how much the output of the predicted class is above all others; or, of each
+        output, how far it is on its side of 0.
+    outputs : ndarray of int, shape (k,)
+        Those asked for; of a class there is one answer, k = 1, whatever they are.
+    options : mapping
+        Of :meth:`~bcd_implicit.model.robustness.robustness.Robustness.bounds`.
+    """
+
+    model: Robustness
+    inputs: np.ndarray
+    radius: np.ndarray
+    groups: Groups
+    about: str
+    outputs: np.ndarray
+    options: Mapping[str, Any] = field(repr=False)
+
+    @property
+    def margins(self) -> bool:
+        """Whether what is explained is a margin, which is below 0 where the class is another one."""
+        return self.about != "values"
+
+    @cached_property
+    def predictions(self) -> np.ndarray:
+        """Of the model at the inputs as they are, (m, q)."""
+        return self.model.predict(self.inputs)
+
+    @cached_property
+    def top(self) -> np.ndarray:
+        """The output of the class that is predicted, (m,)."""
+        return self.predictions.argmax(axis=1)
+
+    @cached_property
+    def next(self) -> np.ndarray:
+        """The output that comes next to the largest one, (m,)."""
+        others = self.predictions.copy()
+        others[np.arange(len(others)), self.top] = -np.inf
+        return others.argmax(axis=1)
+
+    @cached_property
+    def sides(self) -> np.ndarray:
+        """The side of 0 of each output that was asked for, (m, k): 1 or -1."""
+        return np.where(self.predictions[:, self.outputs] > 0, 1.0, -1.0)
+
+    def asked(self, Y: np.ndarray) -> np.ndarray:
+        """What is explained, (..., m, k), of predictions (..., m, q)."""
+        if self.about == "values":
+            return Y[..., self.outputs]
+        if self.about == "labels":
+            return Y[..., self.outputs] * self.sides
+        samples, others = np.arange(len(self.inputs)), Y.copy()
+        others[..., samples, self.top] = -np.inf
+        return (Y[..., samples, self.top] - others.max(axis=-1))[..., None]
+
+    def radii(self, shares: np.ndarray) -> np.ndarray:
+        """The radius of each input in each box, (m, g, p), of which only shares (m, g) count."""
+        members = self.groups.labels == np.arange(len(self.groups.names))[:, None]
+        return np.asarray(shares[:, :, None] * self.radius[:, None] * members)
+
+    def proved(self, shares: np.ndarray) -> Proved:
+        """Certified bounds in the boxes whose radii are shares (m, g) of the radius."""
+        radii, (m, g) = self.radii(shares), shares.shape
+        if self.about != "class":
+            found = self._bounds(self.model, np.arange(m), radii, [int(k) for k in self.outputs])
+            lower, upper = (side.reshape(m, g, -1).swapaxes(1, 2) for side in (found.lower, found.upper))
+            if self.about == "labels":
+                above = self.sides[:, :, None] > 0
+                lower, upper = np.where(above, lower, -upper), np.where(above, upper, -lower)
+            return Proved(lower, upper, (found,))
+        lower, upper, bounds = np.empty((m, 1, g)), np.empty((m, 1, g)), []
+        for k in np.unique(self.top).tolist():
+            here = np.flatnonzero(self.top == k)
+            found = self._bounds(self._margins_of(k), here, radii[here])
+            # The least margin over the others is the margin over all of them.
+            lower[here, 0], upper[here, 0] = (side.min(axis=1).reshape(-1, g) for side in (found.lower, found.upper))
+            bounds.append(found)
+        return Proved(lower, upper, tuple(bounds))
+
+    def _bounds(self, model: Robustness, samples: np.ndarray, radii: np.ndarray, outputs: Any = None) -> Bounds:
+        _, g, p = radii.shape
+        centers = np.repeat(self.inputs[samples], g, axis=0)
+        return model.bounds(centers, radii.reshape(-1, p), outputs=outputs, **self.options)
+
+    def _margins_of(self, k: int) -> Robustness:
+        """A model whose outputs are by how much output k is above each other one."""
+        C, D, d = dense(self.model.C), dense(self.model.D), self.model.d
+        others = [j for j in range(len(d)) if j != k]
+        names = [self.model.output_names[j] for j in others]
+        changes = {"C": C[k] - C[others], "D": D[k] - D[others], "d": d[k] - d[others]}
+        return self.model._copy(**changes, link="identity", output_names=names)
+
+    def reached(self, shares: np.ndarray) -> Reached:
+        """The least and largest values that are found in the same boxes, by attacks and on a line across each."""
+        radii = self.radii(shares)
+        steps = np.linspace(-1, 1, POINTS)[:, None, None, None]
+        # The middle is among them, so that what is found is never on the wrong side.
+        center = self.inputs[:, None]
+        line = np.clip(center + steps * radii, center - radii, center + radii)
+        tried = np.concatenate([line, *self._attacks(radii)])
+        n, (m, g, p) = len(tried), radii.shape
+        Y = self.model.predict(tried.reshape(-1, p)).reshape(n, m, g, -1)
+        found = np.moveaxis(self.asked(Y.swapaxes(1, 2)), (1, 2, 3), (3, 1, 2))
+        ends = []
+        for best in (found.argmin(axis=0), found.argmax(axis=0)):
+            samples, _, groups = np.indices(best.shape)
+            ends.append((np.take_along_axis(found, best[None], axis=0)[0], tried[best, samples, groups]))
+        (lower, lower_inputs), (upper, upper_inputs) = ends
+        return Reached(lower, upper, lower_inputs, upper_inputs)
+
+    def _attacks(self, radii: np.ndarray) -> list[np.ndarray]:
+        """What attacks find in the boxes, arrays of shape (n, m, g, p)."""
+        m, g, p = radii.shape
+        weights, q = self._weights(), len(self.model.d)
+        centers, reach = np.repeat(self.inputs, g, axis=0), radii.reshape(-1, p)
+        towards = np.repeat(weights, g, axis=1).reshape(-1, q)
+        n = len(weights)
+        attack = self.model.attack(np.tile(centers, (n, 1)), np.tile(reach, (n, 1)), towards=towards)
+        found = [attack.inputs.reshape(n, m, g, p)]
+        if self.about == "class":
+            # Of several others this one goes after whichever is nearest.
+            found.append(self.model.attack(centers, reach).inputs.reshape(1, m, g, p))
+        return found
+
+    def _weights(self) -> np.ndarray:
+        """What attacks go towards, (n, m, q)."""
+        units, m = np.eye(len(self.model.d)), len(self.inputs)
+        if self.about != "class":
+            rows = units[self.outputs]
+            return np.repeat(np.concatenate([rows, -rows])[:, None], m, axis=1)
+        over = units[self.top] - units[self.next]
+        return np.stack([over, -over])
+
+    def output_name(self, sample: int, output: int) -> str:
+        """What is explained of a sample, by the name of an output or class."""
+        if self.about == "class":
+            return self.model.output_names[self.top[sample]]
+        name = self.model.output_names[self.outputs[output]]
+        return f"not {name}" if self.about == "labels" and self.sides[sample, output] < 0 else name
+
+    def runner_up(self, sample: int) -> str:
+        """The class that comes next to that of a sample; of labels none."""
+        return self.model.output_names[self.next[sample]] if self.about == "class" else ""
+
+    def becomes(self, predictions: np.ndarray, sample: int, output: int) -> str:
+        """The class that predictions (q,) are of, in the place of that of a sample."""
+        names = self.model.output_names
+        if self.about == "class":
+            return names[int(predictions.argmax())]
+        name = names[self.outputs[output]]
+        return f"not {name}" if predictions[self.outputs[output]] <= 0 else name
