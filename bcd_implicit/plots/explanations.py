@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.explanations import Explanation, Importance
 from bcd_implicit.plots.arguments import axes_of, check_kind
-from bcd_implicit.plots.axes import LINE, SMALLEST_FONT, length_in_points, name_ticks
+from bcd_implicit.plots.axes import LARGEST_FONT, LINE, length_in_points, name_ticks
 from bcd_implicit.plots.style import MARK, UNUSED, USED
 from bcd_implicit.support.checks import check_number
 
@@ -21,12 +21,19 @@ MARKERS = dict(zip(("permutation", "slope", "sensitivity", "norm_B", "norm_D"), 
 # Colours that the others do not have.
 COLOURS = dict(zip(MARKERS, (USED, MARK, "#55a868", "#8172b3", "#ccb974"), strict=True))
 
+# Seen on white and on black.
+LINE_COLOUR = "#555555"
+MOST_ROWS = 30
+# The height of a legend of two lines in points.
+LEGEND = 42.0
+
 
 def explanation(of: Explanation, sample: int = 0, output: str | int = 0, ax: Axes | None = None) -> Axes:
     """A tornado: for each input a bar from the least to the largest that it could have made of a prediction.
 
     Pale is what certified bounds leave possible, dark is what is reached. The input that can do most is at the top; as
-    many are drawn as there is room for. Of a class bars are of its margin; left of 0 it is another class.
+    many are drawn as there is room for, with their values and radii on the right. Of a class bars are of its margin;
+    what is reached of another class, left of 0, has another colour.
 
     Parameters
     ----------
@@ -58,17 +65,25 @@ def explanation(of: Explanation, sample: int = 0, output: str | int = 0, ax: Axe
     low, high, inner_low, inner_high = (
         side[i, j, order] for side in (of.lower, of.upper, of.reached_lower, of.reached_upper)
     )
-    ax.barh(places, high - low, left=low, height=height, color=MARK, alpha=0.35, lw=0, label="proved possible at most")
-    ax.barh(places, inner_high - inner_low, left=inner_low, height=0.55 * height, color=MARK, lw=0, label="reached")
-    ax.axvline(of.prediction[i, j], color="black", lw=1, label=f"predicted: {of.prediction[i, j]:.4g}")
+    inner: dict[str, Any] = {"height": 0.55 * height, "lw": 0}
+    ax.barh(places, high - low, left=low, height=height, color=MARK, alpha=0.35, lw=0, label="possible at most, proved")
+    ax.barh(places, inner_high - inner_low, left=inner_low, color=MARK, label="reached", **inner)
     if of.question.margins and low.min() < 0:
-        ax.axvline(0, color=USED, lw=1.2, ls="--", label="another class")
-    ax.set_ylim(len(order) - 0.4, -0.6)
-    name_ticks(ax.yaxis, places, [of.label(i, int(place)) for place in order])
+        below = np.minimum(inner_high, 0) - np.minimum(inner_low, 0)
+        ax.barh(places, below, left=np.minimum(inner_low, 0), color=USED, label="reached: another class", **inner)
+        ax.axvline(0, color=USED, lw=1.2, ls="--")
+    ax.axvline(of.prediction[i, j], color=LINE_COLOUR, lw=1.2, label=f"predicted: {of.prediction[i, j]:.4g}")
+    ends = np.array([low.min(), high.max()])
+    ax.set_xlim(*(ends + 0.04 * max(np.ptp(ends), 1e-9 * np.abs(ends).max()) * np.array([-1, 1])))
+    _rows(ax, len(order), 2)
+    if name_ticks(ax.yaxis, places, [of.question.groups.names[int(place)] for place in order]):
+        size = ax.get_yticklabels()[0].get_fontsize()
+        for row, place in enumerate(order.tolist()):
+            where: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "ha": "left", "va": "center"}
+            ax.text(1.015, row, of.amount(i, place), fontsize=size, color=UNUSED, **where)
     if len(order) < g:
         ax.set_ylabel(f"the {len(order)} that can do most of {g}")
     ax.set_xlabel(f"margin of {names[j]}" if of.question.margins else names[j], parse_math=False)
-    ax.legend(fontsize="small")
     ax.grid(axis="x", alpha=0.3)
     return ax
 
@@ -104,16 +119,23 @@ def importance(of: Importance, ax: Axes | None = None) -> Axes:
             )
     ax.hlines(places[:-1] + 0.5, 0, 1, color=UNUSED, lw=0.4, transform=ax.get_yaxis_transform())
     ax.axvline(0, color=UNUSED, lw=0.8)
-    ax.set_ylim(len(order) - 0.4, -0.6)
+    _rows(ax, len(order), 3)
     name_ticks(ax.yaxis, places, [of.names[int(place)] for place in order])
     if len(order) < len(of.names):
         ax.set_ylabel(f"the {len(order)} first of {len(of.names)}")
     ax.set_xlabel("share of the largest")
-    ax.legend(fontsize="small")
     ax.grid(axis="x", alpha=0.3)
     return ax
 
 
+def _rows(ax: Axes, number: int, n_columns: int) -> None:
+    """Rows from the top to the bottom, and below them room for a legend of two lines."""
+    length = length_in_points(ax.yaxis)
+    share = min(LEGEND / length, 0.5)
+    ax.set_ylim(-0.6 + (number + 0.2) / (1 - share), -0.6)
+    ax.legend(fontsize="small", loc="lower center", ncols=n_columns)
+
+
 def _room(ax: Axes) -> int:
-    """How many rows whose names can be read there is room for."""
-    return max(1, int(length_in_points(ax.yaxis) / (LINE * SMALLEST_FONT)) - 1)
+    """How many rows with names there is room for, and no more than a person would look at."""
+    return min(MOST_ROWS, max(1, int((length_in_points(ax.yaxis) - LEGEND) / (LINE * LARGEST_FONT))))

@@ -23,6 +23,9 @@ ACCURATE = 1e-8
 # A smaller share of what the most important input does is nothing that a text speaks of.
 NOTHING = 1e-6
 
+# What a text says of inputs that are not among the first.
+IN_SHORT = {"yes": "it could be another class", "no": "the class stays", "open": "not known"}
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
@@ -141,10 +144,10 @@ class Explanation:
         radius = float(self.shares[sample, group] * self.question.radius[sample, members].max())
         return (float(self.question.inputs[sample, members[0]]) if len(members) == 1 else np.nan), radius
 
-    def label(self, sample: int, group: int) -> str:
-        """An input with its value and radius, as in "age = 41 ± 2"."""
-        (value, radius), name = self.place(sample, group), self.question.groups.names[group]
-        return f"{name} ± {radius:.3g}" if np.isnan(value) else f"{name} = {value:.3g} ± {radius:.3g}"
+    def amount(self, sample: int, group: int) -> str:
+        """An input's value and radius in words, as in "41 ± 2"; of a group its largest radius."""
+        value, radius = self.place(sample, group)
+        return f"± {radius:.3g}" if np.isnan(value) else f"{value:.4g} ± {radius:.3g}"
 
     def check(self) -> bool:
         """Whether certificates prove all bounds, and inputs in the boxes reach what was found.
@@ -238,15 +241,17 @@ class Explanation:
             first = f"The class{where} is {name}, by a margin of {value:.4g}{f' over {over}' if over else ''}"
         what = "input" if self.question.groups.alone else "input or group"
         lines, change = [f"{first}. Had one {what} alone been up to so much off:"], self.change[i, k]
+        names = self.question.groups.names
         moving = [g for g in self.order(i, k).tolist() if change[g] > NOTHING * change.max()]
         for g in moving[:MOST_INPUTS]:
-            lines.append(f"  {self.label(i, g)}: {self._says(i, k, g)}")
-        names = self.question.groups.names
-        if rest := moving[MOST_INPUTS:]:
-            lines.append(f"  {listed([names[g] for g in rest])}: less than these")
+            lines.append(f"  {names[g]}, {self.amount(i, g)}: {self._says(i, k, g)}")
+        rest: dict[str, list[str]] = {}
+        for g in moving[MOST_INPUTS:]:
+            says = IN_SHORT[self.class_changes[i, k, g]] if self.question.margins else "less than these"
+            rest.setdefault(says, []).append(names[g])
         if still := [names[g] for g in range(len(names)) if g not in moving]:
-            lines.append(f"  {listed(still)}: nothing would have changed")
-        return lines
+            rest["nothing would have changed"] = still
+        return lines + [f"  {listed(of)}: {says}" for says, of in rest.items()]
 
     def _says(self, i: int, k: int, g: int) -> str:
         """What is known of one prediction and one input, in words."""
@@ -258,10 +263,10 @@ class Explanation:
         if changes == "no":
             return f"the class stays, by a margin of {low:.4g} or more"
         if changes == "open":
-            return f"not known: the margin is proved to be {low:.4g} or more, and {found_low:.4g} is reached"
+            return f"not known: the margin is proved to be {low:.4g} or more, and {found_low:.4g} is found"
         members = self.question.groups.members[g]
         at = f" at {self.reached.lower_inputs[i, k, g, members[0]]:.4g}" if len(members) == 1 else ""
-        return f"it could be {self._becomes[i, k, g]}, as{at or ' is found'}"
+        return f"the class could be {self._becomes[i, k, g]}{at}"
 
     def __repr__(self) -> str:
         m, k, g = self.lower.shape
