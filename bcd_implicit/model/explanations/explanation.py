@@ -9,15 +9,13 @@ import numpy as np
 import pandas as pd
 
 from bcd_implicit.errors import InvalidInputError
-from bcd_implicit.model.explanations.question import Proved, Question, Reached
+from bcd_implicit.model.explanations.question import HALVINGS, Proved, Question, Reached
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.display import facts_table, listed
 from bcd_implicit.support.interruption import finishing
 
 # A text has so many inputs of each prediction, and so many predictions.
 MOST_INPUTS, MOST_PREDICTIONS = 5, 4
-# Radii are found to a part in 2^12.
-HALVINGS = 12
 # As accurate predictions are, relative to the largest.
 ACCURATE = 1e-8
 # A smaller share of what the most important input does is nothing that a text speaks of.
@@ -103,8 +101,8 @@ class Explanation:
         """A row for each sample, output and input or group, by how far it can move the prediction.
 
         ``value`` and ``radius`` of the input (of a group no value, and its largest radius); ``lower`` and ``upper``,
-        proved; ``reached_lower`` and ``reached_upper``, found. Of classes also ``class_changes`` and what it
-        ``becomes`` where a change was found.
+        proved; ``reached_lower`` and ``reached_upper``, found. Of classes also ``class_changes``, and, where a change
+        was found, what the class ``becomes``, and from which value of the input on, ``changes_at``.
         """
         rows = []
         for i, k in np.ndindex(self.prediction.shape):
@@ -124,19 +122,29 @@ class Explanation:
                 }
                 if self.question.margins:
                     changes = str(self.class_changes[i, k, g])
-                    row |= {"class_changes": changes, "becomes": self._becomes[i, k, g] if changes == "yes" else ""}
+                    becomes, where = self._becomes(i, k, g) if changes == "yes" else ("", np.nan)
+                    row |= {"class_changes": changes, "becomes": becomes, "changes_at": where}
                 rows.append(row)
         return pd.DataFrame(rows)
 
     @cached_property
-    def _becomes(self) -> np.ndarray:
-        """The classes at the least margins that were found, (m, k, g)."""
-        at = self.reached.lower_inputs
-        Y = self.question.model.predict(at.reshape(-1, at.shape[-1])).reshape(*at.shape[:-1], -1)
-        names = np.empty(at.shape[:-1], dtype=object)
-        for i, k, g in np.ndindex(names.shape):
-            names[i, k, g] = self.question.becomes(Y[i, k, g], i, k)
-        return names
+    def changed(self) -> np.ndarray:
+        """Of classes, inputs of another one, (m, k, g, p): as near as was found, NaN where none was.
+
+        Of a single input the nearest on the line across its box, to a part in 4096 of a tenth of the radius; where
+        there is none, and of groups, those of the least margin.
+        """
+        nearest, least = self.question.nearest(self.shares), self.reached.lower_inputs
+        single = np.array([len(members) == 1 for members in self.question.groups.members])
+        on_line = np.isfinite(nearest).all(axis=-1) & single
+        found = np.where(on_line[..., None], nearest, least)
+        return np.where((self.class_changes == "yes")[..., None], found, np.nan)
+
+    def _becomes(self, sample: int, output: int, group: int) -> tuple[str, float]:
+        """The class at inputs of another one, and the input's value there; of a group no value."""
+        at, members = self.changed[sample, output, group], self.question.groups.members[group]
+        name = self.question.becomes(self.question.model.predict(at[None])[0], sample, output)
+        return name, float(at[members[0]]) if len(members) == 1 else np.nan
 
     def place(self, sample: int, group: int) -> tuple[float, float]:
         """An input's value and radius; of a group no value, and its largest radius."""
@@ -155,7 +163,7 @@ class Explanation:
         Bounds are recomputed from their certificates as by ``check`` of what
         :meth:`~bcd_implicit.model.robustness.robustness.Robustness.bounds` returns; inputs are predicted again.
         """
-        question, p = self.question, self.question.inputs.shape[1]
+        question = self.question
         if not all(bounds.check() for bounds in self.proved.bounds):
             return False
         radii, center = question.radii(self.shares), question.inputs[:, None]
@@ -166,11 +174,7 @@ class Explanation:
         ):
             if (at < low).any() or (at > high).any():
                 return False
-            Y = question.model.predict(at.reshape(-1, p)).reshape(*at.shape[:-1], -1)
-            # Each output has inputs of its own: of what is asked there, its own counts.
-            again = np.einsum("kgmk->mkg", question.asked(np.moveaxis(Y, 0, 2)))
-            off = np.abs(again - values)
-            size = np.abs(Y).max(initial=1.0)
+            off, size = np.abs(question.of_own(at) - values), max(1.0, np.abs(question.predictions).max())
             if (off > ACCURATE * size).any() or (values < self.lower - ACCURATE * size).any():
                 return False
             if (values > self.upper + ACCURATE * size).any():
@@ -264,9 +268,8 @@ class Explanation:
             return f"the class stays, by a margin of {low:.4g} or more"
         if changes == "open":
             return f"not known: the margin is proved to be {low:.4g} or more, and {found_low:.4g} is found"
-        members = self.question.groups.members[g]
-        at = f" at {self.reached.lower_inputs[i, k, g, members[0]]:.4g}" if len(members) == 1 else ""
-        return f"the class could be {self._becomes[i, k, g]}{at}"
+        becomes, where = self._becomes(i, k, g)
+        return f"the class could be {becomes}{'' if np.isnan(where) else f', at {where:.4g}'}"
 
     def __repr__(self) -> str:
         m, k, g = self.lower.shape

@@ -20,6 +20,8 @@ from bcd_implicit.terms.groups import Groups
 
 # Beside the attacks so many points across each box are tried: a function of one input may rise at both ends.
 POINTS = 21
+# Radii are found to a part in 2^12.
+HALVINGS = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,6 +178,31 @@ class Question:
             ends.append((np.take_along_axis(found, best[None], axis=0)[0], tried[best, samples, groups]))
         (lower, lower_inputs), (upper, upper_inputs) = ends
         return Reached(lower, upper, lower_inputs, upper_inputs)
+
+    def of_own(self, inputs: np.ndarray) -> np.ndarray:
+        """What is explained where each sample, output and group has inputs of its own: (m, k, g) of (m, k, g, p)."""
+        Y = self.model.predict(inputs.reshape(-1, inputs.shape[-1])).reshape(*inputs.shape[:-1], -1)
+        return np.einsum("kgmk->mkg", self.asked(np.moveaxis(Y, 0, 2)))
+
+    def nearest(self, shares: np.ndarray) -> np.ndarray:
+        """Inputs of another class, each as near as was found on a line across its box: (m, k, g, p), NaN for none."""
+        center, radii = self.inputs[:, None, None], self.radii(shares)[:, None]
+
+        def at(t: np.ndarray) -> np.ndarray:
+            return np.asarray(np.clip(center + t[..., None] * radii, center - radii, center + radii))
+
+        # From the middle outwards, to both sides in turn.
+        steps = np.linspace(-1, 1, POINTS)
+        steps = steps[np.argsort(np.abs(steps), kind="stable")]
+        shape = (*self.asked(self.predictions).shape, shares.shape[1])
+        changed = np.array([self.of_own(at(np.full(shape, t))) < 0 for t in steps])
+        far = np.where(changed.any(axis=0), steps[changed.argmax(axis=0)], np.nan)
+        near = far - np.sign(far) * (2 / (POINTS - 1))
+        for _ in range(HALVINGS):
+            middle = 0.5 * near + 0.5 * far
+            other = self.of_own(at(np.nan_to_num(middle))) < 0
+            near, far = np.where(other, near, middle), np.where(other, middle, far)
+        return at(far)
 
     def _attacks(self, radii: np.ndarray) -> list[np.ndarray]:
         """What attacks find in the boxes, arrays of shape (n, m, g, p)."""

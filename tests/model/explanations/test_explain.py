@@ -125,10 +125,15 @@ def test_classes_change_where_that_is_found_and_never_where_they_are_proved(meth
             if found.class_changes[i, 0, j] == "no":
                 assert (classes == Y[i].argmax()).all()
             if found.class_changes[i, 0, j] == "yes":
-                at = found.reached.lower_inputs[i, 0, j]
+                at = found.changed[i, 0, j]
                 assert model.predict(at[None]).argmax() != Y[i].argmax()
+                # Half as far, and all the way but for a little, the class is the same.
+                off = at - U[i]
+                assert_array_equal(model.predict(U[i] + [0.5 * off, 0.999 * off]).argmax(axis=1), Y[i].argmax())
+                assert (np.flatnonzero(off) == j).all()
                 row = found.table[(found.table["sample"] == i) & (found.table["input"] == NAMES[j])]
                 assert row["becomes"].item() == names[model.predict(at[None]).argmax()]
+                assert row["changes_at"].item() == at[j]
                 assert row["output"].item() == names[Y[i].argmax()]
     assert found.check()
     safe = found.safe()
@@ -136,6 +141,11 @@ def test_classes_change_where_that_is_found_and_never_where_they_are_proved(meth
     assert (safe.class_changes == "no").all()
     assert (safe.shares <= 1).all()
     assert_array_equal(safe.shares == 1, found.class_changes[:, 0] == "no")
+    # What is proved to be safe is nearer than the nearest change that was found.
+    nearest = np.abs(found.changed[:, 0] - U[:, None]).sum(axis=-1)
+    assert (safe.shares * [0.2, 1.0, 3.0] <= np.nan_to_num(nearest, nan=np.inf)).all()
+    if method == "backward":
+        assert np.nanmedian(safe.shares * [0.2, 1.0, 3.0] / nearest) > 0.9
     for text in ("by a margin of", "the class could be", "the class stays"):
         assert text in str(found)
     assert f"{8 - 4} more predictions" in str(found)
