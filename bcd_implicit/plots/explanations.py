@@ -133,7 +133,7 @@ def _rows(ax: Axes, number: int, n_columns: int) -> None:
     length = length_in_points(ax.yaxis)
     share = min(LEGEND / length, 0.5)
     ax.set_ylim(-0.6 + (number + 0.2) / (1 - share), -0.6)
-    ax.legend(fontsize="small", loc="lower center", ncols=n_columns)
+    ax.legend(fontsize="small", loc="lower center", ncols=n_columns, framealpha=1)
 
 
 def _room(ax: Axes) -> int:

@@ -20,6 +20,8 @@ MOST_INPUTS, MOST_PREDICTIONS = 5, 4
 ACCURATE = 1e-8
 # A smaller share of what the most important input does is nothing that a text speaks of.
 NOTHING = 1e-6
+# A margin left of a smaller share is not worth its number.
+SLIGHT = 0.01
 
 # What a text says of inputs that are not among the first.
 IN_SHORT = {"yes": "it could be another class", "no": "the class stays", "open": "not known"}
@@ -244,7 +246,7 @@ class Explanation:
             over = self.question.runner_up(i)
             first = f"The class{where} is {name}, by a margin of {value:.4g}{f' over {over}' if over else ''}"
         what = "input" if self.question.groups.alone else "input or group"
-        lines, change = [f"{first}. Had one {what} alone been up to so much off:"], self.change[i, k]
+        lines, change = [f"{first}. Had one {what} alone been off by up to so much:"], self.change[i, k]
         names = self.question.groups.names
         moving = [g for g in self.order(i, k).tolist() if change[g] > NOTHING * change.max()]
         for g in moving[:MOST_INPUTS]:
@@ -265,7 +267,8 @@ class Explanation:
             return f"between {low:.4g} and {high:.4g} ({found_low:.4g} and {found_high:.4g} are reached)"
         changes = self.class_changes[i, k, g]
         if changes == "no":
-            return f"the class stays, by a margin of {low:.4g} or more"
+            just = low < SLIGHT * self.prediction[i, k]
+            return "the class stays" if just else f"the class stays, by a margin of {low:.4g} or more"
         if changes == "open":
             return f"not known: the margin is proved to be {low:.4g} or more, and {found_low:.4g} is found"
         becomes, where = self._becomes(i, k, g)

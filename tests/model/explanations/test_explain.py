@@ -75,7 +75,7 @@ def test_of_a_linear_model_all_is_known_and_inputs_are_ordered_by_what_they_can_
     assert_allclose(table[["value", "radius"]].iloc[0], [1.0, 1.0])
     assert "class_changes" not in table
     assert str(found).splitlines() == [
-        "y0: 5 is predicted. Had one input alone been up to so much off:",
+        "y0: 5 is predicted. Had one input alone been off by up to so much:",
         "  rooms, 1 ± 1: between 3 and 7 (3 and 7 are reached)",
         "  age, 1 ± 0.5: between 4.5 and 5.5 (4.5 and 5.5 are reached)",
         "  size, 1 ± 0.1: between 4.7 and 5.3 (4.7 and 5.3 are reached)",
