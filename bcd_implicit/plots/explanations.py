@@ -83,7 +83,7 @@ def explanation(of: Explanation, sample: int = 0, output: str | int = 0, ax: Axe
             ax.text(1.015, row, of.amount(i, place), fontsize=size, color=UNUSED, **where)
     if len(order) < g:
         ax.set_ylabel(f"the {len(order)} that can do most of {g}")
-    ax.set_xlabel(f"margin of {names[j]}" if of.question.margins else names[j], parse_math=False)
+    ax.set_xlabel(of.question.quantity(i, j), parse_math=False)
     ax.grid(axis="x", alpha=0.3)
     return ax
 

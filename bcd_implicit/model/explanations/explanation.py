@@ -166,6 +166,9 @@ class Explanation:
         :meth:`~bcd_implicit.model.robustness.robustness.Robustness.bounds` returns; inputs are predicted again.
         """
         question = self.question
+        of_bounds = question.ends(self.proved.bounds)
+        if not all(map(np.array_equal, of_bounds, (self.lower, self.upper))):
+            return False
         if not all(bounds.check() for bounds in self.proved.bounds):
             return False
         radii, center = question.radii(self.shares), question.inputs[:, None]
@@ -241,7 +244,7 @@ class Explanation:
         """What a text says of one prediction."""
         name, value = self.question.output_name(i, k), self.prediction[i, k]
         where = f" of sample {i}" if len(self.prediction) > 1 else ""
-        first = f"{name}{where}: {value:.4g} is predicted"
+        first = f"{self.question.quantity(i, k)}{where}: {value:.4g} is predicted"
         if self.question.margins:
             over = self.question.runner_up(i)
             first = f"The class{where} is {name}, by a margin of {value:.4g}{f' over {over}' if over else ''}"

@@ -6,7 +6,7 @@ batch, and attacked in another.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -20,6 +20,8 @@ from bcd_implicit.terms.groups import Groups
 
 # Beside the attacks so many points across each box are tried: a function of one input may rise at both ends.
 POINTS = 21
+# What predictions are called, by the scale that they are on.
+CALLED = {"identity": "", "log": "log of ", "logit": "log odds of ", "softmax": "score of "}
 # Radii are found to a part in 2^12.
 HALVINGS = 12
 
@@ -131,22 +133,33 @@ class Question:
 
     def proved(self, shares: np.ndarray) -> Proved:
         """Certified bounds in the boxes whose radii are shares (m, g) of the radius."""
-        radii, (m, g) = self.radii(shares), shares.shape
-        if self.about != "class":
-            found = self._bounds(self.model, np.arange(m), radii, [int(k) for k in self.outputs])
-            lower, upper = (side.reshape(m, g, -1).swapaxes(1, 2) for side in (found.lower, found.upper))
-            if self.about == "labels":
-                above = self.sides[:, :, None] > 0
-                lower, upper = np.where(above, lower, -upper), np.where(above, upper, -lower)
-            return Proved(lower, upper, (found,))
-        lower, upper, bounds = np.empty((m, 1, g)), np.empty((m, 1, g)), []
-        for k in np.unique(self.top).tolist():
-            here = np.flatnonzero(self.top == k)
-            found = self._bounds(self._margins_of(k), here, radii[here])
-            # The least margin over the others is the margin over all of them.
-            lower[here, 0], upper[here, 0] = (side.min(axis=1).reshape(-1, g) for side in (found.lower, found.upper))
-            bounds.append(found)
-        return Proved(lower, upper, tuple(bounds))
+        radii = self.radii(shares)
+        if self.about == "class":
+            bounds = tuple(self._bounds(self._margins_of(k), here, radii[here]) for k, here in self._by_class)
+        else:
+            bounds = (self._bounds(self.model, np.arange(len(radii)), radii, [int(k) for k in self.outputs]),)
+        return Proved(*self.ends(bounds), bounds)
+
+    def ends(self, bounds: tuple[Bounds, ...]) -> tuple[np.ndarray, np.ndarray]:
+        """What bounds say of what is explained, at least and at most: (m, k, g) each."""
+        m, g = len(self.inputs), len(self.groups.names)
+        if self.about == "class":
+            lower, upper = np.empty((2, m, 1, g))
+            for (_, here), found in zip(self._by_class, bounds, strict=True):
+                # The least margin over the others is the margin over all of them.
+                ends = (side.min(axis=1).reshape(-1, g) for side in (found.lower, found.upper))
+                lower[here, 0], upper[here, 0] = ends
+            return lower, upper
+        lower, upper = (side.reshape(m, g, -1).swapaxes(1, 2) for side in (bounds[0].lower, bounds[0].upper))
+        if self.about == "values":
+            return lower, upper
+        above = self.sides[:, :, None] > 0
+        return np.where(above, lower, -upper), np.where(above, upper, -lower)
+
+    @property
+    def _by_class(self) -> list[tuple[int, np.ndarray]]:
+        """Each class that is predicted, with its samples: they have margins of their own."""
+        return [(k, np.flatnonzero(self.top == k)) for k in np.unique(self.top).tolist()]
 
     def _bounds(self, model: Robustness, samples: np.ndarray, radii: np.ndarray, outputs: Any = None) -> Bounds:
         _, g, p = radii.shape
@@ -163,21 +176,25 @@ class Question:
 
     def reached(self, shares: np.ndarray) -> Reached:
         """The least and largest values that are found in the same boxes, by attacks and on a line across each."""
-        radii = self.radii(shares)
-        steps = np.linspace(-1, 1, POINTS)[:, None, None, None]
-        # The middle is among them, so that what is found is never on the wrong side.
+        radii, k = self.radii(shares), self.asked(self.predictions).shape[1]
+        m, g, p = radii.shape
+        values = np.multiply.outer([np.inf, -np.inf], np.ones((m, k, g)))
+        inputs = np.empty((2, m, k, g, p))
+        for at in self._tried(radii):
+            Y = self.model.predict(at.reshape(-1, p)).reshape(m, g, -1)
+            here = np.moveaxis(self.asked(Y.swapaxes(0, 1)), 0, 2)
+            for end, better in enumerate((here < values[0], here > values[1])):
+                values[end] = np.where(better, here, values[end])
+                inputs[end] = np.where(better[..., None], at[:, None], inputs[end])
+        return Reached(*values, *inputs)
+
+    def _tried(self, radii: np.ndarray) -> Iterator[np.ndarray]:
+        """Inputs in the boxes, (m, g, p) at a time."""
         center = self.inputs[:, None]
-        line = np.clip(center + steps * radii, center - radii, center + radii)
-        tried = np.concatenate([line, *self._attacks(radii)])
-        n, (m, g, p) = len(tried), radii.shape
-        Y = self.model.predict(tried.reshape(-1, p)).reshape(n, m, g, -1)
-        found = np.moveaxis(self.asked(Y.swapaxes(1, 2)), (1, 2, 3), (3, 1, 2))
-        ends = []
-        for best in (found.argmin(axis=0), found.argmax(axis=0)):
-            samples, _, groups = np.indices(best.shape)
-            ends.append((np.take_along_axis(found, best[None], axis=0)[0], tried[best, samples, groups]))
-        (lower, lower_inputs), (upper, upper_inputs) = ends
-        return Reached(lower, upper, lower_inputs, upper_inputs)
+        # The middle is among them, so that what is found is never on the wrong side.
+        for step in np.linspace(-1, 1, POINTS):
+            yield np.clip(center + step * radii, center - radii, center + radii)
+        yield from self._attacks(radii)
 
     def of_own(self, inputs: np.ndarray) -> np.ndarray:
         """What is explained where each sample, output and group has inputs of its own: (m, k, g) of (m, k, g, p)."""
@@ -204,19 +221,16 @@ class Question:
             near, far = np.where(other, near, middle), np.where(other, middle, far)
         return at(far)
 
-    def _attacks(self, radii: np.ndarray) -> list[np.ndarray]:
-        """What attacks find in the boxes, arrays of shape (n, m, g, p)."""
+    def _attacks(self, radii: np.ndarray) -> Iterator[np.ndarray]:
+        """What attacks find in the boxes, (m, g, p) each."""
         m, g, p = radii.shape
-        weights, q = self._weights(), len(self.model.d)
         centers, reach = np.repeat(self.inputs, g, axis=0), radii.reshape(-1, p)
-        towards = np.repeat(weights, g, axis=1).reshape(-1, q)
-        n = len(weights)
-        attack = self.model.attack(np.tile(centers, (n, 1)), np.tile(reach, (n, 1)), towards=towards)
-        found = [attack.inputs.reshape(n, m, g, p)]
+        for weights in self._weights():
+            towards = np.repeat(weights, g, axis=0)
+            yield self.model.attack(centers, reach, towards=towards).inputs.reshape(m, g, p)
         if self.about == "class":
             # Of several others this one goes after whichever is nearest.
-            found.append(self.model.attack(centers, reach).inputs.reshape(1, m, g, p))
-        return found
+            yield self.model.attack(centers, reach).inputs.reshape(m, g, p)
 
     def _weights(self) -> np.ndarray:
         """What attacks go towards, (n, m, q)."""
@@ -233,6 +247,11 @@ class Question:
             return self.model.output_names[self.top[sample]]
         name = self.model.output_names[self.outputs[output]]
         return f"not {name}" if self.about == "labels" and self.sides[sample, output] < 0 else name
+
+    def quantity(self, sample: int, output: int) -> str:
+        """What the numbers of an explanation are, in words."""
+        name = self.output_name(sample, output)
+        return f"margin of {name}" if self.margins else f"{CALLED[self.model.link]}{name}"
 
     def runner_up(self, sample: int) -> str:
         """The class that comes next to that of a sample; of labels none."""
