@@ -73,8 +73,9 @@ def explanation(of: Explanation, sample: int = 0, output: str | int = 0, ax: Axe
         ax.barh(places, below, left=np.minimum(inner_low, 0), color=USED, label="reached: another class", **inner)
         ax.axvline(0, color=USED, lw=1.2, ls="--")
     ax.axvline(of.prediction[i, j], color=LINE_COLOUR, lw=1.2, label=f"predicted: {of.prediction[i, j]:.4g}")
-    ends = np.array([low.min(), high.max()])
-    ax.set_xlim(*(ends + 0.04 * max(np.ptp(ends), 1e-9 * np.abs(ends).max()) * np.array([-1, 1])))
+    # Where only rounding moves the prediction too.
+    room = max(0.04 * (high.max() - low.min()), 1e-6 * np.abs([low, high]).max()) or 1.0
+    ax.set_xlim(low.min() - room, high.max() + room)
     _rows(ax, len(order), 2)
     if name_ticks(ax.yaxis, places, [of.question.groups.names[int(place)] for place in order]):
         size = ax.get_yticklabels()[0].get_fontsize()

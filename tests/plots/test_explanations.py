@@ -51,6 +51,18 @@ def test_what_is_reached_of_another_class_stands_out(ax):
     assert "reached: another class" not in legend(other)
 
 
+def test_where_nothing_can_move_a_line_is_left(ax):
+    found = ImplicitModel([[0.0]], [[0.0, 0.0]], None, [[0.0]]).explain([1.0, 1.0], 0.5)
+    plots.explanation(found, ax=ax)
+    low, high = ax.get_xlim()
+    assert low < 0 < high
+    assert "u0, u1: nothing would have changed" in str(found)
+    # Of a prediction that is not zero rounding is left.
+    rounded = ImplicitModel([[0.5]], [[1.0]], [1.0], [[3.0]]).explain([1.0], 0.0)
+    plots.explanation(rounded, ax=Figure().subplots())
+    assert "u0: nothing would have changed" in str(rounded)
+
+
 def test_many_inputs_are_cut_and_outputs_go_by_name(ax):
     rng = np.random.default_rng(0)
     model = ImplicitModel(np.zeros((1, 1)), rng.normal(size=(1, 60)), None, [[1.0], [2.0]], output_names=["one", "two"])

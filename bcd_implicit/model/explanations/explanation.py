@@ -251,7 +251,8 @@ class Explanation:
         what = "input" if self.question.groups.alone else "input or group"
         lines, change = [f"{first}. Had one {what} alone been off by up to so much:"], self.change[i, k]
         names = self.question.groups.names
-        moving = [g for g in self.order(i, k).tolist() if change[g] > NOTHING * change.max()]
+        nothing = max(NOTHING * change.max(), ACCURATE * abs(value))
+        moving = [g for g in self.order(i, k).tolist() if change[g] > nothing]
         for g in moving[:MOST_INPUTS]:
             lines.append(f"  {names[g]}, {self.amount(i, g)}: {self._says(i, k, g)}")
         rest: dict[str, list[str]] = {}

@@ -38,7 +38,7 @@ class Importance:
     ----------
     names : list of str
     measures : dict of str to ndarray of shape (g,)
-        By the names in :data:`MEASURES`. The sensitivity is NaN where the model has no bound for all inputs.
+        By the names in ``MEASURES``. The sensitivity is NaN where the model has no bound for all inputs.
     permutation_std : ndarray of shape (g,)
         The standard deviation of the permutation importance over its repeats.
     score : float
