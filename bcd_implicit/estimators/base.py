@@ -311,7 +311,7 @@ class TrainedEstimator(BaseEstimator):
         *,
         groups: Sequence[Any] | Mapping[str, Sequence[Any]] | None = None,
         method: str = "backward",
-        n_cuts: int = 0,
+        n_cuts: int | None = None,
     ) -> Explanation:
         """Which inputs, each by itself, could have changed predictions, and by how much: bounds and attacks.
 

@@ -16,7 +16,6 @@ from bcd_implicit.model.explanations.importance import Importance, measured
 from bcd_implicit.model.explanations.question import Question
 from bcd_implicit.model.inputs import inputs_of
 from bcd_implicit.model.robustness import Robustness
-from bcd_implicit.model.robustness.backward import ROUNDS
 from bcd_implicit.model.robustness.box import check_radius
 from bcd_implicit.model.robustness.certified import classes_of
 from bcd_implicit.support.arrays import as_pandas_or_array
@@ -42,8 +41,8 @@ class Explanations(Derivatives, Robustness):
         about: str | None = None,
         outputs: Sequence[str | int] | None = None,
         method: str = "backward",
-        rounds: int = ROUNDS,
-        n_cuts: int = 0,
+        rounds: int | None = None,
+        n_cuts: int | None = None,
     ) -> Explanation:
         """Which inputs, each by itself, could have changed predictions, and by how much.
 
@@ -67,7 +66,7 @@ class Explanations(Derivatives, Robustness):
         outputs : list of str or int, optional
             Names or places of the outputs, of values and labels; all by default.
         method, rounds, n_cuts
-            As for :meth:`~bcd_implicit.model.robustness.robustness.Robustness.bounds`.
+            As for :meth:`~bcd_implicit.model.robustness.robustness.Robustness.bounds`, whose defaults they have.
 
         Returns
         -------
@@ -94,7 +93,8 @@ class Explanations(Derivatives, Robustness):
                 raise InvalidInputError("outputs", cause, "Leave it out, or ask about='values'")
             # One output has a class on each side of 0.
             about = "labels" if len(self.d) == 1 else about
-        options = {"method": method, "rounds": rounds, "n_cuts": n_cuts}
+        chosen = {"method": method, "rounds": rounds, "n_cuts": n_cuts}
+        options = {name: value for name, value in chosen.items() if value is not None}
         question = Question(self, inputs, reach, known, about, self._chosen(outputs), options)
         shares = np.ones((len(inputs), len(known.names)))
         with finishing():
