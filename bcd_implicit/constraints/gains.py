@@ -4,11 +4,13 @@ Let phi have slopes up to L, and let weights g_i > 0 be given, here all equal to
 
     L (g sum_j |A_ij| + sum_j |B_ij|) <= g       for every state i,
 
-then ``|x - x'| <= g max_j |u_j - u'_j|`` for the equilibria of any two inputs: with e the largest ``|x_i - x'_i|`` and h
-the largest change of an input, row i gives ``|x_i - x'_i| <= L (|A_i| e + |B_i| h)``. In the row where e is attained,
-``e (1 - L |A_i|) <= L |B_i| h <= g (1 - L |A_i|) h``, and ``L |A_i| < 1``. Outputs then move by at most
-``(g |C_k| + |D_k|) h``. These are the row sums of :meth:`~bcd_implicit.model.robustness.robustness.Robustness.sensitivity`
-bounded from above (El Ghaoui et al., arXiv 1908.06315, section 4), and each is convex: one in (A, B), one in (C, D).
+then ``|x - x'| <= g h`` for the equilibria of any two inputs, h the largest ``|u_j - u'_j|``. Proof: let e be the
+largest ``|x_i - x'_i|``, attained in row i. Then ``e <= L (|A_i| e + |B_i| h)``, so that
+``e (1 - L |A_i|) <= L |B_i| h <= g (1 - L |A_i|) h``, and ``L |A_i| < 1`` as the model is well-posed.
+
+Outputs move by at most ``(g |C_k| + |D_k|) h``. So the row sums of
+:meth:`~bcd_implicit.model.robustness.robustness.Robustness.sensitivity` are bounded (El Ghaoui et al., arXiv
+1908.06315, section 4), by two convex constraints: one in (A, B), one in (C, D).
 
 Where ``phi(t z) = t phi(z)`` for t > 0, as for relu, the bounds cost nothing beyond what they say: the states of any
 well-posed model can be divided by their own gains, and then all meet the first bound with g = 1
