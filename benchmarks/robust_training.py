@@ -2,7 +2,8 @@
 
 Digits: a quarter is for tests; grey values go from 0 to 1, and each may be off by eps. Targets are 0 and 1 under the
 squared loss, whose conic output block does not grow with the samples. Beside the curve there are models without these
-bounds, of several norm bounds, ridges and kappas, also under the cross-entropy, and perceptrons of scikit-learn. Friedman1: ten inputs of a standard deviation of 0.29; the radius is a tenth of that.
+bounds, of several norm bounds, ridges and kappas, also under the cross-entropy, and perceptrons of scikit-learn.
+Friedman1: ten inputs of a standard deviation of 0.29; the radius is a tenth of that.
 
     python benchmarks/robust_training.py --json benchmarks/results/robust_training.json
 """
