@@ -77,7 +77,15 @@ def digits(small: bool) -> dict[str, pd.DataFrame]:
     for kind, margins in (("outputs", False), ("margins", True)):
         begin, others = time.process_time(), {} if margins else baselines
         curve = bi.robustness_curve(
-            problem, BOUNDS["digits"], U_test, y_test, EPS[0], margins=margins, start=start, baselines=others
+            problem,
+            BOUNDS["digits"],
+            U_test,
+            y_test,
+            EPS[0],
+            margins=margins,
+            start=start,
+            baselines=others,
+            max_cycles=20,
         )
         print(f"digits, bounds on {kind}: {time.process_time() - begin:.0f} s of processor time", flush=True)
         for eps in EPS:
@@ -93,7 +101,9 @@ def friedman(small: bool) -> dict[str, pd.DataFrame]:
     baselines = plain(problem, (0.5, 0.95), KAPPAS) | perceptrons(MLPRegressor, n, U[:m], y[:m])
     begin = time.process_time()
     radius = 0.1 / np.sqrt(12)
-    curve = bi.robustness_curve(problem, BOUNDS["friedman1"], U[300:], y[300:], radius, baselines=baselines)
+    curve = bi.robustness_curve(
+        problem, BOUNDS["friedman1"], U[300:], y[300:], radius, baselines=baselines, max_cycles=20
+    )
     print(f"friedman1: {time.process_time() - begin:.0f} s of processor time", flush=True)
     return {"friedman1": with_training(curve, curve.table)}
 

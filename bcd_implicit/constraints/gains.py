@@ -4,9 +4,10 @@ Let phi have slopes up to L, and let weights g_i > 0 be given, here all equal to
 
     L (g sum_j |A_ij| + sum_j |B_ij|) <= g       for every state i,
 
-then ``|x - x'| <= g h`` for the equilibria of any two inputs, h the largest ``|u_j - u'_j|``. Proof: let e be the
-largest ``|x_i - x'_i|``, attained in row i. Then ``e <= L (|A_i| e + |B_i| h)``, so that
-``e (1 - L |A_i|) <= L |B_i| h <= g (1 - L |A_i|) h``, and ``L |A_i| < 1`` as the model is well-posed.
+then ``|x - x'| <= g h`` for the equilibria of any two inputs, h the largest ``|u_j - u'_j|``. Proof: the condition says
+``(I - L |A|) g 1 >= L |B| 1``. The inverse of I - L |A| has no negative entries, as the model is well-posed. So
+``g 1 >= (I - L |A|)^-1 L |B| 1``, and that is what inputs can do to states. (Where only a matrix measure makes it
+well-posed, negative diagonal entries of A count with their sign; the condition then says more than is needed.)
 
 Outputs move by at most ``(g |C_k| + |D_k|) h``. So the row sums of
 :meth:`~bcd_implicit.model.robustness.robustness.Robustness.sensitivity` are bounded (El Ghaoui et al., arXiv

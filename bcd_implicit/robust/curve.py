@@ -112,7 +112,7 @@ def robustness_curve(
     states: float = 1.0,
     start: BcdResult | None = None,
     baselines: Mapping[str, ImplicitModel] | None = None,
-    max_cycles: int = 20,
+    max_cycles: int = 50,
     tol: float = 1e-3,
     n_cuts: int = 0,
     random_state: int | None = 0,
