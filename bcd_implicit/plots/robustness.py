@@ -13,6 +13,9 @@ from bcd_implicit.robust.curve import RobustnessCurve
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# Of more other models than these the names would cover each other.
+MOST_NAMED = 6
+
 
 def robustness(curve: RobustnessCurve, ax: Axes | None = None) -> Axes:
     """What is certified against what is accurate: the models along the bounds, and the others beside them.
@@ -43,7 +46,8 @@ def robustness(curve: RobustnessCurve, ax: Axes | None = None) -> Axes:
     if len(others):
         ax.plot(others[good], others[proved], color=MARK, marker="D", ms=5, ls="", label="certified, others")
     ax.grid(alpha=0.3, color=UNUSED)
-    for name, row in table.iterrows():
+    named = ours if len(others) > MOST_NAMED else table
+    for name, row in named.iterrows():
         ax.annotate(
             str(name), (row[good], row[proved]), (4, 4), textcoords="offset points", fontsize=7, parse_math=False
         )
