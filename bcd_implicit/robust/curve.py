@@ -157,8 +157,8 @@ def robustness_curve(
     Raises
     ------
     InvalidInputError
-        Bounds that are not positive, baselines that are no models, a name twice, or samples and a radius that do not
-        fit.
+        Bounds that are not positive, a start that is no result, baselines that are no models, a name twice, or samples
+        and a radius that do not fit.
     ConstraintError
         Groups of columns of (B; D): C and D share no block.
     BlockSolveError
@@ -170,6 +170,8 @@ def robustness_curve(
         A training did not converge within ``max_cycles``.
     """
     check_problem(problem)
+    if start is not None and not isinstance(start, BcdResult):
+        raise InvalidInputError("start", f"is {shown(start)}", "Pass what bi.solve(problem) returns")
     given = check_list("bounds", bounds, "positive numbers", "Give bounds such as [10, 5, 2]")
     bounding = margin_gain_bound if check_flag("margins", margins) else output_gain_bound
     gains = sorted(((float(bound), bounding(bound, states)) for bound in given), key=lambda pair: -pair[0])

