@@ -5,7 +5,7 @@ Let phi have slopes up to L, and let weights g_i > 0 be given, here all equal to
     L (g sum_j |A_ij| + sum_j |B_ij|) <= g       for every state i,
 
 then ``|x - x'| <= g h`` for the equilibria of any two inputs, h the largest ``|u_j - u'_j|``. Proof: the condition says
-``(I - L |A|) g 1 >= L |B| 1``. The inverse of I - L |A| has no negative entries, as the model is well-posed. So
+``(I - L |A|) g 1 >= L |B| 1``. The inverse of ``I - L |A|`` has no negative entries, as the model is well-posed. So
 ``g 1 >= (I - L |A|)^-1 L |B| 1``, and that is what inputs can do to states. (Where only a matrix measure makes it
 well-posed, negative diagonal entries of A count with their sign; the condition then says more than is needed.)
 

@@ -9,9 +9,9 @@ from bcd_implicit.plots.equilibrium import picard_convergence, solver_convergenc
 from bcd_implicit.plots.inputs import column_norms, kappa_path
 from bcd_implicit.plots.matrices import sparsity
 from bcd_implicit.plots.predictions import quantile_bands, residuals
-from bcd_implicit.plots.robustness import robustness
 from bcd_implicit.plots.structure import matrix
 from bcd_implicit.plots.style import MARK, UNUSED, USED
+from bcd_implicit.plots.tradeoff import robustness
 from bcd_implicit.plots.training import certificates, history
 
 __all__ = [

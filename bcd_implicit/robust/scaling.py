@@ -13,7 +13,7 @@ def scaled_to_gain(problem: TrainingProblem, it: Iterate, gain: float = 1.0) -> 
 
     The states' own gains are ``g = (I - L |A|)^-1 L |B| 1``, so that ``L (|A_i| g + |B_i| 1) = g_i``. Dividing state i
     by ``g_i / gain`` makes all of them equal to one gain. That changes no prediction where ``phi(t z) = t phi(z)``.
-    The norm bound is another matter: L ||A||_inf may come near 1.
+    The norm bound is another matter: ``L ||A||_inf`` may come near 1.
 
     Parameters
     ----------
