@@ -12,6 +12,7 @@ from bcd_implicit.plots.matrices import sparsity
 from bcd_implicit.plots.predictions import quantile_bands, residuals
 from bcd_implicit.plots.structure import matrix
 from bcd_implicit.plots.style import MARK, UNUSED, USED
+from bcd_implicit.plots.tradeoff import robustness
 from bcd_implicit.plots.training import certificates, history
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "quantile_bands",
     "reliability",
     "residuals",
+    "robustness",
     "solver_convergence",
     "sparsity",
     "states",
