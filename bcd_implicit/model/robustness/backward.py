@@ -20,11 +20,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from bcd_implicit.model.active_set import newton_step
-from bcd_implicit.model.robustness.box import Box, Ranges, Tasks
+from bcd_implicit.model.robustness.box import Box, Ranges, Rows, Tasks
 from bcd_implicit.model.robustness.branches import Cuts, by_task, cuts_of
 from bcd_implicit.model.robustness.intervals import SPARE, image, state_ranges
 from bcd_implicit.model.robustness.system import BoundedSystem
@@ -37,6 +38,8 @@ from bcd_implicit.support.parts import parts
 ENOUGH, MOST_STEPS, MOST_ROUNDS = 1e-10, 40, 8
 #: How often preactivations of a component with a cycle are bounded anew, by the ranges that the last time gave.
 ROUNDS = 3
+# Less than this share of the rows of a stage is taken out of it.
+WORTH_A_CHOICE = 0.8
 # Another round has to take this share off some range.
 WORTH_A_ROUND = 0.01
 
@@ -62,6 +65,11 @@ class Lines:
     z: Ranges
     x: Ranges
     size: np.ndarray
+
+    @cached_property
+    def size_z(self) -> np.ndarray:
+        """``|z|`` at most."""
+        return self.z.sizes
 
     @classmethod
     def around(cls, system: BoundedSystem, z: Ranges, x: Ranges) -> Lines:
@@ -130,8 +138,7 @@ class DualCertificate:
 def by_intervals(system: BoundedSystem, box: Box, tasks: Tasks) -> tuple[np.ndarray, DualCertificate]:
     """The largest values of tasks, (K,), by intervals of states alone, and what proves it."""
     x, z = state_ranges(system.structure, box, system.b)
-    lines = _flat(z, x)
-    found, multipliers = bounded(system, box, lines, tasks)
+    found, multipliers = _by_ranges(system, box, x, image(system.activation, z).sizes, tasks), np.zeros((len(system.b), len(tasks)))
     return found, DualCertificate(x, z, (), tasks, multipliers)
 
 
@@ -173,7 +180,7 @@ def _by_cases(
         x, z = (Ranges(side.low[:, j], side.high[:, j]) for side in (lines.x, lines.z))
         values = []
         for case, ranges in enumerate(cuts.cases(z)):
-            value, of_case = bounded(system, its_box, Lines.around(system, ranges, x), each)
+            value, of_case = by_lines(system, its_box, Lines.around(system, ranges, x), each)
             values.append(value)
             of_cases[case, :, part] = of_case
         worst = np.max(values, axis=0)
@@ -215,7 +222,8 @@ def _tighten(
     open_states = np.zeros_like(linear)
     # Where phi is linear on the range, lines are exact.
     open_states[stage.states] = ~linear[stage.states] & samples
-    row, sample = np.nonzero(open_states)
+    # Sample by sample: what is done at a time is about few of them.
+    sample, row = np.nonzero(open_states.T)
     if not len(row):
         return None
     tasks = Tasks.both_ends(system.preactivations, row, sample)
@@ -228,41 +236,98 @@ def _tighten(
 
 def bounded(system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks) -> tuple[np.ndarray, np.ndarray]:
     """The largest values of tasks, (K,), and for each the multipliers that prove it, (n, K)."""
+    found, multipliers = by_lines(system, box, lines, tasks)
+    # Intervals, where they are better: through a long chain of states lines may do harm.
+    plain = _by_ranges(system, box, lines.x, lines.size, tasks)
+    better = plain < found
+    multipliers[:, better] = 0.0
+    return np.where(better, plain, found), multipliers
+
+
+def _by_ranges(system: BoundedSystem, box: Box, x: Ranges, size: np.ndarray, tasks: Tasks) -> np.ndarray:
+    """The largest values of tasks, (K,), by ranges of states alone, which are charged as if they were of some size.
+
+    Those of all rows and samples are found, since tasks share them.
+    """
+    asked, place = np.unique(tasks.row, return_inverse=True)
+    rows, (n, p) = Rows(tasks.rows.x[asked], tasks.rows.u[asked], tasks.rows.c[asked]), system.B.shape
+    center = rows.x @ x.middle + rows.u @ box.center + rows.c[:, None]
+    of_x, of_u = np.abs(rows.x), np.abs(rows.u)
+    # As much as the pass below charges for lambda = 0.
+    sizes = of_x @ size + of_u @ box.sizes + np.abs(rows.c)[:, None]
+    rounding = (2 * SPARE * summation_error(2 * (n + p)) + 24 * EPS) * sizes
+    radius = of_x @ x.radius + box.spread(rows.u) + rounding
+    place = place.ravel(), tasks.sample
+    return np.asarray(tasks.sign * center[place] + radius[place])
+
+
+def by_lines(system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks) -> tuple[np.ndarray, np.ndarray]:
+    """The largest values of tasks, (K,), by their backward passes, and lambda, (n, K)."""
     n = len(system.b)
-    found, multipliers = np.empty(len(tasks)), np.empty((n, len(tasks)))
+    # What a task does not reach is left at zero, and most of it never becomes memory.
+    found, multipliers = np.empty(len(tasks)), np.zeros((n, len(tasks)))
     for part in parts(len(tasks), n):
         check_stop()
-        some = tasks.take(part)
-        w, multipliers[:, part] = backward_pass(system, lines, some)
-        found[part] = _value(system, box, lines, some, w, multipliers[:, part])
-        # Intervals, where they are better: through a long chain of states lines may do harm.
-        none = np.zeros_like(w)
-        plain = _value(system, box, _flat(lines.z, lines.x), some, some.of_states, none)
-        better = plain < found[part]
-        found[part] = np.where(better, plain, found[part])
-        multipliers[:, part] = np.where(better, 0.0, multipliers[:, part])
+        found[part] = _backward_pass(system, box, lines, tasks.take(part), multipliers[:, part])
     return found, multipliers
 
 
-def _flat(z: Ranges, x: Ranges) -> Lines:
-    """The horizontal lines at the ends of the ranges of states."""
-    zeros = np.zeros_like(z.low)
-    return Lines(zeros, x.high, zeros, x.low, z, x, x.sizes)
+def _backward_pass(
+    system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks, multipliers: np.ndarray
+) -> np.ndarray:
+    """The bounds, (K,), by about the solution of w = r + A^T lambda, lambda = s w+ - a w-, which becomes ``multipliers``.
 
-
-def backward_pass(system: BoundedSystem, lines: Lines, tasks: Tasks) -> tuple[np.ndarray, np.ndarray]:
-    """About the solution of w = r + A^T lambda, lambda = s w+ - a w-: w and lambda, each of shape (n, K)."""
-    w = tasks.of_states
-    multipliers = np.empty_like(w)
+    Rounding, and what w is off by, is charged.
+    """
+    j, (n, p) = tasks.sample, system.B.shape
+    # Of one sample each side of the lines is one column.
+    one = j[:1] if (j == j[:1]).all() else j
+    w, v, total, products = tasks.of_states, tasks.of_inputs, tasks.constants, np.zeros(len(tasks))
+    asked = np.flatnonzero(w.any(axis=1))
+    products += _weighed(lines.size[asked][:, one], np.abs(w[asked]))
+    sums, l1 = np.abs(total) + 0.0, np.zeros(len(tasks))
+    inputs = np.abs(box.center) + box.radius
+    products += _weighed(inputs[:, one], np.abs(v))
     for stage in reversed(system.structure.stages):
-        above, below = (side[stage.states][:, tasks.sample] for side in (lines.above, lines.below))
-        here = w[stage.states]
+        here, states, some = w[stage.states], stage.states, slice(None)
+        if stage.cycle is None:
+            reached = here.any(axis=1)
+            if not reached.any():
+                continue
+            if reached.mean() < WORTH_A_CHOICE:
+                some = np.flatnonzero(reached)
+                states, here = np.arange(n)[stage.states][some], here[some]
+        above, above_0, below, below_0, size, size_z = (
+            side[states][:, one]
+            for side in (lines.above, lines.above_0, lines.below, lines.below_0, lines.size, lines.size_z)
+        )
         if stage.cycle is not None:
-            w[stage.states] = here = _in_cycle(stage.cycle.A.T, above, below, here)
-        multipliers[stage.states] = here = _bent(above, below, here)
-        if stage.before is not None:
-            w[stage.before.columns] += stage.before.rows.T @ here
-    return w, multipliers
+            given, here = here, _in_cycle(stage.cycle.A.T, above, below, here)
+            lam = _bent(above, below, here)
+            off = np.abs(given + stage.cycle.A.T @ lam - here)
+            total, sums = total + _weighed(size, off), sums + _weighed(size, off)
+        else:
+            lam = _bent(above, below, here)
+        multipliers[states] = lam
+        up, down, sizes = np.maximum(here, 0.0), np.minimum(here, 0.0), np.abs(lam)
+        b = system.b[states]
+        total = total + _weighed(above_0, up) + _weighed(below_0, down) + b @ lam
+        sums = sums + _weighed(size, up - down) + _weighed(size_z, sizes) + np.abs(b) @ sizes
+        l1 += sizes.sum(axis=0)
+        for incoming, to in ((stage.before, w), (stage.inputs, v)):
+            if incoming is not None:
+                to[incoming.columns] += incoming.rows[some].T @ lam
+    total = total + _weighed(box.center[:, one], v) + box.spread_of(v, one)
+    sums = sums + _weighed(inputs[:, one], np.abs(v))
+    # What is rounded: sums, the products with A^T and B^T, and phi with the lines.
+    of_A, of_B = system.largest_weights
+    products = products + l1 * ((of_A @ lines.size)[one] + (of_B @ inputs)[one])
+    return np.asarray(total + SPARE * summation_error(2 * (n + p)) * (products + sums) + 24 * EPS * sums)
+
+
+def _weighed(side: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """The sum over the first axis of the product, (K,), where each, or all, of K columns have weights of their own."""
+    return np.asarray(side[:, 0] @ of if side.shape[1] == 1 else np.einsum("ik,ik->k", side, of))
 
 
 def _bent(above: np.ndarray, below: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -272,7 +337,8 @@ def _bent(above: np.ndarray, below: np.ndarray, w: np.ndarray) -> np.ndarray:
 def _in_cycle(M: np.ndarray, above: np.ndarray, below: np.ndarray, asked: np.ndarray) -> np.ndarray:
     """About the solution of w = asked + M lambda(w), where M = A^T between the states of a cycle."""
     w, left = asked.copy(), np.arange(asked.shape[1])
-    a, s, r, here = below, above, asked, asked
+    s, a = (np.broadcast_to(side, asked.shape) for side in (above, below))
+    r = here = asked
     for step in range(MOST_STEPS + MOST_ROUNDS):
         if step < MOST_STEPS:
             new = r + M @ _bent(s, a, here)
@@ -292,25 +358,3 @@ def _in_cycle(M: np.ndarray, above: np.ndarray, below: np.ndarray, asked: np.nda
             left, here = left[open_tasks], new[:, open_tasks]
             s, a, r = s[:, open_tasks], a[:, open_tasks], r[:, open_tasks]
     return w
-
-
-def _value(
-    system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks, w: np.ndarray, multipliers: np.ndarray
-) -> np.ndarray:
-    """The bound by lambda = s w+ - a w-, (K,), rounding and what w is off charged."""
-    j, (n, p) = tasks.sample, system.B.shape
-    U, radius = box.center[:, j], box.radius[:, j]
-    r, g, c, lam = tasks.of_states, tasks.of_inputs, tasks.constants, multipliers
-    largest, v = lines.size[:, j], g + system.B.T @ lam
-    off = r + system.A.T @ lam - w
-    ends = np.maximum(w, 0.0) * lines.above_0[:, j] + np.minimum(w, 0.0) * lines.below_0[:, j]
-    total = (ends + np.abs(off) * largest).sum(axis=0) + (v * U + np.abs(v) * radius).sum(axis=0)
-    total += system.b @ lam + c
-    # What is rounded: sums, the products with A^T and B^T, and phi with the lines.
-    of_A, of_B = system.largest_weights
-    inputs, l1 = np.abs(U) + radius, np.abs(lam).sum(axis=0)
-    products = (np.abs(r) * largest).sum(axis=0) + (np.abs(g) * inputs).sum(axis=0)
-    products += l1 * ((of_A @ lines.size)[j] + (of_B @ box.sizes)[j])
-    sums = (np.abs(w) * largest + np.abs(lam) * lines.z.sizes[:, j] + np.abs(off) * largest).sum(axis=0)
-    sums += (np.abs(v) * inputs).sum(axis=0) + np.abs(system.b) @ np.abs(lam) + np.abs(c)
-    return np.asarray(total + SPARE * summation_error(2 * (n + p)) * (products + sums) + 24 * EPS * sums)
