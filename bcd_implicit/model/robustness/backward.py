@@ -83,8 +83,8 @@ class Lines:
         return cls(above, above_0, below, below_0, z, x, reached.sizes)
 
 
-#: What bounds tasks on lines: the largest values, (K,), and dual vectors, (n, K).
-_Finder = Callable[[BoundedSystem, Box, Lines, Tasks], tuple[np.ndarray, np.ndarray]]
+#: What makes the largest values of tasks on lines, (K,), and dual vectors, (n, K), better ones.
+_Improve = Callable[[BoundedSystem, Box, Lines, Tasks, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -138,21 +138,20 @@ class DualCertificate:
 def by_intervals(system: BoundedSystem, box: Box, tasks: Tasks) -> tuple[np.ndarray, DualCertificate]:
     """The largest values of tasks, (K,), by intervals of states alone, and what proves it."""
     x, z = state_ranges(system.structure, box, system.b)
-    found, multipliers = _by_ranges(system, box, x, image(system.activation, z).sizes, tasks), np.zeros((len(system.b), len(tasks)))
-    return found, DualCertificate(x, z, (), tasks, multipliers)
+    found = _by_ranges(system, box, x, image(system.activation, z).sizes, tasks)
+    return found, DualCertificate(x, z, (), tasks, np.zeros((len(system.b), len(tasks))))
 
 
 def backward(
-    system: BoundedSystem, box: Box, tasks: Tasks, rounds: int, n_cuts: int = 0, find: _Finder | None = None
+    system: BoundedSystem, box: Box, tasks: Tasks, rounds: int, n_cuts: int = 0, improve: _Improve | None = None
 ) -> tuple[np.ndarray, DualCertificate]:
-    """The same by backward linear bounds, or by other dual vectors on the same ranges."""
-    find = find or bounded
+    """The same by backward linear bounds, or by dual vectors that are made better, for ranges and cases too."""
     x, z = state_ranges(system.structure, box, system.b)
-    lines, steps = tightened(system, box, x, z, rounds, find)
-    found, multipliers = find(system, box, lines, tasks)
+    lines, steps = tightened(system, box, x, z, rounds, improve)
+    found, multipliers = bounded(system, box, lines, tasks, improve)
     if not n_cuts:
         return found, DualCertificate(x, z, steps, tasks, multipliers)
-    found, cuts, of_cases = _by_cases(system, box, lines, tasks, found, multipliers, min(n_cuts, len(system.b)))
+    found, cuts, of_cases = _by_cases(system, box, lines, tasks, found, multipliers, n_cuts, improve)
     return found, DualCertificate(x, z, steps, tasks, multipliers, cuts, of_cases)
 
 
@@ -164,6 +163,7 @@ def _by_cases(
     found: np.ndarray,
     multipliers: np.ndarray,
     n_cuts: int,
+    improve: _Improve | None,
 ) -> tuple[np.ndarray, Cuts, np.ndarray]:
     """The largest values of tasks by cases, where that is less, the cuts and the dual vectors of each case."""
     points = system.activation.cut_points(lines.z.low, lines.z.high)
@@ -180,7 +180,10 @@ def _by_cases(
         x, z = (Ranges(side.low[:, j], side.high[:, j]) for side in (lines.x, lines.z))
         values = []
         for case, ranges in enumerate(cuts.cases(z)):
-            value, of_case = by_lines(system, its_box, Lines.around(system, ranges, x), each)
+            of_its = Lines.around(system, ranges, x)
+            value, of_case = by_lines(system, its_box, of_its, each)
+            if improve is not None:
+                value, of_case = improve(system, its_box, of_its, each, value, of_case)
             values.append(value)
             of_cases[case, :, part] = of_case
         worst = np.max(values, axis=0)
@@ -193,7 +196,7 @@ def _by_cases(
 
 
 def tightened(
-    system: BoundedSystem, box: Box, x: Ranges, z: Ranges, rounds: int, find: _Finder
+    system: BoundedSystem, box: Box, x: Ranges, z: Ranges, rounds: int, improve: _Improve | None
 ) -> tuple[Lines, tuple[Step, ...]]:
     """Lines on ranges of preactivations that are tighter, and how they were found, stage by stage."""
     lines, steps = Lines.around(system, z, x), []
@@ -203,7 +206,7 @@ def tightened(
         # Where no input is uncertain, what is left is rounding.
         left = np.asarray((box.radius > 0).any(axis=0))
         for _ in range(n_rounds if stage.cycle is not None else min(n_rounds, 1)):
-            step = _tighten(system, box, lines, stage, left, find)
+            step = _tighten(system, box, lines, stage, left, improve)
             if step is None:
                 break
             width, new = lines.z.high - lines.z.low, step.after.high - step.after.low
@@ -215,7 +218,7 @@ def tightened(
 
 
 def _tighten(
-    system: BoundedSystem, box: Box, lines: Lines, stage: Stage, samples: np.ndarray, find: _Finder
+    system: BoundedSystem, box: Box, lines: Lines, stage: Stage, samples: np.ndarray, improve: _Improve | None
 ) -> Step | None:
     z = lines.z
     linear = system.activation.is_linear(z.low, z.high)
@@ -227,21 +230,24 @@ def _tighten(
     if not len(row):
         return None
     tasks = Tasks.both_ends(system.preactivations, row, sample)
-    found, multipliers = find(system, box, lines, tasks)
+    found, multipliers = bounded(system, box, lines, tasks, improve)
     low, high, k = z.low.copy(), z.high.copy(), len(row)
     high[row, sample] = np.minimum(high[row, sample], found[:k])
     low[row, sample] = np.maximum(low[row, sample], -found[k:])
     return Step(tasks, multipliers, Ranges(low, np.maximum(low, high)))
 
 
-def bounded(system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks) -> tuple[np.ndarray, np.ndarray]:
+def bounded(
+    system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks, improve: _Improve | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """The largest values of tasks, (K,), and for each the multipliers that prove it, (n, K)."""
     found, multipliers = by_lines(system, box, lines, tasks)
     # Intervals, where they are better: through a long chain of states lines may do harm.
     plain = _by_ranges(system, box, lines.x, lines.size, tasks)
     better = plain < found
     multipliers[:, better] = 0.0
-    return np.where(better, plain, found), multipliers
+    found = np.where(better, plain, found)
+    return (found, multipliers) if improve is None else improve(system, box, lines, tasks, found, multipliers)
 
 
 def _by_ranges(system: BoundedSystem, box: Box, x: Ranges, size: np.ndarray, tasks: Tasks) -> np.ndarray:
@@ -249,7 +255,7 @@ def _by_ranges(system: BoundedSystem, box: Box, x: Ranges, size: np.ndarray, tas
 
     Those of all rows and samples are found, since tasks share them.
     """
-    asked, place = np.unique(tasks.row, return_inverse=True)
+    asked, its_row = np.unique(tasks.row, return_inverse=True)
     rows, (n, p) = Rows(tasks.rows.x[asked], tasks.rows.u[asked], tasks.rows.c[asked]), system.B.shape
     center = rows.x @ x.middle + rows.u @ box.center + rows.c[:, None]
     of_x, of_u = np.abs(rows.x), np.abs(rows.u)
@@ -257,7 +263,7 @@ def _by_ranges(system: BoundedSystem, box: Box, x: Ranges, size: np.ndarray, tas
     sizes = of_x @ size + of_u @ box.sizes + np.abs(rows.c)[:, None]
     rounding = (2 * SPARE * summation_error(2 * (n + p)) + 24 * EPS) * sizes
     radius = of_x @ x.radius + box.spread(rows.u) + rounding
-    place = place.ravel(), tasks.sample
+    place = its_row.ravel(), tasks.sample
     return np.asarray(tasks.sign * center[place] + radius[place])
 
 
@@ -272,24 +278,21 @@ def by_lines(system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks) -> tup
     return found, multipliers
 
 
-def _backward_pass(
-    system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks, multipliers: np.ndarray
-) -> np.ndarray:
-    """The bounds, (K,), by about the solution of w = r + A^T lambda, lambda = s w+ - a w-, which becomes ``multipliers``.
+def _backward_pass(system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks, multipliers: np.ndarray) -> np.ndarray:
+    """The bounds, (K,), by about the solution of w = r + A^T lambda, lambda = s w+ - a w-; lambda is put in its place.
 
     Rounding, and what w is off by, is charged.
     """
     j, (n, p) = tasks.sample, system.B.shape
     # Of one sample each side of the lines is one column.
     one = j[:1] if (j == j[:1]).all() else j
-    w, v, total, products = tasks.of_states, tasks.of_inputs, tasks.constants, np.zeros(len(tasks))
+    w, v, total, inputs = tasks.of_states, tasks.of_inputs, tasks.constants, box.sizes
     asked = np.flatnonzero(w.any(axis=1))
-    products += _weighed(lines.size[asked][:, one], np.abs(w[asked]))
-    sums, l1 = np.abs(total) + 0.0, np.zeros(len(tasks))
-    inputs = np.abs(box.center) + box.radius
-    products += _weighed(inputs[:, one], np.abs(v))
+    products = _weighed(lines.size[asked][:, one], np.abs(w[asked])) + _weighed(inputs[:, one], np.abs(v))
+    sums, l1 = np.abs(total), np.zeros(len(tasks))
     for stage in reversed(system.structure.stages):
-        here, states, some = w[stage.states], stage.states, slice(None)
+        here, states = w[stage.states], stage.states
+        some: np.ndarray | slice = slice(None)
         if stage.cycle is None:
             reached = here.any(axis=1)
             if not reached.any():

@@ -39,6 +39,11 @@ class Box:
     radius: np.ndarray
     euclidean: bool = False
 
+    @classmethod
+    def around(cls, inputs: np.ndarray, radius: Any, norm: Any, names: Sequence[str]) -> Box:
+        """The boxes, or balls, around inputs (m, p), checked."""
+        return cls(inputs.T, check_radius(radius, inputs.shape, names).T, check_norm(norm))
+
     def take(self, samples: np.ndarray | slice) -> Box:
         """The boxes of some samples."""
         return Box(self.center[:, samples], self.radius[:, samples], self.euclidean)

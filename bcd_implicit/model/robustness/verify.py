@@ -116,8 +116,8 @@ def lagrangian(
     """The bound of each task by its dual vector lambda, (K,), rounding charged ``spare`` times.
 
     ``sum_i max_z (w_i phi(z) - lambda_i z) + v^T u0 + |v|^T radius + lambda^T b + c``, with w = r + A^T lambda and
-    v = g + B^T lambda, and for balls ``|v * radius|_2`` in the place of ``|v|^T radius``; if ranges of states are known, with the largest values of w_i x and of -lambda_i z apart where
-    these are less.
+    v = g + B^T lambda, and for balls ``|v * radius|_2`` in the place of ``|v|^T radius``; if ranges of states are
+    known, with the largest values of w_i x and of -lambda_i z apart where these are less.
     """
     found, (n, p) = np.empty(len(tasks)), system.B.shape
     of_A, of_B = _rounding(system.A.T, 1)[:, None], _rounding(system.B.T, 1)[:, None]
