@@ -9,6 +9,7 @@ from bcd_implicit.plots.equilibrium import picard_convergence, solver_convergenc
 from bcd_implicit.plots.inputs import column_norms, kappa_path
 from bcd_implicit.plots.matrices import sparsity
 from bcd_implicit.plots.predictions import quantile_bands, residuals
+from bcd_implicit.plots.robustness import bounds, sensitivity
 from bcd_implicit.plots.structure import matrix
 from bcd_implicit.plots.style import MARK, UNUSED, USED
 from bcd_implicit.plots.training import certificates, history
@@ -18,6 +19,7 @@ __all__ = [
     "UNUSED",
     "USED",
     "architecture",
+    "bounds",
     "certificates",
     "column_norms",
     "compression",
@@ -29,6 +31,7 @@ __all__ = [
     "quantile_bands",
     "reliability",
     "residuals",
+    "sensitivity",
     "solver_convergence",
     "sparsity",
     "states",
