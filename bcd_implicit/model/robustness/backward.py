@@ -23,8 +23,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import scipy.sparse as sp
 
 from bcd_implicit.model.active_set import newton_step
+from bcd_implicit.model.matrices import Matrix, dense
 from bcd_implicit.model.robustness.box import Box, Ranges, Rows, Tasks
 from bcd_implicit.model.robustness.branches import Cuts, by_task, cuts_of
 from bcd_implicit.model.robustness.intervals import SPARE, image, state_ranges
@@ -95,14 +97,14 @@ class Step:
     ----------
     tasks : Tasks
         Rows of preactivations.
-    multipliers : ndarray of shape (n, K)
+    multipliers : ndarray or sparse array of shape (n, K)
         lambda, for each.
     after : Ranges
         Of all preactivations, (n, m).
     """
 
     tasks: Tasks
-    multipliers: np.ndarray
+    multipliers: Matrix
     after: Ranges
 
 
@@ -118,7 +120,7 @@ class DualCertificate:
         How ranges of preactivations were tightened, one after the other.
     tasks : Tasks
         What was asked.
-    multipliers : ndarray of shape (n, K)
+    multipliers : ndarray or sparse array of shape (n, K)
         The dual vectors lambda, for each task.
     cuts : Cuts or None
         The cases that were bounded each for itself, if there are some.
@@ -130,7 +132,7 @@ class DualCertificate:
     preactivations: Ranges
     steps: tuple[Step, ...]
     tasks: Tasks
-    multipliers: np.ndarray
+    multipliers: Matrix
     cuts: Cuts | None = None
     of_cases: np.ndarray | None = None
 
@@ -151,7 +153,7 @@ def backward(
     found, multipliers = bounded(system, box, lines, tasks, improve)
     if not n_cuts:
         return found, DualCertificate(x, z, steps, tasks, multipliers)
-    found, cuts, of_cases = _by_cases(system, box, lines, tasks, found, multipliers, n_cuts, improve)
+    found, cuts, of_cases = _by_cases(system, box, lines, tasks, found, dense(multipliers), n_cuts, improve)
     return found, DualCertificate(x, z, steps, tasks, multipliers, cuts, of_cases)
 
 
@@ -183,9 +185,9 @@ def _by_cases(
             of_its = Lines.around(system, ranges, x)
             value, of_case = by_lines(system, its_box, of_its, each)
             if improve is not None:
-                value, of_case = improve(system, its_box, of_its, each, value, of_case)
+                value, of_case = improve(system, its_box, of_its, each, value, dense(of_case))
             values.append(value)
-            of_cases[case, :, part] = of_case
+            of_cases[case, :, part] = dense(of_case)
         worst = np.max(values, axis=0)
         better = worst < found[part]
         found[part] = np.where(better, worst, found[part])
@@ -239,15 +241,17 @@ def _tighten(
 
 def bounded(
     system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks, improve: _Improve | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, Matrix]:
     """The largest values of tasks, (K,), and for each the multipliers that prove it, (n, K)."""
     found, multipliers = by_lines(system, box, lines, tasks)
     # Intervals, where they are better: through a long chain of states lines may do harm.
     plain = _by_ranges(system, box, lines.x, lines.size, tasks)
     better = plain < found
-    multipliers[:, better] = 0.0
     found = np.where(better, plain, found)
-    return (found, multipliers) if improve is None else improve(system, box, lines, tasks, found, multipliers)
+    if better.any():
+        keep = sp.diags_array(1.0 - better)
+        multipliers = sp.csc_array(multipliers @ keep) if sp.issparse(multipliers) else multipliers * ~better
+    return (found, multipliers) if improve is None else improve(system, box, lines, tasks, found, dense(multipliers))
 
 
 def _by_ranges(system: BoundedSystem, box: Box, x: Ranges, size: np.ndarray, tasks: Tasks) -> np.ndarray:
@@ -267,19 +271,30 @@ def _by_ranges(system: BoundedSystem, box: Box, x: Ranges, size: np.ndarray, tas
     return np.asarray(tasks.sign * center[place] + radius[place])
 
 
-def by_lines(system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks) -> tuple[np.ndarray, np.ndarray]:
-    """The largest values of tasks, (K,), by their backward passes, and lambda, (n, K)."""
-    n = len(system.b)
-    # What a task does not reach is left at zero, and most of it never becomes memory.
-    found, multipliers = np.empty(len(tasks)), np.zeros((n, len(tasks)))
+def by_lines(system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks) -> tuple[np.ndarray, Matrix]:
+    """The largest values of tasks, (K,), by their backward passes, and lambda, (n, K); sparse where A is."""
+    n, found, multipliers = len(system.b), np.empty(len(tasks)), []
     for part in parts(len(tasks), n):
         check_stop()
-        found[part] = _backward_pass(system, box, lines, tasks.take(part), multipliers[:, part])
-    return found, multipliers
+        found[part], lam = _backward_pass(system, box, lines, tasks.take(part))
+        # Of a large network most states are reached by few tasks.
+        multipliers.append(_sparse(lam) if sp.issparse(system.A) else lam)
+    if not multipliers:
+        return found, np.zeros((n, 0))
+    return found, sp.hstack(multipliers, format="csc") if sp.issparse(system.A) else np.hstack(multipliers)
 
 
-def _backward_pass(system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks, multipliers: np.ndarray) -> np.ndarray:
-    """The bounds, (K,), by about the solution of w = r + A^T lambda, lambda = s w+ - a w-; lambda is put in its place.
+def _sparse(lam: np.ndarray) -> sp.csc_array:
+    """The same as a sparse array, soon where most rows are zero."""
+    rows = np.flatnonzero(lam.any(axis=1))
+    columns = np.ascontiguousarray(lam[rows].T)
+    places = np.flatnonzero(columns)
+    ends = np.cumsum([0, *np.count_nonzero(columns, axis=1)])
+    return sp.csc_array((columns.ravel()[places], rows[places % max(len(rows), 1)], ends), shape=lam.shape)
+
+
+def _backward_pass(system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks) -> tuple[np.ndarray, np.ndarray]:
+    """The bounds, (K,), by about the solution of w = r + A^T lambda, lambda = s w+ - a w-, and lambda, (n, K).
 
     Rounding, and what w is off by, is charged.
     """
@@ -287,7 +302,7 @@ def _backward_pass(system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks, 
     # Of one sample each side of the lines is one column.
     one = j[:1] if (j == j[:1]).all() else j
     w, v, total, inputs = tasks.of_states, tasks.of_inputs, tasks.constants, box.sizes
-    asked = np.flatnonzero(w.any(axis=1))
+    asked, multipliers = np.flatnonzero(w.any(axis=1)), np.zeros_like(w)
     products = _weighed(lines.size[asked][:, one], np.abs(w[asked])) + _weighed(inputs[:, one], np.abs(v))
     sums, l1 = np.abs(total), np.zeros(len(tasks))
     for stage in reversed(system.structure.stages):
@@ -325,7 +340,7 @@ def _backward_pass(system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks, 
     # What is rounded: sums, the products with A^T and B^T, and phi with the lines.
     of_A, of_B = system.largest_weights
     products = products + l1 * ((of_A @ lines.size)[one] + (of_B @ inputs)[one])
-    return np.asarray(total + SPARE * summation_error(2 * (n + p)) * (products + sums) + 24 * EPS * sums)
+    return total + SPARE * summation_error(2 * (n + p)) * (products + sums) + 24 * EPS * sums, multipliers
 
 
 def _weighed(side: np.ndarray, of: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from bcd_implicit.model.robustness.robustness import Robustness
 from bcd_implicit.support.checks import check_list
 from bcd_implicit.support.display import facts_table
 from bcd_implicit.support.interruption import finishing
+from bcd_implicit.support.parts import LARGEST_KEPT, parts
 
 
 @dataclass(frozen=True)
@@ -95,12 +96,16 @@ def certified_accuracy(
     box = Box.around(inputs, radius, norm, model.input_names)
     options = check_options(method, rounds, n_cuts, euclidean=box.euclidean)
     classes, several = classes_of(y, model.output_names, len(inputs)), len(model.d) > 1
+    system = model._bounded
     with finishing():
         predicted = model.predict(inputs)
         right = classes == (predicted.argmax(axis=1) if several else predicted[:, 0] > 0)
-        tasks = margin_tasks(model.C, model.D, model.d, classes)
-        found, _ = largest(model._bounded, box, tasks, method, options)
-    margins = -found.reshape(len(inputs), -1).max(axis=1)
+        margins = np.empty(len(inputs))
+        # What proves the margins is not kept: of a large model that of few samples fills the memory.
+        for part in parts(len(inputs), 2 * len(model.b) ** 2, numbers=LARGEST_KEPT):
+            tasks = margin_tasks(model.C, model.D, model.d, classes[part])
+            found, _ = largest(system, box.take(part), tasks, method, options)
+            margins[part] = -found.reshape(len(classes[part]), -1).max(axis=1)
     proved = margins > 0
     return CertifiedAccuracy(float(right.mean()), float(proved.mean()), margins, right, proved)
 

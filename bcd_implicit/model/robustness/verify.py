@@ -110,7 +110,7 @@ def lagrangian(
     x: Ranges | None,
     z: Ranges,
     tasks: Tasks,
-    multipliers: np.ndarray,
+    multipliers: Matrix,
     spare: float = 1.0,
 ) -> np.ndarray:
     """The bound of each task by its dual vector lambda, (K,), rounding charged ``spare`` times.
@@ -122,7 +122,7 @@ def lagrangian(
     found, (n, p) = np.empty(len(tasks)), system.B.shape
     of_A, of_B = _rounding(system.A.T, 1)[:, None], _rounding(system.B.T, 1)[:, None]
     for part in parts(len(tasks), n):
-        some, lam = tasks.take(part), multipliers[:, part]
+        some, lam = tasks.take(part), dense(multipliers[:, part])
         low, high, U, radius = (side[:, some.sample] for side in (z.low, z.high, box.center, box.radius))
         r, g = some.of_states, some.of_inputs
         w, v = r + system.A.T @ lam, g + system.B.T @ lam
