@@ -4,9 +4,9 @@
 
 Widths: for boxes of 0.01, 0.1, 0.3 and 1 standard deviations around test points, the median over points and outputs of
 the width of each method's bounds over that of method="exact". "lines" is method="backward" with n_cuts=0 and "backward"
-has the three cuts that are made by default; "dual, lines" and "dual" likewise. "attack" and "random" are the widths that attacks and 1,000 points of the box reach. "open" is the mean number of states whose range
-has a kink inside. Every bound is also checked by its certificate and against the exact one; the command fails where one
-is broken.
+has the three cuts that are made by default; "dual, lines" and "dual" likewise. "attack" and "random" are the widths
+that attacks and 1,000 points of the box reach. "open" is the mean number of states whose range has a kink inside. Every
+bound is also checked by its certificate and against the exact one; the command fails where one is broken.
 
 Digits: accuracy and certified accuracy of two classifiers on test images with grey values from 0 to 1, each of which
 may be off by eps.

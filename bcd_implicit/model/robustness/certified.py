@@ -12,7 +12,7 @@ from bcd_implicit.errors import InvalidInputError, shown
 from bcd_implicit.model.inputs import inputs_of
 from bcd_implicit.model.matrices import dense
 from bcd_implicit.model.robustness.backward import ROUNDS
-from bcd_implicit.model.robustness.bounds import check_options, largest
+from bcd_implicit.model.robustness.bounds import check_options, largest, n_cuts_of
 from bcd_implicit.model.robustness.box import Box, Rows, Tasks
 from bcd_implicit.model.robustness.robustness import Robustness
 from bcd_implicit.support.checks import check_list
@@ -96,13 +96,14 @@ def certified_accuracy(
     box = Box.around(inputs, radius, norm, model.input_names)
     options = check_options(method, rounds, n_cuts, euclidean=box.euclidean)
     classes, several = classes_of(y, model.output_names, len(inputs)), len(model.d) > 1
-    system = model._bounded
+    system, n = model._bounded, len(model.b)
     with finishing():
         predicted = model.predict(inputs)
         right = classes == (predicted.argmax(axis=1) if several else predicted[:, 0] > 0)
         margins = np.empty(len(inputs))
         # What proves the margins is not kept: of a large model that of few samples fills the memory.
-        for part in parts(len(inputs), 2 * len(model.b) ** 2, numbers=LARGEST_KEPT):
+        kept = n * (2 * n + 2 ** n_cuts_of(system, options) * max(len(model.d) - 1, 1))
+        for part in parts(len(inputs), kept, numbers=LARGEST_KEPT):
             tasks = margin_tasks(model.C, model.D, model.d, classes[part])
             found, _ = largest(system, box.take(part), tasks, method, options)
             margins[part] = -found.reshape(len(classes[part]), -1).max(axis=1)
