@@ -32,7 +32,7 @@ def on_the_same_ranges(model, U, radius):
 @pytest.mark.parametrize("norm", [0.5, 0.95])
 def test_they_are_those_of_linear_programs(activation, norm):
     rng = np.random.default_rng(0)
-    model, U = drawn(rng, n=10, activation=activation, norm=norm), rng.normal(size=(2, 3))
+    model, U = drawn(rng, n=10, activation=activation, norm=norm), rng.normal(size=(1, 3))
     for radius in (0.1, 1.0):
         lines, found, linear = on_the_same_ranges(model, U, radius)
         np.testing.assert_allclose(found, linear, rtol=1e-7, atol=1e-7)
@@ -43,7 +43,7 @@ def test_they_are_those_of_linear_programs(activation, norm):
 @pytest.mark.parametrize("kind", [held_back, lambda rng: layers(rng, (3, 8, 6, 2))[0]])
 def test_with_ranges_of_their_own_bounds_are_those_of_lp(kind):
     rng = np.random.default_rng(1)
-    model, U = kind(rng), rng.normal(size=(3, 3))
+    model, U = kind(rng), rng.normal(size=(2, 3))
     for radius in (0.2, [1.0, 0.0, 0.3]):
         found, linear = (
             model.bounds(U, radius, method=name, **more) for name, more in (("dual", {"n_cuts": 0}), ("lp", {}))
