@@ -325,6 +325,7 @@ def _backward_pass(system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks) 
             off = np.abs(given + stage.cycle.A.T @ lam - here)
             total, sums = total + _weighed(size, off), sums + _weighed(size, off)
         else:
+            # Here w is off by the rounding of the sums alone, which is charged below.
             lam = _bent(above, below, here)
         multipliers[states] = lam
         up, down, sizes = np.maximum(here, 0.0), np.minimum(here, 0.0), np.abs(lam)
