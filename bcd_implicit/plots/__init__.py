@@ -10,6 +10,7 @@ from bcd_implicit.plots.explanations import explanation, importance
 from bcd_implicit.plots.inputs import column_norms, kappa_path
 from bcd_implicit.plots.matrices import sparsity
 from bcd_implicit.plots.predictions import quantile_bands, residuals
+from bcd_implicit.plots.robustness import bounds, sensitivity
 from bcd_implicit.plots.structure import matrix
 from bcd_implicit.plots.style import MARK, UNUSED, USED
 from bcd_implicit.plots.tradeoff import robustness
@@ -20,6 +21,7 @@ __all__ = [
     "UNUSED",
     "USED",
     "architecture",
+    "bounds",
     "certificates",
     "column_norms",
     "compression",
@@ -34,6 +36,7 @@ __all__ = [
     "reliability",
     "residuals",
     "robustness",
+    "sensitivity",
     "solver_convergence",
     "sparsity",
     "states",

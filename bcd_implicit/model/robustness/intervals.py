@@ -57,7 +57,9 @@ def drive_range(stage: Stage, x: Ranges, box: Box, b: np.ndarray) -> tuple[np.nd
     middle, spread = x.middle, x.radius
     drive = stage.drive(middle, box.center, b)
     off = stage.drive_sizes(np.abs(middle), np.abs(box.center), np.abs(b))
-    radius = stage.drive_sizes(spread, box.radius, np.zeros_like(b))
+    radius = stage.drive_sizes(spread, np.zeros_like(box.radius), np.zeros_like(b))
+    if stage.inputs is not None:
+        radius += box.spread(stage.inputs.rows, stage.inputs.columns)
     share = SPARE * summation_error(stage.n_terms)
     return drive, radius * (1 + share) + share * off
 
