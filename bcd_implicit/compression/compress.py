@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from bcd_implicit.compression.matching import Task, loss_of, matched
@@ -15,14 +16,15 @@ from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_cho
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.model.inputs import inputs_of
-from bcd_implicit.model.matrices import dense
+from bcd_implicit.model.matrices import Matrix, check_part, dense, n_nonzero
 from bcd_implicit.model.structure import Structure
-from bcd_implicit.support.arrays import WEIGHTS
 from bcd_implicit.support.checks import check_flag, check_list, check_matrix, check_number
 from bcd_implicit.terms.activation import Activation
 
 MATCHINGS = ("fenchel", "least-squares")
 CONNECTIONS = ("model", "forward", "any")
+# Up to so many entries that it would let in, "forward" is the default where there is no cycle.
+MOST_FORWARD = 1_000_000
 # Rows of states that may be in a cycle are bounded by this, or by what the model has itself if that is more.
 NORM_BOUND = 0.95
 # The search for a target: alphas between these, so often, until so large a share of the target is in use.
@@ -37,7 +39,7 @@ def compress(
     target: float | None = None,
     alpha: float | ArrayLike | None = None,
     matching: str = "fenchel",
-    connections: str | Mapping[str, ArrayLike] = "model",
+    connections: str | Mapping[str, ArrayLike] | None = None,
     reweight: int = 2,
     refit: bool = True,
     norm_bound: float | None = None,
@@ -145,15 +147,24 @@ def _point(task: Task, alpha: float) -> SmallModel:
 
 
 def _searched(task: Task, target: float) -> list[SmallModel]:
-    """Bisection of the logarithm of alpha, until most of the target is in use."""
-    low, high = LEAST_ALPHA, MOST_ALPHA
-    points = [_point(task, high)]
+    """Alphas whose shares enclose the target, in logarithms, until most of it is in use."""
+    low, high, points = LEAST_ALPHA, MOST_ALPHA, [_point(task, MOST_ALPHA)]
+    # Of the ends, as far as they are known and not nothing.
+    shares: dict[float, float] = {}
     for _ in range(SEARCHES):
-        points.append(_point(task, float(np.sqrt(low * high))))
-        share, middle = points[-1].share, points[-1].alpha
+        step = 0.5
+        if low in shares and high in shares:
+            # Where a line has the middle of what is accepted, but well inside.
+            logs = np.log([shares[low], shares[high], (1 + ENOUGH) / 2 * target])
+            step = float(np.clip((logs[0] - logs[2]) / (logs[0] - logs[1]), 0.1, 0.9)) if logs[0] > logs[1] else 0.5
+        alpha = float(low ** (1 - step) * high**step)
+        points.append(_point(task, alpha))
+        share = points[-1].share
         if ENOUGH * target <= share <= target:
             break
-        low, high = (middle, high) if share > target else (low, middle)
+        low, high = (alpha, high) if share > target else (low, alpha)
+        if share > 0:
+            shares[alpha] = share
     return points
 
 
@@ -176,54 +187,75 @@ def _data(model: ImplicitModel, U: ArrayLike, Y: ArrayLike | None) -> dict[str, 
 
 
 def _structure(
-    model: ImplicitModel, connections: str | Mapping[str, ArrayLike], norm_bound: float | None
+    model: ImplicitModel, connections: str | Mapping[str, ArrayLike] | None, norm_bound: float | None
 ) -> dict[str, Any]:
-    """Which entries are free, which of them are bounded, and the order of the stages."""
-    free = _free(model, connections)
+    """Which entries are free, which of them are bounded or stay, and the order of the stages."""
+    free, n = _free(model, connections), model.n_hidden
     structure = Structure(free["A"].astype(float), model.activation)
-    bounded, units, own = np.zeros_like(free["A"]), np.ones(model.n_hidden), 0.0
-    slopes = model.activation.slopes(model.n_hidden)
-    for states in structure.cycles:
-        gains = well_posedness.gains_of(dense(model.A[states][:, states]), slopes[states])
+    component, held, units, own = np.full(n, -1), np.zeros(n), np.ones(n), 0.0
+    slopes = model.activation.slopes(n)
+    for number, states in enumerate(structure.cycles):
         if not np.isfinite(slopes[states]).all():
             cause = "lets states depend on each other in circles whose function has no Lipschitz constant"
             raise InvalidInputError("connections", cause, 'Use "model" or "forward"')
+        component[states] = number
+        # Where only the matrix measure proves the model well-posed, gains have negative entries on their diagonal.
+        gains = well_posedness.comparison(dense(model.A[states][:, states]), model.activation.take(states))
+        held[states] = np.minimum(np.diagonal(gains), 0.0) / np.where(slopes[states] > 0, slopes[states], 1.0)
         if well_posedness.is_below_one(gains):
             units[states] = well_posedness.weights(gains)
-            own = max(own, well_posedness.contraction(gains, units[states]))
-        bounded[np.ix_(states, states)] = free["A"][np.ix_(states, states)]
+            own = max(own, well_posedness.nu(gains, units[states], len(states)))
+    held *= free["A"].diagonal()
+    free["A"] = free["A"] > sp.diags_array((held < 0).astype(float), dtype=bool, format="csr")
     radius = max(NORM_BOUND, own)
     if norm_bound is not None:
         remedy = "Give a number below 1, such as 0.9"
         radius = check_number("norm_bound", norm_bound, 0, 1, boundaries="neither", remedy=remedy)
-    return {"free": free, "bounded": bounded, "units": units, "radius": radius, "level": structure.level}
+    return {
+        "free": free,
+        "component": component,
+        "held": held,
+        "units": units,
+        "radius": radius,
+        "level": structure.level,
+    }
 
 
-def _free(model: ImplicitModel, connections: str | Mapping[str, ArrayLike]) -> dict[str, np.ndarray]:
-    free = {letter: dense(getattr(model, letter)) != 0 for letter in "ABCD"}
+def _free(model: ImplicitModel, connections: str | Mapping[str, ArrayLike] | None) -> dict[str, Matrix]:
+    """By letter, masks as sparse arrays without explicit zeros."""
+    own = {letter: sp.csr_array(getattr(model, letter) != 0) for letter in "ABCD"}
     if isinstance(connections, Mapping):
-        for letter, given in connections.items():
-            if letter not in free:
-                raise InvalidInputError("connections", f"has {shown(letter)}, which is no matrix", "Use A, B, C, D")
-            mask = check_matrix(f"connections[{letter!r}]", dense(given), advice=WEIGHTS)
-            if mask.shape != free[letter].shape or not np.isin(mask, (0, 1)).all():
-                remedy = "True where an entry may be other than zero"
-                cause = f"of {letter} must be a mask of shape {free[letter].shape}"
-                raise InvalidInputError("connections", cause, remedy)
-            free[letter] = mask.astype(bool)
-        return free
+        return own | {letter: _mask(letter, given, own) for letter, given in connections.items()}
+    if connections is None:
+        connections = "forward" if _fits_forward(model) else "model"
     check_choice("connections", connections, CONNECTIONS)
     if connections == "model":
-        return free
-    structure = model.structure()
-    level = structure.level
+        return own
+    n, structure = model.n_hidden, model.structure()
     if connections == "forward":
-        free["A"] |= level[:, None] > level
+        A = structure.level[:, None] > structure.level
         for states in structure.cycles:
-            free["A"][np.ix_(states, states)] = True
+            A[np.ix_(states, states)] = True
     else:
-        free["A"] |= ~np.eye(model.n_hidden, dtype=bool)
-    return free | {letter: np.ones_like(free[letter]) for letter in "BCD"}
+        A = ~np.eye(n, dtype=bool)
+    full = {letter: sp.csr_array(np.ones(own[letter].shape, dtype=bool)) for letter in "BCD"}
+    return {"A": sp.csr_array(A | dense(own["A"]))} | full
+
+
+def _mask(letter: str, given: ArrayLike, own: dict[str, Matrix]) -> Matrix:
+    if letter not in own:
+        raise InvalidInputError("connections", f"has {shown(letter)}, which is no matrix", "Use A, B, C, D")
+    mask = check_part(f"connections[{letter!r}]", given)
+    if mask.shape != own[letter].shape or n_nonzero(mask) != n_nonzero(mask == 1):
+        remedy = "True where an entry may be other than zero"
+        raise InvalidInputError("connections", f"of {letter} must be a mask of shape {own[letter].shape}", remedy)
+    return sp.csr_array(mask != 0)
+
+
+def _fits_forward(model: ImplicitModel) -> bool:
+    """Whether "forward" is the default: there are no cycles, and not too many entries."""
+    n, p, q = model.n_hidden, model.B.shape[1], model.C.shape[0]
+    return model.structure().acyclic and (n + q) * (n + p) <= MOST_FORWARD
 
 
 def _check_pairs(model: ImplicitModel) -> None:
