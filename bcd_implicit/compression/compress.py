@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from bcd_implicit.compression.matching import Task, loss_of, matched
 from bcd_implicit.compression.result import Compression, SmallModel
+from bcd_implicit.compression.units import without_units
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice, shown
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.implicit_model import ImplicitModel
@@ -22,6 +23,7 @@ from bcd_implicit.support.checks import check_flag, check_list, check_matrix, ch
 from bcd_implicit.terms.activation import Activation
 
 MATCHINGS = ("fenchel", "least-squares")
+REMOVALS = ("entries", "units")
 CONNECTIONS = ("model", "forward", "any")
 # Up to so many entries that it would let in, "forward" is the default where there is no cycle.
 MOST_FORWARD = 1_000_000
@@ -38,6 +40,7 @@ def compress(
     *,
     target: float | None = None,
     alpha: float | ArrayLike | None = None,
+    remove: str = "entries",
     matching: str = "fenchel",
     connections: str | Mapping[str, ArrayLike] | None = None,
     reweight: int = 2,
@@ -70,13 +73,17 @@ def compress(
         searched.
     alpha : float or sequence of float, optional
         One weight, or a path of them. With a target, that is looked for among these; without, the largest is chosen.
+    remove : {"entries", "units"}
+        What leaves: single entries, or states as a whole, with all that they take and give; the other entries then
+        stay. Call it again, with the smaller model, to remove entries of what is left.
     matching : {"fenchel", "least-squares"}
         By the Fenchel divergence, or by the squared error of AX + BU + b (Tsai, El Ghaoui et al., *State-driven
         Implicit Modeling*, arXiv 2209.09389), which any functions of states will do for.
-    connections : {"model", "forward", "any"} or mapping of str to mask
+    connections : {"model", "forward", "any"} or mapping of str to mask, optional
         What may be other than zero: where the model is; also what leads from earlier stages to later ones, and from all
-        inputs and to all outputs; or everything but self-loops. A mapping has masks of some of A, B, C and D; the
-        others are as in the model.
+        inputs and to all outputs; or everything but new self-loops. A mapping has masks of some of A, B, C and D, dense
+        or sparse; the others are as in the model. By default "forward" where no state depends on itself and that is a
+        million entries at the most, else "model", as for units.
     reweight : int
         So many rounds follow in which weights are multiplied by 1 / (size / mean size + 0.3), sizes of the last one's.
     refit : bool
@@ -84,7 +91,8 @@ def compress(
     norm_bound : float, optional
         Below 1: bounds rows of A, times the slope, over the states that may depend on each other in circles, so that
         the smaller model is well-posed. By default 0.95, or what the model has where that is more. Where only the
-        matrix measure proves the model well-posed, the smaller one is in the smaller set of the norm.
+        matrix measure proves the model well-posed, negative entries on the diagonal of A stay as they are, and leave
+        the others so much more room.
     tol : float
         Relative duality gap of each row.
 
@@ -113,8 +121,12 @@ def compress(
         target = check_number("target", target, 0, 1, remedy="Give the share of entries to be left, such as 0.2")
     alphas = None if alpha is None else _alphas(alpha)
     check_choice("matching", matching, MATCHINGS)
+    check_choice("remove", remove, REMOVALS)
+    if connections is None and remove == "units":
+        connections = "model"
     task = Task(
         **_data(model, U, Y),
+        remove=remove,
         matching=matching,
         **_structure(model, connections, norm_bound),
         reweight=check_number("reweight", reweight, 0, integer=True),
@@ -134,8 +146,14 @@ def compress(
 
 
 def _point(task: Task, alpha: float) -> SmallModel:
-    small, hidden, output = matched(task, alpha)
-    worst = max(float(hidden.max(initial=0.0)), float(output.max(initial=0.0)))
+    units = None
+    if task.remove == "units":
+        left, units = without_units(task, alpha)
+        small, hidden, output = matched(left, 0.0)
+    else:
+        small, hidden, output = matched(task, alpha)
+    found = SmallModel(task, alpha, small, hidden, output, units)
+    worst = found.gap
     if worst > task.tol:
         warnings.warn(
             f"alpha={alpha:.3g}: the largest relative gap of a row is {worst:.1e}, above tol={task.tol:.1e}. Its "
@@ -143,7 +161,7 @@ def _point(task: Task, alpha: float) -> SmallModel:
             ConvergenceWarning,
             stacklevel=3,
         )
-    return SmallModel(task, alpha, small, hidden, output)
+    return found
 
 
 def _searched(task: Task, target: float) -> list[SmallModel]:

@@ -50,6 +50,7 @@ class Task:
         Targets; None stands for the model's own predictions.
     X : ndarray of shape (n, m)
         The model's states.
+    remove : {"entries", "units"}
     matching : {"fenchel", "least-squares"}
     free : dict of str to sparse array of bool
         By letter, the entries that may be other than zero.
@@ -73,6 +74,7 @@ class Task:
     U: np.ndarray
     Y: np.ndarray | None
     X: np.ndarray
+    remove: str
     matching: str
     free: dict[str, Matrix]
     component: np.ndarray
@@ -130,7 +132,7 @@ class Rows:
     Parameters
     ----------
     fit : Fit, or ndarray of shape (r,)
-        Of r rows; numbers instead are what rows that do not vary are.
+        Of r rows; or what rows are that do not vary.
     scales : ndarray of shape (r,)
         The standard deviation of what each row gives.
     columns : ndarray of int, shape (P,)
@@ -141,6 +143,10 @@ class Rows:
 
     Attributes
     ----------
+    varies : bool
+        Whether there is something to be matched.
+    fit : Fit
+        If so.
     T : ndarray of shape (r, P + 1)
         As found so far.
     gap : float
@@ -159,15 +165,18 @@ class Rows:
         start: np.ndarray,
         bound: Bound = FREE,
     ) -> None:
-        self.regressors, self.fit, self.columns, self.bound = regressors, fit, columns, bound
+        self.regressors, self.scales, self.columns, self.bound = regressors, scales, columns, bound
         self.free = free & (regressors.sd[columns] > 0)
         self.units, self.T, self.gap = np.outer(scales, regressors.sd[columns]), start, 0.0
+        self.varies = not isinstance(fit, np.ndarray)
         if isinstance(fit, np.ndarray):
             self.free, self.T = np.zeros_like(free), np.hstack([np.zeros(free.shape), fit[:, None]])
+        else:
+            self.fit = fit
 
     def solve(self, weights: np.ndarray, free: np.ndarray, tol: float) -> None:
         """Solve for the free entries with weights of ``|T|``, both of shape (r, P), from where it is."""
-        if isinstance(self.fit, np.ndarray):
+        if not self.varies:
             return
         used = np.flatnonzero(free.any(axis=0))
         columns, means = self.columns[used], self.regressors.means[self.columns[used]]
@@ -246,13 +255,18 @@ def output_rows(task: Task, regressors: Regressors, free: Matrix) -> list[Rows]:
     loss, Y = task.targets
     start = np.hstack([dense(task.model.C), dense(task.model.D), task.model.d[:, None]])
     found = []
-    for rows in [[i] for i in range(len(Y))] if loss.separable else [list(range(len(Y)))]:
+    for rows in np.arange(len(Y)).reshape(-1, 1 if loss.separable else len(Y)):
         allowed = dense(free[rows])
         columns, y = np.flatnonzero(allowed.any(axis=0)), Y[rows]
         fit = y.mean(axis=1) if loss.quadratic and not _varies(y) else LossFit(loss, y)
         first = start[np.ix_(rows, np.append(columns, -1))]
         found.append(Rows(regressors, fit, y.std(axis=1), columns, allowed[:, columns], first))
     return found
+
+
+def reweighted(sizes: np.ndarray, mean: float) -> np.ndarray:
+    """Factors of weights: what is small is punished more, and what is large less."""
+    return 1 / (sizes / mean + OFFSET)
 
 
 def solve_all(task: Task, alpha: float, rows: Sequence[Rows]) -> None:
@@ -267,7 +281,7 @@ def solve_all(task: Task, alpha: float, rows: Sequence[Rows]) -> None:
         mean = sum(float(size[row.free].sum()) for row, size in zip(rows, sizes, strict=True)) / max(n_free, 1)
         if mean == 0:
             break
-        factors = [1 / (size / mean + OFFSET) for size in sizes]
+        factors = [reweighted(size, mean) for size in sizes]
     if task.refit and alpha > 0:
         for row in rows:
             row.solve(0 * row.units, row.free & (row.T[:, :-1] != 0), task.tol)
@@ -323,7 +337,7 @@ def beside(*matrices: Matrix) -> Matrix:
 
 def _held(task: Task, states: np.ndarray, rows: Sequence[Rows], width: int) -> Matrix:
     """The diagonal entries that stay, of rows that are not constant."""
-    values = np.array([0.0 if isinstance(row.fit, np.ndarray) else task.held[i] for row, i in zip(rows, states)])
+    values = np.array([task.held[i] if row.varies else 0.0 for row, i in zip(rows, states, strict=True)])
     return sp.csr_array((values, (np.arange(len(states)), states)), shape=(len(states), width))
 
 

@@ -37,6 +37,8 @@ class SmallModel:
         the row's objective, or to that of the best constant where that is larger.
     output_gaps : ndarray of shape (q,)
         Of the rows of (C, D, d); one for all where a loss couples them.
+    units_gap : float or None
+        The largest of the problems that chose which states leave, if these left as a whole.
     """
 
     _task: Task = field(repr=False)
@@ -44,6 +46,7 @@ class SmallModel:
     matched: ImplicitModel
     hidden_gaps: np.ndarray = field(repr=False)
     output_gaps: np.ndarray = field(repr=False)
+    units_gap: float | None = None
 
     @cached_property
     def model(self) -> ImplicitModel:
@@ -67,8 +70,9 @@ class SmallModel:
 
     @property
     def gap(self) -> float:
-        """The largest relative duality gap of a row."""
-        return max(float(self.hidden_gaps.max(initial=0.0)), float(self.output_gaps.max(initial=0.0)))
+        """The largest relative duality gap of a row, or of what chose the states."""
+        rows = float(self.hidden_gaps.max(initial=0.0)), float(self.output_gaps.max(initial=0.0))
+        return max(*rows, self.units_gap or 0.0)
 
     @cached_property
     def _predictions(self) -> tuple[np.ndarray, np.ndarray]:
