@@ -26,7 +26,6 @@ from sklearn.model_selection import train_test_split
 from torch import nn
 
 import bcd_implicit as bi
-from bcd_implicit.compression.result import entries
 from bcd_implicit.support.files import write_atomically
 
 ALPHAS = (0.003, 0.01, 0.03)

@@ -178,18 +178,19 @@ def _staying(
         start[places, -1] = (row.T[:, -1] + row.T[:, :-1] @ regressors.means[row.columns]) / scale
     used = np.flatnonzero(free.any(axis=0))
     W = np.vstack([regressors.centered(used) / regressors.sd[used, None], np.ones(regressors.R.shape[1])])
-    weights = np.append(np.isin(used, states) * alpha / np.sqrt(fit.n_rows), 0.0)
+    grouped = np.append(np.isin(used, states), False)
+    weights = grouped * alpha / np.sqrt(fit.n_rows)
     ridge = RIDGE * max(fit.curved, LEAST / fit.n_rows)
     free = np.hstack([free[:, used], np.ones((fit.n_rows, 1), dtype=bool)])
-    T, factors, gap = start[:, np.append(used, -1)], np.ones(len(weights)), 0.0
+    T, factors, gap = start[:, np.append(used, -1)], np.ones(len(grouped)), 0.0
     for _ in range(task.reweight + 1):
         terms = Columnwise(factors * weights, ridge, free)
         T = solve_rows(fit, W, terms, terms.feasible(T), task.tol, among_columns)
         gap = max(gap, certify(fit, W, terms, T).relative_gap)
-        lengths = np.where(weights > 0, np.linalg.norm(T, axis=0), 0.0)
+        lengths = np.where(grouped, np.linalg.norm(T, axis=0), 0.0)
         if not lengths.any():
             break
-        factors = reweighted(lengths, float(lengths[weights > 0].mean()))
+        factors = reweighted(lengths, float(lengths[grouped].mean()))
     stay = np.zeros(n, dtype=bool)
     stay[used[(lengths > 0)[:-1]]] = True
     return stay, gap
