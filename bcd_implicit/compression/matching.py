@@ -221,18 +221,23 @@ def hidden_rows(
     for k, (z, i) in enumerate(zip(Z, states, strict=True)):
         columns, x = _columns(free, k), z[None] if task.matching == "least-squares" else task.X[i : i + 1]
         fit: Fit | np.ndarray = z[None].mean(axis=1)
+        scale = x.std(axis=1)
         if _varies(x):
             of_state = cast(Activation, model.activation.take(np.array([i])))
             fit = LossFit(SquaredLoss(), x) if task.matching == "least-squares" else FenchelFit(of_state, x)
             if task.held[i] < 0:
-                fit = Shifted(fit, task.held[i] * regressors.R[i : i + 1])
+                # What is left to match is as much larger as the state holds itself back.
+                fit, scale = (
+                    Shifted(fit, task.held[i] * regressors.R[i : i + 1]),
+                    scale * (1 - slopes[i] * task.held[i]),
+                )
         bound = FREE
         if task.component[i] >= 0:
             inside = np.flatnonzero((columns < n) & (task.component[np.minimum(columns, n - 1)] == task.component[i]))
             radius = ROOM * (task.radius - slopes[i] * task.held[i]) * task.units[i] / slopes[i]
             bound = Bound(inside, task.units[columns[inside]], radius) if inside.size else FREE
         row = np.append(dense(start[[k]])[0, columns], b[i])[None]
-        found.append(Rows(regressors, fit, x.std(axis=1), columns, np.ones((1, len(columns)), bool), row, bound))
+        found.append(Rows(regressors, fit, scale, columns, np.ones((1, len(columns)), bool), row, bound))
     return found
 
 
