@@ -214,31 +214,37 @@ def hidden_rows(
     free, start : sparse array of shape (n, n + p)
     b : ndarray of shape (n,)
     """
-    model, n = task.model, task.model.n_hidden
+    model, found = task.model, []
     Z = model.A[states] @ task.X + model._drive(task.U)[states]
     slopes, free, start = task.slopes, free[states], start[states]
-    found = []
-    for k, (z, i) in enumerate(zip(Z, states, strict=True)):
-        columns, x = _columns(free, k), z[None] if task.matching == "least-squares" else task.X[i : i + 1]
-        fit: Fit | np.ndarray = z[None].mean(axis=1)
-        scale = x.std(axis=1)
+    for k, i in enumerate(states):
+        columns, x = _columns(free, k), (Z[k] if task.matching == "least-squares" else task.X[i])[None]
+        scale, fit = x.std(axis=1), Z[k : k + 1].mean(axis=1)
         if _varies(x):
-            of_state = cast(Activation, model.activation.take(np.array([i])))
-            fit = LossFit(SquaredLoss(), x) if task.matching == "least-squares" else FenchelFit(of_state, x)
-            if task.held[i] < 0:
-                # What is left to match is as much larger as the state holds itself back.
-                fit, scale = (
-                    Shifted(fit, task.held[i] * regressors.R[i : i + 1]),
-                    scale * (1 - slopes[i] * task.held[i]),
-                )
-        bound = FREE
-        if task.component[i] >= 0:
-            inside = np.flatnonzero((columns < n) & (task.component[np.minimum(columns, n - 1)] == task.component[i]))
-            radius = ROOM * (task.radius - slopes[i] * task.held[i]) * task.units[i] / slopes[i]
-            bound = Bound(inside, task.units[columns[inside]], radius) if inside.size else FREE
+            fit = _fit(task, i, x)
+        if _varies(x) and task.held[i] < 0:
+            # What is left to match is larger, as much as the state holds itself back.
+            fit, scale = Shifted(fit, task.held[i] * regressors.R[i : i + 1]), scale * (1 - slopes[i] * task.held[i])
         row = np.append(dense(start[[k]])[0, columns], b[i])[None]
-        found.append(Rows(regressors, fit, scale, columns, np.ones((1, len(columns)), bool), row, bound))
+        bound = _bound(task, i, columns, float(slopes[i]))
+        found.append(Rows(regressors, fit, scale, columns, np.ones((1, len(columns)), dtype=bool), row, bound))
     return found
+
+
+def _fit(task: Task, state: int, x: np.ndarray) -> Fit:
+    if task.matching == "least-squares":
+        return LossFit(SquaredLoss(), x)
+    return FenchelFit(cast(Activation, task.model.activation.take(np.array([state]))), x)
+
+
+def _bound(task: Task, state: int, columns: np.ndarray, slope: float) -> Bound:
+    """The ball of a state's row, among the states of the cycle that it may be in."""
+    number, n = task.component[state], len(task.component)
+    inside = np.flatnonzero((columns < n) & (task.component[np.minimum(columns, n - 1)] == number))
+    if number < 0 or not inside.size:
+        return FREE
+    radius = ROOM * (task.radius - slope * task.held[state]) * task.units[state] / slope
+    return Bound(inside, task.units[columns[inside]], radius)
 
 
 def _columns(free: Matrix, row: int) -> np.ndarray:
