@@ -48,7 +48,7 @@ def compress(
     norm_bound: float | None = None,
     tol: float = 1e-6,
 ) -> Compression:
-    """A model with fewer entries whose states and predictions match those of this one at the samples U.
+    """A model with fewer entries, or fewer states, whose predictions match those of this one at the samples U.
 
     The states at U are known, so that every row of (A, B, b) is a convex problem by itself::
 

@@ -178,7 +178,7 @@ class Compression:
             "entries": f"{self.small.n_nonzero} of {sum(entries(self.original).values())}",
             "states": f"{self.model.n_hidden} of {self.original.n_hidden}",
             "alpha": f"{self.small.alpha:.4g}, of {len(self.path)}",
-            "matching": self._task.matching,
+            "removed, matched by": f"{self._task.remove}, {self._task.matching}",
             "largest relative gap of a row": f"{self.small.gap:.1e}",
         }
         return facts_table("Compression", facts) + self.table.to_html(index=False, float_format="{:.4g}".format)
