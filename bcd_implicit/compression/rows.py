@@ -73,7 +73,7 @@ class Point:
     gradient: np.ndarray
 
 
-#: As ``newton`` of :func:`solve_rows`.
+# As ``newton`` of :func:`solve_rows`.
 Direction = Callable[[Any, np.ndarray, Any, Point, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
