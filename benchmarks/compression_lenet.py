@@ -1,10 +1,10 @@
 """Compression of LeNet-5 on digits: entries left and accuracy.
 
 The digits of scikit-learn, 8 x 8, are shown at 32 x 32 by bilinear interpolation. LeNet-5 with relu is trained in
-PyTorch on two thirds of them, converted, and compressed with the same samples. Entries are
-counted as the implicit model has them. Accuracy and agreement are those of the other third, at all of which the bound
-on the change of predictions is checked; ratio is its median quotient to the actual change, of the output that changes
-most, and "proven" the share of samples whose class it proves unchanged.
+PyTorch on two thirds of them, converted, and compressed with the same samples. Entries are counted as the implicit
+model has them. Accuracy and agreement are those of the other third, at all of which the bound on the change of
+predictions is checked; ratio is its median quotient to the actual change, of the output that changes most, and "proven"
+the share of samples whose class it proves unchanged.
 
     python benchmarks/compression_lenet.py
 """
