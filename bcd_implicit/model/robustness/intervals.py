@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from bcd_implicit.errors import NotWellPosedError
+from bcd_implicit.model import well_posedness
 from bcd_implicit.model.fixed_point import fixed_point
 from bcd_implicit.model.robustness.box import Box, Ranges
 from bcd_implicit.model.rounding import EPS, summation_error
@@ -100,7 +101,7 @@ def _in_cycle(cycle: Cycle, phi: ElementwiseFunction, middle: np.ndarray, radius
     point = fixed_point(A, middle, phi, weights=units, tol=1e-12)
     # The Perron-Frobenius bound: (I - G) |x - x0| <= L |c - c0|.
     slopes = phi.slopes(n)[:, None]
-    reach = np.maximum(np.linalg.solve(np.eye(n) - cycle.gains, slopes * radius), 0.0) * (1 + 1e-9)
+    reach = well_posedness.inverse_bound(cycle.gains, slopes * radius)
     reach += point.error_bound + 1e-14 * np.abs(point.X)
     low, high = point.X - reach, point.X + reach
     # Where a state holds itself back, steps as far as that does not overtake what they go to.
