@@ -114,7 +114,7 @@ def row_ridges(problem: TrainingProblem) -> np.ndarray:
 
 
 def regularisation(problem: TrainingProblem, it: Iterate) -> float:
-    """What the block's own matrices pay: group lasso, penalty and ridge on A and B, and on D where that is a variable."""
+    """What the block's own matrices pay: group lasso, penalty of A and ridges, also on D where that is a variable."""
     of_D = 0.5 * problem.ridge * float(np.sum(it.D**2)) if problem.stacked else 0.0
     return problem.hidden_regularization(it) + of_D
 
