@@ -83,7 +83,7 @@ class MatricesBlock(Block):
         return duals
 
     def repair(self, it):
-        """Move back rows that overshoot, and set to zero the columns of B and entries of A that a solver brought near it.
+        """Move back rows that overshoot, and set to zero the columns of B and entries of A that are only near it.
 
         A conic solver's zero is about 1e-6. What is below a threshold becomes exact zeros if the block's objective does
         not rise by that and the user's constraints allow it, so a small but useful column or entry stays.

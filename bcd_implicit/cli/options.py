@@ -161,7 +161,7 @@ problem_options = options_of(
         type=float,
         default=0.0,
         show_default=True,
-        help="Weight on the size of each entry of A.",
+        help="Weight on the sizes of the entries of A, of which it makes many zero.",
     ),
     click.option("--fenchel-weight", type=float, default=1.0, show_default=True, help="lambda of the fenchel loop."),
 )

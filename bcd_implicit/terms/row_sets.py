@@ -170,7 +170,7 @@ class RowSet:
         return self.repair(np.where(turned, 0.0, A), onto)
 
     def dual_scale(self, G: np.ndarray) -> float:
-        """Largest s <= 1 for which :meth:`conjugate` of s G is finite without a ridge, to rounding; 0 if G is not known.
+        """Largest s <= 1 for which :meth:`conjugate` of s G is finite without a ridge, to rounding.
 
         An entry that nothing bounds may have no gradient beyond its weight. (Of a signed one it would have to be the
         largest of its row, to the last digit.)

@@ -94,7 +94,7 @@ class Steps:
         return self.layout.with_ridges(data, it)
 
     def _prox(self, steps: float | np.ndarray) -> None:
-        """The proximal maps of the norm bound with the penalty of A, and of the group lasso, in the metric of the steps."""
+        """The proximal maps of norm bound and penalty of A, and of the group lasso, in the metric of the steps."""
         problem, parts, lasso = self.problem, self.parts, self.problem.group_lasso
         on_A: float | np.ndarray = steps
         on_groups: float | np.ndarray = steps
