@@ -104,13 +104,11 @@ class MatricesBlock(Block):
 
             it = self._cleaned(it, lasso.norm.of(B, groups), groups.weights > 0, without_columns)
         if (weights := problem.row_set.weights) is not None:
-            A, dense, lengths = it.A, it, np.abs(it.A).sum(axis=1)
+            A, dense, sums = it.A, it, problem.row_set.sums(it.A)
 
             def without_entries(small: np.ndarray) -> Iterate:
-                cleaned = np.where(small, 0.0, A)
                 # As with columns: a row on its boundary stays there.
-                kept = np.abs(cleaned).sum(axis=1)
-                cleaned *= np.where(kept > 0, lengths / np.where(kept > 0, kept, 1.0), 0.0)[:, None]
+                cleaned = problem.row_set.refilled(np.where(small, 0.0, A), sums)
                 return dense.replace(A=problem.row_set.repair(cleaned))
 
             it = self._cleaned(it, np.abs(A), weights > 0, without_entries)

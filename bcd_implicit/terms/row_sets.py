@@ -141,15 +141,23 @@ class RowSet:
         By their diagonal entry where that counts with its sign: scaling leads nowhere if it is negative. Others are
         scaled.
         """
-        sums, signed = self.sums(A), self.signed(len(A))
+        sums = self.sums(A)
         moved = sums > self.radius
         if onto is not None:
             moved[onto] = True
-        shifts = np.where(moved, self.radius - sums, 0.0)[signed]
+        return self._moved(A, moved, sums, np.full_like(sums, self.radius))
+
+    def refilled(self, A: np.ndarray, sums: np.ndarray) -> np.ndarray:
+        """A with its rows moved in that way to these sums, shape (n,): what other entries had left is used again."""
+        return self._moved(A, np.ones(len(A), dtype=bool), self.sums(A), sums)
+
+    def _moved(self, A: np.ndarray, moved: np.ndarray, sums: np.ndarray, to: np.ndarray) -> np.ndarray:
+        signed = self.signed(len(A))
+        shifts = np.where(moved, to - sums, 0.0)[signed]
         moved[signed] = False
         # A zero row has no direction in which to reach the boundary.
         moved &= sums > 0
-        factors = np.where(moved, self.radius / np.where(moved, sums, 1.0), 1.0)
+        factors = np.where(moved, to / np.where(moved, sums, 1.0), 1.0)
         repaired = self.with_bounded(A, A * factors[:, None])
         repaired[signed, signed] += shifts
         return repaired
