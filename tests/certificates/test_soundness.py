@@ -1,10 +1,9 @@
 """Certificates in floating point: no wrong point passes, and good points pass in any units."""
 
+from collections import Counter
 from functools import cache
 
 import mpmath
-from collections import Counter
-
 import numpy as np
 import pytest
 from exact import DIGITS
