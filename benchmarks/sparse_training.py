@@ -154,7 +154,9 @@ def main() -> None:
     table = pd.DataFrame(old)
     dense = table["way"] == "dense"
     print(table[dense].groupby("data")[["A", "error", "seconds"]].mean().to_string(float_format="%.4g"))
-    shown = table[~dense].pivot_table(index=["data", "way"], columns="budget", values="error", aggfunc="mean", sort=False)
+    shown = table[~dense].pivot_table(
+        index=["data", "way"], columns="budget", values="error", aggfunc="mean", sort=False
+    )
     print(shown.to_string(float_format="%.4g", na_rep=""))
     print(table[~dense].groupby(["data", "way"], sort=False)["seconds"].mean().to_string(float_format="%.3g"))
 

@@ -26,7 +26,7 @@ def unseen():
 
 @pytest.fixture(scope="module")
 def path(problem, unseen):
-    return architecture_path(problem, 4, unseen=unseen, tol=1e-4)
+    return architecture_path(problem, 4, unseen=unseen, tol=1e-3)
 
 
 def test_it_begins_without_connections_and_lets_them_in(path, problem):
@@ -48,13 +48,13 @@ def test_it_begins_without_connections_and_lets_them_in(path, problem):
 
 
 def test_from_its_first_weight_on_no_connection_is_stationary(problem, path):
-    empty = solve(problem.replace(pattern={"A": np.zeros((4, 4), dtype=bool)}), tol=1e-8).iterate
+    empty = solve(problem.replace(pattern={"A": np.zeros((4, 4), dtype=bool)}), tol=1e-6).iterate
     least = least_empty_weight(problem, empty)
     assert least == pytest.approx(np.abs(bi.gradient(problem, empty).A).max())
-    assert least == pytest.approx(path.least_empty, rel=0.2)
+    assert least == pytest.approx(path.least_empty, rel=0.3)
     above, below = (solve_block(problem.replace(kappa_A=f * least), empty, "prox-linear") for f in (1.05, 0.9))
     assert not above.iterate.A.any()
-    assert above.objective == pytest.approx(problem.objective_at_states(empty), rel=1e-4)
+    assert above.objective == pytest.approx(problem.objective_at_states(empty), rel=1e-3)
     assert below.iterate.A.any()
     assert below.objective < problem.objective_at_states(empty)
 

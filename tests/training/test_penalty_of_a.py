@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 from problems import random_problem
+from slow_but import slow_but
 
 from bcd_implicit import ConvergenceWarning, InvalidInputError, solve
 from bcd_implicit.training.checkpoint import described
@@ -14,7 +15,7 @@ RIDGES = {"ridge": 0.1, "ridge_hidden": 0.02}
 SPARSE = {"kappa": 0.02, "norm_bound": 0.9, "kappa_A": 0.02, "pass_through": False, **RIDGES}
 
 
-@pytest.mark.parametrize("well_posedness", ["inf-norm", "measure"])
+@pytest.mark.parametrize("well_posedness", slow_but(["inf-norm"], ["inf-norm", "measure"]))
 def test_where_gradients_end_no_block_finds_a_better_point(well_posedness):
     problem = random_problem(SIZE, **SPARSE, well_posedness=well_posedness)
     with warnings.catch_warnings():
