@@ -4,6 +4,9 @@ From the start: `bi.architecture_path`, reweighted and refitted. Afterwards: the
 keep are those of `bi.compress`, or the largest, and the model is trained once more on these (`pattern`), as the
 path's are. "compress alone" is what compress gives, without that training; it makes B and C sparse too.
 
+No state may listen to itself: such entries change the scales of relu states alone, and where states are matched at what
+they are, as by compress, they would explain all.
+
 For each way and budget the model with the most entries of A that keeps to the budget counts, whatever its error.
 
     python benchmarks/sparse_training.py [--data friedman1] [--seeds 0 1 2]
@@ -37,7 +40,7 @@ WAYS = {
     "rows": {"by": "rows"},
     "both": {"by": "both"},
 }
-Data = tuple[bi.TrainingProblem, np.ndarray, np.ndarray, Callable[[bi.ImplicitModel], float]]
+Data = tuple[bi.TrainingProblem, Callable[[bi.ImplicitModel], float]]
 
 
 def friedman1(seed: int) -> Data:
@@ -46,7 +49,7 @@ def friedman1(seed: int) -> Data:
     U, y = (U - 0.5) * np.sqrt(12), (y - y[:500].mean()) / y[:500].std()
     problem = bi.TrainingProblem(U[:500], y[:500], 20, kappa=0.01, **SETTINGS)
     unseen = U[500:], y[500:, None]
-    return problem, *unseen, lambda model: lost(model, *unseen)
+    return problem, lambda model: lost(model, *unseen)
 
 
 def column_sparse(seed: int) -> Data:
@@ -58,7 +61,7 @@ def column_sparse(seed: int) -> Data:
     scale = data.Y.std(axis=0)
     U, Y = data.sample(2000, random_state=seed + 1000)
     problem = bi.TrainingProblem(data.U, data.Y / scale, 10, kappa=0.02, pass_through=False, **SETTINGS)
-    return problem, U, Y / scale, lambda model: lost(model, U, Y / scale)
+    return problem, lambda model: lost(model, U, Y / scale)
 
 
 def digits(seed: int) -> Data:
@@ -67,12 +70,7 @@ def digits(seed: int) -> Data:
     U, U_test, y, y_test = train_test_split(U / 16, y, test_size=0.33, random_state=seed, stratify=y)
     options = {"loss": "cross-entropy", "kappa": 1e-4, "pass_through": False}
     problem = bi.TrainingProblem(U, np.eye(10)[y], 20, **options, **SETTINGS)
-    return (
-        problem,
-        U_test,
-        np.eye(10)[y_test],
-        lambda model: float((model.predict(U_test).argmax(axis=1) != y_test).mean()),
-    )
+    return problem, lambda model: float((model.predict(U_test).argmax(axis=1) != y_test).mean())
 
 
 DATA = {"friedman1": friedman1, "column-sparse": column_sparse, "digits": digits}
@@ -118,7 +116,8 @@ def models(problem: bi.TrainingProblem, ways: list[str]) -> Iterator[tuple[str, 
 
 
 def rows(name: str, seed: int, ways: list[str]) -> Iterator[dict]:
-    problem, _, _, error = DATA[name](seed)
+    problem, error = DATA[name](seed)
+    problem = problem.replace(pattern={"A": ~np.eye(problem.n_hidden, dtype=bool)})
     for way, seconds, found in models(problem, ways):
         row = {"data": name, "way": way, "seed": seed, "seconds": seconds}
         if way == "dense":
@@ -127,7 +126,8 @@ def rows(name: str, seed: int, ways: list[str]) -> Iterator[dict]:
         for budget in (0, *BUDGETS):
             fitting = [model for model in found if size(model) <= budget]
             if fitting:
-                best = max(fitting, key=size)
+                # Of several the last, under the least penalty.
+                best = max(reversed(fitting), key=size)
                 structure = best.structure()
                 cycles = sum(map(len, structure.cycles))
                 shape = {"on cycles": cycles, "stages": structure.depth}
