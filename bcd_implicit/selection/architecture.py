@@ -1,7 +1,7 @@
 """Which states depend on which others: the path over the weight of the penalty of A.
 
 It begins where no state depends on another, at a network with one hidden layer, and lets connections in as the weight
-falls. From a dense A upwards it would be stuck at first: rows on the boundary of the norm bound have all the same
+falls. From a dense A upwards it may be stuck at first: rows on the boundary of the norm bound have all the same
 penalty, whatever their entries are.
 """
 
