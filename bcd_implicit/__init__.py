@@ -23,7 +23,14 @@ from bcd_implicit.old_paths import keep_old_paths
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.problem.gradient import gradient
 from bcd_implicit.robust import RobustnessCurve, robustness_curve
-from bcd_implicit.selection import PathResult, Selection, kappa_path, reference_kappa
+from bcd_implicit.selection import (
+    ArchitecturePath,
+    PathResult,
+    Selection,
+    architecture_path,
+    kappa_path,
+    reference_kappa,
+)
 from bcd_implicit.terms.activations import ACTIVATIONS, Activation, register_activation
 from bcd_implicit.terms.losses import LOSSES, HuberLoss, Loss, QuantileLoss
 from bcd_implicit.training import METHODS, BcdResult, Continuation, DualAscent, Status, solve
@@ -37,6 +44,7 @@ __all__ = [
     "METHODS",
     "SOLVERS",
     "Activation",
+    "ArchitecturePath",
     "BcdError",
     "BcdResult",
     "BlockSolution",
@@ -64,6 +72,7 @@ __all__ = [
     "Selection",
     "Status",
     "TrainingProblem",
+    "architecture_path",
     "block_problem",
     "certified_accuracy",
     "compose",

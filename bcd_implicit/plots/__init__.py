@@ -3,6 +3,7 @@
 Without an axes they draw on the current one. Names need room: make figures with ``layout="constrained"``.
 """
 
+from bcd_implicit.plots.architectures import architecture_path
 from bcd_implicit.plots.classes import decision_regions, reliability
 from bcd_implicit.plots.connections import architecture, compression
 from bcd_implicit.plots.equilibrium import picard_convergence, solver_convergence, states
@@ -21,6 +22,7 @@ __all__ = [
     "UNUSED",
     "USED",
     "architecture",
+    "architecture_path",
     "bounds",
     "certificates",
     "column_norms",

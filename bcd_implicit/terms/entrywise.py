@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bcd_implicit.terms.projections import UPWARDS, l1_multipliers, project_l1_rows
+from bcd_implicit.terms.projections import UPWARDS, l1_multipliers, project_l1_rows, shrunk
 
 
 class Penalty:
@@ -85,7 +85,7 @@ class Entrywise(Penalty):
         # With the ridge: steps and points as if there were none. A projection shrinks further, and turns nothing round.
         damped = step / (1 + step * self.ridge)
         T = T / (1 + step * self.ridge)
-        T = np.where(self.free, np.sign(T) * np.maximum(np.abs(T) - damped * self.weights, 0.0), 0.0)
+        T = np.where(self.free, shrunk(T, damped * self.weights), 0.0)
         if self.bounded:
             T[:, self.inside] = project_l1_rows(T[:, self.inside], self.radius, damped[:, self.inside])
             # Where steps differ by many powers of ten rounding may leave it outside.
