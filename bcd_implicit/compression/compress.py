@@ -30,7 +30,7 @@ MOST_FORWARD = 1_000_000
 # Rows of states that may be in a cycle are bounded by this, or by what the model has itself if that is more.
 NORM_BOUND = 0.95
 # The search for a target: alphas between these, so often, until so large a share of the target is in use.
-LEAST_ALPHA, MOST_ALPHA, SEARCHES, ENOUGH = 1e-4, 4.0, 10, 0.95
+LEAST_ALPHA, MOST_ALPHA, SEARCHES, ENOUGH = 1e-4, 4.0, 10, 0.98
 
 
 def compress(
