@@ -130,10 +130,9 @@ def _reach(A: np.ndarray, phi: ElementwiseFunction, r: np.ndarray) -> np.ndarray
     gains = well_posedness.comparison(A, phi)
     if not np.isfinite(gains).all():
         return None
-    # A state held back by -a < 0 has (1 + s a) |D| <= s (others) + r for a slope s from 0 to L: at s = 0 that is r,
-    # at s = L it is below r + L (others) / (1 + L a).
-    held = -np.minimum(np.diagonal(gains), 0.0)
-    gains = np.where(np.eye(len(gains)) * held > 0, 0.0, gains) / (1 + held)[:, None] * (1 + 4 * EPS)
+    # |D| <= r + G~ |D|: rows of (I - G) |D| <= holding r, divided by what holds the states back.
+    holding = well_posedness.holding(np.diagonal(gains))
+    gains = np.where(np.diag(holding > 1), 0.0, gains) / holding[:, None] * (1 + 4 * EPS)
     room = well_posedness.room(gains)
     if room is None:
         return None

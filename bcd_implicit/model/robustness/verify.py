@@ -22,7 +22,8 @@ from bcd_implicit.support.parts import parts
 def proves_gains(system: BoundedSystem, box: Box, certificate: GainCertificate, found: np.ndarray) -> bool:
     """Whether gains prove the largest values of the tasks, (K,).
 
-    With ``T (I - G) >= |R|`` and T >= 0 rows move by ``T (L |B| radius + missed)``.
+    With ``T (I - G) >= |R|`` and T >= 0 rows move by ``T (L |B| radius + missed)``, what is missed times what holds
+    states back.
     """
     X, T, (n, p) = certificate.states, certificate.gains, system.B.shape
     tasks, rows = certificate.tasks, certificate.tasks.rows
