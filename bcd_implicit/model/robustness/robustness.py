@@ -221,20 +221,20 @@ class Robustness(Declared):
         ----------
         norm : {"inf", 2}
             Of both sides. "inf", the largest absolute value: K is the largest row sum of :meth:`sensitivity`. 2, the
-            Euclidean length, for functions that never fall: K is that of a semidefinite program (Fazlyab et al., arXiv
-            1906.04893, at equilibrium), proved by the program's weights, whatever its accuracy, to a part in 1e9.
+            Euclidean length: K is the norm of :meth:`sensitivity`, or, where functions never fall and it is less, that
+            of a semidefinite program (Fazlyab et al., arXiv 1906.04893, at equilibrium), proved by the program's
+            weights, whatever its accuracy, to a part in 1e9.
 
         Raises
         ------
         InvalidInputError
-            Another norm, a state's function that has no Lipschitz constant, or falls somewhere where the norm is 2, or
-            a program that the solver gives up.
+            Another norm, or a state's function that has no Lipschitz constant.
         NotWellPosedError
             The model has no certified equilibrium.
         """
         known = {"inf": "inf", str(np.inf): "inf", "2": "2", "2.0": "2"}
         if check_choice("norm", known.get(str(norm), norm), ["inf", "2"]) == "2":
-            return euclidean(self._bounded, self.C, self.D)
+            return euclidean(self._bounded, self.C, self.D, self._sensitivity())
         return float(self._sensitivity().sum(axis=1).max() * (1 + summation_error(len(self.input_names))))
 
     def _sensitivity(self, name: str = "model", remedy: str = "Use model.bounds, for given inputs") -> np.ndarray:
