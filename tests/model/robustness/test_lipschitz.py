@@ -58,7 +58,7 @@ def test_weights_prove_a_bound_or_none():
 
 @pytest.mark.parametrize(
     ("B", "C", "D", "expected"),
-    [(0.0, 1.0, 0.0, 0.0), (1.0, 0.0, 0.0, 0.0), (1.0, 1e-12, 1.0, 1.0), (1.0, 1e-20, 1.0, 1.0), (1.0, 1.0, 1e20, 1e20)],
+    [(0, 1, 0, 0), (1, 0, 0, 0), (1, 1e-12, 1, 1), (1, 1e-20, 1, 1), (1, 1, 1e20, 1e20)],
 )
 def test_what_the_gains_know_is_known_wherever_the_program_fails(B, C, D, expected):
     model = bi.ImplicitModel([[0.5]], [[B]], None, [[C]], [[D]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import cvxpy as cp
@@ -104,3 +105,19 @@ def test_without_time_bounds_hold_and_a_warning_tells():
     assert (found.lower <= least).all()
     assert (largest <= found.upper).all()
     assert not found.check()
+
+
+def test_a_radius_of_a_few_last_digits_is_no_reason_to_refuse_what_attains_the_bound():
+    model = bi.ImplicitModel([[0.0]], [[1.0]], [0.0], [[1.0]])
+    found = model.bounds([[1e6 + 0.1]], 1e-9, method="exact")
+    assert found.check()
+    inputs = found.certificate.inputs
+    assert not replace(found, certificate=replace(found.certificate, inputs=inputs + 1e-8)).check()
+
+
+def test_where_numbers_are_too_large_for_the_solver_the_warning_says_that():
+    model = bi.ImplicitModel([[0.5]], [[1e30]], [0.0], [[1.0]])
+    with pytest.warns(bi.ConvergenceWarning, match="2 of 2 bounds .* was found: they hold.*choose units in which"):
+        found = model.bounds([[0.5]], 1.0, method="exact")
+    assert found.lower <= 0
+    assert found.upper >= 3e30 * (1 - 1e-12)
