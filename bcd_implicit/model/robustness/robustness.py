@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from bcd_implicit.errors import InvalidInputError, check_choice, shown
+from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.model.declared import Declared
 from bcd_implicit.model.derivatives import Gradient
 from bcd_implicit.model.inputs import inputs_of
@@ -20,11 +20,11 @@ from bcd_implicit.model.robustness.backward import ROUNDS
 from bcd_implicit.model.robustness.bounds import Bounds, check_options, largest
 from bcd_implicit.model.robustness.box import Box, Rows, Tasks, check_radius
 from bcd_implicit.model.robustness.gains import check_lipschitz, gains_to_rows
+from bcd_implicit.model.robustness.labels import in_order, places_of
 from bcd_implicit.model.robustness.lipschitz import euclidean
 from bcd_implicit.model.robustness.system import BoundedSystem
 from bcd_implicit.model.rounding import summation_error
-from bcd_implicit.support.checks import check_list, check_matrix, check_number, check_places
-from bcd_implicit.support.display import listed
+from bcd_implicit.support.checks import check_matrix, check_number
 from bcd_implicit.support.interruption import finishing
 
 
@@ -111,16 +111,9 @@ class Robustness(Declared):
 
     def _chosen(self, outputs: Sequence[str | int] | None) -> np.ndarray:
         """The places of outputs."""
-        q = len(self.output_names)
         if outputs is None:
-            return np.arange(q)
-        given = check_list("outputs", outputs, "names or numbers", "Give names or numbers of outputs")
-        unknown = [name for name in given if isinstance(name, str) and name not in self.output_names]
-        if unknown:
-            remedy = f"Use {listed(self.output_names)}, or numbers"
-            raise InvalidInputError("outputs", f"there is no {shown(unknown[0])}", remedy)
-        numbers = [self.output_names.index(name) if isinstance(name, str) else name for name in given]
-        return np.asarray(check_places("outputs", numbers, q))
+            return np.arange(len(self.output_names))
+        return places_of("outputs", outputs, self.output_names)
 
     def sensitivity(self) -> pd.DataFrame:
         """How much each input can move each output, whatever the inputs: ``|y - y'| <= S |u - u'|``.
@@ -208,6 +201,7 @@ class Robustness(Declared):
     def _towards(self, towards: ArrayLike, m: int) -> np.ndarray:
         """Weights of outputs, (m, q)."""
         q = len(self.d)
+        towards = in_order("towards", towards, self.output_names, "y")
         if np.shape(towards) not in {(q,), (m, q)}:
             cause = f"has shape {np.shape(towards)}, ({q},) or ({m}, {q}) needed"
             raise InvalidInputError("towards", cause, "Give a weight for each output")
