@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,7 @@ def largest(
     return METHODS[method](system, box, tasks, options)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Bounds:
     """What a model may predict for inputs in boxes, rounding included.
 
@@ -95,10 +95,10 @@ class Bounds:
     prediction: np.ndarray
     method: str
     seconds: float
-    certificate: Any = field(repr=False)
-    output_names: Sequence[str] = field(repr=False)
-    _system: BoundedSystem = field(repr=False)
-    _box: Box = field(repr=False)
+    certificate: Any
+    output_names: Sequence[str]
+    _system: BoundedSystem
+    _box: Box
 
     def check(self) -> bool:
         """Whether the certificate proves the bounds, by plain NumPy and other code than found them.
@@ -121,6 +121,10 @@ class Bounds:
         index = pd.MultiIndex.from_product([range(len(self.lower)), self.output_names], names=["sample", "output"])
         columns = {"lower": self.lower, "prediction": self.prediction, "upper": self.upper}
         return pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=index)
+
+    def __repr__(self) -> str:
+        m, k = self.lower.shape
+        return f"Bounds({self.method!r}, n_samples={m}, n_outputs={k}, median width={np.median(self.width):.4g})"
 
     def _repr_html_(self) -> str:
         facts = {

@@ -236,3 +236,16 @@ def test_models_that_a_method_cannot_bound_are_refused():
     for method in ("lp", "exact"):
         with pytest.raises(bi.InvalidInputError, match='not piecewise linear.*Use method="backward"'):
             drawn(rng, activation="tanh").bounds(np.ones((1, 3)), 0.1, method=method)
+
+
+def test_results_are_one_line_each():
+    rng = np.random.default_rng(12)
+    model, U = drawn(rng, q=3), rng.normal(size=(200, 3))
+    found = model.bounds(U, 0.1)
+    width = np.median(found.upper - found.lower)
+    assert repr(found) == f"Bounds('backward', n_samples=200, n_outputs=3, median width={width:.4g})"
+    attack = model.attack(U, 0.1, n_inputs=2)
+    assert repr(attack).startswith("Attack(n_samples=200, inputs moved=2 a sample, median gain=0.")
+    accuracy = bi.certified_accuracy(model, U, np.zeros(200), 0.1)
+    assert repr(accuracy).startswith("CertifiedAccuracy(accuracy=0.")
+    assert all("\n" not in repr(result) for result in (found, attack, accuracy))
