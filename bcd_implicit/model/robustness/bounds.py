@@ -11,9 +11,9 @@ import pandas as pd
 
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.model.robustness.backward import DualCertificate, backward, by_intervals
-from bcd_implicit.model.robustness.box import Box, Tasks
+from bcd_implicit.model.robustness.box import Box, Rows, Tasks
 from bcd_implicit.model.robustness.perron_frobenius import GainCertificate, perron_frobenius
-from bcd_implicit.model.robustness.programs import AttainedCertificate, exact, linear, proves_attained
+from bcd_implicit.model.robustness.programs import ATTAINED, AttainedCertificate, exact, linear, proves_attained
 from bcd_implicit.model.robustness.semidefinite import QuadraticCertificate, proves_quadratic, semidefinite
 from bcd_implicit.model.robustness.system import BoundedSystem
 from bcd_implicit.model.robustness.verify import proves_duals, proves_gains
@@ -22,6 +22,8 @@ from bcd_implicit.support.display import facts_table
 
 #: Of so many cuts there are 1,024 cases.
 MOST_CUTS = 10
+# A prediction that is farther out than its states may be off, and than this share of what it sums, breaks its bounds.
+CLOSE = 1e-9
 #: What finds the largest values of tasks and what proves them, by name. To add a method, write such a function.
 METHODS: dict[str, Callable[[BoundedSystem, Box, Tasks, Mapping[str, Any]], tuple[np.ndarray, Any]]] = {
     "backward": lambda system, box, tasks, options: backward(system, box, tasks, options["rounds"], options["n_cuts"]),
@@ -69,6 +71,30 @@ def largest(
     """
     system.structure.check()
     return METHODS[method](system, box, tasks, options)
+
+
+def prediction_within(
+    system: BoundedSystem, box: Box, rows: Rows, lower: np.ndarray, upper: np.ndarray, method: str
+) -> np.ndarray:
+    """The rows in the middle of each box, (m, k), clipped to their bounds of that shape.
+
+    Raises
+    ------
+    InvalidInputError
+        Bounds exclude one another, or the prediction, by more than it is off.
+    """
+    point = system.point(box.center)
+    found = (rows.x @ point.X + rows.u @ box.center + rows.c[:, None]).T
+    sizes = (np.abs(rows.x) @ np.abs(point.X) + np.abs(rows.u) @ box.sizes + np.abs(rows.c)[:, None]).T
+    slack = ATTAINED * (1e-3 + sizes) if method == "exact" else CLOSE * sizes
+    off = slack + (np.abs(rows.x) @ np.broadcast_to(point.error_bound, point.X.shape)).T
+    crossed, missed = lower - upper > slack, np.maximum(lower - found, found - upper) > off
+    if crossed.any() or missed.any():
+        cause = f"{system.activation.name} has {'lower bounds above upper ones' if crossed.any() else 'false bounds'}"
+        remedy = "Something that it says of itself is not true: check image, nondecreasing, max_slope and its pieces"
+        raise InvalidInputError("activation", cause, remedy)
+    # What is known better than to rounding is not left to it.
+    return np.clip(found, lower, upper)
 
 
 @dataclass(frozen=True, repr=False)

@@ -17,7 +17,7 @@ from bcd_implicit.model.inputs import inputs_of
 from bcd_implicit.model.matrices import dense
 from bcd_implicit.model.robustness.attack import Attack, climb
 from bcd_implicit.model.robustness.backward import ROUNDS
-from bcd_implicit.model.robustness.bounds import Bounds, check_options, largest
+from bcd_implicit.model.robustness.bounds import Bounds, check_options, largest, prediction_within
 from bcd_implicit.model.robustness.box import Box, Rows, Tasks, check_radius
 from bcd_implicit.model.robustness.gains import check_lipschitz, gains_to_rows
 from bcd_implicit.model.robustness.labels import in_order, places_of
@@ -26,6 +26,7 @@ from bcd_implicit.model.robustness.system import BoundedSystem
 from bcd_implicit.model.rounding import summation_error
 from bcd_implicit.support.checks import check_matrix, check_number
 from bcd_implicit.support.interruption import finishing
+from bcd_implicit.support.notices import told_once
 
 
 class Robustness(Declared):
@@ -39,6 +40,7 @@ class Robustness(Declared):
     def _bounded(self) -> BoundedSystem:
         return BoundedSystem(self.A, self.B, self.b, self.activation, self.structure())
 
+    @told_once()
     def bounds(
         self,
         U: ArrayLike,
@@ -102,10 +104,8 @@ class Robustness(Declared):
         tasks, system = Tasks.each(rows, len(inputs)), self._bounded
         with finishing():
             found, certificate = largest(system, box, tasks, method, options)
-            prediction = rows.x @ system.states(box.center) + rows.u @ box.center + rows.c[:, None]
         upper, lower = found.reshape(2, len(chosen), len(inputs)).swapaxes(1, 2) * [[[1.0]], [[-1.0]]]
-        # What is known better than to rounding is not left to it.
-        prediction = np.clip(prediction.T, lower, upper)
+        prediction = prediction_within(system, box, rows, lower, upper, method)
         seconds, names = time.perf_counter() - begin, [self.output_names[k] for k in chosen]
         return Bounds(lower, upper, prediction, method, seconds, certificate, names, system, box)
 
@@ -136,6 +136,7 @@ class Robustness(Declared):
         """
         return pd.DataFrame(self._sensitivity(), index=self.output_names, columns=self.input_names)
 
+    @told_once()
     def attack(
         self, U: ArrayLike, radius: ArrayLike, n_inputs: int | None = None, *, towards: ArrayLike | None = None
     ) -> Attack:

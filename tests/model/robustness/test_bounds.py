@@ -12,6 +12,7 @@ from composed import drawn_graph
 
 import bcd_implicit as bi
 from bcd_implicit.model.robustness.bounds import METHODS
+from bcd_implicit.terms.function import ElementwiseFunction
 
 QUICK = ["perron-frobenius", "interval", "backward"]
 SMOOTH = ["tanh", "sigmoid", "softplus", "elu", "arctan", "softsign"]
@@ -249,3 +250,35 @@ def test_results_are_one_line_each():
     accuracy = bi.certified_accuracy(model, U, np.zeros(200), 0.1)
     assert repr(accuracy).startswith("CertifiedAccuracy(accuracy=0.")
     assert all("\n" not in repr(result) for result in (found, attack, accuracy))
+
+
+class Bump(ElementwiseFunction):
+    """It falls from 0 on, and says otherwise."""
+
+    name = "bump"
+    max_slope = 0.61
+    nondecreasing = True
+
+    def __call__(self, z):
+        return np.exp(-np.square(z) / 2)
+
+    def derivative(self, z):
+        return -z * np.exp(-np.square(z) / 2)
+
+
+@pytest.mark.parametrize(("center", "words"), [(0.1, "lower bounds above upper ones"), (0.0, "false bounds")])
+def test_a_function_that_does_not_tell_the_truth_is_found_out(center, words):
+    model = bi.ImplicitModel([[0.0]], [[1.0]], [0.0], [[1.0]], None, None, Bump())
+    with pytest.raises(bi.InvalidInputError, match=f"activation: bump has {words}.*check image, nondecreasing"):
+        model.bounds([[center]], 1.0)
+
+
+def test_what_does_not_converge_is_told_once():
+    # Next to a contraction factor of 1 every prediction warns that rounding grows.
+    model = bi.ImplicitModel([[1 - 1e-12]], [[1.0]], None, [[1.0]], activation="softplus")
+    with pytest.warns(bi.ConvergenceWarning) as told:
+        model.attack([[1.0]], 0.1, towards=[1.0])
+    # States and gradients, each once.
+    assert len(told) == 2
+    assert all("times in this run" in str(warning.message) for warning in told)
+    assert {warning.filename for warning in told} == {__file__}
