@@ -319,3 +319,10 @@ def test_a_self_loop_far_below_zero_is_one_scalar_equation(recwarn):
     np.testing.assert_allclose(model.predict(U), U / (1 + 1e6), rtol=1e-9, atol=1e-20)
     np.testing.assert_allclose(model.attack(U, 0.1, towards=[1.0]).predictions, (U + 0.1) / (1 + 1e6), rtol=1e-6)
     assert not recwarn
+
+
+def test_of_a_function_that_falls_it_is_told_that_the_diagonal_does_not_count():
+    A = [[-2.0, 0.5], [0.5, -2.0]]
+    assert bi.ImplicitModel(A, np.eye(2), None, np.eye(2)).is_well_posed()
+    with pytest.raises(NotWellPosedError, match="count only where functions never fall, and abs may. Scale A down"):
+        bi.ImplicitModel(A, np.eye(2), None, np.eye(2), activation="abs").predict([[1.0, 1.0]])

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import InvalidInputError, shown
-from bcd_implicit.model.inputs import inputs_of
+from bcd_implicit.model.inputs import PASS_A_MODEL, inputs_of
 from bcd_implicit.model.matrices import dense
 from bcd_implicit.model.robustness.backward import ROUNDS
 from bcd_implicit.model.robustness.bounds import check_options, largest
@@ -90,8 +90,7 @@ def certified_accuracy(
         The model has no certified equilibrium.
     """
     if not isinstance(model, Robustness):
-        remedy = "Pass result.model, model_ of an estimator, or bi.from_sklearn(estimator)"
-        raise InvalidInputError("model", f"must be an ImplicitModel, got {shown(model)}", remedy)
+        raise InvalidInputError("model", f"must be an ImplicitModel, got {shown(model)}", PASS_A_MODEL)
     inputs, options = inputs_of(model, U), check_options(method, rounds, n_cuts)
     box = Box(inputs.T, check_radius(radius, inputs.shape, model.input_names).T)
     several = len(model.d) > 1
