@@ -133,7 +133,8 @@ def lagrangian(
         size = np.maximum(np.abs(least), np.abs(largest))
         values = system.activation.tilted_max(w, lam, low, high)
         if x is not None:
-            apart = np.maximum(w * least, w * largest) + np.maximum(-lam * low, -lam * high)
+            # Of a case without inputs the ends have crossed, and any bound is right.
+            apart = np.maximum(w, 0.0) * largest + np.minimum(w, 0.0) * least + np.maximum(-lam * low, -lam * high)
             apart += 2 * EPS * (np.abs(w) * size + np.abs(lam) * np.maximum(np.abs(low), np.abs(high)))
             values = np.minimum(values, apart)
         inputs = np.abs(U) + radius
