@@ -22,7 +22,15 @@ from bcd_implicit.networks import from_sklearn, from_torch, to_torch
 from bcd_implicit.old_paths import keep_old_paths
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.problem.gradient import gradient
-from bcd_implicit.selection import PathResult, Selection, kappa_path, reference_kappa
+from bcd_implicit.robust import RobustnessCurve, robustness_curve
+from bcd_implicit.selection import (
+    ArchitecturePath,
+    PathResult,
+    Selection,
+    architecture_path,
+    kappa_path,
+    reference_kappa,
+)
 from bcd_implicit.terms.activations import ACTIVATIONS, Activation, register_activation
 from bcd_implicit.terms.losses import LOSSES, HuberLoss, Loss, QuantileLoss
 from bcd_implicit.training import METHODS, BcdResult, Continuation, DualAscent, Status, solve
@@ -36,6 +44,7 @@ __all__ = [
     "METHODS",
     "SOLVERS",
     "Activation",
+    "ArchitecturePath",
     "BcdError",
     "BcdResult",
     "BlockSolution",
@@ -59,9 +68,11 @@ __all__ = [
     "NothingYetError",
     "PathResult",
     "QuantileLoss",
+    "RobustnessCurve",
     "Selection",
     "Status",
     "TrainingProblem",
+    "architecture_path",
     "block_problem",
     "certified_accuracy",
     "compose",
@@ -77,6 +88,7 @@ __all__ = [
     "plots",
     "reference_kappa",
     "register_activation",
+    "robustness_curve",
     "solve",
     "solve_block",
     "to_torch",

@@ -55,6 +55,14 @@ def inside(rng, U, radius, n_points):
     return U + np.broadcast_to(radius, U.shape) * shares
 
 
+def on_spheres(rng, U, radius, n_points):
+    """Inputs in the balls, most of them on the sphere: shape (n_points, m, p)."""
+    shares = rng.normal(size=(n_points, *U.shape)) * rng.choice([0.0, 1.0], (n_points, *U.shape), p=[0.3, 0.7])
+    length = np.linalg.norm(shares, axis=2, keepdims=True)
+    shares /= np.where(length > 0, length, 1) * rng.choice([1.0, 2.0], (n_points, len(U), 1), p=[0.9, 0.1])
+    return U + np.broadcast_to(radius, U.shape) * shares
+
+
 def reached(model, points):
     """The least and the largest predictions at points (k, m, p): each (m, q)."""
     Y = model.predict(points.reshape(-1, points.shape[2])).reshape(*points.shape[:2], -1)

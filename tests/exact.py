@@ -114,6 +114,7 @@ class Exact:
         problem, half = self.problem, mpmath.mpf("0.5")
         value = half * exactly(problem.ridge) * (np.sum(it.C**2) + np.sum(it.D**2))
         value += half * exactly(problem.ridge_hidden) * (np.sum(it.A**2) + np.sum(it.B**2))
+        value += np.sum(exactly(np.broadcast_to(problem.kappa_A, it.A.shape)) * abs(it.A))
         if problem.group_form == "penalty":
             G = np.vstack([it.B, it.D]) if problem.stacked else it.B
             for g, weight in enumerate(problem.group_lasso.groups.weights):

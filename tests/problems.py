@@ -49,7 +49,7 @@ def random_iterate(problem: TrainingProblem, seed: int = 0, relaxed: bool = True
     rng = np.random.default_rng([seed, 1])
     shapes = problem.shapes
     it = problem.initial(seed)
-    A = problem.row_set.prox(0.5 * rng.standard_normal(shapes["A"]))
+    A = problem.row_set.project(0.5 * rng.standard_normal(shapes["A"]))
     it = it.replace(
         A=np.where(problem.pattern.entries("A", A.shape), A, 0.0),
         C=rng.standard_normal(shapes["C"]),
@@ -157,7 +157,7 @@ def wrong_point(problem, block, it, size):
     fixed = {"D": problem.pass_through, "b": problem.fit_intercept, "d": problem.fit_intercept}
     moved = {k: v if fixed.get(k, True) else getattr(it, k) for k, v in moved.items()}
     if "A" in moved:
-        moved["A"] = problem.row_set.prox(moved["A"])
+        moved["A"] = problem.row_set.project(moved["A"])
     if "X" in moved:
         moved["X"] = np.clip(moved["X"], *problem.activation.domain)
     moved = it.replace(**moved)

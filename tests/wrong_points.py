@@ -56,6 +56,16 @@ def draw_problem(rng: np.random.Generator, block: str) -> TrainingProblem:
     )
 
 
+def with_penalty_of_A(problem: TrainingProblem, seed: int) -> TrainingProblem:
+    """The problem with weights of entries of A of any size, in some cases under a random pattern of A."""
+    rng = np.random.default_rng([seed, 19])
+    weights = 10 ** rng.uniform(-8, 4, problem.shapes["A"]) * (rng.random(problem.shapes["A"]) < 0.8)
+    # The same weight for all in a third of the cases.
+    weights = float(10 ** rng.uniform(-8, 4)) if rng.random() < 0.3 else weights
+    pattern = {"A": rng.random(problem.shapes["A"]) < 0.7} if rng.random() < 0.5 else None
+    return problem.replace(kappa_A=weights, pattern=pattern)
+
+
 def draw_loss(rng: np.random.Generator, Y: np.ndarray) -> tuple[str, np.ndarray]:
     """The squared loss in half of all cases, else any, and targets that it takes."""
     name = str(rng.choice(list(LOSSES))) if rng.random() < 0.5 else "squared"
@@ -75,6 +85,7 @@ def feasible(problem: TrainingProblem, it: Iterate) -> Iterate:
     """The point with what the problem fixes fixed, and inside the balls with room for rounding."""
     fixed = {"D": problem.pass_through, "b": problem.fit_intercept, "d": problem.fit_intercept}
     it = it.replace(**{k: np.zeros_like(getattr(it, k)) for k, free in fixed.items() if not free})
+    it = problem.pattern.applied(it)
     it = it.replace(A=problem.row_set.repair(it.A), X=np.clip(it.X, *problem.activation.domain))
     return problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it)))
 
@@ -90,13 +101,15 @@ def away(rng: np.random.Generator, problem: TrainingProblem, block, it: Iterate)
     return feasible(problem, it.replace(**moved))
 
 
-def draw_and_judge(seed: int, n_points: int = 6) -> Counter[str]:
+def draw_and_judge(seed: int, n_points: int = 6, penalty_of_A: bool = False) -> Counter[str]:
     """A problem and a block, its native solution, wrong points, and what was certified: counts by name."""
     rng, counts = np.random.default_rng(seed), Counter()
     name = str(rng.choice(list(BLOCKS)))
     with warnings.catch_warnings(), np.errstate(all="ignore"), mpmath.workdps(DIGITS):
         warnings.simplefilter("ignore")
         problem = draw_problem(rng, name)
+        if penalty_of_A:
+            problem = with_penalty_of_A(problem, seed)
         it = problem.initial(seed)
         # On the scale of logarithms a thousand is beyond numbers.
         size = np.abs(problem.Y).max() if problem.loss.free_targets else 1.0

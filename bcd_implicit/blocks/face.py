@@ -98,8 +98,9 @@ class Terms:
         return T[..., :, self.n : self.end_of_B]
 
     def value(self, T: np.ndarray) -> float:
-        """Ridge and group-lasso penalty."""
-        return 0.5 * float(np.einsum("ij,ij,ij->", self.ridge, T, T)) + self.group_lasso.value(self.B(T))
+        """Ridge, group-lasso penalty and that of A."""
+        ridge = 0.5 * float(np.einsum("ij,ij,ij->", self.ridge, T, T))
+        return ridge + self.group_lasso.value(self.B(T)) + self.row_set.value(self.A(T))
 
     def active(self, T: np.ndarray, G: np.ndarray, near: float = NEAR) -> np.ndarray:
         """The groups that are in, or whose gradient in G, that of f, is near what lets them in: bool, (n_groups,)."""
@@ -151,6 +152,7 @@ class Terms:
         # The same for kappa = 0 in constraint form.
         binds = self.group_lasso.binds(B) and bool(slope.any())
         gradient, multiplier = G + self.ridge * T, 0.0
+        self.A(gradient)[:] += self.row_set.slope(A)
         if self.group_lasso.form == "penalty":
             multiplier = self.group_lasso.kappa
             self.B(gradient)[:] += multiplier * slope

@@ -71,7 +71,7 @@ def feasible_start(problem: TrainingProblem, it: Iterate) -> Iterate:
     """
     given, it = it, problem.pattern.applied(it)
     it = problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it)))
-    it = it.replace(A=problem.row_set.prox(it.A))
+    it = it.replace(A=problem.row_set.project(it.A))
     it = it.replace(**{k: np.zeros(problem.shapes[k]) for k in fixed_at_zero(problem)})
     for letters in problem.block_letters if problem.constraints else ():
         here = terms_at(problem.constraints, it, letters)

@@ -56,7 +56,7 @@ class MatricesBlock(Block):
         self.letters = ("A", "B", "b", "D", "d") if problem.stacked else ("A", "B", "b")
 
     def pose_regularization(self, v):
-        """Ridge and group-lasso terms, and the constraints, of all but C."""
+        """Ridge, group-lasso term and penalty of A, and the constraints, of all but C."""
         problem = self.problem
         group, _ = problem.group_lasso.cvxpy(grouped_variable(problem, v))
         self.own_constraints = own_constraints(problem, v)
@@ -65,7 +65,8 @@ class MatricesBlock(Block):
             ridge = ridge + 0.5 * problem.ridge * (cp.sum_squares(v["D"]) + np.sum(self.it.C**2))
         else:
             ridge = ridge + problem.output_regularization(self.it)
-        return group + ridge, [c for several in self.own_constraints.values() for c in several]
+        penalty = problem.row_set.cvxpy_penalty(v["A"]) if problem.row_set.weights is not None else 0.0
+        return group + penalty + ridge, [c for several in self.own_constraints.values() for c in several]
 
     def own_dual_values(self):
         """One a row of A, and one for the groups, also where a radius of 0 was posed as A = 0 or as no groups."""
@@ -82,33 +83,52 @@ class MatricesBlock(Block):
         return duals
 
     def repair(self, it):
-        """Move back rows that overshoot, and set to zero the columns of B that a solver only brought near it.
+        """Move back rows that overshoot, and set to zero the columns of B and entries of A that are only near it.
 
-        A conic solver's zero is about 1e-6. The columns below a threshold become exact zeros if the block's
-        objective does not rise by that and the user's constraints allow it, so a small but useful column stays.
+        A conic solver's zero is about 1e-6. What is below a threshold becomes exact zeros if the block's objective does
+        not rise by that and the user's constraints allow it, so a small but useful column or entry stays.
         """
         problem, lasso = self.problem, self.problem.group_lasso
         it = self.repaired(it)
-        # Nothing asks for zeros.
-        if problem.kappa == 0 and lasso.form == "penalty":
-            return it
-        B, objective, groups = problem.grouped(it), self.objective(it), lasso.groups
+        # Else nothing asks for zeros.
+        if problem.kappa > 0 or lasso.form == "constraint":
+            B, groups = problem.grouped(it), lasso.groups
+
+            def without_columns(small: np.ndarray) -> Iterate:
+                cleaned = np.where(groups.spread(small), 0.0, B)
+                # In constraint form the freed budget goes to the columns that stay.
+                kept = lasso.sum_of_norms(cleaned)
+                if lasso.form == "constraint" and kept > 0:
+                    cleaned = lasso.scaled(cleaned, lasso.sum_of_norms(B) / kept)
+                return problem.with_grouped(it, lasso.repair(cleaned))
+
+            it = self._cleaned(it, lasso.norm.of(B, groups), groups.weights > 0, without_columns)
+        if (weights := problem.row_set.weights) is not None:
+            A, dense, sums = it.A, it, problem.row_set.sums(it.A)
+
+            def without_entries(small: np.ndarray) -> Iterate:
+                # As with columns: a row on its boundary stays there.
+                cleaned = problem.row_set.refilled(np.where(small, 0.0, A), sums)
+                return dense.replace(A=problem.row_set.repair(cleaned))
+
+            it = self._cleaned(it, np.abs(A), weights > 0, without_entries)
+        return it
+
+    def _cleaned(
+        self, it: Iterate, sizes: np.ndarray, penalised: np.ndarray, without: Callable[[np.ndarray], Iterate]
+    ) -> Iterate:
+        """The iterate without what is small among the penalised sizes, or as it is where that costs something."""
+        objective = self.objective(it)
         allowed = {name: max(violation, 1e-9) for name, violation in self.user_violations(it).items()}
-        # What is not penalised stays, however small.
-        norms = np.where(groups.weights > 0, lasso.norm.of(B, groups), np.inf)
-        largest = norms[groups.weights > 0].max()
-        # The boldest first, 1.0 being B = 0; the first that costs nothing is taken.
+        largest = sizes[penalised].max()
+        # The boldest first, 1.0 leaving nothing; the first that costs nothing is taken.
         for threshold in (1.0, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6):
             check_stop()
-            small = norms <= threshold * largest
+            # What is not penalised stays, however small.
+            small = penalised & (sizes <= threshold * largest)
             if not small.any():
                 break
-            cleaned = np.where(groups.spread(small), 0.0, B)
-            # In constraint form the freed budget goes to the columns that stay.
-            kept = lasso.sum_of_norms(cleaned)
-            if lasso.form == "constraint" and kept > 0:
-                cleaned = lasso.scaled(cleaned, lasso.sum_of_norms(B) / kept)
-            sparse = problem.with_grouped(it, lasso.repair(cleaned))
+            sparse = without(small)
             lower = self.objective(sparse) <= objective + 1e-12 * abs(objective)
             if lower and all(v <= allowed[name] for name, v in self.user_violations(sparse).items()):
                 return sparse

@@ -65,9 +65,12 @@ def duality_gap(
     free = G[ridges == 0]
     if len(free) and lasso.dual_scale(problem.free_groups[ridges == 0].astype(float)) == 0:
         return np.inf  # every dual point near this one is infeasible, and s = 0 says nothing
-    # The same of entries of A that nothing bounds from both sides.
-    if problem.ridge_hidden == 0 and not problem.row_set.bounds(problem.pattern.entries("A", it.A.shape)):
-        return np.inf
+    # The same of entries of A that nothing bounds from both sides, and no penalty holds.
+    scale_of_A = 1.0
+    if problem.ridge_hidden == 0:
+        if problem.row_set.dual_scale(problem.pattern.entries("A", it.A.shape).astype(float)) == 0:
+            return np.inf
+        scale_of_A = problem.row_set.dual_scale(np.abs(gradients.A) + rounding.A)
     # Where only some rows have a ridge, a little inside: on the boundary the conjugate is all rounding.
     inside = 1 - 1e-9 if 0 < len(free) < len(G) else 1.0
     groups = problem.grouped(it)
@@ -84,9 +87,10 @@ def duality_gap(
         return data_gap(s, left) + max(parts + s * inner, 0.0) + unit * (parts + s * sizes) + s * off
 
     # With s = 0 the gap is the objective itself: no term of it is negative.
-    scalings = {0.0, lasso.dual_scale(G), inside * lasso.dual_scale(free) if len(free) else 1.0} - {1.0}
+    of_groups = {lasso.dual_scale(G), inside * lasso.dual_scale(free) if len(free) else 1.0}
     if lasso.form == "penalty":
-        scalings |= A_LITTLE_INSIDE
+        of_groups |= A_LITTLE_INSIDE
+    scalings = ({0.0, scale_of_A} | {min(s, scale_of_A) for s in of_groups}) - {1.0}
     whole = gap(1.0)
     return whole if whole <= NEGLIGIBLE * value else min(whole, *map(gap, scalings))
 
@@ -110,7 +114,7 @@ def row_ridges(problem: TrainingProblem) -> np.ndarray:
 
 
 def regularisation(problem: TrainingProblem, it: Iterate) -> float:
-    """What the block's own matrices pay: group lasso and ridge on A and B, and on D where that is a variable."""
+    """What the block's own matrices pay: group lasso, penalty of A and ridges, also on D where that is a variable."""
     of_D = 0.5 * problem.ridge * float(np.sum(it.D**2)) if problem.stacked else 0.0
     return problem.hidden_regularization(it) + of_D
 
@@ -118,7 +122,7 @@ def regularisation(problem: TrainingProblem, it: Iterate) -> float:
 def prox_residual(
     problem: TrainingProblem, it: Iterate, gradients: Gradients, at_zero: Gradients, curvature: float
 ) -> float:
-    """|| T - prox(T - grad/L) || L, relative to the gradient at T = 0, for h = row sets + group lasso.
+    """|| T - prox(T - grad/L) || L, relative to the gradient at T = 0, for h = row sets and penalty of A + group lasso.
 
     The gradients are those for the regressors as they are, not centred.
     """
@@ -129,7 +133,7 @@ def prox_residual(
     L = curvature * largest_square(W) + ridges.max()
     if L == 0:
         return 0.0
-    A = it.A - problem.row_set.prox(it.A - (gradients.A + problem.ridge_hidden * it.A) / L)
+    A = it.A - problem.row_set.prox(it.A - (gradients.A + problem.ridge_hidden * it.A) / L, 1 / L)
     B = G - problem.group_lasso.prox(G - (gradients.groups + ridges[:, None] * G) / L, 1 / L)
     b = gradients.intercepts / L if problem.fit_intercept else np.zeros(0)
     size = np.sqrt(np.sum(A**2) + np.sum(B**2) + np.sum(b**2))

@@ -155,5 +155,13 @@ problem_options = options_of(
     ),
     click.option("--ridge", type=float, default=1e-2, show_default=True, help="Weight on C and D."),
     click.option("--ridge-hidden", type=float, default=1e-4, show_default=True, help="Weight on A and B."),
+    click.option(
+        "--kappa-a",
+        "kappa_A",
+        type=float,
+        default=0.0,
+        show_default=True,
+        help="Weight on the sizes of the entries of A, of which it makes many zero.",
+    ),
     click.option("--fenchel-weight", type=float, default=1.0, show_default=True, help="lambda of the fenchel loop."),
 )

@@ -9,7 +9,7 @@ import click
 import bcd_implicit as bi
 
 # Arguments that an option calls otherwise.
-RENAMED = {"random_state": "seed", "constraints": "constraint"}
+RENAMED = {"random_state": "seed", "constraints": "constraint", "kappa_A": "kappa_a"}
 # What stands in quotes is a person's own: a name of a column, or a value. Names of files have slashes or endings.
 QUOTED, BEFORE, AFTER = r"'[^']*'|\"[^\"]*\"", r"(?<![\w./-])", r"(?![\w/-]|\.\w)"
 

@@ -1,4 +1,4 @@
-"""Smaller models: rows matched one by one to a model's states, with a certificate each and a bound on the change."""
+"""Smaller models: rows matched to a model's states, whole states removed, certificates, and a bound on the change."""
 
 from bcd_implicit.compression.change import change_bound
 from bcd_implicit.compression.compress import compress

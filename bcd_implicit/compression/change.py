@@ -2,13 +2,15 @@
 
 With the states x of the model, r = phi(A'x + B'u + b') - x is what the smaller model makes of them. Its own states x'
 are off by D = x' - x with, for each state, ``D = r + phi(z + A'D) - phi(z)``, z = A'x + B'u + b'. Three bounds follow,
-each from the one before:
+stage by stage, each from the one before:
 
-1. ``|D| <= (I - G')^-1 |r|``, G' the gains ``L |A'|``: they have no negative entries, and so neither has the inverse.
-2. ``|D| <= |r| + `` the most that phi moves between ``z - w`` and ``z + w``, ``w = |A'| |D|``; again and again.
+1. On a cycle, ``|D| <= (I - G')^-1 (|r| + L w)``, G' the gains ``L |A'|`` and w what earlier stages are off, times
+   ``|A'|``. The inverse has no negative entries.
+2. ``|D| <= |r| + `` the most that phi moves between ``z - w`` and ``z + w``, ``w = |A'| |D|``; on a cycle again and
+   again.
 3. For a phi that never falls, with values from lo to hi between these, ``phi(z + e) - phi(z)`` is ``s e`` with the
    mean slope ``s = (hi - lo) / 2w``, up to a small rest: none where phi is straight there. With
-   ``K (I - diag(s) A') = C'`` then ``C'D = K r``, up to ``|K|`` times the rests.
+   ``K (I - diag(s) A') = C'``, which one sweep backwards solves, ``C'D = K r`` then, up to ``|K|`` times the rests.
 
 The prediction changes by ``C'D + C'x + D'u + d' - y``. Rounding is counted throughout, and what the model's own states
 are off.
@@ -23,14 +25,15 @@ from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.model.inputs import inputs_of
-from bcd_implicit.model.matrices import dense
+from bcd_implicit.model.matrices import Matrix, dense
 from bcd_implicit.model.rounding import EPS, summation_error
+from bcd_implicit.model.structure import Stage
 from bcd_implicit.support.parts import parts
 from bcd_implicit.terms.function import ElementwiseFunction
 
-# Of more states the third bound would take too long: it solves a system of them for each sample.
+# With more states on a cycle the third bound would take too long: it solves a system of them for each sample.
 LARGE = 400
-# How often the second is taken.
+# How often the second is taken on a cycle.
 SWEEPS = 8
 # Values of phi are right to so many roundings.
 VALUES = 8 * EPS
@@ -52,7 +55,6 @@ def change_bound(model: ImplicitModel, small: ImplicitModel, U: ArrayLike) -> np
     Returns
     -------
     ndarray of shape (m, q)
-        ``inf`` where none is known: a state's function has no Lipschitz constant.
 
     Raises
     ------
@@ -68,9 +70,9 @@ def change_bound(model: ImplicitModel, small: ImplicitModel, U: ArrayLike) -> np
             raise InvalidInputError("small", f"has {letter} of shape {shapes[1]}, the model {shapes[0]}", remedy)
     small.structure().check()
     inputs = inputs_of(model, U).T
-    n = model.n_hidden
-    found = np.empty((model.C.shape[0], inputs.shape[1]))
-    for part in parts(inputs.shape[1], n * n if n <= LARGE else n):
+    q, n = model.C.shape
+    found = np.empty((q, inputs.shape[1]))
+    for part in parts(inputs.shape[1], n * q + sum(len(states) ** 2 for states in small.structure().cycles)):
         found[:, part] = _of_some(model, small, inputs[:, part])
     return found.T
 
@@ -78,29 +80,24 @@ def change_bound(model: ImplicitModel, small: ImplicitModel, U: ArrayLike) -> np
 def _of_some(model: ImplicitModel, small: ImplicitModel, U: np.ndarray) -> np.ndarray:
     point = model._states(U)
     X, off = point.X, point.error_bound
-    A, C, phi = dense(small.A), dense(small.C), small.activation
-    z = A @ X + small._drive(U)
-    sizes = np.abs(A) @ np.abs(X) + np.abs(dense(small.B)) @ np.abs(U) + np.abs(small.b)[:, None]
-    z_off = summation_error(sum(A.shape) + U.shape[0]) * sizes
+    phi, stages = small.activation, small.structure().stages
+    z = small.A @ X + small._drive(U)
+    sizes = np.abs(small.A) @ np.abs(X) + np.abs(small.B) @ np.abs(U) + np.abs(small.b)[:, None]
+    z_off = summation_error(sum(small.B.shape)) * sizes
     # phi of a z that is off: between its values at the ends.
     here, (low, high) = phi(z), phi.image(z - z_off, z + z_off)
     r = here - X
     r_off = np.maximum(high - here, here - low) + VALUES * (np.abs(here) + np.abs(X))
-    reach = _reach(A, phi, np.abs(r) + r_off)
-    if reach is None:
-        return np.full((C.shape[0], U.shape[1]), np.inf)
-    for _ in range(SWEEPS):
-        better = np.abs(r) + r_off + _moved(phi, z, z_off + _above(np.abs(A), reach))
-        if not np.any(better < 0.99 * reach):
-            break
-        reach = np.minimum(reach, better)
+    reach = _reach(stages, z, z_off, np.abs(r) + r_off)
     apart, apart_most = _outputs_apart(model, small, U, X)
-    bound = _above(np.abs(C), reach) + apart_most
-    if len(A) <= LARGE:
-        bound = np.minimum(bound, _linear(A, C, phi, z, z_off, r, r_off, reach, apart, apart_most - np.abs(apart)))
+    bound = _above(np.abs(small.C), reach) + apart_most
+    if all(stage.cycle is None or len(stage.cycle.A) <= LARGE for stage in stages):
+        linear = _linear(small, stages, z, z_off, r, r_off, reach, apart, apart_most - np.abs(apart))
+        bound = np.minimum(bound, linear)
     # Both predictions are rounded, and the model's own states are not exact.
     rounding = sum(summation_error(sum(m.C.shape) + U.shape[0]) * _sizes(m, U, X, reach) for m in (model, small))
-    return (bound + rounding) * (1 + 8 * EPS) + np.abs(dense(model.C)).sum(axis=1)[:, None] * off * (1 + EPS * len(A))
+    own = np.asarray(np.abs(model.C).sum(axis=1)).reshape(-1, 1) * off * (1 + EPS * len(X))
+    return np.asarray((bound + rounding) * (1 + 8 * EPS) + own)
 
 
 def _sizes(model: ImplicitModel, U: np.ndarray, X: np.ndarray, reach: np.ndarray) -> np.ndarray:
@@ -120,26 +117,35 @@ def _outputs_apart(
     return apart, np.abs(apart) + 2 * summation_error(C.shape[1] + D.shape[1]) * sizes
 
 
-def _above(M: np.ndarray, V: np.ndarray) -> np.ndarray:
+def _above(M: Matrix, V: np.ndarray) -> np.ndarray:
     """The product of matrices without negative entries, never less than it is."""
     return np.asarray(M @ V * (1 + 2 * summation_error(M.shape[1])))
 
 
-def _reach(A: np.ndarray, phi: ElementwiseFunction, r: np.ndarray) -> np.ndarray | None:
-    """(I - G)^-1 r, or a little more; None where phi has no Lipschitz constant."""
-    gains = well_posedness.comparison(A, phi)
-    if not np.isfinite(gains).all():
-        return None
-    # |D| <= r + G~ |D|: rows of (I - G) |D| <= holding r, divided by what holds the states back.
-    holding = well_posedness.holding(np.diagonal(gains))
-    gains = np.where(np.diag(holding > 1), 0.0, gains) / holding[:, None] * (1 + 4 * EPS)
-    room = well_posedness.room(gains)
-    if room is None:
-        return None
-    reach = np.linalg.solve(np.eye(len(gains)) - gains, r)
-    # Any number that exceeds r + G times itself will do. What rounding lacks to that, the room makes up for.
-    lack = r - (reach - gains @ reach) + 2 * summation_error(len(gains)) * (r + np.abs(reach) + gains @ np.abs(reach))
-    return np.asarray((reach + np.maximum(lack, 0.0).max(axis=0) / room[:, None]) * (1 + 4 * EPS))
+def _reach(stages: list[Stage], z: np.ndarray, z_off: np.ndarray, r: np.ndarray) -> np.ndarray:
+    """The first bound and the second, (n, m)."""
+    reach = np.zeros_like(z)
+    for stage in stages:
+        here, phi = stage.states, stage.function
+        w = np.zeros_like(z[here])
+        if stage.before is not None:
+            w = stage.before.sizes_times(reach) * (1 + 2 * summation_error(stage.n_terms))
+        if stage.cycle is None:
+            reach[here] = r[here] + _moved(phi, z[here], z_off[here] + w)
+            continue
+        gains, slopes = stage.cycle.gains, phi.slopes(len(w))[:, None]
+        # |D| <= r + G~ |D| + ...: the rows of (I - G) |D| <= holding r + L ..., divided by what holds the states back.
+        holding = well_posedness.holding(np.diagonal(gains))[:, None]
+        gains = np.where(np.diag(holding[:, 0] > 1), 0.0, gains) / holding * (1 + 4 * EPS)
+        found = well_posedness.inverse_bound(gains, r[here] + slopes / holding * (w + z_off[here]) * (1 + 4 * EPS))
+        for _ in range(SWEEPS):
+            around = z_off[here] + w + _above(np.abs(stage.cycle.A), found)
+            better = r[here] + _moved(phi, z[here], around)
+            if not np.any(better < 0.99 * found):
+                break
+            found = np.minimum(found, better)
+        reach[here] = found
+    return reach
 
 
 def _moved(phi: ElementwiseFunction, z: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -149,9 +155,8 @@ def _moved(phi: ElementwiseFunction, z: np.ndarray, w: np.ndarray) -> np.ndarray
 
 
 def _linear(
-    A: np.ndarray,
-    C: np.ndarray,
-    phi: ElementwiseFunction,
+    small: ImplicitModel,
+    stages: list[Stage],
     z: np.ndarray,
     z_off: np.ndarray,
     r: np.ndarray,
@@ -161,21 +166,42 @@ def _linear(
     apart_off: np.ndarray,
 ) -> np.ndarray:
     """The third bound on the change of predictions, shape (q, m)."""
-    w = z_off + _above(np.abs(A), reach)
-    slopes, rest = _straightened(phi, z, w)
+    w = z_off + _above(np.abs(small.A), reach)
+    slopes, rest = _straightened(small.activation, z, w)
     # z itself is off by rounding.
     rest = rest + slopes * z_off + r_off
-    M = np.eye(len(A)) - slopes.T[:, :, None] * A
-    try:
-        K = np.linalg.solve(M.transpose(0, 2, 1), np.broadcast_to(C.T, (len(M), *C.T.shape))).transpose(0, 2, 1)
-    except np.linalg.LinAlgError:
-        return np.full(apart.shape, np.inf)
+    C = dense(small.C).T[:, None, :]
+    K = _backwards(stages, C, slopes)
     # Of any K: C'D = K (I - diag(s) A') D + (C' - K (I - diag(s) A')) D.
-    size = np.abs(K)
-    missed = np.abs(C - K @ M) + 2 * summation_error(len(A)) * (np.abs(C) + size @ np.abs(M))
-    moved = (K @ r.T[:, :, None])[..., 0].T + apart
-    loose = size @ (rest + 2 * summation_error(len(A)) * np.abs(r)).T[:, :, None] + missed @ reach.T[:, :, None]
-    return np.asarray(np.abs(moved) * (1 + 4 * EPS) + apart_off + loose[..., 0].T * (1 + 4 * EPS * len(A)))
+    weighed, size, error = slopes[:, :, None] * K, np.abs(K), summation_error(len(z) + 2)
+    missed = np.abs(C - K + _times(small.A, weighed))
+    missed += 2 * error * (np.abs(C) + size + _times(np.abs(small.A), np.abs(weighed)))
+    moved = np.einsum("nmq,nm->qm", K, r) + apart
+    loose = np.einsum("nmq,nm->qm", size, rest + 2 * error * np.abs(r)) + np.einsum("nmq,nm->qm", missed, reach)
+    return np.asarray(np.abs(moved) * (1 + 4 * EPS) + apart_off + loose * (1 + 4 * EPS * len(z)))
+
+
+def _backwards(stages: list[Stage], C: np.ndarray, slopes: np.ndarray) -> np.ndarray:
+    """K with ``K (I - diag(s) A) = C`` for each sample, nearly: shape (n, m, q), of C (n, 1, q) and slopes (n, m)."""
+    K = np.repeat(C, slopes.shape[1], axis=1)
+    for stage in reversed(stages):
+        here, s = K[stage.states], slopes[stage.states]
+        if stage.cycle is not None:
+            M = np.eye(len(s)) - s.T[:, :, None] * stage.cycle.A
+            try:
+                here = np.linalg.solve(M.transpose(0, 2, 1), here.transpose(1, 0, 2)).transpose(1, 0, 2)
+            except np.linalg.LinAlgError:
+                # What K misses is counted, whatever it is.
+                here = np.zeros_like(here)
+            K[stage.states] = here
+        if stage.before is not None:
+            K[stage.before.columns] += _times(stage.before.rows, s[:, :, None] * here)
+    return K
+
+
+def _times(A: Matrix, K: np.ndarray) -> np.ndarray:
+    """A'K for every sample, of K (n, m, q)."""
+    return np.asarray(A.T @ K.reshape(len(K), -1)).reshape(A.shape[1], *K.shape[1:])
 
 
 def _straightened(phi: ElementwiseFunction, z: np.ndarray, w: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -190,7 +216,7 @@ def _straightened(phi: ElementwiseFunction, z: np.ndarray, w: np.ndarray) -> tup
     rounding = VALUES * (np.abs(here) + np.abs(low) + np.abs(high))
     up, down = high - here, here - low
     L = np.broadcast_to(phi.slopes(n)[:, None], z.shape)
-    moving = phi.rises(n)[:, None] & (w > 0) & (L > 0)
+    moving = phi.rises(n)[:, None] & (w > 0) & (L > 0) & np.isfinite(L)
     L, width = np.where(moving, L, 1.0), np.where(moving, w, 1.0)
     s = np.where(moving, np.clip((up + down) / (2 * width), 0.0, L), 0.0)
     rests = [np.maximum(h * (1 - s / L), s * np.maximum(w - h / L, 0.0)) for h in (up, down)]

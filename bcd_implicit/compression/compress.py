@@ -7,22 +7,26 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
 from bcd_implicit.compression.matching import Task, loss_of, matched
 from bcd_implicit.compression.result import Compression, SmallModel
+from bcd_implicit.compression.units import without_units
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice, shown
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.model.inputs import inputs_of
-from bcd_implicit.model.matrices import dense
+from bcd_implicit.model.matrices import Matrix, check_part, dense, n_nonzero
 from bcd_implicit.model.structure import Structure
-from bcd_implicit.support.arrays import WEIGHTS
 from bcd_implicit.support.checks import check_flag, check_list, check_matrix, check_number
 from bcd_implicit.terms.activation import Activation
 
 MATCHINGS = ("fenchel", "least-squares")
+REMOVALS = ("entries", "units")
 CONNECTIONS = ("model", "forward", "any")
+# Up to so many entries that it would let in, "forward" is the default where there is no cycle.
+MOST_FORWARD = 1_000_000
 # Rows of states that may be in a cycle are bounded by this, or by what the model has itself if that is more.
 NORM_BOUND = 0.95
 # The search for a target: alphas between these, so often, until so large a share of the target is in use.
@@ -36,14 +40,15 @@ def compress(
     *,
     target: float | None = None,
     alpha: float | ArrayLike | None = None,
+    remove: str = "entries",
     matching: str = "fenchel",
-    connections: str | Mapping[str, ArrayLike] = "model",
+    connections: str | Mapping[str, ArrayLike] | None = None,
     reweight: int = 2,
     refit: bool = True,
     norm_bound: float | None = None,
     tol: float = 1e-6,
 ) -> Compression:
-    """A model with fewer entries whose states and predictions match those of this one at the samples U.
+    """A model with fewer entries, or fewer states, whose predictions match those of this one at the samples U.
 
     The states at U are known, so that every row of (A, B, b) is a convex problem by itself::
 
@@ -68,13 +73,17 @@ def compress(
         searched.
     alpha : float or sequence of float, optional
         One weight, or a path of them. With a target, that is looked for among these; without, the largest is chosen.
+    remove : {"entries", "units"}
+        What leaves: single entries, or states as a whole, with all that they take and give; the other entries then
+        stay. Call it again, with the smaller model, to remove entries of what is left.
     matching : {"fenchel", "least-squares"}
         By the Fenchel divergence, or by the squared error of AX + BU + b (Tsai, El Ghaoui et al., *State-driven
         Implicit Modeling*, arXiv 2209.09389), which any functions of states will do for.
-    connections : {"model", "forward", "any"} or mapping of str to mask
+    connections : {"model", "forward", "any"} or mapping of str to mask, optional
         What may be other than zero: where the model is; also what leads from earlier stages to later ones, and from all
-        inputs and to all outputs; or everything but self-loops. A mapping has masks of some of A, B, C and D; the
-        others are as in the model.
+        inputs and to all outputs; or everything but new self-loops. A mapping has masks of some of A, B, C and D, dense
+        or sparse; the others are as in the model. By default "forward" where no state depends on itself and that is a
+        million entries at the most, else "model", as for units.
     reweight : int
         So many rounds follow in which weights are multiplied by 1 / (size / mean size + 0.3), sizes of the last one's.
     refit : bool
@@ -82,7 +91,8 @@ def compress(
     norm_bound : float, optional
         Below 1: bounds rows of A, times the slope, over the states that may depend on each other in circles, so that
         the smaller model is well-posed. By default 0.95, or what the model has where that is more. Where only the
-        matrix measure proves the model well-posed, the smaller one is in the smaller set of the norm.
+        matrix measure proves the model well-posed, negative entries on the diagonal of A stay as they are, and leave
+        the others so much more room.
     tol : float
         Relative duality gap of each row.
 
@@ -111,8 +121,12 @@ def compress(
         target = check_number("target", target, 0, 1, remedy="Give the share of entries to be left, such as 0.2")
     alphas = None if alpha is None else _alphas(alpha)
     check_choice("matching", matching, MATCHINGS)
+    check_choice("remove", remove, REMOVALS)
+    if connections is None and remove == "units":
+        connections = "model"
     task = Task(
         **_data(model, U, Y),
+        remove=remove,
         matching=matching,
         **_structure(model, connections, norm_bound),
         reweight=check_number("reweight", reweight, 0, integer=True),
@@ -132,8 +146,14 @@ def compress(
 
 
 def _point(task: Task, alpha: float) -> SmallModel:
-    small, hidden, output = matched(task, alpha)
-    worst = max(float(hidden.max(initial=0.0)), float(output.max(initial=0.0)))
+    units = None
+    if task.remove == "units":
+        left, units = without_units(task, alpha)
+        small, hidden, output = matched(left, 0.0)
+    else:
+        small, hidden, output = matched(task, alpha)
+    found = SmallModel(task, alpha, small, hidden, output, units)
+    worst = found.gap
     if worst > task.tol:
         warnings.warn(
             f"alpha={alpha:.3g}: the largest relative gap of a row is {worst:.1e}, above tol={task.tol:.1e}. Its "
@@ -141,19 +161,28 @@ def _point(task: Task, alpha: float) -> SmallModel:
             ConvergenceWarning,
             stacklevel=3,
         )
-    return SmallModel(task, alpha, small, hidden, output)
+    return found
 
 
 def _searched(task: Task, target: float) -> list[SmallModel]:
-    """Bisection of the logarithm of alpha, until most of the target is in use."""
-    low, high = LEAST_ALPHA, MOST_ALPHA
-    points = [_point(task, high)]
+    """Alphas whose shares enclose the target, in logarithms, until most of it is in use."""
+    low, high, points = LEAST_ALPHA, MOST_ALPHA, [_point(task, MOST_ALPHA)]
+    # Of the ends, as far as they are known and not nothing.
+    shares: dict[float, float] = {}
     for _ in range(SEARCHES):
-        points.append(_point(task, float(np.sqrt(low * high))))
-        share, middle = points[-1].share, points[-1].alpha
+        step = 0.5
+        if low in shares and high in shares:
+            # Where a line has the middle of what is accepted, but well inside.
+            logs = np.log([shares[low], shares[high], (1 + ENOUGH) / 2 * target])
+            step = float(np.clip((logs[0] - logs[2]) / (logs[0] - logs[1]), 0.1, 0.9)) if logs[0] > logs[1] else 0.5
+        alpha = float(low ** (1 - step) * high**step)
+        points.append(_point(task, alpha))
+        share = points[-1].share
         if ENOUGH * target <= share <= target:
             break
-        low, high = (middle, high) if share > target else (low, middle)
+        low, high = (alpha, high) if share > target else (low, alpha)
+        if share > 0:
+            shares[alpha] = share
     return points
 
 
@@ -176,54 +205,75 @@ def _data(model: ImplicitModel, U: ArrayLike, Y: ArrayLike | None) -> dict[str, 
 
 
 def _structure(
-    model: ImplicitModel, connections: str | Mapping[str, ArrayLike], norm_bound: float | None
+    model: ImplicitModel, connections: str | Mapping[str, ArrayLike] | None, norm_bound: float | None
 ) -> dict[str, Any]:
-    """Which entries are free, which of them are bounded, and the order of the stages."""
-    free = _free(model, connections)
+    """Which entries are free, which of them are bounded or stay, and the order of the stages."""
+    free, n = _free(model, connections), model.n_hidden
     structure = Structure(free["A"].astype(float), model.activation)
-    bounded, units, own = np.zeros_like(free["A"]), np.ones(model.n_hidden), 0.0
-    slopes = model.activation.slopes(model.n_hidden)
-    for states in structure.cycles:
-        gains = well_posedness.gains_of(dense(model.A[states][:, states]), slopes[states])
+    component, held, units, own = np.full(n, -1), np.zeros(n), np.ones(n), 0.0
+    slopes = model.activation.slopes(n)
+    for number, states in enumerate(structure.cycles):
         if not np.isfinite(slopes[states]).all():
             cause = "lets states depend on each other in circles whose function has no Lipschitz constant"
             raise InvalidInputError("connections", cause, 'Use "model" or "forward"')
+        component[states] = number
+        # Where only the matrix measure proves the model well-posed, gains have negative entries on their diagonal.
+        gains = well_posedness.comparison(dense(model.A[states][:, states]), model.activation.take(states))
+        held[states] = np.minimum(np.diagonal(gains), 0.0) / np.where(slopes[states] > 0, slopes[states], 1.0)
         if well_posedness.is_below_one(gains):
             units[states] = well_posedness.weights(gains)
-            own = max(own, well_posedness.contraction(gains, units[states]))
-        bounded[np.ix_(states, states)] = free["A"][np.ix_(states, states)]
+            own = max(own, well_posedness.nu(gains, units[states], len(states)))
+    held *= free["A"].diagonal()
+    free["A"] = free["A"] > sp.diags_array((held < 0).astype(float), dtype=bool, format="csr")
     radius = max(NORM_BOUND, own)
     if norm_bound is not None:
         remedy = "Give a number below 1, such as 0.9"
         radius = check_number("norm_bound", norm_bound, 0, 1, boundaries="neither", remedy=remedy)
-    return {"free": free, "bounded": bounded, "units": units, "radius": radius, "level": structure.level}
+    return {
+        "free": free,
+        "component": component,
+        "held": held,
+        "units": units,
+        "radius": radius,
+        "level": structure.level,
+    }
 
 
-def _free(model: ImplicitModel, connections: str | Mapping[str, ArrayLike]) -> dict[str, np.ndarray]:
-    free = {letter: dense(getattr(model, letter)) != 0 for letter in "ABCD"}
+def _free(model: ImplicitModel, connections: str | Mapping[str, ArrayLike] | None) -> dict[str, Matrix]:
+    """By letter, masks as sparse arrays without explicit zeros."""
+    own = {letter: sp.csr_array(getattr(model, letter) != 0) for letter in "ABCD"}
     if isinstance(connections, Mapping):
-        for letter, given in connections.items():
-            if letter not in free:
-                raise InvalidInputError("connections", f"has {shown(letter)}, which is no matrix", "Use A, B, C, D")
-            mask = check_matrix(f"connections[{letter!r}]", dense(given), advice=WEIGHTS)
-            if mask.shape != free[letter].shape or not np.isin(mask, (0, 1)).all():
-                remedy = "True where an entry may be other than zero"
-                cause = f"of {letter} must be a mask of shape {free[letter].shape}"
-                raise InvalidInputError("connections", cause, remedy)
-            free[letter] = mask.astype(bool)
-        return free
+        return own | {letter: _mask(letter, given, own) for letter, given in connections.items()}
+    if connections is None:
+        connections = "forward" if _fits_forward(model) else "model"
     check_choice("connections", connections, CONNECTIONS)
     if connections == "model":
-        return free
-    structure = model.structure()
-    level = structure.level
+        return own
+    n, structure = model.n_hidden, model.structure()
     if connections == "forward":
-        free["A"] |= level[:, None] > level
+        A = structure.level[:, None] > structure.level
         for states in structure.cycles:
-            free["A"][np.ix_(states, states)] = True
+            A[np.ix_(states, states)] = True
     else:
-        free["A"] |= ~np.eye(model.n_hidden, dtype=bool)
-    return free | {letter: np.ones_like(free[letter]) for letter in "BCD"}
+        A = ~np.eye(n, dtype=bool)
+    full = {letter: sp.csr_array(np.ones(own[letter].shape, dtype=bool)) for letter in "BCD"}
+    return {"A": sp.csr_array(A | dense(own["A"]))} | full
+
+
+def _mask(letter: str, given: ArrayLike, own: dict[str, Matrix]) -> Matrix:
+    if letter not in own:
+        raise InvalidInputError("connections", f"has {shown(letter)}, which is no matrix", "Use A, B, C, D")
+    mask = check_part(f"connections[{letter!r}]", given)
+    if mask.shape != own[letter].shape or n_nonzero(mask) != n_nonzero(mask == 1):
+        remedy = "True where an entry may be other than zero"
+        raise InvalidInputError("connections", f"of {letter} must be a mask of shape {own[letter].shape}", remedy)
+    return sp.csr_array(mask != 0)
+
+
+def _fits_forward(model: ImplicitModel) -> bool:
+    """Whether "forward" is the default: there are no cycles, and not too many entries."""
+    n, p, q = model.n_hidden, model.B.shape[1], model.C.shape[0]
+    return model.structure().acyclic and (n + q) * (n + p) <= MOST_FORWARD
 
 
 def _check_pairs(model: ImplicitModel) -> None:

@@ -86,3 +86,26 @@ class LossFit:
         units = np.eye(len(Z))[:, :, None]
         columns = [self.loss.second_derivative(Z, self.Y, np.broadcast_to(unit, Z.shape)) for unit in units]
         return np.stack(columns, axis=1) / self.m
+
+
+class Shifted:
+    """A fit of Z plus something known.
+
+    Parameters
+    ----------
+    fit : Fit
+    offset : ndarray of shape (r, m)
+    """
+
+    def __init__(self, fit: Fit, offset: np.ndarray) -> None:
+        self.fit, self.offset = fit, offset
+        self.max_curvature, self.curved, self.of_constant = fit.max_curvature, fit.curved, fit.of_constant
+
+    def value(self, Z: np.ndarray) -> float:
+        return self.fit.value(Z + self.offset)
+
+    def gradient(self, Z: np.ndarray) -> np.ndarray:
+        return self.fit.gradient(Z + self.offset)
+
+    def curvature(self, Z: np.ndarray) -> np.ndarray:
+        return self.fit.curvature(Z + self.offset)

@@ -7,17 +7,19 @@ no covariance is above the product of the deviations, and from 1/0.3 on every ou
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 import scipy.sparse as sp
 
-from bcd_implicit.compression.fits import FenchelFit, Fit, LossFit
+from bcd_implicit.compression.fits import FenchelFit, Fit, LossFit, Shifted
 from bcd_implicit.compression.rows import certify, solve_rows
 from bcd_implicit.model.implicit_model import ImplicitModel
-from bcd_implicit.model.matrices import dense
+from bcd_implicit.model.matrices import Matrix, dense, scaled
+from bcd_implicit.model.structure import Structure
+from bcd_implicit.model.sweep import solve_states
 from bcd_implicit.terms.activation import Activation
 from bcd_implicit.terms.entrywise import Entrywise
 from bcd_implicit.terms.loss import Loss
@@ -48,13 +50,16 @@ class Task:
         Targets; None stands for the model's own predictions.
     X : ndarray of shape (n, m)
         The model's states.
+    remove : {"entries", "units"}
     matching : {"fenchel", "least-squares"}
-    free : dict of str to ndarray of bool
+    free : dict of str to sparse array of bool
         By letter, the entries that may be other than zero.
-    bounded : ndarray of bool, shape (n, n)
-        The entries of A that are bounded row by row: those that may be in a cycle.
+    component : ndarray of int, shape (n,)
+        The cycle that each state may be in; -1 for none. Entries of A between states of one are bounded row by row.
+    held : ndarray of shape (n,)
+        Diagonal entries of A that stay as they are, 0 or less: of states that hold themselves back.
     units : ndarray of shape (n,)
-        v > 0: ``L_i sum_j |A_ij| v_j <= radius v_i`` over the bounded entries.
+        v > 0: ``L_i sum_j |A_ij| v_j <= (radius - L_i held_i) v_i`` over the bounded entries.
     radius : float
         Below 1.
     level : ndarray of int, shape (n,)
@@ -69,9 +74,11 @@ class Task:
     U: np.ndarray
     Y: np.ndarray | None
     X: np.ndarray
+    remove: str
     matching: str
-    free: dict[str, np.ndarray]
-    bounded: np.ndarray
+    free: dict[str, Matrix]
+    component: np.ndarray
+    held: np.ndarray
     units: np.ndarray
     radius: float
     level: np.ndarray
@@ -79,28 +86,24 @@ class Task:
     refit: bool
     tol: float
 
+    @property
+    def slopes(self) -> np.ndarray:
+        """The largest slope of each state's function, shape (n,)."""
+        return self.model.activation.slopes(self.model.n_hidden)
 
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Solved rows of (A, B, b) or of (C, D, d).
-
-    Attributes
-    ----------
-    T : ndarray of shape (k, n + p + 1)
-        The last column are the intercepts.
-    gaps : ndarray of shape (k,)
-        The largest relative gap of each over all rounds.
-    """
-
-    T: np.ndarray
-    gaps: np.ndarray
+    @property
+    def targets(self) -> tuple[Loss, np.ndarray]:
+        """The loss of the outputs' rows, and what they are matched to, shape (q, m)."""
+        if self.Y is not None:
+            return loss_of(self.model.link), self.Y
+        return LOSSES["squared"], self.model.C @ self.X + self.model.D @ self.U + self.model.d[:, None]
 
 
 @dataclass(frozen=True, eq=False)
 class Bound:
-    """A ball of a row: ``sum_j |t_j| units_j <= radius`` over these columns."""
+    """A ball of a row: ``sum_j |t_j| units_j <= radius`` over these of its columns."""
 
-    columns: np.ndarray
+    inside: np.ndarray
     units: np.ndarray
     radius: float
 
@@ -109,74 +112,143 @@ class Bound:
 FREE = Bound(np.zeros(0, dtype=int), np.zeros(0), np.inf)
 
 
-class _Regressors:
-    """States and inputs as columns of W, less their means, with their deviations."""
+class Regressors:
+    """States and inputs, shape (n + p, m), with their means and deviations."""
 
-    def __init__(self, X: np.ndarray, U: np.ndarray) -> None:
-        R = np.vstack([X, U])
-        self.means = R.mean(axis=1)
-        self.W = R - self.means[:, None]
-        self.sd = np.sqrt((self.W**2).mean(axis=1))
+    def __init__(self, R: np.ndarray) -> None:
+        self.R, self.means = R, R.mean(axis=1)
+        self.sd = R.std(axis=1)
         # Constants are the intercept's.
-        self.sd[self.sd <= CONSTANT * np.abs(R).max(axis=1)] = 0.0
-        self.m = R.shape[1]
+        self.sd[self.sd <= CONSTANT * np.maximum(R.max(axis=1), -R.min(axis=1))] = 0.0
 
-    def solve(
-        self, fit: Fit, weights: np.ndarray, free: np.ndarray, start: np.ndarray, bound: Bound, tol: float
-    ) -> tuple[np.ndarray, float]:
-        """Rows T (r, n + p + 1) and their relative gap, for weights of ``|T|`` and free entries of shape (r, n + p)."""
-        free = free & (self.sd > 0)
+    def centered(self, columns: np.ndarray) -> np.ndarray:
+        """These of them, less their means: shape (k, m)."""
+        return self.R[columns] - self.means[columns, None]
+
+
+class Rows:
+    """One row that is matched, or some that a loss couples, over the columns that they have.
+
+    Parameters
+    ----------
+    fit : Fit, or ndarray of shape (r,)
+        Of r rows; or what rows are that do not vary.
+    scales : ndarray of shape (r,)
+        The standard deviation of what each row gives.
+    columns : ndarray of int, shape (P,)
+    free : ndarray of bool, shape (r, P)
+    start : ndarray of shape (r, P + 1)
+        The last column are the intercepts.
+    bound : Bound
+
+    Attributes
+    ----------
+    varies : bool
+        Whether there is something to be matched.
+    fit : Fit
+        If so.
+    T : ndarray of shape (r, P + 1)
+        As found so far.
+    gap : float
+        The largest relative duality gap over all rounds.
+    units : ndarray of shape (r, P)
+        What makes an entry's size a contribution in the row's own units.
+    """
+
+    def __init__(
+        self,
+        regressors: Regressors,
+        fit: Fit | np.ndarray,
+        scales: np.ndarray,
+        columns: np.ndarray,
+        free: np.ndarray,
+        start: np.ndarray,
+        bound: Bound = FREE,
+    ) -> None:
+        self.regressors, self.scales, self.columns, self.bound = regressors, scales, columns, bound
+        self.free = free & (regressors.sd[columns] > 0)
+        self.units, self.T, self.gap = np.outer(scales, regressors.sd[columns]), start, 0.0
+        self.varies = not isinstance(fit, np.ndarray)
+        if isinstance(fit, np.ndarray):
+            self.free, self.T = np.zeros_like(free), np.hstack([np.zeros(free.shape), fit[:, None]])
+        else:
+            self.fit = fit
+
+    def solve(self, weights: np.ndarray, free: np.ndarray, tol: float) -> None:
+        """Solve for the free entries with weights of ``|T|``, both of shape (r, P), from where it is."""
+        if not self.varies:
+            return
         used = np.flatnonzero(free.any(axis=0))
+        columns, means = self.columns[used], self.regressors.means[self.columns[used]]
         # Inside the ball entries are in the units in which it is one.
-        units = np.ones(len(self.sd))
-        units[bound.columns] = bound.units
+        units = np.ones(free.shape[1])
+        units[self.bound.inside] = self.bound.units
         units, end = units[used], np.ones((len(free), 1))
-        W = np.vstack([self.W[used] / units[:, None], np.ones(self.m)])
+        W = np.vstack([self.regressors.centered(columns) / units[:, None], np.ones(self.regressors.R.shape[1])])
         terms = Entrywise(
             weights=np.hstack([weights[:, used] / units, 0 * end]),
-            ridge=RIDGE * max(fit.curved, LEAST) * (W**2).mean(axis=1) * end,
+            ridge=RIDGE * max(self.fit.curved, LEAST) * (W**2).mean(axis=1) * end,
             free=np.hstack([free[:, used], end > 0]),
-            inside=np.flatnonzero(np.isin(used, bound.columns)),
-            radius=bound.radius,
+            inside=np.flatnonzero(np.isin(used, self.bound.inside)),
+            radius=self.bound.radius,
         )
-        first = np.hstack([start[:, used] * units, start[:, -1:] + start[:, :-1] @ self.means[:, None]])
-        found = solve_rows(fit, W, terms, terms.feasible(first), tol)
-        T = np.zeros((len(free), len(self.sd) + 1))
+        # Columns that are used no more leave their mean.
+        level = self.T[:, -1:] + self.T[:, :-1] @ self.regressors.means[self.columns, None]
+        found = solve_rows(self.fit, W, terms, terms.feasible(np.hstack([self.T[:, used] * units, level])), tol)
+        T = np.zeros_like(self.T)
         T[:, used] = found[:, :-1] / units
-        T[:, -1] = found[:, -1] - T[:, :-1] @ self.means
-        return T, certify(fit, W, terms, found).relative_gap
+        T[:, -1] = found[:, -1] - T[:, used] @ means
+        self.T, self.gap = T, max(self.gap, certify(self.fit, W, terms, found).relative_gap)
 
 
-def _hidden_rows(task: Task, states: np.ndarray, X: np.ndarray, alpha: float, start: np.ndarray) -> Rows:
-    """Rows of (A, B, b) of these states, for regressors X and the inputs; their start has the same shape."""
-    regressors = _Regressors(X, task.U)
-    Z = dense(task.model.A)[states] @ task.X + task.model._drive(task.U)[states]
-    scales, fits, bounds, constants = [], [], [], []
-    slopes = task.model.activation.slopes(task.model.n_hidden)
-    for z, i in zip(Z, states, strict=True):
-        x, fit = z[None], None
-        if task.matching == "fenchel":
-            x = task.X[i : i + 1]
-            fit = FenchelFit(cast(Activation, task.model.activation.take(np.array([i]))), x)
-        constants.append(None if _varies(x) else float(z.mean()))
-        columns = np.flatnonzero(task.bounded[i])
-        radius = ROOM * task.radius * task.units[i] / slopes[i] if columns.size else np.inf
-        scales.append(float(x.std()))
-        fits.append(fit or LossFit(SquaredLoss(), x))
-        bounds.append(Bound(columns, task.units[columns], radius))
-    free = np.hstack([task.free["A"], task.free["B"]])[states]
+def hidden_rows(
+    task: Task, states: np.ndarray, regressors: Regressors, free: Matrix, start: Matrix, b: np.ndarray
+) -> list[Rows]:
+    """Rows of (A, B, b) of these states, in their order.
 
-    def solve(weights: np.ndarray, free: np.ndarray, start: np.ndarray) -> Rows:
-        T, gaps = np.zeros_like(start), np.zeros(len(states))
-        for k, constant in enumerate(constants):
-            if constant is not None:
-                T[k, -1] = constant
-                continue
-            row = slice(k, k + 1)
-            T[row], gaps[k] = regressors.solve(fits[k], weights[row], free[row], start[row], bounds[k], task.tol)
-        return Rows(T, gaps)
+    Parameters
+    ----------
+    task : Task
+    states : ndarray of int
+    regressors : Regressors
+    free, start : sparse array of shape (n, n + p)
+    b : ndarray of shape (n,)
+    """
+    model, found = task.model, []
+    Z = model.A[states] @ task.X + model._drive(task.U)[states]
+    slopes, free, start = task.slopes, free[states], start[states]
+    for k, i in enumerate(states):
+        columns, x = _columns(free, k), (Z[k] if task.matching == "least-squares" else task.X[i])[None]
+        scale, fit = x.std(axis=1), Z[k : k + 1].mean(axis=1)
+        if _varies(x):
+            fit = _fit(task, i, x)
+        if _varies(x) and task.held[i] < 0:
+            # What is left to match is larger, as much as the state holds itself back.
+            fit, scale = Shifted(fit, task.held[i] * regressors.R[i : i + 1]), scale * (1 - slopes[i] * task.held[i])
+        row = np.append(dense(start[[k]])[0, columns], b[i])[None]
+        bound = _bound(task, i, columns, float(slopes[i]))
+        found.append(Rows(regressors, fit, scale, columns, np.ones((1, len(columns)), dtype=bool), row, bound))
+    return found
 
-    return _reweighted(task, alpha, np.outer(scales, regressors.sd), free, start, solve)
+
+def _fit(task: Task, state: int, x: np.ndarray) -> Fit:
+    if task.matching == "least-squares":
+        return LossFit(SquaredLoss(), x)
+    return FenchelFit(cast(Activation, task.model.activation.take(np.array([state]))), x)
+
+
+def _bound(task: Task, state: int, columns: np.ndarray, slope: float) -> Bound:
+    """The ball of a state's row, among the states of the cycle that it may be in."""
+    number, n = task.component[state], len(task.component)
+    inside = np.flatnonzero((columns < n) & (task.component[np.minimum(columns, n - 1)] == number))
+    if number < 0 or not inside.size:
+        return FREE
+    radius = ROOM * (task.radius - slope * task.held[state]) * task.units[state] / slope
+    return Bound(inside, task.units[columns[inside]], radius)
+
+
+def _columns(free: Matrix, row: int) -> np.ndarray:
+    return np.sort(free.indices[free.indptr[row] : free.indptr[row + 1]])
 
 
 def _varies(values: np.ndarray) -> bool:
@@ -189,54 +261,55 @@ def loss_of(link: str) -> Loss:
     return next(loss for loss in LOSSES.values() if loss.link == link)
 
 
-def _output_rows(task: Task, X: np.ndarray, alpha: float, start: np.ndarray) -> Rows:
-    """Rows of (C, D, d), for regressors X and the inputs: together where the loss couples them."""
-    regressors, model = _Regressors(X, task.U), task.model
-    if task.Y is None:
-        loss, Y = LOSSES["squared"], model.C @ task.X + model.D @ task.U + model.d[:, None]
-    else:
-        loss, Y = loss_of(model.link), task.Y
-    free = np.hstack([task.free["C"], task.free["D"]])
-    q = len(Y)
-    groups = [slice(i, i + 1) for i in range(q)] if loss.separable else [slice(None)]
-    fits = [LossFit(loss, Y[rows]) for rows in groups]
-
-    def solve(weights: np.ndarray, free: np.ndarray, start: np.ndarray) -> Rows:
-        T, gaps = np.zeros_like(start), np.zeros(q)
-        for rows, fit in zip(groups, fits, strict=True):
-            if loss.quadratic and not _varies(Y[rows]):
-                T[rows, -1] = Y[rows].mean()
-                continue
-            T[rows], gaps[rows] = regressors.solve(fit, weights[rows], free[rows], start[rows], FREE, task.tol)
-        return Rows(T, gaps)
-
-    return _reweighted(task, OUTPUTS * alpha, np.outer(Y.std(axis=1), regressors.sd), free, start, solve)
+def output_rows(task: Task, regressors: Regressors, free: Matrix) -> list[Rows]:
+    """Rows of (C, D, d): together where the loss couples them."""
+    loss, Y = task.targets
+    start = np.hstack([dense(task.model.C), dense(task.model.D), task.model.d[:, None]])
+    found = []
+    for rows in np.arange(len(Y)).reshape(-1, 1 if loss.separable else len(Y)):
+        allowed = dense(free[rows])
+        columns, y = np.flatnonzero(allowed.any(axis=0)), Y[rows]
+        fit = y.mean(axis=1) if loss.quadratic and not _varies(y) else LossFit(loss, y)
+        first = start[np.ix_(rows, np.append(columns, -1))]
+        found.append(Rows(regressors, fit, y.std(axis=1), columns, allowed[:, columns], first))
+    return found
 
 
-def _reweighted(
-    task: Task,
-    alpha: float,
-    units: np.ndarray,
-    free: np.ndarray,
-    start: np.ndarray,
-    solve: Callable[[np.ndarray, np.ndarray, np.ndarray], Rows],
-) -> Rows:
+def reweighted(sizes: np.ndarray, mean: float) -> np.ndarray:
+    """Factors of weights: what is small is punished more, and what is large less."""
+    return 1 / (sizes / mean + OFFSET)
+
+
+def solve_all(task: Task, alpha: float, rows: Sequence[Rows]) -> None:
     """Rounds of the penalty, each with weights from the last one's entries; then what is left, without it."""
-    factors = np.ones_like(units)
-    T, gaps = start, np.zeros(len(start))
+    factors = [np.ones_like(row.units) for row in rows]
     for _ in range(task.reweight + 1 if alpha > 0 else 1):
-        found = solve(alpha * factors * units, free, T)
-        T, gaps = found.T, np.maximum(gaps, found.gaps)
-        # Sizes are of contributions to the row, in its own units.
-        sizes = np.abs(T[:, :-1]) * units
-        mean = float(sizes[free].mean()) if free.any() else 0.0
+        for row, factor in zip(rows, factors, strict=True):
+            row.solve(alpha * factor * row.units, row.free, task.tol)
+        # Sizes are of contributions to the row, in its own units; their mean is over the rows of a stage.
+        sizes = [np.abs(row.T[:, :-1]) * row.units for row in rows]
+        n_free = sum(int(row.free.sum()) for row in rows)
+        mean = sum(float(size[row.free].sum()) for row, size in zip(rows, sizes, strict=True)) / max(n_free, 1)
         if mean == 0:
             break
-        factors = 1 / (sizes / mean + OFFSET)
+        factors = [reweighted(size, mean) for size in sizes]
     if task.refit and alpha > 0:
-        found = solve(0 * units, free & (T[:, :-1] != 0), T)
-        T, gaps = found.T, np.maximum(gaps, found.gaps)
-    return Rows(T, gaps)
+        for row in rows:
+            row.solve(0 * row.units, row.free & (row.T[:, :-1] != 0), task.tol)
+
+
+def stacked(rows: Sequence[Rows], width: int) -> tuple[Matrix, np.ndarray, np.ndarray]:
+    """Their entries as a sparse array with so many columns, their intercepts, and the gap of each row."""
+    at, entries, columns, places = 0, [], [], []
+    for row in rows:
+        i, j = np.nonzero(row.T[:, :-1])
+        entries.append(row.T[i, j])
+        columns.append(row.columns[j])
+        places.append(at + i)
+        at += len(row.T)
+    T = sp.csr_array((np.concatenate(entries), (np.concatenate(places), np.concatenate(columns))), shape=(at, width))
+    gaps = np.concatenate([np.full(len(row.T), row.gap) for row in rows])
+    return T, np.concatenate([row.T[:, -1] for row in rows]), gaps
 
 
 def matched(task: Task, alpha: float) -> tuple[ImplicitModel, np.ndarray, np.ndarray]:
@@ -246,23 +319,42 @@ def matched(task: Task, alpha: float) -> tuple[ImplicitModel, np.ndarray, np.nda
     outputs. States that may depend on each other in circles see each other as they were.
     """
     model = task.model
-    n = model.n_hidden
-    T = np.hstack([dense(model.A), dense(model.B), model.b[:, None]])
-    gaps, X = np.zeros(n), task.X
+    n, width = model.n_hidden, model.n_hidden + len(task.U)
+    free = {side: beside(*(task.free[letter] for letter in side)) for side in ("AB", "CD")}
+    start, b, gaps = beside(model.A, model.B), model.b.copy(), np.zeros(n)
+    R, found, order = np.vstack([task.X, task.U]), [], []
     for stage in range(int(task.level.max()) + 1):
-        states, done = np.flatnonzero(task.level == stage), (task.level <= stage)[:, None]
-        rows = _hidden_rows(task, states, X, alpha, T[states])
-        T[states], gaps[states] = rows.T, rows.gaps
-        X = np.where(done, _with(model, np.where(done, T, 0.0))._states(task.U).X, task.X)
-    outputs = _output_rows(task, X, alpha, np.hstack([dense(model.C), dense(model.D), model.d[:, None]]))
-    return _with(model, T, outputs.T), gaps, outputs.gaps
+        states = np.flatnonzero(task.level == stage)
+        rows = hidden_rows(task, states, Regressors(R), free["AB"], start, model.b)
+        solve_all(task, alpha, rows)
+        T, b[states], gaps[states] = stacked(rows, width)
+        T = T + _held(task, states, rows, width)
+        R[states] = _states(T, b[states], states, R, model)
+        found.append(T)
+        order.append(states)
+    outputs = output_rows(task, Regressors(R), free["CD"])
+    solve_all(task, OUTPUTS * alpha, outputs)
+    CD, d, output_gaps = stacked(outputs, width)
+    AB = sp.csr_array(sp.vstack(found))[np.argsort(np.concatenate(order))]
+    matrices = {"A": AB[:, :n], "B": AB[:, n:], "C": CD[:, :n], "D": CD[:, n:]}
+    parts = {name: part if sp.issparse(getattr(model, name)) else dense(part) for name, part in matrices.items()}
+    return model._copy(**parts, b=b, d=d), gaps, output_gaps
 
 
-def _with(model: ImplicitModel, T: np.ndarray, outputs: np.ndarray | None = None) -> ImplicitModel:
-    """The model with other rows (A, B, b), and if given (C, D, d); sparse matrices stay sparse."""
-    rows = {"A": T[:, : len(T)], "B": T[:, len(T) : -1], "b": T[:, -1]}
-    if outputs is not None:
-        rows |= {"C": outputs[:, : len(T)], "D": outputs[:, len(T) : -1], "d": outputs[:, -1]}
-    return model._copy(
-        **{name: sp.csr_array(part) if sp.issparse(getattr(model, name)) else part for name, part in rows.items()}
-    )
+def beside(*matrices: Matrix) -> Matrix:
+    """Matrices side by side, as a sparse one."""
+    return sp.csr_array(sp.hstack([sp.csr_array(matrix) for matrix in matrices]))
+
+
+def _held(task: Task, states: np.ndarray, rows: Sequence[Rows], width: int) -> Matrix:
+    """The diagonal entries that stay, of rows that are not constant."""
+    values = np.array([task.held[i] if row.varies else 0.0 for row, i in zip(rows, states, strict=True)])
+    return sp.csr_array((values, (np.arange(len(states)), states)), shape=(len(states), width))
+
+
+def _states(T: Matrix, b: np.ndarray, states: np.ndarray, R: np.ndarray, model: ImplicitModel) -> np.ndarray:
+    """What rows (T, b) make of these states: the stage is a model by itself, and all that comes before is its input."""
+    others = np.ones(len(R))
+    others[states] = 0.0
+    function = model.activation.take(states)
+    return solve_states(Structure(T[:, states], function, scaled(T, columns=others)), R, b).X

@@ -37,6 +37,8 @@ class SmallModel:
         the row's objective, or to that of the best constant where that is larger.
     output_gaps : ndarray of shape (q,)
         Of the rows of (C, D, d); one for all where a loss couples them.
+    units_gap : float or None
+        The largest of the problems that chose which states leave, if these left as a whole.
     """
 
     _task: Task = field(repr=False)
@@ -44,6 +46,7 @@ class SmallModel:
     matched: ImplicitModel
     hidden_gaps: np.ndarray = field(repr=False)
     output_gaps: np.ndarray = field(repr=False)
+    units_gap: float | None = None
 
     @cached_property
     def model(self) -> ImplicitModel:
@@ -67,8 +70,9 @@ class SmallModel:
 
     @property
     def gap(self) -> float:
-        """The largest relative duality gap of a row."""
-        return max(float(self.hidden_gaps.max(initial=0.0)), float(self.output_gaps.max(initial=0.0)))
+        """The largest relative duality gap of a row, or of what chose the states."""
+        rows = float(self.hidden_gaps.max(initial=0.0)), float(self.output_gaps.max(initial=0.0))
+        return max(*rows, self.units_gap or 0.0)
 
     @cached_property
     def _predictions(self) -> tuple[np.ndarray, np.ndarray]:
@@ -174,7 +178,7 @@ class Compression:
             "entries": f"{self.small.n_nonzero} of {sum(entries(self.original).values())}",
             "states": f"{self.model.n_hidden} of {self.original.n_hidden}",
             "alpha": f"{self.small.alpha:.4g}, of {len(self.path)}",
-            "matching": self._task.matching,
+            "removed, matched by": f"{self._task.remove}, {self._task.matching}",
             "largest relative gap of a row": f"{self.small.gap:.1e}",
         }
         return facts_table("Compression", facts) + self.table.to_html(index=False, float_format="{:.4g}".format)

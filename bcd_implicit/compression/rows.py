@@ -1,6 +1,8 @@
-"""One row of a model as a convex problem, and its solver::
+"""Rows of a model as a convex problem, and its solver::
 
     min over T   fit(T W) + sum_j weight_j |t_j| + ridge_j/2 t_j^2      s.t. entries of T inside a ball, or held at zero
+
+or with another penalty, such as one of whole columns.
 
 W are the regressors less their means, and a row of ones. An iteration is a proximal-gradient step in a diagonal
 metric, which finds what is zero, and a Newton step in what is not. The duality gap needs the gradient alone, so that
@@ -9,14 +11,16 @@ every iteration knows its own.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from bcd_implicit.compression.fits import Fit
 from bcd_implicit.support.interruption import check_stop
-from bcd_implicit.terms.entrywise import Entrywise
+from bcd_implicit.terms.entrywise import Entrywise, Penalty
 
 MAX_ITERATIONS = 1000
 # The share of the promised decrease that a step has to bring, and how often it is halved.
@@ -59,7 +63,9 @@ class RowCertificate:
 
 
 @dataclass(frozen=True)
-class _Point:
+class Point:
+    """A point, with Z = T W, the fit's value, the objective and the fit's gradient."""
+
     T: np.ndarray
     Z: np.ndarray
     value: float
@@ -67,24 +73,34 @@ class _Point:
     gradient: np.ndarray
 
 
-def certify(fit: Fit, W: np.ndarray, terms: Entrywise, T: np.ndarray) -> RowCertificate:
+# As ``newton`` of :func:`solve_rows`.
+Direction = Callable[[Any, np.ndarray, Any, Point, np.ndarray], tuple[np.ndarray, np.ndarray]]
+
+
+def certify(fit: Fit, W: np.ndarray, terms: Penalty, T: np.ndarray) -> RowCertificate:
     """The certificate of any point T of shape (r, P), from the data alone."""
     here = _at(fit, W, terms, T)
     gap = terms.gap(T, here.gradient) if terms.violation(T) <= FEASIBLE else np.inf
     return RowCertificate(gap, max(here.objective, fit.of_constant))
 
 
-def solve_rows(fit: Fit, W: np.ndarray, terms: Entrywise, T: np.ndarray, tol: float) -> np.ndarray:
+def solve_rows(
+    fit: Fit, W: np.ndarray, terms: Penalty, T: np.ndarray, tol: float, newton: Direction | None = None
+) -> np.ndarray:
     """Minimise to a relative gap of ``tol``, or as far as rounding lets it.
 
     Parameters
     ----------
     fit : Fit
     W : ndarray of shape (P, m)
-    terms : Entrywise
+    terms : Penalty
     T : ndarray of shape (r, P)
         A feasible start.
     tol : float
+    newton : callable, optional
+        Where a Newton step goes, called with fit, W, terms, a :class:`Point`, and what is to be added to the diagonal
+        of second derivatives, (r, P). It returns the gradient and the direction, zero where nothing moves. For an
+        :class:`~bcd_implicit.terms.entrywise.Entrywise` penalty it need not be given.
 
     Returns
     -------
@@ -105,19 +121,19 @@ def solve_rows(fit: Fit, W: np.ndarray, terms: Entrywise, T: np.ndarray, tol: fl
         if gap <= tol * max(here.objective, fit.of_constant) or since > PATIENCE:
             break
         here, stretch = _proximal_step(fit, W, terms, here, metric, stretch)
-        here, damping = _newton_step(fit, W, terms, here, metric, damping)
+        here, damping = _newton_step(fit, W, terms, here, metric, damping, newton or _among_entries)
     return best.T
 
 
-def _at(fit: Fit, W: np.ndarray, terms: Entrywise, T: np.ndarray) -> _Point:
+def _at(fit: Fit, W: np.ndarray, terms: Penalty, T: np.ndarray) -> Point:
     Z = T @ W
     value = fit.value(Z)
-    return _Point(T, Z, value, value + terms.value(T), fit.gradient(Z) @ W.T)
+    return Point(T, Z, value, value + terms.value(T), fit.gradient(Z) @ W.T)
 
 
 def _proximal_step(
-    fit: Fit, W: np.ndarray, terms: Entrywise, start: _Point, metric: np.ndarray, stretch: float
-) -> tuple[_Point, float]:
+    fit: Fit, W: np.ndarray, terms: Penalty, start: Point, metric: np.ndarray, stretch: float
+) -> tuple[Point, float]:
     """One step in the metric, stretched until the quadratic bound holds."""
     while True:
         step = 1 / (stretch * metric)
@@ -132,29 +148,23 @@ def _proximal_step(
 
 
 def _newton_step(
-    fit: Fit, W: np.ndarray, terms: Entrywise, start: _Point, metric: np.ndarray, damping: float
-) -> tuple[_Point, float]:
+    fit: Fit,
+    W: np.ndarray,
+    terms: Penalty,
+    start: Point,
+    metric: np.ndarray,
+    damping: float,
+    newton: Direction,
+) -> tuple[Point, float]:
     """A step of Newton's method among the entries that are not zero, never worse than none; and the next damping."""
-    kinked = terms.kinked()
-    face = terms.free & ((start.T != 0) | ~kinked)
-    rows, columns = np.nonzero(face)
-    if not len(rows):
+    gradient, direction = newton(fit, W, terms, start, (damping + 1e-13) * metric)
+    if not direction.any():
         return start, damping
-    T = start.T[face]
-    smooth = start.gradient + terms.weights * np.sign(start.T) + terms.ridge * start.T
-    gradient = smooth[face]
-    H = _hessian(fit.curvature(start.Z), W, rows, columns)
-    H[np.diag_indices_from(H)] += terms.ridge[face] + (damping + 1e-13) * metric[face]
-    normal = np.sign(T) * np.isin(columns, terms.inside) if terms.bounded else np.zeros_like(T)
-    target = _minimum_in_face(H, gradient, T, kinked[face], normal, terms.radius)
-    direction = target - T
-    promise = max(-float(gradient @ direction), 0.0)
+    promise = max(-float(np.sum(gradient * direction)), 0.0)
     scale = abs(start.objective) + fit.of_constant
 
-    def moved(step: float) -> _Point:
-        T = start.T.copy()
-        T[face] += step * direction
-        return _at(fit, W, terms, terms.feasible(T))
+    def moved(step: float) -> Point:
+        return _at(fit, W, terms, terms.feasible(start.T + step * direction))
 
     if promise <= UNSEEN * scale:
         # The objective has hardly digits for such a step: the gap, which the gradient makes, still tells.
@@ -175,6 +185,25 @@ def _newton_step(
     elif decrease > 0.4 * promise - rounding:
         damping = 0.1 * damping if damping > LEAST_DAMPING else 0.0
     return trial, damping
+
+
+def _among_entries(
+    fit: Fit, W: np.ndarray, terms: Entrywise, start: Point, added: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where Newton's method goes under an entrywise penalty."""
+    kinked = terms.kinked()
+    face = terms.free & ((start.T != 0) | ~kinked)
+    smooth, direction = np.zeros_like(start.T), np.zeros_like(start.T)
+    rows, columns = np.nonzero(face)
+    if not len(rows):
+        return smooth, direction
+    T = start.T[face]
+    smooth[face] = (start.gradient + terms.weights * np.sign(start.T) + terms.ridge * start.T)[face]
+    H = hessian(fit.curvature(start.Z), W, rows, columns)
+    H[np.diag_indices_from(H)] += terms.ridge[face] + added[face]
+    normal = np.sign(T) * np.isin(columns, terms.inside) if terms.bounded else np.zeros_like(T)
+    direction[face] = _minimum_in_face(H, smooth[face], T, kinked[face], normal, terms.radius) - T
+    return smooth, direction
 
 
 def _minimum_in_face(
@@ -212,7 +241,7 @@ def _minimum_in_face(
     return here
 
 
-def _hessian(curvature: np.ndarray, W: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+def hessian(curvature: np.ndarray, W: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Second derivatives in these entries of T."""
     if len(curvature) == 1:
         some = W[columns]

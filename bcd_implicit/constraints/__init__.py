@@ -17,6 +17,7 @@ For ``left == right``, adding t to the right side lowers it by the value times t
 
 from bcd_implicit.constraints.by_name import READY_MADE, from_text
 from bcd_implicit.constraints.entries import box, fixed_entries, nonnegative, nonpositive
+from bcd_implicit.constraints.gains import margin_gain_bound, output_gain_bound, state_gain_bound
 from bcd_implicit.constraints.norms import (
     column_norm_bound,
     convex_state,
@@ -41,10 +42,13 @@ __all__ = [
     "from_text",
     "l1_bound",
     "l1_penalty",
+    "margin_gain_bound",
     "nonnegative",
     "nonpositive",
     "nuclear_norm_bound",
+    "output_gain_bound",
     "row_norm_bound",
     "spectral_norm_bound",
+    "state_gain_bound",
     "symmetric",
 ]

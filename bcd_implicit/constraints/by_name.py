@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bcd_implicit.constraints.entries import box, fixed_entries, nonnegative, nonpositive
+from bcd_implicit.constraints.gains import margin_gain_bound, output_gain_bound, state_gain_bound
 from bcd_implicit.constraints.norms import (
     column_norm_bound,
     convex_state,
@@ -26,8 +27,9 @@ from bcd_implicit.errors import InvalidInputError
 READY_MADE: dict[str, Callable[..., ReadyMade]] = {
     call.__name__: call
     for call in (
-        banded, box, column_norm_bound, convex_state, feedforward, l1_bound, l1_penalty, fixed_entries, nonnegative,
-        nonpositive, nuclear_norm_bound, row_norm_bound, spectral_norm_bound, symmetric,
+        banded, box, column_norm_bound, convex_state, feedforward, l1_bound, l1_penalty, fixed_entries,
+        margin_gain_bound, nonnegative, nonpositive, nuclear_norm_bound, output_gain_bound, row_norm_bound,
+        spectral_norm_bound, state_gain_bound, symmetric,
     )
 }  # fmt: skip
 

@@ -23,23 +23,28 @@ class ReadyMade:
     Attributes
     ----------
     name : str
-        The call and the matrix, such as "box(B)".
-    matrix : str
+        The call and the matrices, such as "box(B)".
+    matrices : tuple of str
+        The letters of what it acts on. By default that of the argument ``matrix``, or A where there is none.
     arguments : dict
         Those of the call.
     """
 
     def __init__(
-        self, made_by: Callable[..., ReadyMade], arguments: dict[str, Any], pose: Callable[[cp.Expression], Any]
+        self,
+        made_by: Callable[..., ReadyMade],
+        arguments: dict[str, Any],
+        pose: Callable[..., Any],
+        matrices: tuple[str, ...] | None = None,
     ) -> None:
         self.made_by, self._pose = made_by, pose
         self.arguments = copy.deepcopy(arguments)  # arrays that change later change no copy of this constraint
-        self.matrix: str = arguments.get("matrix", "A")
-        self.name = f"{made_by.__name__}({self.matrix})"
+        self.matrices = matrices or (arguments.get("matrix", "A"),)
+        self.name = f"{made_by.__name__}({', '.join(self.matrices)})"
 
     def __call__(self, variables: Mapping[str, cp.Expression]) -> Any:
         """CVXPY constraints, or a scalar expression that is a penalty."""
-        return self._pose(variables[self.matrix])
+        return self._pose(*(variables[letter] for letter in self.matrices))
 
     def __repr__(self) -> str:
         return f"{self.made_by.__name__}({', '.join(f'{k}={short(v)}' for k, v in self.arguments.items())})"

@@ -23,6 +23,8 @@ from sklearn.utils.validation import check_is_fitted
 from bcd_implicit.constraints.user import UserFunction
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, shown
 from bcd_implicit.estimators.data import read_new_inputs
+from bcd_implicit.model.explanations import Explanation, Importance
+from bcd_implicit.model.explanations.explanations import as_rows
 from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.iterate import Iterate
@@ -301,6 +303,75 @@ class TrainedEstimator(BaseEstimator):
             slopes = model.jacobian(problem.U.T[part])
             squares += np.einsum("kqp,kqp,k->p", slopes, slopes, problem.shares[part])
         return np.sqrt(squares / problem.n_outputs)
+
+    def explain(
+        self,
+        X: ArrayLike,
+        radius: ArrayLike,
+        *,
+        groups: Sequence[Any] | Mapping[str, Sequence[Any]] | None = None,
+        method: str = "backward",
+        n_cuts: int | None = None,
+    ) -> Explanation:
+        """Which inputs, each by itself, could have changed predictions, and by how much: bounds and attacks.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features), or (n_features,)
+            A few samples, or one; a row of a data frame keeps its names.
+        radius : float, or array-like of shape (n_features,) or (n_samples, n_features)
+            How far each input may be from there, in the units of X: ``0.1 * X_train.std()``, for example.
+        groups, method, n_cuts
+            As for :meth:`~bcd_implicit.model.explanations.explanations.Explanations.explain`.
+
+        Returns
+        -------
+        Explanation
+            Of what ``model_`` puts out: values, logarithms of rates, or the margin of the class that is predicted.
+        """
+        check_is_fitted(self, "model_")
+        inputs, about = self._new_inputs(as_rows(X, "X")), self._explained()
+        return self.model_.explain(inputs, radius, groups=groups, about=about, method=method, n_cuts=n_cuts)
+
+    def importance(
+        self,
+        X: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        groups: Sequence[Any] | Mapping[str, Sequence[Any]] | None = None,
+        n_repeats: int = 10,
+        random_state: int | np.random.Generator | None = 0,
+    ) -> Importance:
+        """Which inputs the model needs, by five measures side by side, all in standard deviations.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples, better such as the model was not trained on.
+        y : array-like, optional
+            Targets or labels, as for ``fit``; without, shuffles are measured by how far they move predictions.
+        groups, n_repeats, random_state
+            As for :meth:`~bcd_implicit.model.explanations.explanations.Explanations.importance`.
+
+        Returns
+        -------
+        Importance
+        """
+        inputs, loss = self._new_inputs(X), self.result_.problem.loss
+        targets = None if y is None else self._new_targets(y, len(inputs))
+        # In the targets' own units a Huber loss has another threshold; scores are R2 there too.
+        scored = "squared" if loss.name == "huber" else loss
+        return self.model_.importance(
+            inputs, targets, groups=groups, loss=scored, n_repeats=n_repeats, random_state=random_state
+        )
+
+    def _explained(self) -> str | None:
+        """What explanations are about; None for what the link says."""
+        return None
+
+    def _new_targets(self, y: ArrayLike, n_samples: int) -> np.ndarray:
+        """Targets like those of the fit as numbers, (n_samples, q)."""
+        raise NotImplementedError
 
     def _new_inputs(self, X: ArrayLike) -> np.ndarray:
         check_is_fitted(self, "model_")

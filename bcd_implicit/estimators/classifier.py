@@ -25,7 +25,8 @@ from bcd_implicit.estimators.data import (
     read_classes,
     read_labels_of_several,
 )
-from bcd_implicit.support.arrays import as_pandas_or_array
+from bcd_implicit.support.arrays import as_pandas_or_array, read_samples
+from bcd_implicit.support.display import listed
 from bcd_implicit.support.progress import Progress
 from bcd_implicit.support.samples import check_sample_weight, read_inputs
 from bcd_implicit.terms.activations import Activation
@@ -271,14 +272,35 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         InvalidInputError
             Another number of samples or labels.
         """
-        predicted, labels = self.predict(X), as_pandas_or_array("y", check_given(y))
-        check_as_many("y", len(labels), len(predicted))
-        if labels.shape[1:] not in ((predicted.shape[1:],) if self._has_several else ((), (1,))):
-            wanted = f"{predicted.shape[1]} columns, one a label" if self._has_several else "one column"
-            cause = f"has shape {labels.shape}, and the classifier was fitted on {wanted}"
-            raise InvalidInputError("y", cause, "Pass labels as to fit")
+        predicted = self.predict(X)
+        self._new_labels(y, len(predicted))
         weight = None if sample_weight is None else check_sample_weight(sample_weight, len(predicted))
         return float(super().score(X, y, weight))
+
+    def _new_labels(self, y: ArrayLike, n_samples: int) -> Any:
+        """Labels like those of the fit, as they were given."""
+        labels, n_labels = as_pandas_or_array("y", check_given(y)), len(self.model_.d)
+        check_as_many("y", len(labels), n_samples)
+        if labels.shape[1:] not in (((n_labels,),) if self._has_several else ((), (1,))):
+            wanted = f"{n_labels} columns, one a label" if self._has_several else "one column"
+            cause = f"has shape {labels.shape}, and the classifier was fitted on {wanted}"
+            raise InvalidInputError("y", cause, "Pass labels as to fit")
+        return labels
+
+    def _explained(self) -> str | None:
+        return "labels" if self._has_several else "class"
+
+    def _new_targets(self, y: ArrayLike, n_samples: int) -> np.ndarray:
+        labels = np.asarray(self._new_labels(y, n_samples))
+        if self._has_several:
+            found = read_samples("y", labels).values
+        else:
+            found = (labels.reshape(-1, 1) == self.classes_).astype(float)
+            if (unknown := found.sum(axis=1) == 0).any():
+                cause = f"has the class {shown(labels.ravel()[unknown][0])}, which fit has not seen"
+                raise InvalidInputError("y", cause, f"The classes are {listed(list(map(shown, self.classes_)))}")
+            found = found if found.shape[1] > 2 else found[:, 1:]
+        return 2 * found - 1 if self.result_.problem.loss.quadratic else found
 
     @available_if(_knows_probabilities)
     def predict_proba(self, X: ArrayLike) -> np.ndarray:

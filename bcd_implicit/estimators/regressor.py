@@ -247,16 +247,20 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
             Another number of samples or outputs, or targets that the loss has no value for.
         """
         inputs, loss = self._new_inputs(X), self.result_.problem.loss
-        targets = read_samples("y", y, n_columns=len(self.model_.d))
-        check_as_many("y", len(targets.values), len(inputs))
+        targets = self._new_targets(y, len(inputs))
         weight = check_sample_weight(sample_weight, len(inputs))
         if loss.name in ("squared", "huber"):
-            return super().score(X, targets.values, sample_weight)
-        loss.check_targets(targets.columns, _names(targets), "y")
+            return super().score(X, targets, sample_weight)
         scores = self.model_.predict(inputs).T
         # The classes of a cross-entropy are one output.
         outputs = [slice(j, j + 1) for j in range(len(scores))] if loss.separable else [slice(None)]
-        return float(np.mean([loss.d2(scores[j], targets.columns[j], weight / weight.sum()) for j in outputs]))
+        return float(np.mean([loss.d2(scores[j], targets.T[j], weight / weight.sum()) for j in outputs]))
+
+    def _new_targets(self, y: ArrayLike, n_samples: int) -> np.ndarray:
+        targets, loss = read_samples("y", y, n_columns=len(self.model_.d)), self.result_.problem.loss
+        check_as_many("y", len(targets.values), n_samples)
+        loss.check_targets(targets.columns, _names(targets), "y")
+        return targets.values
 
 
 def _names(targets: Samples) -> list[str]:

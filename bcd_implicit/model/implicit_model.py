@@ -16,14 +16,13 @@ from numpy.typing import ArrayLike
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.by_steps import BySteps
-from bcd_implicit.model.derivatives import Derivatives
+from bcd_implicit.model.explanations import Explanations
 from bcd_implicit.model.fixed_point import FixedPoint
 from bcd_implicit.model.inputs import inputs_of, used_inputs
 from bcd_implicit.model.matrices import Unchanging, check_part, check_vector, dense, scaled, used_columns
 from bcd_implicit.model.operators import Operators
 from bcd_implicit.model.origin import Part
 from bcd_implicit.model.prediction import predictions
-from bcd_implicit.model.robustness import Robustness
 from bcd_implicit.model.storage import LETTERS, REMEDY, read_model, write_model
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.model.sweep import solve_states
@@ -40,7 +39,7 @@ from bcd_implicit.terms.links import LINKS, responses
 WIDEST_UNITS = 1e6
 
 
-class ImplicitModel(Unchanging, Operators, Derivatives, BySteps, Robustness):
+class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
     """A trained or given implicit model.
 
     Parameters

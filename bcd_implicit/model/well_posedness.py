@@ -155,6 +155,30 @@ def room(gains: np.ndarray) -> np.ndarray | None:
     return np.asarray(max(t, LEAST_MARGIN) / v)
 
 
+def inverse_bound(gains: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """V >= 0 with ``(I - G) V >= asked >= 0``, by column, whatever the rounding in whoever checks it.
+
+    That is hardly more than ``(I - G)^-1 asked``, which has no negative entries if the root of G is below 1. Of the
+    transpose of G it bounds rows: ``V' (I - G) >= asked'``.
+
+    Parameters
+    ----------
+    gains : ndarray of shape (n, n)
+        G, of a root below 1.
+    asked : ndarray of shape (n, k)
+    """
+    n = len(asked)
+    M = np.eye(n) - gains
+    V = np.maximum(np.linalg.solve(M, np.column_stack([asked, np.ones(n)])), 0.0)
+    V, tau = V[:, :-1], V[:, -1:]
+    # Not |I - G|: on the diagonal that may be a small difference.
+    share, sizes = 6 * summation_error(n), np.eye(n) + np.abs(gains)
+    # (I - G) tau is about 1: so many times tau make up for what is missed.
+    least = (M @ tau - share * (sizes @ tau)).min()
+    missed = np.maximum(asked - M @ V + share * (sizes @ V + asked), 0.0).max(axis=0)
+    return np.asarray(V + tau * (missed / max(least, LEAST_MARGIN)))
+
+
 def not_below_one(radius: float) -> str:
     """A spectral radius that is not, as messages tell it."""
     return f"{near_one(radius)}, not below 1" + (" by more than rounding" if radius < 1 else "")

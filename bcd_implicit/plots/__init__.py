@@ -3,14 +3,18 @@
 Without an axes they draw on the current one. Names need room: make figures with ``layout="constrained"``.
 """
 
+from bcd_implicit.plots.architectures import architecture_path
 from bcd_implicit.plots.classes import decision_regions, reliability
 from bcd_implicit.plots.connections import architecture, compression
 from bcd_implicit.plots.equilibrium import picard_convergence, solver_convergence, states
+from bcd_implicit.plots.explanations import explanation, importance
 from bcd_implicit.plots.inputs import column_norms, kappa_path
 from bcd_implicit.plots.matrices import sparsity
 from bcd_implicit.plots.predictions import quantile_bands, residuals
+from bcd_implicit.plots.robustness import bounds, sensitivity
 from bcd_implicit.plots.structure import matrix
 from bcd_implicit.plots.style import MARK, UNUSED, USED
+from bcd_implicit.plots.tradeoff import robustness
 from bcd_implicit.plots.training import certificates, history
 
 __all__ = [
@@ -18,17 +22,23 @@ __all__ = [
     "UNUSED",
     "USED",
     "architecture",
+    "architecture_path",
+    "bounds",
     "certificates",
     "column_norms",
     "compression",
     "decision_regions",
+    "explanation",
     "history",
+    "importance",
     "kappa_path",
     "matrix",
     "picard_convergence",
     "quantile_bands",
     "reliability",
     "residuals",
+    "robustness",
+    "sensitivity",
     "solver_convergence",
     "sparsity",
     "states",

@@ -22,6 +22,7 @@ def in_one_line(problem: Any) -> str:
         f"({problem.group_form}), {groups + ', ' if groups else ''}"
         f"fenchel_weight={_fenchel_weight_in_words(problem)}, "
         f"ridge={problem.ridge:g}, ridge_hidden={problem.ridge_hidden:g}, "
+        f"{f'kappa_A={_weights_of_A_in_words(problem)}, ' if problem.row_set.weights is not None else ''}"
         f"fit_intercept={problem.fit_intercept}, pass_through={problem.pass_through}, "
         f"constraints={list(problem.constraints)}{f', pattern={problem.pattern}' if problem.pattern else ''})"
     )
@@ -45,6 +46,8 @@ def as_table(problem: Any) -> str:
         "pass-through D": "free" if problem.pass_through else "fixed at 0",
         "your own constraints": names_of(list(problem.constraints)) if problem.constraints else "none",
     }
+    if problem.row_set.weights is not None:
+        facts["penalty of A"] = f"{_weights_of_A_in_words(problem)} times the size of each entry"
     if problem.pattern:
         facts["pattern"] = str(problem.pattern)
     return facts_table("TrainingProblem", facts)
@@ -63,7 +66,15 @@ def _norm_bound_in_words(problem: Any) -> str:
 
 
 def _fenchel_weight_in_words(problem: Any) -> str:
-    low, high = problem.fenchel_weights.min(), problem.fenchel_weights.max()
+    return _range_in_words(problem.fenchel_weights)
+
+
+def _weights_of_A_in_words(problem: Any) -> str:
+    return _range_in_words(np.asarray(problem.kappa_A))
+
+
+def _range_in_words(numbers: np.ndarray) -> str:
+    low, high = numbers.min(), numbers.max()
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 

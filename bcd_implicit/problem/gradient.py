@@ -60,8 +60,9 @@ def gradient(problem: TrainingProblem, iterate: Iterate, *, method: str = "exact
     """Gradient of the loss and the ridges in A, B, b, C, D, d, where X is the equilibrium of these matrices.
 
     The smooth part of (T) is ``(1/m) L(Y, CX + DU + d) + ridge/2 (||C||^2 + ||D||^2) + ridge_hidden/2 (||A||^2 +
-    ||B||^2)`` with ``X = phi(AX + BU + b)``, and with sample weights in place of 1/m. The group lasso, the bound on A
-    and penalties and constraints of your own are not in it: they have proximal maps and projections of their own.
+    ||B||^2)`` with ``X = phi(AX + BU + b)``, and with sample weights in place of 1/m. The group lasso, the bound on A,
+    its penalty, and penalties and constraints of your own are not in it: they have proximal maps and projections of
+    their own.
     Entries that the pattern holds at zero have gradient zero, and so have D without pass-through, b and d without
     intercept.
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from bcd_implicit.errors import InvalidInputError, check_choice
-from bcd_implicit.support.checks import check_flag, check_number
+from bcd_implicit.support.arrays import WEIGHTS
+from bcd_implicit.support.checks import check_flag, check_matrix, check_number
 from bcd_implicit.terms.activations import get_activation
 from bcd_implicit.terms.group_norms import GROUP_NORMS
 from bcd_implicit.terms.losses import get_loss
@@ -25,7 +26,7 @@ RANGES = {
 FLAGS = ("fit_intercept", "pass_through")
 SETTINGS = (
     *("n_hidden", "activation", "loss", *RANGES, "fenchel_weight", *FLAGS, "constraints", "pattern", "well_posedness"),
-    *("groups", "group_form", "group_weights", "group_norm", "group_over"),
+    *("kappa_A", "groups", "group_form", "group_weights", "group_norm", "group_over"),
 )
 
 
@@ -49,6 +50,7 @@ def check_settings(given: Mapping[str, Any]) -> dict[str, Any]:
     for name, (low, high, boundaries, remedy) in RANGES.items():
         checked[name] = check_number(name, given[name], low, high, boundaries=boundaries, remedy=remedy)
     checked["fenchel_weight"] = _check_fenchel_weight(given["fenchel_weight"], checked["n_hidden"])
+    checked["kappa_A"] = _check_kappa_A(given["kappa_A"], checked["n_hidden"])
     # 2 and "2", inf and "inf"; True is no norm
     norm = given["group_norm"]
     norm = f"{norm:g}" if isinstance(norm, Real) and not isinstance(norm, bool) else norm
@@ -70,6 +72,19 @@ def _check_fenchel_weight(weight: Any, n_hidden: int) -> Any:
     return np.array(
         [check_number("fenchel_weight", each, 0, boundaries="neither", remedy=remedy) for each in np.asarray(weight)]
     )
+
+
+def _check_kappa_A(weight: Any, n_hidden: int) -> Any:
+    """A number of 0 or more, or an array of one for each entry of A."""
+    remedy = f"Choose 0 or more, for all entries of A or for each, of shape ({n_hidden}, {n_hidden})"
+    if np.ndim(weight) == 0:
+        return check_number("kappa_A", weight, 0, remedy=remedy)
+    weights = check_matrix("kappa_A", weight, advice=WEIGHTS)
+    if weights.shape != (n_hidden, n_hidden):
+        raise InvalidInputError("kappa_A", f"has shape {weights.shape}, ({n_hidden}, {n_hidden}) needed", remedy)
+    if weights.min() < 0:
+        raise InvalidInputError("kappa_A", f"has a negative weight, {weights.min():g}", remedy)
+    return weights
 
 
 def check_replaceable(names: Iterable[str]) -> None:

@@ -56,6 +56,7 @@ class Specification:
         group_over: str = "B",
         pattern: Any = None,
         well_posedness: str = "inf-norm",
+        kappa_A: float | ArrayLike = 0.0,
     ) -> None:
         targets = read_targets("Y", Y, inputs := read_inputs("U", U), "U")
         self.U, self.Y = inputs.columns, targets.columns
@@ -69,6 +70,7 @@ class Specification:
         self.loss: Any = loss
         self.norm_bound, self.kappa, self.group_form = norm_bound, kappa, group_form
         self.well_posedness = well_posedness
+        self.kappa_A: Any = kappa_A
         self.fenchel_weight: Any = fenchel_weight
         self.ridge, self.ridge_hidden = ridge, ridge_hidden
         self.fit_intercept, self.pass_through = fit_intercept, pass_through
@@ -95,7 +97,8 @@ class Specification:
         )
         # Built here and not in __init__: replace() comes through here too.
         row_set = WELL_POSEDNESS[self.well_posedness](self.norm_bound / self.activation.max_slope)
-        self.row_set = replace(row_set, inside=self._inside_cycles(row_set))
+        row_set = replace(row_set, inside=self._inside_cycles(row_set))
+        self.row_set = row_set.penalised(self.kappa_A, self.n_hidden)
         parsed = Groups.parse(self.groups, self.group_weights, self.input_names)
         # A label for each input, however they were given: subset() can then take some of them.
         self.groups, self.group_weights = [parsed.names[g] for g in parsed.labels], parsed.weights

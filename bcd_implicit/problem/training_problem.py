@@ -2,7 +2,7 @@
 
 The true problem is::
 
-    (T)  min  (1/m) L(Y, CX + DU + d) + kappa sum_j ||B e_j||_2
+    (T)  min  (1/m) L(Y, CX + DU + d) + kappa sum_j ||B e_j||_2 + sum_ij kappa_A,ij |A_ij|
               + ridge/2 (||C||_F^2 + ||D||_F^2) + ridge_hidden/2 (||A||_F^2 + ||B||_F^2) + the user's penalties
          s.t. X = phi(AX + BU + b),  max_slope ||A||_inf <= norm_bound, the user's constraints
 
@@ -124,6 +124,11 @@ class TrainingProblem(Specification):
         entries that are not zero are free. Labels of data frames (columns of B and D, rows of C and D) and names of a
         model are matched with the names of inputs and outputs, where both sides have names.
 
+    kappa_A : float >= 0, or array-like of shape (n_hidden, n_hidden)
+        Weight of the entrywise penalty ``sum_ij kappa_A_ij |A_ij|``, one for all entries or one for each: the larger
+        it is, the more entries of A are zero. Under the measure the entries of the diagonal that count with their sign
+        are not penalised. :func:`~bcd_implicit.architecture_path` tries many weights.
+
     Attributes
     ----------
     U : ndarray of shape (p, m)
@@ -190,9 +195,9 @@ class TrainingProblem(Specification):
         return self.mean_loss(it) + self.output_regularization(it)
 
     def hidden_regularization(self, it: Iterate) -> float:
-        """The group lasso (penalty form) and the ridge on A and B."""
+        """The group lasso (penalty form), the penalty of A, and the ridge on A and B."""
         ridge = 0.5 * self.ridge_hidden * float(np.sum(it.A**2) + np.sum(it.B**2))
-        return self.group_lasso.value(self.grouped(it)) + ridge
+        return self.group_lasso.value(self.grouped(it)) + ridge + self.row_set.value(it.A)
 
     def fenchel_term(self, it: Iterate) -> float:
         """(fenchel_weight/m) sum F_phi(X, AX + BU + b); infinite where X leaves the range of phi."""

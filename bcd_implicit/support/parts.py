@@ -8,10 +8,10 @@ PART = 250_000
 LARGEST_KEPT = 64_000_000
 
 
-def parts(n_samples: int, per_sample: int, at_least: int = 1) -> list[slice]:
-    """Consecutive slices of the samples such that a part with ``per_sample`` numbers each has about :data:`PART`.
+def parts(n_samples: int, per_sample: int, at_least: int = 1, numbers: int | None = None) -> list[slice]:
+    """Consecutive slices of the samples such that a part with ``per_sample`` numbers each has about ``numbers``.
 
-    But ``at_least`` so many samples.
+    That is :data:`PART` by default. But ``at_least`` so many samples.
     """
-    width = max(at_least, PART // max(per_sample, 1))
+    width = max(at_least, (PART if numbers is None else numbers) // max(per_sample, 1))
     return [slice(k, min(k + width, n_samples)) for k in range(0, n_samples, width)]

@@ -93,6 +93,14 @@ class BlockActivation(ElementwiseFunction):
             below[part], above[part] = function.envelope_slopes(low[part], high[part])
         return below, above
 
+    def outline(self, low: np.ndarray, high: np.ndarray) -> list[np.ndarray]:
+        found = [(function.outline(low[part], high[part]), part) for function, part in self._parts()]
+        points = [high.copy() for _ in range(max(len(some) for some, _ in found))]
+        for some, part in found:
+            for whole, own in zip(points, some, strict=False):
+                whole[part] = own
+        return points
+
     def cut_points(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         return self._by_block(lambda phi, part: phi.cut_points(low[part], high[part]), low)
 

@@ -11,11 +11,44 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bcd_implicit.terms.projections import UPWARDS, l1_multipliers, project_l1_rows
+from bcd_implicit.terms.projections import UPWARDS, l1_multipliers, project_l1_rows, shrunk
+
+
+class Penalty:
+    """A penalty of a matrix with a ridge, and with entries that are held at zero where they are not ``free``."""
+
+    free: np.ndarray
+
+    def value(self, T: np.ndarray) -> float:
+        """The penalty and the ridge."""
+        raise NotImplementedError
+
+    def prox(self, T: np.ndarray, step: np.ndarray) -> np.ndarray:
+        """The proximal map, for steps of T's shape that are the same in a column."""
+        raise NotImplementedError
+
+    def feasible(self, T: np.ndarray) -> np.ndarray:
+        """T with zeros where entries are not free, and inside the constraints, if there are any."""
+        return np.where(self.free, T, 0.0)
+
+    def violation(self, T: np.ndarray) -> float:
+        """By how much a constraint is violated, relatively; ``inf`` where an entry should be zero."""
+        return np.inf if np.any(T[~self.free]) else 0.0
+
+    def conjugate(self, G: np.ndarray) -> float:
+        """Sup over T of <G, T> - value(T); a little more, never less."""
+        raise NotImplementedError
+
+    def gap(self, T: np.ndarray, G: np.ndarray) -> float:
+        """The duality gap at T of a smooth convex function plus this one, G the function's gradient at T.
+
+        value(T) + conjugate(-G) + <G, T>: the function's own part, with its gradient as the dual point, is zero.
+        """
+        return max(0.0, self.value(T) + self.conjugate(-G) + float(np.sum(G * np.where(self.free, T, 0.0))))
 
 
 @dataclass(frozen=True, eq=False)
-class Entrywise:
+class Entrywise(Penalty):
     """The penalty of a matrix T of shape (r, P).
 
     Parameters
@@ -52,7 +85,7 @@ class Entrywise:
         # With the ridge: steps and points as if there were none. A projection shrinks further, and turns nothing round.
         damped = step / (1 + step * self.ridge)
         T = T / (1 + step * self.ridge)
-        T = np.where(self.free, np.sign(T) * np.maximum(np.abs(T) - damped * self.weights, 0.0), 0.0)
+        T = np.where(self.free, shrunk(T, damped * self.weights), 0.0)
         if self.bounded:
             T[:, self.inside] = project_l1_rows(T[:, self.inside], self.radius, damped[:, self.inside])
             # Where steps differ by many powers of ten rounding may leave it outside.
@@ -61,7 +94,7 @@ class Entrywise:
 
     def feasible(self, T: np.ndarray) -> np.ndarray:
         """T with zeros where entries are not free, and rows scaled into the ball."""
-        T = np.where(self.free, T, 0.0)
+        T = super().feasible(T)
         if self.bounded:
             sums = np.abs(T[:, self.inside]).sum(axis=1, keepdims=True)
             T[:, self.inside] *= np.minimum(1.0, self.radius / np.maximum(sums, self.radius))
@@ -76,11 +109,9 @@ class Entrywise:
 
     def violation(self, T: np.ndarray) -> float:
         """How far the largest sum exceeds the radius, relative to it; ``inf`` where an entry should be zero."""
-        if np.any(T[~self.free]):
-            return np.inf
         if not self.bounded:
-            return 0.0
-        return max(0.0, float(np.abs(T[:, self.inside]).sum(axis=1).max()) / self.radius - 1)
+            return super().violation(T)
+        return max(super().violation(T), float(np.abs(T[:, self.inside]).sum(axis=1).max()) / self.radius - 1)
 
     def conjugate(self, G: np.ndarray) -> float:
         """Sup over T of <G, T> - value(T), over T in the ball; a little more, never less.
@@ -96,10 +127,3 @@ class Entrywise:
             beyond[:, self.inside] = np.maximum(beyond[:, self.inside] - t, 0.0)
             total = self.radius * float(t.sum())
         return UPWARDS * (total + float(np.sum(0.5 * beyond / self.ridge * beyond)))
-
-    def gap(self, T: np.ndarray, G: np.ndarray) -> float:
-        """The duality gap at T of a smooth convex function plus this one, G the function's gradient at T.
-
-        value(T) + conjugate(-G) + <G, T>: the function's own part, with its gradient as the dual point, is zero.
-        """
-        return max(0.0, self.value(T) + self.conjugate(-G) + float(np.sum(G * np.where(self.free, T, 0.0))))

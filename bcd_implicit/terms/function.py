@@ -91,6 +91,10 @@ class ElementwiseFunction:
         """Slopes of two lines, one below phi and one above it between ``low`` and ``high``, close to it half-way."""
         return lines.envelope_slopes(self, low, high)
 
+    def outline(self, low: np.ndarray, high: np.ndarray) -> list[np.ndarray]:
+        """Points between ``low`` and ``high``, ends included, whose chords are close to phi."""
+        return lines.outline(self, low, high)
+
     def cut_points(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """Where to cut ranges in two: at the kink that is nearest to the middle, or there if there is none inside."""
         return lines.cut_points(self, low, high)

@@ -103,10 +103,7 @@ def envelope_slopes(phi: Pieces, low: np.ndarray, high: np.ndarray) -> tuple[np.
     Where phi is not linear between its kinks, about. For relu that is the chord above, and below a slope of 1 where
     more of the interval is on the right of 0, else 0 (Zhang et al., CROWN, arXiv 1811.00866).
     """
-    points = _points(phi, low, high)
-    if not phi.piecewise_linear:
-        shares = np.linspace(0.0, 1.0, N_POINTS)[1:-1]
-        points = [low, *(low + share * (high - low) for share in shares), high]
+    points = outline(phi, low, high)
     values, half_way = [phi(z) for z in points], 0.5 * low + 0.5 * high
     below, above = np.full(np.shape(low), np.inf), np.full(np.shape(low), -np.inf)
     slopes = np.zeros((2, *np.shape(low)))
@@ -121,6 +118,14 @@ def envelope_slopes(phi: Pieces, low: np.ndarray, high: np.ndarray) -> tuple[np.
     steepest = phi.max_slope
     least = 0.0 if phi.nondecreasing else -steepest
     return np.clip(slopes[0], least, steepest), np.clip(slopes[1], least, steepest)
+
+
+def outline(phi: Pieces, low: np.ndarray, high: np.ndarray) -> list[np.ndarray]:
+    """Points from ``low`` to ``high`` between which chords are close to phi: the kinks where these tell all of it."""
+    if phi.piecewise_linear:
+        return _points(phi, low, high)
+    shares = np.linspace(0.0, 1.0, N_POINTS)[1:-1]
+    return [low, *(low + share * (high - low) for share in shares), high]
 
 
 def cut_points(phi: Pieces, low: np.ndarray, high: np.ndarray) -> np.ndarray:

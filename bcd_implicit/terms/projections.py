@@ -50,6 +50,11 @@ def l1_multipliers(
     return np.maximum(candidates[rows, kept - 1], following)
 
 
+def shrunk(A: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """Every entry nearer to zero by so much, and zero where that would turn it round."""
+    return np.asarray(np.sign(A) * np.maximum(np.abs(A) - by, 0.0))
+
+
 def clipping_multiplier(size: np.ndarray, weights: np.ndarray, metric: np.ndarray, radius: float) -> float:
     """The multiplier at which the weighted sum of rows' largest entries is a radius: of the l1 / l-infinity ball.
 

@@ -1,4 +1,4 @@
-"""The convex sets of matrices A that are well-posed: every row of A is bounded by itself.
+"""What is asked of A: convex sets in which it is well-posed, every row bounded by itself, and an entrywise penalty.
 
 For a phi that never falls, with slopes up to L, the equation x = phi(Ax + c) has one solution for every c if, in every
 row i, either of these sums is at most a radius below 1/L::
@@ -9,6 +9,10 @@ row i, either of these sums is at most a radius below 1/L::
 (El Ghaoui et al., arXiv 1908.06315, section 2; Jafarpour et al., arXiv 2106.03194.) Entries count with their size, or,
 if they are *signed*, with their sign. The signed ones have no kink at zero, and nothing bounds them from below. That
 is all in which the sets differ: one set of formulas serves both.
+
+The penalty is ``sum_ij weight_ij |A_ij|``, of all entries but the signed ones. It goes well with either set: its
+proximal map is to shrink first and to project then, as a projection only shrinks further what counts with its size, and
+its conjugate is that of the set at ``max(|g_ij| - weight_ij, 0)`` in place of ``|g_ij|``.
 """
 
 from __future__ import annotations
@@ -20,10 +24,12 @@ from typing import ClassVar, Self
 import cvxpy as cp
 import numpy as np
 
-from bcd_implicit.terms.projections import NONE, UPWARDS, l1_multipliers, project_l1_rows, sizes
+from bcd_implicit.terms.projections import NONE, UPWARDS, l1_multipliers, project_l1_rows, shrunk, sizes
 
 # So near to the radius, relative to what the row sums, it is the boundary.
 NEAR = 1e-12
+# So little inside of where the conjugate becomes infinite rounding does not matter.
+WITHIN = 1 - 1e-14
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,10 +43,13 @@ class RowSet:
     inside : ndarray of bool, shape (n, n), or None
         The entries that the bound is on, those inside cycles: sums are of these alone, and all others are free of it.
         None where it is on all.
+    weights : ndarray of shape (n, n), or None
+        Of the penalty: 0 or more, and 0 for signed entries (:meth:`penalised` sees to that). None where there is none.
     """
 
     radius: float
     inside: np.ndarray | None = None
+    weights: np.ndarray | None = None
     #: What is bounded, as results and tables call it.
     symbol: ClassVar[str]
 
@@ -66,6 +75,24 @@ class RowSet:
         """The same with all entries inside."""
         return replace(self, inside=None)
 
+    def penalised(self, weights: float | np.ndarray, n: int) -> Self:
+        """The same with a penalty: one weight for all entries of A, of shape (n, n), or one for each."""
+        weights, signed = np.array(np.broadcast_to(weights, (n, n)), dtype=float), self.signed(n)
+        weights[signed, signed] = 0.0
+        return replace(self, weights=weights if weights.any() else None)
+
+    def value(self, A: np.ndarray) -> float:
+        """The penalty."""
+        return 0.0 if self.weights is None else float(np.sum(self.weights * np.abs(A)))
+
+    def slope(self, A: np.ndarray) -> np.ndarray | float:
+        """The penalty's gradient where it is smooth, shape (n, n); 0 at its kinks, or where there is none."""
+        return 0.0 if self.weights is None else self.weights * np.sign(A)
+
+    @property
+    def _penalised(self) -> np.ndarray | bool:
+        return False if self.weights is None else self.weights > 0
+
     def bounds(self, entries: np.ndarray) -> bool:
         """Whether entries, bool of shape (n, n), are all bounded from either side."""
         bounded = np.ones_like(entries) if self.inside is None else self.inside.copy()
@@ -86,7 +113,11 @@ class RowSet:
         return max(0.0, self.size(A) - self.radius)
 
     def prox(self, A: np.ndarray, step: float | np.ndarray = 1.0) -> np.ndarray:
-        """Projection, in the metric of the steps where they differ by column or by entry."""
+        """Proximal map of bound and penalty, in the metric of the steps where they differ by column or by entry."""
+        return self.project(A if self.weights is None else shrunk(A, step * self.weights), step)
+
+    def project(self, A: np.ndarray, step: float | np.ndarray = 1.0) -> np.ndarray:
+        """Projection on the bound, in that metric: the proximal map without penalty."""
         # Shrinking turns no entry round: zeros in place of others change nothing.
         steps = np.asarray(step) if np.ndim(step) else None
         return self.with_bounded(A, project_l1_rows(self.bounded(A), self.radius, steps, self.signed(len(A))))
@@ -110,40 +141,65 @@ class RowSet:
         By their diagonal entry where that counts with its sign: scaling leads nowhere if it is negative. Others are
         scaled.
         """
-        sums, signed = self.sums(A), self.signed(len(A))
+        sums = self.sums(A)
         moved = sums > self.radius
         if onto is not None:
             moved[onto] = True
-        shifts = np.where(moved, self.radius - sums, 0.0)[signed]
+        return self._moved(A, moved, sums, np.full_like(sums, self.radius))
+
+    def refilled(self, A: np.ndarray, sums: np.ndarray) -> np.ndarray:
+        """A with its rows moved in that way to these sums, shape (n,): what other entries had left is used again."""
+        return self._moved(A, np.ones(len(A), dtype=bool), self.sums(A), sums)
+
+    def _moved(self, A: np.ndarray, moved: np.ndarray, sums: np.ndarray, to: np.ndarray) -> np.ndarray:
+        signed = self.signed(len(A))
+        shifts = np.where(moved, to - sums, 0.0)[signed]
         moved[signed] = False
         # A zero row has no direction in which to reach the boundary.
         moved &= sums > 0
-        factors = np.where(moved, self.radius / np.where(moved, sums, 1.0), 1.0)
+        factors = np.where(moved, to / np.where(moved, sums, 1.0), 1.0)
         repaired = self.with_bounded(A, A * factors[:, None])
         repaired[signed, signed] += shifts
         return repaired
 
     def smooth_at(self, A: np.ndarray) -> np.ndarray:
-        """The entries near which sums are smooth, bool: a zero has a kink there, unless it is signed or not inside."""
+        """The entries near which sums and penalty are smooth, bool: a zero has a kink, unless it is signed or free."""
         found, signed = A != 0, self.signed(len(A))
         found[signed, signed] = True
-        return found if self.inside is None else found | ~self.inside
+        return found if self.inside is None else found | ~(self.inside | self._penalised)
 
     def settle(self, A: np.ndarray, start: np.ndarray, onto: np.ndarray | None = None) -> np.ndarray:
         """A after a step from ``start``, repaired: an entry that has turned round at a kink is zero."""
         turned, signed = A * start <= 0, self.signed(len(A))
         turned[signed, signed] = False
+        if self.inside is not None:
+            turned &= self.inside | self._penalised
         # Zeros first: they shorten a row, which is then brought back to its boundary.
-        return self.repair(self.with_bounded(A, np.where(turned, 0.0, A)), onto)
+        return self.repair(np.where(turned, 0.0, A), onto)
+
+    def dual_scale(self, G: np.ndarray) -> float:
+        """Largest s <= 1 for which :meth:`conjugate` of s G is finite without a ridge, to rounding.
+
+        An entry that nothing bounds may have no gradient beyond its weight. (Of a signed one it would have to be the
+        largest of its row, to the last digit.)
+        """
+        size, free = np.abs(G), ~self._inside(len(G))
+        signed = self.signed(len(G))
+        free[signed, signed] = True
+        pulled = free & (size > 0)
+        if not pulled.any():
+            return 1.0
+        weights = np.zeros_like(size) if self.weights is None else self.weights
+        return min(1.0, WITHIN * float(np.min(weights[pulled] / size[pulled])))
 
     def conjugate(self, G: np.ndarray, ridge: float = 0.0, off: float | np.ndarray = 0.0) -> float:
-        """Sup over feasible A of <G, A> - ridge/2 ||A||_F^2, or a little more: never less, in floating point.
+        """Sup over feasible A of <G, A> - penalty - ridge/2 ||A||_F^2, or a little more: never less, in floating point.
 
         By duality it is, row by row, the least over t >= 0 of ``radius t + sum_j max(|g_j| - t, 0)^2 / (2 ridge)``,
         with ``(g_j - t)^2`` for a signed entry. Every t gives an upper bound, and around the best one the value is
         flat: an error in t hardly shows. Projecting G/ridge and taking <G, A> - ridge/2 ||A||^2 there would cancel all
         digits where ridge * radius is far below G. Of an entry that is free of the bound it is ``g^2 / (2 ridge)``, and
-        without ridge infinite unless g is 0.
+        without ridge infinite unless g is 0. With a penalty every ``|g_j|`` is first brought down by its weight.
 
         Parameters
         ----------
@@ -153,9 +209,13 @@ class RowSet:
             The bound holds for all that differ from G by so much, entry by entry.
         """
         signed, off, free = self.signed(len(G)), np.broadcast_to(off, G.shape), 0.0
-        size, off_signed = self.bounded(np.abs(G) + off), off[signed, signed]
+        pull = np.abs(G) + off
+        if self.weights is not None:
+            # The sum is rounded, and the difference may be all that rounding: upwards.
+            pull = np.where(self.weights > 0, np.maximum(np.nextafter(pull, np.inf) - self.weights, 0.0), pull)
+        size, off_signed = self.bounded(pull), off[signed, signed]
         if self.inside is not None:
-            outside = np.where(self.inside, 0.0, np.abs(G) + off)
+            outside = np.where(self.inside, 0.0, pull)
             if ridge == 0 and outside.any():
                 return np.inf
             free = 0.5 * float(np.sum(outside / ridge * outside)) if ridge > 0 else 0.0
@@ -192,6 +252,16 @@ class RowSet:
             constraints.append(sums <= self.radius)
         return constraints
 
+    def cvxpy_penalty(self, A: cp.Expression) -> cp.Expression:
+        """The penalty of a CVXPY variable; one weight for all entries is a cp.Parameter named "kappa_A"."""
+        if self.weights is None:
+            return cp.Constant(0.0)
+        sizes, largest = cp.abs(A), float(self.weights.max())
+        if np.isin(self.weights, (0, largest)).all():
+            weight = cp.Parameter(nonneg=True, name="kappa_A", value=largest)
+            return weight * cp.sum(cp.multiply((self.weights > 0).astype(float), sizes))
+        return cp.sum(cp.multiply(self.weights, sizes))
+
     def multipliers(self, n: int, duals: Sequence[np.ndarray]) -> np.ndarray:
         """One a row of A, shape (n,), from the dual values of what :meth:`cvxpy` says."""
         zero, rows, entries = self.zeros(n), self._summed(n), np.zeros((n, n))
@@ -217,7 +287,10 @@ class RowSet:
 
     def pressing(self, force: np.ndarray) -> np.ndarray:
         """One a row of A, shape (n,), from the force that presses against its boundary, minus a gradient."""
-        found, signed = np.abs(self.bounded(force)).max(axis=1), self.signed(len(force))
+        size = np.abs(self.bounded(force))
+        if self.weights is not None:
+            size = np.maximum(size - self.weights, 0.0)
+        found, signed = size.max(axis=1), self.signed(len(force))
         # Where all else is at rest it is the largest; this one is never at a kink.
         found[signed] = np.maximum(force[signed, signed], 0.0)
         return np.asarray(found)

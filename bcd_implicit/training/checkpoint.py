@@ -65,7 +65,9 @@ def described(problem: TrainingProblem, **call: Any) -> dict[str, Any]:
         settings[name] = getattr(problem, name)
     settings |= {name: getattr(problem, name) for name in ("group_form", "group_norm", "group_over")}
     settings["well_posedness"] = problem.well_posedness
-    # Not where it says nothing new: files from before there were patterns are read.
+    # Not where they say nothing new: files from before there were these settings are read.
+    if problem.row_set.weights is not None:
+        settings["kappa_A"] = _plain(problem.kappa_A)
     if problem.pattern:
         settings["pattern"] = {letter: _hash(mask) for letter, mask in problem.pattern.free.items()}
     return {name: _hash(array) for name, array in arrays.items()} | settings | {k: _plain(v) for k, v in call.items()}

@@ -1,8 +1,8 @@
 """The gradient loop: steps of an optimizer on (T), with gradients through the equilibrium.
 
 A step takes some samples, solves for their states from those that they had last, and moves A, B, b, C, D and d by the
-gradient of the loss and the ridges there, as the optimizer says. Then come the projection of A on the norm bound and
-the proximal map of the group lasso, in the optimizer's metric. A cycle is an epoch, and ends with the states of all
+gradient of the loss and the ridges there, as the optimizer says. Then come the proximal maps of the norm bound with the
+penalty of A and of the group lasso, in the optimizer's metric. A cycle is an epoch, and ends with the states of all
 samples at equilibrium and (T). Where it changes next to nothing, the best iterate is certified: the residuals of the
 output block and of the prox-linear block, which no step has computed, tell whether it is stationary.
 """
@@ -94,7 +94,7 @@ class Steps:
         return self.layout.with_ridges(data, it)
 
     def _prox(self, steps: float | np.ndarray) -> None:
-        """The projection on the norm bound and the proximal map of the group lasso, in the metric of the steps."""
+        """The proximal maps of norm bound and penalty of A, and of the group lasso, in the metric of the steps."""
         problem, parts, lasso = self.problem, self.parts, self.problem.group_lasso
         on_A: float | np.ndarray = steps
         on_groups: float | np.ndarray = steps

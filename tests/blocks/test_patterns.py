@@ -144,9 +144,9 @@ def test_what_is_held_costs_a_gap_where_it_is_let_go():
     for block in BLOCKS:
         it = masked_iterate(problem, block)
         # Without the pattern the bound is on all of A.
-        it = problem.at_equilibrium(it.replace(A=open_.row_set.prox(it.A)))
+        it = problem.at_equilibrium(it.replace(A=open_.row_set.project(it.A)))
         solution = solve_block(problem, it, block).iterate
-        solution = solution.replace(A=open_.row_set.prox(solution.A))
+        solution = solution.replace(A=open_.row_set.project(solution.A))
         assert make_block(open_, it, block).certificate(solution).relative_gap > 1e-4
 
 

@@ -1,5 +1,6 @@
 """Certificates in floating point: no wrong point passes, and good points pass in any units."""
 
+from collections import Counter
 from functools import cache
 
 import mpmath
@@ -143,6 +144,20 @@ def test_conjugates_with_a_ridge_of_its_own_a_row_bound_every_point(norm, seed, 
 def test_no_wrong_point_is_certified():
     counts = sum((draw_and_judge(seed) for seed in range(16)), start=draw_and_judge(16))
     assert counts["wrong points"] > 60
+    assert counts["LIES"] == counts["wrong points certified"] == 0
+
+
+def test_no_wrong_point_is_certified_under_a_penalty_of_a():
+    counts = sum((draw_and_judge(seed, penalty_of_A=True) for seed in range(7)), start=Counter())
+    assert counts["wrong points"] > 30
+    assert counts["LIES"] == counts["wrong points certified"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(3000, 3600, 200))
+def test_no_wrong_point_of_many_is_certified_under_a_penalty_of_a(first):
+    counts = sum((draw_and_judge(seed, penalty_of_A=True) for seed in range(first, first + 200)), start=Counter())
+    assert counts["wrong points"] > 900
     assert counts["LIES"] == counts["wrong points certified"] == 0
 
 

@@ -102,10 +102,19 @@ def test_the_measure_may_be_bounded_in_place_of_the_norm(folder, here):
     assert "||A||_inf" not in outcome.stdout
 
 
+def test_a_weight_on_the_entries_of_a_makes_them_zero(folder, here):
+    succeed(
+        *("fit", folder / "data.csv", "--target", "y", "--ignore", "id", "--n-hidden", 2, "--kappa-a", 100),
+        *("--max-cycles", 3, "--model", "m.npz"),
+    )
+    assert not ImplicitModel.load("m.npz").A.any()
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
         (["--n-hidden", 0], "--n-hidden: got 0, must be >= 1."),
+        (["--kappa-a", -1], "--kappa-a: got -1.0, must be >= 0."),
         (["--norm-bound", 1], "--norm-bound: got 1.0, must be < 1."),
         (["--norm-bound", "nan"], "--norm-bound: must be finite, got nan."),
         (["--kappa", -1], "kappa: got -1.0, must be >= 0."),

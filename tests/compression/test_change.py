@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.testing import assert_allclose
+from scipy.sparse import csr_array
 
 from bcd_implicit import ImplicitModel
 from bcd_implicit.compression import change as changes
@@ -76,10 +78,35 @@ def test_the_linear_bound_sees_what_cancels(monkeypatch):
     small = ImplicitModel(np.zeros((2, 2)), [[1.1], [1.1]], [1.0, 1.0], [[1.0, -1.0]])
     U = np.array([[2.0]])
     assert change_bound(model, small, U)[0, 0] < 1e-12
-    monkeypatch.setattr(changes, "LARGE", 0)
+    monkeypatch.setattr(changes, "_linear", lambda *parts: np.inf)
     assert change_bound(model, small, U)[0, 0] == pytest.approx(0.4)
 
 
 def test_the_same_model_changes_by_rounding_alone():
     (model, _), U = models(3, "tanh", "cyclic")
     assert change_bound(model, model, U).max() < 1e-7
+
+
+def test_sparse_models_have_the_bounds_of_dense_ones_and_stages_those_of_one_system():
+    rng = np.random.default_rng(8)
+    # A cycle of 4 states between two layers.
+    A = np.zeros((12, 12))
+    A[4:8, :4], A[8:, 4:8] = rng.standard_normal((2, 4, 4))
+    A[4:8, 4:8] = 0.2 * rng.uniform(-1, 1, (4, 4))
+    noise = 1e-3 * rng.standard_normal((12, 12)) * (A != 0)
+    B, C, U = rng.standard_normal((12, 3)), rng.standard_normal((2, 12)), rng.standard_normal((9, 3))
+    found = []
+    for kind in (np.asarray, csr_array):
+        model, small = (ImplicitModel(kind(M), kind(B), None, kind(C), activation="tanh") for M in (A, A + noise))
+        found.append(change_bound(model, small, U))
+    assert_allclose(found[0], found[1], rtol=1e-9)
+    before, after = (ImplicitModel(M, B, None, C, activation="tanh") for M in (A, A + noise))
+    change = np.abs(exact(before, U) - exact(after, U))
+    assert (change <= found[0]).all()
+    assert np.median(found[0] / change) < 1.5
+
+
+def test_functions_without_a_lipschitz_constant_have_bounds_where_there_is_no_cycle():
+    model, small = (ImplicitModel([[0.0]], [[1.0]], [b], [[1.0]], activation="square") for b in (0.0, 0.1))
+    U = np.array([[2.0], [-1.0]])
+    assert_allclose(change_bound(model, small, U)[:, 0], [2.1**2 - 4, 1 - 0.9**2], rtol=1e-9)

@@ -1,5 +1,6 @@
 """Smaller models: limits, masks, certificates, the search for a target, and what is refused."""
 
+import sys
 import warnings
 
 import numpy as np
@@ -73,12 +74,13 @@ def test_a_target_is_met_and_the_path_is_told():
 @pytest.mark.parametrize("matching", ["fenchel", "least-squares"])
 def test_the_pattern_is_kept_also_by_the_refit(matching):
     model = layered()
-    small = compress(model, inputs(), alpha=0.05, matching=matching).small.matched
+    small = compress(model, inputs(), alpha=0.05, matching=matching, connections="model").small.matched
     for letter in "ABCD":
         assert not np.any((getattr(model, letter) == 0) & (getattr(small, letter) != 0))
     assert small.structure().acyclic
-    penalised = compress(model, inputs(), alpha=0.05, matching=matching, refit=False, reweight=0).small
-    refitted = compress(model, inputs(), alpha=0.05, matching=matching, reweight=0).small
+    options = {"alpha": 0.05, "matching": matching, "connections": "model", "reweight": 0}
+    penalised = compress(model, inputs(), refit=False, **options).small
+    refitted = compress(model, inputs(), **options).small
     # The first layer's rows see inputs alone, so that its zeros are the same.
     assert_array_equal(penalised.matched.B != 0, refitted.matched.B != 0)
     assert refitted.r2 > penalised.r2
@@ -130,8 +132,8 @@ def test_functions_without_a_fenchel_pair_are_matched_by_least_squares():
         compress(model, inputs(), alpha=0.1)
     result = compress(model, inputs(), alpha=0.01, matching="least-squares")
     assert result.small.gap <= 1e-6
-    # The square has no Lipschitz constant.
-    assert np.isinf(result.change_bound(inputs())).all()
+    change = np.abs(result.small.matched.predict(inputs()) - model.predict(inputs()))
+    assert (change <= result.change_bound(inputs())).all()
 
 
 def test_sparse_models_stay_sparse():
@@ -196,3 +198,52 @@ def test_states_that_do_not_vary_become_constants_without_a_warning():
     assert not result.small.matched.B[6].any()
     assert result.model.n_hidden < 11
     assert_allclose(result.model.predict(inputs()), result.small.matched.predict(inputs()), atol=1e-12)
+
+
+@pytest.mark.parametrize("matching", ["fenchel", "least-squares"])
+@pytest.mark.parametrize("connections", ["model", "any"])
+def test_states_that_hold_themselves_back_keep_doing_so(matching, connections):
+    rng = np.random.default_rng(6)
+    A = rng.standard_normal((6, 6))
+    np.fill_diagonal(A, 0)
+    # Row sums of 3 without the diagonal: the matrix measure alone proves it well-posed.
+    A = 3 * A / np.abs(A).sum(axis=1, keepdims=True) - np.diag([3.0, 3, 2.5, 4, 8, 2.2])
+    model = ImplicitModel(A, rng.standard_normal((6, 3)), None, rng.standard_normal((2, 6)), activation="tanh")
+    assert model.norm_inf() > 3
+    same = compress(model, inputs(), alpha=0, matching=matching, connections="model")
+    assert_allclose(same.model.predict(inputs()), model.predict(inputs()), atol=1e-2)
+    result = compress(model, inputs(), alpha=0.01, matching=matching, connections=connections)
+    small = result.small.matched
+    assert_array_equal(np.diagonal(small.A), np.diagonal(A))
+    # More room than the ball of the norm has.
+    assert np.abs(small.A - np.diag(np.diagonal(A))).sum(axis=1).max() > 1
+    assert small.is_well_posed()
+    assert small.measure_inf() <= 0.95
+    assert result.small.gap <= 1e-6
+    assert result.small.r2 > 0.9
+    change = np.abs(small.predict(inputs()) - model.predict(inputs()))
+    assert (change <= result.change_bound(inputs()) + 1e-8).all()
+
+
+def test_connections_forward_are_the_default_where_they_are_few_and_nothing_is_in_a_circle(monkeypatch):
+    model = layered()
+    default, forward = (
+        compress(model, inputs(), alpha=0.02, **given).small for given in ({}, {"connections": "forward"})
+    )
+    assert_array_equal(default.matched.A, forward.matched.A)
+    assert default.matched.D.any() or default.matched.C[:, 5:].any() or default.matched.B[:5].any()
+    monkeypatch.setattr(sys.modules[compress.__module__], "MOST_FORWARD", 100)
+    small = compress(model, inputs(), alpha=0.02).small.matched
+    assert not any(np.any((getattr(model, k) == 0) & (getattr(small, k) != 0)) for k in "ABCD")
+    cycle = cyclic()
+    C = np.array(cycle.C)
+    C[:, 0] = 0.0
+    small = compress(ImplicitModel(cycle.A, cycle.B, None, C), inputs(), alpha=0.02).small.matched
+    assert not small.D.any()
+    assert not small.C[:, 0].any()
+
+
+def test_the_search_ends_where_most_of_the_target_is_in_use():
+    found = compress(layered(), inputs(), target=0.4)
+    assert 0.3 < found.small.share <= 0.4
+    assert len(found.path) <= 11

@@ -35,9 +35,20 @@ READY = [
     (ready.row_norm_bound("B", 1, norm=1), ones(N, P) / 5, -ones(N, P), 4.0),
     (ready.column_norm_bound("B", 0.2, norm="inf"), 0.2 * ones(N, P), ones(N, P), 0.8),
     (ready.column_norm_bound("C", [1, 2, 3, 4], norm=1), 0.5 * ones(Q, N), 4 * ones(Q, N), 7.0),
+    (ready.state_gain_bound(2.0), (np.eye(N) / 4, ones(N, P) * 1.5 / P), (np.eye(N) / 4, ones(N, P) * 2 / P), 0.5),
+    (ready.state_gain_bound(1.0, 0.5), (0.5 * np.eye(N), ones(N, P) * 1.5 / P), (np.eye(N), ones(N, P) * 2 / P), 0.5),
+    (ready.output_gain_bound([1, 4]), (ones(Q, N) / 8, -ones(Q, P) / 2 / P), (-ones(Q, N), 0 * ones(Q, P)), 3.0),
+    (ready.margin_gain_bound(1, 2.0), (ones(Q, N), ones(Q, P)), (np.eye(Q, N), ones(Q, P)), 3.0),
     (ready.convex_state(), 0.5 * np.eye(N), np.eye(N), 1.0),
     (ready.convex_state([4.0, 1.0, 1.0, 1.0]), 0.5 * np.eye(N, k=-1), np.outer(np.eye(N)[0], np.eye(N)[1]), 1.0),
 ]
+
+
+def at(it, constraint, matrices):
+    """The iterate with these in the place of those that are constrained: one array, or a tuple of them."""
+    given = matrices if isinstance(matrices, tuple) else (matrices,)
+    return it.replace(**{k: np.asarray(X, float) for k, X in zip(constraint.matrices, given, strict=True)})
+
 
 IDS = [f"{constraint.name} {i}" for i, (constraint, *_) in enumerate(READY)]
 
@@ -47,7 +58,7 @@ class TestReadyMade:
     def test_a_feasible_and_an_infeasible_point(self, constraint, feasible, infeasible, violation):
         problem = problem_with(constraint)
         it = problem.initial()
-        good, bad = (it.replace(**{constraint.matrix: np.asarray(X, float)}) for X in (feasible, infeasible))
+        good, bad = (at(it, constraint, matrices) for matrices in (feasible, infeasible))
         assert problem.violations(good)[constraint.name] <= 1e-12
         assert problem.violations(bad)[constraint.name] == pytest.approx(violation)
 
@@ -61,7 +72,7 @@ class TestReadyMade:
         assert constraint.name in result.dual_values
 
     def test_it_costs_its_block_something(self, constraint, feasible, infeasible, violation):
-        block = BLOCK_OF[constraint.matrix]
+        block = BLOCK_OF[constraint.matrices[0]]
         free, bound = problem_with(), problem_with(constraint)
         it = start_of(free, block)
         loose, tight = (solve_block(problem, it, block) for problem in (free, bound))
@@ -78,8 +89,8 @@ class TestReadyMade:
         assert len(repr(constraint)) < 100
         fewer = pickle.loads(pickle.dumps(problem_with(again).subset(inputs=np.arange(P) < 4)))
         assert list(fewer.constraints) == [constraint.name]
-        if constraint.matrix in "BD":
-            it = fewer.initial().replace(**{constraint.matrix: np.asarray(infeasible, float)[:, :4]})
+        if constraint.matrices in {("B",), ("D",)}:
+            it = at(fewer.initial(), constraint, np.asarray(infeasible, float)[:, :4])
             assert fewer.violations(it)[constraint.name] > 0.05
 
 

@@ -1,10 +1,10 @@
-"""A thousand boxes around inputs of models of all kinds: no bound is broken, by exact bounds or by 100,000 points."""
+"""A thousand boxes, and balls, of models of all kinds: no bound is broken, by exact bounds or by 100,000 points."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from boxes import drawn, held_back, inside, layers, reached
+from boxes import drawn, held_back, inside, layers, on_spheres, reached
 from composed import drawn_graph
 
 pytestmark = pytest.mark.hard
@@ -36,7 +36,7 @@ def test_no_bound_is_broken(seed):
     p = model.B.shape[1]
     U = rng.normal(size=(N_BOXES, p)) * rng.choice([0.1, 1, 5], (N_BOXES, 1))
     radius = 10 ** rng.uniform(-4, 0.5, (N_BOXES, 1)) * rng.choice([0.0, 1.0], (N_BOXES, p), p=[0.2, 0.8])
-    methods = ["interval", "backward"]
+    methods = ["interval", "backward", "dual"]
     if np.isfinite(model.activation.slopes(model.n_hidden)).all():
         methods.append("perron-frobenius")
     piecewise = model.activation.piecewise_linear
@@ -54,7 +54,7 @@ def test_no_bound_is_broken(seed):
         assert (least[few] >= exact.lower - away).all()
         assert (largest[few] <= exact.upper + away).all()
     for method in methods:
-        some = few if method in ("lp", "sdp") else slice(None)
+        some = few if method in ("dual", "lp", "sdp") else slice(None)
         found = model.bounds(U[some], radius[some], method=method)
         assert found.check(), method
         assert (found.lower <= least[some] + slack[some]).all(), method
@@ -62,3 +62,28 @@ def test_no_bound_is_broken(seed):
         if piecewise:
             assert (found.lower[few] <= exact.lower + away).all(), method
             assert (found.upper[few] >= exact.upper - away).all(), method
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_bound_on_a_ball_is_broken(seed):
+    rng = np.random.default_rng(100 + seed)
+    model = model_of(rng, seed)
+    if not model.is_well_posed():
+        pytest.skip("no equilibrium to bound")
+    p = model.B.shape[1]
+    U = rng.normal(size=(N_BOXES, p)) * rng.choice([0.1, 1, 5], (N_BOXES, 1))
+    radius = 10 ** rng.uniform(-4, 0.5, (N_BOXES, 1)) * rng.choice([0.0, 0.3, 1.0], (N_BOXES, p), p=[0.2, 0.2, 0.6])
+    least, largest = reached(model, on_spheres(rng, U, radius, N_POINTS))
+    q = least.shape[1]
+    for k in range(q):
+        up, down = (model.attack(U, radius, towards=sign * np.eye(q)[k], norm=2).predictions[:, k] for sign in (1, -1))
+        least[:, k], largest[:, k] = np.minimum(least[:, k], down), np.maximum(largest[:, k], up)
+    slack = 1e-8 * (1 + np.abs(least) + np.abs(largest))
+    methods = ["interval", "backward"]
+    if np.isfinite(model.activation.slopes(model.n_hidden)).all():
+        methods.append("perron-frobenius")
+    for method in methods:
+        found = model.bounds(U, radius, method=method, norm=2)
+        assert found.check(), method
+        assert (found.lower <= least + slack).all(), method
+        assert (found.upper >= largest - slack).all(), method

@@ -31,6 +31,12 @@ def exact(model, U):
         return model.states(U, tol=0).X @ model.C.T + U @ model.D.T + model.d
 
 
+def _check_bound(model, result, U):
+    small = result.small.matched
+    slack = np.outer(small.states(U, tol=1e-13).error_bound, np.abs(small.C).sum(axis=1))
+    assert (np.abs(exact(model, U) - exact(small, U)) <= result.change_bound(U) + slack).all()
+
+
 @pytest.mark.parametrize("kind", ["acyclic", "cyclic", "held back"])
 @pytest.mark.parametrize("matching", ["fenchel", "least-squares"])
 def test_random_models(kind, matching):
@@ -46,8 +52,12 @@ def test_random_models(kind, matching):
             result = compress(model, U, alpha=alpha, matching=matching, connections=connections)
             small = result.small.matched
             assert small.is_well_posed()
-            slack = np.outer(small.states(new, tol=1e-13).error_bound, np.abs(small.C).sum(axis=1))
-            assert (np.abs(exact(model, new) - exact(small, new)) <= result.change_bound(new) + slack).all()
+            _check_bound(model, result, new)
             np.testing.assert_allclose(result.model.predict(new), small.predict(new), atol=1e-8)
             if alpha > 1:
                 assert result.small.n_nonzero == 0
+        # Whole states.
+        alpha = float(rng.choice([0, 0.01, 0.1, 0.5, 1]))
+        result = compress(model, U, alpha=alpha, matching=matching, remove="units")
+        assert result.small.matched.is_well_posed()
+        _check_bound(model, result, new)

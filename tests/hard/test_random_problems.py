@@ -58,7 +58,7 @@ def some_iterate(rng, problem, block):
     held_back = (0, 1, 10)[problem.n_samples % 3] if problem.well_posedness == "measure" else 0
     spread = max(float(problem.Y.std()), 1e-300) if problem.loss.free_targets else 1.0
     it = it.replace(
-        A=problem.row_set.prox(0.5 * rng.standard_normal(it.A.shape) - held_back * np.eye(len(it.A))),
+        A=problem.row_set.project(0.5 * rng.standard_normal(it.A.shape) - held_back * np.eye(len(it.A))),
         C=spread * rng.standard_normal(it.C.shape),
         d=spread * rng.standard_normal(it.d.shape) * problem.fit_intercept,
     )

@@ -31,6 +31,22 @@ def test_room_bounds_every_solution_of_a_triangle_with_cycles(seed, size):
     np.testing.assert_allclose(np.linalg.solve(np.eye(6) - G, np.ones(6)), 1 / room, rtol=1e-7)
 
 
+@given(seed=st.integers(0, 10_000), near=st.sampled_from([0.5, 0.99, 1 - 1e-9]), held=st.booleans())
+def test_the_bound_of_the_inverse_holds_exactly_and_is_hardly_more(seed, near, held):
+    rng = np.random.default_rng(seed)
+    G = rng.random((4, 4))
+    G *= near / G.sum(axis=1, keepdims=True)
+    G -= np.diag(5 * rng.random(4)) * held
+    asked = rng.random((4, 3)) * 10.0 ** rng.integers(-6, 6, 3)
+    V = well_posedness.inverse_bound(G, asked)
+    # In fractions: no rounding.
+    exact = [[Fraction(float(i == j)) - Fraction(float(G[i, j])) for j in range(4)] for i in range(4)]
+    for column, wanted in zip(V.T, asked.T, strict=True):
+        got = [sum(row[j] * Fraction(float(column[j])) for j in range(4)) for row in exact]
+        assert all(a >= Fraction(float(b)) for a, b in zip(got, wanted, strict=True))
+        assert column == pytest.approx(np.linalg.solve(np.eye(4) - G, wanted), rel=1e-4)
+
+
 @pytest.mark.parametrize("G", [np.eye(2), 1.1 * np.eye(2), [[0.0, 2.0], [2.0, 0.0]], [[0.5, 9.0], [0.1, 0.5]]])
 def test_there_is_no_room_where_the_spectral_radius_is_one_or_more(G):
     assert well_posedness.room(np.array(G)) is None

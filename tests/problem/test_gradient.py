@@ -78,7 +78,7 @@ def test_it_is_the_limit_of_differences_for_every_activation_and_loss(activation
 
     def make(problem, seed):
         A = np.random.default_rng(seed).standard_normal((4, 4))
-        return loss_iterate(problem, seed).replace(A=problem.row_set.prox(A))
+        return loss_iterate(problem, seed).replace(A=problem.row_set.project(A))
 
     it = smooth_iterate(problem, make)
     assert np.abs(it.A).sum(axis=1).max() * problem.activation.max_slope == pytest.approx(0.9)

@@ -1,5 +1,7 @@
 """The sets of well-posed matrices: the l1 balls of rows, and what the matrix measure adds to them."""
 
+from fractions import Fraction
+
 import cvxpy as cp
 import numpy as np
 import pytest
@@ -224,3 +226,105 @@ def test_the_measures_set_contains_the_ball(A, radius):
     # With a diagonal of zeros they are the same.
     np.fill_diagonal(A, 0.0)
     assert RowMeasure(radius).violation(A) == RowBall(radius).violation(A)
+
+
+WEIGHTS = np.array([[0.5, 0, 2, 1], [3, 1, 0, 0.1], [1, 1, 4, 0.5], [2, 0.2, 0.3, 9.0]])
+
+
+@pytest.mark.parametrize("kind", WELL_POSEDNESS)
+@pytest.mark.parametrize("inside", [None, INSIDE])
+@pytest.mark.parametrize("steps", [0.4, np.array([0.1, 1.0, 2.0, 0.5])])
+def test_proximal_map_with_a_penalty_against_cvxpy(steps, inside, kind):
+    rows = WELL_POSEDNESS[kind](0.7, inside).penalised(WEIGHTS, 4)
+    Q = cp.Variable(SQUARE.shape)
+    metric = np.broadcast_to(1 / steps, SQUARE.shape)
+    distance = cp.sum_squares(cp.multiply(np.sqrt(metric), Q - SQUARE))
+    objective = cp.Minimize(0.5 * distance + rows.cvxpy_penalty(Q))
+    cp.Problem(objective, rows.cvxpy(Q)).solve(solver="CLARABEL", tol_gap_abs=1e-12, tol_gap_rel=1e-12)
+    P = rows.prox(SQUARE, steps)
+    np.testing.assert_allclose(P, Q.value, atol=1e-6)
+    np.testing.assert_allclose(Q.value[P == 0], 0, atol=1e-6)
+    # Signed entries have no penalty, and the projection is without any.
+    signed = rows.signed(4)
+    assert not rows.weights[signed, signed].any()
+    plain = WELL_POSEDNESS[kind](0.7, inside)
+    np.testing.assert_array_equal(rows.project(SQUARE, steps), plain.prox(SQUARE, steps))
+
+
+@pytest.mark.parametrize("kind", WELL_POSEDNESS)
+@pytest.mark.parametrize("inside", [None, INSIDE])
+@pytest.mark.parametrize("weights", [0.3, WEIGHTS])
+def test_conjugate_with_a_penalty_against_cvxpy(weights, inside, kind):
+    rows, A = WELL_POSEDNESS[kind](0.6, inside).penalised(weights, 4), cp.Variable((4, 4))
+    for G in (SQUARE, -SQUARE, SQUARE - 10 * np.eye(4), SQUARE + 10 * np.eye(4)):
+        value = cp.sum(cp.multiply(G, A)) - 0.15 * cp.sum_squares(A) - rows.cvxpy_penalty(A)
+        optimum = cp.Problem(cp.Maximize(value), rows.cvxpy(A)).solve(solver="CLARABEL")
+        assert rows.conjugate(G, 0.3) == pytest.approx(optimum, rel=1e-6, abs=1e-6)
+
+
+@given(
+    G=matrices,
+    other=matrices,
+    weights=arrays(float, (4, 4), elements=entries(0, 5)),
+    radius=radii,
+    ridge=st.floats(1e-6, 1e6),
+    off=entries(0, 1),
+    kind=kinds,
+    inside=st.sampled_from([None, INSIDE]),
+)
+def test_conjugate_with_a_penalty_bounds_every_feasible_point(G, other, weights, radius, ridge, off, kind, inside):
+    rows = WELL_POSEDNESS[kind](radius, inside).penalised(weights, 4)
+    size, bound = np.full((4, 4), off), rows.conjugate(G, ridge, np.full((4, 4), off))
+    assert rows.conjugate(G, ridge) <= bound * (1 + 1e-12)
+    # The first is where the value is largest.
+    for A in (rows.repair(rows.prox(G / ridge, 1 / ridge)), rows.repair(other), np.zeros((4, 4))):
+        terms = np.abs(G * A) + ridge * A**2 + rows.weights * np.abs(A) if rows.weights is not None else np.abs(G * A)
+        value = np.sum(G * A) + np.sum(size * np.abs(A)) - 0.5 * ridge * np.sum(A**2) - rows.value(A)
+        assert value <= bound + 1e-10 * (np.sum(terms) + ridge * np.sum(A**2) + bound)
+
+
+@given(pull=st.floats(1e-3, 1e3), off=st.floats(1e-20, 1), digits=st.integers(0, 60))
+def test_conjugate_does_not_lose_what_is_just_beyond_a_weight(pull, off, digits):
+    """By fractions: where pull and weight cancel, the bound is still one."""
+    whole = Fraction(pull) + Fraction(off)
+    weight = float(max(whole - Fraction(1, 2**digits), Fraction(0)))
+    free = RowBall(1.0, np.zeros((1, 1), dtype=bool)).penalised(weight, 1)
+    beyond = max(whole - Fraction(weight), Fraction(0))
+    assert Fraction(free.conjugate(np.array([[pull]]), 0.25, off)) >= 2 * beyond**2
+
+
+def test_without_a_ridge_a_penalty_makes_the_conjugate_finite_and_says_how_far():
+    G = np.where(INSIDE, 5.0, 0.5)
+    free = RowBall(0.6, INSIDE)
+    assert free.dual_scale(G) == 0
+    assert free.conjugate(G) == np.inf
+    penalised = free.penalised(0.4, 4)
+    scale = penalised.dual_scale(G)
+    assert scale == pytest.approx(0.8)
+    assert penalised.conjugate(G) == np.inf
+    # Three rows have entries inside, where the pull is 4 - 0.4.
+    assert penalised.conjugate(scale * G) == pytest.approx(3 * 0.6 * 3.6)
+    assert penalised.conjugate((scale + 1e-9) * G) == np.inf
+    assert RowBall(0.6).dual_scale(G) == 1
+    assert RowMeasure(0.6).penalised(0.4, 4).dual_scale(G) == 0
+
+
+def test_penalised_entries_have_a_kink_wherever_they_are():
+    weights = np.zeros((4, 4))
+    weights[0, 2] = weights[3, 3] = 1.5
+    rows, A = RowBall(1.0, INSIDE).penalised(weights, 4), np.zeros((4, 4))
+    kinked = ~rows.smooth_at(A)
+    np.testing.assert_array_equal(kinked, INSIDE | (weights > 0))
+    A = np.where(weights > 0, -2.0, 0.1)
+    assert rows.value(A) == 6
+    np.testing.assert_array_equal(rows.slope(A), -weights)
+    # What turns round at a kink is zero, what has none goes on.
+    settled = rows.settle(-A, A)
+    np.testing.assert_array_equal(settled, np.where(kinked, 0, -A))
+    assert RowBall(1.0).penalised(0.0, 4).weights is None
+
+
+def test_what_presses_against_the_boundary_is_beyond_the_weight():
+    rows = RowBall(1.0).penalised(WEIGHTS, 4)
+    force = np.array([[1.0, -4, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, -10.0]])
+    np.testing.assert_allclose(rows.pressing(force), [4, 0, 0, 1])

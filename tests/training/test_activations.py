@@ -97,7 +97,7 @@ def test_equal_states_are_rounding_for_steep_a_too():
     """Inputs without effect leave states that differ by rounding alone: made constant, whatever ||A||_inf."""
     problem = random_problem((3, 4, 2, 30), activation="sigmoid", norm_bound=0.9)
     it = problem.initial(0)
-    A = problem.row_set.prox(5 * np.random.default_rng(0).standard_normal((3, 3)))
+    A = problem.row_set.project(5 * np.random.default_rng(0).standard_normal((3, 3)))
     assert np.abs(A).sum(axis=1).max() > 3
     X = problem.at_equilibrium(it.replace(A=A, B=1e-17 * it.B, b=np.ones(3))).X
     assert np.ptp(X, axis=1).max() == 0

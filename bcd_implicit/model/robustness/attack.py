@@ -1,4 +1,4 @@
-"""Inputs in a box that move predictions as far as they are found to: what no bound may exclude."""
+"""Inputs in a box or a ball that move predictions as far as they are found to: what no bound may exclude."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bcd_implicit.model.robustness.box import Box
 from bcd_implicit.support.display import facts_table
 
 # Corners of the box that the gradient points to, one after the other; then so many steps of projected gradient.
@@ -24,7 +25,7 @@ class Attack:
     Attributes
     ----------
     inputs : ndarray of shape (m, p)
-        In the boxes.
+        In the boxes, or balls.
     predictions : ndarray of shape (m, q)
         Of these.
     before : ndarray of shape (m, q)
@@ -55,29 +56,48 @@ class Attack:
         return facts_table("Attack", facts)
 
 
-def climb(asked: _Asked, center: np.ndarray, radius: np.ndarray, n_inputs: int | None) -> np.ndarray:
+def climb(asked: _Asked, box: Box, n_inputs: int | None) -> np.ndarray:
     """Inputs in boxes with about the largest value, never a smaller one than in the middle: shape (m, p).
 
     Parameters
     ----------
     asked : callable
         Of inputs (m, p): the values (m,) and their gradients (m, p).
-    center, radius : ndarray of shape (m, p)
+    box : Box
+        Where it is one of balls, steps lead as far along the gradient, in units of the radius.
     n_inputs : int or None
         So many inputs of each sample may move, those with the largest ``|gradient| radius`` in the middle.
     """
+    center, radius = box.center.T, box.radius.T
     best, (value, slope) = center.copy(), asked(center)
     if n_inputs is not None and n_inputs < center.shape[1]:
         worth = np.argsort(-np.abs(slope) * radius, axis=1, kind="stable")
         radius = radius.copy()
         np.put_along_axis(radius, worth[:, n_inputs:], 0.0, axis=1)
-    # A step of 1 from the middle leads to a corner.
+    # A step of 1 from the middle leads to a corner, or to the sphere.
     steps = [(1.0, True)] * CORNERS + [(float(share), False) for share in np.geomspace(FIRST_STEP, LAST_STEP, STEPS)]
     at = center
     for share, from_middle in steps:
-        at = (center if from_middle else at) + share * radius * np.sign(slope)
-        at = np.clip(at, center - radius, center + radius)
+        at = (center if from_middle else at) + share * radius * _uphill(slope * radius, box.euclidean)
+        at = _inside(at, center, radius, box.euclidean)
         here, slope = asked(at)
         better = here > value
         best[better], value = at[better], np.maximum(value, here)
     return best
+
+
+def _uphill(slope: np.ndarray, euclidean: bool) -> np.ndarray:
+    """The step of size 1 that gains most, in units of the radius; (m, p)."""
+    if not euclidean:
+        return np.sign(slope)
+    length = np.linalg.norm(slope, axis=1, keepdims=True)
+    return slope / np.where(length > 0, length, 1.0)
+
+
+def _inside(at: np.ndarray, center: np.ndarray, radius: np.ndarray, euclidean: bool) -> np.ndarray:
+    """The nearest inputs in the boxes, or those in the direction of the middle that are in the balls."""
+    if euclidean:
+        shares = np.divide(at - center, radius, out=np.zeros_like(at), where=radius > 0)
+        length = np.linalg.norm(shares, axis=1, keepdims=True)
+        at = np.where(length > 1, center + radius * shares / np.maximum(length, 1.0), at)
+    return np.clip(at, center - radius, center + radius)

@@ -20,11 +20,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+import scipy.sparse as sp
 
 from bcd_implicit.model.active_set import newton_step
-from bcd_implicit.model.robustness.box import Box, Ranges, Tasks
+from bcd_implicit.model.matrices import Matrix, dense
+from bcd_implicit.model.robustness.box import Box, Ranges, Rows, Tasks
 from bcd_implicit.model.robustness.branches import Cuts, by_task, cuts_of
 from bcd_implicit.model.robustness.intervals import SPARE, image, state_ranges
 from bcd_implicit.model.robustness.system import BoundedSystem
@@ -37,6 +40,8 @@ from bcd_implicit.support.parts import parts
 ENOUGH, MOST_STEPS, MOST_ROUNDS = 1e-10, 40, 8
 #: How often preactivations of a component with a cycle are bounded anew, by the ranges that the last time gave.
 ROUNDS = 3
+# Less than this share of the rows of a stage is taken out of it.
+WORTH_A_CHOICE = 0.8
 # Another round has to take this share off some range.
 WORTH_A_ROUND = 0.01
 
@@ -63,6 +68,11 @@ class Lines:
     x: Ranges
     size: np.ndarray
 
+    @cached_property
+    def size_z(self) -> np.ndarray:
+        """``|z|`` at most."""
+        return self.z.sizes
+
     @classmethod
     def around(cls, system: BoundedSystem, z: Ranges, x: Ranges) -> Lines:
         """Those of :meth:`~bcd_implicit.terms.function.ElementwiseFunction.envelope_slopes`."""
@@ -75,8 +85,8 @@ class Lines:
         return cls(above, above_0, below, below_0, z, x, reached.sizes)
 
 
-#: What bounds tasks on lines: the largest values, (K,), and dual vectors, (n, K).
-_Finder = Callable[[BoundedSystem, Box, Lines, Tasks], tuple[np.ndarray, np.ndarray]]
+#: What makes the largest values of tasks on lines, (K,), and dual vectors, (n, K), better ones.
+_Improve = Callable[[BoundedSystem, Box, Lines, Tasks, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -87,14 +97,14 @@ class Step:
     ----------
     tasks : Tasks
         Rows of preactivations.
-    multipliers : ndarray of shape (n, K)
+    multipliers : ndarray or sparse array of shape (n, K)
         lambda, for each.
     after : Ranges
         Of all preactivations, (n, m).
     """
 
     tasks: Tasks
-    multipliers: np.ndarray
+    multipliers: Matrix
     after: Ranges
 
 
@@ -110,7 +120,7 @@ class DualCertificate:
         How ranges of preactivations were tightened, one after the other.
     tasks : Tasks
         What was asked.
-    multipliers : ndarray of shape (n, K)
+    multipliers : ndarray or sparse array of shape (n, K)
         The dual vectors lambda, for each task.
     cuts : Cuts or None
         The cases that were bounded each for itself, if there are some.
@@ -122,7 +132,7 @@ class DualCertificate:
     preactivations: Ranges
     steps: tuple[Step, ...]
     tasks: Tasks
-    multipliers: np.ndarray
+    multipliers: Matrix
     cuts: Cuts | None = None
     of_cases: np.ndarray | None = None
 
@@ -130,22 +140,20 @@ class DualCertificate:
 def by_intervals(system: BoundedSystem, box: Box, tasks: Tasks) -> tuple[np.ndarray, DualCertificate]:
     """The largest values of tasks, (K,), by intervals of states alone, and what proves it."""
     x, z = state_ranges(system.structure, box, system.b)
-    lines = _flat(z, x)
-    found, multipliers = bounded(system, box, lines, tasks)
-    return found, DualCertificate(x, z, (), tasks, multipliers)
+    found = _by_ranges(system, box, x, image(system.activation, z).sizes, tasks)
+    return found, DualCertificate(x, z, (), tasks, np.zeros((len(system.b), len(tasks))))
 
 
 def backward(
-    system: BoundedSystem, box: Box, tasks: Tasks, rounds: int, n_cuts: int = 0, find: _Finder | None = None
+    system: BoundedSystem, box: Box, tasks: Tasks, rounds: int, n_cuts: int = 0, improve: _Improve | None = None
 ) -> tuple[np.ndarray, DualCertificate]:
-    """The same by backward linear bounds, or by other dual vectors on the same ranges."""
-    find = find or bounded
+    """The same by backward linear bounds, or by dual vectors that are made better, for ranges and cases too."""
     x, z = state_ranges(system.structure, box, system.b)
-    lines, steps = tightened(system, box, x, z, rounds, find)
-    found, multipliers = find(system, box, lines, tasks)
+    lines, steps = tightened(system, box, x, z, rounds, improve)
+    found, multipliers = bounded(system, box, lines, tasks, improve)
     if not n_cuts:
         return found, DualCertificate(x, z, steps, tasks, multipliers)
-    found, cuts, of_cases = _by_cases(system, box, lines, tasks, found, multipliers, min(n_cuts, len(system.b)))
+    found, cuts, of_cases = _by_cases(system, box, lines, tasks, found, dense(multipliers), n_cuts, improve)
     return found, DualCertificate(x, z, steps, tasks, multipliers, cuts, of_cases)
 
 
@@ -157,6 +165,7 @@ def _by_cases(
     found: np.ndarray,
     multipliers: np.ndarray,
     n_cuts: int,
+    improve: _Improve | None,
 ) -> tuple[np.ndarray, Cuts, np.ndarray]:
     """The largest values of tasks by cases, where that is less, the cuts and the dual vectors of each case."""
     points = system.activation.cut_points(lines.z.low, lines.z.high)
@@ -173,9 +182,12 @@ def _by_cases(
         x, z = (Ranges(side.low[:, j], side.high[:, j]) for side in (lines.x, lines.z))
         values = []
         for case, ranges in enumerate(cuts.cases(z)):
-            value, of_case = bounded(system, its_box, Lines.around(system, ranges, x), each)
+            of_its = Lines.around(system, ranges, x)
+            value, of_case = by_lines(system, its_box, of_its, each)
+            if improve is not None:
+                value, of_case = improve(system, its_box, of_its, each, value, dense(of_case))
             values.append(value)
-            of_cases[case, :, part] = of_case
+            of_cases[case, :, part] = dense(of_case)
         worst = np.max(values, axis=0)
         better = worst < found[part]
         found[part] = np.where(better, worst, found[part])
@@ -186,7 +198,7 @@ def _by_cases(
 
 
 def tightened(
-    system: BoundedSystem, box: Box, x: Ranges, z: Ranges, rounds: int, find: _Finder
+    system: BoundedSystem, box: Box, x: Ranges, z: Ranges, rounds: int, improve: _Improve | None
 ) -> tuple[Lines, tuple[Step, ...]]:
     """Lines on ranges of preactivations that are tighter, and how they were found, stage by stage."""
     lines, steps = Lines.around(system, z, x), []
@@ -196,7 +208,7 @@ def tightened(
         # Where no input is uncertain, what is left is rounding.
         left = np.asarray((box.radius > 0).any(axis=0))
         for _ in range(n_rounds if stage.cycle is not None else min(n_rounds, 1)):
-            step = _tighten(system, box, lines, stage, left, find)
+            step = _tighten(system, box, lines, stage, left, improve)
             if step is None:
                 break
             width, new = lines.z.high - lines.z.low, step.after.high - step.after.low
@@ -208,61 +220,133 @@ def tightened(
 
 
 def _tighten(
-    system: BoundedSystem, box: Box, lines: Lines, stage: Stage, samples: np.ndarray, find: _Finder
+    system: BoundedSystem, box: Box, lines: Lines, stage: Stage, samples: np.ndarray, improve: _Improve | None
 ) -> Step | None:
     z = lines.z
     linear = system.activation.is_linear(z.low, z.high)
     open_states = np.zeros_like(linear)
     # Where phi is linear on the range, lines are exact.
     open_states[stage.states] = ~linear[stage.states] & samples
-    row, sample = np.nonzero(open_states)
+    # Sample by sample: what is done at a time is about few of them.
+    sample, row = np.nonzero(open_states.T)
     if not len(row):
         return None
     tasks = Tasks.both_ends(system.preactivations, row, sample)
-    found, multipliers = find(system, box, lines, tasks)
+    found, multipliers = bounded(system, box, lines, tasks, improve)
     low, high, k = z.low.copy(), z.high.copy(), len(row)
     high[row, sample] = np.minimum(high[row, sample], found[:k])
     low[row, sample] = np.maximum(low[row, sample], -found[k:])
     return Step(tasks, multipliers, Ranges(low, np.maximum(low, high)))
 
 
-def bounded(system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks) -> tuple[np.ndarray, np.ndarray]:
+def bounded(
+    system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks, improve: _Improve | None = None
+) -> tuple[np.ndarray, Matrix]:
     """The largest values of tasks, (K,), and for each the multipliers that prove it, (n, K)."""
-    n = len(system.b)
-    found, multipliers = np.empty(len(tasks)), np.empty((n, len(tasks)))
+    found, multipliers = by_lines(system, box, lines, tasks)
+    # Intervals, where they are better: through a long chain of states lines may do harm.
+    plain = _by_ranges(system, box, lines.x, lines.size, tasks)
+    better = plain < found
+    found = np.where(better, plain, found)
+    if better.any():
+        keep = sp.diags_array(1.0 - better)
+        multipliers = sp.csc_array(multipliers @ keep) if sp.issparse(multipliers) else multipliers * ~better
+    return (found, multipliers) if improve is None else improve(system, box, lines, tasks, found, dense(multipliers))
+
+
+def _by_ranges(system: BoundedSystem, box: Box, x: Ranges, size: np.ndarray, tasks: Tasks) -> np.ndarray:
+    """The largest values of tasks, (K,), by ranges of states alone, which are charged as if they were of some size.
+
+    Those of all rows and samples are found, since tasks share them.
+    """
+    asked, its_row = np.unique(tasks.row, return_inverse=True)
+    rows, (n, p) = Rows(tasks.rows.x[asked], tasks.rows.u[asked], tasks.rows.c[asked]), system.B.shape
+    center = rows.x @ x.middle + rows.u @ box.center + rows.c[:, None]
+    of_x, of_u = np.abs(rows.x), np.abs(rows.u)
+    # As much as the pass below charges for lambda = 0.
+    sizes = of_x @ size + of_u @ box.sizes + np.abs(rows.c)[:, None]
+    rounding = (2 * SPARE * summation_error(2 * (n + p)) + 24 * EPS) * sizes
+    radius = of_x @ x.radius + box.spread(rows.u) + rounding
+    place = its_row.ravel(), tasks.sample
+    return np.asarray(tasks.sign * center[place] + radius[place])
+
+
+def by_lines(system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks) -> tuple[np.ndarray, Matrix]:
+    """The largest values of tasks, (K,), by their backward passes, and lambda, (n, K); sparse where A is."""
+    n, found, multipliers = len(system.b), np.empty(len(tasks)), []
     for part in parts(len(tasks), n):
         check_stop()
-        some = tasks.take(part)
-        w, multipliers[:, part] = backward_pass(system, lines, some)
-        found[part] = _value(system, box, lines, some, w, multipliers[:, part])
-        # Intervals, where they are better: through a long chain of states lines may do harm.
-        none = np.zeros_like(w)
-        plain = _value(system, box, _flat(lines.z, lines.x), some, some.of_states, none)
-        better = plain < found[part]
-        found[part] = np.where(better, plain, found[part])
-        multipliers[:, part] = np.where(better, 0.0, multipliers[:, part])
-    return found, multipliers
+        found[part], lam = _backward_pass(system, box, lines, tasks.take(part))
+        # Of a large network most states are reached by few tasks.
+        multipliers.append(_sparse(lam) if sp.issparse(system.A) else lam)
+    if not multipliers:
+        return found, np.zeros((n, 0))
+    return found, sp.hstack(multipliers, format="csc") if sp.issparse(system.A) else np.hstack(multipliers)
 
 
-def _flat(z: Ranges, x: Ranges) -> Lines:
-    """The horizontal lines at the ends of the ranges of states."""
-    zeros = np.zeros_like(z.low)
-    return Lines(zeros, x.high, zeros, x.low, z, x, x.sizes)
+def _sparse(lam: np.ndarray) -> sp.csc_array:
+    """The same as a sparse array, soon where most rows are zero."""
+    rows = np.flatnonzero(lam.any(axis=1))
+    columns = np.ascontiguousarray(lam[rows].T)
+    places = np.flatnonzero(columns)
+    ends = np.cumsum([0, *np.count_nonzero(columns, axis=1)])
+    return sp.csc_array((columns.ravel()[places], rows[places % max(len(rows), 1)], ends), shape=lam.shape)
 
 
-def backward_pass(system: BoundedSystem, lines: Lines, tasks: Tasks) -> tuple[np.ndarray, np.ndarray]:
-    """About the solution of w = r + A^T lambda, lambda = s w+ - a w-: w and lambda, each of shape (n, K)."""
-    w = tasks.of_states
-    multipliers = np.empty_like(w)
+def _backward_pass(system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks) -> tuple[np.ndarray, np.ndarray]:
+    """The bounds, (K,), by about the solution of w = r + A^T lambda, lambda = s w+ - a w-, and lambda, (n, K).
+
+    Rounding, and what w is off by, is charged.
+    """
+    j, (n, p) = tasks.sample, system.B.shape
+    # Of one sample each side of the lines is one column.
+    one = j[:1] if (j == j[:1]).all() else j
+    w, v, total, inputs = tasks.of_states, tasks.of_inputs, tasks.constants, box.sizes
+    asked, multipliers = np.flatnonzero(w.any(axis=1)), np.zeros_like(w)
+    products = _weighed(lines.size[asked][:, one], np.abs(w[asked])) + _weighed(inputs[:, one], np.abs(v))
+    sums, l1 = np.abs(total), np.zeros(len(tasks))
     for stage in reversed(system.structure.stages):
-        above, below = (side[stage.states][:, tasks.sample] for side in (lines.above, lines.below))
-        here = w[stage.states]
+        here, states = w[stage.states], stage.states
+        some: np.ndarray | slice = slice(None)
+        if stage.cycle is None:
+            reached = here.any(axis=1)
+            if not reached.any():
+                continue
+            if reached.mean() < WORTH_A_CHOICE:
+                some = np.flatnonzero(reached)
+                states, here = np.arange(n)[stage.states][some], here[some]
+        above, above_0, below, below_0, size, size_z = (
+            side[states][:, one]
+            for side in (lines.above, lines.above_0, lines.below, lines.below_0, lines.size, lines.size_z)
+        )
         if stage.cycle is not None:
-            w[stage.states] = here = _in_cycle(stage.cycle.A.T, above, below, here)
-        multipliers[stage.states] = here = _bent(above, below, here)
-        if stage.before is not None:
-            w[stage.before.columns] += stage.before.rows.T @ here
-    return w, multipliers
+            given, here = here, _in_cycle(stage.cycle.A.T, above, below, here)
+            lam = _bent(above, below, here)
+            off = np.abs(given + stage.cycle.A.T @ lam - here)
+            total, sums = total + _weighed(size, off), sums + _weighed(size, off)
+        else:
+            # Here w is off by the rounding of the sums alone, which is charged below.
+            lam = _bent(above, below, here)
+        multipliers[states] = lam
+        up, down, sizes = np.maximum(here, 0.0), np.minimum(here, 0.0), np.abs(lam)
+        b = system.b[states]
+        total = total + _weighed(above_0, up) + _weighed(below_0, down) + b @ lam
+        sums = sums + _weighed(size, up - down) + _weighed(size_z, sizes) + np.abs(b) @ sizes
+        l1 += sizes.sum(axis=0)
+        for incoming, to in ((stage.before, w), (stage.inputs, v)):
+            if incoming is not None:
+                to[incoming.columns] += incoming.rows[some].T @ lam
+    total = total + _weighed(box.center[:, one], v) + box.spread_of(v, one)
+    sums = sums + _weighed(inputs[:, one], np.abs(v))
+    # What is rounded: sums, the products with A^T and B^T, and phi with the lines.
+    of_A, of_B = system.largest_weights
+    products = products + l1 * ((of_A @ lines.size)[one] + (of_B @ inputs)[one])
+    return total + SPARE * summation_error(2 * (n + p)) * (products + sums) + 24 * EPS * sums, multipliers
+
+
+def _weighed(side: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """The sum over the first axis of the product, (K,), where each, or all, of K columns have weights of their own."""
+    return np.asarray(side[:, 0] @ of if side.shape[1] == 1 else np.einsum("ik,ik->k", side, of))
 
 
 def _bent(above: np.ndarray, below: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -272,7 +356,8 @@ def _bent(above: np.ndarray, below: np.ndarray, w: np.ndarray) -> np.ndarray:
 def _in_cycle(M: np.ndarray, above: np.ndarray, below: np.ndarray, asked: np.ndarray) -> np.ndarray:
     """About the solution of w = asked + M lambda(w), where M = A^T between the states of a cycle."""
     w, left = asked.copy(), np.arange(asked.shape[1])
-    a, s, r, here = below, above, asked, asked
+    s, a = (np.broadcast_to(side, asked.shape) for side in (above, below))
+    r = here = asked
     for step in range(MOST_STEPS + MOST_ROUNDS):
         if step < MOST_STEPS:
             new = r + M @ _bent(s, a, here)
@@ -292,25 +377,3 @@ def _in_cycle(M: np.ndarray, above: np.ndarray, below: np.ndarray, asked: np.nda
             left, here = left[open_tasks], new[:, open_tasks]
             s, a, r = s[:, open_tasks], a[:, open_tasks], r[:, open_tasks]
     return w
-
-
-def _value(
-    system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks, w: np.ndarray, multipliers: np.ndarray
-) -> np.ndarray:
-    """The bound by lambda = s w+ - a w-, (K,), rounding and what w is off charged."""
-    j, (n, p) = tasks.sample, system.B.shape
-    U, radius = box.center[:, j], box.radius[:, j]
-    r, g, c, lam = tasks.of_states, tasks.of_inputs, tasks.constants, multipliers
-    largest, v = lines.size[:, j], g + system.B.T @ lam
-    off = r + system.A.T @ lam - w
-    ends = np.maximum(w, 0.0) * lines.above_0[:, j] + np.minimum(w, 0.0) * lines.below_0[:, j]
-    total = (ends + np.abs(off) * largest).sum(axis=0) + (v * U + np.abs(v) * radius).sum(axis=0)
-    total += system.b @ lam + c
-    # What is rounded: sums, the products with A^T and B^T, and phi with the lines.
-    of_A, of_B = system.largest_weights
-    inputs, l1 = np.abs(U) + radius, np.abs(lam).sum(axis=0)
-    products = (np.abs(r) * largest).sum(axis=0) + (np.abs(g) * inputs).sum(axis=0)
-    products += l1 * ((of_A @ lines.size)[j] + (of_B @ box.sizes)[j])
-    sums = (np.abs(w) * largest + np.abs(lam) * lines.z.sizes[:, j] + np.abs(off) * largest).sum(axis=0)
-    sums += (np.abs(v) * inputs).sum(axis=0) + np.abs(system.b) @ np.abs(lam) + np.abs(c)
-    return np.asarray(total + SPARE * summation_error(2 * (n + p)) * (products + sums) + 24 * EPS * sums)

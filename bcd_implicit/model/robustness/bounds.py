@@ -12,6 +12,7 @@ import pandas as pd
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.model.robustness.backward import DualCertificate, backward, by_intervals
 from bcd_implicit.model.robustness.box import Box, Rows, Tasks
+from bcd_implicit.model.robustness.dual import dual
 from bcd_implicit.model.robustness.perron_frobenius import GainCertificate, perron_frobenius
 from bcd_implicit.model.robustness.programs import ATTAINED, AttainedCertificate, exact, linear, proves_attained
 from bcd_implicit.model.robustness.semidefinite import QuadraticCertificate, proves_quadratic, semidefinite
@@ -24,9 +25,16 @@ from bcd_implicit.support.display import facts_table
 MOST_CUTS = 10
 # A prediction that is farther out than its states may be off, and than this share of what it sums, breaks its bounds.
 CLOSE = 1e-9
+#: By default so many cuts are made, of models of no more states than this.
+CUTS, FEW_STATES = 3, 50
+#: Methods that have cuts, and those that have balls.
+WITH_CUTS, WITH_BALLS = ("backward", "dual"), ("backward", "interval", "perron-frobenius")
 #: What finds the largest values of tasks and what proves them, by name. To add a method, write such a function.
 METHODS: dict[str, Callable[[BoundedSystem, Box, Tasks, Mapping[str, Any]], tuple[np.ndarray, Any]]] = {
-    "backward": lambda system, box, tasks, options: backward(system, box, tasks, options["rounds"], options["n_cuts"]),
+    "backward": lambda system, box, tasks, options: backward(
+        system, box, tasks, options["rounds"], n_cuts_of(system, options)
+    ),
+    "dual": lambda system, box, tasks, options: dual(system, box, tasks, options["rounds"], n_cuts_of(system, options)),
     "perron-frobenius": lambda system, box, tasks, options: perron_frobenius(system, box, tasks),
     "interval": lambda system, box, tasks, options: by_intervals(system, box, tasks),
     "lp": lambda system, box, tasks, options: linear(system, box, tasks, options["rounds"]),
@@ -35,24 +43,43 @@ METHODS: dict[str, Callable[[BoundedSystem, Box, Tasks, Mapping[str, Any]], tupl
 }
 
 
-def check_options(method: str, rounds: int, n_cuts: int = 0, max_seconds: float | None = None) -> dict[str, Any]:
+def _either(methods: Sequence[str]) -> str:
+    *first, last = map(repr, methods)
+    return f"{', '.join(first)} or {last}" if first else last
+
+
+def n_cuts_of(system: BoundedSystem, options: Mapping[str, Any]) -> int:
+    """The cuts that were asked for; by default those that cost little."""
+    n_cuts, n = options["n_cuts"], len(system.b)
+    return min(n, n_cuts if n_cuts is not None else CUTS if n <= FEW_STATES else 0)
+
+
+def check_options(
+    method: str, rounds: int, n_cuts: int | None = None, max_seconds: float | None = None, euclidean: bool = False
+) -> dict[str, Any]:
     """The options of methods by name, each as it is to be.
 
     Raises
     ------
     InvalidInputError
-        Another method; another number of rounds, cuts or seconds, or cuts or seconds of a method that has none.
+        Another method; another number of rounds, cuts or seconds, or cuts, seconds or balls of a method that has none.
     """
     check_choice("method", method, METHODS)
-    for name, owner, given in (("n_cuts", "backward", n_cuts), ("max_seconds", "exact", max_seconds)):
-        if given and method != owner:
-            cause = f"is an option of method={owner!r} alone, and method is {method!r}"
-            raise InvalidInputError(name, cause, f"Leave it out, or choose method={owner!r}")
+    for name, owners, given in (("n_cuts", WITH_CUTS, n_cuts), ("max_seconds", ("exact",), max_seconds)):
+        if given and method not in owners:
+            known = _either(owners)
+            cause = f"is an option of method={known} alone, and method is {method!r}"
+            raise InvalidInputError(name, cause, f"Leave it out, or choose method={known}")
+    if euclidean and method not in WITH_BALLS:
+        remedy = f"Use method={_either(WITH_BALLS)}, or bound the box around the ball"
+        raise InvalidInputError("norm", f"is 2, and method={method!r} bounds boxes alone", remedy)
     if max_seconds is not None:
         max_seconds = check_number("max_seconds", max_seconds, 0, remedy="Give seconds, or None")
     return {
         "rounds": check_number("rounds", rounds, 0, integer=True, remedy="Give 0 or more"),
-        "n_cuts": check_number("n_cuts", n_cuts, 0, MOST_CUTS, integer=True, remedy=f"Give 0 to {MOST_CUTS} cuts"),
+        "n_cuts": None
+        if n_cuts is None
+        else check_number("n_cuts", n_cuts, 0, MOST_CUTS, integer=True, remedy=f"Give 0 to {MOST_CUTS} cuts"),
         "max_seconds": max_seconds,
     }
 
@@ -99,7 +126,7 @@ def prediction_within(
 
 @dataclass(frozen=True, repr=False)
 class Bounds:
-    """What a model may predict for inputs in boxes, rounding included.
+    """What a model may predict for inputs in boxes or balls, rounding included.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What is uncertain: a box of inputs around each sample; and what is asked of it: rows of states and inputs."""
+"""What is uncertain: a box or a ball of inputs around each sample; and what is asked: rows of states and inputs."""
 
 from __future__ import annotations
 
@@ -8,30 +8,71 @@ from typing import Any
 
 import numpy as np
 
-from bcd_implicit.errors import InvalidInputError, shown
+from bcd_implicit.errors import InvalidInputError, check_choice, shown
 from bcd_implicit.model.matrices import Matrix, dense
 from bcd_implicit.model.robustness.labels import in_order
 from bcd_implicit.model.rounding import EPS
 from bcd_implicit.support.checks import check_entries, check_matrix
 
-SHAPES = "Give one number, one for each input, or one for each sample and input"
+# Squares of shares below this are lost.
+TINY = 1e-150
+SHAPES = "Give one number, one for each input, a column of one for each sample, or one for each sample and input"
 
 
 @dataclass(frozen=True)
 class Box:
-    """Inputs u with ``|u - center| <= radius``, entry by entry.
+    """Inputs u with ``|u - center| <= radius``, entry by entry, or with ``|(u - center) / radius|_2 <= 1``, a ball.
+
+    A ball, whose axes are the radii, is inside the box. How far something moves on it is no more than on the box; what
+    may be rounded is charged as for the box.
 
     Attributes
     ----------
     center, radius : ndarray of shape (p, m)
+    euclidean : bool
+        Whether it is a ball.
     """
 
     center: np.ndarray
     radius: np.ndarray
+    euclidean: bool = False
+
+    @classmethod
+    def around(cls, inputs: np.ndarray, radius: Any, norm: Any, names: Sequence[str]) -> Box:
+        """The boxes, or balls, around inputs (m, p), checked."""
+        return cls(inputs.T, check_radius(radius, inputs.shape, names).T, check_norm(norm))
 
     def take(self, samples: np.ndarray | slice) -> Box:
         """The boxes of some samples."""
-        return Box(self.center[:, samples], self.radius[:, samples])
+        return Box(self.center[:, samples], self.radius[:, samples], self.euclidean)
+
+    def spread(self, rows: Matrix, inputs: np.ndarray | slice = slice(None)) -> np.ndarray:
+        """How far rows (k, p) of some inputs move from their value in the middle, at most: shape (k, m)."""
+        radius, sizes = self.radius[inputs], np.abs(rows)
+        if not self.euclidean:
+            return np.asarray(sizes @ radius)
+        # In units in which squares do not overflow, and with more than underflows of them.
+        most, reach = float(sizes.max(initial=0.0) if isinstance(sizes, np.ndarray) else sizes.max()), self._largest
+        if most == 0:
+            return np.zeros((rows.shape[0], radius.shape[1]))
+        shares = sizes / most
+        squares = (shares * shares) @ (radius / reach) ** 2
+        return np.asarray((np.sqrt(squares) + TINY * len(radius)) * most * reach)
+
+    def spread_of(self, weights: np.ndarray, sample: np.ndarray) -> np.ndarray:
+        """The same of weights (p, K), each for the box of one sample, or all for that of one: shape (K,)."""
+        moves = np.abs(weights) * self.radius[:, sample]
+        if not self.euclidean:
+            return np.asarray(moves.sum(axis=0))
+        most = moves.max(axis=0, initial=0.0)
+        most[most == 0] = 1.0
+        return np.asarray(np.sqrt(((moves / most) ** 2).sum(axis=0)) * most)
+
+    @property
+    def _largest(self) -> np.ndarray:
+        """The largest radius of each sample, (m,); 1 where all are 0."""
+        largest = self.radius.max(axis=0, initial=0.0)
+        return np.where(largest > 0, largest, 1.0)
 
     @property
     def sizes(self) -> np.ndarray:
@@ -39,8 +80,20 @@ class Box:
         return np.abs(self.center) + self.radius
 
 
+def check_norm(norm: Any) -> bool:
+    """Whether the norm, "inf" or 2, is the Euclidean one.
+
+    Raises
+    ------
+    InvalidInputError
+        Another norm.
+    """
+    known = {"inf": "inf", str(np.inf): "inf", "2": "2", "2.0": "2"}
+    return check_choice("norm", known.get(str(norm), norm), ["inf", "2"]) == "2"
+
+
 def check_radius(radius: Any, shape: tuple[int, int], names: Sequence[str]) -> np.ndarray:
-    """A radius for each of m samples and p inputs, shape (m, p), from one, one an input, or as many.
+    """A radius for each of m samples and p inputs, shape (m, p), from one, one an input, one a sample, or as many.
 
     Labels of a series or a mapping, or of a data frame's columns, are names of inputs, unless they are numbers, or the
     model has none of its own.
@@ -55,7 +108,7 @@ def check_radius(radius: Any, shape: tuple[int, int], names: Sequence[str]) -> n
     if radius is None or isinstance(radius, (str, bool, np.bool_)):
         raise InvalidInputError("radius", f"is {shown(radius)}, no number", SHAPES)
     numbers = check_matrix("radius", radius if np.ndim(radius) else [radius])
-    if np.shape(radius) not in {(), (p,), (m, p)}:
+    if np.shape(radius) not in {(), (p,), (m, 1), (m, p)}:
         cause = f"has shape {np.shape(radius)}, () or ({p},) or ({m}, {p}) needed"
         raise InvalidInputError("radius", cause, SHAPES)
     if (numbers < 0).any():

@@ -12,12 +12,13 @@ from bcd_implicit.errors import InvalidInputError, shown
 from bcd_implicit.model.inputs import PASS_A_MODEL, inputs_of
 from bcd_implicit.model.matrices import dense
 from bcd_implicit.model.robustness.backward import ROUNDS
-from bcd_implicit.model.robustness.bounds import check_options, largest
-from bcd_implicit.model.robustness.box import Box, Rows, Tasks, check_radius
+from bcd_implicit.model.robustness.bounds import check_options, largest, n_cuts_of
+from bcd_implicit.model.robustness.box import Box, Rows, Tasks
 from bcd_implicit.model.robustness.labels import classes_of
 from bcd_implicit.model.robustness.robustness import Robustness
 from bcd_implicit.support.display import facts_table
 from bcd_implicit.support.interruption import finishing
+from bcd_implicit.support.parts import LARGEST_KEPT, parts
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def certified_accuracy(
     *,
     method: str = "backward",
     rounds: int = ROUNDS,
-    n_cuts: int = 0,
+    n_cuts: int | None = None,
+    norm: str | float = "inf",
 ) -> CertifiedAccuracy:
     """For how many samples a classifier is proved right for all inputs within a radius.
 
@@ -70,12 +72,12 @@ def certified_accuracy(
     ----------
     model : ImplicitModel
         An output a class, the largest of which is predicted, or one output that is positive for the class 1.
-    U, radius, rounds, n_cuts
+    U, radius, rounds, n_cuts, norm
         As for :meth:`~bcd_implicit.model.robustness.robustness.Robustness.bounds`.
     y : array-like of shape (m,)
         Classes, by names of outputs or numbers from 0. Of one output 1 and 0, or its name and one other. Numbers that
         may be names as well, as with classes called 1, 2 and 3, are refused: give these as text.
-    method : {"backward", "perron-frobenius", "interval", "lp", "sdp", "exact"}
+    method : {"backward", "dual", "perron-frobenius", "interval", "lp", "sdp", "exact"}
         How margins are bounded.
 
     Returns
@@ -91,19 +93,24 @@ def certified_accuracy(
     """
     if not isinstance(model, Robustness):
         raise InvalidInputError("model", f"must be an ImplicitModel, got {shown(model)}", PASS_A_MODEL)
-    inputs, options = inputs_of(model, U), check_options(method, rounds, n_cuts)
-    box = Box(inputs.T, check_radius(radius, inputs.shape, model.input_names).T)
-    several = len(model.d) > 1
+    inputs, several = inputs_of(model, U), len(model.d) > 1
+    box = Box.around(inputs, radius, norm, model.input_names)
+    options = check_options(method, rounds, n_cuts, euclidean=box.euclidean)
     if not several and model.link != "logit":
         cause = "has one output that is no log odds, and so no classes"
         raise InvalidInputError("model", cause, "Pass a classifier, or use model.bounds")
     classes = classes_of(y, model.output_names, len(inputs))
+    system, n = model._bounded, len(model.b)
     with finishing():
         predicted = model.predict(inputs)
         right = classes == (predicted.argmax(axis=1) if several else predicted[:, 0] > 0)
-        tasks = margin_tasks(model.C, model.D, model.d, classes)
-        found, _ = largest(model._bounded, box, tasks, method, options)
-    margins = -found.reshape(len(inputs), -1).max(axis=1)
+        margins = np.empty(len(inputs))
+        # What proves the margins is not kept: of a large model that of few samples fills the memory.
+        kept = n * (2 * n + 2 ** n_cuts_of(system, options) * max(len(model.d) - 1, 1))
+        for part in parts(len(inputs), kept, numbers=LARGEST_KEPT):
+            tasks = margin_tasks(model.C, model.D, model.d, classes[part])
+            found, _ = largest(system, box.take(part), tasks, method, options)
+            margins[part] = -found.reshape(len(classes[part]), -1).max(axis=1)
     proved = margins > 0
     return CertifiedAccuracy(float(right.mean()), float(proved.mean()), margins, right, proved)
 

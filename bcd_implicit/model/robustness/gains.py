@@ -12,10 +12,11 @@ from __future__ import annotations
 import numpy as np
 
 from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.model import well_posedness
 from bcd_implicit.model.matrices import Matrix, dense
 from bcd_implicit.model.robustness.intervals import SPARE
 from bcd_implicit.model.rounding import summation_error
-from bcd_implicit.model.structure import Cycle, Structure
+from bcd_implicit.model.structure import Structure
 
 REMEDY = 'Use method="interval", or "backward"'
 
@@ -52,7 +53,7 @@ def gains_to_rows(structure: Structure, slopes: np.ndarray, R: Matrix, B: Matrix
     for stage in reversed(structure.stages):
         here = T[stage.states]
         if stage.cycle is not None:
-            T[stage.states] = here = _through(stage.cycle, here)
+            T[stage.states] = here = well_posedness.inverse_bound(stage.cycle.gains.T, here)
         if stage.before is not None:
             rows = np.abs(stage.before.rows).T
             share = SPARE * summation_error(rows.shape[1])
@@ -61,17 +62,3 @@ def gains_to_rows(structure: Structure, slopes: np.ndarray, R: Matrix, B: Matrix
             T[stage.before.columns] = np.where(more > 0, (known + more) * (1 + share), known)
     through = np.asarray(np.abs(B).T @ (slopes[:, None] * T)) * (1 + SPARE * summation_error(len(T)))
     return T.T, through.T
-
-
-def _through(cycle: Cycle, asked: np.ndarray) -> np.ndarray:
-    """T with ``(I - G)^T T >= asked`` on a component with a cycle."""
-    n = len(asked)
-    M = np.eye(n) - cycle.gains.T
-    T = np.maximum(np.linalg.solve(M, np.column_stack([asked, np.ones(n)])), 0.0)
-    T, tau = T[:, :-1], T[:, -1:]
-    # Not |I - G|: on the diagonal that may be a small difference.
-    share, sizes = 2 * SPARE * summation_error(n), np.eye(n) + np.abs(cycle.gains.T)
-    # (I - G)^T tau is about 1: so many times tau make up for what is missed.
-    least = (M @ tau - share * (sizes @ tau)).min()
-    missed = np.maximum(asked - M @ T + share * (sizes @ T + asked), 0.0).max(axis=0)
-    return np.asarray(T + tau * (missed / max(least, 1e-300)))

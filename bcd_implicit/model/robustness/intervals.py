@@ -13,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from bcd_implicit.errors import NotWellPosedError
+from bcd_implicit.model import well_posedness
 from bcd_implicit.model.fixed_point import fixed_point
 from bcd_implicit.model.robustness.box import Box, Ranges
 from bcd_implicit.model.rounding import EPS, summation_error
@@ -57,7 +58,9 @@ def drive_range(stage: Stage, x: Ranges, box: Box, b: np.ndarray) -> tuple[np.nd
     middle, spread = x.middle, x.radius
     drive = stage.drive(middle, box.center, b)
     off = stage.drive_sizes(np.abs(middle), np.abs(box.center), np.abs(b))
-    radius = stage.drive_sizes(spread, box.radius, np.zeros_like(b))
+    radius = stage.drive_sizes(spread, np.zeros_like(box.radius), np.zeros_like(b))
+    if stage.inputs is not None:
+        radius += box.spread(stage.inputs.rows, stage.inputs.columns)
     share = SPARE * summation_error(stage.n_terms)
     return drive, radius * (1 + share) + share * off
 
@@ -99,7 +102,7 @@ def _in_cycle(cycle: Cycle, phi: ElementwiseFunction, middle: np.ndarray, radius
     point = fixed_point(A, middle, phi, weights=units, tol=1e-12)
     # The Perron-Frobenius bound: (I - G) |x - x0| <= L |c - c0|.
     slopes = phi.slopes(n)[:, None]
-    reach = np.maximum(np.linalg.solve(np.eye(n) - cycle.gains, slopes * radius), 0.0) * (1 + 1e-9)
+    reach = well_posedness.inverse_bound(cycle.gains, slopes * radius)
     reach += point.error_bound + 1e-14 * np.abs(point.X)
     low, high = point.X - reach, point.X + reach
     # Where a state holds itself back, steps as far as that does not overtake what they go to.

@@ -1,4 +1,4 @@
-"""Bounds by the gains of a model: ``|y - y0| <= S radius``, one matrix S for all inputs."""
+"""Bounds by the gains of a model: ``|y - y0| <= S |u - u0|``, one matrix S for all inputs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bcd_implicit.model.matrices import dense
 from bcd_implicit.model.robustness.box import Box, Tasks
 from bcd_implicit.model.robustness.gains import check_lipschitz, gains_to_rows
 from bcd_implicit.model.robustness.intervals import SPARE
@@ -61,7 +62,7 @@ def perron_frobenius(system: BoundedSystem, box: Box, tasks: Tasks) -> tuple[np.
     check_lipschitz(system.structure, system.slopes)
     X, U, rows = system.states(box.center), box.center, tasks.rows
     T, through = gains_to_rows(system.structure, system.slopes, rows.x, system.B)
-    moved = (through + np.abs(rows.u)) @ box.radius + T @ missed(system, X, U)
+    moved = box.spread(through + np.abs(dense(rows.u))) + T @ missed(system, X, U)
     sizes = np.abs(rows.x) @ np.abs(X) + np.abs(rows.u) @ np.abs(U) + np.abs(rows.c)[:, None] + moved
     wide = moved + SPARE * summation_error(2 * sum(system.B.shape)) * sizes
     center = rows.x @ X + rows.u @ U + rows.c[:, None]

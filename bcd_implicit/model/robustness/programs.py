@@ -17,10 +17,10 @@ from scipy.optimize import Bounds as Limits
 from scipy.optimize import LinearConstraint, linprog, milp
 
 from bcd_implicit.errors import InvalidInputError
-from bcd_implicit.model.robustness.backward import DualCertificate, Lines, backward, bounded
+from bcd_implicit.model.robustness.backward import DualCertificate, Lines, backward
 from bcd_implicit.model.robustness.box import Box, Tasks
+from bcd_implicit.model.robustness.dual import improved
 from bcd_implicit.model.robustness.system import BoundedSystem
-from bcd_implicit.model.robustness.verify import lagrangian
 from bcd_implicit.model.rounding import EPS
 from bcd_implicit.support.interruption import check_stop
 from bcd_implicit.support.notices import warn_convergence
@@ -153,18 +153,17 @@ def check_piecewise_linear(system: BoundedSystem, method: str) -> None:
         raise InvalidInputError("activation", cause, 'Use method="backward"')
 
 
-def by_programs(system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks) -> tuple[np.ndarray, np.ndarray]:
+def by_programs(
+    system: BoundedSystem, box: Box, lines: Lines, tasks: Tasks, found: np.ndarray, multipliers: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """The largest values of tasks and their multipliers, (K,) and (n, K), by a linear program each."""
-    found, multipliers = bounded(system, box, lines, tasks)
     r, g, better = tasks.of_states, tasks.of_inputs, np.empty_like(multipliers)
     for j in np.unique(tasks.sample):
         check_stop()
         program = _Program(system, box, lines.z.low[:, j], lines.z.high[:, j], j)
         for k in np.flatnonzero(tasks.sample == j):
             better[:, k] = program.multipliers(r[:, k], g[:, k])
-    values = lagrangian(system, box, None, lines.z, tasks, better)
-    pays = values < found
-    return np.where(pays, values, found), np.where(pays, better, multipliers)
+    return improved(system, box, lines.z, tasks, found, multipliers, better)
 
 
 def linear(system: BoundedSystem, box: Box, tasks: Tasks, rounds: int) -> tuple[np.ndarray, DualCertificate]:
@@ -176,7 +175,7 @@ def linear(system: BoundedSystem, box: Box, tasks: Tasks, rounds: int) -> tuple[
         A function that is not piecewise linear.
     """
     check_piecewise_linear(system, "lp")
-    return backward(system, box, tasks, rounds, find=by_programs)
+    return backward(system, box, tasks, rounds, improve=by_programs)
 
 
 def exact(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from bcd_implicit.errors import InvalidInputError, check_choice
+from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.declared import Declared
 from bcd_implicit.model.derivatives import Gradient
 from bcd_implicit.model.inputs import inputs_of
@@ -18,7 +18,7 @@ from bcd_implicit.model.matrices import dense
 from bcd_implicit.model.robustness.attack import Attack, climb
 from bcd_implicit.model.robustness.backward import ROUNDS
 from bcd_implicit.model.robustness.bounds import Bounds, check_options, largest, prediction_within
-from bcd_implicit.model.robustness.box import Box, Rows, Tasks, check_radius
+from bcd_implicit.model.robustness.box import Box, Rows, Tasks, check_norm
 from bcd_implicit.model.robustness.gains import check_lipschitz, gains_to_rows
 from bcd_implicit.model.robustness.labels import in_order, places_of
 from bcd_implicit.model.robustness.lipschitz import euclidean
@@ -49,8 +49,9 @@ class Robustness(Declared):
         method: str = "backward",
         outputs: Sequence[str | int] | None = None,
         rounds: int = ROUNDS,
-        n_cuts: int = 0,
+        n_cuts: int | None = None,
         max_seconds: float | None = None,
+        norm: str | float = "inf",
     ) -> Bounds:
         """Certified bounds on the predictions for all inputs within a radius of given ones.
 
@@ -58,11 +59,14 @@ class Robustness(Declared):
         ----------
         U : array-like of shape (m, p)
             The middle of each sample's box, as for :meth:`~bcd_implicit.ImplicitModel.predict`.
-        radius : float, or array-like of shape (p,) or (m, p)
-            How far each input may be from there, up and down; 0 for those that are certain.
-        method : {"backward", "perron-frobenius", "interval", "lp", "sdp", "exact"}
+        radius : float, or array-like of shape (p,), (m, 1) or (m, p)
+            How far each input may be from there, up and down; 0 for those that are certain. Of a ball its radius, one
+            for each sample or, where there is one for each input, its axes.
+        method : {"backward", "dual", "perron-frobenius", "interval", "lp", "sdp", "exact"}
             "backward" encloses each state's function by two lines and solves backwards for what each state is worth:
-            mostly the tightest of the quick ones. "interval" goes forward, one interval a state; any function will do.
+            mostly the tightest of the quick ones. "dual" looks for the best such worths, by an interior-point method
+            for all bounds at once: what "lp" gives on the same ranges, of any function, for up to 300 states.
+            "interval" goes forward, one interval a state; any function will do.
             "perron-frobenius" is one matrix, :meth:`sensitivity`, for all inputs. "lp" solves a linear program for each
             bound and range, and "exact" a mixed-integer program for each bound, where functions are piecewise linear;
             "sdp" a semidefinite program for each bound, of relu models.
@@ -71,11 +75,15 @@ class Robustness(Declared):
         rounds : int
             How often ranges of the states in a cycle are tightened first; 0 for not at all. "interval" and
             "perron-frobenius" do without.
-        n_cuts : int
-            Of "backward": the ranges of so many states are cut in two, for each bound those that promise most, and each
-            of the 2^n_cuts cases is bounded by itself; at most 10.
+        n_cuts : int, optional
+            Of "backward" and "dual": the ranges of so many states are cut in two, for each bound those that promise
+            most, and each of the 2^n_cuts cases is bounded by itself; at most 10. By default 3 for models of up to 50
+            states, otherwise 0.
         max_seconds : float, optional
             Of "exact": for each bound.
+        norm : {"inf", 2}
+            "inf": each input by itself is within its radius. 2: the inputs are in a ball of the Euclidean norm,
+            ``sum_j ((u_j - U_j) / radius_j)^2 <= 1``; of "backward", "interval" and "perron-frobenius".
 
         Returns
         -------
@@ -87,7 +95,8 @@ class Robustness(Declared):
         Raises
         ------
         InvalidInputError
-            Inputs or a radius that do not fit, a negative radius, another method, or a model that it cannot bound.
+            Inputs or a radius that do not fit, a negative radius, another method or norm, or a model that the method
+            cannot bound.
         NotWellPosedError
             The model has no certified equilibrium.
 
@@ -97,8 +106,8 @@ class Robustness(Declared):
             "exact" did not end in time: its bounds hold, but may not be exact.
         """
         inputs, begin = inputs_of(self, U), time.perf_counter()
-        box = Box(inputs.T, check_radius(radius, inputs.shape, self.input_names).T)
-        options = check_options(method, rounds, n_cuts, max_seconds)
+        box = Box.around(inputs, radius, norm, self.input_names)
+        options = check_options(method, rounds, n_cuts, max_seconds, box.euclidean)
         chosen = self._chosen(outputs)
         rows = Rows(self.C[chosen], self.D[chosen], self.d[chosen])
         tasks, system = Tasks.each(rows, len(inputs)), self._bounded
@@ -138,17 +147,24 @@ class Robustness(Declared):
 
     @told_once()
     def attack(
-        self, U: ArrayLike, radius: ArrayLike, n_inputs: int | None = None, *, towards: ArrayLike | None = None
+        self,
+        U: ArrayLike,
+        radius: ArrayLike,
+        n_inputs: int | None = None,
+        *,
+        towards: ArrayLike | None = None,
+        norm: str | float = "inf",
     ) -> Attack:
         """Inputs within a radius of given ones that move predictions as far as is found.
 
-        First corners of the box, ``u0 + radius sign(gradient)``, then steps of projected gradient; the best is kept.
+        First corners of the box, ``u0 + radius sign(gradient)``, or points of the sphere, then steps of projected
+        gradient; the best is kept.
         The gradient is that at equilibrium, by :meth:`~bcd_implicit.model.derivatives.Derivatives.vjp`. What is found
         is within :meth:`bounds`, and shows how tight they are at the least.
 
         Parameters
         ----------
-        U, radius
+        U, radius, norm
             As for :meth:`bounds`.
         n_inputs : int, optional
             So many inputs may move, for each sample those that the gradient makes worth it; all by default.
@@ -169,7 +185,7 @@ class Robustness(Declared):
             The model has no certified equilibrium.
         """
         inputs, q = inputs_of(self, U), len(self.d)
-        reach = check_radius(radius, inputs.shape, self.input_names)
+        box = Box.around(inputs, radius, norm, self.input_names)
         if n_inputs is not None:
             n_inputs = check_number("n_inputs", n_inputs, 1, integer=True, remedy="Give 1 or more inputs, or None")
         before = self.predict(inputs)
@@ -195,7 +211,7 @@ class Robustness(Declared):
             return (W * Y).sum(axis=1), self.vjp(here, W).U
 
         with finishing():
-            found = climb(asked, inputs, reach, n_inputs)
+            found = climb(asked, box, n_inputs)
             gained = asked(found)[0] - asked(inputs)[0]
             return Attack(found, self.predict(found), before, gained, found != inputs)
 
@@ -227,8 +243,7 @@ class Robustness(Declared):
         NotWellPosedError
             The model has no certified equilibrium.
         """
-        known = {"inf": "inf", str(np.inf): "inf", "2": "2", "2.0": "2"}
-        if check_choice("norm", known.get(str(norm), norm), ["inf", "2"]) == "2":
+        if check_norm(norm):
             return euclidean(self._bounded, self.C, self.D, self._sensitivity())
         return float(self._sensitivity().sum(axis=1).max() * (1 + summation_error(len(self.input_names))))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 
-from bcd_implicit.model.matrices import Matrix, scaled
+from bcd_implicit.model.matrices import Matrix, dense, scaled
 from bcd_implicit.model.robustness.backward import DualCertificate
 from bcd_implicit.model.robustness.box import Box, Ranges, Tasks
 from bcd_implicit.model.robustness.branches import by_task
@@ -22,8 +22,8 @@ from bcd_implicit.support.parts import parts
 def proves_gains(system: BoundedSystem, box: Box, certificate: GainCertificate, found: np.ndarray) -> bool:
     """Whether gains prove the largest values of the tasks, (K,).
 
-    With ``T (I - G) >= |R|`` and T >= 0 rows move by ``T (L |B| radius + missed)``, what is missed times what holds
-    states back.
+    With ``T (I - G) >= |R|`` and T >= 0 rows move by ``(T L |B| + |Q|) |u - u0|``, Q their part of inputs, and by T
+    times what the states miss, times what holds them back.
     """
     X, T, (n, p) = certificate.states, certificate.gains, system.B.shape
     tasks, rows = certificate.tasks, certificate.tasks.rows
@@ -34,8 +34,8 @@ def proves_gains(system: BoundedSystem, box: Box, certificate: GainCertificate, 
     rounding = _rounding(G.T) * through + 2 * EPS * T * (through > 0)
     if (T < 0).any() or (T - T @ G - rounding < np.abs(rows.x)).any():
         return False
-    moved = T @ (system.slopes[:, None] * (np.abs(system.B) @ box.radius) + missed(system, X, box.center))
-    moved = moved + np.abs(rows.u) @ box.radius
+    gains = (T * system.slopes) @ np.abs(system.B) + np.abs(dense(rows.u))
+    moved = box.spread(gains) + T @ missed(system, X, box.center)
     center = rows.x @ X + rows.u @ box.center + rows.c[:, None]
     sizes = np.abs(rows.x) @ np.abs(X) + np.abs(rows.u) @ np.abs(box.center) + np.abs(rows.c)[:, None]
     wide = moved + summation_error(n + p) * (sizes + moved)
@@ -78,7 +78,7 @@ def _holds_states(system: BoundedSystem, box: Box, x: Ranges, z: Ranges) -> bool
     own = system.A.diagonal()[:, None]
     others = sp.csr_array(system.A)
     others = others - sp.diags_array(others.diagonal())
-    middle, spread = system.B @ box.center + system.b[:, None], np.abs(system.B) @ box.radius
+    middle, spread = system.B @ box.center + system.b[:, None], box.spread(system.B)
     low, high = _least(others, x) + middle - spread, -_least(-others, x) + middle + spread
     of_x, of_u = np.abs(system.A) @ x.sizes, np.abs(system.B) @ box.sizes
     off = _rounding(system.A)[:, None] * of_x + _rounding(system.B)[:, None] * of_u
@@ -110,18 +110,25 @@ def _rounding(matrix: Matrix, more: int = 0) -> np.ndarray:
 
 
 def lagrangian(
-    system: BoundedSystem, box: Box, x: Ranges | None, z: Ranges, tasks: Tasks, multipliers: np.ndarray
+    system: BoundedSystem,
+    box: Box,
+    x: Ranges | None,
+    z: Ranges,
+    tasks: Tasks,
+    multipliers: Matrix,
+    spare: float = 1.0,
 ) -> np.ndarray:
-    """The bound of each task by its dual vector lambda, (K,), rounding charged.
+    """The bound of each task by its dual vector lambda, (K,), rounding charged ``spare`` times.
 
     ``sum_i max_z (w_i phi(z) - lambda_i z) + v^T u0 + |v|^T radius + lambda^T b + c``, with w = r + A^T lambda and
-    v = g + B^T lambda; if ranges of states are known, with the largest values of w_i x and of -lambda_i z apart where
-    these are less. States lie in these ranges and in the image of those of z.
+    v = g + B^T lambda, and for balls ``|v * radius|_2`` in the place of ``|v|^T radius``; if ranges of states are
+    known, with the largest values of w_i x and of -lambda_i z apart where these are less. States lie in these ranges
+    and in the image of those of z.
     """
     found, (n, p) = np.empty(len(tasks)), system.B.shape
     of_A, of_B = _rounding(system.A.T, 1)[:, None], _rounding(system.B.T, 1)[:, None]
     for part in parts(len(tasks), n):
-        some, lam = tasks.take(part), multipliers[:, part]
+        some, lam = tasks.take(part), dense(multipliers[:, part])
         low, high, U, radius = (side[:, some.sample] for side in (z.low, z.high, box.center, box.radius))
         r, g = some.of_states, some.of_inputs
         w, v = r + system.A.T @ lam, g + system.B.T @ lam
@@ -138,9 +145,10 @@ def lagrangian(
             apart += 2 * EPS * (np.abs(w) * size + np.abs(lam) * np.maximum(np.abs(low), np.abs(high)))
             values = np.minimum(values, apart)
         inputs = np.abs(U) + radius
-        total = (values + w_off * size).sum(axis=0) + (v * U + np.abs(v) * radius + v_off * inputs).sum(axis=0)
+        total = (values + w_off * size).sum(axis=0) + (v * U + v_off * inputs).sum(axis=0)
+        total += box.spread_of(v, some.sample)
         sizes = np.abs(values).sum(axis=0) + (np.abs(v) * inputs).sum(axis=0)
         sizes += (np.abs(system.b[:, None]) * np.abs(lam)).sum(axis=0) + np.abs(some.constants)
         total = total + system.b @ lam + some.constants
-        found[part] = total + summation_error(2 * n + 2 * p) * sizes
+        found[part] = total + spare * summation_error(2 * n + 2 * p) * sizes
     return found

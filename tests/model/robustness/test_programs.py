@@ -60,7 +60,7 @@ def test_no_method_is_tighter_than_exact_and_points_reach_it(activation):
         for found in (linear, *(model.bounds(U, radius, method=name) for name in ("backward", "interval"))):
             assert (found.lower <= exact.lower + 1e-6).all()
             assert (exact.upper <= found.upper + 1e-6).all()
-        assert (linear.width <= model.bounds(U, radius).width * (1 + 1e-6)).all()
+        assert (linear.width <= model.bounds(U, radius, n_cuts=0).width * (1 + 1e-6)).all()
         least, largest = reached(model, inside(rng, U, radius, 1000))
         width = exact.width
         assert ((largest - least) >= 0.85 * width).all()

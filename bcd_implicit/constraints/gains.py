@@ -1,0 +1,124 @@
+"""Ready-made bounds on gains: how much states and outputs may move for each unit of the largest change of an input.
+
+Let phi have slopes up to L, and let weights g_i > 0 be given, here all equal to one g. If::
+
+    L (g sum_j |A_ij| + sum_j |B_ij|) <= g       for every state i,
+
+then ``|x - x'| <= g h`` for the equilibria of any two inputs, h the largest ``|u_j - u'_j|``. Proof: the condition says
+``(I - L |A|) g 1 >= L |B| 1``. The inverse of ``I - L |A|`` has no negative entries, as the model is well-posed. So
+``g 1 >= (I - L |A|)^-1 L |B| 1``, and that is what inputs can do to states. (Where only a matrix measure makes it
+well-posed, negative diagonal entries of A count with their sign; the condition then says more than is needed.)
+
+Outputs move by at most ``(g |C_k| + |D_k|) h``. So the row sums of
+:meth:`~bcd_implicit.model.robustness.robustness.Robustness.sensitivity` are bounded (El Ghaoui et al., arXiv
+1908.06315, section 4), by two convex constraints: one in (A, B), one in (C, D).
+
+Where ``phi(t z) = t phi(z)`` for t > 0, as for relu, the bounds cost nothing beyond what they say: the states of any
+well-posed model can be divided by their own gains, and then all meet the first bound with g = 1
+(:func:`bcd_implicit.robust.scaled_to_gain`).
+"""
+
+from __future__ import annotations
+
+import cvxpy as cp
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bcd_implicit.constraints.ready_made import ReadyMade, as_array, positive
+from bcd_implicit.errors import InvalidInputError
+
+
+def state_gain_bound(gain: float = 1.0, max_slope: float = 1.0) -> ReadyMade:
+    """No state moves by more than ``gain`` for each unit of the largest change of an input.
+
+    ``max_slope (gain ||A_i||_1 + ||B_i||_1) <= gain`` for every row i of (A, B). It makes ``||A||_inf`` at most
+    ``1 / max_slope``, so the norm bound may be near 1.
+
+    Parameters
+    ----------
+    gain : float > 0
+        For relu and other functions with ``phi(t z) = t phi(z)`` it only sets the states' unit: 1 will do.
+    max_slope : float > 0
+        The largest slope of the activation, ``problem.activation.max_slope``. It is 1 for relu and tanh.
+
+    Raises
+    ------
+    InvalidInputError
+        A number that is not positive.
+    """
+    positive("gain", gain)
+    positive("max_slope", max_slope)
+
+    def pose(A: cp.Expression, B: cp.Expression) -> cp.Constraint:
+        return max_slope * (gain * cp.norm1(A, axis=1) + cp.norm1(B, axis=1)) <= gain
+
+    return ReadyMade(state_gain_bound, {"gain": gain, "max_slope": max_slope}, pose, ("A", "B"))
+
+
+def output_gain_bound(bound: ArrayLike, states: float = 1.0) -> ReadyMade:
+    """No output moves by more than ``bound`` for each unit of the largest change of an input.
+
+    ``states ||C_k||_1 + ||D_k||_1 <= bound`` for every output k. Use it with :func:`state_gain_bound` of the same gain.
+
+    Parameters
+    ----------
+    bound : float > 0, or one for each output
+    states : float > 0
+        The gain of the states.
+
+    Raises
+    ------
+    InvalidInputError
+        A number that is not positive and finite.
+    """
+    bounds = _bounds(bound)
+    positive("states", states)
+
+    def pose(C: cp.Expression, D: cp.Expression) -> cp.Constraint:
+        if bounds.shape not in ((), (C.shape[0],)):
+            raise ValueError(f"bound has shape {bounds.shape}, there are {C.shape[0]} outputs")
+        return _gains(C, D, states) <= bounds
+
+    return ReadyMade(output_gain_bound, {"bound": bound, "states": states}, pose, ("C", "D"))
+
+
+def margin_gain_bound(bound: float, states: float = 1.0) -> ReadyMade:
+    """No difference of two outputs moves by more than ``bound`` for each unit of the largest change of an input.
+
+    ``states ||C_k - C_j||_1 + ||D_k - D_j||_1 <= bound`` for every pair of outputs. A class stays the predicted one as
+    long as its margin is larger than ``bound`` times the change. What all outputs have in common is not bounded.
+
+    Parameters
+    ----------
+    bound : float > 0
+    states : float > 0
+        The gain of the states.
+
+    Raises
+    ------
+    InvalidInputError
+        A number that is not positive and finite.
+    """
+    bounds = _bounds(bound)
+    if bounds.shape:
+        raise InvalidInputError("bound", f"has shape {bounds.shape}", "Give one number for all pairs of outputs")
+    positive("states", states)
+
+    def pose(C: cp.Expression, D: cp.Expression) -> cp.Constraint:
+        first, second = np.triu_indices(C.shape[0], 1)
+        if not len(first):
+            raise ValueError("there is one output, and no pair; use output_gain_bound")
+        return _gains(C[first] - C[second], D[first] - D[second], states) <= bounds
+
+    return ReadyMade(margin_gain_bound, {"bound": bound, "states": states}, pose, ("C", "D"))
+
+
+def _gains(C: cp.Expression, D: cp.Expression, states: float) -> cp.Expression:
+    return states * cp.norm1(C, axis=1) + cp.norm1(D, axis=1)
+
+
+def _bounds(bound: ArrayLike) -> np.ndarray:
+    bounds = as_array("bound", bound)
+    if not ((bounds > 0) & np.isfinite(bounds)).all():
+        raise InvalidInputError("bound", "is not positive and finite", "Give a positive number; for zeros a pattern")
+    return bounds

@@ -1,0 +1,142 @@
+"""Which inputs could have changed a prediction, and which the model needs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.model.explanations import Explanation, Importance
+from bcd_implicit.plots.arguments import axes_of, check_kind
+from bcd_implicit.plots.axes import LARGEST_FONT, LINE, length_in_points, name_ticks
+from bcd_implicit.plots.style import MARK, UNUSED, USED
+from bcd_implicit.support.checks import check_number
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# By measure, in the order of the table.
+MARKERS = dict(zip(("permutation", "slope", "sensitivity", "norm_B", "norm_D"), "osDv^", strict=True))
+# Colours that the others do not have.
+COLOURS = dict(zip(MARKERS, (USED, MARK, "#55a868", "#8172b3", "#ccb974"), strict=True))
+
+# Seen on white and on black.
+LINE_COLOUR = "#555555"
+MOST_ROWS = 30
+# The height of a legend of two lines in points.
+LEGEND = 42.0
+
+
+def explanation(of: Explanation, sample: int = 0, output: str | int = 0, ax: Axes | None = None) -> Axes:
+    """A tornado: for each input a bar from the least to the largest that it could have made of a prediction.
+
+    Pale is what certified bounds leave possible, dark is what is reached. The input that can do most is at the top; as
+    many are drawn as there is room for, with their values and radii on the right. Of a class bars are of its margin;
+    what is reached of another class, left of 0, has another colour.
+
+    Parameters
+    ----------
+    of : Explanation
+        What :meth:`~bcd_implicit.model.explanations.explanations.Explanations.explain` returned.
+    sample : int
+        Which of its samples.
+    output : str or int
+        Which of its outputs, by name or place.
+    ax : Axes, optional
+
+    Raises
+    ------
+    InvalidInputError
+        Something else to draw, or no such sample or output.
+    """
+    check_kind("of", of, Explanation)
+    m, k, g = of.lower.shape
+    i = check_number("sample", sample, 0, m - 1, integer=True, remedy=f"Give a number from 0 to {m - 1}")
+    names = [of.question.output_name(i, j) for j in range(k)]
+    if isinstance(output, str):
+        if output not in names:
+            raise InvalidInputError("output", f"there is no {output!r}", f"Use {', '.join(names)}, or a number")
+        output = names.index(output)
+    j = check_number("output", output, 0, k - 1, integer=True, remedy=f"Give a number from 0 to {k - 1}")
+    ax = axes_of(ax)
+    order = of.order(i, j)[: _room(ax)]
+    places, height = np.arange(len(order)), 0.7
+    low, high, inner_low, inner_high = (
+        side[i, j, order] for side in (of.lower, of.upper, of.reached_lower, of.reached_upper)
+    )
+    inner: dict[str, Any] = {"height": 0.55 * height, "lw": 0}
+    ax.barh(places, high - low, left=low, height=height, color=MARK, alpha=0.35, lw=0, label="possible at most, proved")
+    ax.barh(places, inner_high - inner_low, left=inner_low, color=MARK, label="reached", **inner)
+    if of.question.margins and low.min() < 0:
+        below = np.minimum(inner_high, 0) - np.minimum(inner_low, 0)
+        ax.barh(places, below, left=np.minimum(inner_low, 0), color=USED, label="reached: another class", **inner)
+        ax.axvline(0, color=USED, lw=1.2, ls="--")
+    ax.axvline(of.prediction[i, j], color=LINE_COLOUR, lw=1.2, label=f"predicted: {of.prediction[i, j]:.4g}")
+    # Where only rounding moves the prediction too.
+    room = max(0.04 * (high.max() - low.min()), 1e-6 * np.abs([low, high]).max()) or 1.0
+    ax.set_xlim(low.min() - room, high.max() + room)
+    _rows(ax, len(order), 2)
+    if name_ticks(ax.yaxis, places, [of.question.groups.names[int(place)] for place in order]):
+        size = ax.get_yticklabels()[0].get_fontsize()
+        for row, place in enumerate(order.tolist()):
+            where: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "ha": "left", "va": "center"}
+            ax.text(1.015, row, of.amount(i, place), fontsize=size, color=UNUSED, **where)
+    if len(order) < g:
+        ax.set_ylabel(f"the {len(order)} that can do most of {g}")
+    ax.set_xlabel(of.question.quantity(i, j), parse_math=False)
+    ax.grid(axis="x", alpha=0.3)
+    return ax
+
+
+def importance(of: Importance, ax: Axes | None = None) -> Axes:
+    """What each measure says of each input, as a share of the largest: a row an input, a marker a measure.
+
+    The largest permutation importance is at the top; as many inputs are drawn as there is room for.
+
+    Parameters
+    ----------
+    of : Importance
+        What :meth:`~bcd_implicit.model.explanations.explanations.Explanations.importance` returned.
+    ax : Axes, optional
+
+    Raises
+    ------
+    InvalidInputError
+        Something else to draw.
+    """
+    check_kind("of", of, Importance)
+    ax = axes_of(ax)
+    order = np.argsort(-of.measures["permutation"], kind="stable")[: _room(ax)]
+    places = np.arange(len(order))
+    for name, marker in MARKERS.items():
+        values = of.measures[name]
+        largest = np.nanmax(values, initial=0.0)
+        if largest > 0:
+            # A little apart, so that equal ones are all seen.
+            apart = 0.12 * (list(MARKERS).index(name) - 2)
+            ax.plot(
+                values[order] / largest, places + apart, marker, color=COLOURS[name], ms=5, label=name.replace("_", " ")
+            )
+    ax.hlines(places[:-1] + 0.5, 0, 1, color=UNUSED, lw=0.4, transform=ax.get_yaxis_transform())
+    ax.axvline(0, color=UNUSED, lw=0.8)
+    _rows(ax, len(order), 3)
+    name_ticks(ax.yaxis, places, [of.names[int(place)] for place in order])
+    if len(order) < len(of.names):
+        ax.set_ylabel(f"the {len(order)} first of {len(of.names)}")
+    ax.set_xlabel("share of the largest")
+    ax.grid(axis="x", alpha=0.3)
+    return ax
+
+
+def _rows(ax: Axes, number: int, n_columns: int) -> None:
+    """Rows from the top to the bottom, and below them room for a legend of two lines."""
+    length = length_in_points(ax.yaxis)
+    share = min(LEGEND / length, 0.5)
+    ax.set_ylim(-0.6 + (number + 0.2) / (1 - share), -0.6)
+    ax.legend(fontsize="small", loc="lower center", ncols=n_columns, framealpha=1)
+
+
+def _room(ax: Axes) -> int:
+    """How many rows with names there is room for, and no more than a person would look at."""
+    return min(MOST_ROWS, max(1, int((length_in_points(ax.yaxis) - LEGEND) / (LINE * LARGEST_FONT))))

@@ -1,0 +1,190 @@
+"""What a model may predict under uncertainty: bounds by sample, and how much each input can move each output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.model.robustness.attack import Attack
+from bcd_implicit.model.robustness.bounds import Bounds
+from bcd_implicit.plots.arguments import Fitted, axes_of, check_kind, model_of
+from bcd_implicit.plots.axes import (
+    LINE,
+    SMALLEST_FONT,
+    headroom,
+    length_in_points,
+    name_ticks,
+    shortened,
+    whole_numbers,
+)
+from bcd_implicit.plots.style import MARK, USED
+from bcd_implicit.support.checks import check_matrix, check_names
+from bcd_implicit.support.tables import pick_columns
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# More outputs than this have no colours to tell them apart.
+MOST_OUTPUTS = 10
+# What all intervals of a sample take of the room from one sample to the next.
+SHARE = 0.7
+# Numbers in cells, in points.
+NUMBER = 7.0
+
+
+def bounds(
+    found: Bounds,
+    ax: Axes | None = None,
+    *,
+    truth: ArrayLike | None = None,
+    attack: Attack | Sequence[Attack] = (),
+    names: Sequence[str] | None = None,
+    sort: bool = False,
+) -> Axes:
+    """The interval of every sample and output, with the prediction; several outputs side by side, by colour.
+
+    Parameters
+    ----------
+    found : Bounds
+        What :meth:`ImplicitModel.bounds <bcd_implicit.ImplicitModel.bounds>` returns, of up to ten outputs.
+    ax : Axes, optional
+    truth : array-like of shape (m,) or (m, k), optional
+        The targets, for crosses; a data frame by names of outputs.
+    attack : Attack, or several, optional
+        Predictions that are reached are drawn as ticks across the intervals.
+    names : sequence of str, optional
+        Of the samples; by default they are numbered.
+    sort : bool
+        Samples in the order of their predictions, of the first output.
+
+    Raises
+    ------
+    InvalidInputError
+        No bounds, more than ten outputs, or arrays that do not fit.
+    """
+    check_kind("found", found, Bounds)
+    attacks = [attack] if isinstance(attack, Attack) else list(attack)
+    for one in attacks:
+        check_kind("attack", one, Attack)
+    m, k = found.lower.shape
+    if k > MOST_OUTPUTS:
+        cause = f"has {k} outputs, and {MOST_OUTPUTS} colours tell them apart"
+        raise InvalidInputError("found", cause, "Choose some: model.bounds(U, radius, outputs=[...])")
+    targets = None if truth is None else _fitting("truth", _table_of(truth, found), (m, k))
+    reached = [_fitting("attack", one.predictions, (m, k)) for one in attacks]
+    order = np.argsort(found.prediction[:, 0], kind="stable") if sort else np.arange(m)
+    ax, width = axes_of(ax), SHARE / k
+    # Not thicker than a point that is told from its neighbours.
+    thick = float(np.clip(0.5 * width * length_in_points(ax.xaxis) / m, 0.8, 6.0))
+    labels = ["bounds"] if k == 1 else shortened(found.output_names) or list(found.output_names)
+    for i in range(k):
+        colour = MARK if k == 1 else f"C{i}"
+        x = np.arange(m) + (i - (k - 1) / 2) * width
+        ax.vlines(x, found.lower[order, i], found.upper[order, i], color=colour, lw=thick, alpha=0.35, label=labels[i])
+        size = float(np.clip(1.1 * thick, 2.0, 5.0))
+        ax.plot(x, found.prediction[order, i], "o", ms=size, color=colour, label="prediction" if not i else None)
+        for j, values in enumerate(reached):
+            label = "attack" if not i and not j else None
+            ax.plot(x, values[order, i], "_", ms=max(1.6 * thick, 4.0), mew=1.2, color=colour, label=label)
+        if targets is not None:
+            ax.plot(x, targets[order, i], "x", ms=1.3 * size, color=USED, zorder=3, label="truth" if not i else None)
+    ax.set_xlim(-0.6, m - 0.4)
+    names = None if names is None else [check_names("names", names, m, "s")[j] for j in order]
+    if names is None or not name_ticks(ax.xaxis, np.arange(m), names):
+        if sort:
+            ax.set_xticks([])
+            ax.set_xlabel(f"{m} samples, by prediction")
+        else:
+            whole_numbers(ax.xaxis)
+            ax.set_xlabel("sample")
+    ax.set_ylabel("prediction and its bounds")
+    ax.grid(axis="y", alpha=0.3)
+    lines = dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
+    if k > 1:
+        # Outputs first, in room of their own.
+        lines = {label: lines[label] for label in sorted(lines, key=lambda label: label not in labels)}
+        headroom(ax)
+    legend = ax.legend(lines.values(), lines, fontsize="small", ncols=1 if k == 1 else 4)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+    return ax
+
+
+def _table_of(truth: Any, found: Bounds) -> Any:
+    """The columns of a data frame that are named like the outputs, in their order; anything else as it is."""
+    if isinstance(truth, pd.DataFrame) and set(map(str, found.output_names)) <= set(map(str, truth.columns)):
+        return pick_columns("truth", truth, found.output_names)
+    return truth
+
+
+def _fitting(name: str, values: Any, shape: tuple[int, int]) -> np.ndarray:
+    array = check_matrix(name, values, n_columns=1 if np.ndim(values) == 1 else None)
+    if array.shape != shape:
+        cause = f"has shape {array.shape}, {shape} needed"
+        raise InvalidInputError(name, cause, "Give the samples and outputs of the bounds")
+    return array
+
+
+def sensitivity(of: Fitted | pd.DataFrame, ax: Axes | None = None, *, sort: bool = False) -> Axes:
+    """How much each input can move each output, at most: a heat map, with numbers where they have room.
+
+    Parameters
+    ----------
+    of : ImplicitModel, BcdResult, Selection or DataFrame
+        The model, or what its ``sensitivity()`` returned: a row for each output, a column for each input.
+    ax : Axes, optional
+        A colour bar takes some of its room.
+    sort : bool
+        The inputs that can move some output most first, and only those whose names have room.
+
+    Raises
+    ------
+    InvalidInputError
+        No model, or a state's function has no Lipschitz constant.
+    NotWellPosedError
+        The model has no certified equilibrium.
+    """
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    table = of if isinstance(of, pd.DataFrame) else model_of(of).sensitivity()
+    S, ax = check_matrix("of", table), axes_of(ax)
+    inputs, outputs = ([str(name) for name in labels] for labels in (table.columns, table.index))
+    p = S.shape[1]
+    if sort:
+        room = max(1, int(0.8 * length_in_points(ax.xaxis) / (LINE * SMALLEST_FONT)))
+        order = np.argsort(-S.max(axis=0), kind="stable")[:room]
+        S, inputs = S[:, order], [inputs[j] for j in order]
+    q, shown = S.shape
+    image = ax.pcolormesh(
+        np.arange(shown + 1) - 0.5,
+        np.arange(q + 1) - 0.5,
+        np.ma.masked_equal(S, 0),
+        # From a light colour on, to tell small from zero.
+        cmap=ListedColormap(colormaps["Blues"](np.linspace(0.1, 1, 256))),
+        vmin=0,
+        vmax=float(S.max(initial=0.0)) or 1.0,
+        edgecolors="face",
+        linewidth=0.2,
+    )
+    ax.set_ylim(q - 0.5, -0.5)
+    ax.figure.colorbar(image, ax=ax, label="largest change of the output\nper unit of the input")
+    digits = [[f"{value:.2g}" for value in row] for row in S]
+    # Letters are about 0.6 font sizes wide.
+    wide = 0.6 * NUMBER * (1 + max(len(text) for row in digits for text in row))
+    if wide * shown < length_in_points(ax.xaxis) and LINE * NUMBER * q < length_in_points(ax.yaxis):
+        for i, j in np.ndindex(q, shown):
+            colour = "white" if S[i, j] > 0.6 * S.max() else "black"
+            ax.text(j, i, digits[i][j], ha="center", va="center", fontsize=NUMBER, color=colour)
+    for axis, names, label in ((ax.xaxis, inputs, "input"), (ax.yaxis, outputs, "output")):
+        if not name_ticks(axis, np.arange(len(names)), names):
+            whole_numbers(axis)
+            axis.set_label_text(f"{label} $j$" if axis is ax.xaxis else label)
+    if shown < p:
+        ax.set_xlabel(f"the {shown} that can move an output most, of {p} inputs")
+    return ax

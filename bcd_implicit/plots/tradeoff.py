@@ -1,0 +1,57 @@
+"""The trade-off between accuracy and robustness."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bcd_implicit.plots.arguments import axes_of, check_kind
+from bcd_implicit.plots.style import MARK, UNUSED, USED
+from bcd_implicit.robust.curve import RobustnessCurve
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Of more other models than these the names would cover each other.
+MOST_NAMED = 6
+
+
+def robustness(curve: RobustnessCurve, ax: Axes | None = None) -> Axes:
+    """What is certified against what is accurate: the models along the bounds, and the others beside them.
+
+    Of classes certified accuracy against accuracy, else the mean certified width of predictions against R2. Light
+    marks, linked, are what attacks leave or reach: the truth is between the two.
+
+    Parameters
+    ----------
+    curve : RobustnessCurve
+    ax : Axes, optional
+
+    Raises
+    ------
+    InvalidInputError
+        No curve.
+    """
+    check_kind("curve", curve, RobustnessCurve)
+    ax, table = axes_of(ax), curve.table
+    good, proved, attacked = (
+        ("accuracy", "certified", "attacked") if curve.classes else ("R2", "certified width", "attacked width")
+    )
+    # The plain model is the curve's loose end.
+    along = np.array([point.result is not None for point in curve.points])
+    ours, others = table[along], table[~along]
+    ax.plot(ours[good], ours[attacked], color=USED, ls=":", marker="o", ms=4, mfc="none", lw=0.9, label="attacked")
+    ax.plot(ours[good], ours[proved], color=USED, marker="o", ms=4, lw=1.2, label="certified, gain bounded")
+    if len(others):
+        ax.plot(others[good], others[proved], color=MARK, marker="D", ms=5, ls="", label="certified, others")
+    ax.grid(alpha=0.3, color=UNUSED)
+    named = ours if len(others) > MOST_NAMED else table
+    for name, row in named.iterrows():
+        ax.annotate(
+            str(name), (row[good], row[proved]), (4, 4), textcoords="offset points", fontsize=7, parse_math=False
+        )
+    ax.set_xlabel(f"{good} on test samples")
+    ax.set_ylabel("share of samples" if curve.classes else "mean width of predictions")
+    ax.legend(fontsize="small")
+    return ax

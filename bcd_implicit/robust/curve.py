@@ -1,0 +1,205 @@
+"""The trade-off between accuracy and robustness: models along falling bounds on the gain of their outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from bcd_implicit.constraints import margin_gain_bound, output_gain_bound, state_gain_bound
+from bcd_implicit.errors import InvalidInputError, shown
+from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
+from bcd_implicit.robust.measures import measured
+from bcd_implicit.robust.scaling import scaled_to_gain
+from bcd_implicit.support.checks import check_flag, check_list
+from bcd_implicit.training import BcdResult, solve
+
+# What the table calls the model without bounds.
+PLAIN = "plain"
+
+
+@dataclass(frozen=True, eq=False)
+class RobustPoint:
+    """One model of a curve.
+
+    Attributes
+    ----------
+    name : str
+        "plain", the bound, or a baseline's name.
+    bound : float
+        On the gain of each output, or of each margin; infinite where there is none.
+    model : ImplicitModel
+    result : BcdResult or None
+        Of its training; None of a baseline.
+    """
+
+    name: str
+    bound: float
+    model: ImplicitModel
+    result: BcdResult | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class RobustnessCurve:
+    """Models along falling bounds, and how good and how robust they are on test samples.
+
+    Attributes
+    ----------
+    points : tuple of RobustPoint
+        The plain model, those along the bounds, from loose to tight, then the baselines.
+    radius : float or ndarray
+        How far each input may be off in the table.
+    classes : bool
+        Whether the targets of the test samples are classes.
+    """
+
+    points: tuple[RobustPoint, ...]
+    radius: ArrayLike
+    classes: bool
+    _test: tuple[Any, Any] = field(repr=False)
+    _n_cuts: int = field(repr=False)
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """A row for each model, by name: the bound, the gain that it has, and the columns of :meth:`at`."""
+        return self.at(self.radius)
+
+    def at(self, radius: ArrayLike) -> pd.DataFrame:
+        """The table for another radius.
+
+        Returns
+        -------
+        DataFrame
+            Of classes with the columns "accuracy", "attacked" and "certified", the shares of samples that are right,
+            right after an attack, and proved right. Else with "R2", "attacked width" and "certified width", the mean
+            ranges of predictions that attacks reach and that bounds allow.
+        """
+        U, y = self._test
+        rows = [
+            {"bound": point.bound, **measured(point.model, U, y, radius, classes=self.classes, n_cuts=self._n_cuts)}
+            for point in self.points
+        ]
+        return pd.DataFrame(rows, index=[point.name for point in self.points])
+
+    def __getitem__(self, name: str) -> RobustPoint:
+        """The point of that name."""
+        known = {point.name: point for point in self.points}
+        if name not in known:
+            raise InvalidInputError("name", f"there is no {shown(name)}", f"Choose from {', '.join(known)}")
+        return known[name]
+
+    def __repr__(self) -> str:
+        return f"RobustnessCurve({', '.join(point.name for point in self.points)})"
+
+    def _repr_html_(self) -> str:
+        return str(self.table.to_html(float_format="{:.4g}".format))
+
+
+def robustness_curve(
+    problem: TrainingProblem,
+    bounds: Sequence[float],
+    U_test: ArrayLike,
+    y_test: ArrayLike,
+    radius: ArrayLike,
+    *,
+    margins: bool = False,
+    states: float = 1.0,
+    start: BcdResult | None = None,
+    baselines: Mapping[str, ImplicitModel] | None = None,
+    max_cycles: int = 50,
+    tol: float = 1e-3,
+    n_cuts: int = 0,
+    random_state: int | None = 0,
+) -> RobustnessCurve:
+    """Train models whose outputs move by at most a bound for each unit of the largest change of an input.
+
+    First the problem as it is, then with :func:`~bcd_implicit.constraints.state_gain_bound` and
+    :func:`~bcd_implicit.constraints.output_gain_bound` added, from the loosest bound to the tightest, each from the
+    model before. These blocks go through CVXPY. Let ``norm_bound`` be near 1, since the bound on the states implies
+    what makes the model well-posed.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+    bounds : list of float > 0
+        On each output's gain.
+    U_test : array-like of shape (m, p)
+    y_test : array-like of shape (m,) or (m, q)
+        Classes, by number or name, where the problem has several outputs and this has one column or the loss is that
+        of classes; else targets.
+    radius : float, or array-like of shape (p,) or (m, p)
+        How far each input may be off, for the table.
+    margins : bool
+        Bound each difference of two outputs instead, by :func:`~bcd_implicit.constraints.margin_gain_bound`.
+    states : float > 0
+        The bound on the states' gain. With relu it only sets their unit.
+    start : BcdResult, optional
+        Of training the problem as it is; trained here by default.
+    baselines : mapping of str to ImplicitModel, optional
+        Further models for the table.
+    max_cycles, tol
+        Of each training, as for :func:`~bcd_implicit.solve`.
+    n_cuts : int
+        Of the bounds in the table, as for :meth:`~bcd_implicit.model.robustness.robustness.Robustness.bounds`.
+    random_state : int or None
+        Seed of the plain training.
+
+    Returns
+    -------
+    RobustnessCurve
+
+    Raises
+    ------
+    InvalidInputError
+        Bounds that are not positive, a start that is no result, baselines that are no models, a name twice, or samples
+        and a radius that do not fit.
+    ConstraintError
+        Groups of columns of (B; D): C and D share no block.
+    BlockSolveError
+        As :func:`~bcd_implicit.solve`.
+
+    Warns
+    -----
+    ConvergenceWarning
+        A training did not converge within ``max_cycles``.
+    """
+    check_problem(problem)
+    if start is not None and not isinstance(start, BcdResult):
+        raise InvalidInputError("start", f"is {shown(start)}", "Pass what bi.solve(problem) returns")
+    given = check_list("bounds", bounds, "positive numbers", "Give bounds such as [10, 5, 2]")
+    bounding = margin_gain_bound if check_flag("margins", margins) else output_gain_bound
+    gains = sorted(((float(bound), bounding(bound, states)) for bound in given), key=lambda pair: -pair[0])
+    of_states = state_gain_bound(states, problem.activation.max_slope)
+    others = _baselines(baselines, [PLAIN, *(f"{bound:g}" for bound, _ in gains)])
+    classes = problem.loss.link in ("softmax", "logit") or (problem.n_outputs > 1 and np.ndim(y_test) == 1)
+    found = solve(problem, max_cycles=max_cycles, tol=tol, random_state=random_state) if start is None else start
+    points = [RobustPoint(PLAIN, np.inf, found.model, found)]
+    # Before the long part: what does not fit is found here.
+    measured(found.model, U_test, y_test, radius, classes=classes)
+    it = scaled_to_gain(problem, found.iterate, states)
+    for bound, of_outputs in gains:
+        added = {made.name: made for made in (of_states, of_outputs)}
+        bounded = problem.replace(constraints={**problem.constraints, **added})
+        found = solve(bounded, max_cycles=max_cycles, tol=tol, start=it)
+        points.append(RobustPoint(f"{bound:g}", bound, found.model, found))
+        it = found.iterate
+    return RobustnessCurve(tuple(points + others), radius, classes, (U_test, y_test), n_cuts)
+
+
+def _baselines(baselines: Mapping[str, ImplicitModel] | None, taken: list[str]) -> list[RobustPoint]:
+    if baselines is not None and not isinstance(baselines, Mapping):
+        raise InvalidInputError("baselines", f"is {shown(baselines)}", "Pass a mapping {name: model}")
+    for name, model in (baselines or {}).items():
+        if not isinstance(model, ImplicitModel):
+            raise InvalidInputError("baselines", f"{name!r} is {shown(model)}", "Pass an ImplicitModel")
+        taken.append(str(name))
+    if len(set(taken)) < len(taken):
+        twice = next(name for name in taken if taken.count(name) > 1)
+        raise InvalidInputError("baselines", f"and bounds have {twice!r} twice", "Give every model a name of its own")
+    return [RobustPoint(str(name), np.inf, model) for name, model in (baselines or {}).items()]

@@ -1,0 +1,67 @@
+"""How good a model is on samples, and how much of that is left where inputs are uncertain."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.metrics import r2_score
+
+from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.model.robustness import certified_accuracy
+from bcd_implicit.support.checks import check_matrix
+
+
+def measured(
+    model: ImplicitModel, U: ArrayLike, y: ArrayLike, radius: ArrayLike, *, classes: bool, n_cuts: int = 0
+) -> dict[str, float]:
+    """What the table of a curve says of one model.
+
+    Parameters
+    ----------
+    model : ImplicitModel
+    U : array-like of shape (m, p)
+    y : array-like
+        Classes, of shape (m,), or targets of shape (m,) or (m, q).
+    radius : float, or array-like of shape (p,) or (m, p)
+    classes : bool
+        Whether y has classes.
+    n_cuts : int
+        Of the bounds, as for :meth:`~bcd_implicit.model.robustness.robustness.Robustness.bounds`.
+
+    Returns
+    -------
+    dict
+        "gain", the largest row sum of ``model.sensitivity()``. Of classes "accuracy", "attacked" and "certified", the
+        shares of samples that are right, right after ``model.attack``, and proved right. Of targets "R2", "attacked
+        width" and "certified width", the mean ranges of predictions that attacks reach and that bounds allow.
+
+    Raises
+    ------
+    InvalidInputError
+        Samples, targets or a radius that do not fit.
+    NotWellPosedError
+        The model has no certified equilibrium.
+    """
+    gain = model.lipschitz("inf")
+    if classes:
+        found = certified_accuracy(model, U, y, radius, n_cuts=n_cuts)
+        # Where the middle is right the attack was on the right class.
+        after = certified_accuracy(model, model.attack(U, radius).inputs, y, 0.0, method="interval")
+        attacked = float((found.correct & after.correct).mean())
+        return {"gain": gain, "accuracy": found.accuracy, "attacked": attacked, "certified": found.certified}
+    predicted, targets = model.predict(U), check_matrix("y", y)
+    if targets.shape != predicted.shape:
+        cause = f"has shape {np.shape(y)}, {predicted.shape} needed"
+        raise InvalidInputError("y", cause, "Give a target for each sample and output, or a class for each sample")
+    ways = np.eye(len(model.d))
+    reached = [
+        model.attack(U, radius, towards=way).predictions[:, k] - model.attack(U, radius, towards=-way).predictions[:, k]
+        for k, way in enumerate(ways)
+    ]
+    return {
+        "gain": gain,
+        "R2": float(r2_score(targets, predicted, multioutput="variance_weighted")),
+        "attacked width": float(np.mean(reached)),
+        "certified width": float(model.bounds(U, radius, n_cuts=n_cuts).width.mean()),
+    }

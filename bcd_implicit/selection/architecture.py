@@ -1,0 +1,234 @@
+"""Which states depend on which others: the path over the weight of the penalty of A.
+
+It begins where no state depends on another, at a network with one hidden layer, and lets connections in as the weight
+falls. From a dense A upwards it may be stuck at first: rows on the boundary of the norm bound have all the same
+penalty, whatever their entries are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from bcd_implicit.errors import InvalidInputError, check_choice
+from bcd_implicit.problem.gradient import gradient
+from bcd_implicit.problem.iterate import Iterate
+from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
+from bcd_implicit.selection.architecture_result import ArchitecturePath, FoundArchitecture
+from bcd_implicit.support.checks import check_flag, check_list, check_matrix, check_number
+from bcd_implicit.support.interruption import Stop, check_stop, stoppable
+from bcd_implicit.support.notices import told_once, warn_convergence
+from bcd_implicit.support.progress import Progress, between, show_progress
+from bcd_implicit.training.bcd import solve
+from bcd_implicit.training.result import BcdResult, Status
+
+# The last weight of an automatic grid, relative to the first.
+LAST = 1e-2
+# Reweighting: 1 / (size / mean size + this).
+OFFSET = 0.3
+# The share of a path's progress that the first model, without connections, counts for.
+FIRST = 0.1
+# Inputs (m, p) and targets (q, m).
+Samples = tuple[np.ndarray, np.ndarray]
+#: What is reweighted by its size.
+REWEIGHTED = ("entries", "rows", "both")
+
+
+def architecture_path(
+    problem: TrainingProblem,
+    n_kappas: int = 10,
+    random_state: int | None = 0,
+    *,
+    kappas: Sequence[float] | None = None,
+    by: str = "entries",
+    reweight: int = 1,
+    refit: bool = True,
+    unseen: tuple[ArrayLike, ArrayLike] | None = None,
+    max_cycles: int = 100,
+    tol: float = 1e-3,
+    progress: bool | Progress = False,
+    max_seconds: float | None = None,
+    **options: Any,
+) -> ArchitecturePath:
+    """Train with a falling weight of the entrywise penalty of A, each model from the one before.
+
+    The path begins at the least weight that leaves A = 0, a network with one hidden layer, and connections between
+    states come in as it falls: which, and whether they make layers or cycles, is a result of training. Ctrl-C ends it
+    with what was found so far; a second Ctrl-C raises KeyboardInterrupt.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+        Its own ``kappa_A`` plays no part.
+    n_kappas : int
+        The length of the automatic grid: geometric, from the least weight with A = 0 to a hundredth of it.
+    random_state : int or None
+        Seed of the first start.
+    kappas : sequence of float, optional
+        The weights, instead of the automatic grid. Sorted here, downwards.
+    by : {"entries", "rows", "both"}
+        What is reweighted: each entry by its size, so that small ones leave and large ones pay less; each row by its
+        sum of sizes, so that states listen to many others or to none; or both, by the geometric mean.
+    reweight : int
+        Rounds of that at each weight. The factors are 1 / (size / mean size + 0.3). With 0 all entries weigh the same.
+    refit : bool
+        Train the connections that were found once more without the penalty. With ``pattern`` the norm bound is then on
+        those inside cycles alone.
+    unseen : pair of array-like (U, Y), optional
+        Samples on which losses are to be told.
+    max_cycles, tol
+        As in :func:`bcd_implicit.solve`, for each solve.
+    progress : bool or callable
+        As in :func:`bcd_implicit.solve`.
+    max_seconds : float, optional
+        For the whole path.
+    **options
+        Others of :func:`bcd_implicit.solve`, such as ``method``, ``solver`` or ``block_tol``.
+
+    Returns
+    -------
+    ArchitecturePath
+
+    Raises
+    ------
+    InvalidInputError
+        A bad argument, named.
+    NothingYetError
+        ``max_seconds`` passed before there was a first model.
+
+    Warns
+    -----
+    ConvergenceWarning
+        As in :func:`bcd_implicit.solve`, once for all weights; also where Ctrl-C or the time limit ended the path.
+    """
+    check_problem(problem)
+    n_kappas = check_number("n_kappas", n_kappas, 2, integer=True, remedy="A path has 2 weights or more")
+    grid = None if kappas is None else _given_grid(kappas)
+    check_choice("by", by, REWEIGHTED)
+    reweight = check_number("reweight", reweight, 0, integer=True, remedy="Give 0 or more rounds")
+    refit = check_flag("refit", refit)
+    samples = None if unseen is None else _check_unseen(problem, unseen)
+    options |= {"max_cycles": max_cycles, "tol": tol}
+    plain = problem.replace(kappa_A=0.0)
+    with told_once(), stoppable(max_seconds) as limits, show_progress(progress, "architectures") as tell:
+        empty = _on(plain, ~_penalised(plain))
+        first = solve(empty, random_state=random_state, progress=between(tell, 0, FIRST), **options)
+        least_empty, found, ended = least_empty_weight(plain, first.iterate), list[FoundArchitecture](), None
+        if grid is None:
+            # Where nothing pulls at A, as with targets that do not vary, any weight is as good.
+            grid = (least_empty or 1.0) * np.geomspace(1, LAST, n_kappas)
+        try:
+            check_stop()
+            for each in _walk(plain, grid, first, by, reweight, refit, samples, options):
+                found.append(each)
+                tell(FIRST + (1 - FIRST) * len(found) / len(grid), f"kappa_A {each.kappa_A:.3g}: {each.in_words}")
+        except Stop as stop:
+            ended = Status[stop.status]
+            # The model that the path begins with is better than nothing.
+            if not found:
+                found.append(FoundArchitecture(least_empty, first, None, _losses([first], samples)))
+    if ended is not None and limits.outermost:
+        warn_convergence(f"architecture_path: {ended.cause}; the path has {len(found)} weights.", stacklevel=2)
+    return ArchitecturePath(problem, tuple(found), least_empty, ended)
+
+
+def _walk(
+    problem: TrainingProblem,
+    grid: np.ndarray,
+    start: BcdResult,
+    by: str,
+    reweight: int,
+    refit: bool,
+    samples: Samples | None,
+    options: dict[str, Any],
+) -> Iterator[FoundArchitecture]:
+    """What is found at one weight after the other, none of it cut short."""
+    for weight in map(float, grid):
+        # The next weight starts from the one round in which all entries weighed the same.
+        start = penalised = solve(problem.replace(kappa_A=weight), start=start, **options)
+        for _ in range(reweight):
+            weights = weight * factors(problem, penalised.iterate.A, by)
+            penalised = solve(problem.replace(kappa_A=weights), start=penalised, **options)
+        refitted = solve(_on(problem, penalised.iterate.A != 0), start=penalised, **options) if refit else None
+        check_stop()
+        results = [penalised] if refitted is None else [penalised, refitted]
+        yield FoundArchitecture(weight, penalised, refitted, _losses(results, samples))
+
+
+def least_empty_weight(problem: TrainingProblem, it: Iterate) -> float:
+    """The least ``kappa_A`` for which A = 0 stays where it is: the largest gradient of (T) in a penalised entry.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+    it : Iterate
+        With zeros in all penalised entries of A; they stay zero as the (A, B, b) block is solved if B and b are at
+        their optimum already.
+    """
+    return float(np.abs(gradient(problem, it).A).max(where=_penalised(problem), initial=0.0))
+
+
+def factors(problem: TrainingProblem, A: np.ndarray, by: str) -> np.ndarray:
+    """What the weight of each entry is multiplied by, shape (n, n): less for what is large at this A."""
+    free = problem.pattern.entries("A", A.shape)
+    sizes = np.abs(A)
+    of_entries = _less_for_large(sizes, float(sizes.mean(where=free)) if free.any() else 0.0)
+    if by == "entries":
+        return of_entries
+    # The mean of a row's free entries: a row of which few are free is not small for that.
+    counts = free.sum(axis=1)
+    rows = sizes.sum(axis=1) / np.maximum(counts, 1)
+    of_rows = np.broadcast_to(
+        _less_for_large(rows, float(rows.mean(where=counts > 0)) if free.any() else 0.0)[:, None], A.shape
+    )
+    return np.array(of_rows) if by == "rows" else np.sqrt(of_entries * of_rows)
+
+
+def _less_for_large(sizes: np.ndarray, mean: float) -> np.ndarray:
+    # Where all are zero none is larger than others.
+    return 1 / (sizes / mean + OFFSET) if mean > 0 else np.ones_like(sizes)
+
+
+def _penalised(problem: TrainingProblem) -> np.ndarray:
+    """The free entries of A on which a penalty acts: bool, shape (n, n)."""
+    weights = problem.replace(kappa_A=1.0).row_set.weights
+    free = problem.pattern.entries("A", problem.shapes["A"])
+    return free & (weights > 0) if weights is not None else np.zeros_like(free)
+
+
+def _on(problem: TrainingProblem, entries: np.ndarray) -> TrainingProblem:
+    """The problem with these entries of A alone, of those that were free."""
+    free = problem.pattern.entries("A", problem.shapes["A"])
+    return problem.replace(pattern={**problem.pattern.free, "A": free & entries})
+
+
+def _given_grid(kappas: Sequence[float]) -> np.ndarray:
+    given = check_list("kappas", kappas, "numbers", "Pass [kappa] for one")
+    if not given:
+        raise InvalidInputError("kappas", "is empty", "Give at least one value")
+    return np.array(sorted((check_number("kappas", k, 0, remedy="Give 0 or more") for k in given), reverse=True))
+
+
+def _check_unseen(problem: TrainingProblem, unseen: Any) -> Samples:
+    if not isinstance(unseen, (tuple, list)) or len(unseen) != 2:
+        raise InvalidInputError("unseen", f"is of type {type(unseen).__name__}", "Pass a pair (U, Y)")
+    U = check_matrix("unseen", unseen[0], n_columns=problem.n_inputs)
+    Y = check_matrix("unseen", unseen[1], n_columns=problem.n_outputs)
+    if len(U) != len(Y):
+        raise InvalidInputError("unseen", f"has {len(U)} rows of U, and {len(Y)} of Y", "Pass a row for each sample")
+    problem.loss.check_targets(Y.T, problem.output_names)
+    return U, Y.T
+
+
+def _losses(results: Sequence[BcdResult], samples: Samples | None) -> tuple[float, ...]:
+    """Mean losses on other samples; infinite where one is beyond numbers."""
+    if samples is None:
+        return ()
+    U, Y = samples
+    with np.errstate(over="ignore"):
+        found = [float(np.mean(each.problem.loss.value(each.model.predict(U).T, Y))) for each in results]
+    return tuple(loss if math.isfinite(loss) else math.inf for loss in found)

@@ -1,0 +1,24 @@
+"""A path of architectures as a picture."""
+
+import numpy as np
+import pytest
+from problems import random_problem
+
+from bcd_implicit import InvalidInputError, architecture_path, plots
+
+
+@pytest.fixture(scope="module")
+def path():
+    settings = {"kappa": 0.02, "norm_bound": 0.9, "ridge": 0.1, "ridge_hidden": 0.02, "pass_through": False}
+    problem = random_problem((3, 3, 2, 40), **settings)
+    return architecture_path(problem, 2, unseen=(problem.U.T, problem.Y.T), tol=1e-2)
+
+
+def test_it_is_drawn(ax, path):
+    assert plots.architecture_path(path, ax) is ax
+    penalised, refitted = (line.get_xydata() for line in ax.lines)
+    np.testing.assert_allclose(penalised, path.table[["A", "unseen loss"]])
+    np.testing.assert_allclose(refitted, path.table[["A", "refitted unseen loss"]])
+    assert [text.get_text() for text in ax.texts] == [str(states) for states in path.table["on cycles"]]
+    with pytest.raises(InvalidInputError, match="path"):
+        plots.architecture_path(path.model(0), ax)
