@@ -207,9 +207,10 @@ def _alphas(alpha: Any) -> list[float]:
 def _data(model: ImplicitModel, U: ArrayLike, Y: ArrayLike | None) -> dict[str, Any]:
     inputs, q = inputs_of(model, U), model.C.shape[0]
     if Y is not None:
-        Y = check_matrix("Y", Y, n_columns=q)
-        if len(Y) != len(inputs):
-            raise InvalidInputError("Y", f"has {len(Y)} rows, and U {len(inputs)}", "Pass a row for each sample")
+        Y = check_matrix("Y", Y)
+        if Y.shape != (len(inputs), q):
+            remedy = "Pass a row for each sample and a column for each output"
+            raise InvalidInputError("Y", f"has shape {Y.shape}, ({len(inputs)}, {q}) needed", remedy)
         loss_of(model.link).check_targets(Y.T, model.output_names)
         Y = Y.T
     return {"model": model, "U": inputs.T, "Y": Y, "X": model._states(inputs.T).X}

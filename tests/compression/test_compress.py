@@ -160,7 +160,7 @@ def test_sparse_models_stay_sparse():
         ({"alpha": 0.1, "reweight": -1}, "reweight"),
         ({"alpha": 0.1, "refit": "no"}, "refit: must be True or False"),
         ({"alpha": 0.1, "norm_bound": 1.0}, "norm_bound"),
-        ({"alpha": 0.1, "Y": np.zeros((3, 2))}, "Y: has 3 rows, and U 80"),
+        ({"alpha": 0.1, "Y": np.zeros((3, 2))}, r"Y: has shape \(3, 2\), \(80, 2\) needed"),
     ],
 )
 def test_bad_input_is_refused(arguments, message):
