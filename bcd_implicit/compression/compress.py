@@ -15,7 +15,7 @@ from bcd_implicit.compression.units import without_units
 from bcd_implicit.errors import InvalidInputError, check_choice, shown
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.implicit_model import ImplicitModel
-from bcd_implicit.model.inputs import inputs_of
+from bcd_implicit.model.inputs import PASS_A_MODEL, inputs_of
 from bcd_implicit.model.matrices import Matrix, check_part, dense, n_nonzero
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.support.checks import check_flag, check_list, check_matrix, check_number
@@ -115,7 +115,7 @@ def compress(
         A row's gap stayed above ``tol``, or none of the alphas given meets the target.
     """
     if not isinstance(model, ImplicitModel):
-        raise InvalidInputError("model", f"is {shown(model)}", "Pass an ImplicitModel, such as result.model")
+        raise InvalidInputError("model", f"must be an ImplicitModel, got {shown(model)}", PASS_A_MODEL)
     if target is None and alpha is None:
         raise InvalidInputError("target", "is missing, and so is alpha", "Give one, such as target=0.2")
     if target is not None:

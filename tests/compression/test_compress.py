@@ -169,7 +169,7 @@ def test_bad_input_is_refused(arguments, message):
 
 
 def test_what_is_no_model_or_not_well_posed_is_refused():
-    with pytest.raises(InvalidInputError, match="model: is 'm'"):
+    with pytest.raises(InvalidInputError, match="model: must be an ImplicitModel, got 'm'. Pass result.model"):
         compress("m", inputs(), alpha=0.1)
     with pytest.raises(NotWellPosedError):
         compress(cyclic(size=3.0), inputs(), alpha=0.1)

@@ -20,6 +20,7 @@ from bcd_implicit.model.robustness.system import BoundedSystem
 from bcd_implicit.model.robustness.verify import proves_duals, proves_gains
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.display import facts_table
+from bcd_implicit.support.notices import warn_convergence
 
 #: Of so many cuts there are 1,024 cases.
 MOST_CUTS = 10
@@ -109,6 +110,11 @@ def prediction_within(
     ------
     InvalidInputError
         Bounds exclude one another, or the prediction, by more than it is off.
+
+    Warns
+    -----
+    ConvergenceWarning
+        Those of "exact" do: its solver has tolerances that do not suit the model's numbers.
     """
     point = system.point(box.center)
     found = (rows.x @ point.X + rows.u @ box.center + rows.c[:, None]).T
@@ -116,6 +122,10 @@ def prediction_within(
     slack = ATTAINED * (1e-3 + sizes) if method == "exact" else CLOSE * sizes
     off = slack + (np.abs(rows.x) @ np.broadcast_to(point.error_bound, point.X.shape)).T
     crossed, missed = lower - upper > slack, np.maximum(lower - found, found - upper) > off
+    if method == "exact" and missed.any():
+        told = f'{missed.sum()} of {missed.size} bounds of method="exact" exclude the prediction, as its solver has'
+        warn_convergence(f"{told} tolerances of about 1e-6. Choose units in which inputs and states are about 1.")
+        return np.where(missed, found, np.clip(found, lower, upper))
     if crossed.any() or missed.any():
         cause = f"{system.activation.name} has {'lower bounds above upper ones' if crossed.any() else 'false bounds'}"
         remedy = "Something that it says of itself is not true: check image, nondecreasing, max_slope and its pieces"

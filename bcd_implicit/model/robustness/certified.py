@@ -18,6 +18,7 @@ from bcd_implicit.model.robustness.labels import classes_of
 from bcd_implicit.model.robustness.robustness import Robustness
 from bcd_implicit.support.display import facts_table
 from bcd_implicit.support.interruption import finishing
+from bcd_implicit.support.notices import told_once
 from bcd_implicit.support.parts import LARGEST_KEPT, parts
 
 
@@ -52,6 +53,7 @@ class CertifiedAccuracy:
         return facts_table("Certified accuracy", facts)
 
 
+@told_once()
 def certified_accuracy(
     model: Robustness,
     U: ArrayLike,

@@ -23,7 +23,7 @@ from bcd_implicit.model.robustness.gains import check_lipschitz, gains_to_rows
 from bcd_implicit.model.robustness.labels import in_order, places_of
 from bcd_implicit.model.robustness.lipschitz import euclidean
 from bcd_implicit.model.robustness.system import BoundedSystem
-from bcd_implicit.model.rounding import summation_error
+from bcd_implicit.model.rounding import EPS, summation_error
 from bcd_implicit.support.checks import check_matrix, check_number
 from bcd_implicit.support.interruption import finishing
 from bcd_implicit.support.notices import told_once
@@ -251,4 +251,6 @@ class Robustness(Declared):
         slopes = self.activation.slopes(len(self.b))
         check_lipschitz(self.structure(), slopes, name, remedy)
         through = gains_to_rows(self.structure(), slopes, self.C, self.B)[1]
-        return through + np.abs(dense(self.D))
+        direct = np.abs(dense(self.D))
+        # Rounded up, where there is something to round.
+        return (through + direct) * np.where((through > 0) & (direct > 0), 1 + 2 * EPS, 1.0)
