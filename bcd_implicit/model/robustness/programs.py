@@ -79,41 +79,54 @@ class _Pieces:
 
 
 class _Program:
-    """The program of one sample's box: its constraints, for whatever is asked."""
+    """The program of one sample's box: its constraints, for whatever is asked.
+
+    The solver's tolerances are absolute. So preactivations are in units of the largest that each may be, inputs in
+    those of their radii, from the middle on, and what is asked in that of its largest coefficient.
+    """
 
     def __init__(self, system: BoundedSystem, box: Box, low: np.ndarray, high: np.ndarray, j: int) -> None:
         n, pieces = len(system.b), _Pieces.of(system, low, high)
         k, owner = len(pieces.owner), pieces.owner
-        self.states, one = pieces.states(n), np.ones(k)
+        self.u, self.s = box.center[:, j], box.radius[:, j]
+        self.units, one = np.maximum(np.abs(low), np.abs(high)), np.ones(k)
+        self.units[self.units == 0] = 1.0
+        of_pieces = self.units[owner]
+        self.states = pieces.states(n) @ sp.diags_array(np.concatenate([of_pieces, one]))
         A, B = sp.csr_array(system.A), sp.csr_array(system.B)
         of_state = sp.csr_array((one, (owner, np.arange(k))), shape=(n, k))
         zeros = sp.csr_array((n, k))
         inputs = sp.csr_array((n, B.shape[1]))
-        equilibrium = sp.hstack([sp.hstack([of_state, zeros]) - A @ self.states, -B])
+        per_unit = sp.diags_array(1 / self.units)
+        drawn = -per_unit @ (B @ sp.diags_array(self.s))
+        equilibrium = sp.hstack([sp.hstack([of_state, zeros]) - per_unit @ (A @ self.states), drawn])
         self.equalities = sp.csr_array(sp.vstack([equilibrium, sp.hstack([zeros, of_state, inputs])]))
-        self.sides = np.concatenate([system.b, np.ones(n)])
+        self.sides = np.concatenate([(system.b + B @ self.u) / self.units, np.ones(n)])
         several = np.bincount(owner)[owner] > 1
+        first, last = pieces.low / of_pieces, pieces.high / of_pieces
         unit, nothing = sp.eye_array(k), sp.csr_array((k, B.shape[1]))
-        below = sp.hstack([-unit, sp.diags_array(pieces.low), nothing])
-        above = sp.hstack([unit, -sp.diags_array(pieces.high), nothing])
+        below = sp.hstack([-unit, sp.diags_array(first), nothing])
+        above = sp.hstack([unit, -sp.diags_array(last), nothing])
         self.inequalities = sp.csr_array(sp.vstack([below, above]))
-        u, s = box.center[:, j], box.radius[:, j]
         # Where there is one piece, z is in its range and no more is to choose.
-        least = np.where(several, np.minimum(pieces.low, 0.0), pieces.low)
-        largest = np.where(several, np.maximum(pieces.high, 0.0), pieces.high)
-        self.low = np.concatenate([least, 1.0 * ~several, u - s])
-        self.high = np.concatenate([largest, one, u + s])
-        self.whole = np.concatenate([np.zeros(k), several, np.zeros(len(u))])
-        self.n_states, self.n_inputs = n, len(u)
+        least = np.where(several, np.minimum(first, 0.0), first)
+        largest = np.where(several, np.maximum(last, 0.0), last)
+        whole_box = np.ones_like(self.s)
+        self.low = np.concatenate([least, 1.0 * ~several, -whole_box])
+        self.high = np.concatenate([largest, one, whole_box])
+        self.whole = np.concatenate([np.zeros(k), several, 0 * whole_box])
 
-    def asked(self, r: np.ndarray, g: np.ndarray) -> np.ndarray:
-        """What is to be least: minus r^T x + g^T u."""
-        return -np.concatenate([self.states.T @ r, g])
+    def asked(self, r: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, float]:
+        """What is to be least, minus r^T x + g^T (u - u0), and in which unit."""
+        given = -np.concatenate([self.states.T @ r, g * self.s])
+        unit = float(np.abs(given).max()) or 1.0
+        return given / unit, unit
 
     def multipliers(self, r: np.ndarray, g: np.ndarray) -> np.ndarray:
         """lambda, (n,); zeros where the solver finds none."""
+        goal, unit = self.asked(r, g)
         found = linprog(
-            self.asked(r, g),
+            goal,
             A_ub=self.inequalities,
             b_ub=np.zeros(self.inequalities.shape[0]),
             A_eq=self.equalities,
@@ -121,13 +134,16 @@ class _Program:
             bounds=np.column_stack([self.low, self.high]),
             method="highs",
         )
-        return -found.eqlin.marginals[: self.n_states] if found.status == 0 else np.zeros(self.n_states)
+        if found.status != 0:
+            return np.zeros(len(self.units))
+        return np.asarray(-found.eqlin.marginals[: len(self.units)] * unit / self.units)
 
     def exact(self, r: np.ndarray, g: np.ndarray, seconds: float | None) -> tuple[float, np.ndarray | None]:
         """The largest value that the solver leaves possible, and an input that attains about it, if it has one."""
         limits = {} if seconds is None else {"time_limit": seconds}
+        goal, unit = self.asked(r, g)
         found = milp(
-            self.asked(r, g),
+            goal,
             integrality=self.whole,
             bounds=Limits(self.low, self.high),
             constraints=[
@@ -136,8 +152,8 @@ class _Program:
             ],
             options={"mip_rel_gap": RELATIVE_GAP, **limits},
         )
-        value = np.inf if found.mip_dual_bound is None else -float(found.mip_dual_bound)
-        return value, None if found.x is None else found.x[-self.n_inputs :]
+        value = np.inf if found.mip_dual_bound is None else float(g @ self.u) - unit * float(found.mip_dual_bound)
+        return value, None if found.x is None else self.u + self.s * found.x[-len(self.s) :]
 
 
 def check_piecewise_linear(system: BoundedSystem, method: str) -> None:
