@@ -81,19 +81,19 @@ def compress(
         By the Fenchel divergence, or by the squared error of AX + BU + b (Tsai, El Ghaoui et al., *State-driven
         Implicit Modeling*, arXiv 2209.09389), which any functions of states will do for.
     connections : {"model", "forward", "any"} or mapping of str to mask, optional
-        What may be other than zero: where the model is; also what leads from earlier stages to later ones, and from all
-        inputs and to all outputs; or everything but new self-loops. A mapping has masks of some of A, B, C and D, dense
-        or sparse; the others are as in the model. By default "forward" where no state depends on itself and that is a
-        million entries at the most, else "model", as for units.
+        What may be other than zero, but for self-loops: where the model is; also what leads from earlier stages to
+        later ones, and from all inputs and to all outputs; or everything. A mapping has masks of some of A, B, C and D,
+        dense or sparse; the others are as in the model. By default "forward" where no state depends on itself and that
+        is a million entries at the most, else "model", as for units.
     reweight : int
         So many rounds follow in which weights are multiplied by 1 / (size / mean size + 0.3), sizes of the last one's.
     refit : bool
         Whether entries that are left are then solved for without the penalty.
     norm_bound : float, optional
         Below 1: bounds rows of A, times the slope, over the states that may depend on each other in circles, so that
-        the smaller model is well-posed. By default 0.95, or what the model has where that is more. Where only the
-        matrix measure proves the model well-posed, negative entries on the diagonal of A stay as they are, and leave
-        the others so much more room.
+        the smaller model is well-posed. By default 0.95, or what the model has where that is more. Self-loops stay as
+        they are, and no new ones appear: a state would explain itself best. Where only the matrix measure proves the
+        model well-posed, the negative ones leave the other entries so much more room.
     tol : float
         Relative duality gap of each row.
 
@@ -222,7 +222,10 @@ def _structure(
     """Which entries are free, which of them are bounded or stay, and the order of the stages."""
     free, n = _free(model, connections), model.n_hidden
     structure = Structure(free["A"].astype(float), model.activation)
-    component, held, units, own = np.full(n, -1), np.zeros(n), np.ones(n), 0.0
+    component, units, own = np.full(n, -1), np.ones(n), 0.0
+    # Given itself, a state would explain itself best: self-loops stay as they are, and no new ones appear.
+    held = np.asarray(sp.csr_array(model.A).diagonal() * free["A"].diagonal())
+    held_gains = np.zeros(n)
     slopes = model.activation.slopes(n)
     for number, states in enumerate(structure.cycles):
         if not np.isfinite(slopes[states]).all():
@@ -231,20 +234,23 @@ def _structure(
         component[states] = number
         # Where only the matrix measure proves the model well-posed, gains have negative entries on their diagonal.
         gains = well_posedness.comparison(dense(model.A[states][:, states]), model.activation.take(states))
-        held[states] = np.minimum(np.diagonal(gains), 0.0) / np.where(slopes[states] > 0, slopes[states], 1.0)
+        held_gains[states] = np.where(held[states] != 0, np.diagonal(gains), 0.0)
         if well_posedness.is_below_one(gains):
             units[states] = well_posedness.weights(gains)
             own = max(own, well_posedness.nu(gains, units[states], len(states)))
-    held *= free["A"].diagonal()
-    free["A"] = free["A"] > sp.diags_array((held < 0).astype(float), dtype=bool, format="csr")
+    free["A"] = free["A"] > sp.eye_array(n, dtype=bool, format="csr")
     radius = max(NORM_BOUND, own)
     if norm_bound is not None:
         remedy = "Give a number below 1, such as 0.9"
         radius = check_number("norm_bound", norm_bound, 0, 1, boundaries="neither", remedy=remedy)
+        # Those that use more of the bound than there is now shrink with it.
+        shrunk = np.where(held_gains > 0, min(1.0, radius / own) if own > 0 else 1.0, 1.0)
+        held, held_gains = held * shrunk, held_gains * shrunk
     return {
         "free": free,
         "component": component,
         "held": held,
+        "held_gains": held_gains,
         "units": units,
         "radius": radius,
         "level": structure.level,

@@ -57,9 +57,11 @@ class Task:
     component : ndarray of int, shape (n,)
         The cycle that each state may be in; -1 for none. Entries of A between states of one are bounded row by row.
     held : ndarray of shape (n,)
-        Diagonal entries of A that stay as they are, 0 or less: of states that hold themselves back.
+        Diagonal entries of A, which stay as they are.
+    held_gains : ndarray of shape (n,)
+        What these add to the rows of gains: their size times the slope, or less than 0 where the measure counts.
     units : ndarray of shape (n,)
-        v > 0: ``L_i sum_j |A_ij| v_j <= (radius - L_i held_i) v_i`` over the bounded entries.
+        v > 0: ``L_i sum_j |A_ij| v_j <= (radius - held_gains_i) v_i`` over the bounded entries.
     radius : float
         Below 1.
     level : ndarray of int, shape (n,)
@@ -79,6 +81,7 @@ class Task:
     free: dict[str, Matrix]
     component: np.ndarray
     held: np.ndarray
+    held_gains: np.ndarray
     units: np.ndarray
     radius: float
     level: np.ndarray
@@ -232,8 +235,8 @@ def hidden_rows(
         scale, fit = x.std(axis=1), Z[k : k + 1].mean(axis=1)
         if _varies(x):
             fit = _fit(task, i, x)
-        if _varies(x) and task.held[i] < 0:
-            # What is left to match is larger, as much as the state holds itself back.
+        if _varies(x) and task.held[i] != 0:
+            # What is left to match is larger where the state holds itself back, and smaller where it pushes itself on.
             fit, scale = Shifted(fit, task.held[i] * regressors.R[i : i + 1]), scale * (1 - slopes[i] * task.held[i])
         row = np.append(dense(start[[k]])[0, columns], b[i])[None]
         bound = _bound(task, i, columns, float(slopes[i]))
@@ -253,7 +256,7 @@ def _bound(task: Task, state: int, columns: np.ndarray, slope: float) -> Bound:
     inside = np.flatnonzero((columns < n) & (task.component[np.minimum(columns, n - 1)] == number))
     if number < 0 or not inside.size:
         return FREE
-    radius = ROOM * (task.radius - slope * task.held[state]) * task.units[state] / slope
+    radius = ROOM * (task.radius - task.held_gains[state]) * task.units[state] / slope
     return Bound(inside, task.units[columns[inside]], radius)
 
 

@@ -173,7 +173,7 @@ def sensitivity(of: Fitted | pd.DataFrame, ax: Axes | None = None, *, sort: bool
         linewidth=0.2,
     )
     ax.set_ylim(q - 0.5, -0.5)
-    ax.figure.colorbar(image, ax=ax, label="largest change of the output\nper unit of the input")
+    ax.figure.colorbar(image, ax=ax, label="change per unit, at most")
     digits = [[f"{value:.2g}" for value in row] for row in S]
     # Letters are about 0.6 font sizes wide.
     wide = 0.6 * NUMBER * (1 + max(len(text) for row in digits for text in row))

@@ -226,6 +226,32 @@ def test_states_that_hold_themselves_back_keep_doing_so(matching, connections):
     assert (change <= result.change_bound(inputs()) + 1e-8).all()
 
 
+@pytest.mark.parametrize("connections", ["model", "forward", "any", {"A": np.ones((7, 7))}])
+def test_no_state_explains_itself(connections):
+    model = cyclic(seed=3)
+    np.fill_diagonal(A := model.A.copy(), [0.5, -0.4, 0, 0.6, 0, 0.2, -0.1])
+    A *= np.minimum(1, 0.9 / np.abs(A).sum(axis=1, keepdims=True))
+    model = ImplicitModel(A, model.B, None, model.C, activation="relu")
+    result = compress(model, inputs(), alpha=0.02, connections=connections)
+    small = result.small.matched
+    assert_array_equal(np.diagonal(small.A), np.diagonal(A))
+    assert small.norm_inf() <= 0.95
+    assert result.small.gap <= 1e-6
+    # With self-loops for the choosing they went to 0.95, and this to 0.01 to 0.7.
+    assert result.small.r2 > 0.98
+
+
+def test_a_smaller_norm_bound_makes_self_loops_smaller_too():
+    result = compress(cyclic(seed=3), inputs(), alpha=0.02, norm_bound=0.4)
+    assert result.small.matched.norm_inf() <= 0.4
+    assert_allclose(np.diagonal(result.small.matched.A), 0.5 * np.diagonal(cyclic(seed=3).A))
+
+
+def test_a_mask_may_exclude_self_loops():
+    result = compress(cyclic(), inputs(), alpha=0.02, connections={"A": ~np.eye(7, dtype=bool)})
+    assert not np.diagonal(result.small.matched.A).any()
+
+
 def test_connections_forward_are_the_default_where_they_are_few_and_nothing_is_in_a_circle(monkeypatch):
     model = layered()
     default, forward = (

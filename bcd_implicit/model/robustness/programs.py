@@ -81,17 +81,20 @@ class _Pieces:
 class _Program:
     """The program of one sample's box: its constraints, for whatever is asked.
 
-    The solver's tolerances are absolute. So preactivations are in units of the largest that each may be, inputs in
-    those of their radii, from the middle on, and what is asked in that of its largest coefficient.
+    The solver's tolerances are absolute. So what lies on a piece is in units of the most that it may be there, inputs
+    in those of their radii, from the middle on, an equation in that of its preactivation, and what is asked in that of
+    its largest coefficient.
     """
 
     def __init__(self, system: BoundedSystem, box: Box, low: np.ndarray, high: np.ndarray, j: int) -> None:
         n, pieces = len(system.b), _Pieces.of(system, low, high)
         k, owner = len(pieces.owner), pieces.owner
         self.u, self.s = box.center[:, j], box.radius[:, j]
-        self.units, one = np.maximum(np.abs(low), np.abs(high)), np.ones(k)
-        self.units[self.units == 0] = 1.0
-        of_pieces = self.units[owner]
+        self.units, of_pieces = (
+            np.where(size > 0, size, 1.0)
+            for size in (np.maximum(np.abs(a), np.abs(b)) for a, b in ((low, high), (pieces.low, pieces.high)))
+        )
+        one = np.ones(k)
         self.states = pieces.states(n) @ sp.diags_array(np.concatenate([of_pieces, one]))
         A, B = sp.csr_array(system.A), sp.csr_array(system.B)
         of_state = sp.csr_array((one, (owner, np.arange(k))), shape=(n, k))
@@ -99,7 +102,8 @@ class _Program:
         inputs = sp.csr_array((n, B.shape[1]))
         per_unit = sp.diags_array(1 / self.units)
         drawn = -per_unit @ (B @ sp.diags_array(self.s))
-        equilibrium = sp.hstack([sp.hstack([of_state, zeros]) - per_unit @ (A @ self.states), drawn])
+        preactivations = sp.hstack([of_state @ sp.diags_array(of_pieces), zeros])
+        equilibrium = sp.hstack([per_unit @ (preactivations - A @ self.states), drawn])
         self.equalities = sp.csr_array(sp.vstack([equilibrium, sp.hstack([zeros, of_state, inputs])]))
         self.sides = np.concatenate([(system.b + B @ self.u) / self.units, np.ones(n)])
         several = np.bincount(owner)[owner] > 1
