@@ -134,11 +134,10 @@ def _reach(stages: list[Stage], z: np.ndarray, z_off: np.ndarray, r: np.ndarray)
             reach[here] = r[here] + _moved(phi, z[here], z_off[here] + w)
             continue
         gains, slopes = stage.cycle.gains, phi.slopes(len(w))[:, None]
-        # A state held back by -a < 0 has (1 + s a) |D| <= s (others) + r for a slope s from 0 to L: at s = 0 that is
-        # r, at s = L it is below r + L (others) / (1 + L a).
-        held = -np.minimum(np.diagonal(gains), 0.0)[:, None]
-        gains = np.where(np.eye(len(gains)) * held > 0, 0.0, gains) / (1 + held) * (1 + 4 * EPS)
-        found = well_posedness.inverse_bound(gains, r[here] + slopes / (1 + held) * (w + z_off[here]) * (1 + 4 * EPS))
+        # |D| <= r + G~ |D| + ...: the rows of (I - G) |D| <= holding r + L ..., divided by what holds the states back.
+        holding = well_posedness.holding(np.diagonal(gains))[:, None]
+        gains = np.where(np.diag(holding[:, 0] > 1), 0.0, gains) / holding * (1 + 4 * EPS)
+        found = well_posedness.inverse_bound(gains, r[here] + slopes / holding * (w + z_off[here]) * (1 + 4 * EPS))
         for _ in range(SWEEPS):
             around = z_off[here] + w + _above(np.abs(stage.cycle.A), found)
             better = r[here] + _moved(phi, z[here], around)

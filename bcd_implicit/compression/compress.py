@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,13 +12,14 @@ from numpy.typing import ArrayLike
 from bcd_implicit.compression.matching import Task, loss_of, matched
 from bcd_implicit.compression.result import Compression, SmallModel
 from bcd_implicit.compression.units import without_units
-from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice, shown
+from bcd_implicit.errors import InvalidInputError, check_choice, shown
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.implicit_model import ImplicitModel
-from bcd_implicit.model.inputs import inputs_of
+from bcd_implicit.model.inputs import PASS_A_MODEL, inputs_of
 from bcd_implicit.model.matrices import Matrix, check_part, dense, n_nonzero
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.support.checks import check_flag, check_list, check_matrix, check_number
+from bcd_implicit.support.notices import told_once, warn_convergence
 from bcd_implicit.terms.activation import Activation
 
 MATCHINGS = ("fenchel", "least-squares")
@@ -33,6 +33,7 @@ NORM_BOUND = 0.95
 LEAST_ALPHA, MOST_ALPHA, SEARCHES, ENOUGH = 1e-4, 4.0, 10, 0.98
 
 
+@told_once()
 def compress(
     model: ImplicitModel,
     U: ArrayLike,
@@ -111,10 +112,10 @@ def compress(
     Warns
     -----
     ConvergenceWarning
-        A row's gap stayed above ``tol``.
+        A row's gap stayed above ``tol``, or none of the alphas given meets the target.
     """
     if not isinstance(model, ImplicitModel):
-        raise InvalidInputError("model", f"is {shown(model)}", "Pass an ImplicitModel, such as result.model")
+        raise InvalidInputError("model", f"must be an ImplicitModel, got {shown(model)}", PASS_A_MODEL)
     if target is None and alpha is None:
         raise InvalidInputError("target", "is missing, and so is alpha", "Give one, such as target=0.2")
     if target is not None:
@@ -140,8 +141,14 @@ def compress(
     chosen = len(points) - 1
     if target is not None:
         small_enough = [k for k, point in enumerate(points) if point.share <= target]
-        # Of those that are small enough the largest.
-        chosen = max(small_enough, key=lambda k: points[k].n_nonzero, default=chosen)
+        # Of those that are small enough the largest, and else the smallest of all.
+        smallest = min(range(len(points)), key=lambda k: points[k].n_nonzero)
+        chosen = max(small_enough, key=lambda k: points[k].n_nonzero, default=smallest)
+        if not small_enough:
+            warn_convergence(
+                f"target={target:.3g} is not met: the smallest model, of alpha={points[chosen].alpha:.3g}, has a share "
+                f"of {points[chosen].share:.3g}. Give larger alphas (from 4 on all is constant), or leave them out."
+            )
     return Compression(model, tuple(points), chosen, task)
 
 
@@ -155,17 +162,17 @@ def _point(task: Task, alpha: float) -> SmallModel:
     found = SmallModel(task, alpha, small, hidden, output, units)
     worst = found.gap
     if worst > task.tol:
-        warnings.warn(
+        warn_convergence(
             f"alpha={alpha:.3g}: the largest relative gap of a row is {worst:.1e}, above tol={task.tol:.1e}. Its "
-            "entries are near the optimum, but not as near as asked for. Raise tol, or alpha.",
-            ConvergenceWarning,
-            stacklevel=3,
+            "entries are near the optimum, but not as near as asked for. Raise tol, or alpha."
         )
     return found
 
 
 def _searched(task: Task, target: float) -> list[SmallModel]:
     """Alphas whose shares enclose the target, in logarithms, until most of it is in use."""
+    if target == 1:
+        return [_point(task, 0.0)]
     low, high, points = LEAST_ALPHA, MOST_ALPHA, [_point(task, MOST_ALPHA)]
     # Of the ends, as far as they are known and not nothing.
     shares: dict[float, float] = {}
@@ -183,6 +190,10 @@ def _searched(task: Task, target: float) -> list[SmallModel]:
         low, high = (alpha, high) if share > target else (low, alpha)
         if share > 0:
             shares[alpha] = share
+    else:
+        if max(point.share for point in points) < ENOUGH * target:
+            # Where next to no penalty leaves less than may be left, none is as good.
+            points.append(_point(task, 0.0))
     return points
 
 
@@ -196,9 +207,10 @@ def _alphas(alpha: Any) -> list[float]:
 def _data(model: ImplicitModel, U: ArrayLike, Y: ArrayLike | None) -> dict[str, Any]:
     inputs, q = inputs_of(model, U), model.C.shape[0]
     if Y is not None:
-        Y = check_matrix("Y", Y, n_columns=q)
-        if len(Y) != len(inputs):
-            raise InvalidInputError("Y", f"has {len(Y)} rows, and U {len(inputs)}", "Pass a row for each sample")
+        Y = check_matrix("Y", Y)
+        if Y.shape != (len(inputs), q):
+            remedy = "Pass a row for each sample and a column for each output"
+            raise InvalidInputError("Y", f"has shape {Y.shape}, ({len(inputs)}, {q}) needed", remedy)
         loss_of(model.link).check_targets(Y.T, model.output_names)
         Y = Y.T
     return {"model": model, "U": inputs.T, "Y": Y, "X": model._states(inputs.T).X}

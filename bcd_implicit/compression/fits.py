@@ -32,6 +32,13 @@ class Fit(Protocol):
         """Second derivatives, shape (r, r, m)."""
 
 
+class RowFit(Fit, Protocol):
+    """One whose rows have a level, around which they are matched."""
+
+    def around(self, level: np.ndarray) -> Fit:
+        """The fit of what is added to a level, of shape (r, 1)."""
+
+
 class FenchelFit:
     """The mean of F(x, z) = g(x) + g*(z) - x z, which is zero exactly where x = phi(z).
 
@@ -58,6 +65,9 @@ class FenchelFit:
 
     def curvature(self, Z: np.ndarray) -> np.ndarray:
         return np.asarray(self.phi.derivative(Z)[None] / self.m)
+
+    def around(self, level: np.ndarray) -> Shifted:
+        return Shifted(self, level)
 
 
 class LossFit:
@@ -87,6 +97,10 @@ class LossFit:
         columns = [self.loss.second_derivative(Z, self.Y, np.broadcast_to(unit, Z.shape)) for unit in units]
         return np.stack(columns, axis=1) / self.m
 
+    def around(self, level: np.ndarray) -> Fit:
+        # Beside a large level what is added would lose its digits.
+        return LossFit(self.loss, self.Y - level) if self.loss.quadratic else Shifted(self, level)
+
 
 class Shifted:
     """A fit of Z plus something known.
@@ -94,7 +108,7 @@ class Shifted:
     Parameters
     ----------
     fit : Fit
-    offset : ndarray of shape (r, m)
+    offset : ndarray of shape (r, m) or (r, 1)
     """
 
     def __init__(self, fit: Fit, offset: np.ndarray) -> None:
@@ -109,3 +123,6 @@ class Shifted:
 
     def curvature(self, Z: np.ndarray) -> np.ndarray:
         return self.fit.curvature(Z + self.offset)
+
+    def around(self, level: np.ndarray) -> Shifted:
+        return Shifted(self.fit, self.offset + level)

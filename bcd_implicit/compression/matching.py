@@ -14,7 +14,7 @@ from typing import cast
 import numpy as np
 import scipy.sparse as sp
 
-from bcd_implicit.compression.fits import FenchelFit, Fit, LossFit, Shifted
+from bcd_implicit.compression.fits import FenchelFit, Fit, LossFit, RowFit, Shifted
 from bcd_implicit.compression.rows import certify, solve_rows
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.model.matrices import Matrix, dense, scaled
@@ -134,7 +134,7 @@ class Rows:
 
     Parameters
     ----------
-    fit : Fit, or ndarray of shape (r,)
+    fit : RowFit, or ndarray of shape (r,)
         Of r rows; or what rows are that do not vary.
     scales : ndarray of shape (r,)
         The standard deviation of what each row gives.
@@ -148,7 +148,7 @@ class Rows:
     ----------
     varies : bool
         Whether there is something to be matched.
-    fit : Fit
+    fit : RowFit
         If so.
     T : ndarray of shape (r, P + 1)
         As found so far.
@@ -161,7 +161,7 @@ class Rows:
     def __init__(
         self,
         regressors: Regressors,
-        fit: Fit | np.ndarray,
+        fit: RowFit | np.ndarray,
         scales: np.ndarray,
         columns: np.ndarray,
         free: np.ndarray,
@@ -176,6 +176,16 @@ class Rows:
             self.free, self.T = np.zeros_like(free), np.hstack([np.zeros(free.shape), fit[:, None]])
         else:
             self.fit = fit
+
+    @property
+    def level(self) -> np.ndarray:
+        """What the rows are at the regressors' means, (r, 1)."""
+        return self.T[:, -1:] + self.T[:, :-1] @ self.regressors.means[self.columns, None]
+
+    @property
+    def around(self) -> Fit:
+        """The fit of what is added to the level: the ridge leaves a constant alone, however large it is."""
+        return self.fit.around(self.level)
 
     def solve(self, weights: np.ndarray, free: np.ndarray, tol: float) -> None:
         """Solve for the free entries with weights of ``|T|``, both of shape (r, P), from where it is."""
@@ -196,12 +206,12 @@ class Rows:
             radius=self.bound.radius,
         )
         # Columns that are used no more leave their mean.
-        level = self.T[:, -1:] + self.T[:, :-1] @ self.regressors.means[self.columns, None]
-        found = solve_rows(self.fit, W, terms, terms.feasible(np.hstack([self.T[:, used] * units, level])), tol)
+        fit, level = self.around, self.level[:, 0]
+        found = solve_rows(fit, W, terms, terms.feasible(np.hstack([self.T[:, used] * units, 0 * end])), tol)
         T = np.zeros_like(self.T)
         T[:, used] = found[:, :-1] / units
-        T[:, -1] = found[:, -1] - T[:, used] @ means
-        self.T, self.gap = T, max(self.gap, certify(self.fit, W, terms, found).relative_gap)
+        T[:, -1] = found[:, -1] + level - T[:, used] @ means
+        self.T, self.gap = T, max(self.gap, certify(fit, W, terms, found).relative_gap)
 
 
 def hidden_rows(
@@ -234,7 +244,7 @@ def hidden_rows(
     return found
 
 
-def _fit(task: Task, state: int, x: np.ndarray) -> Fit:
+def _fit(task: Task, state: int, x: np.ndarray) -> RowFit:
     if task.matching == "least-squares":
         return LossFit(SquaredLoss(), x)
     return FenchelFit(cast(Activation, task.model.activation.take(np.array([state]))), x)

@@ -10,11 +10,13 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from bcd_implicit.compression.change import change_bound
-from bcd_implicit.compression.matching import Task
+from bcd_implicit.compression.matching import CONSTANT, Task
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.model.matrices import n_nonzero
 from bcd_implicit.support.display import facts_table
 
+# Of predictions, relative to their size: from solvers of states.
+ROUNDING = 1e-9
 LETTERS = ("A", "B", "C", "D")
 
 
@@ -82,10 +84,16 @@ class SmallModel:
 
     @property
     def r2(self) -> float:
-        """The share of the predictions' variance, over all outputs, that the smaller model gives back; at most 1."""
+        """The share of the predictions' variance, over all outputs, that the smaller model gives back; at most 1.
+
+        Where predictions do not vary but by rounding, it is 1 if they are the same to rounding, and else 0.
+        """
         before, after = self._predictions
-        lost, all_of_it = float(((after - before) ** 2).sum()), float(((before - before.mean(axis=0)) ** 2).sum())
-        return 1 - lost / all_of_it if all_of_it > 0 else float(lost == 0)
+        lost, all_of_it = np.linalg.norm(after - before), np.linalg.norm(before - before.mean(axis=0))
+        size = float(np.linalg.norm(before))
+        if all_of_it > CONSTANT * size:
+            return float(1 - (lost / all_of_it) ** 2)
+        return float(lost <= ROUNDING * size)
 
     @property
     def agreement(self) -> float:

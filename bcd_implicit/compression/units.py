@@ -39,7 +39,7 @@ ACCURACY, MOST_STEPS = 1e-10, 300
 
 
 class Joint:
-    """The mean over rows of their fits, each row in units of the deviation of what it gives.
+    """The mean over rows of their fits around their levels, each row in units of the deviation of what it gives.
 
     Parameters
     ----------
@@ -53,7 +53,7 @@ class Joint:
         self.places = [slice(int(end) - len(row.T), int(end)) for row, end in zip(rows, ends, strict=True)]
         # Rows that a loss couples share one unit.
         self.scales = [float(np.sqrt(np.mean(row.scales**2))) for row in rows]
-        self.fits: list[Fit] = [row.fit for row in rows]
+        self.fits: list[Fit] = [row.around for row in rows]
         self.max_curvature = max(fit.max_curvature for fit in self.fits) / self.n_rows
         self.curved = sum(len(row.T) * fit.curved for row, fit in zip(rows, self.fits, strict=True)) / self.n_rows**2
         self.of_constant = self._mean([fit.of_constant for fit in self.fits])
@@ -175,7 +175,6 @@ def _staying(
     for row, places, scale in zip(rows, fit.places, fit.scales, strict=True):
         free[places, row.columns] = row.free
         start[places, row.columns] = row.T[:, :-1] * regressors.sd[row.columns] / scale
-        start[places, -1] = (row.T[:, -1] + row.T[:, :-1] @ regressors.means[row.columns]) / scale
     used = np.flatnonzero(free.any(axis=0))
     W = np.vstack([regressors.centered(used) / regressors.sd[used, None], np.ones(regressors.R.shape[1])])
     grouped = np.append(np.isin(used, states), False)

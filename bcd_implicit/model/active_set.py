@@ -3,7 +3,9 @@
 For piecewise-linear activations the equation is linear once the pattern of active pieces is right: a few rounds find
 the pattern, and the state is exact. It then is an active-set method, and costs the same for every contraction factor.
 For smooth activations it is Newton's method, quadratically convergent. That it ends is not proved for every A:
-samples that do not settle go to Picard, which contracts from anywhere.
+samples that do not settle go to Picard, which contracts from anywhere. Where states are held back by large negative
+entries on the diagonal of A, Newton goes back and forth between flat parts of phi, and Picard's damped steps are
+short. So it begins where each of these states solves its own equation, the others as they are.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import numpy as np
 
 from bcd_implicit.model.picard import picard
+from bcd_implicit.model.rounding import EPS
 from bcd_implicit.model.state_map import Reached, StateMap
 from bcd_implicit.support.parts import parts
 
@@ -18,6 +21,9 @@ from bcd_implicit.support.parts import parts
 MAX_ROUNDS = 10
 #: Samples of one pattern share an inverse where they are this many on average: it costs as much as three solves.
 SHARED_BY = 4
+#: Where steps are damped, states solve their own equations first, so often at the most and in at most so many steps,
+#: until preactivations move by less than this: phi is about straight there.
+MOST_SWEEPS, MOST_STEPS, NEAR = 200, 100, 0.1
 #: From this many hidden features for each right-hand side on it pays to leave rows of slope zero out of the systems.
 WORTH_REDUCING = 16
 
@@ -25,27 +31,32 @@ WORTH_REDUCING = 16
 def active_set(states: StateMap, X: np.ndarray, max_iter: int) -> Reached:
     """Rounds of Newton on the samples that have not settled; Picard on those that do not settle."""
     start, X = X, X.copy()
+    if states.damping is not None and not states.activation.projection:
+        X = _swept(states, X)
     Z = states.preactivation(X)
-    new = states.activation(Z)
+    target = states.activation(Z)
+    new = states.damped_to(X, Z, target)
     settled = states.settled(X, new, np.abs(new).max(axis=0))
     # The largest state of samples that have settled.
     largest = float(np.abs(new[:, settled]).max(initial=0.0))
     unsettled = np.flatnonzero(~settled)
-    some, n_rounds = states.take(unsettled), 0
+    some, n_rounds, target = states.take(unsettled), 0, target[:, unsettled]
     slopes = states.activation.derivative(Z[:, unsettled])
     for n_rounds in range(1, min(MAX_ROUNDS, max_iter) + 1):
         if not unsettled.size:
             n_rounds -= 1
             break
         here = X[:, unsettled]
-        here += newton_step(states.A, slopes, new[:, unsettled] - here)
+        here += newton_step(states.A, slopes, target - here)
         Z = some.preactivation(here)
-        stepped = some.activation(Z)
+        target = some.activation(Z)
+        stepped = some.damped_to(here, Z, target)
         X[:, unsettled], new[:, unsettled] = here, stepped
         # States of samples on the way may be far too large, and others must not be measured by these.
         left = ~some.settled(here, stepped, np.maximum(np.abs(stepped).max(axis=0), largest))
         largest = float(np.abs(stepped[:, ~left]).max(initial=largest))
         unsettled, slopes, some = unsettled[left], some.activation.derivative(Z[:, left]), some.take(left)
+        target = target[:, left]
     if not unsettled.size or n_rounds == max_iter:
         return Reached(X, new, n_rounds, not unsettled.size, "active-set")
     return _by_picard(states, start, Reached(X, new, n_rounds, False, "active-set"), unsettled, max_iter)
@@ -60,6 +71,43 @@ def _by_picard(states: StateMap, start: np.ndarray, reached: Reached, samples: n
     rest = picard(some, np.where(last < first, here, begin), max_iter - reached.n_iter)
     X[:, samples], new[:, samples] = rest.X, rest.new
     return Reached(X, new, reached.n_iter + rest.n_iter, rest.settled, f"active-set + {rest.solver}")
+
+
+def _swept(states: StateMap, X: np.ndarray) -> np.ndarray:
+    """Jacobi's method, from X to where Newton's is safe."""
+    sizes = np.abs(states.A)
+    for _ in range(MOST_SWEEPS):
+        before, X = X, own_roots(states, X)
+        if float((sizes @ np.abs(X - before)).max()) < NEAR:
+            break
+    return X
+
+
+def own_roots(states: StateMap, X: np.ndarray) -> np.ndarray:
+    """Each state that is held back as ``x_i = phi(a_ii x_i + c_i)`` has it, the others in c as in X; these by phi.
+
+    ``x - phi(a x + c)`` rises, by 1 or more for each unit of x, so that the root is no farther off than its value:
+    Newton's method between ends that this keeps, and half-way where it does not bring half of that.
+    """
+    held = np.flatnonzero(states.damping[:, 0] < 1) if states.damping is not None else np.zeros(0, dtype=int)
+    a, phi, others = states.A[held, held][:, None], states.activation.take(held), states.A.copy()
+    others[held, held] = 0.0
+    c = others @ X + states.drive
+    found, x, c = states.activation(c), X[held], c[held]
+    low, high, before = np.full_like(x, -np.inf), np.full_like(x, np.inf), np.inf
+    for _ in range(MOST_STEPS):
+        z = a * x + c
+        missed = x - phi(z)
+        low, high = np.maximum(low, np.minimum(x, x - missed)), np.minimum(high, np.maximum(x, x - missed))
+        step = missed / (1 - a * phi.derivative(z))
+        to = x - step
+        good = (low <= to) & (to <= high) & (np.abs(missed) <= 0.5 * before)
+        done = np.abs(step) <= 2 * EPS * np.abs(x)
+        x, before = np.where(done, x, np.where(good, to, 0.5 * low + 0.5 * high)), np.abs(missed)
+        if done.all():
+            break
+    found[held] = x
+    return found
 
 
 def newton_step(A: np.ndarray, slopes: np.ndarray, residual: np.ndarray) -> np.ndarray:

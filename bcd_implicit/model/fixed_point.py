@@ -29,6 +29,8 @@ from bcd_implicit.terms.function import ElementwiseFunction
 FORWARD_BACKWARD = "forward-backward"
 # A stop for contraction factors next to 1.
 MAX_ITER = 100_000
+# Damped steps that are shorter than this share of a whole one are none to begin with.
+SHORTEST = 0.1
 # A larger bound on the error, relative to the states, is told.
 WEAKEST = 1e-6
 #: What Newton costs, in Picard steps: at the least, and more where every sample has a pattern of its own (benchmarks/
@@ -81,6 +83,9 @@ def auto(states: StateMap, X: np.ndarray, max_iter: int) -> Reached:
             cost += NEWTON_BY_SAMPLE * _share_of_systems(states, X)
         return expected > cost
 
+    # So short damped steps cannot be told from none: Newton, from each state's own equation.
+    if states.damping is not None and states.damping.min() < SHORTEST and not states.activation.projection:
+        return active_set(states, X, max_iter)
     reached = picard(states, X, max_iter, leave)
     if reached.settled or reached.n_iter >= max_iter or not np.isfinite(reached.new).all():
         return reached

@@ -15,6 +15,9 @@ from bcd_implicit.support.checks import check_names
 from bcd_implicit.support.samples import check_sizes
 from bcd_implicit.support.tables import pick_columns
 
+#: What to do in place of giving something that is no model.
+PASS_A_MODEL = "Pass result.model, model_ of an estimator, or bi.from_sklearn(estimator)"
+
 
 class Reader(Protocol):
     """What of a model says which inputs it takes."""

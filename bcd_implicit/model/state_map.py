@@ -143,11 +143,20 @@ class StateMap:
     def step(self, X: np.ndarray) -> np.ndarray:
         """phi(AX + drive), or damped."""
         Z = self.preactivation(X)
+        # Where phi is a projection a damped step does without the value at Z.
+        return self.damped_to(X, Z, Z) if self._by_projection else self.damped_to(X, Z, self.activation(Z))
+
+    @property
+    def _by_projection(self) -> bool:
+        return self.damping is not None and self.activation.projection
+
+    def damped_to(self, X: np.ndarray, Z: np.ndarray, target: np.ndarray) -> np.ndarray:
+        """The step from X where Z are the preactivations and phi(Z) is the target."""
         if self.damping is None:
-            return self.activation(Z)
-        if self.activation.projection:
+            return target
+        if self._by_projection:
             return self.activation(X + self.damping * (Z - X))
-        return X + self.damping * (self.activation(Z) - X)
+        return X + self.damping * (target - X)
 
     def in_units(self, change: np.ndarray) -> np.ndarray:
         """``|change_i| / v_i``, entry by entry."""

@@ -101,7 +101,16 @@ class Verdict:
         closely = " by more than rounding" if radius < 1 else ""
         raise NotWellPosedError(
             f"A: {root_name(gains, '|A|')} is {radius / slope:.6g} on {self._place(states)} (||A||_inf = {norm:.6g}), "
-            f"not below {1 / slope:g}{closely}, so an equilibrium need not exist{why}. {remedy}."
+            f"not below {1 / slope:g}{closely}, so an equilibrium need not exist{why}.{self._falling(states)} {remedy}."
+        )
+
+    def _falling(self, states: np.ndarray) -> str:
+        """Why negative entries on the diagonal do not count, if there are some that might have."""
+        phi = self._function.take(states)
+        wasted = (self._A[states][:, states].diagonal() < 0) & ~phi.rises(len(states))
+        name = self._function.take(states[wasted][:1]).name if wasted.any() else ""
+        return (
+            f" Negative entries on the diagonal count only where functions never fall, and {name} may." if name else ""
         )
 
     @property

@@ -87,7 +87,18 @@ def _shift(gains: np.ndarray) -> float:
 
 def damping(gains: np.ndarray) -> np.ndarray:
     """The alpha_i with which steps ``(1 - alpha) x + alpha phi(Ax + c)`` contract: 1 where G_ii >= 0; shape (n,)."""
-    return np.asarray(1 / (1 - np.minimum(np.diagonal(gains), 0.0)))
+    return 1 / holding(np.diagonal(gains))
+
+
+def holding(diagonal: np.ndarray) -> np.ndarray:
+    """What states multiply what they miss their equations by, from the diagonal of G: ``1 - min(G_ii, 0)``, (n,).
+
+    States that miss them by s are off by e with ``(I - G) |e| <= holding s + L |change of what phi takes|``. The factor
+    is there because e_i has a slope d_i of its own: with h = -L A_ii > 0, o what others and inputs add to phi's
+    argument, ``(1 + h d_i / L) |e_i| <= s_i + d_i o``. So ``|e_i| <= max(s_i, (s_i + L o) / (1 + h))``: at slope 0
+    nothing holds the state back, and s_i is not divided by 1 + h. What goes through phi is.
+    """
+    return np.asarray(1 - np.minimum(diagonal, 0.0))
 
 
 def contraction(gains: np.ndarray, v: np.ndarray) -> float:

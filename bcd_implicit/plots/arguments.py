@@ -59,9 +59,9 @@ def check_mask(argument: str, mask: ArrayLike, length: int) -> np.ndarray:
     return array
 
 
-def model_of(of: Any) -> ImplicitModel:
-    """The model that was given, or that of the result or choice."""
-    check_kind("of", of, ImplicitModel, BcdResult, Selection)
+def model_of(of: Any, *others: type) -> ImplicitModel:
+    """The model that was given, or that of the result or choice, or of other kinds that have one."""
+    check_kind("of", of, ImplicitModel, BcdResult, Selection, *others)
     return of if isinstance(of, ImplicitModel) else of.model
 
 

@@ -84,7 +84,7 @@ def architecture(of: Fitted | Compression, ax: Axes | None = None) -> Axes:
     """
     from matplotlib.collections import LineCollection
 
-    model = of.model if isinstance(of, Compression) else model_of(of)
+    model = model_of(of, Compression)
     ax = axes_of(ax)
     structure = model.structure()
     column, cycle, used = _variables(model)

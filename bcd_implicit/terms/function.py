@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.support.by_name import undefined
 from bcd_implicit.terms import lines
+from bcd_implicit.terms.lines import EPS
 
 
 class ElementwiseFunction:
@@ -23,7 +25,7 @@ class ElementwiseFunction:
     positively_homogeneous : bool
         True when phi(t z) = t phi(z) for every t > 0.
     nondecreasing : bool
-        True when phi never falls.
+        True when phi never falls. Else :meth:`image` should be defined too: what the largest slope says is wide.
     projection : bool
         True when phi is the projection on an interval, its range.
     kinks : tuple of float
@@ -55,8 +57,26 @@ class ElementwiseFunction:
         raise undefined(self, "derivative")
 
     def image(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The least and the largest value between ``low`` and ``high``; this one is right where phi never falls."""
-        return self(low), self(high)
+        """The least and the largest value between ``low`` and ``high``.
+
+        Here those at the ends where phi never falls, and else the numbers that the largest slope leaves possible.
+
+        Raises
+        ------
+        InvalidInputError
+            phi may fall, and has no largest slope.
+        """
+        first, last = self(low), self(high)
+        if self.nondecreasing:
+            return first, last
+        if not np.isfinite(self.max_slope):
+            cause = f"{self.name} may fall and has no largest slope: its values between two points may be any"
+            raise InvalidInputError("activation", cause, "Define image, or max_slope, or nondecreasing = True")
+        # From the ends phi moves by |slope| times the distance at most: the two cones cross half-way.
+        reach = 0.5 * self.max_slope * (high - low)
+        middle, rounding = 0.5 * first + 0.5 * last, 4 * EPS * (np.abs(first) + np.abs(last) + reach)
+        least = np.minimum(np.minimum(first, last), middle - reach - rounding)
+        return least, np.maximum(np.maximum(first, last), middle + reach + rounding)
 
     @property
     def piecewise_linear(self) -> bool:

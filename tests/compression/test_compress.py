@@ -2,13 +2,14 @@
 
 import sys
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array, issparse
 
-from bcd_implicit import ImplicitModel, InvalidInputError, NotWellPosedError, compress
+from bcd_implicit import ConvergenceWarning, ImplicitModel, InvalidInputError, NotWellPosedError, compress
 from bcd_implicit.compression import change_bound
 
 
@@ -159,7 +160,7 @@ def test_sparse_models_stay_sparse():
         ({"alpha": 0.1, "reweight": -1}, "reweight"),
         ({"alpha": 0.1, "refit": "no"}, "refit: must be True or False"),
         ({"alpha": 0.1, "norm_bound": 1.0}, "norm_bound"),
-        ({"alpha": 0.1, "Y": np.zeros((3, 2))}, "Y: has 3 rows, and U 80"),
+        ({"alpha": 0.1, "Y": np.zeros((3, 2))}, r"Y: has shape \(3, 2\), \(80, 2\) needed"),
     ],
 )
 def test_bad_input_is_refused(arguments, message):
@@ -168,7 +169,7 @@ def test_bad_input_is_refused(arguments, message):
 
 
 def test_what_is_no_model_or_not_well_posed_is_refused():
-    with pytest.raises(InvalidInputError, match="model: is 'm'"):
+    with pytest.raises(InvalidInputError, match="model: must be an ImplicitModel, got 'm'. Pass result.model"):
         compress("m", inputs(), alpha=0.1)
     with pytest.raises(NotWellPosedError):
         compress(cyclic(size=3.0), inputs(), alpha=0.1)
@@ -273,3 +274,43 @@ def test_the_search_ends_where_most_of_the_target_is_in_use():
     found = compress(layered(), inputs(), target=0.4)
     assert 0.3 < found.small.share <= 0.4
     assert len(found.path) <= 11
+
+
+def test_a_target_that_no_alpha_meets_is_told():
+    model, U = layered(), inputs()
+    with pytest.warns(ConvergenceWarning, match="target=0.05 is not met: the smallest model, of alpha=0.001") as told:
+        result = compress(model, U, alpha=[1e-6, 1e-3], target=0.05)
+    assert told[0].filename == __file__
+    assert result.small.n_nonzero == min(small.n_nonzero for small in result.path)
+
+
+def test_where_all_may_stay_nothing_is_asked_to_leave():
+    model, U = layered(), inputs()
+    result = compress(model, U, target=1)
+    assert [small.alpha for small in result.path] == [0]
+    assert result.small.r2 == pytest.approx(1, abs=1e-9)
+    # A target that hardly any penalty reaches: none does, if that is small enough.
+    most = result.small.share
+    result = compress(model, U, target=min(1.05 * most, 0.999))
+    assert result.small.share <= min(1.05 * most, 0.999)
+    assert result.small.share >= 0.9 * most
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-6, 1e-10])
+@pytest.mark.parametrize("options", [{"alpha": 0.0}, {"alpha": 0.05}, {"alpha": 0.05, "remove": "units"}], ids=str)
+def test_a_large_constant_takes_nothing_from_small_variation(size, options):
+    rng = np.random.default_rng(0)
+    B, U = rng.standard_normal((4, 3)), rng.standard_normal((50, 3))
+    plain = ImplicitModel(np.zeros((4, 4)), B, None, np.ones((1, 4)))
+    shifted = ImplicitModel(np.zeros((4, 4)), B, None, size * np.ones((1, 4)), None, [1.0])
+    expected, found = compress(plain, U, **options).small, compress(shifted, U, **options).small
+    assert found.r2 == pytest.approx(expected.r2, abs=1e-6)
+    assert found.gap <= 1e-6
+
+
+def test_a_copy_of_a_constant_is_perfect_and_another_constant_is_not():
+    model = layered()
+    for U in (np.ones((50, 3)), np.ones((1, 3))):
+        small = compress(model, U, target=0.3).small
+        assert small.r2 == 1
+        assert replace(small, matched=small.matched._copy(d=small.matched.d + 1.0)).r2 == 0

@@ -62,7 +62,8 @@ def test_the_joint_problem_is_what_cvxpy_finds(alpha):
     for k, (part, scale) in enumerate(zip(fit.fits, fit.scales, strict=True)):
         z = scale * V[k] @ W
         if k < 3:
-            x = part.x[0]
+            # Around a level that is 0 here.
+            x = part.fit.x[0]
             one = 0.5 * cp.sum_squares(cp.pos(z)) - x @ z + 0.5 * np.sum(x**2)
         else:
             one = 0.5 * cp.sum_squares(z - part.Y[0])

@@ -293,3 +293,36 @@ def test_verdict_and_solvers_agree_on_diagonals_that_rounding_hides(entry):
     near = model_of(np.array([[-1e12]]))
     assert near.is_well_posed()
     assert near.states(np.ones((1, 3))).error_bound.max() < 1e-10
+
+
+@pytest.mark.parametrize("activation", ["tanh", "softplus", "sigmoid", "arctan", "elu", "softsign"])
+def test_states_that_are_held_back_strongly_are_found(activation, recwarn):
+    # Newton goes back and forth between flat parts of phi, and damped steps are a millionth of whole ones.
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        n = int(rng.integers(1, 7))
+        held = 10 ** rng.uniform(0, 7, n)
+        A = rng.normal(size=(n, n)) * (1 - np.eye(n))
+        A *= (0.9 * held / np.maximum(np.abs(A).sum(axis=1), 1e-9))[:, None]
+        A[np.diag_indices(n)] = -held
+        model = bi.ImplicitModel(A, rng.normal(size=(n, 2)), rng.normal(size=n), np.eye(n), activation=activation)
+        point = model.states(rng.normal(size=(20, 2)))
+        assert point.solver == "active-set"
+        assert point.error_bound.max() <= 1e-7 * np.abs(point.X).max()
+    assert not recwarn
+
+
+def test_a_self_loop_far_below_zero_is_one_scalar_equation(recwarn):
+    model = bi.ImplicitModel([[-1e6]], [[1.0]], [0.0], [[1.0]], activation="tanh")
+    # x = tanh(u - 1e6 x), about u / (1 + 1e6).
+    U = np.array([[1.0], [-3.0], [0.0]])
+    np.testing.assert_allclose(model.predict(U), U / (1 + 1e6), rtol=1e-9, atol=1e-20)
+    np.testing.assert_allclose(model.attack(U, 0.1, towards=[1.0]).predictions, (U + 0.1) / (1 + 1e6), rtol=1e-6)
+    assert not recwarn
+
+
+def test_of_a_function_that_falls_it_is_told_that_the_diagonal_does_not_count():
+    A = [[-2.0, 0.5], [0.5, -2.0]]
+    assert bi.ImplicitModel(A, np.eye(2), None, np.eye(2)).is_well_posed()
+    with pytest.raises(NotWellPosedError, match="count only where functions never fall, and abs may. Scale A down"):
+        bi.ImplicitModel(A, np.eye(2), None, np.eye(2), activation="abs").predict([[1.0, 1.0]])

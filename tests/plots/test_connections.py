@@ -78,3 +78,8 @@ def test_something_else_is_refused(ax, result):
         plots.architecture(3, ax)
     with pytest.raises(InvalidInputError, match="error"):
         plots.compression(result, ax, error="loss")
+
+
+def test_what_has_no_model_is_refused_with_all_that_have_one(ax, result):
+    with pytest.raises(InvalidInputError, match="of type ImplicitModel, BcdResult, Selection, Compression"):
+        plots.architecture(result.table, ax)

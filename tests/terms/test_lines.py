@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import bcd_implicit as bi
 from bcd_implicit import ACTIVATIONS, Activation
 from bcd_implicit.terms.block_activation import BlockActivation
 from bcd_implicit.terms.function import ElementwiseFunction
@@ -136,3 +137,43 @@ def test_intervals_are_cut_at_the_nearest_kink_or_half_way():
     np.testing.assert_array_equal(ACTIVATIONS["softplus"].cut_points(low, high), [1, -1, 1.5, 0.25])
     blocks = BlockActivation([(ACTIVATIONS["relu"], 1), (ACTIVATIONS["clip"], 1)])
     np.testing.assert_array_equal(blocks.cut_points(low[:2, None], high[:2, None]), [[0], [-1]])
+
+
+class Bump(ElementwiseFunction):
+    """It falls, and tells no more than its largest slope."""
+
+    name = "bump"
+    max_slope = 0.61
+
+    def __call__(self, z):
+        return np.exp(-np.square(z) / 2)
+
+    def derivative(self, z):
+        return -z * np.exp(-np.square(z) / 2)
+
+
+def test_without_an_image_what_the_largest_slope_allows_is_the_image():
+    rng = np.random.default_rng(3)
+    low, high = intervals(rng, 400)
+    least, largest = Bump().image(low, high)
+    values = Bump()(np.clip(low + SHARES * (high - low), low, high))
+    assert (least <= values).all()
+    assert (values <= largest).all()
+    # Between equal ends nothing more.
+    np.testing.assert_allclose(Bump().image(low, low), [Bump()(low)] * 2, rtol=1e-14)
+    for center in (0.0, 0.1):
+        model = bi.ImplicitModel([[0.0]], [[1.0]], [0.0], [[1.0]], None, None, Bump())
+        found, U = model.bounds([[center]], 1.0), center + np.linspace(-1, 1, 101)[:, None]
+        assert (found.lower <= model.predict(U)).all()
+        assert (model.predict(U) <= found.upper).all()
+        assert found.prediction == model.predict([[center]])
+        assert found.check()
+
+
+def test_without_an_image_and_a_largest_slope_nothing_is_known():
+    class Steep(Bump):
+        max_slope = np.inf
+
+    model = bi.ImplicitModel([[0.0]], [[1.0]], [0.0], [[1.0]], None, None, Steep())
+    with pytest.raises(bi.InvalidInputError, match="bump may fall and has no largest slope.*Define image"):
+        model.bounds([[0.0]], 1.0)

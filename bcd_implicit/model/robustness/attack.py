@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -18,7 +18,7 @@ FIRST_STEP, LAST_STEP = 0.5, 0.05
 _Asked = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Attack:
     """Inputs that were found to move predictions.
 
@@ -37,10 +37,14 @@ class Attack:
     """
 
     inputs: np.ndarray
-    predictions: np.ndarray = field(repr=False)
-    before: np.ndarray = field(repr=False)
-    gained: np.ndarray = field(repr=False)
-    moved: np.ndarray = field(repr=False)
+    predictions: np.ndarray
+    before: np.ndarray
+    gained: np.ndarray
+    moved: np.ndarray
+
+    def __repr__(self) -> str:
+        moved, gain = self.moved.sum(axis=1).mean(), np.median(self.gained)
+        return f"Attack(n_samples={len(self.inputs)}, inputs moved={moved:.4g} a sample, median gain={gain:.4g})"
 
     def _repr_html_(self) -> str:
         facts = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,18 +11,21 @@ import pandas as pd
 
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.model.robustness.backward import DualCertificate, backward, by_intervals
-from bcd_implicit.model.robustness.box import Box, Tasks
+from bcd_implicit.model.robustness.box import Box, Rows, Tasks
 from bcd_implicit.model.robustness.dual import dual
 from bcd_implicit.model.robustness.perron_frobenius import GainCertificate, perron_frobenius
-from bcd_implicit.model.robustness.programs import AttainedCertificate, exact, linear, proves_attained
+from bcd_implicit.model.robustness.programs import ATTAINED, AttainedCertificate, exact, linear, proves_attained
 from bcd_implicit.model.robustness.semidefinite import QuadraticCertificate, proves_quadratic, semidefinite
 from bcd_implicit.model.robustness.system import BoundedSystem
 from bcd_implicit.model.robustness.verify import proves_duals, proves_gains
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.display import facts_table
+from bcd_implicit.support.notices import warn_convergence
 
 #: Of so many cuts there are 1,024 cases.
 MOST_CUTS = 10
+# A prediction that is farther out than its states may be off, and than this share of what it sums, breaks its bounds.
+CLOSE = 1e-9
 #: By default so many cuts are made, of models of no more states than this.
 CUTS, FEW_STATES = 3, 50
 #: Methods that have cuts, and those that have balls.
@@ -98,7 +101,40 @@ def largest(
     return METHODS[method](system, box, tasks, options)
 
 
-@dataclass(frozen=True)
+def prediction_within(
+    system: BoundedSystem, box: Box, rows: Rows, lower: np.ndarray, upper: np.ndarray, method: str
+) -> np.ndarray:
+    """The rows in the middle of each box, (m, k), clipped to their bounds of that shape.
+
+    Raises
+    ------
+    InvalidInputError
+        Bounds exclude one another, or the prediction, by more than it is off.
+
+    Warns
+    -----
+    ConvergenceWarning
+        Those of "exact" do: its solver has tolerances that do not suit the model's numbers.
+    """
+    point = system.point(box.center)
+    found = (rows.x @ point.X + rows.u @ box.center + rows.c[:, None]).T
+    sizes = (np.abs(rows.x) @ np.abs(point.X) + np.abs(rows.u) @ box.sizes + np.abs(rows.c)[:, None]).T
+    slack = ATTAINED * (1e-3 + sizes) if method == "exact" else CLOSE * sizes
+    off = slack + (np.abs(rows.x) @ np.broadcast_to(point.error_bound, point.X.shape)).T
+    crossed, missed = lower - upper > slack, np.maximum(lower - found, found - upper) > off
+    if method == "exact" and missed.any():
+        told = f'{missed.sum()} of {missed.size} bounds of method="exact" exclude the prediction, as its solver has'
+        warn_convergence(f"{told} tolerances of about 1e-6. Choose units in which inputs and states are about 1.")
+        return np.where(missed, found, np.clip(found, lower, upper))
+    if crossed.any() or missed.any():
+        cause = f"{system.activation.name} has {'lower bounds above upper ones' if crossed.any() else 'false bounds'}"
+        remedy = "Something that it says of itself is not true: check image, nondecreasing, max_slope and its pieces"
+        raise InvalidInputError("activation", cause, remedy)
+    # What is known better than to rounding is not left to it.
+    return np.clip(found, lower, upper)
+
+
+@dataclass(frozen=True, repr=False)
 class Bounds:
     """What a model may predict for inputs in boxes or balls, rounding included.
 
@@ -122,10 +158,10 @@ class Bounds:
     prediction: np.ndarray
     method: str
     seconds: float
-    certificate: Any = field(repr=False)
-    output_names: Sequence[str] = field(repr=False)
-    _system: BoundedSystem = field(repr=False)
-    _box: Box = field(repr=False)
+    certificate: Any
+    output_names: Sequence[str]
+    _system: BoundedSystem
+    _box: Box
 
     def check(self) -> bool:
         """Whether the certificate proves the bounds, by plain NumPy and other code than found them.
@@ -148,6 +184,10 @@ class Bounds:
         index = pd.MultiIndex.from_product([range(len(self.lower)), self.output_names], names=["sample", "output"])
         columns = {"lower": self.lower, "prediction": self.prediction, "upper": self.upper}
         return pd.DataFrame({name: values.ravel() for name, values in columns.items()}, index=index)
+
+    def __repr__(self) -> str:
+        m, k = self.lower.shape
+        return f"Bounds({self.method!r}, n_samples={m}, n_outputs={k}, median width={np.median(self.width):.4g})"
 
     def _repr_html_(self) -> str:
         facts = {

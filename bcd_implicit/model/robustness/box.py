@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from pandas.api.types import is_numeric_dtype
 
 from bcd_implicit.errors import InvalidInputError, check_choice, shown
 from bcd_implicit.model.matrices import Matrix, dense
+from bcd_implicit.model.robustness.labels import in_order
 from bcd_implicit.model.rounding import EPS
 from bcd_implicit.support.checks import check_entries, check_matrix
-from bcd_implicit.support.tables import pick_columns
 
 # Squares of shares below this are lost.
 TINY = 1e-150
@@ -97,7 +95,8 @@ def check_norm(norm: Any) -> bool:
 def check_radius(radius: Any, shape: tuple[int, int], names: Sequence[str]) -> np.ndarray:
     """A radius for each of m samples and p inputs, shape (m, p), from one, one an input, one a sample, or as many.
 
-    Labels of a series, or of a data frame's columns, are names of inputs, unless they are numbers.
+    Labels of a series or a mapping, or of a data frame's columns, are names of inputs, unless they are numbers, or the
+    model has none of its own.
 
     Raises
     ------
@@ -105,10 +104,9 @@ def check_radius(radius: Any, shape: tuple[int, int], names: Sequence[str]) -> n
         Another shape, a negative number, or no number.
     """
     m, p = shape
-    table = radius.to_frame().T if isinstance(radius, pd.Series) else radius
-    if isinstance(table, pd.DataFrame) and not is_numeric_dtype(table.columns):
-        values = pick_columns("radius", table, names).to_numpy()
-        radius = values[0] if isinstance(radius, pd.Series) else values
+    radius = in_order("radius", radius, names, "u")
+    if radius is None or isinstance(radius, (str, bool, np.bool_)):
+        raise InvalidInputError("radius", f"is {shown(radius)}, no number", SHAPES)
     numbers = check_matrix("radius", radius if np.ndim(radius) else [radius])
     if np.shape(radius) not in {(), (p,), (m, 1), (m, p)}:
         cause = f"has shape {np.shape(radius)}, () or ({p},) or ({m}, {p}) needed"

@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import InvalidInputError, shown
-from bcd_implicit.model.inputs import inputs_of
+from bcd_implicit.model.inputs import PASS_A_MODEL, inputs_of
 from bcd_implicit.model.matrices import dense
 from bcd_implicit.model.robustness.backward import ROUNDS
 from bcd_implicit.model.robustness.bounds import check_options, largest, n_cuts_of
 from bcd_implicit.model.robustness.box import Box, Rows, Tasks
+from bcd_implicit.model.robustness.labels import classes_of
 from bcd_implicit.model.robustness.robustness import Robustness
-from bcd_implicit.support.checks import check_list
 from bcd_implicit.support.display import facts_table
 from bcd_implicit.support.interruption import finishing
+from bcd_implicit.support.notices import told_once
 from bcd_implicit.support.parts import LARGEST_KEPT, parts
 
 
@@ -52,6 +53,7 @@ class CertifiedAccuracy:
         return facts_table("Certified accuracy", facts)
 
 
+@told_once()
 def certified_accuracy(
     model: Robustness,
     U: ArrayLike,
@@ -75,7 +77,8 @@ def certified_accuracy(
     U, radius, rounds, n_cuts, norm
         As for :meth:`~bcd_implicit.model.robustness.robustness.Robustness.bounds`.
     y : array-like of shape (m,)
-        Classes, by numbers from 0 or names of outputs.
+        Classes, by names of outputs or numbers from 0. Of one output 1 and 0, or its name and one other. Numbers that
+        may be names as well, as with classes called 1, 2 and 3, are refused: give these as text.
     method : {"backward", "dual", "perron-frobenius", "interval", "lp", "sdp", "exact"}
         How margins are bounded.
 
@@ -86,16 +89,19 @@ def certified_accuracy(
     Raises
     ------
     InvalidInputError
-        No model, or inputs, classes or a radius that do not fit.
+        No model, or one of a single output that is no log odds; inputs, classes or a radius that do not fit.
     NotWellPosedError
         The model has no certified equilibrium.
     """
     if not isinstance(model, Robustness):
-        raise InvalidInputError("model", f"must be an ImplicitModel, got {shown(model)}", "Pass result.model")
-    inputs = inputs_of(model, U)
+        raise InvalidInputError("model", f"must be an ImplicitModel, got {shown(model)}", PASS_A_MODEL)
+    inputs, several = inputs_of(model, U), len(model.d) > 1
     box = Box.around(inputs, radius, norm, model.input_names)
     options = check_options(method, rounds, n_cuts, euclidean=box.euclidean)
-    classes, several = classes_of(y, model.output_names, len(inputs)), len(model.d) > 1
+    if not several and model.link != "logit":
+        cause = "has one output that is no log odds, and so no classes"
+        raise InvalidInputError("model", cause, "Pass a classifier, or use model.bounds")
+    classes = classes_of(y, model.output_names, len(inputs))
     system, n = model._bounded, len(model.b)
     with finishing():
         predicted = model.predict(inputs)
@@ -109,33 +115,6 @@ def certified_accuracy(
             margins[part] = -found.reshape(len(classes[part]), -1).max(axis=1)
     proved = margins > 0
     return CertifiedAccuracy(float(right.mean()), float(proved.mean()), margins, right, proved)
-
-
-def classes_of(y: Any, names: list[str], n_samples: int, argument: str = "y") -> np.ndarray:
-    """The number of each sample's class, (m,), from numbers or names of outputs; of one output, from 0 and 1.
-
-    Raises
-    ------
-    InvalidInputError
-        Another class, or another number of them.
-    """
-    n_classes = max(len(names), 2)
-    known = f"names of outputs or numbers from 0 to {n_classes - 1}"
-    given = np.asarray(check_list(argument, y, "classes", f"Give {known}"))
-    if given.shape != (n_samples,):
-        cause = f"has shape {given.shape}, ({n_samples},) needed"
-        raise InvalidInputError(argument, cause, "Give a class for each sample")
-    if given.dtype.kind in "UO" and len(names) > 1:
-        places = {name: k for k, name in enumerate(names)}
-        unknown = [name for name in given.tolist() if str(name) not in places]
-        if unknown:
-            raise InvalidInputError(argument, f"has the class {shown(unknown[0])}", f"Use {known}")
-        return np.array([places[str(name)] for name in given.tolist()])
-    codes = given.astype(float) if given.dtype.kind in "biuf" else np.full(n_samples, np.nan)
-    wrong = ~np.isin(codes, np.arange(n_classes))
-    if wrong.any():
-        raise InvalidInputError(argument, f"has the class {shown(given[wrong][0])}", f"Use {known}")
-    return codes.astype(int)
 
 
 def margin_tasks(C: Any, D: Any, d: np.ndarray, classes: np.ndarray) -> Tasks:

@@ -86,7 +86,8 @@ def _at_ends(A: np.ndarray, phi: ElementwiseFunction, x: Ranges, middle: np.ndar
     rises = phi.rises(len(A))[:, None]
     z = _preactivations(others, x, middle, radius)
     at_low, at_high = own * x.low, own * x.high
-    off = 2 * SPARE * EPS * (np.abs(own) * x.sizes + z.sizes)
+    # A state's own part may be large beside what is left of it: it is charged as the others' sum is.
+    off = SPARE * summation_error(len(A)) * (np.abs(own) * x.sizes + z.sizes)
     least, most = np.minimum(at_low, at_high) - off, np.maximum(at_low, at_high) + off
     ends = [
         image(phi, Ranges(z.low + np.where(rises, at - off, least), z.high + np.where(rises, at + off, most)))

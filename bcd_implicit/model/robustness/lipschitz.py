@@ -7,7 +7,8 @@ weights Lambda >= 0, a diagonal matrix, and dz = A dx + B du, twice the sum of t
     [[K^T + K - 2 Lambda + C^T C,  Lambda L B + C^T D], [.,  D^T D - g I]] <= 0,    K = Lambda L A,
 
 LipSDP (Fazlyab et al., arXiv 1906.04893) at equilibrium. The program finds Lambda; the constant that it proves follows
-from it by a Cholesky factor and a norm.
+from it by a Cholesky factor and a norm. It is never above the norm of S, the gains of
+:mod:`~bcd_implicit.model.robustness.gains`, which is another bound, and the only one where the program finds nothing.
 """
 
 from __future__ import annotations
@@ -16,41 +17,38 @@ import cvxpy as cp
 import numpy as np
 import scipy.linalg
 
-from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.matrices import Matrix, dense
-from bcd_implicit.model.robustness.gains import check_lipschitz
 from bcd_implicit.model.robustness.system import BoundedSystem
 from bcd_implicit.model.rounding import summation_error
 
 # The program keeps so far from the edge of the cone, relative to the outputs' own size, that its Lambda proves a bound.
 MARGIN = 1e-7
-REMEDY = 'Use norm="inf"'
 
 
-def euclidean(system: BoundedSystem, C: Matrix, D: Matrix) -> float:
-    """A bound on ``|dy| / |du|`` in the Euclidean norm.
+def euclidean(system: BoundedSystem, C: Matrix, D: Matrix, S: np.ndarray) -> float:
+    """A bound on ``|dy| / |du|`` in the Euclidean norm, from S, (q, p), which bounds them entry by entry.
 
-    Raises
-    ------
-    InvalidInputError
-        A function that falls somewhere or has no Lipschitz constant, or a program that the solver gives up.
-    NotWellPosedError
-        The model has no certified equilibrium.
+    Where a function falls somewhere it is the norm of S.
     """
-    check_lipschitz(system.structure, system.slopes, remedy=REMEDY)
-    if not system.activation.rises(len(system.b)).all():
-        cause = f"{system.activation.name} falls somewhere, which the semidefinite program does not allow for"
-        raise InvalidInputError("activation", cause, REMEDY)
+    if not np.isfinite(S).all():
+        return np.inf
+    # A largest singular value is off by a few roundings of itself times the size.
+    of_gains = float(np.linalg.norm(S, 2)) * (1 + summation_error(16 * sum(S.shape)))
+    if not of_gains or not system.activation.rises(len(system.b)).all():
+        return of_gains
     A, B, C, D = (dense(M) for M in (system.slopes[:, None] * dense(system.A), system.B, C, D))
     B = system.slopes[:, None] * B
     # Units of inputs and outputs in which B and C have size 1.
     of_inputs, of_outputs = (float(np.linalg.norm(M, 2)) or 1.0 for M in (B, C))
     parts = A, B / of_inputs, C / of_outputs, D / (of_inputs * of_outputs)
-    return proved(*parts, _weights(*parts)) * of_inputs * of_outputs
+    weights = _weights(*parts)
+    if weights is None:
+        return of_gains
+    return min(proved(*parts, weights) * of_inputs * of_outputs, of_gains)
 
 
-def _weights(A: np.ndarray, B: np.ndarray, C: np.ndarray, D: np.ndarray) -> np.ndarray:
-    """Lambda, (n,)."""
+def _weights(A: np.ndarray, B: np.ndarray, C: np.ndarray, D: np.ndarray) -> np.ndarray | None:
+    """Lambda, (n,); None where the solver finds none."""
     n = len(A)
     # Inputs act through the row space of [B; D]: the others of their directions need no place in the program.
     _, values, rows = np.linalg.svd(np.vstack([B, D]), full_matrices=False)
@@ -65,11 +63,8 @@ def _weights(A: np.ndarray, B: np.ndarray, C: np.ndarray, D: np.ndarray) -> np.n
     try:
         problem.solve(solver="CLARABEL")
     except cp.error.SolverError:
-        lam.value = None
-    if lam.value is None:
-        cause = f"the semidefinite program ended with {problem.status}"
-        raise InvalidInputError("model", cause, REMEDY)
-    return np.maximum(lam.value, 0.0)
+        return None
+    return None if lam.value is None else np.maximum(lam.value, 0.0)
 
 
 def proved(A: np.ndarray, B: np.ndarray, C: np.ndarray, D: np.ndarray, weights: np.ndarray) -> float:

@@ -11,8 +11,9 @@ from bcd_implicit.model.matrices import dense
 from bcd_implicit.model.robustness.box import Box, Tasks
 from bcd_implicit.model.robustness.gains import check_lipschitz, gains_to_rows
 from bcd_implicit.model.robustness.intervals import SPARE
-from bcd_implicit.model.rounding import summation_error
+from bcd_implicit.model.rounding import EPS, summation_error
 from bcd_implicit.model.state_map import missed_by
+from bcd_implicit.model.well_posedness import holding
 
 if TYPE_CHECKING:
     from bcd_implicit.model.robustness.system import BoundedSystem
@@ -38,10 +39,16 @@ class GainCertificate:
 
 
 def missed(system: BoundedSystem, X: np.ndarray, U: np.ndarray) -> np.ndarray:
-    """By how much states X miss their equation at inputs U, at most, rounding included: shape (n, m)."""
+    """How far off ``T (I - G) >= |R|`` lets states X be that miss their equation at inputs U: T times this, (n, m).
+
+    That is by how much they miss it at most, rounding included, times their
+    :func:`~bcd_implicit.model.well_posedness.holding`.
+    """
     Z = system.A @ X + system.B @ U + system.b[:, None]
     sizes = np.abs(system.A) @ np.abs(X) + np.abs(system.B) @ np.abs(U) + np.abs(system.b)[:, None]
-    return missed_by(system.activation, Z, summation_error(sum(system.B.shape)) * sizes, X)
+    diagonal = np.where(system.structure.held_back, system.slopes * system.A.diagonal(), 0.0)
+    off = missed_by(system.activation, Z, summation_error(sum(system.B.shape)) * sizes, X)
+    return np.asarray(holding(diagonal)[:, None] * off * (1 + 8 * EPS))
 
 
 def perron_frobenius(system: BoundedSystem, box: Box, tasks: Tasks) -> tuple[np.ndarray, GainCertificate]:

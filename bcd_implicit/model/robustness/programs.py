@@ -21,6 +21,7 @@ from bcd_implicit.model.robustness.backward import DualCertificate, Lines, backw
 from bcd_implicit.model.robustness.box import Box, Tasks
 from bcd_implicit.model.robustness.dual import improved
 from bcd_implicit.model.robustness.system import BoundedSystem
+from bcd_implicit.model.rounding import EPS
 from bcd_implicit.support.interruption import check_stop
 from bcd_implicit.support.notices import warn_convergence
 
@@ -78,41 +79,58 @@ class _Pieces:
 
 
 class _Program:
-    """The program of one sample's box: its constraints, for whatever is asked."""
+    """The program of one sample's box: its constraints, for whatever is asked.
+
+    The solver's tolerances are absolute. So what lies on a piece is in units of the most that it may be there, inputs
+    in those of their radii, from the middle on, an equation in that of its preactivation, and what is asked in that of
+    its largest coefficient.
+    """
 
     def __init__(self, system: BoundedSystem, box: Box, low: np.ndarray, high: np.ndarray, j: int) -> None:
         n, pieces = len(system.b), _Pieces.of(system, low, high)
         k, owner = len(pieces.owner), pieces.owner
-        self.states, one = pieces.states(n), np.ones(k)
+        self.u, self.s = box.center[:, j], box.radius[:, j]
+        self.units, of_pieces = (
+            np.where(size > 0, size, 1.0)
+            for size in (np.maximum(np.abs(a), np.abs(b)) for a, b in ((low, high), (pieces.low, pieces.high)))
+        )
+        one = np.ones(k)
+        self.states = pieces.states(n) @ sp.diags_array(np.concatenate([of_pieces, one]))
         A, B = sp.csr_array(system.A), sp.csr_array(system.B)
         of_state = sp.csr_array((one, (owner, np.arange(k))), shape=(n, k))
         zeros = sp.csr_array((n, k))
         inputs = sp.csr_array((n, B.shape[1]))
-        equilibrium = sp.hstack([sp.hstack([of_state, zeros]) - A @ self.states, -B])
+        per_unit = sp.diags_array(1 / self.units)
+        drawn = -per_unit @ (B @ sp.diags_array(self.s))
+        preactivations = sp.hstack([of_state @ sp.diags_array(of_pieces), zeros])
+        equilibrium = sp.hstack([per_unit @ (preactivations - A @ self.states), drawn])
         self.equalities = sp.csr_array(sp.vstack([equilibrium, sp.hstack([zeros, of_state, inputs])]))
-        self.sides = np.concatenate([system.b, np.ones(n)])
+        self.sides = np.concatenate([(system.b + B @ self.u) / self.units, np.ones(n)])
         several = np.bincount(owner)[owner] > 1
+        first, last = pieces.low / of_pieces, pieces.high / of_pieces
         unit, nothing = sp.eye_array(k), sp.csr_array((k, B.shape[1]))
-        below = sp.hstack([-unit, sp.diags_array(pieces.low), nothing])
-        above = sp.hstack([unit, -sp.diags_array(pieces.high), nothing])
+        below = sp.hstack([-unit, sp.diags_array(first), nothing])
+        above = sp.hstack([unit, -sp.diags_array(last), nothing])
         self.inequalities = sp.csr_array(sp.vstack([below, above]))
-        u, s = box.center[:, j], box.radius[:, j]
         # Where there is one piece, z is in its range and no more is to choose.
-        least = np.where(several, np.minimum(pieces.low, 0.0), pieces.low)
-        largest = np.where(several, np.maximum(pieces.high, 0.0), pieces.high)
-        self.low = np.concatenate([least, 1.0 * ~several, u - s])
-        self.high = np.concatenate([largest, one, u + s])
-        self.whole = np.concatenate([np.zeros(k), several, np.zeros(len(u))])
-        self.n_states, self.n_inputs = n, len(u)
+        least = np.where(several, np.minimum(first, 0.0), first)
+        largest = np.where(several, np.maximum(last, 0.0), last)
+        whole_box = np.ones_like(self.s)
+        self.low = np.concatenate([least, 1.0 * ~several, -whole_box])
+        self.high = np.concatenate([largest, one, whole_box])
+        self.whole = np.concatenate([np.zeros(k), several, 0 * whole_box])
 
-    def asked(self, r: np.ndarray, g: np.ndarray) -> np.ndarray:
-        """What is to be least: minus r^T x + g^T u."""
-        return -np.concatenate([self.states.T @ r, g])
+    def asked(self, r: np.ndarray, g: np.ndarray) -> tuple[np.ndarray, float]:
+        """What is to be least, minus r^T x + g^T (u - u0), and in which unit."""
+        given = -np.concatenate([self.states.T @ r, g * self.s])
+        unit = float(np.abs(given).max()) or 1.0
+        return given / unit, unit
 
     def multipliers(self, r: np.ndarray, g: np.ndarray) -> np.ndarray:
         """lambda, (n,); zeros where the solver finds none."""
+        goal, unit = self.asked(r, g)
         found = linprog(
-            self.asked(r, g),
+            goal,
             A_ub=self.inequalities,
             b_ub=np.zeros(self.inequalities.shape[0]),
             A_eq=self.equalities,
@@ -120,13 +138,16 @@ class _Program:
             bounds=np.column_stack([self.low, self.high]),
             method="highs",
         )
-        return -found.eqlin.marginals[: self.n_states] if found.status == 0 else np.zeros(self.n_states)
+        if found.status != 0:
+            return np.zeros(len(self.units))
+        return np.asarray(-found.eqlin.marginals[: len(self.units)] * unit / self.units)
 
     def exact(self, r: np.ndarray, g: np.ndarray, seconds: float | None) -> tuple[float, np.ndarray | None]:
         """The largest value that the solver leaves possible, and an input that attains about it, if it has one."""
         limits = {} if seconds is None else {"time_limit": seconds}
+        goal, unit = self.asked(r, g)
         found = milp(
-            self.asked(r, g),
+            goal,
             integrality=self.whole,
             bounds=Limits(self.low, self.high),
             constraints=[
@@ -135,8 +156,8 @@ class _Program:
             ],
             options={"mip_rel_gap": RELATIVE_GAP, **limits},
         )
-        value = np.inf if found.mip_dual_bound is None else -float(found.mip_dual_bound)
-        return value, None if found.x is None else found.x[-self.n_inputs :]
+        value = np.inf if found.mip_dual_bound is None else float(g @ self.u) - unit * float(found.mip_dual_bound)
+        return value, None if found.x is None else self.u + self.s * found.x[-len(self.s) :]
 
 
 def check_piecewise_linear(system: BoundedSystem, method: str) -> None:
@@ -185,7 +206,7 @@ def exact(
     Warns
     -----
     ConvergenceWarning
-        Some programs did not end in time: their bounds hold all the same.
+        Some programs did not end in time, or not exactly: their bounds hold all the same.
     """
     check_piecewise_linear(system, "exact")
     found, relaxed = backward(system, box, tasks, rounds)
@@ -201,11 +222,12 @@ def exact(
                 inputs[:, k] = np.clip(u, box.center[:, j] - box.radius[:, j], box.center[:, j] + box.radius[:, j])
     certificate = AttainedCertificate(inputs, tasks)
     if (missed := ~attains(system, certificate, found)).any():
-        warn_convergence(
-            f"{missed.sum()} of {len(tasks)} bounds are not attained by an input that was found in "
-            f"max_seconds={max_seconds}: they hold, but may not be exact. Allow more seconds.",
-            stacklevel=3,
-        )
+        told = f"{missed.sum()} of {len(tasks)} bounds are not attained by an input that was found"
+        if max_seconds is None:
+            why = ". The solver's tolerances are about 1e-6: choose units in which inputs and states are about 1."
+        else:
+            why, told = ". Allow more seconds.", f"{told} in max_seconds={max_seconds:g}"
+        warn_convergence(f"{told}: they hold, but may not be exact{why}", stacklevel=3)
     return found, certificate
 
 
@@ -222,6 +244,7 @@ def attains(system: BoundedSystem, certificate: AttainedCertificate, found: np.n
 
 def proves_attained(system: BoundedSystem, box: Box, certificate: AttainedCertificate, found: np.ndarray) -> bool:
     """Whether inputs of the boxes attain all values."""
-    off = np.abs(certificate.inputs - box.center[:, certificate.tasks.sample])
-    inside = (off <= box.radius[:, certificate.tasks.sample] * (1 + 1e-9) + 1e-12).all()
+    its = box.take(certificate.tasks.sample)
+    # Of a large input with a small radius the last digit may be more than that.
+    inside = (np.abs(certificate.inputs - its.center) <= its.radius + 2 * EPS * its.sizes).all()
     return bool(inside and attains(system, certificate, found).all())

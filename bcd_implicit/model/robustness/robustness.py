@@ -10,22 +10,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from bcd_implicit.errors import InvalidInputError, shown
+from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.declared import Declared
 from bcd_implicit.model.derivatives import Gradient
 from bcd_implicit.model.inputs import inputs_of
 from bcd_implicit.model.matrices import dense
 from bcd_implicit.model.robustness.attack import Attack, climb
 from bcd_implicit.model.robustness.backward import ROUNDS
-from bcd_implicit.model.robustness.bounds import Bounds, check_options, largest
+from bcd_implicit.model.robustness.bounds import Bounds, check_options, largest, prediction_within
 from bcd_implicit.model.robustness.box import Box, Rows, Tasks, check_norm
 from bcd_implicit.model.robustness.gains import check_lipschitz, gains_to_rows
+from bcd_implicit.model.robustness.labels import in_order, places_of
 from bcd_implicit.model.robustness.lipschitz import euclidean
 from bcd_implicit.model.robustness.system import BoundedSystem
-from bcd_implicit.model.rounding import summation_error
-from bcd_implicit.support.checks import check_list, check_matrix, check_number, check_places
-from bcd_implicit.support.display import listed
+from bcd_implicit.model.rounding import EPS, summation_error
+from bcd_implicit.support.checks import check_matrix, check_number
 from bcd_implicit.support.interruption import finishing
+from bcd_implicit.support.notices import told_once
 
 
 class Robustness(Declared):
@@ -39,6 +40,7 @@ class Robustness(Declared):
     def _bounded(self) -> BoundedSystem:
         return BoundedSystem(self.A, self.B, self.b, self.activation, self.structure())
 
+    @told_once()
     def bounds(
         self,
         U: ArrayLike,
@@ -111,25 +113,16 @@ class Robustness(Declared):
         tasks, system = Tasks.each(rows, len(inputs)), self._bounded
         with finishing():
             found, certificate = largest(system, box, tasks, method, options)
-            prediction = rows.x @ system.states(box.center) + rows.u @ box.center + rows.c[:, None]
         upper, lower = found.reshape(2, len(chosen), len(inputs)).swapaxes(1, 2) * [[[1.0]], [[-1.0]]]
-        # What is known better than to rounding is not left to it.
-        prediction = np.clip(prediction.T, lower, upper)
+        prediction = prediction_within(system, box, rows, lower, upper, method)
         seconds, names = time.perf_counter() - begin, [self.output_names[k] for k in chosen]
         return Bounds(lower, upper, prediction, method, seconds, certificate, names, system, box)
 
     def _chosen(self, outputs: Sequence[str | int] | None) -> np.ndarray:
         """The places of outputs."""
-        q = len(self.output_names)
         if outputs is None:
-            return np.arange(q)
-        given = check_list("outputs", outputs, "names or numbers", "Give names or numbers of outputs")
-        unknown = [name for name in given if isinstance(name, str) and name not in self.output_names]
-        if unknown:
-            remedy = f"Use {listed(self.output_names)}, or numbers"
-            raise InvalidInputError("outputs", f"there is no {shown(unknown[0])}", remedy)
-        numbers = [self.output_names.index(name) if isinstance(name, str) else name for name in given]
-        return np.asarray(check_places("outputs", numbers, q))
+            return np.arange(len(self.output_names))
+        return places_of("outputs", outputs, self.output_names)
 
     def sensitivity(self) -> pd.DataFrame:
         """How much each input can move each output, whatever the inputs: ``|y - y'| <= S |u - u'|``.
@@ -152,6 +145,7 @@ class Robustness(Declared):
         """
         return pd.DataFrame(self._sensitivity(), index=self.output_names, columns=self.input_names)
 
+    @told_once()
     def attack(
         self,
         U: ArrayLike,
@@ -224,6 +218,7 @@ class Robustness(Declared):
     def _towards(self, towards: ArrayLike, m: int) -> np.ndarray:
         """Weights of outputs, (m, q)."""
         q = len(self.d)
+        towards = in_order("towards", towards, self.output_names, "y")
         if np.shape(towards) not in {(q,), (m, q)}:
             cause = f"has shape {np.shape(towards)}, ({q},) or ({m}, {q}) needed"
             raise InvalidInputError("towards", cause, "Give a weight for each output")
@@ -237,23 +232,25 @@ class Robustness(Declared):
         ----------
         norm : {"inf", 2}
             Of both sides. "inf", the largest absolute value: K is the largest row sum of :meth:`sensitivity`. 2, the
-            Euclidean length, for functions that never fall: K is that of a semidefinite program (Fazlyab et al., arXiv
-            1906.04893, at equilibrium), proved by the program's weights, whatever its accuracy, to a part in 1e9.
+            Euclidean length: K is the norm of :meth:`sensitivity`, or, where functions never fall and it is less, that
+            of a semidefinite program (Fazlyab et al., arXiv 1906.04893, at equilibrium), proved by the program's
+            weights, whatever its accuracy, to a part in 1e9.
 
         Raises
         ------
         InvalidInputError
-            Another norm, a state's function that has no Lipschitz constant, or falls somewhere where the norm is 2, or
-            a program that the solver gives up.
+            Another norm, or a state's function that has no Lipschitz constant.
         NotWellPosedError
             The model has no certified equilibrium.
         """
         if check_norm(norm):
-            return euclidean(self._bounded, self.C, self.D)
+            return euclidean(self._bounded, self.C, self.D, self._sensitivity())
         return float(self._sensitivity().sum(axis=1).max() * (1 + summation_error(len(self.input_names))))
 
     def _sensitivity(self, name: str = "model", remedy: str = "Use model.bounds, for given inputs") -> np.ndarray:
         slopes = self.activation.slopes(len(self.b))
         check_lipschitz(self.structure(), slopes, name, remedy)
         through = gains_to_rows(self.structure(), slopes, self.C, self.B)[1]
-        return through + np.abs(dense(self.D))
+        direct = np.abs(dense(self.D))
+        # Rounded up, where there is something to round.
+        return (through + direct) * np.where((through > 0) & (direct > 0), 1 + 2 * EPS, 1.0)

@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from bcd_implicit.model.fixed_point import FixedPoint
 from bcd_implicit.model.matrices import Matrix
 from bcd_implicit.model.robustness.box import Rows
 from bcd_implicit.model.structure import Structure
@@ -45,7 +46,11 @@ class BoundedSystem:
 
     def states(self, U: np.ndarray) -> np.ndarray:
         """At equilibrium with inputs (p, m), shape (n, m)."""
-        return solve_states(self.structure, U, self.b, tol=1e-14).X
+        return self.point(U).X
+
+    def point(self, U: np.ndarray) -> FixedPoint:
+        """The same, with a bound on their error."""
+        return solve_states(self.structure, U, self.b, tol=1e-14)
 
     @cached_property
     def largest_weights(self) -> tuple[np.ndarray, np.ndarray]:

@@ -23,7 +23,7 @@ def proves_gains(system: BoundedSystem, box: Box, certificate: GainCertificate, 
     """Whether gains prove the largest values of the tasks, (K,).
 
     With ``T (I - G) >= |R|`` and T >= 0 rows move by ``(T L |B| + |Q|) |u - u0|``, Q their part of inputs, and by T
-    times what the states miss.
+    times what the states miss, times what holds them back.
     """
     X, T, (n, p) = certificate.states, certificate.gains, system.B.shape
     tasks, rows = certificate.tasks, certificate.tasks.rows
@@ -86,10 +86,15 @@ def _holds_states(system: BoundedSystem, box: Box, x: Ranges, z: Ranges) -> bool
     at_low, at_high = own * x.low, own * x.high
     least = low + np.minimum(at_low, at_high) - off
     largest = high + np.maximum(at_low, at_high) + off
-    least_x = system.activation.image(low + at_low - off, high + at_low + off)[0]
-    largest_x = system.activation.image(low + at_high - off, high + at_high + off)[1]
-    holds = (x.low <= least_x - 2 * EPS * np.abs(least_x)) & (largest_x + 2 * EPS * np.abs(largest_x) <= x.high)
+    least_x = outward(*system.activation.image(low + at_low - off, high + at_low + off))[0]
+    largest_x = outward(*system.activation.image(low + at_high - off, high + at_high + off))[1]
+    holds = (x.low <= least_x) & (largest_x <= x.high)
     return bool((holds & (z.low <= least) & (largest <= z.high)).all())
+
+
+def outward(least: np.ndarray, largest: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Ends of what phi takes on, which is right to four units in the last place, as far out as they may be."""
+    return least - 2 * EPS * np.abs(least), largest + 2 * EPS * np.abs(largest)
 
 
 def _least(matrix: Matrix, of: Ranges) -> np.ndarray:
@@ -117,7 +122,8 @@ def lagrangian(
 
     ``sum_i max_z (w_i phi(z) - lambda_i z) + v^T u0 + |v|^T radius + lambda^T b + c``, with w = r + A^T lambda and
     v = g + B^T lambda, and for balls ``|v * radius|_2`` in the place of ``|v|^T radius``; if ranges of states are
-    known, with the largest values of w_i x and of -lambda_i z apart where these are less.
+    known, with the largest values of w_i x and of -lambda_i z apart where these are less. States lie in these ranges
+    and in the image of those of z.
     """
     found, (n, p) = np.empty(len(tasks)), system.B.shape
     of_A, of_B = _rounding(system.A.T, 1)[:, None], _rounding(system.B.T, 1)[:, None]
@@ -128,14 +134,15 @@ def lagrangian(
         w, v = r + system.A.T @ lam, g + system.B.T @ lam
         w_off = of_A * (np.abs(r) + np.abs(system.A).T @ np.abs(lam))
         v_off = of_B * (np.abs(g) + np.abs(system.B).T @ np.abs(lam))
-        least, largest = system.activation.image(low, high)
-        size = np.maximum(np.abs(least), np.abs(largest)) * (1 + 2 * EPS)
+        least, largest = outward(*system.activation.image(low, high))
+        if x is not None:
+            least, largest = np.maximum(least, x.low[:, some.sample]), np.minimum(largest, x.high[:, some.sample])
+        size = np.maximum(np.abs(least), np.abs(largest))
         values = system.activation.tilted_max(w, lam, low, high)
         if x is not None:
-            x_low, x_high = x.low[:, some.sample], x.high[:, some.sample]
-            apart = np.maximum(w * x_low, w * x_high) + np.maximum(-lam * low, -lam * high)
-            sizes_z = np.maximum(np.abs(low), np.abs(high))
-            apart += 2 * EPS * (np.abs(w) * np.maximum(np.abs(x_low), np.abs(x_high)) + np.abs(lam) * sizes_z)
+            # Of a case without inputs the ends have crossed, and any bound is right.
+            apart = np.maximum(w, 0.0) * largest + np.minimum(w, 0.0) * least + np.maximum(-lam * low, -lam * high)
+            apart += 2 * EPS * (np.abs(w) * size + np.abs(lam) * np.maximum(np.abs(low), np.abs(high)))
             values = np.minimum(values, apart)
         inputs = np.abs(U) + radius
         total = (values + w_off * size).sum(axis=0) + (v * U + v_off * inputs).sum(axis=0)

@@ -12,6 +12,7 @@ from composed import drawn_graph
 
 import bcd_implicit as bi
 from bcd_implicit.model.robustness.bounds import METHODS
+from bcd_implicit.terms.function import ElementwiseFunction
 
 QUICK = ["perron-frobenius", "interval", "backward"]
 SMOOTH = ["tanh", "sigmoid", "softplus", "elu", "arctan", "softsign"]
@@ -113,7 +114,7 @@ def test_labels_of_a_radius_are_names_of_inputs():
     one = pd.Series({"b": 0.2, "c": 0.3, "a": 0.1})
     np.testing.assert_array_equal(model.bounds(U, one).upper, model.bounds(U, [0.1, 0.2, 0.3]).upper)
     np.testing.assert_array_equal(model.bounds(U, pd.Series([0.1, 0.2, 0.3])).upper, model.bounds(U, one).upper)
-    with pytest.raises(bi.InvalidInputError, match="radius: lacks the model's input column 'b'"):
+    with pytest.raises(bi.InvalidInputError, match="radius: has the labels 'a', 'c' and lacks 'b'"):
         model.bounds(U, one[["a", "c"]])
 
 
@@ -236,3 +237,48 @@ def test_models_that_a_method_cannot_bound_are_refused():
     for method in ("lp", "exact"):
         with pytest.raises(bi.InvalidInputError, match='not piecewise linear.*Use method="backward"'):
             drawn(rng, activation="tanh").bounds(np.ones((1, 3)), 0.1, method=method)
+
+
+def test_results_are_one_line_each():
+    rng = np.random.default_rng(12)
+    model, U = drawn(rng, q=3), rng.normal(size=(200, 3))
+    found = model.bounds(U, 0.1)
+    width = np.median(found.upper - found.lower)
+    assert repr(found) == f"Bounds('backward', n_samples=200, n_outputs=3, median width={width:.4g})"
+    attack = model.attack(U, 0.1, n_inputs=2)
+    assert repr(attack).startswith("Attack(n_samples=200, inputs moved=2 a sample, median gain=0.")
+    accuracy = bi.certified_accuracy(model, U, np.zeros(200), 0.1)
+    assert repr(accuracy).startswith("CertifiedAccuracy(accuracy=0.")
+    assert all("\n" not in repr(result) for result in (found, attack, accuracy))
+
+
+class Bump(ElementwiseFunction):
+    """It falls from 0 on, and says otherwise."""
+
+    name = "bump"
+    max_slope = 0.61
+    nondecreasing = True
+
+    def __call__(self, z):
+        return np.exp(-np.square(z) / 2)
+
+    def derivative(self, z):
+        return -z * np.exp(-np.square(z) / 2)
+
+
+@pytest.mark.parametrize(("center", "words"), [(0.1, "lower bounds above upper ones"), (0.0, "false bounds")])
+def test_a_function_that_does_not_tell_the_truth_is_found_out(center, words):
+    model = bi.ImplicitModel([[0.0]], [[1.0]], [0.0], [[1.0]], None, None, Bump())
+    with pytest.raises(bi.InvalidInputError, match=f"activation: bump has {words}.*check image, nondecreasing"):
+        model.bounds([[center]], 1.0)
+
+
+def test_what_does_not_converge_is_told_once():
+    # Next to a contraction factor of 1 every prediction warns that rounding grows.
+    model = bi.ImplicitModel([[1 - 1e-12]], [[1.0]], None, [[1.0]], activation="softplus")
+    with pytest.warns(bi.ConvergenceWarning) as told:
+        model.attack([[1.0]], 0.1, towards=[1.0])
+    # States and gradients, each once.
+    assert len(told) == 2
+    assert all("times in this run" in str(warning.message) for warning in told)
+    assert {warning.filename for warning in told} == {__file__}

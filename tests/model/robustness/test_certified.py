@@ -35,7 +35,8 @@ def test_what_is_proved_is_right_and_stays_so():
         assert not found.proved[:5].any()
         assert (attacked[found.proved] == y[found.proved]).all()
         assert found.certified <= last
-        assert (found.margins <= exact.margins + 1e-6).all()
+        # Exact ones are so to the tolerances of a solver.
+        assert (found.margins <= exact.margins + 1e-5).all()
         assert found.accuracy == pytest.approx(25 / 30)
         last = found.certified
     assert bi.certified_accuracy(model, U, y, 0).certified == pytest.approx(25 / 30)

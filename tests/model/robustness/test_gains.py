@@ -62,6 +62,14 @@ def test_it_is_not_below_the_exact_number():
         assert exact <= Fraction(float(model.sensitivity().iloc[0, 0])) <= exact * (1 + Fraction(1, 10**13))
 
 
+def test_with_direct_effects_it_is_not_below_the_exact_number():
+    rng = np.random.default_rng(8)
+    for b, c, d in rng.normal(size=(300, 3)) * [1, 1e-13, 1e-12]:
+        model = bi.ImplicitModel([[0.0]], [[b]], None, [[c]], [[d]])
+        exact = abs(Fraction(b)) * abs(Fraction(c)) + abs(Fraction(d))
+        assert exact <= Fraction(float(model.sensitivity().iloc[0, 0])) <= exact * (1 + Fraction(1, 10**13))
+
+
 def test_on_a_cycle_it_is_not_below_the_exact_number():
     a, b, c = 0.3, 0.7, 1.1
     exact = Fraction(c) * Fraction(b) / (1 - Fraction(a))

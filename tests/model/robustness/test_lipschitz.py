@@ -56,10 +56,23 @@ def test_weights_prove_a_bound_or_none():
     assert model.lipschitz(2) <= proved(*parts, np.full(8, 20.0))
 
 
-def test_functions_that_fall_and_other_norms_are_refused():
+@pytest.mark.parametrize(
+    ("B", "C", "D", "expected"),
+    [(0, 1, 0, 0), (1, 0, 0, 0), (1, 1e-12, 1, 1), (1, 1e-20, 1, 1), (1, 1, 1e20, 1e20)],
+)
+def test_what_the_gains_know_is_known_wherever_the_program_fails(B, C, D, expected):
+    model = bi.ImplicitModel([[0.5]], [[B]], None, [[C]], [[D]])
+    assert expected <= model.lipschitz(2) <= expected * (1 + 1e-8)
+
+
+def test_of_functions_that_fall_it_is_the_norm_of_the_gains():
+    model = drawn(np.random.default_rng(3), activation="abs")
+    assert model.lipschitz(2) == pytest.approx(np.linalg.norm(model.sensitivity(), 2))
+    assert np.linalg.norm(model.sensitivity(), 2) <= model.lipschitz(2)
+
+
+def test_other_norms_are_refused():
     rng = np.random.default_rng(3)
-    with pytest.raises(bi.InvalidInputError, match='abs falls somewhere.*Use norm="inf"'):
-        drawn(rng, activation="abs").lipschitz(2)
     with pytest.raises(bi.InvalidInputError, match="unknown norm 1"):
         drawn(rng).lipschitz(1)
     with pytest.raises(bi.NotWellPosedError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import cvxpy as cp
@@ -10,6 +11,7 @@ import pytest
 from boxes import drawn, inside, layers, reached
 
 import bcd_implicit as bi
+from bcd_implicit.model.robustness import programs
 
 
 def by_patterns(model, u, radius):
@@ -104,3 +106,35 @@ def test_without_time_bounds_hold_and_a_warning_tells():
     assert (found.lower <= least).all()
     assert (largest <= found.upper).all()
     assert not found.check()
+
+
+def test_a_radius_of_a_few_last_digits_is_no_reason_to_refuse_what_attains_the_bound():
+    model = bi.ImplicitModel([[0.0]], [[1.0]], [0.0], [[1.0]])
+    found = model.bounds([[1e6 + 0.1]], 1e-9, method="exact")
+    assert found.check()
+    inputs = found.certificate.inputs
+    assert not replace(found, certificate=replace(found.certificate, inputs=inputs + 1e-8)).check()
+
+
+@pytest.mark.parametrize("unit", [1e-20, 1e-8, 1e8, 1e20])
+def test_units_of_inputs_states_and_outputs_are_all_the_same_to_the_solver(unit):
+    rng = np.random.default_rng(4)
+    model, U = drawn(rng, n=5), rng.normal(size=(2, 3))
+    A, B, b, C, D, d = (getattr(model, letter) for letter in ("A", "B", "b", "C", "D", "d"))
+    expected = {method: model.bounds(U, 0.5, method=method) for method in ("exact", "lp")}
+    of_inputs = bi.ImplicitModel(A, B / unit, b, C, D / unit, d), U * unit, 0.5 * unit, 1.0
+    of_states = bi.ImplicitModel(A, B * unit, b * unit, C / unit, D, d), U, 0.5, 1.0
+    of_outputs = bi.ImplicitModel(A, B, b, C * unit, D * unit, d * unit), U, 0.5, unit
+    for same, inputs, radius, size in (of_inputs, of_states, of_outputs):
+        for method, known in expected.items():
+            found = same.bounds(inputs, radius, method=method)
+            assert found.check()
+            np.testing.assert_allclose(found.upper / size, known.upper, rtol=1e-6)
+            np.testing.assert_allclose(found.lower / size, known.lower, rtol=1e-6)
+
+
+def test_without_a_limit_the_warning_asks_for_no_more_time(monkeypatch):
+    monkeypatch.setattr(programs, "ATTAINED", -1.0)
+    model = bi.ImplicitModel([[0.5]], [[1.0]], [0.0], [[1.0]])
+    with pytest.warns(bi.ConvergenceWarning, match="2 of 2 bounds .* was found: they hold.*choose units in which"):
+        model.bounds([[0.5]], 1.0, method="exact")
