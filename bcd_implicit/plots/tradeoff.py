@@ -8,7 +8,7 @@ import numpy as np
 
 from bcd_implicit.plots.arguments import axes_of, check_kind
 from bcd_implicit.plots.style import MARK, UNUSED, USED
-from bcd_implicit.robust.curve import RobustnessCurve
+from bcd_implicit.tradeoff.curve import RobustnessCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

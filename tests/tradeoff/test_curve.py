@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from sklearn.datasets import load_iris
 
 import bcd_implicit as bi
-from bcd_implicit.robust import measured
+from bcd_implicit.tradeoff import measured
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ from bcd_implicit.constraints import margin_gain_bound, output_gain_bound, state
 from bcd_implicit.errors import InvalidInputError, shown
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
-from bcd_implicit.robust.measures import measured
-from bcd_implicit.robust.scaling import scaled_to_gain
 from bcd_implicit.support.checks import check_flag, check_list
+from bcd_implicit.tradeoff.measures import measured
+from bcd_implicit.tradeoff.scaling import scaled_to_gain
 from bcd_implicit.training import BcdResult, solve
 
 # What the table calls the model without bounds.
