@@ -112,7 +112,7 @@ def test_bands_without_targets(ax):
         ([[0.0, 1.0]], "quantiles: got [[0.0, 1.0]]. Pass predictions by level"),
         (np.zeros((5, 9)), "quantiles: got an array of shape (5, 9). Pass predictions by level"),
         ({10: [0, 1]}, "quantiles: got 10"),
-        ({0.1: [0, 1, 2]}, "quantiles: has 3 samples but x has 2. Give both the same rows."),
+        ({0.1: [0, 1, 2]}, "quantiles: has 3 samples but x has 2. Give both the same rows in the same order."),
     ],
 )
 def test_what_are_no_quantiles_is_told_so(ax, quantiles, message):
