@@ -81,8 +81,12 @@ class Explanation:
     @property
     def change(self) -> np.ndarray:
         """How far what is explained can move at most, (m, k, g); of a margin how far it can fall."""
-        fall = self.prediction[:, :, None] - self.lower
-        return fall if self.question.margins else np.maximum(fall, self.upper - self.prediction[:, :, None])
+        return self._change(self.proved)
+
+    def _change(self, proved: Proved) -> np.ndarray:
+        prediction = self.prediction[:, :, None]
+        fall = prediction - proved.lower
+        return fall if self.question.margins else np.maximum(fall, proved.upper - prediction)
 
     @cached_property
     def class_changes(self) -> np.ndarray:
@@ -219,8 +223,7 @@ class Explanation:
             """For which samples and groups, (m, g)."""
             if change is None:
                 return np.asarray((proved.lower > 0).all(axis=1))
-            moved = np.maximum(self.prediction[:, :, None] - proved.lower, proved.upper - self.prediction[:, :, None])
-            return np.asarray((moved <= change).all(axis=1))
+            return np.asarray((self._change(proved) <= change).all(axis=1))
 
         with finishing():
             # The shares that are known to be safe, and those that are not.
