@@ -113,8 +113,8 @@ def friedman(small: bool) -> dict[str, bi.RobustnessCurve]:
 def with_training(curve: bi.RobustnessCurve) -> pd.DataFrame:
     """The table, with what training took."""
     results = [point.result for point in curve.points]
-    cycles = [len(result.history) if result else np.nan for result in results]
-    seconds = [float(result.history["seconds"].sum()) if result else np.nan for result in results]
+    cycles = [result.n_cycles if result else np.nan for result in results]
+    seconds = [result.seconds if result else np.nan for result in results]
     return curve.table.assign(cycles=cycles, seconds=seconds)
 
 

@@ -76,9 +76,8 @@ class RobustnessCurve:
         Returns
         -------
         DataFrame
-            Of classes with the columns "accuracy", "attacked" and "certified", the shares of samples that are right,
-            right after an attack, and proved right. Else with "R2", "attacked width" and "certified width", the mean
-            ranges of predictions that attacks reach and that bounds allow.
+            With the columns "bound", "gain", and those of :func:`~bcd_implicit.tradeoff.measures.measured`: of classes
+            "accuracy", "attacked" and "certified", else "R2", "attacked width" and "certified width".
         """
         U, y = self._test
         rows = [
