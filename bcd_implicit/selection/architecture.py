@@ -19,10 +19,12 @@ from bcd_implicit.problem.gradient import gradient
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.selection.architecture_result import ArchitecturePath, FoundArchitecture
-from bcd_implicit.support.checks import check_flag, check_list, check_matrix, check_number
+from bcd_implicit.selection.grid import given_grid
+from bcd_implicit.support.checks import check_flag, check_matrix, check_number
 from bcd_implicit.support.interruption import Stop, check_stop, stoppable
 from bcd_implicit.support.notices import told_once, warn_convergence
 from bcd_implicit.support.progress import Progress, between, show_progress
+from bcd_implicit.support.samples import check_as_many
 from bcd_implicit.training.bcd import solve
 from bcd_implicit.training.result import BcdResult, Status
 
@@ -107,7 +109,7 @@ def architecture_path(
     """
     check_problem(problem)
     n_kappas = check_number("n_kappas", n_kappas, 2, integer=True, remedy="A path has 2 weights or more")
-    grid = None if kappas is None else _given_grid(kappas)
+    grid = None if kappas is None else given_grid(kappas, falling=True)
     check_choice("by", by, REWEIGHTED)
     reweight = check_number("reweight", reweight, 0, integer=True, remedy="Give 0 or more rounds")
     refit = check_flag("refit", refit)
@@ -206,20 +208,12 @@ def _on(problem: TrainingProblem, entries: np.ndarray) -> TrainingProblem:
     return problem.replace(pattern={**problem.pattern.free, "A": free & entries})
 
 
-def _given_grid(kappas: Sequence[float]) -> np.ndarray:
-    given = check_list("kappas", kappas, "numbers", "Pass [kappa] for one")
-    if not given:
-        raise InvalidInputError("kappas", "is empty", "Give at least one value")
-    return np.array(sorted((check_number("kappas", k, 0, remedy="Give 0 or more") for k in given), reverse=True))
-
-
 def _check_unseen(problem: TrainingProblem, unseen: Any) -> Samples:
     if not isinstance(unseen, (tuple, list)) or len(unseen) != 2:
         raise InvalidInputError("unseen", f"is of type {type(unseen).__name__}", "Pass a pair (U, Y)")
     U = check_matrix("unseen", unseen[0], n_columns=problem.n_inputs)
     Y = check_matrix("unseen", unseen[1], n_columns=problem.n_outputs)
-    if len(U) != len(Y):
-        raise InvalidInputError("unseen", f"has {len(U)} rows of U, and {len(Y)} of Y", "Pass a row for each sample")
+    check_as_many("unseen[1]", len(Y), len(U), "unseen[0]")
     problem.loss.check_targets(Y.T, problem.output_names)
     return U, Y.T
 
