@@ -21,7 +21,7 @@ def test_where_gradients_end_no_block_finds_a_better_point(well_posedness):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         start = solve(problem, max_cycles=3)
-        found = solve(problem, "gradient", start=start, n_steps=20, max_cycles=60, learning_rate=3e-3)
+        found = solve(problem, "gradient", start=start, n_steps=20, max_cycles=20, learning_rate=1e-2)
     assert found.objective < 0.99 * start.objective
     best = solve(problem, start=found, tol=1e-4)
     assert found.objective == pytest.approx(best.objective, rel=5e-3)

@@ -11,7 +11,7 @@ import pandas as pd
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.explanations.question import HALVINGS, Proved, Question, Reached
 from bcd_implicit.support.checks import check_number
-from bcd_implicit.support.display import facts_table, listed
+from bcd_implicit.support.display import facts_and_table, listed
 from bcd_implicit.support.interruption import finishing
 
 # A text has so many inputs of each prediction, and so many predictions.
@@ -292,4 +292,4 @@ class Explanation:
             "inputs or groups": f"{self.lower.shape[2]}",
             "largest change proved possible": f"{self.change.max():.4g}",
         }
-        return f"{facts_table('Explanation', facts)}\n{self.table.head(10).to_html(index=False)}"
+        return facts_and_table("Explanation", facts, self.table.head(10))
