@@ -4,15 +4,14 @@ import warnings
 
 import numpy as np
 import pytest
-from problems import random_problem
+from problems import FOR_SPARSE_A, random_problem
 from slow_but import slow_but
 
 from bcd_implicit import ConvergenceWarning, InvalidInputError, solve
 from bcd_implicit.training.checkpoint import described
 
 SIZE = (4, 3, 2, 60)
-RIDGES = {"ridge": 0.1, "ridge_hidden": 0.02}
-SPARSE = {"kappa": 0.02, "norm_bound": 0.9, "kappa_A": 0.02, "pass_through": False, **RIDGES}
+SPARSE = {"kappa_A": 0.02, **FOR_SPARSE_A}
 
 
 @pytest.mark.parametrize("well_posedness", slow_but(["inf-norm"], ["inf-norm", "measure"]))
