@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bcd_implicit.compression.matching import reweighted
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.problem.gradient import gradient
 from bcd_implicit.problem.iterate import Iterate
@@ -30,8 +31,6 @@ from bcd_implicit.training.result import BcdResult, Status
 
 # The last weight of an automatic grid, relative to the first.
 LAST = 1e-2
-# Reweighting: 1 / (size / mean size + this).
-OFFSET = 0.3
 # The share of a path's progress that the first model, without connections, counts for.
 FIRST = 0.1
 # Inputs (m, p) and targets (q, m).
@@ -192,7 +191,7 @@ def factors(problem: TrainingProblem, A: np.ndarray, by: str) -> np.ndarray:
 
 def _less_for_large(sizes: np.ndarray, mean: float) -> np.ndarray:
     # Where all are zero none is larger than others.
-    return 1 / (sizes / mean + OFFSET) if mean > 0 else np.ones_like(sizes)
+    return reweighted(sizes, mean) if mean > 0 else np.ones_like(sizes)
 
 
 def _penalised(problem: TrainingProblem) -> np.ndarray:
