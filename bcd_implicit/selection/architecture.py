@@ -177,19 +177,19 @@ def factors(problem: TrainingProblem, A: np.ndarray, by: str) -> np.ndarray:
     """What the weight of each entry is multiplied by, shape (n, n): less for what is large at this A."""
     free = problem.pattern.entries("A", A.shape)
     sizes = np.abs(A)
-    of_entries = _less_for_large(sizes, float(sizes.mean(where=free)) if free.any() else 0.0)
+    of_entries = _less_for_large(sizes, free)
     if by == "entries":
         return of_entries
     # The mean of a row's free entries: a row of which few are free is not small for that.
     counts = free.sum(axis=1)
     rows = sizes.sum(axis=1) / np.maximum(counts, 1)
-    of_rows = np.broadcast_to(
-        _less_for_large(rows, float(rows.mean(where=counts > 0)) if free.any() else 0.0)[:, None], A.shape
-    )
-    return np.array(of_rows) if by == "rows" else np.sqrt(of_entries * of_rows)
+    of_rows = np.repeat(_less_for_large(rows, counts > 0)[:, None], len(A), axis=1)
+    return of_rows if by == "rows" else np.sqrt(of_entries * of_rows)
 
 
-def _less_for_large(sizes: np.ndarray, mean: float) -> np.ndarray:
+def _less_for_large(sizes: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """Factors by sizes beside the mean of those that count, bool of the same shape."""
+    mean = float(sizes.mean(where=counted)) if counted.any() else 0.0
     # Where all are zero none is larger than others.
     return reweighted(sizes, mean) if mean > 0 else np.ones_like(sizes)
 
