@@ -22,7 +22,6 @@ from bcd_implicit.networks import from_sklearn, from_torch, to_torch
 from bcd_implicit.old_paths import keep_old_paths
 from bcd_implicit.problem import Iterate, TrainingProblem
 from bcd_implicit.problem.gradient import gradient
-from bcd_implicit.robust import RobustnessCurve, robustness_curve
 from bcd_implicit.selection import (
     ArchitecturePath,
     PathResult,
@@ -33,6 +32,7 @@ from bcd_implicit.selection import (
 )
 from bcd_implicit.terms.activations import ACTIVATIONS, Activation, register_activation
 from bcd_implicit.terms.losses import LOSSES, HuberLoss, Loss, QuantileLoss
+from bcd_implicit.tradeoff import RobustnessCurve, robustness_curve
 from bcd_implicit.training import METHODS, BcdResult, Continuation, DualAscent, Status, solve
 
 __version__ = "0.1.0"

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import time
 import warnings
 from collections.abc import Callable
@@ -28,6 +27,7 @@ import cvxpy as cp
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from shared.results import write_results
 from threadpoolctl import threadpool_limits
 
 import bcd_implicit as bi
@@ -208,8 +208,7 @@ def main() -> None:
     rows = [row for size in sizes for loss in losses for block in options.blocks for row in measure(size, block, loss)]
     console.print(show(rows))
     if options.json:
-        with open(options.json, "w") as file:
-            json.dump(rows, file, indent=1)
+        write_results(options.json, rows)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,6 @@ lirpa: bounds of perceptrons beside CROWN of auto_LiRPA, which has to be install
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 import types
@@ -44,6 +43,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from shared.results import read_results, write_results
 from sklearn.datasets import load_digits, make_friedman1
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -102,6 +102,14 @@ def regressions() -> Iterator[tuple[str, bi.ImplicitModel, np.ndarray, list[int]
     yield "perceptron 20-20, n=40", bi.from_sklearn(network), U[400:], [0], RADII[:3]
 
 
+def reached(model: bi.ImplicitModel, U: np.ndarray, radius: float, outputs: list[int], **options: Any) -> np.ndarray:
+    """The least and the largest values of outputs that attacks reach, (2, m, k)."""
+    ways = np.eye(len(model.d))[outputs]
+    return np.array(
+        [[model.attack(U, radius, towards=sign * way, **options).predictions @ way for way in ways] for sign in (-1, 1)]
+    ).swapaxes(1, 2)
+
+
 def widths(model: bi.ImplicitModel, U: np.ndarray, outputs: list[int], radius: float) -> dict[str, float | None]:
     """The median width over the exact one by method, and mean seconds a point; None where it is left out."""
     exact = model.bounds(U, radius, method="exact", outputs=outputs)
@@ -122,11 +130,8 @@ def widths(model: bi.ImplicitModel, U: np.ndarray, outputs: list[int], radius: f
             z = found.certificate.steps[-1].after if found.certificate.steps else found.certificate.preactivations
             row["open"] = float(((z.low < 0) & (z.high > 0)).sum(axis=0).mean())
     row["exact seconds"] = exact.seconds / len(U)
-    attacked, weights = np.empty((2, len(U), len(outputs))), np.eye(len(model.output_names))
-    for i, sign in enumerate((1, -1)):
-        for k, output in enumerate(outputs):
-            attacked[i, :, k] = model.attack(U, radius, towards=sign * weights[output]).predictions[:, output]
-    row["attack"] = float(np.median((attacked[0] - attacked[1]) / exact.width))
+    bottom, top = reached(model, U, radius, outputs)
+    row["attack"] = float(np.median((top - bottom) / exact.width))
     points = U + radius * np.random.default_rng(0).uniform(-1, 1, (N_RANDOM, *U.shape))
     Y = model.predict(points.reshape(-1, U.shape[1]))[:, outputs].reshape(N_RANDOM, len(U), -1)
     row["random"] = float(np.median(np.ptp(Y, axis=0) / exact.width))
@@ -222,19 +227,14 @@ def table_of_balls(n_points: int, console: Console) -> list[dict[str, Any]]:
     for name, model, U, outputs, radii in regressions():
         U = U[:n_points]
         for radius in radii:
-            ends = [
-                model.attack(U, radius, towards=sign * np.eye(len(model.d))[k], norm=2).predictions[:, k]
-                for sign in (1, -1)
-                for k in outputs
-            ]
-            top, bottom = np.array(ends).reshape(2, len(outputs), -1)
+            bottom, top = reached(model, U, radius, outputs, norm=2)
             row: dict[str, Any] = {"model": name, "radius": radius}
             for method in BALLS:
                 found = model.bounds(U, radius, norm=2, outputs=outputs, **OPTIONS[method])
                 slack = 1e-8 * (1 + np.abs(found.upper) + np.abs(found.lower))
-                if not found.check() or ((found.upper < top.T - slack) | (found.lower > bottom.T + slack)).any():
+                if not found.check() or ((found.upper < top - slack) | (found.lower > bottom + slack)).any():
                     sys.exit(f"{name}, {radius}, {method}: a bound on a ball is broken")
-                row[method] = float(np.median(found.width / (top - bottom).T))
+                row[method] = float(np.median(found.width / (top - bottom)))
             rows.append(row)
             table.add_row(name, f"{radius}", *(f"{row[method]:.3g}" for method in BALLS))
     console.print(table)
@@ -245,21 +245,14 @@ def table_of_lenet(console: Console) -> list[dict[str, Any]]:
     """Certified accuracy and seconds of convolutional networks."""
     import torch
 
-    lenet = import_module("networks").lenet
+    trained_lenet = import_module("networks").trained_lenet
     U, y = load_digits(return_X_y=True)
     U = np.kron(U.reshape(-1, 8, 8) / 16, np.ones((1, 4, 4)))
     train, test = slice(1297), slice(1297, 1297 + N_LENET)
     table, rows = Table("pool", "states", "eps", "accuracy", "attack", "certified", "seconds an image"), []
     for name, pool in (("average", torch.nn.AvgPool2d), ("largest", torch.nn.MaxPool2d)):
-        torch.manual_seed(0)
-        net, inputs, classes = lenet(pool), torch.tensor(U[train, None]).float(), torch.tensor(y[train])
-        steps = torch.optim.Adam(net.parameters(), 1e-3)
-        for _ in range(20):
-            for some in torch.randperm(len(classes)).split(64):
-                steps.zero_grad()
-                torch.nn.functional.cross_entropy(net(inputs[some]), classes[some]).backward()
-                steps.step()
-        model = bi.from_torch(net.double().eval(), (1, 32, 32))
+        net = trained_lenet(torch.tensor(U[train, None]).float(), torch.tensor(y[train]), pool)
+        model = bi.from_torch(net.double(), (1, 32, 32))
         images, right = U[test].reshape(N_LENET, -1), y[test]
         for eps in LENET_EPS:
             attacked = float((model.attack(images, eps).predictions.argmax(axis=1) == right).mean())
@@ -329,8 +322,7 @@ def main() -> None:
     with one_blas_thread():
         results = {name: TABLES[name](arguments, console) for name in arguments.only}
     if arguments.json:
-        others = json.loads(arguments.json.read_text()) if arguments.json.exists() else {}
-        arguments.json.write_text(json.dumps(others | results, indent=1) + "\n")
+        write_results(arguments.json, (read_results(arguments.json) or {}) | results)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ peer's means stand its differences to ours with the standard error of the mean d
 from __future__ import annotations
 
 import argparse
-import json
 import time
 import warnings
 from typing import Any
@@ -20,6 +19,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from shared.results import write_results
 from sklearn import datasets
 from sklearn.base import BaseEstimator
 from sklearn.linear_model import LogisticRegression
@@ -98,8 +98,7 @@ def main() -> None:
             table.add_row(name, score.replace("_", " "), *cells, f"{seconds:.1f}")
     Console(width=150).print(table)
     if options.json:
-        with open(options.json, "w") as file:
-            json.dump(rows, file, indent=1)
+        write_results(options.json, rows)
 
 
 if __name__ == "__main__":

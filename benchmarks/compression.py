@@ -18,16 +18,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.datasets import load_digits
+from shared.digits import two_thirds
+from shared.results import write_results
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
 import bcd_implicit as bi
 from bcd_implicit.compression import Compression
 from bcd_implicit.compression.result import entries
 from bcd_implicit.model.matrices import dense
-from bcd_implicit.support.files import write_atomically
 
 BUDGETS = (700, 1500)
 #: What compress is asked for, by what the table calls it.
@@ -99,8 +98,7 @@ def judged(steps: list[Compression], model: bi.ImplicitModel, small: bi.Implicit
 
 
 def digits(seed: int, ways: list[str]) -> list[dict]:
-    U, y = load_digits(return_X_y=True)
-    U, U_test, y, y_test = train_test_split(U / 16, y, test_size=0.33, random_state=seed, stratify=y)
+    U, U_test, y, y_test = two_thirds(seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = bi.from_sklearn(MLPClassifier((40, 40), max_iter=600, random_state=seed).fit(U, y))
@@ -155,7 +153,7 @@ def main() -> None:
     print(shown.to_string(index=False, float_format="%.4g"))
     if options.json:
         rows = json.loads(summary.to_json(orient="records", double_precision=15))
-        write_atomically(options.json, lambda file: file.write((json.dumps(rows, indent=2) + "\n").encode()))
+        write_results(options.json, rows)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ the share of samples whose class it proves unchanged.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from pathlib import Path
 
@@ -20,45 +19,29 @@ import numpy as np
 import pandas as pd
 import torch
 from compression import judged
-from networks import lenet
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
+from networks import trained_lenet
+from shared.digits import two_thirds
+from shared.results import write_results
 from torch import nn
 
 import bcd_implicit as bi
-from bcd_implicit.support.files import write_atomically
 
 ALPHAS = (0.01,)
 POOLS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
-EPOCHS, BATCH = 20, 64
 
 
-def digits(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Images of 32 x 32, flat, of two thirds and of one third, and their classes."""
-    U, y = load_digits(return_X_y=True)
-    images = torch.tensor(U.reshape(-1, 1, 8, 8) / 16)
-    U = nn.functional.interpolate(images, (32, 32), mode="bilinear", align_corners=False).reshape(len(U), -1).numpy()
-    return tuple(train_test_split(U, y, test_size=0.33, random_state=seed, stratify=y))
-
-
-def trained(U: np.ndarray, y: np.ndarray, pool: type[nn.Module], seed: int) -> nn.Module:
-    """LeNet-5 by Adam."""
-    torch.manual_seed(seed)
-    network = lenet(pool).double()
-    optimizer, loss = torch.optim.Adam(network.parameters(), lr=1e-3), nn.CrossEntropyLoss()
-    images, classes = torch.tensor(U).reshape(-1, 1, 32, 32), torch.tensor(y)
-    for _ in range(EPOCHS):
-        for batch in torch.randperm(len(U)).split(BATCH):
-            optimizer.zero_grad()
-            loss(network(images[batch]), classes[batch]).backward()
-            optimizer.step()
-    return network.eval()
+def large(U: np.ndarray) -> torch.Tensor:
+    """Images (m, 64) as (m, 1, 32, 32)."""
+    images = torch.tensor(U.reshape(-1, 1, 8, 8))
+    return nn.functional.interpolate(images, (32, 32), mode="bilinear", align_corners=False)
 
 
 def rows(pool: str, seed: int, alphas: list[float]) -> list[dict]:
     """The network and its smaller models."""
-    U, U_test, y, y_test = digits(seed)
-    model = bi.from_torch(trained(U, y, POOLS[pool], seed), (1, 32, 32))
+    U, U_test, y, y_test = two_thirds(seed)
+    images = large(U)
+    model = bi.from_torch(trained_lenet(images, torch.tensor(y), POOLS[pool], seed), (1, 32, 32))
+    U, U_test = images.flatten(1).numpy(), large(U_test).flatten(1).numpy()
     found = [{"pool": pool, "alpha": 0.0} | judged([], model, model, U_test, y_test)]
     for alpha in alphas:
         begin = time.process_time()
@@ -82,7 +65,7 @@ def main() -> None:
     table = [row for pool in options.pool or POOLS for row in rows(pool, options.seed, options.alpha)]
     print(pd.DataFrame(table).to_string(index=False, float_format="%.4g"))
     if options.json:
-        write_atomically(options.json, lambda file: file.write((json.dumps(table, indent=2) + "\n").encode()))
+        write_results(options.json, table)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,13 @@ leave-one-out, on the ten inputs and on all thirty.
 from __future__ import annotations
 
 import argparse
-import json
 import warnings
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from shared.results import write_results
 from sklearn.linear_model import RidgeCV
 from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
@@ -66,8 +66,7 @@ def main() -> None:
     table.add_row("", f"without decoys: {without} of {len(rows)}", "", *means)
     Console(width=120).print(table)
     if options.json:
-        with open(options.json, "w") as file:
-            json.dump(rows, file, indent=1)
+        write_results(options.json, rows)
 
 
 if __name__ == "__main__":

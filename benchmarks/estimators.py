@@ -11,7 +11,6 @@ of several targets, weighted by their variance) or the share of right classes.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 import warnings
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from shared.results import write_results
 from sklearn import datasets
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.compose import TransformedTargetRegressor
@@ -108,8 +108,7 @@ def main() -> None:
         table.add_row(name, *cells, f"{seconds:.1f}")
     Console(width=120).print(table)
     if options.json:
-        with open(options.json, "w") as file:
-            json.dump(rows, file, indent=1)
+        write_results(options.json, rows)
 
 
 if __name__ == "__main__":

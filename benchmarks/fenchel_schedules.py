@@ -11,7 +11,6 @@ hidden features, in shares of half their squares, at the loop's last cycle.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 import warnings
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from shared.results import write_results
 from sklearn.datasets import load_diabetes, make_friedman1
 from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
@@ -119,7 +119,7 @@ def main() -> None:
                 )
     Console().print(table)
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+        write_results(options.json, rows)
 
 
 if __name__ == "__main__":

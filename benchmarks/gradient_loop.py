@@ -10,7 +10,6 @@ processor's, and with them the milliseconds of a step, all else in a cycle inclu
 from __future__ import annotations
 
 import argparse
-import json
 import time
 import warnings
 from contextlib import nullcontext
@@ -21,6 +20,7 @@ from unittest import mock
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from shared.results import write_results
 from sklearn.datasets import make_friedman1
 
 import bcd_implicit as bi
@@ -146,7 +146,7 @@ def main() -> None:
         table.add_row(name, before, *numbers)
     Console().print(table)
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+        write_results(options.json, rows)
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ import numpy as np
 from blocks import gradient_seconds
 from rich.console import Console
 from rich.table import Table
+from shared.results import write_results
 
 import bcd_implicit as bi
 
@@ -335,8 +336,7 @@ def main() -> None:
         return
     console, results = Console(width=140), run(options.quick, options.exact)
     if options.json:
-        with open(options.json, "w") as file:
-            json.dump(results, file, indent=1)
+        write_results(options.json, results)
     for table in show(results):
         console.print(table)
     if options.plot:

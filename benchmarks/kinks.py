@@ -9,7 +9,6 @@ features. Beside each loss the mean of (T) over the seeds, lower is better, and 
 from __future__ import annotations
 
 import argparse
-import json
 import time
 import warnings
 from contextlib import nullcontext
@@ -20,6 +19,7 @@ from unittest import mock
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from shared.results import write_results
 
 import bcd_implicit as bi
 
@@ -59,7 +59,7 @@ def main() -> None:
                 table.add_row(name, activation, *cells)
     Console().print(table)
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+        write_results(options.json, rows)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ formula" is the same without permutation, as if all rows were independent.
 from __future__ import annotations
 
 import argparse
-import json
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -24,6 +23,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from shared.results import write_results
 
 import bcd_implicit as bi
 from bcd_implicit.selection.family_wise import family_wise
@@ -135,8 +135,7 @@ def main() -> None:
         table.add_row(*cells, *(["", shares[1], ""] if row["whole"] else shares))
     Console(width=120).print(table)
     if options.json:
-        with open(options.json, "w") as file:
-            json.dump(rows, file, indent=1)
+        write_results(options.json, rows)
 
 
 if __name__ == "__main__":

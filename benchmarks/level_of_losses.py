@@ -12,7 +12,6 @@ test finds an input beside the two that has a part, in half as many tables.
 from __future__ import annotations
 
 import argparse
-import json
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +20,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 from scipy.special import expit
+from shared.results import write_results
 
 import bcd_implicit as bi
 from bcd_implicit.selection.family_wise import family_wise
@@ -118,8 +118,7 @@ def main() -> None:
         table.add_row(row["family"], *(f"{100 * row[name]:.1f} %" for name in names))
     Console(width=140).print(table)
     if options.json:
-        with open(options.json, "w") as file:
-            json.dump(rows, file, indent=1)
+        write_results(options.json, rows)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ end above it: neither problem is convex. "Cold above" counts those that end high
 from __future__ import annotations
 
 import argparse
-import json
 import time
 import warnings
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from shared.results import write_results
 from sklearn.datasets import load_diabetes, make_friedman1
 from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
@@ -108,7 +108,7 @@ def main() -> None:
     Console(width=200).print(table)
     print("worst rise of a warm run:", f"{max(r['warm']['objective'] / r['ball']['objective'] - 1 for r in rows):.1e}")
     if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
+        write_results(options.json, rows)
 
 
 def told(those: list[dict[str, Any]]) -> list[str]:

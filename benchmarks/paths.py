@@ -9,13 +9,13 @@ without the choice of kappa that follows it.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 import warnings
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from shared.results import write_results
 
 import bcd_implicit as bi
 
@@ -63,8 +63,7 @@ def main() -> None:
             table.add_row(method, solver, *cells, f"{row['difference']:.0e}")
     Console(width=120).print(table)
     if options.json:
-        with open(options.json, "w") as file:
-            json.dump(rows, file, indent=1)
+        write_results(options.json, rows)
 
 
 if __name__ == "__main__":

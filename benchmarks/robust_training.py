@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from shared.results import write_results
 from sklearn.datasets import load_digits, make_friedman1
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 import bcd_implicit as bi
-from bcd_implicit.support.files import write_atomically
 
 BOUNDS = {"outputs": [6, 4, 3, 2, 1.5, 1], "margins": [10, 6, 4, 3, 2, 1], "friedman1": [32, 16, 12, 8, 6, 4, 2]}
 EPS = (0.05, 0.1)
@@ -113,8 +113,8 @@ def friedman(small: bool) -> dict[str, bi.RobustnessCurve]:
 def with_training(curve: bi.RobustnessCurve) -> pd.DataFrame:
     """The table, with what training took."""
     results = [point.result for point in curve.points]
-    cycles = [len(result.history) if result else np.nan for result in results]
-    seconds = [float(result.history["seconds"].sum()) if result else np.nan for result in results]
+    cycles = [result.n_cycles if result else np.nan for result in results]
+    seconds = [result.seconds if result else np.nan for result in results]
     return curve.table.assign(cycles=cycles, seconds=seconds)
 
 
@@ -136,7 +136,7 @@ def main() -> None:
     if asked.json:
         # pandas writes null for what is infinite or not known.
         whole = {k: json.loads(t.reset_index(names="model").to_json(orient="records")) for k, t in tables.items()}
-        write_atomically(asked.json, lambda file: file.write((json.dumps(whole, indent=1) + "\n").encode()))
+        write_results(asked.json, whole)
     if asked.plot:
         shown = {name: curve for name, curve in curves.items() if "margins" not in name}
         figure = Figure(figsize=(4 * len(shown), 3.6), layout="constrained")

@@ -10,7 +10,6 @@ inputs in and lets others go. "on the path" counts the seeds whose path holds th
 from __future__ import annotations
 
 import argparse
-import json
 import time
 import warnings
 from typing import Any
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from shared.results import write_results
 from sklearn.datasets import make_friedman1
 
 import bcd_implicit as bi
@@ -110,8 +110,7 @@ def main() -> None:
     for row in in_parallel(judge, jobs, options.n_jobs, lambda share, text: console.print(text, highlight=False)):
         rows.append(row)
         if options.json:
-            with open(options.json, "w") as file:
-                json.dump(rows, file)
+            write_results(options.json, rows)
     console.print(show(rows, options.families))
 
 

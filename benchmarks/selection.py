@@ -45,6 +45,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from shared.results import write_results
 from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.feature_selection import SequentialFeatureSelector
@@ -475,7 +476,7 @@ def main() -> None:
     if sources - {source_hash()}:
         console.print("bcd_implicit has changed since some of its fits here; --fresh measures again", markup=False)
     if options.json:
-        Path(options.json).write_text(json.dumps(summary, indent=1) + "\n")
+        write_results(options.json, summary)
     if options.plot:
         plot(rows, options.methods, options.seeds, options.plot)
     if failures:

@@ -15,7 +15,6 @@ For each way and budget the model with the most entries of A that keeps to the b
 from __future__ import annotations
 
 import argparse
-import json
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -23,11 +22,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from sklearn.datasets import load_digits, make_friedman1
-from sklearn.model_selection import train_test_split
+from shared.digits import two_thirds
+from shared.results import read_results, write_results
+from sklearn.datasets import make_friedman1
 
 import bcd_implicit as bi
-from bcd_implicit.support.files import write_atomically
 
 BUDGETS = (5, 10, 20, 40, 80)
 SETTINGS = {"norm_bound": 0.9, "ridge": 1e-3, "ridge_hidden": 1e-4}
@@ -66,8 +65,7 @@ def column_sparse(seed: int) -> Data:
 
 def digits(seed: int) -> Data:
     """Scikit-learn's digits, 20 states, cross-entropy; the share of wrong classes in a third that is set aside."""
-    U, y = load_digits(return_X_y=True)
-    U, U_test, y, y_test = train_test_split(U / 16, y, test_size=0.33, random_state=seed, stratify=y)
+    U, U_test, y, y_test = two_thirds(seed)
     options = {"loss": "cross-entropy", "kappa": 1e-4, "pass_through": False}
     problem = bi.TrainingProblem(U, np.eye(10)[y], 20, **options, **SETTINGS)
     return problem, lambda model: float((model.predict(U_test).argmax(axis=1) != y_test).mean())
@@ -141,7 +139,7 @@ def main() -> None:
     parser.add_argument("--way", choices=list(WAYS), action="append", help="only these ways of weighing")
     parser.add_argument("--json", type=Path, help="file for the figures; those of the same data and seed are replaced")
     options = parser.parse_args()
-    old = json.loads(options.json.read_text()) if options.json and options.json.exists() else []
+    old = read_results(options.json) or []
     with warnings.catch_warnings():
         # Some of many runs stop at max_cycles.
         warnings.simplefilter("ignore", bi.ConvergenceWarning)
@@ -150,7 +148,7 @@ def main() -> None:
                 old = [row for row in old if (row["data"], row["seed"]) != (name, seed)]
                 old += rows(name, seed, options.way or list(WAYS))
     if options.json:
-        write_atomically(options.json, lambda file: file.write((json.dumps(old, indent=1) + "\n").encode()))
+        write_results(options.json, old)
     table = pd.DataFrame(old)
     dense = table["way"] == "dense"
     print(table[dense].groupby("data")[["A", "error", "seconds"]].mean().to_string(float_format="%.4g"))

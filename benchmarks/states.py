@@ -12,13 +12,13 @@ error that comes with the states, "error" the error itself, against states in lo
 from __future__ import annotations
 
 import argparse
-import json
 import time
 import warnings
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from shared.results import write_results
 from sklearn.datasets import make_friedman1
 
 import bcd_implicit as bi
@@ -158,8 +158,7 @@ def main() -> None:
                     rows += [row for bound in options.bounds for row in measure(size, bound, kind)]
     Console(width=120).print(show(rows))
     if options.json:
-        with open(options.json, "w") as file:
-            json.dump(rows, file, indent=1)
+        write_results(options.json, rows)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ back to the first units.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -20,10 +19,10 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
+from shared.results import write_results
 from units import outcomes
 
 from bcd_implicit import BLOCKS
-from bcd_implicit.support.files import write_atomically
 
 # A block that is as much slower in other units has missed what is promised.
 SLOWER = 2.0
@@ -59,7 +58,7 @@ def main() -> None:
                 print(outcome)
     print(pd.DataFrame(rows).to_string(index=False))
     if options.json:
-        write_atomically(options.json, lambda file: file.write((json.dumps(rows, indent=2) + "\n").encode()))
+        write_results(options.json, rows)
     sys.exit(any(row["missed"] or max(row["work, largest"], row["time, largest"]) > SLOWER for row in rows))
 
 

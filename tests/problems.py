@@ -63,6 +63,9 @@ def random_iterate(problem: TrainingProblem, seed: int = 0, relaxed: bool = True
     return it
 
 
+#: With a penalty of A some of its entries are zero at the optimum, and others are not.
+FOR_SPARSE_A = {"kappa": 0.02, "norm_bound": 0.9, "ridge": 0.1, "ridge_hidden": 0.02, "pass_through": False}
+
 OPTIONS = {
     "penalty": {"kappa": 0.1},
     "constraint": {"kappa": 0.5, "group_form": "constraint"},

@@ -15,7 +15,7 @@ Outputs move by at most ``(g |C_k| + |D_k|) h``. So the row sums of
 
 Where ``phi(t z) = t phi(z)`` for t > 0, as for relu, the bounds cost nothing beyond what they say: the states of any
 well-posed model can be divided by their own gains, and then all meet the first bound with g = 1
-(:func:`bcd_implicit.robust.scaled_to_gain`).
+(:func:`bcd_implicit.tradeoff.scaled_to_gain`).
 """
 
 from __future__ import annotations

@@ -15,7 +15,6 @@ from bcd_implicit.constraints.user import UserFunction
 from bcd_implicit.errors import InvalidInputError, check_choice, shown
 from bcd_implicit.estimators.base import ALPHAS, TrainedEstimator
 from bcd_implicit.estimators.data import (
-    check_as_many,
     check_given,
     check_logistic,
     class_factors,
@@ -28,7 +27,7 @@ from bcd_implicit.estimators.data import (
 from bcd_implicit.support.arrays import as_pandas_or_array, read_samples
 from bcd_implicit.support.display import listed
 from bcd_implicit.support.progress import Progress
-from bcd_implicit.support.samples import check_sample_weight, read_inputs
+from bcd_implicit.support.samples import check_as_many, check_sample_weight, read_inputs
 from bcd_implicit.terms.activations import Activation
 from bcd_implicit.terms.losses import LOSSES, Loss, get_loss
 

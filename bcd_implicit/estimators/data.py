@@ -72,13 +72,6 @@ def check_given(y: Any) -> Any:
     return y
 
 
-def check_as_many(name: str, n_samples: int, n_wanted: int) -> None:
-    """Raise an error that names the argument unless it has as many samples as X."""
-    if n_samples != n_wanted:
-        cause = f"has {n_samples} samples but X has {n_wanted}"
-        raise InvalidInputError(name, cause, "Give both the same rows in the same order")
-
-
 def read_classes(y: Any, inputs: Samples, for_numbers: str = FOR_NUMBERS) -> np.ndarray:
     """Class labels, shape (m,), for inputs that were read before.
 

@@ -12,11 +12,11 @@ from sklearn.base import MultiOutputMixin, RegressorMixin
 from bcd_implicit.constraints.user import UserFunction
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.estimators.base import ALPHAS, TrainedEstimator
-from bcd_implicit.estimators.data import check_as_many, check_given, keep_names
+from bcd_implicit.estimators.data import check_given, keep_names
 from bcd_implicit.support.arrays import Samples, read_samples
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.progress import Progress
-from bcd_implicit.support.samples import check_sample_weight, read_inputs, read_targets
+from bcd_implicit.support.samples import check_as_many, check_sample_weight, read_inputs, read_targets
 from bcd_implicit.terms.activations import Activation
 from bcd_implicit.terms.losses import HuberLoss, Loss, QuantileLoss, get_loss
 

@@ -11,11 +11,11 @@ from bcd_implicit.plots.explanations import explanation, importance
 from bcd_implicit.plots.inputs import column_norms, kappa_path
 from bcd_implicit.plots.matrices import sparsity
 from bcd_implicit.plots.predictions import quantile_bands, residuals
-from bcd_implicit.plots.robustness import bounds, sensitivity
 from bcd_implicit.plots.structure import matrix
 from bcd_implicit.plots.style import MARK, UNUSED, USED
 from bcd_implicit.plots.tradeoff import robustness
 from bcd_implicit.plots.training import certificates, history
+from bcd_implicit.plots.uncertainty import bounds, sensitivity
 
 __all__ = [
     "MARK",

@@ -67,6 +67,11 @@ def length_in_points(axis: Axis) -> float:
     return 72 * (box.width if _horizontal(axis) else box.height) / axis.axes.figure.dpi
 
 
+def lines_that_fit(length: float, font: float) -> int:
+    """How many lines of text there is room for, in points: one at the least."""
+    return max(1, int(length / (LINE * font)))
+
+
 def shortened(names: Sequence[str]) -> list[str]:
     """The names, long ones without their middle: beginning and end tell names apart. Empty where they do not."""
     half = LONGEST_NAME // 2

@@ -9,7 +9,7 @@ import numpy as np
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.explanations import Explanation, Importance
 from bcd_implicit.plots.arguments import axes_of, check_kind
-from bcd_implicit.plots.axes import LARGEST_FONT, LINE, length_in_points, name_ticks
+from bcd_implicit.plots.axes import LARGEST_FONT, length_in_points, lines_that_fit, name_ticks
 from bcd_implicit.plots.style import MARK, UNUSED, USED
 from bcd_implicit.support.checks import check_number
 
@@ -107,7 +107,7 @@ def importance(of: Importance, ax: Axes | None = None) -> Axes:
     """
     check_kind("of", of, Importance)
     ax = axes_of(ax)
-    order = np.argsort(-of.measures["permutation"], kind="stable")[: _room(ax)]
+    order = of.order[: _room(ax)]
     places = np.arange(len(order))
     for name, marker in MARKERS.items():
         values = of.measures[name]
@@ -139,4 +139,4 @@ def _rows(ax: Axes, number: int, n_columns: int) -> None:
 
 def _room(ax: Axes) -> int:
     """How many rows with names there is room for, and no more than a person would look at."""
-    return min(MOST_ROWS, max(1, int((length_in_points(ax.yaxis) - LEGEND) / (LINE * LARGEST_FONT))))
+    return min(MOST_ROWS, lines_that_fit(length_in_points(ax.yaxis) - LEGEND, LARGEST_FONT))

@@ -15,6 +15,7 @@ from bcd_implicit.plots.arguments import Fitted, axes_of, samples_of
 from bcd_implicit.plots.axes import shortened
 from bcd_implicit.plots.style import MARK, UNUSED
 from bcd_implicit.support.checks import check_matrix, check_number
+from bcd_implicit.support.samples import check_as_many
 from bcd_implicit.support.tables import pick_columns
 
 if TYPE_CHECKING:
@@ -63,10 +64,7 @@ def residuals(
     if isinstance(targets, pd.DataFrame) and set(map(str, targets.columns)) == set(model.output_names):
         targets = pick_columns("Y", targets, model.output_names)
     targets = check_matrix("Y", targets, n_columns=predicted.shape[1])
-    if len(targets) != len(predicted):
-        raise InvalidInputError(
-            "Y", f"has {len(targets)} samples but U has {len(predicted)}", "Give both the same rows"
-        )
+    check_as_many("Y", len(targets), len(predicted), "U")
     vertical = targets - predicted if kind == "residual_vs_predicted" else targets
     q = len(model.output_names)
     names = shortened(model.output_names) or model.output_names
@@ -165,6 +163,5 @@ def _points(number: int) -> dict[str, Any]:
 
 def _one_a_sample(name: str, values: ArrayLike, n_samples: int) -> np.ndarray:
     array = check_matrix(name, values, n_columns=1)[:, 0]
-    if len(array) != n_samples:
-        raise InvalidInputError(name, f"has {len(array)} samples but x has {n_samples}", "Give both the same rows")
+    check_as_many(name, len(array), n_samples, "x")
     return array

@@ -8,7 +8,8 @@ import numpy as np
 
 from bcd_implicit.plots.arguments import axes_of, check_kind
 from bcd_implicit.plots.style import MARK, UNUSED, USED
-from bcd_implicit.robust.curve import RobustnessCurve
+from bcd_implicit.tradeoff.curve import RobustnessCurve
+from bcd_implicit.tradeoff.measures import COLUMNS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,9 +36,7 @@ def robustness(curve: RobustnessCurve, ax: Axes | None = None) -> Axes:
     """
     check_kind("curve", curve, RobustnessCurve)
     ax, table = axes_of(ax), curve.table
-    good, proved, attacked = (
-        ("accuracy", "certified", "attacked") if curve.classes else ("R2", "certified width", "attacked width")
-    )
+    good, attacked, proved = COLUMNS[curve.classes]
     # The plain model is the curve's loose end.
     along = np.array([point.result is not None for point in curve.points])
     ours, others = table[along], table[~along]

@@ -14,22 +14,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from bcd_implicit.compression.matching import reweighted
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.problem.gradient import gradient
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.selection.architecture_result import ArchitecturePath, FoundArchitecture
-from bcd_implicit.support.checks import check_flag, check_list, check_matrix, check_number
+from bcd_implicit.selection.grid import given_grid
+from bcd_implicit.support.checks import check_flag, check_matrix, check_number
 from bcd_implicit.support.interruption import Stop, check_stop, stoppable
 from bcd_implicit.support.notices import told_once, warn_convergence
 from bcd_implicit.support.progress import Progress, between, show_progress
+from bcd_implicit.support.samples import check_as_many
 from bcd_implicit.training.bcd import solve
 from bcd_implicit.training.result import BcdResult, Status
 
 # The last weight of an automatic grid, relative to the first.
 LAST = 1e-2
-# Reweighting: 1 / (size / mean size + this).
-OFFSET = 0.3
 # The share of a path's progress that the first model, without connections, counts for.
 FIRST = 0.1
 # Inputs (m, p) and targets (q, m).
@@ -107,7 +108,7 @@ def architecture_path(
     """
     check_problem(problem)
     n_kappas = check_number("n_kappas", n_kappas, 2, integer=True, remedy="A path has 2 weights or more")
-    grid = None if kappas is None else _given_grid(kappas)
+    grid = None if kappas is None else given_grid(kappas, falling=True)
     check_choice("by", by, REWEIGHTED)
     reweight = check_number("reweight", reweight, 0, integer=True, remedy="Give 0 or more rounds")
     refit = check_flag("refit", refit)
@@ -176,21 +177,21 @@ def factors(problem: TrainingProblem, A: np.ndarray, by: str) -> np.ndarray:
     """What the weight of each entry is multiplied by, shape (n, n): less for what is large at this A."""
     free = problem.pattern.entries("A", A.shape)
     sizes = np.abs(A)
-    of_entries = _less_for_large(sizes, float(sizes.mean(where=free)) if free.any() else 0.0)
+    of_entries = _less_for_large(sizes, free)
     if by == "entries":
         return of_entries
     # The mean of a row's free entries: a row of which few are free is not small for that.
     counts = free.sum(axis=1)
     rows = sizes.sum(axis=1) / np.maximum(counts, 1)
-    of_rows = np.broadcast_to(
-        _less_for_large(rows, float(rows.mean(where=counts > 0)) if free.any() else 0.0)[:, None], A.shape
-    )
-    return np.array(of_rows) if by == "rows" else np.sqrt(of_entries * of_rows)
+    of_rows = np.repeat(_less_for_large(rows, counts > 0)[:, None], len(A), axis=1)
+    return of_rows if by == "rows" else np.sqrt(of_entries * of_rows)
 
 
-def _less_for_large(sizes: np.ndarray, mean: float) -> np.ndarray:
+def _less_for_large(sizes: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """Factors by sizes beside the mean of those that count, bool of the same shape."""
+    mean = float(sizes.mean(where=counted)) if counted.any() else 0.0
     # Where all are zero none is larger than others.
-    return 1 / (sizes / mean + OFFSET) if mean > 0 else np.ones_like(sizes)
+    return reweighted(sizes, mean) if mean > 0 else np.ones_like(sizes)
 
 
 def _penalised(problem: TrainingProblem) -> np.ndarray:
@@ -206,20 +207,12 @@ def _on(problem: TrainingProblem, entries: np.ndarray) -> TrainingProblem:
     return problem.replace(pattern={**problem.pattern.free, "A": free & entries})
 
 
-def _given_grid(kappas: Sequence[float]) -> np.ndarray:
-    given = check_list("kappas", kappas, "numbers", "Pass [kappa] for one")
-    if not given:
-        raise InvalidInputError("kappas", "is empty", "Give at least one value")
-    return np.array(sorted((check_number("kappas", k, 0, remedy="Give 0 or more") for k in given), reverse=True))
-
-
 def _check_unseen(problem: TrainingProblem, unseen: Any) -> Samples:
     if not isinstance(unseen, (tuple, list)) or len(unseen) != 2:
         raise InvalidInputError("unseen", f"is of type {type(unseen).__name__}", "Pass a pair (U, Y)")
     U = check_matrix("unseen", unseen[0], n_columns=problem.n_inputs)
     Y = check_matrix("unseen", unseen[1], n_columns=problem.n_outputs)
-    if len(U) != len(Y):
-        raise InvalidInputError("unseen", f"has {len(U)} rows of U, and {len(Y)} of Y", "Pass a row for each sample")
+    check_as_many("unseen[1]", len(Y), len(U), "unseen[0]")
     problem.loss.check_targets(Y.T, problem.output_names)
     return U, Y.T
 

@@ -14,8 +14,8 @@ from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.checks import check_number
-from bcd_implicit.support.display import facts_table
-from bcd_implicit.training.result import BcdResult, Status
+from bcd_implicit.support.display import facts_and_table
+from bcd_implicit.training.result import BcdResult, Status, ended_early
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,6 +159,4 @@ class ArchitecturePath(Sequence[FoundArchitecture]):
             "hidden features": f"{self.problem.n_hidden}, {self.problem.activation.name}",
             "least weight with A = 0": f"{self.least_empty:.4g}",
         }
-        if self.cut_short is not None:
-            facts["cut short"] = f"{self.cut_short.cause}; this is what was reached by then"
-        return facts_table("ArchitecturePath", facts) + self.table.to_html(index=False, float_format="{:.4g}".format)
+        return facts_and_table("ArchitecturePath", facts | ended_early(self.cut_short), self.table)

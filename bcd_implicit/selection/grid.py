@@ -150,7 +150,7 @@ def warn_if_faded(problem: TrainingProblem, results: tuple[BcdResult, ...], star
         )
 
 
-def given_grid(problem: TrainingProblem, kappas: Sequence[float]) -> np.ndarray:
+def given_grid(kappas: Sequence[float], *, falling: bool) -> np.ndarray:
     """A person's grid, checked and in order.
 
     Raises
@@ -159,8 +159,6 @@ def given_grid(problem: TrainingProblem, kappas: Sequence[float]) -> np.ndarray:
         No list of numbers of 0 or more, or an empty one.
     """
     given = check_list("kappas", kappas, "numbers", "Pass [kappa] for one")
-    # Each start has to know more inputs than the problem it is for keeps: radii fall.
-    falling = problem.group_form == "constraint"
     grid = np.array(sorted((check_number("kappas", k, 0, remedy="Give 0 or more") for k in given), reverse=falling))
     if len(grid) == 0:
         raise InvalidInputError("kappas", "is empty", "Give at least one value")

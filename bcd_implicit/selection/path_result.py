@@ -18,8 +18,9 @@ from bcd_implicit.selection.rules import AUTO_LEVEL
 from bcd_implicit.selection.sample_groups import check_sample_groups
 from bcd_implicit.selection.solve_path import solve_path
 from bcd_implicit.selection.subsamples import frequencies
-from bcd_implicit.support.display import facts_table
+from bcd_implicit.support.display import facts_and_table
 from bcd_implicit.support.progress import Progress
+from bcd_implicit.training.result import ended_early
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,9 +54,7 @@ class PathResult(PathRecord):
             "samples, inputs, outputs": f"{problem.n_samples}, {problem.n_inputs}, {problem.n_outputs}",
             "hidden features": f"{problem.n_hidden}, {problem.activation.name}",
         }
-        if self.cut_short is not None:
-            facts["cut short"] = f"{self.cut_short.cause}; this is what was reached by then"
-        return facts_table("PathResult", facts) + self.table.to_html(index=False, float_format="{:.4g}".format)
+        return facts_and_table("PathResult", facts | ended_early(self.cut_short), self.table)
 
     def select(
         self,

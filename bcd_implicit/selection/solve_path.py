@@ -58,7 +58,8 @@ def solve_path(
     if block_tol is None:
         options["block_tol"] = PATH_TOL if takes_rough_steps(problem, method, solver) else 1e-6
     n_kappas = check_number("n_kappas", n_kappas, 2, integer=True, remedy="A path has 2 kappas or more")
-    given = None if kappas is None else given_grid(problem, kappas)
+    # Each start has to know more inputs than the problem it is for keeps: radii fall.
+    given = None if kappas is None else given_grid(kappas, falling=problem.group_form == "constraint")
     kept = None
     if checkpoint is not None:
         stops = {"max_cycles": max_cycles, "tol": tol, "n_features": n_features, "max_features": max_features}

@@ -10,6 +10,7 @@ from html import escape
 from itertools import compress
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 # Longer lists of names are cut.
@@ -24,6 +25,11 @@ def facts_table(title: str, facts: Mapping[str, object]) -> str:
         for name, fact in facts.items()
     )
     return f"<table>\n<caption {_LEFT}><b>{escape(title)}</b></caption>\n<tbody>\n{rows}</tbody>\n</table>"
+
+
+def facts_and_table(title: str, facts: Mapping[str, object], table: pd.DataFrame) -> str:
+    """A table of facts, and under it one of numbers, with four digits."""
+    return facts_table(title, facts) + table.to_html(index=False, float_format="{:.4g}".format)
 
 
 def known(value: float, digits: str = ".2e") -> str:

@@ -15,6 +15,7 @@ from bcd_implicit.support.display import listed
 
 # A gradient multiplies up to four such numbers, and weights have one over their size: beyond, floating point may end.
 LARGEST, SMALLEST = 1e40, 1e-40
+SAME_ROWS = "Give both the same rows in the same order"
 
 
 def read_inputs(name: str, table: ArrayLike, *, quiet: bool = False) -> Samples:
@@ -141,15 +142,22 @@ def _refuse(name: str, samples: Samples, bad: np.ndarray, what: str, sizes: np.n
         raise InvalidInputError(name, f"{what} {sizes[j]:.1e}{samples.where(j)}", "Scale it to about 1")
 
 
+def check_as_many(name: str, n_samples: int, n_wanted: int, other: str = "X", remedy: str = SAME_ROWS) -> None:
+    """Raise an error that names the argument unless it has as many samples as the other one.
+
+    Raises
+    ------
+    InvalidInputError
+        As said.
+    """
+    if n_samples != n_wanted:
+        raise InvalidInputError(name, f"has {n_samples} samples but {other} has {n_wanted}", remedy)
+
+
 def _check_rows(name: str, shape: tuple[int, ...], index: pd.Index | None, inputs: Samples, inputs_name: str) -> None:
     m, p = inputs.values.shape
-    if shape[0] != m:
-        remedy = "Give both the same rows in the same order"
-        if shape[1:] == (m,):
-            remedy = f"Samples are rows: pass {name}.T"
-        elif shape[0] == p:
-            remedy = f"Samples are rows: pass {inputs_name}.T"
-        raise InvalidInputError(name, f"has {shape[0]} samples but {inputs_name} has {m}", remedy)
+    turned = name if shape[1:] == (m,) else inputs_name if shape[0] == p else ""
+    check_as_many(name, shape[0], m, inputs_name, f"Samples are rows: pass {turned}.T" if turned else SAME_ROWS)
     ours = inputs.row_labels
     # Other labels altogether are usual, as where one of the two was numbered anew; other places hardly are meant.
     if ours is None or index is None or ours.equals(index) or not (ours.is_unique and index.is_unique):

@@ -68,6 +68,11 @@ class Status(Enum):
         return self in (Status.INTERRUPTED, Status.TIME_LIMIT)
 
 
+def ended_early(status: Status | None) -> dict[str, str]:
+    """What the table of a path says where it was cut short, by name; nothing where it was not."""
+    return {} if status is None else {"cut short": f"{status.cause}; this is what was reached by then"}
+
+
 @dataclass(frozen=True)
 class BcdResult:
     """The outcome of :func:`bcd_implicit.solve`.

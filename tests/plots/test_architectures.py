@@ -2,15 +2,14 @@
 
 import numpy as np
 import pytest
-from problems import random_problem
+from problems import FOR_SPARSE_A, random_problem
 
 from bcd_implicit import InvalidInputError, architecture_path, plots
 
 
 @pytest.fixture(scope="module")
 def path():
-    settings = {"kappa": 0.02, "norm_bound": 0.9, "ridge": 0.1, "ridge_hidden": 0.02, "pass_through": False}
-    problem = random_problem((3, 3, 2, 40), **settings)
+    problem = random_problem((3, 3, 2, 40), **FOR_SPARSE_A)
     return architecture_path(problem, 2, unseen=(problem.U.T, problem.Y.T), tol=1e-2)
 
 

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from shown import legend
 
 from bcd_implicit import ImplicitClassifier, ImplicitRegressor, InvalidInputError, plots
 
@@ -44,7 +45,7 @@ def test_a_point_has_the_colours_of_its_classes_in_the_shares_of_their_probabili
     np.testing.assert_allclose(1 - image[0], paler * (1 - mixed), atol=1e-12)
     assert np.array_equal(image[0], image[-1])  # the second input plays no part
     assert [line.get_xydata().tolist() for line in ax.lines] == [[[1.0, 2.0]], [[0.0, 0.0]]]
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["no", "yes"]
+    assert legend(ax) == ["no", "yes"]
 
 
 def test_a_line_parts_the_regions(ax):
@@ -89,7 +90,7 @@ def test_shares_against_probabilities(ax):
     shares, errors = np.array([1 / 4, 2 / 3, 1]), 2 * np.sqrt([0.09 / 4, 0.21 / 3, 0])
     np.testing.assert_allclose(ends[:, 0], np.maximum(shares - errors, 0), atol=1e-12)
     np.testing.assert_allclose(ends[:, 1], np.minimum(shares + errors, 1), atol=1e-12)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["ours"]
+    assert legend(ax) == ["ours"]
 
 
 def test_calibrated_probabilities_of_several_classes_are_on_the_diagonal(ax):

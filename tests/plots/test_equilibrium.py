@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from shown import legend
 
 from bcd_implicit import ImplicitModel, NotWellPosedError, plots
 
@@ -51,7 +52,7 @@ def test_picards_error_lies_under_its_bounds(ax, model):
     assert np.all(error <= bound)
     assert np.all(bound <= a_priori * (1 + 1e-12))
     assert ax.get_yscale() == "log"
-    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    labels = legend(ax)
     assert [label.split()[0] for label in labels] == ["first", "last", "error"]
     assert ax.get_xlabel().endswith(r"$\nu$ = 0.75")
     ax.figure.draw_without_rendering()
@@ -134,5 +135,5 @@ def test_damped_steps_are_called_so(ax):
     assert np.all(error <= a_priori)
     ax.clear()
     plots.solver_convergence(held_back, U, ax)
-    labels = [text.get_text() for text in ax.get_legend().get_texts()]
+    labels = legend(ax)
     assert labels == ["forward-backward", "anderson", "broyden", "newton", "certified bound"]

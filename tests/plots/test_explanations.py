@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
+from shown import legend, tick_names
 
 from bcd_implicit import ImplicitModel, InvalidInputError, plots
-
-
-def labels(ax):
-    return [tick.get_text() for tick in ax.get_yticklabels()]
-
-
-def legend(ax):
-    return [text.get_text() for text in ax.get_legend().get_texts()]
 
 
 def test_bars_are_bounds_and_what_is_reached_the_widest_on_top(ax, model):
@@ -21,7 +14,7 @@ def test_bars_are_bounds_and_what_is_reached_the_widest_on_top(ax, model):
     assert plots.explanation(found, ax=ax) is ax
     proved, reached = ax.containers
     order = found.order()
-    assert labels(ax) == [model.input_names[j] for j in order]
+    assert tick_names(ax.yaxis) == [model.input_names[j] for j in order]
     for bars, low, high in (
         (proved, found.lower, found.upper),
         (reached, found.reached_lower, found.reached_upper),
@@ -69,18 +62,18 @@ def test_many_inputs_are_cut_and_outputs_go_by_name(ax):
     found = model.explain(np.zeros((2, 60)), 0.1)
     plots.explanation(found, sample=1, output="two", ax=ax)
     assert ax.get_xlabel() == "two"
-    assert ax.get_ylabel() == f"the {len(labels(ax))} that can do most of 60"
-    assert 10 < len(labels(ax)) <= 30
+    assert ax.get_ylabel() == f"the {len(tick_names(ax.yaxis))} that can do most of 60"
+    assert 10 < len(tick_names(ax.yaxis)) <= 30
     other = Figure().subplots()
     plots.importance(model.importance(rng.normal(size=(5, 60))), ax=other)
-    assert other.get_ylabel() == f"the {len(labels(other))} first of 60"
+    assert other.get_ylabel() == f"the {len(tick_names(other.yaxis))} first of 60"
 
 
 def test_measures_are_shares_of_the_largest(ax, model):
     found = model.importance(np.random.default_rng(0).normal(size=(30, 3)))
     assert plots.importance(found, ax) is ax
     order = np.argsort(-found.measures["permutation"], kind="stable")
-    assert labels(ax) == [found.names[j] for j in order]
+    assert tick_names(ax.yaxis) == [found.names[j] for j in order]
     by_name = {line.get_label().replace(" ", "_"): line for line in ax.lines if not line.get_label().startswith("_")}
     assert set(by_name) == set(found.measures)
     for name, line in by_name.items():

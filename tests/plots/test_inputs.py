@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from shown import colours, tick_names
+from shown import colours, legend, tick_names
 
 from bcd_implicit import TrainingProblem, kappa_path, plots, solve
 from bcd_implicit.plots.axes import SMALLEST_FONT
@@ -60,7 +60,7 @@ def test_circles_mark_the_truth(ax):
     plots.column_norms(np.array([0.5, 0.0, 2.0]), truth=[True, True, False], ax=ax)
     (circles,) = ax.lines
     np.testing.assert_array_equal(circles.get_xydata(), [[0, 0.5], [1, 0.0]])  # one of them missed
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["truly used"]
+    assert legend(ax) == ["truly used"]
 
 
 def test_sorted_bars_fall(ax):
@@ -130,7 +130,7 @@ def test_path_is_a_line_an_input(ax, path):
         np.testing.assert_array_equal(line.get_ydata(), path.column_norms[:, j])
         assert line.get_color() == (plots.USED if highlight[j] else plots.UNUSED)
     np.testing.assert_array_equal(mark.get_xdata(), [0.1, 0.1])
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["bad", "good", r"chosen $\kappa$ = 0.1"]
+    assert legend(ax) == ["bad", "good", r"chosen $\kappa$ = 0.1"]
     assert ax.get_xscale() == "log"
     assert ax.get_xlabel() == r"$\kappa$, the weight"
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from shown import legend
 
 from bcd_implicit import DataWarning, ImplicitModel, InvalidInputError, TrainingProblem, plots, solve
 
@@ -21,7 +22,7 @@ def test_residuals_by_output(ax, problem, result, kind):
         expected = problem.Y[k] - predicted[k] if kind == "residual_vs_predicted" else problem.Y[k]
         np.testing.assert_allclose(points[k].get_ydata(), expected, atol=1e-8)
     assert points[0].get_color() != points[1].get_color()
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["y0", "y1"]
+    assert legend(ax) == ["y0", "y1"]
     if kind == "residual_vs_predicted":
         assert set(line.get_ydata()) == {0}
         assert ax.get_ylabel() == "residual"
@@ -73,14 +74,14 @@ def test_names_of_outputs_are_no_formulas(ax):
     model = ImplicitModel([[0.0]], [[1.0]], None, np.ones((2, 1)), output_names=[r"$\foo$", "b" * 50])
     plots.residuals(model, [[1.0]], [[1.0, 2.0]], ax)
     ax.figure.draw_without_rendering()
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == [r"$\foo$", "b" * 12 + "…" + "b" * 11]
+    assert legend(ax) == [r"$\foo$", "b" * 12 + "…" + "b" * 11]
 
 
 def test_bands_between_quantiles(ax):
     x, y = np.array([2.0, 0.0, 1.0, 3.0]), np.array([0.0, 1.0, 5.0, -1.0])
     quantiles = {0.5: np.ones(4), 0.9: np.full(4, 4.0), 0.1: np.full(4, -2.0), 0.25: np.zeros(4), 0.75: np.full(4, 2.0)}
     assert plots.quantile_bands(x, quantiles, y, ax) is ax
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == [
+    assert legend(ax) == [
         "10 % to 90 %: 75 % of the targets",  # of -1, 0, 1 and 5 all but the last
         "25 % to 75 %: 50 % of the targets",
         "50 %",
@@ -101,7 +102,7 @@ def test_quantiles_that_cross_are_warned_of(ax):
 
 def test_bands_without_targets(ax):
     plots.quantile_bands([0, 1], {0.2: [0, 1], 0.8: [2, 3]}, ax=ax)
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["20 % to 80 %"]
+    assert legend(ax) == ["20 % to 80 %"]
     assert not ax.lines
 
 
@@ -112,7 +113,7 @@ def test_bands_without_targets(ax):
         ([[0.0, 1.0]], "quantiles: got [[0.0, 1.0]]. Pass predictions by level"),
         (np.zeros((5, 9)), "quantiles: got an array of shape (5, 9). Pass predictions by level"),
         ({10: [0, 1]}, "quantiles: got 10"),
-        ({0.1: [0, 1, 2]}, "quantiles: has 3 samples but x has 2. Give both the same rows."),
+        ({0.1: [0, 1, 2]}, "quantiles: has 3 samples but x has 2. Give both the same rows in the same order."),
     ],
 )
 def test_what_are_no_quantiles_is_told_so(ax, quantiles, message):

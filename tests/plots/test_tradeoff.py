@@ -5,7 +5,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from bcd_implicit import ImplicitModel, InvalidInputError, plots
-from bcd_implicit.robust import RobustnessCurve, RobustPoint
+from bcd_implicit.tradeoff import RobustnessCurve, RobustPoint
 
 
 def curve_of(classes):

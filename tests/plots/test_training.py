@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from shown import legend
 
 from bcd_implicit import plots, solve
 
@@ -23,7 +24,7 @@ def test_history_is_the_objective(ax, problem, method, label):
 
 def test_certificates_by_cycle(ax, result):
     assert plots.certificates(result, ax) is ax
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["relative gap", "KKT residual", "violation"]
+    assert legend(ax) == ["relative gap", "KKT residual", "violation"]
     for line, column in zip(ax.lines, ["gap", "kkt_residual", "violation"], strict=True):
         np.testing.assert_array_equal(line.get_xdata(), result.history["cycle"])
         np.testing.assert_array_equal(line.get_ydata(), result.history[column])

@@ -4,7 +4,7 @@ import signal
 
 import numpy as np
 import pytest
-from problems import random_problem
+from problems import FOR_SPARSE_A, random_problem
 
 import bcd_implicit as bi
 from bcd_implicit import InvalidInputError, architecture_path, solve, solve_block
@@ -15,7 +15,7 @@ SIZE = (4, 3, 2, 60)
 
 @pytest.fixture(scope="module")
 def problem():
-    return random_problem(SIZE, kappa=0.02, norm_bound=0.9, ridge=0.1, ridge_hidden=0.02, pass_through=False)
+    return random_problem(SIZE, **FOR_SPARSE_A)
 
 
 @pytest.fixture(scope="module")

@@ -4,15 +4,14 @@ import warnings
 
 import numpy as np
 import pytest
-from problems import random_problem
+from problems import FOR_SPARSE_A, random_problem
 from slow_but import slow_but
 
 from bcd_implicit import ConvergenceWarning, InvalidInputError, solve
 from bcd_implicit.training.checkpoint import described
 
 SIZE = (4, 3, 2, 60)
-RIDGES = {"ridge": 0.1, "ridge_hidden": 0.02}
-SPARSE = {"kappa": 0.02, "norm_bound": 0.9, "kappa_A": 0.02, "pass_through": False, **RIDGES}
+SPARSE = {"kappa_A": 0.02, **FOR_SPARSE_A}
 
 
 @pytest.mark.parametrize("well_posedness", slow_but(["inf-norm"], ["inf-norm", "measure"]))
@@ -21,7 +20,7 @@ def test_where_gradients_end_no_block_finds_a_better_point(well_posedness):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         start = solve(problem, max_cycles=3)
-        found = solve(problem, "gradient", start=start, n_steps=20, max_cycles=60, learning_rate=3e-3)
+        found = solve(problem, "gradient", start=start, n_steps=20, max_cycles=20, learning_rate=1e-2)
     assert found.objective < 0.99 * start.objective
     best = solve(problem, start=found, tol=1e-4)
     assert found.objective == pytest.approx(best.objective, rel=5e-3)

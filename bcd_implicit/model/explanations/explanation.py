@@ -11,7 +11,7 @@ import pandas as pd
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.explanations.question import HALVINGS, Proved, Question, Reached
 from bcd_implicit.support.checks import check_number
-from bcd_implicit.support.display import facts_table, listed
+from bcd_implicit.support.display import facts_and_table, listed
 from bcd_implicit.support.interruption import finishing
 
 # A text has so many inputs of each prediction, and so many predictions.
@@ -81,8 +81,12 @@ class Explanation:
     @property
     def change(self) -> np.ndarray:
         """How far what is explained can move at most, (m, k, g); of a margin how far it can fall."""
-        fall = self.prediction[:, :, None] - self.lower
-        return fall if self.question.margins else np.maximum(fall, self.upper - self.prediction[:, :, None])
+        return self._change(self.proved)
+
+    def _change(self, proved: Proved) -> np.ndarray:
+        prediction = self.prediction[:, :, None]
+        fall = prediction - proved.lower
+        return fall if self.question.margins else np.maximum(fall, proved.upper - prediction)
 
     @cached_property
     def class_changes(self) -> np.ndarray:
@@ -219,8 +223,7 @@ class Explanation:
             """For which samples and groups, (m, g)."""
             if change is None:
                 return np.asarray((proved.lower > 0).all(axis=1))
-            moved = np.maximum(self.prediction[:, :, None] - proved.lower, proved.upper - self.prediction[:, :, None])
-            return np.asarray((moved <= change).all(axis=1))
+            return np.asarray((self._change(proved) <= change).all(axis=1))
 
         with finishing():
             # The shares that are known to be safe, and those that are not.
@@ -289,4 +292,4 @@ class Explanation:
             "inputs or groups": f"{self.lower.shape[2]}",
             "largest change proved possible": f"{self.change.max():.4g}",
         }
-        return f"{facts_table('Explanation', facts)}\n{self.table.head(10).to_html(index=False)}"
+        return facts_and_table("Explanation", facts, self.table.head(10))

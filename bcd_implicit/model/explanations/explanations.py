@@ -21,6 +21,7 @@ from bcd_implicit.model.robustness.certified import classes_of
 from bcd_implicit.support.arrays import as_pandas_or_array
 from bcd_implicit.support.checks import check_matrix, check_number, random_generator
 from bcd_implicit.support.interruption import finishing
+from bcd_implicit.support.samples import check_as_many
 from bcd_implicit.terms.groups import Groups
 from bcd_implicit.terms.losses import Loss, get_loss
 
@@ -167,8 +168,7 @@ class Explanations(Derivatives, Robustness):
             classes = classes_of(given, self.output_names, m, "Y")
             return (classes[:, None] == (np.arange(q) if q > 1 else 1)).astype(float)
         targets = check_matrix("Y", given, n_columns=q)
-        if len(targets) != m:
-            raise InvalidInputError("Y", f"has {len(targets)} samples but U has {m}", "Give both the same rows")
+        check_as_many("Y", len(targets), m, "U")
         loss.check_targets(targets.T, self.output_names, "Y")
         return targets
 

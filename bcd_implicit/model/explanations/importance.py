@@ -14,7 +14,7 @@ import pandas as pd
 from bcd_implicit.model.derivatives import Derivatives
 from bcd_implicit.model.inputs import used_inputs
 from bcd_implicit.model.matrices import dense
-from bcd_implicit.support.display import facts_table
+from bcd_implicit.support.display import facts_and_table
 from bcd_implicit.support.parts import parts
 from bcd_implicit.terms.groups import Groups
 from bcd_implicit.terms.loss import Loss
@@ -56,17 +56,21 @@ class Importance:
         measures = pd.DataFrame(self.measures, index=pd.Index(self.names, name="input"))
         return measures.rank(ascending=False, method="min")
 
+    @property
+    def order(self) -> np.ndarray:
+        """The inputs by permutation importance, the largest first, (g,)."""
+        return np.argsort(-self.measures["permutation"], kind="stable")
+
     @cached_property
     def table(self) -> pd.DataFrame:
         """A row for each input: its measures, then its ranks by them; the largest permutation importance first."""
         measures = pd.DataFrame(self.measures, index=self.ranks.index)
         measures.insert(3, "permutation_std", self.permutation_std)
         ranks = self.ranks.add_prefix("rank_").convert_dtypes()
-        order = np.argsort(-self.measures["permutation"], kind="stable")
-        return measures.join(ranks).iloc[order].reset_index()
+        return measures.join(ranks).iloc[self.order].reset_index()
 
     def __str__(self) -> str:
-        ranks = self.ranks.iloc[np.argsort(-self.measures["permutation"], kind="stable")]
+        ranks = self.ranks.iloc[self.order]
         return "rank of each input, 1 for the largest:\n" + ranks.to_string(float_format="{:.0f}".format)
 
     def __repr__(self) -> str:
@@ -74,7 +78,7 @@ class Importance:
 
     def _repr_html_(self) -> str:
         facts = MEASURES | {"score": f"{self.score:.4g}"}
-        return f"{facts_table('Importance', facts)}\n{self.table.to_html(index=False, float_format='{:.4g}'.format)}"
+        return facts_and_table("Importance", facts, self.table)
 
 
 def measured(

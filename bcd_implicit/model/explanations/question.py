@@ -193,7 +193,7 @@ class Question:
         center = self.inputs[:, None]
         # The middle is among them, so that what is found is never on the wrong side.
         for step in np.linspace(-1, 1, POINTS):
-            yield np.clip(center + step * radii, center - radii, center + radii)
+            yield _within(center, radii, step)
         yield from self._attacks(radii)
 
     def of_own(self, inputs: np.ndarray) -> np.ndarray:
@@ -206,7 +206,7 @@ class Question:
         center, radii = self.inputs[:, None, None], self.radii(shares)[:, None]
 
         def at(t: np.ndarray) -> np.ndarray:
-            return np.asarray(np.clip(center + t[..., None] * radii, center - radii, center + radii))
+            return _within(center, radii, t[..., None])
 
         # From the middle outwards, to both sides in turn.
         steps = np.linspace(-1, 1, POINTS)
@@ -264,3 +264,8 @@ class Question:
             return names[int(predictions.argmax())]
         name = names[self.outputs[output]]
         return f"not {name}" if predictions[self.outputs[output]] <= 0 else name
+
+
+def _within(center: np.ndarray, radii: np.ndarray, t: float | np.ndarray) -> np.ndarray:
+    """Points so many radii from the middle of boxes, and never outside by rounding."""
+    return np.asarray(np.clip(center + t * radii, center - radii, center + radii))

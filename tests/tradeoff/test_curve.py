@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from sklearn.datasets import load_iris
 
 import bcd_implicit as bi
-from bcd_implicit.robust import measured
+from bcd_implicit.tradeoff import measured
 
 
 @pytest.fixture(scope="module")
@@ -15,9 +15,9 @@ def regression():
     U = rng.uniform(-1, 1, (120, 3))
     y = np.abs(U[:, 0]) + 0.5 * U[:, 1] + 0.05 * rng.standard_normal(120)
     problem = bi.TrainingProblem(U[:80], y[:80], 4, norm_bound=0.9, ridge=1e-4)
-    plain = bi.solve(problem, max_cycles=40, tol=1e-2)
+    plain = bi.solve(problem, max_cycles=40, tol=5e-2)
     curve = bi.robustness_curve(
-        problem, [0.5, 2.0], U[80:], y[80:], 0.05, start=plain, baselines={"again": plain.model}, tol=1e-2
+        problem, [0.5, 2.0], U[80:], y[80:], 0.05, start=plain, baselines={"again": plain.model}, tol=5e-2
     )
     return problem, U[80:], y[80:], curve
 
@@ -58,9 +58,9 @@ def test_classes_with_bounds_on_outputs_or_margins(margins):
     U, y = load_iris(return_X_y=True)
     U = (U - U.mean(axis=0)) / U.std(axis=0)
     train, test = np.arange(150) % 3 == 0, np.arange(150) % 3 == 1
-    problem = bi.TrainingProblem(U[train], np.eye(3)[y[train]], 3, norm_bound=0.9, ridge=1e-4)
-    plain = bi.solve(problem, max_cycles=60, tol=1e-2)
-    curve = bi.robustness_curve(problem, [0.5], U[test], y[test], 0.3, margins=margins, start=plain, tol=1e-2)
+    problem = bi.TrainingProblem(U[train], np.eye(3)[y[train]], 2, norm_bound=0.9, ridge=1e-4)
+    plain = bi.solve(problem, max_cycles=60, tol=5e-2)
+    curve = bi.robustness_curve(problem, [0.5], U[test], y[test], 0.3, margins=margins, start=plain, tol=1e-1)
     table = curve.table
     assert list(table.columns) == ["bound", "gain", "accuracy", "attacked", "certified"]
     assert np.all((table["certified"] <= table["attacked"]) & (table["attacked"] <= table["accuracy"]))

@@ -9,6 +9,7 @@ from boxes import drawn
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
+from shown import legend, tick_names
 
 from bcd_implicit import ImplicitModel, InvalidInputError, plots
 
@@ -40,7 +41,7 @@ def test_each_sample_and_output_has_its_interval_and_marks(ax, model):
     assert_allclose(line(ax, "truth").get_ydata(), found.prediction[:, 0])
     assert_allclose(line(ax, "attack").get_ydata(), attacks[0].predictions[:, 0])
     assert [text.get_text() for text in ax.get_xticklabels()] == list("vwxyz")
-    texts = [text.get_text() for text in ax.get_legend().get_texts()]
+    texts = legend(ax)
     assert texts == ["price", "rent_$a", "prediction", "attack", "truth"]
 
 
@@ -52,7 +53,7 @@ def test_samples_may_be_in_the_order_of_their_predictions(ax, model):
     assert_allclose(drawn_at, np.sort(found.prediction[:, 0]))
     assert_allclose(line(ax, "truth").get_ydata(), drawn_at)
     assert ax.get_xlabel() == "100 samples, by prediction"
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["bounds", "prediction", "truth"]
+    assert legend(ax) == ["bounds", "prediction", "truth"]
 
 
 def test_what_does_not_fit_the_bounds_is_refused(ax, model):
@@ -77,7 +78,7 @@ def test_sensitivities_are_a_map_with_numbers_and_names(ax, model):
     assert_allclose(np.asarray(ax.collections[0].get_array()).reshape(S.shape), S)
     assert [text.get_text() for text in ax.texts] == [f"{value:.2g}" for value in S.to_numpy().ravel()]
     assert [text.get_text() for text in ax.get_xticklabels()] == ["a", "b", "c"]
-    assert [text.get_text() for text in ax.get_yticklabels()] == ["price", "rent_$a"]
+    assert tick_names(ax.yaxis) == ["price", "rent_$a"]
 
 
 def test_many_inputs_are_numbered_or_the_largest_named():

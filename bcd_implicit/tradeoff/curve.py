@@ -15,9 +15,9 @@ from bcd_implicit.constraints import margin_gain_bound, output_gain_bound, state
 from bcd_implicit.errors import InvalidInputError, shown
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
-from bcd_implicit.robust.measures import measured
-from bcd_implicit.robust.scaling import scaled_to_gain
 from bcd_implicit.support.checks import check_flag, check_list
+from bcd_implicit.tradeoff.measures import measured
+from bcd_implicit.tradeoff.scaling import scaled_to_gain
 from bcd_implicit.training import BcdResult, solve
 
 # What the table calls the model without bounds.
@@ -76,9 +76,8 @@ class RobustnessCurve:
         Returns
         -------
         DataFrame
-            Of classes with the columns "accuracy", "attacked" and "certified", the shares of samples that are right,
-            right after an attack, and proved right. Else with "R2", "attacked width" and "certified width", the mean
-            ranges of predictions that attacks reach and that bounds allow.
+            With the columns "bound", "gain", and those of :func:`~bcd_implicit.tradeoff.measures.measured`: of classes
+            "accuracy", "attacked" and "certified", else "R2", "attacked width" and "certified width".
         """
         U, y = self._test
         rows = [

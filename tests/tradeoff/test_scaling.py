@@ -6,7 +6,7 @@ from numpy.testing import assert_allclose
 from problems import random_iterate, random_problem
 
 from bcd_implicit import constraints
-from bcd_implicit.robust import scaled_to_gain
+from bcd_implicit.tradeoff import scaled_to_gain
 
 SIZE = (6, 4, 2, 30)
 

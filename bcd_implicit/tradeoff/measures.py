@@ -11,6 +11,10 @@ from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.model.robustness import certified_accuracy
 from bcd_implicit.support.checks import check_matrix
 
+#: What tables say of a model besides its gain, by whether targets are classes: how good it is as it stands, after
+#: attacks, and by what is proved.
+COLUMNS = {True: ("accuracy", "attacked", "certified"), False: ("R2", "attacked width", "certified width")}
+
 
 def measured(
     model: ImplicitModel, U: ArrayLike, y: ArrayLike, radius: ArrayLike, *, classes: bool, n_cuts: int = 0
@@ -49,7 +53,7 @@ def measured(
         # Where the middle is right the attack was on the right class.
         after = certified_accuracy(model, model.attack(U, radius).inputs, y, 0.0, method="interval")
         attacked = float((found.correct & after.correct).mean())
-        return {"gain": gain, "accuracy": found.accuracy, "attacked": attacked, "certified": found.certified}
+        return {"gain": gain, **dict(zip(COLUMNS[True], (found.accuracy, attacked, found.certified), strict=True))}
     predicted, targets = model.predict(U), check_matrix("y", y)
     if targets.shape != predicted.shape:
         cause = f"has shape {np.shape(y)}, {predicted.shape} needed"
@@ -59,9 +63,6 @@ def measured(
         model.attack(U, radius, towards=way).predictions[:, k] - model.attack(U, radius, towards=-way).predictions[:, k]
         for k, way in enumerate(ways)
     ]
-    return {
-        "gain": gain,
-        "R2": float(r2_score(targets, predicted, multioutput="variance_weighted")),
-        "attacked width": float(np.mean(reached)),
-        "certified width": float(model.bounds(U, radius, n_cuts=n_cuts).width.mean()),
-    }
+    good = float(r2_score(targets, predicted, multioutput="variance_weighted"))
+    proved = float(model.bounds(U, radius, n_cuts=n_cuts).width.mean())
+    return {"gain": gain, **dict(zip(COLUMNS[False], (good, float(np.mean(reached)), proved), strict=True))}

@@ -18,6 +18,7 @@ from bcd_implicit.plots.axes import (
     SMALLEST_FONT,
     headroom,
     length_in_points,
+    lines_that_fit,
     name_ticks,
     shortened,
     whole_numbers,
@@ -157,7 +158,7 @@ def sensitivity(of: Fitted | pd.DataFrame, ax: Axes | None = None, *, sort: bool
     inputs, outputs = ([str(name) for name in labels] for labels in (table.columns, table.index))
     p = S.shape[1]
     if sort:
-        room = max(1, int(0.8 * length_in_points(ax.xaxis) / (LINE * SMALLEST_FONT)))
+        room = lines_that_fit(0.8 * length_in_points(ax.xaxis), SMALLEST_FONT)
         order = np.argsort(-S.max(axis=0), kind="stable")[:room]
         S, inputs = S[:, order], [inputs[j] for j in order]
     q, shown = S.shape
