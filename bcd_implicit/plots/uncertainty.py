@@ -52,7 +52,7 @@ def bounds(
     Parameters
     ----------
     found : Bounds
-        Of up to ten outputs, from :meth:`~bcd_implicit.model.robustness.robustness.Robustness.bounds`.
+        What :meth:`~bcd_implicit.model.robustness.robustness.Robustness.bounds` returns, of up to ten outputs.
     ax : Axes, optional
     truth : array-like of shape (m,) or (m, k), optional
         The targets, for crosses; a data frame by names of outputs.
