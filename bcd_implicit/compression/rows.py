@@ -27,8 +27,9 @@ MAX_ITERATIONS = 1000
 ARMIJO, HALVINGS = 1e-4, 12
 # How often entries that turn round are taken out of a Newton step.
 SHRINKINGS = 60
-# No progress: so many iterations have lowered the gap by less than a tenth.
-PATIENCE = 60
+# No progress: so many iterations have lowered neither the gap by a tenth nor the objective by so large a share. The gap
+# alone does not tell: far from the optimum it may be worse than that of the start for a long time.
+PATIENCE, PROGRESS = 60, 1e-3
 # A change of the objective below this share of its scale is rounding.
 NOTHING = 4e-15
 # Where a step promises a smaller share of the scale, the gap decides whether it is taken.
@@ -111,18 +112,21 @@ def solve_rows(
     # A loss without a bound on its curvature starts somewhere; the stretch finds the rest.
     metric = np.maximum(min(fit.max_curvature, 1.0) * (W**2).sum(axis=1) / m, TINY) * np.ones_like(T)
     here, stretch, damping = _at(fit, W, terms, T), 1.0, 0.0
-    best, best_gap, since = here, np.inf, 0
+    best, best_gap, lowest, since = here, np.inf, here, 0
     for _ in range(MAX_ITERATIONS):
         check_stop()
         gap = terms.gap(here.T, here.gradient)
-        since = 0 if gap < 0.9 * best_gap else since + 1
+        since = 0 if gap < 0.9 * best_gap or here.objective < (1 - PROGRESS) * lowest.objective else since + 1
+        if here.objective < lowest.objective:
+            lowest = here
         if gap < best_gap:
             best, best_gap = here, gap
         if gap <= tol * max(here.objective, fit.of_constant) or since > PATIENCE:
             break
         here, stretch = _proximal_step(fit, W, terms, here, metric, stretch)
         here, damping = _newton_step(fit, W, terms, here, metric, damping, newton or _among_entries)
-    return best.T
+    # A start may know its gap well, and be far above what was found since.
+    return (lowest if best.objective - lowest.objective > 0.5 * best_gap else best).T
 
 
 def _at(fit: Fit, W: np.ndarray, terms: Penalty, T: np.ndarray) -> Point:

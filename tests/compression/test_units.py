@@ -148,3 +148,18 @@ def test_classes_cycles_and_sparse_models_lose_states_too():
 def test_a_step_of_conjugate_gradients_that_finds_no_curvature_ends():
     found = units._conjugate_gradients(lambda V: -V, lambda V: V, np.ones((2, 2)))
     assert not found.any()
+
+
+@pytest.mark.parametrize("seed", [12, 20])
+def test_a_start_with_a_good_gap_does_not_end_the_search(seed):
+    # Here the gap is worse than that of the start for more than a hundred iterations, while the objective falls.
+    rng, h = np.random.default_rng(seed), 12
+    A, B = np.zeros((2 * h, 2 * h)), np.zeros((2 * h, 4))
+    A[h:, :h] = rng.standard_normal((h, h)) / 2
+    B[:h] = rng.standard_normal((h, 4))
+    C = np.hstack([np.zeros((3, h)), rng.standard_normal((3, h))])
+    model = ImplicitModel(A, B, rng.standard_normal(2 * h), C)
+    # Three clouds of samples.
+    centres = rng.standard_normal((3, 4)) * 3
+    U = centres[rng.integers(0, 3, 150)] + 0.3 * rng.standard_normal((150, 4))
+    assert compress(model, U, alpha=0.001, remove="units").small.gap <= 1e-6
