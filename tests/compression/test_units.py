@@ -150,10 +150,9 @@ def test_a_step_of_conjugate_gradients_that_finds_no_curvature_ends():
     assert not found.any()
 
 
-@pytest.mark.parametrize("seed", [12, 20])
-def test_a_start_with_a_good_gap_does_not_end_the_search(seed):
+def test_a_start_with_a_good_gap_does_not_end_the_search():
     # Here the gap is worse than that of the start for more than a hundred iterations, while the objective falls.
-    rng, h = np.random.default_rng(seed), 12
+    rng, h = np.random.default_rng(12), 12
     A, B = np.zeros((2 * h, 2 * h)), np.zeros((2 * h, 4))
     A[h:, :h] = rng.standard_normal((h, h)) / 2
     B[:h] = rng.standard_normal((h, 4))
