@@ -12,7 +12,7 @@ from cvxpy.constraints.constraint import Constraint
 
 from bcd_implicit.constraints.by_name import READY_MADE, argument_names
 from bcd_implicit.constraints.user import BlockVariables, UserFunction, returned
-from bcd_implicit.errors import ConstraintError, shown
+from bcd_implicit.errors import ConstraintError, InvalidInputError, shown
 from bcd_implicit.support.notices import ignored
 
 # The problem's own constraints, whose violations and dual values stand beside those of the user.
@@ -85,6 +85,8 @@ def _check_function(
     try:
         with ignored("Forming a nonconvex expression"):  # it becomes an error below
             made = [terms for block in blocks if (terms := returned(function, block)) is not None]
+    except InvalidInputError as error:  # a ready-made one that does not fit
+        raise ConstraintError(where, f"{error.argument} {error.cause}", error.remedy) from error
     except Exception as error:  # whatever a person's own function may raise
         known = ", ".join(f"{k} {shapes[k]}" for block in blocks for k in block)
         raise ConstraintError(

@@ -123,7 +123,8 @@ def fixed_entries(matrix: str, mask: ArrayLike, values: ArrayLike = 0.0) -> Read
 
     def pose(X: cp.Expression) -> cp.Constraint:
         if fixed.shape != X.shape:
-            raise ValueError(f"mask has shape {fixed.shape}, {matrix} has {X.shape}")
+            cause = f"has shape {fixed.shape}, and {matrix} has {X.shape}"
+            raise InvalidInputError("mask", cause, "Give an array of the matrix's shape")
         return X[fixed] == known
 
     return ReadyMade(fixed_entries, {"matrix": matrix, "mask": mask, "values": values}, pose)

@@ -24,8 +24,11 @@ import cvxpy as cp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bcd_implicit.constraints.ready_made import ReadyMade, as_array, positive
+from bcd_implicit.constraints.ready_made import ReadyMade, positive, positive_each
 from bcd_implicit.errors import InvalidInputError
+
+# What to pass as a gain.
+ONE = "Give a positive number, such as 1"
 
 
 def state_gain_bound(gain: float = 1.0, max_slope: float = 1.0) -> ReadyMade:
@@ -46,8 +49,8 @@ def state_gain_bound(gain: float = 1.0, max_slope: float = 1.0) -> ReadyMade:
     InvalidInputError
         A number that is not positive.
     """
-    positive("gain", gain)
-    positive("max_slope", max_slope)
+    positive("gain", gain, ONE)
+    positive("max_slope", max_slope, ONE)
 
     def pose(A: cp.Expression, B: cp.Expression) -> cp.Constraint:
         return max_slope * (gain * cp.norm1(A, axis=1) + cp.norm1(B, axis=1)) <= gain
@@ -69,14 +72,15 @@ def output_gain_bound(bound: ArrayLike, states: float = 1.0) -> ReadyMade:
     Raises
     ------
     InvalidInputError
-        A number that is not positive and finite.
+        A number that is not positive and finite, or no number.
     """
-    bounds = _bounds(bound)
-    positive("states", states)
+    bounds = positive_each("bound", bound, "Give a positive number, or one for each output")
+    positive("states", states, ONE)
 
     def pose(C: cp.Expression, D: cp.Expression) -> cp.Constraint:
         if bounds.shape not in ((), (C.shape[0],)):
-            raise ValueError(f"bound has shape {bounds.shape}, there are {C.shape[0]} outputs")
+            cause = f"has shape {bounds.shape}, and there are {C.shape[0]} outputs"
+            raise InvalidInputError("bound", cause, "Give one number, or one for each output")
         return _gains(C, D, states) <= bounds
 
     return ReadyMade(output_gain_bound, {"bound": bound, "states": states}, pose, ("C", "D"))
@@ -99,15 +103,15 @@ def margin_gain_bound(bound: float, states: float = 1.0) -> ReadyMade:
     InvalidInputError
         A number that is not positive and finite.
     """
-    bounds = _bounds(bound)
+    bounds = positive_each("bound", bound, "Give a positive number")
     if bounds.shape:
         raise InvalidInputError("bound", f"has shape {bounds.shape}", "Give one number for all pairs of outputs")
-    positive("states", states)
+    positive("states", states, ONE)
 
     def pose(C: cp.Expression, D: cp.Expression) -> cp.Constraint:
         first, second = np.triu_indices(C.shape[0], 1)
         if not len(first):
-            raise ValueError("there is one output, and no pair; use output_gain_bound")
+            raise InvalidInputError("the problem", "has one output, and no pair", "Use output_gain_bound")
         return _gains(C[first] - C[second], D[first] - D[second], states) <= bounds
 
     return ReadyMade(margin_gain_bound, {"bound": bound, "states": states}, pose, ("C", "D"))
@@ -115,10 +119,3 @@ def margin_gain_bound(bound: float, states: float = 1.0) -> ReadyMade:
 
 def _gains(C: cp.Expression, D: cp.Expression, states: float) -> cp.Expression:
     return states * cp.norm1(C, axis=1) + cp.norm1(D, axis=1)
-
-
-def _bounds(bound: ArrayLike) -> np.ndarray:
-    bounds = as_array("bound", bound)
-    if not ((bounds > 0) & np.isfinite(bounds)).all():
-        raise InvalidInputError("bound", "is not positive and finite", "Give a positive number; for zeros a pattern")
-    return bounds

@@ -9,7 +9,16 @@ import cvxpy as cp
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bcd_implicit.constraints.ready_made import LETTERS, MATRICES, ReadyMade, as_array, fitting, positive
+from bcd_implicit.constraints.ready_made import (
+    FOR_ZEROS,
+    LETTERS,
+    MATRICES,
+    ReadyMade,
+    as_array,
+    fitting,
+    positive,
+    positive_each,
+)
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.support.checks import check_number
 
@@ -127,14 +136,14 @@ def _line_norm_bound(
 ) -> ReadyMade:
     check_choice("matrix", matrix, MATRICES)
     p = NORMS[check_choice("norm", f"{norm:g}" if isinstance(norm, (int, float)) else norm, NORMS)]
-    bounds = as_array("bound", bound)
-    if not ((bounds > 0) & np.isfinite(bounds)).all():
-        raise InvalidInputError("bound", "is not positive and finite", "For exact zeros use fixed_entries")
+    lines = ("column", "row")[axis]
+    bounds = positive_each("bound", bound, f"Give a positive number, or one for each {lines}; {FOR_ZEROS}")
 
     def pose(X: cp.Expression) -> cp.Constraint:
         n_lines = X.shape[1 - axis]
         if bounds.shape not in ((), (n_lines,)):
-            raise ValueError(f"bound has shape {bounds.shape}, {matrix} has {n_lines} {('columns', 'rows')[axis]}")
+            cause = f"has shape {bounds.shape}, and {matrix} has {n_lines} {lines}s"
+            raise InvalidInputError("bound", cause, f"Give one number, or one for each {lines}")
         return cp.norm(X, p, axis=axis) <= bounds
 
     return ReadyMade(made_by, {"matrix": matrix, "bound": bound, "norm": norm}, pose)

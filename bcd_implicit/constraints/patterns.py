@@ -65,7 +65,8 @@ def feedforward(layer_sizes: Sequence[int]) -> ReadyMade:
 
     def pose(A: cp.Expression) -> list[cp.Constraint]:
         if len(layer) != A.shape[0]:
-            raise ValueError(f"layer_sizes sum to {len(layer)}, n_hidden is {A.shape[0]}")
+            cause = f"sum to {len(layer)}, and n_hidden is {A.shape[0]}"
+            raise InvalidInputError("layer_sizes", cause, "Give sizes of layers that sum to n_hidden")
         return _zero_where(A, layer[:, None] <= layer)
 
     return ReadyMade(feedforward, {"layer_sizes": layer_sizes}, pose)
@@ -87,7 +88,7 @@ def symmetric(matrix: str = "A") -> ReadyMade:
 
     def pose(X: cp.Expression) -> list[cp.Constraint]:
         if X.shape[0] != X.shape[1]:
-            raise ValueError(f"{matrix} has shape {X.shape}, which is not square")
+            raise InvalidInputError("matrix", f"{matrix} has shape {X.shape}, which is not square", "Name a square one")
         i, j = np.triu_indices(X.shape[0], 1)
         return [X[i, j] == X[j, i]] if len(i) else []
 

@@ -15,6 +15,8 @@ from bcd_implicit.support.checks import check_number
 
 MATRICES = ("A", "B", "C", "D")
 LETTERS = (*MATRICES, "b", "d")
+# What a bound of zero is meant for.
+FOR_ZEROS = "for exact zeros use fixed_entries"
 
 
 class ReadyMade:
@@ -68,6 +70,9 @@ def as_array(name: str, value: ArrayLike, dtype: type | None = float) -> np.ndar
     """A copy as an array, of numbers that are not NaN unless another type is asked for."""
     try:
         array = np.array(value, dtype=dtype)
+        # True is 1, and "1" is 1, to NumPy alone.
+        if dtype is float and np.asarray(value).dtype.kind in "bUS":
+            raise TypeError
     except (TypeError, ValueError):
         raise InvalidInputError(name, "is not a number or an array of numbers", "Give one of these") from None
     if dtype is float and np.isnan(array).any():
@@ -80,10 +85,20 @@ def fitting(name: str, array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     try:
         return np.broadcast_to(array, shape)
     except ValueError:
-        raise ValueError(f"{name} has shape {array.shape}, which does not fit a matrix of shape {shape}") from None
+        cause = f"has shape {array.shape}, which does not fit a matrix of shape {shape}"
+        raise InvalidInputError(name, cause, "Give one number, or an array of that shape") from None
 
 
-def positive(name: str, value: float) -> float:
+def positive(name: str, value: float, remedy: str = f"Give a positive number; {FOR_ZEROS}") -> float:
     """The number if it is positive, or an error that names the argument."""
-    remedy = "Give a positive number; for exact zeros use fixed_entries"
     return check_number(name, value, 0, boundaries="neither", remedy=remedy)
+
+
+def positive_each(name: str, value: ArrayLike, remedy: str) -> np.ndarray:
+    """One positive number, or a list of them, as an array; or an error that names the argument."""
+    numbers = as_array(name, value)
+    if numbers.ndim > 1 or not numbers.size:
+        raise InvalidInputError(name, f"has shape {numbers.shape}", remedy)
+    if not ((numbers > 0) & np.isfinite(numbers)).all():
+        raise InvalidInputError(name, "is not positive and finite", remedy)
+    return numbers

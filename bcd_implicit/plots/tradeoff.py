@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bcd_implicit.plots.arguments import axes_of, check_kind
+from bcd_implicit.plots.point_names import name_points
 from bcd_implicit.plots.style import MARK, UNUSED, USED
 from bcd_implicit.tradeoff.curve import RobustnessCurve
 from bcd_implicit.tradeoff.measures import COLUMNS
@@ -46,10 +47,10 @@ def robustness(curve: RobustnessCurve, ax: Axes | None = None) -> Axes:
         ax.plot(others[good], others[proved], color=MARK, marker="D", ms=5, ls="", label="certified, others")
     ax.grid(alpha=0.3, color=UNUSED)
     named = ours if len(others) > MOST_NAMED else table
-    for name, row in named.iterrows():
-        ax.annotate(
-            str(name), (row[good], row[proved]), (4, 4), textcoords="offset points", fontsize=7, parse_math=False
-        )
+    lines = [ours[[good, of]].to_numpy() for of in (proved, attacked)]
+    # Room for names of points at the frame.
+    ax.margins(0.08)
+    name_points(ax, [str(name) for name in named.index], named[[good, proved]].to_numpy(), lines)
     ax.set_xlabel(f"{good} on test samples")
     ax.set_ylabel("share of samples" if curve.classes else "mean width of predictions")
     ax.legend(fontsize="small")

@@ -12,10 +12,12 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from bcd_implicit.constraints import margin_gain_bound, output_gain_bound, state_gain_bound
-from bcd_implicit.errors import InvalidInputError, shown
+from bcd_implicit.errors import InvalidInputError, NotWellPosedError, shown
 from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.model.robustness.bounds import check_options
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
-from bcd_implicit.support.checks import check_flag, check_list
+from bcd_implicit.support.checks import check_flag, check_list, check_number
+from bcd_implicit.support.display import quoted
 from bcd_implicit.tradeoff.measures import measured
 from bcd_implicit.tradeoff.scaling import scaled_to_gain
 from bcd_implicit.training import BcdResult, solve
@@ -57,6 +59,8 @@ class RobustnessCurve:
         How far each input may be off in the table.
     classes : bool
         Whether the targets of the test samples are classes.
+    margins : bool
+        Whether the bounds are on differences of outputs.
     """
 
     points: tuple[RobustPoint, ...]
@@ -64,6 +68,7 @@ class RobustnessCurve:
     classes: bool
     _test: tuple[Any, Any] = field(repr=False)
     _n_cuts: int = field(repr=False)
+    margins: bool = False
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -76,22 +81,35 @@ class RobustnessCurve:
         Returns
         -------
         DataFrame
-            With the columns "bound", "gain", and those of :func:`~bcd_implicit.tradeoff.measures.measured`: of classes
-            "accuracy", "attacked" and "certified", else "R2", "attacked width" and "certified width".
+            With the columns "bound", "gain", where bounds are on margins "gain of margins", and those of
+            :func:`~bcd_implicit.tradeoff.measures.measured`: of classes "accuracy", "attacked" and "certified", else
+            "R2", "attacked width" and "certified width".
+
+        Raises
+        ------
+        InvalidInputError
+            A radius that does not fit.
         """
-        U, y = self._test
         rows = [
-            {"bound": point.bound, **measured(point.model, U, y, radius, classes=self.classes, n_cuts=self._n_cuts)}
+            {"bound": point.bound, **_measured(point, self._test, radius, self.classes, self.margins, self._n_cuts)}
             for point in self.points
         ]
         return pd.DataFrame(rows, index=[point.name for point in self.points])
 
-    def __getitem__(self, name: str) -> RobustPoint:
-        """The point of that name."""
-        known = {point.name: point for point in self.points}
-        if name not in known:
-            raise InvalidInputError("name", f"there is no {shown(name)}", f"Choose from {', '.join(known)}")
-        return known[name]
+    def __getitem__(self, name: str | float) -> RobustPoint:
+        """The point of that name, or of that bound.
+
+        Raises
+        ------
+        InvalidInputError
+            There is none.
+        """
+        if isinstance(name, (str, int, float, np.number)):
+            for point in self.points:
+                if point.name == name or (np.isfinite(point.bound) and point.bound == name):
+                    return point
+        known = quoted(point.name for point in self.points)
+        raise InvalidInputError("name", f"there is no {shown(name)}", f"Choose from {known}, or give a bound")
 
     def __repr__(self) -> str:
         return f"RobustnessCurve({', '.join(point.name for point in self.points)})"
@@ -120,8 +138,8 @@ def robustness_curve(
 
     First the problem as it is, then with :func:`~bcd_implicit.constraints.state_gain_bound` and
     :func:`~bcd_implicit.constraints.output_gain_bound` added, from the loosest bound to the tightest, each from the
-    model before. These blocks go through CVXPY. Let ``norm_bound`` be near 1, since the bound on the states implies
-    what makes the model well-posed.
+    model before; they take the place of constraints of these names that the problem has. These blocks go through CVXPY.
+    Let ``norm_bound`` be near 1, since the bound on the states implies what makes the model well-posed.
 
     Parameters
     ----------
@@ -139,7 +157,7 @@ def robustness_curve(
     states : float > 0
         The bound on the states' gain. With relu it only sets their unit.
     start : BcdResult, optional
-        Of training the problem as it is; trained here by default.
+        Of training the problem as it is; trained here by default. Weights, penalties and data may be others.
     baselines : mapping of str to ImplicitModel, optional
         Further models for the table.
     max_cycles, tol
@@ -156,8 +174,8 @@ def robustness_curve(
     Raises
     ------
     InvalidInputError
-        Bounds that are not positive, a start that is no result, baselines that are no models, a name twice, or samples
-        and a radius that do not fit.
+        Bounds that are not positive, a start or baselines that do not fit, a name twice, margins of one output, or
+        samples, a radius and ``n_cuts`` that do not fit: all found before any training.
     ConstraintError
         Groups of columns of (B; D): C and D share no block.
     BlockSolveError
@@ -169,26 +187,83 @@ def robustness_curve(
         A training did not converge within ``max_cycles``.
     """
     check_problem(problem)
-    if start is not None and not isinstance(start, BcdResult):
-        raise InvalidInputError("start", f"is {shown(start)}", "Pass what bi.solve(problem) returns")
-    given = check_list("bounds", bounds, "positive numbers", "Give bounds such as [10, 5, 2]")
-    bounding = margin_gain_bound if check_flag("margins", margins) else output_gain_bound
-    gains = sorted(((float(bound), bounding(bound, states)) for bound in given), key=lambda pair: -pair[0])
-    of_states = state_gain_bound(states, problem.activation.max_slope)
-    others = _baselines(baselines, [PLAIN, *(f"{bound:g}" for bound, _ in gains)])
+    if start is not None:
+        _check_start(start, problem)
+    if check_flag("margins", margins) and problem.n_outputs == 1:
+        raise InvalidInputError("margins", "there is one output, and no pair", "Leave it out, to bound the output")
+    check_options("backward", 0, n_cuts)
+    names = _names(bounds)
+    others = _baselines(baselines, [PLAIN, *names])
+    problems = {name: _bounded(problem, bound, margins, states) for name, bound in names.items()}
     classes = problem.loss.link in ("softmax", "logit") or (problem.n_outputs > 1 and np.ndim(y_test) == 1)
+    test = (U_test, y_test)
+    # Before the long part: what does not fit is found here.
+    untrained = problem.model(problem.initial()) if start is None else start.model
+    for point in (RobustPoint(PLAIN, np.inf, untrained), *others):
+        _measured(point, test, radius, classes, margins)
     found = solve(problem, max_cycles=max_cycles, tol=tol, random_state=random_state) if start is None else start
     points = [RobustPoint(PLAIN, np.inf, found.model, found)]
-    # Before the long part: what does not fit is found here.
-    measured(found.model, U_test, y_test, radius, classes=classes)
     it = scaled_to_gain(problem, found.iterate, states)
-    for bound, of_outputs in gains:
-        added = {made.name: made for made in (of_states, of_outputs)}
-        bounded = problem.replace(constraints={**problem.constraints, **added})
+    for name, bounded in problems.items():
         found = solve(bounded, max_cycles=max_cycles, tol=tol, start=it)
-        points.append(RobustPoint(f"{bound:g}", bound, found.model, found))
+        points.append(RobustPoint(name, names[name], found.model, found))
         it = found.iterate
-    return RobustnessCurve(tuple(points + others), radius, classes, (U_test, y_test), n_cuts)
+    return RobustnessCurve(tuple(points + others), radius, classes, test, n_cuts, margins)
+
+
+def _check_start(start: Any, problem: TrainingProblem) -> None:
+    """Raise an error unless it is the result of a problem of the same sizes and functions."""
+    remedy = "Pass what bi.solve(problem) returns"
+    if not isinstance(start, BcdResult):
+        raise InvalidInputError("start", f"is {shown(start)}", remedy)
+    own, its = (
+        {
+            **{size: getattr(of, size) for size in ("n_hidden", "n_inputs", "n_outputs", "n_samples")},
+            "activation": of.activation.name,
+            "link": of.loss.link,
+        }
+        for of in (problem, start.problem)
+    )
+    for fact, value in own.items():
+        if its[fact] != value:
+            cause = f"is of a problem with {fact} {shown(its[fact])}, and this has {shown(value)}"
+            raise InvalidInputError("start", cause, remedy)
+
+
+def _names(bounds: Sequence[float]) -> dict[str, float]:
+    """The bounds by name, the loosest first."""
+    remedy = "Give positive numbers such as [10, 5, 2], each once"
+    given = check_list("bounds", bounds, "positive numbers", remedy)
+    numbers = sorted(check_number("bounds", bound, 0, boundaries="neither", remedy=remedy) for bound in given)[::-1]
+    names = [f"{bound:g}" for bound in numbers]
+    if not names:
+        raise InvalidInputError("bounds", "is empty", remedy)
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise InvalidInputError("bounds", f"has {twice[0]} twice, to six digits", remedy)
+    return dict(zip(names, numbers, strict=True))
+
+
+def _bounded(problem: TrainingProblem, bound: float, margins: bool, states: float) -> TrainingProblem:
+    # First this one, which calls the states' gain by its name here.
+    of_outputs = (margin_gain_bound if margins else output_gain_bound)(bound, states)
+    of_states = state_gain_bound(states, problem.activation.max_slope)
+    added = {made.name: made for made in (of_states, of_outputs)}
+    return problem.replace(constraints={**problem.constraints, **added})
+
+
+def _measured(
+    point: RobustPoint, test: tuple[Any, Any], radius: ArrayLike, classes: bool, margins: bool, n_cuts: int = 0
+) -> dict[str, float]:
+    """Its row of the table, or an error that says which model does not fit."""
+    try:
+        return measured(point.model, *test, radius, classes=classes, margins=margins, n_cuts=n_cuts)
+    except NotWellPosedError as error:
+        raise NotWellPosedError(f"{point.name!r} of the curve: {error}") from error
+    except InvalidInputError as error:
+        argument, cause = {"U": "U_test", "y": "y_test"}.get(error.argument, error.argument), error.cause
+        if point.result is None and point.name != PLAIN:
+            argument, cause = "baselines", f"{point.name!r} does not fit: {argument} {cause}"
+        raise InvalidInputError(argument, cause, error.remedy) from error
 
 
 def _baselines(baselines: Mapping[str, ImplicitModel] | None, taken: list[str]) -> list[RobustPoint]:
@@ -198,7 +273,8 @@ def _baselines(baselines: Mapping[str, ImplicitModel] | None, taken: list[str]) 
         if not isinstance(model, ImplicitModel):
             raise InvalidInputError("baselines", f"{name!r} is {shown(model)}", "Pass an ImplicitModel")
         taken.append(str(name))
-    if len(set(taken)) < len(taken):
-        twice = next(name for name in taken if taken.count(name) > 1)
-        raise InvalidInputError("baselines", f"and bounds have {twice!r} twice", "Give every model a name of its own")
+    if twice := [name for name in taken if taken.count(name) > 1]:
+        raise InvalidInputError(
+            "baselines", f"has {twice[0]!r}, and another model is called so", "Give every model a name of its own"
+        )
     return [RobustPoint(str(name), np.inf, model) for name, model in (baselines or {}).items()]

@@ -8,7 +8,10 @@ from sklearn.metrics import r2_score
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.model.matrices import dense
 from bcd_implicit.model.robustness import certified_accuracy
+from bcd_implicit.model.robustness.gains import sensitivity
+from bcd_implicit.model.rounding import summation_error
 from bcd_implicit.support.checks import check_matrix
 
 #: What tables say of a model besides its gain, by whether targets are classes: how good it is as it stands, after
@@ -17,7 +20,14 @@ COLUMNS = {True: ("accuracy", "attacked", "certified"), False: ("R2", "attacked 
 
 
 def measured(
-    model: ImplicitModel, U: ArrayLike, y: ArrayLike, radius: ArrayLike, *, classes: bool, n_cuts: int = 0
+    model: ImplicitModel,
+    U: ArrayLike,
+    y: ArrayLike,
+    radius: ArrayLike,
+    *,
+    classes: bool,
+    margins: bool = False,
+    n_cuts: int = 0,
 ) -> dict[str, float]:
     """What the table of a curve says of one model.
 
@@ -30,15 +40,18 @@ def measured(
     radius : float, or array-like of shape (p,) or (m, p)
     classes : bool
         Whether y has classes.
+    margins : bool
+        Whether differences of outputs are of interest.
     n_cuts : int
         Of the bounds, as for :meth:`~bcd_implicit.model.robustness.robustness.Robustness.bounds`.
 
     Returns
     -------
     dict
-        "gain", the largest row sum of ``model.sensitivity()``. Of classes "accuracy", "attacked" and "certified", the
-        shares of samples that are right, right after ``model.attack``, and proved right. Of targets "R2", "attacked
-        width" and "certified width", the mean ranges of predictions that attacks reach and that bounds allow.
+        "gain", the largest row sum of ``model.sensitivity()``; with margins "gain of margins", the same of the
+        differences of two outputs. Of classes "accuracy", "attacked" and "certified", the shares of samples that are
+        right, right after ``model.attack``, and proved right. Of targets "R2", "attacked width" and "certified width",
+        the mean ranges of predictions that attacks reach and that bounds allow.
 
     Raises
     ------
@@ -47,13 +60,15 @@ def measured(
     NotWellPosedError
         The model has no certified equilibrium.
     """
-    gain = model.lipschitz("inf")
+    gains = {"gain": model.lipschitz("inf")}
+    if margins:
+        gains["gain of margins"] = margin_gain(model)
     if classes:
         found = certified_accuracy(model, U, y, radius, n_cuts=n_cuts)
         # Where the middle is right the attack was on the right class.
         after = certified_accuracy(model, model.attack(U, radius).inputs, y, 0.0, method="interval")
         attacked = float((found.correct & after.correct).mean())
-        return {"gain": gain, **dict(zip(COLUMNS[True], (found.accuracy, attacked, found.certified), strict=True))}
+        return {**gains, **dict(zip(COLUMNS[True], (found.accuracy, attacked, found.certified), strict=True))}
     predicted, targets = model.predict(U), check_matrix("y", y)
     if targets.shape != predicted.shape:
         cause = f"has shape {np.shape(y)}, {predicted.shape} needed"
@@ -65,4 +80,16 @@ def measured(
     ]
     good = float(r2_score(targets, predicted, multioutput="variance_weighted"))
     proved = float(model.bounds(U, radius, n_cuts=n_cuts).width.mean())
-    return {"gain": gain, **dict(zip(COLUMNS[False], (good, float(np.mean(reached)), proved), strict=True))}
+    return {**gains, **dict(zip(COLUMNS[False], (good, float(np.mean(reached)), proved), strict=True))}
+
+
+def margin_gain(model: ImplicitModel) -> float:
+    """How much the difference of two outputs moves for each unit of the largest change of an input, at most.
+
+    0 of a single output. States' functions have largest slopes, and the model is well-posed, or it has no gain either.
+    """
+    first, second = np.triu_indices(len(model.d), 1)
+    C, D = (dense(matrix) for matrix in (model.C, model.D))
+    rows = C[first] - C[second], D[first] - D[second]
+    moved = sensitivity(model.structure(), model.activation.slopes(len(model.b)), *rows, model.B)
+    return float(moved.sum(axis=1).max(initial=0.0) * (1 + summation_error(len(model.input_names) + 1)))

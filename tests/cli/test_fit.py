@@ -126,7 +126,7 @@ def test_a_weight_on_the_entries_of_a_makes_them_zero(folder, here):
         (["--ignore", "x"], "ignore: no column named 'x'."),
         (["--constraint", "positive(B)"], "constraint positive(B): cannot be read"),
         (["--constraint", "box(B, 1, 0)"], "constraint box(B, 1, 0): lower: is above upper."),
-        (["--constraint", "feedforward([1])"], "layer_sizes sum to 1, --n-hidden is 10"),
+        (["--constraint", "feedforward([1])"], "layer_sizes sum to 1, and --n-hidden is 10"),
     ],
 )
 def test_bad_settings_of_fit(folder, here, options, words):

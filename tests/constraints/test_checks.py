@@ -13,12 +13,12 @@ from bcd_implicit import constraints as ready
 @pytest.mark.parametrize(
     ("constraint", "message"),
     [
-        (ready.box("B", lower=np.zeros((3, 3))), r"'box\(B\)': failed: .*lower has shape \(3, 3\).*shape \(4, 5\)"),
-        (ready.feedforward([2, 1]), "layer_sizes sum to 3, n_hidden is 4"),
+        (ready.box("B", lower=np.zeros((3, 3))), r"'box\(B\)': lower has shape \(3, 3\).*shape \(4, 5\)\. Give"),
+        (ready.feedforward([2, 1]), "layer_sizes sum to 3, and n_hidden is 4"),
         (ready.symmetric("B"), r"B has shape \(4, 5\), which is not square"),
-        (ready.fixed_entries("A", np.eye(3) > 0), r"mask has shape \(3, 3\), A has \(4, 4\)"),
-        (ready.row_norm_bound("B", [1, 2, 3]), r"bound has shape \(3,\), B has 4 rows"),
-        (ready.column_norm_bound("B", [1, 2, 3]), r"bound has shape \(3,\), B has 5 columns"),
+        (ready.fixed_entries("A", np.eye(3) > 0), r"mask has shape \(3, 3\), and A has \(4, 4\)"),
+        (ready.row_norm_bound("B", [1, 2, 3]), r"bound has shape \(3,\), and B has 4 rows"),
+        (ready.column_norm_bound("B", [1, 2, 3]), r"bound has shape \(3,\), and B has 5 columns"),
     ],
 )
 def test_what_does_not_fit_the_problem_is_named(constraint, message):

@@ -65,14 +65,24 @@ def test_they_can_be_written_as_text():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: ready.state_gain_bound(0), "gain"),
+        (lambda: ready.state_gain_bound(0), "gain: got 0, must be > 0. Give a positive number, such as 1"),
         (lambda: ready.state_gain_bound(1, max_slope=-1), "max_slope"),
         (lambda: ready.output_gain_bound([1, np.inf]), "bound: is not positive and finite"),
-        (lambda: ready.output_gain_bound(1, states=0), "states"),
+        (lambda: ready.output_gain_bound([]), r"bound: has shape \(0,\). Give a positive number, or one for each"),
+        (lambda: ready.output_gain_bound([[1, 2]]), r"bound: has shape \(1, 2\)"),
+        (lambda: ready.output_gain_bound(True), "bound: is not a number"),
+        (lambda: ready.output_gain_bound("1"), "bound: is not a number"),
+        (lambda: ready.row_norm_bound("A", []), r"bound: has shape \(0,\). .* for exact zeros use fixed_entries"),
+        (lambda: ready.box("A", upper=True), "upper: is not a number"),
+        (lambda: ready.output_gain_bound(1, states=0), "states: got 0, must be > 0. Give a positive number, such as 1"),
+        (lambda: ready.margin_gain_bound(True), "bound: is not a number"),
         (lambda: ready.margin_gain_bound([1, 2]), r"bound: has shape \(2,\)"),
-        (lambda: problem_with(ready.output_gain_bound([1, 2, 3])), "there are 2 outputs"),
+        (lambda: problem_with(ready.output_gain_bound([1, 2, 3])), r"bound has shape \(3,\), and there are 2 outputs"),
         (lambda: problem_with(ready.output_gain_bound(1), group_over="BD"), "couples C and D"),
-        (lambda: random_problem((4, 5, 1, 40), constraints=[ready.margin_gain_bound(1)]), "use output_gain_bound"),
+        (
+            lambda: random_problem((4, 5, 1, 40), constraints=[ready.margin_gain_bound(1)]),
+            "the problem has one output, and no pair. Use output_gain_bound.$",
+        ),
     ],
 )
 def test_what_cannot_be_bounded_is_told(make, words):

@@ -8,6 +8,9 @@ from sklearn.datasets import load_iris
 import bcd_implicit as bi
 from bcd_implicit.tradeoff import measured
 
+# Two inputs, and one output.
+SMALL = bi.ImplicitModel([[0.0]], [[1.0, 1.0]], None, [[1.0]])
+
 
 @pytest.fixture(scope="module")
 def regression():
@@ -62,7 +65,9 @@ def test_classes_with_bounds_on_outputs_or_margins(margins):
     plain = bi.solve(problem, max_cycles=60, tol=5e-2)
     curve = bi.robustness_curve(problem, [0.5], U[test], y[test], 0.3, margins=margins, start=plain, tol=1e-1)
     table = curve.table
-    assert list(table.columns) == ["bound", "gain", "accuracy", "attacked", "certified"]
+    gains = ["gain", "gain of margins"] if margins else ["gain"]
+    assert list(table.columns) == ["bound", *gains, "accuracy", "attacked", "certified"]
+    assert np.all(table[gains[-1]] <= table["bound"] * (1 + 1e-5))
     assert np.all((table["certified"] <= table["attacked"]) & (table["attacked"] <= table["accuracy"]))
     C, D = curve["0.5"].model.C, curve["0.5"].model.D
     if margins:
@@ -92,30 +97,71 @@ def test_it_can_be_shown(regression):
     curve = regression[-1]
     assert repr(curve) == "RobustnessCurve(plain, 2, 0.5, again)"
     assert "certified width" in curve._repr_html_()
-    with pytest.raises(bi.InvalidInputError, match="there is no '3'. Choose from plain, 2, 0.5, again"):
+    with pytest.raises(bi.InvalidInputError, match="no '3'. Choose from 'plain', '2', '0.5', 'again', or give"):
         curve["3"]
+    assert curve[2] is curve["2"] is curve[2.0]
+    assert curve[0.5] is curve["0.5"]
+    for unknown in (3, np.inf, True, [2], slice(1)):
+        with pytest.raises(bi.InvalidInputError, match="name: there is no"):
+            curve[unknown]
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         ({"bounds": 3.0}, "bounds: must be a list of positive numbers"),
-        ({"bounds": [1.0, -1.0]}, "bound: is not positive"),
-        ({"bounds": [1.0, 1.0]}, "'1' twice"),
+        ({"bounds": ["a"]}, "bounds: must be a number, got 'a'. Give positive numbers such as"),
+        ({"bounds": [1.0, -1.0]}, "bounds: got -1.0, must be > 0. Give positive"),
+        ({"bounds": [np.inf]}, "bounds: must be finite"),
+        ({"bounds": [True]}, "bounds: must be a number"),
+        ({"bounds": []}, "bounds: is empty"),
+        ({"bounds": [3, 3.0]}, "bounds: has 3 twice"),
+        ({"states": 0}, "states: got 0"),
+        ({"n_cuts": -1}, "n_cuts: got -1"),
+        ({"n_cuts": "a"}, "n_cuts: must be a whole number"),
         ({"baselines": [1]}, "baselines: is"),
         ({"baselines": {"mlp": 3}}, "'mlp' is 3"),
+        ({"baselines": {1: SMALL}}, "baselines: has '1', and another model"),
+        ({"baselines": {"x": SMALL}}, r"baselines: 'x' does not fit: U_test has 3 columns, 2 needed"),
         ({"margins": 2}, "margins"),
         ({"start": 3}, "start: is 3. Pass what bi.solve"),
-        ({"y_test": np.ones((40, 2))}, r"y: has shape \(40, 2\), \(40, 1\) needed"),
+        ({"y_test": np.ones((40, 2))}, r"y_test: has shape \(40, 2\), \(40, 1\) needed"),
+        ({"y_test": np.ones((40, 2)), "baselines": {"x": SMALL}}, "y_test: has shape"),
         ({"radius": -1.0}, "radius"),
-        ({"margins": True}, "there is one output, and no pair"),
+        ({"margins": True}, "margins: there is one output, and no pair"),
     ],
 )
-def test_what_does_not_fit_is_told(regression, change, words):
+def test_what_does_not_fit_is_told(regression, monkeypatch, change, words):
     problem, U, y, curve = regression
-    asked = {"bounds": [1.0], "U_test": U, "y_test": y, "radius": 0.1, "start": curve["plain"].result} | change
+    asked = {"bounds": [1.0], "U_test": U, "y_test": y, "radius": 0.1} | change
+    # Before any training, with a start or without one.
+    monkeypatch.setattr("bcd_implicit.tradeoff.curve.solve", None)
+    for start in (None, curve["plain"].result):
+        with pytest.raises(bi.InvalidInputError, match=words):
+            bi.robustness_curve(problem, **{"start": start} | asked)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"n_hidden": 5}, "start: is of a problem with n_hidden 4, and this has 5. Pass what bi.solve"),
+        ({"activation": "tanh"}, "start: is of a problem with activation 'relu', and this has 'tanh'"),
+        ({"loss": "logistic"}, "start: is of a problem with link 'identity', and this has 'logit'"),
+    ],
+)
+def test_a_start_of_another_problem_is_told(regression, change, words):
+    problem, U, y, curve = regression
+    settings = {"n_hidden": 4, "norm_bound": 0.9} | change
+    other = bi.TrainingProblem(problem.U.T, (problem.Y.T > 0.5).astype(float), **settings)
     with pytest.raises(bi.InvalidInputError, match=words):
-        bi.robustness_curve(problem, **asked)
+        bi.robustness_curve(other, [1.0], U, y, 0.1, start=curve["plain"].result)
+
+
+def test_what_cannot_share_blocks_is_told_before_training(regression, monkeypatch):
+    problem, U, y, _ = regression
+    monkeypatch.setattr("bcd_implicit.tradeoff.curve.solve", None)
+    with pytest.raises(bi.ConstraintError, match="couples C and D"):
+        bi.robustness_curve(problem.replace(group_over="BD"), [1.0], U, y, 0.1)
 
 
 def test_a_wide_attack_on_wrong_samples_does_not_make_them_right():
@@ -123,3 +169,17 @@ def test_a_wide_attack_on_wrong_samples_does_not_make_them_right():
     model = bi.ImplicitModel([[0.0]], [[0.0]], [0.0], [[0.0]], [[1.0]], [0.0], link="logit")
     found = measured(model, [[-1.0], [1.0], [3.0]], [1, 1, 1], 1.5, classes=True)
     assert (found["accuracy"], found["attacked"], found["certified"]) == pytest.approx((2 / 3, 1 / 3, 1 / 3))
+
+
+def test_the_gain_of_margins_is_that_of_a_model_of_them():
+    rng = np.random.default_rng(0)
+    A, B, C, D = (rng.uniform(-0.3, 0.3, shape) for shape in ((3, 3), (3, 2), (3, 3), (3, 2)))
+    model = bi.ImplicitModel(A, B, None, C, D)
+    U, y = rng.standard_normal((5, 2)), [0, 1, 2, 0, 1]
+    found = measured(model, U, y, 0.1, classes=True, margins=True)
+    N = np.linalg.inv(np.eye(3) - np.abs(A)) @ np.abs(B)
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    by_hand = max((np.abs(C[i] - C[j]) @ N + np.abs(D[i] - D[j])).sum() for i, j in pairs)
+    assert found["gain of margins"] == pytest.approx(by_hand)
+    assert found["gain"] == pytest.approx((np.abs(C) @ N + np.abs(D)).sum(axis=1).max())
+    assert measured(model, U, y, 0.1, classes=True) == {k: v for k, v in found.items() if k != "gain of margins"}

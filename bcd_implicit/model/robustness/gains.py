@@ -15,7 +15,7 @@ from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.matrices import Matrix, dense
 from bcd_implicit.model.robustness.intervals import SPARE
-from bcd_implicit.model.rounding import summation_error
+from bcd_implicit.model.rounding import EPS, summation_error
 from bcd_implicit.model.structure import Structure
 
 REMEDY = 'Use method="interval", or "backward"'
@@ -35,6 +35,13 @@ def check_lipschitz(structure: Structure, slopes: np.ndarray, name: str = "model
     if not np.isfinite(slopes).all():
         cause = "has states whose function has no Lipschitz constant, so that no gain bounds its outputs"
         raise InvalidInputError(name, cause, remedy)
+
+
+def sensitivity(structure: Structure, slopes: np.ndarray, C: Matrix, D: Matrix, B: Matrix) -> np.ndarray:
+    """``|D| + |C| N L |B|``, rounded up: how much each input moves each row of (C, D), at most; shape (k, p)."""
+    through, direct = gains_to_rows(structure, slopes, C, B)[1], np.abs(dense(D))
+    # Rounded up, where there is something to round.
+    return np.asarray((through + direct) * np.where((through > 0) & (direct > 0), 1 + 2 * EPS, 1.0))
 
 
 def gains_to_rows(structure: Structure, slopes: np.ndarray, R: Matrix, B: Matrix) -> tuple[np.ndarray, np.ndarray]:

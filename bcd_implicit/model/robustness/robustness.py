@@ -14,16 +14,15 @@ from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.declared import Declared
 from bcd_implicit.model.derivatives import Gradient
 from bcd_implicit.model.inputs import inputs_of
-from bcd_implicit.model.matrices import dense
 from bcd_implicit.model.robustness.attack import Attack, climb
 from bcd_implicit.model.robustness.backward import ROUNDS
 from bcd_implicit.model.robustness.bounds import Bounds, check_options, largest, prediction_within
 from bcd_implicit.model.robustness.box import Box, Rows, Tasks, check_norm
-from bcd_implicit.model.robustness.gains import check_lipschitz, gains_to_rows
+from bcd_implicit.model.robustness.gains import check_lipschitz, sensitivity
 from bcd_implicit.model.robustness.labels import in_order, places_of
 from bcd_implicit.model.robustness.lipschitz import euclidean
 from bcd_implicit.model.robustness.system import BoundedSystem
-from bcd_implicit.model.rounding import EPS, summation_error
+from bcd_implicit.model.rounding import summation_error
 from bcd_implicit.support.checks import check_matrix, check_number
 from bcd_implicit.support.interruption import finishing
 from bcd_implicit.support.notices import told_once
@@ -250,7 +249,4 @@ class Robustness(Declared):
     def _sensitivity(self, name: str = "model", remedy: str = "Use model.bounds, for given inputs") -> np.ndarray:
         slopes = self.activation.slopes(len(self.b))
         check_lipschitz(self.structure(), slopes, name, remedy)
-        through = gains_to_rows(self.structure(), slopes, self.C, self.B)[1]
-        direct = np.abs(dense(self.D))
-        # Rounded up, where there is something to round.
-        return (through + direct) * np.where((through > 0) & (direct > 0), 1 + 2 * EPS, 1.0)
+        return sensitivity(self.structure(), slopes, self.C, self.D, self.B)
