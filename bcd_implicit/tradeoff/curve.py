@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from bcd_implicit.constraints import margin_gain_bound, output_gain_bound, state_gain_bound
 from bcd_implicit.errors import InvalidInputError, shown
 from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.model.inputs import targets_in_order
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.support.checks import check_flag, check_list
 from bcd_implicit.tradeoff.measures import measured
@@ -179,6 +180,9 @@ def robustness_curve(
     classes = problem.loss.link in ("softmax", "logit") or (problem.n_outputs > 1 and np.ndim(y_test) == 1)
     found = solve(problem, max_cycles=max_cycles, tol=tol, random_state=random_state) if start is None else start
     points = [RobustPoint(PLAIN, np.inf, found.model, found)]
+    if not classes:
+        # Baselines whose outputs have no names go by the order of the problem's.
+        y_test = targets_in_order("y_test", y_test, problem.output_names)
     # Before the long part: what does not fit is found here.
     measured(found.model, U_test, y_test, radius, classes=classes)
     it = scaled_to_gain(problem, found.iterate, states)
