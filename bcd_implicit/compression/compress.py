@@ -68,7 +68,7 @@ def compress(
     U : array-like of shape (m, p)
     Y : array-like of shape (m, q), optional
         Targets for the outputs instead of the model's own predictions, with the loss of the model's ``link``: squared,
-        logistic, cross-entropy or Poisson.
+        logistic, cross-entropy or Poisson. Columns of a data frame are matched by name.
     target : float, optional
         The share of the model's entries of A, B, C and D, zeros not counted, that are to be left at the most; alpha is
         searched.
@@ -76,7 +76,8 @@ def compress(
         One weight, or a path of them. With a target, that is looked for among these; without, the largest is chosen.
     remove : {"entries", "units"}
         What leaves: single entries, or states as a whole, with all that they take and give; the other entries then
-        stay. Call it again, with the smaller model, to remove entries of what is left.
+        stay, and so does all that ``connections`` lets in besides. Call it again, with the smaller model, to remove
+        entries of what is left.
     matching : {"fenchel", "least-squares"}
         By the Fenchel divergence, or by the squared error of AX + BU + b (Tsai, El Ghaoui et al., *State-driven
         Implicit Modeling*, arXiv 2209.09389), which any functions of states will do for.
@@ -112,7 +113,7 @@ def compress(
     Warns
     -----
     ConvergenceWarning
-        A row's gap stayed above ``tol``, or none of the alphas given meets the target.
+        A row's gap stayed above ``tol``, or no model meets the target.
     """
     if not isinstance(model, ImplicitModel):
         raise InvalidInputError("model", f"must be an ImplicitModel, got {shown(model)}", PASS_A_MODEL)

@@ -132,7 +132,7 @@ def robustness_curve(
     U_test : array-like of shape (m, p)
     y_test : array-like of shape (m,) or (m, q)
         Classes, by number or name, where the problem has several outputs and this has one column or the loss is that
-        of classes; else targets.
+        of classes; else targets, of which a data frame's columns are matched by name.
     radius : float, or array-like of shape (p,) or (m, p)
         How far each input may be off, for the table.
     margins : bool

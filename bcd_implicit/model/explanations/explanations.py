@@ -123,9 +123,9 @@ class Explanations(Derivatives, Robustness):
         U : array-like of shape (m, p)
             Samples, two at the least: better such as the model was not trained on.
         Y : array-like of shape (m, q), or (m,) classes, optional
-            Targets of the score, in which shuffles are measured. Of links "logit" and "softmax" also classes, by
-            numbers from 0 or names of outputs. Without, the predictions themselves are the targets: how far shuffles
-            move them, as a share of their variance.
+            Targets of the score, in which shuffles are measured; columns of a data frame are matched by name. Of links
+            "logit" and "softmax" also classes, by numbers from 0 or names of outputs. Without, the predictions
+            themselves are the targets: how far shuffles move them, as a share of their variance.
         groups : sequence of p labels, or mapping from a group's name to its inputs' names, optional
             Inputs that belong together are measured, and shuffled, together.
         loss : str or Loss, optional
