@@ -265,6 +265,7 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,), or (n_samples, n_labels)
+            Columns of a data frame of several labels are matched by name.
         sample_weight : array-like of shape (n_samples,), optional
 
         Raises

@@ -240,6 +240,7 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Columns of a data frame are matched by name.
         sample_weight : array-like of shape (n_samples,), optional
 
         Raises
