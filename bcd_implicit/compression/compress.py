@@ -15,7 +15,7 @@ from bcd_implicit.compression.units import without_units
 from bcd_implicit.errors import InvalidInputError, check_choice, shown
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.implicit_model import ImplicitModel
-from bcd_implicit.model.inputs import PASS_A_MODEL, inputs_of
+from bcd_implicit.model.inputs import PASS_A_MODEL, inputs_of, targets_in_order
 from bcd_implicit.model.matrices import Matrix, check_part, dense, n_nonzero
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.support.checks import check_flag, check_list, check_matrix, check_number
@@ -68,7 +68,7 @@ def compress(
     U : array-like of shape (m, p)
     Y : array-like of shape (m, q), optional
         Targets for the outputs instead of the model's own predictions, with the loss of the model's ``link``: squared,
-        logistic, cross-entropy or Poisson.
+        logistic, cross-entropy or Poisson. Columns of a data frame are matched by name.
     target : float, optional
         The share of the model's entries of A, B, C and D, zeros not counted, that are to be left at the most; alpha is
         searched.
@@ -76,7 +76,8 @@ def compress(
         One weight, or a path of them. With a target, that is looked for among these; without, the largest is chosen.
     remove : {"entries", "units"}
         What leaves: single entries, or states as a whole, with all that they take and give; the other entries then
-        stay. Call it again, with the smaller model, to remove entries of what is left.
+        stay, and so does all that ``connections`` lets in besides. Call it again, with the smaller model, to remove
+        entries of what is left.
     matching : {"fenchel", "least-squares"}
         By the Fenchel divergence, or by the squared error of AX + BU + b (Tsai, El Ghaoui et al., *State-driven
         Implicit Modeling*, arXiv 2209.09389), which any functions of states will do for.
@@ -112,7 +113,7 @@ def compress(
     Warns
     -----
     ConvergenceWarning
-        A row's gap stayed above ``tol``, or none of the alphas given meets the target.
+        A row's gap stayed above ``tol``, or no model meets the target.
     """
     if not isinstance(model, ImplicitModel):
         raise InvalidInputError("model", f"must be an ImplicitModel, got {shown(model)}", PASS_A_MODEL)
@@ -130,9 +131,9 @@ def compress(
         remove=remove,
         matching=matching,
         **_structure(model, connections, norm_bound),
-        reweight=check_number("reweight", reweight, 0, integer=True),
+        reweight=check_number("reweight", reweight, 0, integer=True, remedy="Give 0 or more rounds"),
         refit=check_flag("refit", refit),
-        tol=check_number("tol", tol, 0, boundaries="neither"),
+        tol=check_number("tol", tol, 0, boundaries="neither", remedy="Give a small positive number, such as 1e-6"),
     )
     if matching == "fenchel":
         _check_pairs(model)
@@ -145,11 +146,22 @@ def compress(
         smallest = min(range(len(points)), key=lambda k: points[k].n_nonzero)
         chosen = max(small_enough, key=lambda k: points[k].n_nonzero, default=smallest)
         if not small_enough:
-            warn_convergence(
-                f"target={target:.3g} is not met: the smallest model, of alpha={points[chosen].alpha:.3g}, has a share "
-                f"of {points[chosen].share:.3g}. Give larger alphas (from 4 on all is constant), or leave them out."
-            )
+            _warn_of_missed(target, points[chosen], given=alphas is not None)
     return Compression(model, tuple(points), chosen, task)
+
+
+def _warn_of_missed(target: float, smallest: SmallModel, *, given: bool) -> None:
+    kept = ", ".join(f"{count} of {letter}" for letter, count in smallest.nonzeros.items() if count)
+    if given:
+        remedy = "Give larger alphas (from 4 on all is constant), or leave them out"
+    elif smallest._task.remove == "units":
+        remedy = 'Other entries stay: compress the smaller model by remove="entries"'
+    else:
+        remedy = "There is no smaller one: raise the target"
+    warn_convergence(
+        f"target={target:.3g} is not met: the smallest model, of alpha={smallest.alpha:.3g}, has a share of "
+        f"{smallest.share:.3g} ({kept}). {remedy}."
+    )
 
 
 def _point(task: Task, alpha: float) -> SmallModel:
@@ -174,11 +186,14 @@ def _searched(task: Task, target: float) -> list[SmallModel]:
     if target == 1:
         return [_point(task, 0.0)]
     low, high, points = LEAST_ALPHA, MOST_ALPHA, [_point(task, MOST_ALPHA)]
+    if points[0].share > target:
+        return points
     # Of the ends, as far as they are known and not nothing.
     shares: dict[float, float] = {}
+    flat = False
     for _ in range(SEARCHES):
         step = 0.5
-        if low in shares and high in shares:
+        if low in shares and high in shares and not flat:
             # Where a line has the middle of what is accepted, but well inside.
             logs = np.log([shares[low], shares[high], (1 + ENOUGH) / 2 * target])
             step = float(np.clip((logs[0] - logs[2]) / (logs[0] - logs[1]), 0.1, 0.9)) if logs[0] > logs[1] else 0.5
@@ -187,6 +202,8 @@ def _searched(task: Task, target: float) -> list[SmallModel]:
         share = points[-1].share
         if ENOUGH * target <= share <= target:
             break
+        # Models of whole states have few sizes. On a plateau a line would crawl.
+        flat = share == shares.get(low if share > target else high)
         low, high = (alpha, high) if share > target else (low, alpha)
         if share > 0:
             shares[alpha] = share
@@ -207,7 +224,7 @@ def _alphas(alpha: Any) -> list[float]:
 def _data(model: ImplicitModel, U: ArrayLike, Y: ArrayLike | None) -> dict[str, Any]:
     inputs, q = inputs_of(model, U), model.C.shape[0]
     if Y is not None:
-        Y = check_matrix("Y", Y)
+        Y = check_matrix("Y", targets_in_order("Y", Y, model.output_names))
         if Y.shape != (len(inputs), q):
             remedy = "Pass a row for each sample and a column for each output"
             raise InvalidInputError("Y", f"has shape {Y.shape}, ({len(inputs)}, {q}) needed", remedy)

@@ -24,6 +24,7 @@ from bcd_implicit.estimators.data import (
     read_classes,
     read_labels_of_several,
 )
+from bcd_implicit.model.inputs import targets_in_order
 from bcd_implicit.support.arrays import as_pandas_or_array, read_samples
 from bcd_implicit.support.display import listed
 from bcd_implicit.support.progress import Progress
@@ -264,6 +265,7 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,), or (n_samples, n_labels)
+            Columns of a data frame of several labels are matched by name.
         sample_weight : array-like of shape (n_samples,), optional
 
         Raises
@@ -272,13 +274,17 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
             Another number of samples or labels.
         """
         predicted = self.predict(X)
-        self._new_labels(y, len(predicted))
+        y = self._new_labels(y, len(predicted))
         weight = None if sample_weight is None else check_sample_weight(sample_weight, len(predicted))
         return float(super().score(X, y, weight))
 
     def _new_labels(self, y: ArrayLike, n_samples: int) -> Any:
-        """Labels like those of the fit, as they were given."""
-        labels, n_labels = as_pandas_or_array("y", check_given(y)), len(self.model_.d)
+        """Labels like those of the fit, several in its order of columns."""
+        given, n_labels = check_given(y), len(self.model_.d)
+        if self._has_several:
+            labels = targets_in_order("y", given, self.model_.output_names)
+        else:
+            labels = as_pandas_or_array("y", given)
         check_as_many("y", len(labels), n_samples)
         if labels.shape[1:] not in (((n_labels,),) if self._has_several else ((), (1,))):
             wanted = f"{n_labels} columns, one a label" if self._has_several else "one column"

@@ -13,7 +13,8 @@ from bcd_implicit.constraints.user import UserFunction
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.estimators.base import ALPHAS, TrainedEstimator
 from bcd_implicit.estimators.data import check_given, keep_names
-from bcd_implicit.support.arrays import Samples, read_samples
+from bcd_implicit.model.inputs import targets_of
+from bcd_implicit.support.arrays import Samples
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.progress import Progress
 from bcd_implicit.support.samples import check_as_many, check_sample_weight, read_inputs, read_targets
@@ -239,6 +240,7 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Columns of a data frame are matched by name.
         sample_weight : array-like of shape (n_samples,), optional
 
         Raises
@@ -257,10 +259,11 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         return float(np.mean([loss.d2(scores[j], targets.T[j], weight / weight.sum()) for j in outputs]))
 
     def _new_targets(self, y: ArrayLike, n_samples: int) -> np.ndarray:
-        targets, loss = read_samples("y", y, n_columns=len(self.model_.d)), self.result_.problem.loss
-        check_as_many("y", len(targets.values), n_samples)
-        loss.check_targets(targets.columns, _names(targets), "y")
-        return targets.values
+        names = self.model_.output_names
+        targets = targets_of("y", y, names)
+        check_as_many("y", len(targets), n_samples)
+        self.result_.problem.loss.check_targets(targets.T, names, "y")
+        return targets
 
 
 def _names(targets: Samples) -> list[str]:

@@ -50,6 +50,13 @@ def logarithmic(axis: Axis, values: np.ndarray, least: float = 0.0) -> None:
             axis.set_minor_formatter(NullFormatter())
 
 
+def span(axis: Axis, least: float) -> None:
+    """Limits apart by this share of the values at the least: closer ones have labels of many digits, or an offset."""
+    low, high = axis.get_view_interval()
+    middle, half = (low + high) / 2, max(high - low, least * max(abs(low), abs(high))) / 2
+    axis.axes.set(**{"xlim" if _horizontal(axis) else "ylim": (middle - half, middle + half)})
+
+
 def headroom(ax: Axes) -> None:
     """Room above the curves for a legend."""
     scale = ax.yaxis.get_transform()

@@ -52,7 +52,7 @@ def compression(result: Compression, ax: Axes | None = None, *, error: str = "R2
         bound = table[error]
         ax.plot(table["total"], bound, color=USED, ls="--", marker="o", ms=3, mfc="none", label="certified bound")
     ax.plot(table["total"][result.chosen], values[result.chosen], color=MARK, marker="D", ms=8, ls="", label="chosen")
-    ax.axvline(total, color=UNUSED, lw=0.9, ls=":", label=f"the original, {total}")
+    ax.axvline(total, color=UNUSED, lw=1.2, ls="--", label=f"the original, {total}")
     shown = table[error].to_numpy() if changes else values
     logarithmic(ax.yaxis, np.concatenate([values, shown]), 1e-12)
     ax.set_xlim(left=0)

@@ -7,16 +7,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import DataWarning, InvalidInputError, check_choice, shown
+from bcd_implicit.model.inputs import targets_of
 from bcd_implicit.plots.arguments import Fitted, axes_of, samples_of
 from bcd_implicit.plots.axes import shortened
 from bcd_implicit.plots.style import MARK, UNUSED
 from bcd_implicit.support.checks import check_matrix, check_number
 from bcd_implicit.support.samples import check_as_many
-from bcd_implicit.support.tables import pick_columns
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,9 +60,7 @@ def residuals(
     model, inputs, targets = samples_of(of, U, Y)
     ax = axes_of(ax)
     predicted = model.response(inputs)
-    if isinstance(targets, pd.DataFrame) and set(map(str, targets.columns)) == set(model.output_names):
-        targets = pick_columns("Y", targets, model.output_names)
-    targets = check_matrix("Y", targets, n_columns=predicted.shape[1])
+    targets = targets_of("Y", targets, model.output_names)
     check_as_many("Y", len(targets), len(predicted), "U")
     vertical = targets - predicted if kind == "residual_vs_predicted" else targets
     q = len(model.output_names)

@@ -76,9 +76,9 @@ def _check_fenchel_weight(weight: Any, n_hidden: int) -> Any:
 
 def _check_kappa_A(weight: Any, n_hidden: int) -> Any:
     """A number of 0 or more, or an array of one for each entry of A."""
-    remedy = f"Choose 0 or more, for all entries of A or for each, of shape ({n_hidden}, {n_hidden})"
+    remedy = f"Choose 0 or more for each entry of A, of shape ({n_hidden}, {n_hidden}), or one number for all"
     if np.ndim(weight) == 0:
-        return check_number("kappa_A", weight, 0, remedy=remedy)
+        return check_number("kappa_A", weight, 0, remedy="Choose 0 or more")
     weights = check_matrix("kappa_A", weight, advice=WEIGHTS)
     if weights.shape != (n_hidden, n_hidden):
         raise InvalidInputError("kappa_A", f"has shape {weights.shape}, ({n_hidden}, {n_hidden}) needed", remedy)

@@ -8,6 +8,7 @@ penalty, whatever their entries are.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,12 +17,14 @@ from numpy.typing import ArrayLike
 
 from bcd_implicit.compression.matching import reweighted
 from bcd_implicit.errors import InvalidInputError, check_choice
+from bcd_implicit.model.inputs import inputs_by_name, targets_of
 from bcd_implicit.problem.gradient import gradient
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.selection.architecture_result import ArchitecturePath, FoundArchitecture
 from bcd_implicit.selection.grid import given_grid
-from bcd_implicit.support.checks import check_flag, check_matrix, check_number
+from bcd_implicit.selection.refits import has_faded
+from bcd_implicit.support.checks import check_flag, check_number
 from bcd_implicit.support.interruption import Stop, check_stop, stoppable
 from bcd_implicit.support.notices import told_once, warn_convergence
 from bcd_implicit.support.progress import Progress, between, show_progress
@@ -35,6 +38,10 @@ LAST = 1e-2
 FIRST = 0.1
 # Inputs (m, p) and targets (q, m).
 Samples = tuple[np.ndarray, np.ndarray]
+# States that vary by less than this, relative to their size, are constants.
+DEAD = 1e-9
+# Options of one solve that mean nothing to many.
+ONE_SOLVE = ("start", "checkpoint", "resume")
 #: What is reweighted by its size.
 REWEIGHTED = ("entries", "rows", "both")
 
@@ -57,8 +64,9 @@ def architecture_path(
 ) -> ArchitecturePath:
     """Train with a falling weight of the entrywise penalty of A, each model from the one before.
 
-    The path begins at the least weight that leaves A = 0, a network with one hidden layer, and connections between
-    states come in as it falls: which, and whether they make layers or cycles, is a result of training. Ctrl-C ends it
+    The path begins at the least weight that leaves A = 0 in the best model without connections, a network with one
+    hidden layer, and connections between states come in as it falls: which, and whether they make layers or cycles, is
+    a result of training. Its first model is trained further from there, and may have a first connection. Ctrl-C ends it
     with what was found so far; a second Ctrl-C raises KeyboardInterrupt.
 
     Parameters
@@ -70,7 +78,7 @@ def architecture_path(
     random_state : int or None
         Seed of the first start.
     kappas : sequence of float, optional
-        The weights, instead of the automatic grid. Sorted here, downwards.
+        The weights, instead of the automatic grid. Sorted here, downwards, each once.
     by : {"entries", "rows", "both"}
         What is reweighted: each entry by its size, so that small ones leave and large ones pay less; each row by its
         sum of sizes, so that states listen to many others or to none; or both, by the geometric mean.
@@ -80,7 +88,7 @@ def architecture_path(
         Train the connections that were found once more without the penalty. With ``pattern`` the norm bound is then on
         those inside cycles alone.
     unseen : pair of array-like (U, Y), optional
-        Samples on which losses are to be told.
+        Samples on which losses are to be told. Columns of data frames are matched by name.
     max_cycles, tol
         As in :func:`bcd_implicit.solve`, for each solve.
     progress : bool or callable
@@ -88,7 +96,8 @@ def architecture_path(
     max_seconds : float, optional
         For the whole path.
     **options
-        Others of :func:`bcd_implicit.solve`, such as ``method``, ``solver`` or ``block_tol``.
+        Others of :func:`bcd_implicit.solve`, such as ``method``, ``solver`` or ``block_tol``; ``start``, ``checkpoint``
+        and ``resume`` are of one solve alone, and refused.
 
     Returns
     -------
@@ -105,9 +114,12 @@ def architecture_path(
     -----
     ConvergenceWarning
         As in :func:`bcd_implicit.solve`, once for all weights; also where Ctrl-C or the time limit ended the path.
+    UserWarning
+        The states of the model with A = 0 do not vary, so that no weight lets a connection in.
     """
     check_problem(problem)
-    n_kappas = check_number("n_kappas", n_kappas, 2, integer=True, remedy="A path has 2 weights or more")
+    _check_options(options)
+    n_kappas = check_number("n_kappas", n_kappas, 2, integer=True, remedy="Give 2 or more; kappas=[0.01] is one weight")
     grid = None if kappas is None else given_grid(kappas, falling=True)
     check_choice("by", by, REWEIGHTED)
     reweight = check_number("reweight", reweight, 0, integer=True, remedy="Give 0 or more rounds")
@@ -119,6 +131,14 @@ def architecture_path(
         empty = _on(plain, ~_penalised(plain))
         first = solve(empty, random_state=random_state, progress=between(tell, 0, FIRST), **options)
         least_empty, found, ended = least_empty_weight(plain, first.iterate), list[FoundArchitecture](), None
+        if _is_dead(plain, first.iterate, random_state):
+            warnings.warn(
+                "architecture_path: the states of the model with A = 0 do not vary with the inputs, so no weight lets "
+                f"a connection in. Lower kappa (now {problem.kappa:.3g}), or try another random_state.",
+                UserWarning,
+                stacklevel=2,
+            )
+            least_empty = 0.0
         if grid is None:
             # Where nothing pulls at A, as with targets that do not vary, any weight is as good.
             grid = (least_empty or 1.0) * np.geomspace(1, LAST, n_kappas)
@@ -207,13 +227,26 @@ def _on(problem: TrainingProblem, entries: np.ndarray) -> TrainingProblem:
     return problem.replace(pattern={**problem.pattern.free, "A": free & entries})
 
 
+def _is_dead(problem: TrainingProblem, it: Iterate, random_state: int | None) -> bool:
+    """Whether no state varies over the samples, but by rounding, or the inputs hardly reach any."""
+    constant = np.ptp(it.X, axis=1) <= DEAD * np.abs(it.X).max(axis=1)
+    return bool(constant.all()) or has_faded(problem, it, problem.initial(random_state))
+
+
+def _check_options(options: dict[str, Any]) -> None:
+    for name in ONE_SOLVE:
+        if name in options:
+            remedy = "Leave it out: every model of a path starts from the one before, and a path is kept as a whole"
+            raise InvalidInputError(name, "is an option of one solve, and none of a path", remedy)
+
+
 def _check_unseen(problem: TrainingProblem, unseen: Any) -> Samples:
     if not isinstance(unseen, (tuple, list)) or len(unseen) != 2:
         raise InvalidInputError("unseen", f"is of type {type(unseen).__name__}", "Pass a pair (U, Y)")
-    U = check_matrix("unseen", unseen[0], n_columns=problem.n_inputs)
-    Y = check_matrix("unseen", unseen[1], n_columns=problem.n_outputs)
+    U = inputs_by_name("unseen[0]", unseen[0], problem.input_names)
+    Y = targets_of("unseen[1]", unseen[1], problem.output_names)
     check_as_many("unseen[1]", len(Y), len(U), "unseen[0]")
-    problem.loss.check_targets(Y.T, problem.output_names)
+    problem.loss.check_targets(Y.T, problem.output_names, "unseen[1]")
     return U, Y.T
 
 

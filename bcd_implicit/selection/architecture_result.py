@@ -143,7 +143,10 @@ class ArchitecturePath(Sequence[FoundArchitecture]):
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """A row for each weight: entries of A and of all, states on cycles, stages, objective, losses, gap, status."""
+        """A row for each weight: entries of A and of all, states on cycles, stages, objective, losses, gap, status.
+
+        The objective is under the row's own reweighted weights, so that rows do not compare by it; they do by losses.
+        """
         return pd.DataFrame([each.row for each in self.found])
 
     def __repr__(self) -> str:

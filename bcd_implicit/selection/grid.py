@@ -151,7 +151,7 @@ def warn_if_faded(problem: TrainingProblem, results: tuple[BcdResult, ...], star
 
 
 def given_grid(kappas: Sequence[float], *, falling: bool) -> np.ndarray:
-    """A person's grid, checked and in order.
+    """A person's grid, checked and in order, each kappa once.
 
     Raises
     ------
@@ -159,7 +159,7 @@ def given_grid(kappas: Sequence[float], *, falling: bool) -> np.ndarray:
         No list of numbers of 0 or more, or an empty one.
     """
     given = check_list("kappas", kappas, "numbers", "Pass [kappa] for one")
-    grid = np.array(sorted((check_number("kappas", k, 0, remedy="Give 0 or more") for k in given), reverse=falling))
+    grid = np.array(sorted({check_number("kappas", k, 0, remedy="Give 0 or more") for k in given}, reverse=falling))
     if len(grid) == 0:
         raise InvalidInputError("kappas", "is empty", "Give at least one value")
     return grid

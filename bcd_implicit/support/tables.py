@@ -12,7 +12,7 @@ from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.support.display import quoted
 
 
-def pick_columns(name: str, table: pd.DataFrame, wanted: Sequence[str]) -> pd.DataFrame:
+def pick_columns(name: str, table: pd.DataFrame, wanted: Sequence[str], what: str = "input") -> pd.DataFrame:
     """The wanted columns of a table, in that order.
 
     A column that is not there, such as ``color=red``, is made from a column ``color``: 1 where that holds red, else 0.
@@ -21,6 +21,8 @@ def pick_columns(name: str, table: pd.DataFrame, wanted: Sequence[str]) -> pd.Da
     ----------
     name : str
         What messages call the table.
+    what : {"input", "output"}
+        What of a model its columns are.
 
     Raises
     ------
@@ -36,7 +38,7 @@ def pick_columns(name: str, table: pd.DataFrame, wanted: Sequence[str]) -> pd.Da
     if missing:
         raise InvalidInputError(
             name,
-            f"lacks the model's input column {missing[0]!r} ({len(missing)} missing in all)",
+            f"lacks the model's {what} column {missing[0]!r} ({len(missing)} missing in all)",
             f"The model needs: {quoted(wanted)}",
         )
     return table[list(wanted)]

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from bcd_implicit.constraints import margin_gain_bound, output_gain_bound, state_gain_bound
 from bcd_implicit.errors import InvalidInputError, NotWellPosedError, shown
 from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.model.inputs import targets_in_order
 from bcd_implicit.model.robustness.bounds import check_options
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.support.checks import check_flag, check_list, check_number
@@ -149,7 +150,7 @@ def robustness_curve(
     U_test : array-like of shape (m, p)
     y_test : array-like of shape (m,) or (m, q)
         Classes, by number or name, where the problem has several outputs and this has one column or the loss is that
-        of classes; else targets.
+        of classes; else targets, of which a data frame's columns are matched by name.
     radius : float, or array-like of shape (p,) or (m, p)
         How far each input may be off, for the table.
     margins : bool
@@ -196,6 +197,9 @@ def robustness_curve(
     others = _baselines(baselines, [PLAIN, *names])
     problems = {name: _bounded(problem, bound, margins, states) for name, bound in names.items()}
     classes = problem.loss.link in ("softmax", "logit") or (problem.n_outputs > 1 and np.ndim(y_test) == 1)
+    if not classes:
+        # Baselines whose outputs have no names go by the order of the problem's.
+        y_test = targets_in_order("y_test", y_test, problem.output_names)
     test = (U_test, y_test)
     # Before the long part: what does not fit is found here.
     untrained = problem.model(problem.initial()) if start is None else start.model

@@ -8,6 +8,7 @@ from sklearn.metrics import r2_score
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.model.inputs import targets_in_order
 from bcd_implicit.model.matrices import dense
 from bcd_implicit.model.robustness import certified_accuracy
 from bcd_implicit.model.robustness.gains import sensitivity
@@ -69,7 +70,7 @@ def measured(
         after = certified_accuracy(model, model.attack(U, radius).inputs, y, 0.0, method="interval")
         attacked = float((found.correct & after.correct).mean())
         return {**gains, **dict(zip(COLUMNS[True], (found.accuracy, attacked, found.certified), strict=True))}
-    predicted, targets = model.predict(U), check_matrix("y", y)
+    predicted, targets = model.predict(U), check_matrix("y", targets_in_order("y", y, model.output_names))
     if targets.shape != predicted.shape:
         cause = f"has shape {np.shape(y)}, {predicted.shape} needed"
         raise InvalidInputError("y", cause, "Give a target for each sample and output, or a class for each sample")

@@ -1,12 +1,15 @@
 """Whole states leave: the problem that says which, its certificate, and what is left."""
 
+from importlib import import_module
+from types import SimpleNamespace
+
 import cvxpy as cp
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 
-from bcd_implicit import LOSSES, ImplicitModel, compress
+from bcd_implicit import LOSSES, ConvergenceWarning, ImplicitModel, compress
 from bcd_implicit.compression import units
 from bcd_implicit.compression.fits import FenchelFit, LossFit
 from bcd_implicit.compression.matching import Regressors, Rows
@@ -14,6 +17,8 @@ from bcd_implicit.compression.rows import certify, solve_rows
 from bcd_implicit.terms.activations import ACTIVATIONS
 from bcd_implicit.terms.columnwise import Columnwise
 
+# The function of that name hides its module.
+searching = import_module("bcd_implicit.compression.compress")
 M = 50
 
 
@@ -162,3 +167,36 @@ def test_a_start_with_a_good_gap_does_not_end_the_search():
     centres = rng.standard_normal((3, 4)) * 3
     U = centres[rng.integers(0, 3, 150)] + 0.3 * rng.standard_normal((150, 4))
     assert compress(model, U, alpha=0.001, remove="units").small.gap <= 1e-6
+
+
+def with_direct_effects(seed=0):
+    """One layer of eight states beside direct effects: whole states leave in large steps."""
+    rng = np.random.default_rng(seed)
+    return ImplicitModel(
+        np.zeros((8, 8)),
+        rng.standard_normal((8, 3)),
+        0.3 * rng.standard_normal(8),
+        rng.standard_normal((1, 8)) * 2.0 ** -np.arange(8),
+        rng.standard_normal((1, 3)),
+    )
+
+
+@pytest.mark.parametrize("target", [0.99, 0.95, 0.9, 0.6, 0.3])
+def test_the_search_finds_a_step_between_plateaus(monkeypatch, target):
+    # Shares by alpha as of whole states: a line would crawl along the first plateau, and never come to the second.
+    starts, shares = np.array([0.0, 0.0064, 0.0115, 0.3]), np.array([1.0, 0.86, 0.58, 0.07])
+
+    def point(_, alpha):
+        return SimpleNamespace(alpha=alpha, share=float(shares[starts <= alpha][-1]))
+
+    monkeypatch.setattr(searching, "_point", point)
+    found = {each.share for each in searching._searched(None, target)}
+    assert max(share for share in found if share <= target) == shares[shares <= target][0]
+
+
+@pytest.mark.parametrize("target", [0.05, 0])
+def test_a_target_below_what_stays_is_told(target):
+    with pytest.warns(ConvergenceWarning, match=r"is not met: .* a share of 0.0857 \(3 of D\). Other entries stay"):
+        found = compress(with_direct_effects(), inputs(), target=target, remove="units")
+    assert found.small.nonzeros == {"A": 0, "B": 0, "C": 0, "D": 3}
+    assert len(found.path) == 1

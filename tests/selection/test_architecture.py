@@ -143,3 +143,23 @@ def test_ctrl_c_ends_it_with_what_there_is(problem):
 def test_bad_arguments_are_named(problem, options, named):
     with pytest.raises(InvalidInputError, match=named):
         architecture_path(problem, **options)
+
+
+@pytest.mark.parametrize("name", ["start", "checkpoint", "resume"])
+def test_options_of_one_solve_are_refused(problem, name, tmp_path):
+    with pytest.raises(InvalidInputError, match=f"^{name}: is an option of one solve, and none of a path"):
+        architecture_path(problem, 2, **{name: tmp_path / "kept"})
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_start_whose_states_are_constants_is_told(problem):
+    with pytest.warns(UserWarning, match=r"do not vary with the inputs, so no weight lets .* kappa \(now 30\)") as told:
+        path = architecture_path(problem.replace(kappa=30.0), 2)
+    assert told[0].filename == __file__
+    assert path.least_empty == 0
+    np.testing.assert_allclose(path.kappas, [1, 0.01])
+    assert not path.table["A"].any()
+
+
+def test_a_weight_given_twice_is_walked_once(problem):
+    assert list(architecture_path(problem, kappas=[0.1, 0.2, 0.1], tol=0.1, refit=False).kappas) == [0.2, 0.1]

@@ -14,12 +14,12 @@ from bcd_implicit.model.derivatives import Derivatives
 from bcd_implicit.model.explanations.explanation import Explanation
 from bcd_implicit.model.explanations.importance import Importance, measured
 from bcd_implicit.model.explanations.question import Question
-from bcd_implicit.model.inputs import inputs_of
+from bcd_implicit.model.inputs import inputs_of, targets_of
 from bcd_implicit.model.robustness import Robustness
 from bcd_implicit.model.robustness.box import check_radius
 from bcd_implicit.model.robustness.certified import classes_of
 from bcd_implicit.support.arrays import as_pandas_or_array
-from bcd_implicit.support.checks import check_matrix, check_number, random_generator
+from bcd_implicit.support.checks import check_number, random_generator
 from bcd_implicit.support.interruption import finishing
 from bcd_implicit.support.samples import check_as_many
 from bcd_implicit.terms.groups import Groups
@@ -123,9 +123,9 @@ class Explanations(Derivatives, Robustness):
         U : array-like of shape (m, p)
             Samples, two at the least: better such as the model was not trained on.
         Y : array-like of shape (m, q), or (m,) classes, optional
-            Targets of the score, in which shuffles are measured. Of links "logit" and "softmax" also classes, by
-            numbers from 0 or names of outputs. Without, the predictions themselves are the targets: how far shuffles
-            move them, as a share of their variance.
+            Targets of the score, in which shuffles are measured; columns of a data frame are matched by name. Of links
+            "logit" and "softmax" also classes, by numbers from 0 or names of outputs. Without, the predictions
+            themselves are the targets: how far shuffles move them, as a share of their variance.
         groups : sequence of p labels, or mapping from a group's name to its inputs' names, optional
             Inputs that belong together are measured, and shuffled, together.
         loss : str or Loss, optional
@@ -167,7 +167,7 @@ class Explanations(Derivatives, Robustness):
         if self.link in ("logit", "softmax") and given.ndim == 1 and (q == 1 or self.link == "softmax"):
             classes = classes_of(given, self.output_names, m, "Y")
             return (classes[:, None] == (np.arange(q) if q > 1 else 1)).astype(float)
-        targets = check_matrix("Y", given, n_columns=q)
+        targets = targets_of("Y", given, self.output_names)
         check_as_many("Y", len(targets), m, "U")
         loss.check_targets(targets.T, self.output_names, "Y")
         return targets
