@@ -12,11 +12,20 @@ from bcd_implicit.errors import InvalidInputError, check_choice, shown
 from bcd_implicit.model.matrices import Matrix, dense
 from bcd_implicit.model.robustness.labels import in_order
 from bcd_implicit.model.rounding import EPS, summation_error
+from bcd_implicit.support.arrays import SAMPLES
 from bcd_implicit.support.checks import check_entries, check_matrix
 
 # Squares of shares below this are lost.
 TINY = 1e-150
 SHAPES = "Give one number, one for each input, a column of one for each sample, or one for each sample and input"
+RADII = SAMPLES._replace(
+    missing="Give 0 for what is certain",
+    infinite="Give a finite radius: a multiple of how far the input varies, for instance",
+    table=SHAPES,
+    dimensions=SHAPES,
+    empty=SHAPES,
+    number=SHAPES,
+)
 
 
 @dataclass(frozen=True)
@@ -116,9 +125,9 @@ def check_radius(radius: Any, shape: tuple[int, int], names: Sequence[str]) -> n
     """
     m, p = shape
     radius = in_order("radius", radius, names, "u")
-    if radius is None or isinstance(radius, (str, bool, np.bool_)):
+    if radius is None or isinstance(radius, str) or getattr(radius, "dtype", type(radius)) == bool:
         raise InvalidInputError("radius", f"is {shown(radius)}, no number", SHAPES)
-    numbers = check_matrix("radius", radius if np.ndim(radius) else [radius])
+    numbers = check_matrix("radius", radius if np.ndim(radius) else [radius], advice=RADII)
     if np.shape(radius) not in {(), (p,), (m, 1), (m, p)}:
         cause = f"has shape {np.shape(radius)}, () or ({p},) or ({m}, {p}) needed"
         raise InvalidInputError("radius", cause, SHAPES)
