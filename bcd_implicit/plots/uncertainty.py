@@ -23,6 +23,7 @@ from bcd_implicit.plots.axes import (
     name_ticks,
     shortened,
     whole_numbers,
+    width_of,
 )
 from bcd_implicit.plots.style import MARK, USED
 from bcd_implicit.support.checks import check_flag, check_list, check_matrix, check_names
@@ -86,11 +87,13 @@ def bounds(
     ax, width = axes_of(ax), SHARE / k
     # Not thicker than a point that is told from its neighbours.
     thick = float(np.clip(0.5 * width * length_in_points(ax.xaxis) / m, 0.8, 6.0))
+    # Thin lines are darker, to tell their colours.
+    alpha = float(np.interp(thick, [1.0, 3.0], [0.8, 0.35]))
     labels = ["bounds"] if k == 1 else shortened(found.output_names) or list(found.output_names)
     for i in range(k):
         colour = MARK if k == 1 else f"C{i}"
         x = np.arange(m) + (i - (k - 1) / 2) * width
-        ax.vlines(x, found.lower[order, i], found.upper[order, i], color=colour, lw=thick, alpha=0.35, label=labels[i])
+        ax.vlines(x, found.lower[order, i], found.upper[order, i], color=colour, lw=thick, alpha=alpha, label=labels[i])
         size = float(np.clip(1.1 * thick, 2.0, 5.0))
         ax.plot(x, found.prediction[order, i], "o", ms=size, color=colour, label="prediction" if not i else None)
         for j, values in enumerate(reached):
@@ -117,6 +120,9 @@ def bounds(
     legend = ax.legend(lines.values(), lines, fontsize="small", ncols=1 if k == 1 else 4)
     for text in legend.get_texts():
         text.set_parse_math(False)
+    for line in legend.get_lines():
+        if line.get_linestyle() == "-":
+            line.set_linewidth(max(thick, 3.0))
     return ax
 
 
@@ -130,6 +136,8 @@ def _fitting(name: str, values: Any, shape: tuple[int, int]) -> np.ndarray:
 
 def sensitivity(of: Fitted | pd.DataFrame, ax: Axes | None = None, *, sort: bool = False) -> Axes:
     """How much each input can move each output, at most: a heat map, with numbers where they have room.
+
+    Long names need a figure that makes room for them: ``plt.subplots(layout="constrained")``.
 
     Parameters
     ----------
@@ -178,8 +186,7 @@ def sensitivity(of: Fitted | pd.DataFrame, ax: Axes | None = None, *, sort: bool
     ax.set_ylim(q - 0.5, -0.5)
     ax.figure.colorbar(image, ax=ax, label="change per unit, at most")
     digits = [[f"{value:.2g}" for value in row] for row in S]
-    # Letters are about 0.6 font sizes wide.
-    wide = 0.6 * NUMBER * (1 + max(len(text) for row in digits for text in row))
+    wide = width_of(" " + max((text for row in digits for text in row), key=len), NUMBER)
     if wide * shown < length_in_points(ax.xaxis) and LINE * NUMBER * q < length_in_points(ax.yaxis):
         for i, j in np.ndindex(q, shown):
             colour = "white" if S[i, j] > 0.6 * S.max() else "black"
