@@ -327,7 +327,7 @@ class TrainedEstimator(BaseEstimator):
         about : {"values", "class", "labels"}, optional
             What is explained; by default of a classifier the class, or each of several labels, and values otherwise.
         groups, outputs, method, rounds, n_cuts
-            As for :meth:`~bcd_implicit.model.explanations.explanations.Explanations.explain`, which has the same errors.
+            As for :meth:`~bcd_implicit.model.explanations.explanations.Explanations.explain`.
 
         Returns
         -------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from os.path import commonprefix
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -85,9 +84,13 @@ def shortened(names: Sequence[str]) -> list[str]:
     ]
     if len(set(short)) == len(set(names)):
         return short
-    begin = max(0, len(commonprefix(list(names))) - half // 2)
+    letters = list(zip(*names, strict=False))
+    shared = next((k for k, those in enumerate(letters) if len(set(those)) > 1), len(letters))
+    begin = max(0, shared - half // 2)
     kept = [name[begin : begin + LONGEST_NAME - 2] for name in names]
-    return [f"\N{HORIZONTAL ELLIPSIS}{name}\N{HORIZONTAL ELLIPSIS}" for name in kept] * (len({*kept}) == len({*names}))
+    if len(set(kept)) < len(set(names)):
+        return []
+    return [f"\N{HORIZONTAL ELLIPSIS}{name}\N{HORIZONTAL ELLIPSIS}" for name in kept]
 
 
 def width_of(text: str, font: float) -> float:

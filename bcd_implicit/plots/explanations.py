@@ -94,7 +94,7 @@ def explanation(of: Explanation, sample: int = 0, output: str | int = 0, ax: Axe
     names = [of.question.groups.names[int(place)] for place in order]
     _rows(ax, names)
     if name_ticks(ax.yaxis, places, names):
-        _amounts(ax, [of.amount(i, place) for place in order.tolist()], ax.get_yticklabels()[0].get_fontsize())
+        _amounts(ax, [of.amount(i, place) for place in order.tolist()], float(ax.get_yticklabels()[0].get_fontsize()))
     if len(order) < g:
         _label_rows(ax, f"the {len(order)} that can do most of {g}")
     ax.set_xlabel(of.question.quantity(i, j), parse_math=False)

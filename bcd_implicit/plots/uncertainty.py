@@ -120,9 +120,9 @@ def bounds(
     legend = ax.legend(lines.values(), lines, fontsize="small", ncols=1 if k == 1 else 4)
     for text in legend.get_texts():
         text.set_parse_math(False)
-    for line in legend.get_lines():
-        if line.get_linestyle() == "-":
-            line.set_linewidth(max(thick, 3.0))
+    for label, handle in zip(lines, legend.get_lines(), strict=True):
+        if label in labels:
+            handle.set_linewidth(max(thick, 3.0))
     return ax
 
 

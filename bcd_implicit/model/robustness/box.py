@@ -125,7 +125,8 @@ def check_radius(radius: Any, shape: tuple[int, int], names: Sequence[str]) -> n
     """
     m, p = shape
     radius = in_order("radius", radius, names, "u")
-    if radius is None or isinstance(radius, str) or getattr(radius, "dtype", type(radius)) == bool:
+    true_or_false = isinstance(radius, bool) or getattr(radius, "dtype", None) == np.bool_
+    if radius is None or isinstance(radius, str) or true_or_false:
         raise InvalidInputError("radius", f"is {shown(radius)}, no number", SHAPES)
     numbers = check_matrix("radius", radius if np.ndim(radius) else [radius], advice=RADII)
     if np.shape(radius) not in {(), (p,), (m, 1), (m, p)}:
