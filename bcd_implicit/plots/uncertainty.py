@@ -53,7 +53,7 @@ def bounds(
     Parameters
     ----------
     found : Bounds
-        What :meth:`ImplicitModel.bounds <bcd_implicit.ImplicitModel.bounds>` returns, of up to ten outputs.
+        What :meth:`~bcd_implicit.model.robustness.robustness.Robustness.bounds` returns, of up to ten outputs.
     ax : Axes, optional
     truth : array-like of shape (m,) or (m, k), optional
         The targets, for crosses; a data frame by names of outputs, where these have names of their own.
