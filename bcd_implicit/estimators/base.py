@@ -310,7 +310,10 @@ class TrainedEstimator(BaseEstimator):
         radius: ArrayLike,
         *,
         groups: Sequence[Any] | Mapping[str, Sequence[Any]] | None = None,
+        about: str | None = None,
+        outputs: Sequence[str | int] | None = None,
         method: str = "backward",
+        rounds: int | None = None,
         n_cuts: int | None = None,
     ) -> Explanation:
         """Which inputs, each by itself, could have changed predictions, and by how much: bounds and attacks.
@@ -321,7 +324,9 @@ class TrainedEstimator(BaseEstimator):
             A few samples, or one; a row of a data frame keeps its names.
         radius : float, or array-like of shape (n_features,) or (n_samples, n_features)
             How far each input may be from there, in the units of X: ``0.1 * X_train.std()``, for example.
-        groups, method, n_cuts
+        about : {"values", "class", "labels"}, optional
+            What is explained; by default of a classifier the class, or each of several labels, and values otherwise.
+        groups, outputs, method, rounds, n_cuts
             As for :meth:`~bcd_implicit.model.explanations.explanations.Explanations.explain`.
 
         Returns
@@ -330,8 +335,9 @@ class TrainedEstimator(BaseEstimator):
             Of what ``model_`` puts out: values, logarithms of rates, or the margin of the class that is predicted.
         """
         check_is_fitted(self, "model_")
-        inputs, about = self._new_inputs(as_rows(X, "X")), self._explained()
-        return self.model_.explain(inputs, radius, groups=groups, about=about, method=method, n_cuts=n_cuts)
+        inputs, about = self._new_inputs(as_rows(X, "X")), self._explained() if about is None else about
+        options: dict[str, Any] = {"method": method, "rounds": rounds, "n_cuts": n_cuts}
+        return self.model_.explain(inputs, radius, groups=groups, about=about, outputs=outputs, **options)
 
     def importance(
         self,

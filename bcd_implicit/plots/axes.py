@@ -80,13 +80,29 @@ def lines_that_fit(length: float, font: float) -> int:
 
 
 def shortened(names: Sequence[str]) -> list[str]:
-    """The names, long ones without their middle: beginning and end tell names apart. Empty where they do not."""
+    """The names, long ones without their middle, or, where that does not tell them apart, without what they share.
+
+    Empty where neither does.
+    """
     half = LONGEST_NAME // 2
     short = [
         name if len(name) <= LONGEST_NAME else f"{name[:half]}\N{HORIZONTAL ELLIPSIS}{name[1 - half :]}"
         for name in names
     ]
-    return short if len(set(short)) == len(set(names)) else []
+    if len(set(short)) == len(set(names)):
+        return short
+    letters = list(zip(*names, strict=False))
+    shared = next((k for k, those in enumerate(letters) if len(set(those)) > 1), len(letters))
+    begin = max(0, shared - half // 2)
+    kept = [name[begin : begin + LONGEST_NAME - 2] for name in names]
+    if len(set(kept)) < len(set(names)):
+        return []
+    return [f"\N{HORIZONTAL ELLIPSIS}{name}\N{HORIZONTAL ELLIPSIS}" for name in kept]
+
+
+def width_of(text: str, font: float) -> float:
+    """About how wide a text is, in points: letters are about 0.6 font sizes wide."""
+    return 0.6 * font * len(text)
 
 
 def name_ticks(axis: Axis, places: np.ndarray, names: Sequence[str]) -> bool:
@@ -110,8 +126,7 @@ def label_lines(ax: Axes, x: float, colour: str, heights: dict[str, float]) -> N
         return
     bottom, top = ax.get_ylim()
     gap = LINE * LABEL_FONT / length_in_points(ax.yaxis) * (top - bottom)
-    # Letters are about 0.6 font sizes wide.
-    share = LABEL_FONT * (3 + 0.6 * max(map(len, shown))) / length_in_points(ax.xaxis)
+    share = (3 * LABEL_FONT + width_of(max(shown, key=len), LABEL_FONT)) / length_in_points(ax.xaxis)
     scale = ax.xaxis.get_transform()
     here, right = scale.transform([x, ax.get_xlim()[1]])
     if len(heights) * gap > top - bottom or share > 0.5 or here == right:

@@ -9,7 +9,15 @@ import numpy as np
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.explanations import Explanation, Importance
 from bcd_implicit.plots.arguments import axes_of, check_kind
-from bcd_implicit.plots.axes import LARGEST_FONT, length_in_points, lines_that_fit, name_ticks
+from bcd_implicit.plots.axes import (
+    LARGEST_FONT,
+    LONGEST_NAME,
+    SMALLEST_FONT,
+    length_in_points,
+    lines_that_fit,
+    name_ticks,
+    width_of,
+)
 from bcd_implicit.plots.style import MARK, UNUSED, USED
 from bcd_implicit.support.checks import check_number
 
@@ -24,8 +32,12 @@ COLOURS = dict(zip(MARKERS, (USED, MARK, "#55a868", "#8172b3", "#ccb974"), stric
 # Seen on white and on black.
 LINE_COLOUR = "#555555"
 MOST_ROWS = 30
-# The height of a legend of two lines in points.
-LEGEND = 42.0
+# The height in points of a legend of two lines, and of each of them.
+LEGEND, LEGEND_LINE = 42.0, 14.0
+# Beside a legend's text, and what values have of the axes at the most.
+HANDLE, MOST_OF_AXES = 4.5, 0.4
+# A smaller share of the largest number is rounding, and has no scale.
+ROUNDING = 1e-6
 
 
 def explanation(of: Explanation, sample: int = 0, output: str | int = 0, ax: Axes | None = None) -> Axes:
@@ -33,7 +45,8 @@ def explanation(of: Explanation, sample: int = 0, output: str | int = 0, ax: Axe
 
     Pale is what certified bounds leave possible, dark is what is reached. The input that can do most is at the top; as
     many are drawn as there is room for, with their values and radii on the right. Of a class bars are of its margin;
-    what is reached of another class, left of 0, has another colour.
+    what is reached of another class, left of 0, has another colour. Long names need a figure that makes room for them:
+    ``plt.subplots(layout="constrained")``.
 
     Parameters
     ----------
@@ -73,17 +86,17 @@ def explanation(of: Explanation, sample: int = 0, output: str | int = 0, ax: Axe
         ax.barh(places, below, left=np.minimum(inner_low, 0), color=USED, label="reached: another class", **inner)
         ax.axvline(0, color=USED, lw=1.2, ls="--")
     ax.axvline(of.prediction[i, j], color=LINE_COLOUR, lw=1.2, label=f"predicted: {of.prediction[i, j]:.4g}")
-    # Where only rounding moves the prediction too.
-    room = max(0.04 * (high.max() - low.min()), 1e-6 * np.abs([low, high]).max()) or 1.0
-    ax.set_xlim(low.min() - room, high.max() + room)
-    _rows(ax, len(order), 2)
-    if name_ticks(ax.yaxis, places, [of.question.groups.names[int(place)] for place in order]):
-        size = ax.get_yticklabels()[0].get_fontsize()
-        for row, place in enumerate(order.tolist()):
-            where: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "ha": "left", "va": "center"}
-            ax.text(1.015, row, of.amount(i, place), fontsize=size, color=UNUSED, **where)
+    left, right, size = low.min(), high.max(), np.abs([low, high]).max()
+    # Where only rounding moves the prediction there is no scale but that of the prediction.
+    room = 0.04 * (right - left) if right - left > ROUNDING * size else 0.1 * size or 1.0
+    ax.set_xlim(left - room, right + room)
+    ax.ticklabel_format(axis="x", useOffset=False)
+    names = [of.question.groups.names[int(place)] for place in order]
+    _rows(ax, names)
+    if name_ticks(ax.yaxis, places, names):
+        _amounts(ax, [of.amount(i, place) for place in order.tolist()], float(ax.get_yticklabels()[0].get_fontsize()))
     if len(order) < g:
-        ax.set_ylabel(f"the {len(order)} that can do most of {g}")
+        _label_rows(ax, f"the {len(order)} that can do most of {g}")
     ax.set_xlabel(of.question.quantity(i, j), parse_math=False)
     ax.grid(axis="x", alpha=0.3)
     return ax
@@ -92,7 +105,8 @@ def explanation(of: Explanation, sample: int = 0, output: str | int = 0, ax: Axe
 def importance(of: Importance, ax: Axes | None = None) -> Axes:
     """What each measure says of each input, as a share of the largest: a row an input, a marker a measure.
 
-    The largest permutation importance is at the top; as many inputs are drawn as there is room for.
+    The largest permutation importance is at the top; as many inputs are drawn as there is room for. Long names need a
+    figure that makes room for them: ``plt.subplots(layout="constrained")``.
 
     Parameters
     ----------
@@ -120,21 +134,51 @@ def importance(of: Importance, ax: Axes | None = None) -> Axes:
             )
     ax.hlines(places[:-1] + 0.5, 0, 1, color=UNUSED, lw=0.4, transform=ax.get_yaxis_transform())
     ax.axvline(0, color=UNUSED, lw=0.8)
-    _rows(ax, len(order), 3)
-    name_ticks(ax.yaxis, places, [of.names[int(place)] for place in order])
+    names = [of.names[int(place)] for place in order]
+    _rows(ax, names)
+    name_ticks(ax.yaxis, places, names)
     if len(order) < len(of.names):
-        ax.set_ylabel(f"the {len(order)} first of {len(of.names)}")
+        _label_rows(ax, f"the {len(order)} first of {len(of.names)}")
     ax.set_xlabel("share of the largest")
     ax.grid(axis="x", alpha=0.3)
     return ax
 
 
-def _rows(ax: Axes, number: int, n_columns: int) -> None:
-    """Rows from the top to the bottom, and below them room for a legend of two lines."""
-    length = length_in_points(ax.yaxis)
-    share = min(LEGEND / length, 0.5)
-    ax.set_ylim(-0.6 + (number + 0.2) / (1 - share), -0.6)
-    ax.legend(fontsize="small", loc="lower center", ncols=n_columns, framealpha=1)
+def _rows(ax: Axes, names: list[str]) -> None:
+    """Rows from the top to the bottom, and below them room for a legend that is no wider than the axes."""
+    labels = ax.get_legend_handles_labels()[1]
+    # A layout that makes room for names takes it from the axes.
+    room = max(length_in_points(ax.xaxis) - width_of(max(names, key=len)[:LONGEST_NAME], LARGEST_FONT), 1.0)
+
+    def width(n_columns: int) -> float:
+        """Of a legend, in font sizes; it is filled column by column."""
+        lines = -(-len(labels) // n_columns)
+        columns = [labels[k : k + lines] for k in range(0, len(labels), lines)]
+        return sum(HANDLE + width_of(max(column, key=len), 1.0) for column in columns)
+
+    n_columns = next((n for n in (3, 2) if len(labels) > n and width(n) * LARGEST_FONT < room), 1)
+    font = float(np.clip(length_in_points(ax.xaxis) / width(n_columns), SMALLEST_FONT, LARGEST_FONT))
+    more_lines = -(-len(labels) // n_columns) - 2
+    share = min((LEGEND + more_lines * LEGEND_LINE * font / LARGEST_FONT) / length_in_points(ax.yaxis), 0.5)
+    ax.set_ylim(-0.6 + (len(names) + 0.2) / (1 - share), -0.6)
+    ax.legend(fontsize=font, loc="lower center", ncols=n_columns, framealpha=1)
+
+
+def _amounts(ax: Axes, texts: list[str], font: float) -> None:
+    """Texts beside their rows, inside the axes, whose bars leave room for them; none where there is too little."""
+    share = width_of("  " + max(texts, key=len), font) / length_in_points(ax.xaxis)
+    if share > MOST_OF_AXES:
+        return
+    left, right = ax.get_xlim()
+    ax.set_xlim(right=left + (right - left) / (1 - share))
+    where: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}
+    for row, text in enumerate(texts):
+        ax.text(0.99, row, text, fontsize=font, color=UNUSED, **where)
+
+
+def _label_rows(ax: Axes, text: str) -> None:
+    """What the rows are, along the axis and no longer than it."""
+    ax.set_ylabel(text, fontsize=min(10.0, length_in_points(ax.yaxis) / width_of(text, 1.0)))
 
 
 def _room(ax: Axes) -> int:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.robustness.attack import Attack
 from bcd_implicit.model.robustness.bounds import Bounds
+from bcd_implicit.model.robustness.labels import in_order
 from bcd_implicit.plots.arguments import Fitted, axes_of, check_kind, model_of
 from bcd_implicit.plots.axes import (
     LINE,
@@ -22,10 +23,10 @@ from bcd_implicit.plots.axes import (
     name_ticks,
     shortened,
     whole_numbers,
+    width_of,
 )
 from bcd_implicit.plots.style import MARK, USED
-from bcd_implicit.support.checks import check_matrix, check_names
-from bcd_implicit.support.tables import pick_columns
+from bcd_implicit.support.checks import check_flag, check_list, check_matrix, check_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +44,7 @@ def bounds(
     ax: Axes | None = None,
     *,
     truth: ArrayLike | None = None,
-    attack: Attack | Sequence[Attack] = (),
+    attack: Attack | Sequence[Attack] | None = None,
     names: Sequence[str] | None = None,
     sort: bool = False,
 ) -> Axes:
@@ -55,7 +56,7 @@ def bounds(
         What :meth:`~bcd_implicit.model.robustness.robustness.Robustness.bounds` returns, of up to ten outputs.
     ax : Axes, optional
     truth : array-like of shape (m,) or (m, k), optional
-        The targets, for crosses; a data frame by names of outputs.
+        The targets, for crosses; a data frame by names of outputs, where these have names of their own.
     attack : Attack, or several, optional
         Predictions that are reached are drawn as ticks across the intervals.
     names : sequence of str, optional
@@ -66,27 +67,33 @@ def bounds(
     Raises
     ------
     InvalidInputError
-        No bounds, more than ten outputs, or arrays that do not fit.
+        No bounds, more than ten outputs, or arrays or names that do not fit.
     """
     check_kind("found", found, Bounds)
-    attacks = [attack] if isinstance(attack, Attack) else list(attack)
+    sort = check_flag("sort", sort)
+    given = [] if attack is None else [attack] if isinstance(attack, Attack) else attack
+    attacks = check_list("attack", given, "attacks", "Pass what model.attack returned, one or several")
     for one in attacks:
         check_kind("attack", one, Attack)
     m, k = found.lower.shape
     if k > MOST_OUTPUTS:
         cause = f"has {k} outputs, and {MOST_OUTPUTS} colours tell them apart"
         raise InvalidInputError("found", cause, "Choose some: model.bounds(U, radius, outputs=[...])")
-    targets = None if truth is None else _fitting("truth", _table_of(truth, found), (m, k))
+    if isinstance(truth, pd.DataFrame):
+        truth = in_order("truth", truth, found.output_names, "y")
+    targets = None if truth is None else _fitting("truth", truth, (m, k))
     reached = [_fitting("attack", one.predictions, (m, k)) for one in attacks]
     order = np.argsort(found.prediction[:, 0], kind="stable") if sort else np.arange(m)
     ax, width = axes_of(ax), SHARE / k
     # Not thicker than a point that is told from its neighbours.
     thick = float(np.clip(0.5 * width * length_in_points(ax.xaxis) / m, 0.8, 6.0))
+    # Thin lines are darker, to tell their colours.
+    alpha = float(np.interp(thick, [1.0, 3.0], [0.8, 0.35]))
     labels = ["bounds"] if k == 1 else shortened(found.output_names) or list(found.output_names)
     for i in range(k):
         colour = MARK if k == 1 else f"C{i}"
         x = np.arange(m) + (i - (k - 1) / 2) * width
-        ax.vlines(x, found.lower[order, i], found.upper[order, i], color=colour, lw=thick, alpha=0.35, label=labels[i])
+        ax.vlines(x, found.lower[order, i], found.upper[order, i], color=colour, lw=thick, alpha=alpha, label=labels[i])
         size = float(np.clip(1.1 * thick, 2.0, 5.0))
         ax.plot(x, found.prediction[order, i], "o", ms=size, color=colour, label="prediction" if not i else None)
         for j, values in enumerate(reached):
@@ -113,14 +120,10 @@ def bounds(
     legend = ax.legend(lines.values(), lines, fontsize="small", ncols=1 if k == 1 else 4)
     for text in legend.get_texts():
         text.set_parse_math(False)
+    for label, handle in zip(lines, legend.get_lines(), strict=True):
+        if label in labels:
+            handle.set_linewidth(max(thick, 3.0))
     return ax
-
-
-def _table_of(truth: Any, found: Bounds) -> Any:
-    """The columns of a data frame that are named like the outputs, in their order; anything else as it is."""
-    if isinstance(truth, pd.DataFrame) and set(map(str, found.output_names)) <= set(map(str, truth.columns)):
-        return pick_columns("truth", truth, found.output_names)
-    return truth
 
 
 def _fitting(name: str, values: Any, shape: tuple[int, int]) -> np.ndarray:
@@ -134,6 +137,8 @@ def _fitting(name: str, values: Any, shape: tuple[int, int]) -> np.ndarray:
 def sensitivity(of: Fitted | pd.DataFrame, ax: Axes | None = None, *, sort: bool = False) -> Axes:
     """How much each input can move each output, at most: a heat map, with numbers where they have room.
 
+    Long names need a figure that makes room for them: ``plt.subplots(layout="constrained")``.
+
     Parameters
     ----------
     of : ImplicitModel, BcdResult, Selection or DataFrame
@@ -146,15 +151,20 @@ def sensitivity(of: Fitted | pd.DataFrame, ax: Axes | None = None, *, sort: bool
     Raises
     ------
     InvalidInputError
-        No model, or a state's function has no Lipschitz constant.
+        No model, a table with negative numbers, or a state's function has no Lipschitz constant.
     NotWellPosedError
         The model has no certified equilibrium.
     """
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap
 
+    sort = check_flag("sort", sort)
     table = of if isinstance(of, pd.DataFrame) else model_of(of).sensitivity()
-    S, ax = check_matrix("of", table), axes_of(ax)
+    S = check_matrix("of", table)
+    if S.min() < 0:
+        cause = f"contains {S.min():.4g}, a negative number, which is no sensitivity"
+        raise InvalidInputError("of", cause, "Pass what model.sensitivity() returned")
+    ax = axes_of(ax)
     inputs, outputs = ([str(name) for name in labels] for labels in (table.columns, table.index))
     p = S.shape[1]
     if sort:
@@ -176,8 +186,7 @@ def sensitivity(of: Fitted | pd.DataFrame, ax: Axes | None = None, *, sort: bool
     ax.set_ylim(q - 0.5, -0.5)
     ax.figure.colorbar(image, ax=ax, label="change per unit, at most")
     digits = [[f"{value:.2g}" for value in row] for row in S]
-    # Letters are about 0.6 font sizes wide.
-    wide = 0.6 * NUMBER * (1 + max(len(text) for row in digits for text in row))
+    wide = width_of(" " + max((text for row in digits for text in row), key=len), NUMBER)
     if wide * shown < length_in_points(ax.xaxis) and LINE * NUMBER * q < length_in_points(ax.yaxis):
         for i, j in np.ndindex(q, shown):
             colour = "white" if S[i, j] > 0.6 * S.max() else "black"

@@ -49,6 +49,11 @@ def test_a_classifier_explains_classes_by_their_labels(loss):
     changed = found.table[found.table["class_changes"] == "yes"]
     assert len(changed)
     assert set(changed["becomes"]) <= set(WORDS)
+    values = fitted.explain(IRIS[0], 0.1, about="values", outputs=["virginica", "setosa"], rounds=1)
+    assert values.check()
+    assert_allclose(values.prediction[0], fitted.model_.predict(IRIS[:1])[0, [2, 0]])
+    with pytest.raises(InvalidInputError, match="about: unknown about 'odds'"):
+        fitted.explain(IRIS[0], 0.1, about="odds")
     by_words = fitted.importance(IRIS, WORDS, n_repeats=2)
     assert by_words.measures["permutation"].max() > 0
     with pytest.raises(InvalidInputError, match="y: has the class 'rose', which fit has not seen. The classes are"):

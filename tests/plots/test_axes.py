@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bcd_implicit import plots
-from bcd_implicit.plots.axes import logarithmic
+from bcd_implicit.plots.axes import logarithmic, shortened
 
 pytestmark = pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
 
@@ -30,3 +30,14 @@ def test_zeros_stand_at_the_end_of_a_logarithmic_scale(ax):
     logarithmic(ax.yaxis, values)
     assert -1e-14 < ax.get_ylim()[0] < 0 < 10 < ax.get_ylim()[1] < 100
     assert ax.get_yscale() == "symlog"
+
+
+def test_long_names_keep_what_tells_them_apart():
+    assert shortened(["age", "size"]) == ["age", "size"]
+    ends = shortened(["the first of many blood values", "the last of many urine values"])
+    assert ends == ["the first of…lood values", "the last of …rine values"]
+    middles = shortened([f"patient number {i} with a long name" for i in range(12)])
+    assert len(set(middles)) == 12
+    assert all(len(name) <= 24 and f"r {i} w" in name for i, name in enumerate(middles))
+    # Nothing of a reasonable length tells these apart.
+    assert shortened([f"{a}{'x' * 50}{b}{'y' * 50}" for a in "ab" for b in "ab"]) == []

@@ -56,6 +56,34 @@ def test_where_nothing_can_move_a_line_is_left(ax):
     assert "u0: nothing would have changed" in str(rounded)
 
 
+@pytest.mark.parametrize("size", [(3, 2), (5, 4), (10, 4)])
+@pytest.mark.parametrize("layout", [None, "constrained"])
+def test_values_and_legends_stay_inside_the_axes(size, layout):
+    rng = np.random.default_rng(1)
+    names = list("abcde") if size == (3, 2) else [f"the value {letter} in units of a deviation" for letter in "abcde"]
+    model = ImplicitModel(np.zeros((1, 1)), np.zeros((1, 5)), None, [[0.0]], rng.normal(size=(1, 5)), input_names=names)
+    U = rng.normal(size=(20, 5))
+    fig = Figure(figsize=size, layout=layout)
+    left, right = fig.subplots(1, 2) if size[0] > 5 else (fig.subplots(), Figure(size, layout=layout).subplots())
+    plots.explanation(model.explain(U[0], 0.5), ax=left)
+    plots.importance(model.importance(U), ax=right)
+    for ax in (left, right):
+        ax.figure.draw_without_rendering()
+        frame = ax.get_window_extent()
+        for one in (ax.get_legend(), *ax.texts):
+            box = one.get_window_extent()
+            assert frame.x0 - 10 <= box.x0 <= box.x1 <= frame.x1 + 10
+
+
+def test_where_rounding_is_left_the_axis_has_the_scale_of_the_prediction(ax):
+    model = ImplicitModel([[0.5]], [[1.0]], [1.0], [[3.0]])
+    plots.explanation(model.explain([1.0], 0.0), ax=ax)
+    low, high = ax.get_xlim()
+    assert high - low > 0.1 * 12
+    ax.figure.draw_without_rendering()
+    assert not ax.xaxis.get_offset_text().get_text()
+
+
 def test_many_inputs_are_cut_and_outputs_go_by_name(ax):
     rng = np.random.default_rng(0)
     model = ImplicitModel(np.zeros((1, 1)), rng.normal(size=(1, 60)), None, [[1.0], [2.0]], output_names=["one", "two"])

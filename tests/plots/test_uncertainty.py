@@ -65,11 +65,30 @@ def test_what_does_not_fit_the_bounds_is_refused(ax, model):
         plots.bounds(found, ax, attack=model.attack(U, 0.1))
     with pytest.raises(InvalidInputError, match="attack: is of type int"):
         plots.bounds(found, ax, attack=[3])
+    with pytest.raises(InvalidInputError, match="attack: must be a list of attacks, got 3. Pass what model.attack"):
+        plots.bounds(found, ax, attack=3)
+    with pytest.raises(InvalidInputError, match="truth: has the labels 'w' and lacks 'price'"):
+        plots.bounds(found, ax, truth=pd.DataFrame({"w": [1.0, 2.0]}))
+    for draw in (lambda: plots.bounds(found, ax, sort="a"), lambda: plots.sensitivity(model, ax, sort="a")):
+        with pytest.raises(InvalidInputError, match="sort: must be True or False, got 'a'"):
+            draw()
+    with pytest.raises(InvalidInputError, match="of: contains -.*, a negative number.*Pass what model.sensitivity"):
+        plots.sensitivity(-model.sensitivity(), ax)
     with pytest.raises(InvalidInputError, match="found: is of type ImplicitModel"):
         plots.bounds(model, ax)
     many = drawn(np.random.default_rng(3), q=11).bounds(U, 0.1)
     with pytest.raises(InvalidInputError, match="found: has 11 outputs"):
         plots.bounds(many, ax)
+
+
+def test_many_outputs_are_told_apart_and_no_attack_is_none(ax, model):
+    found = drawn(np.random.default_rng(5), q=10).bounds(np.random.default_rng(6).normal(size=(12, 3)), 0.1)
+    plots.bounds(found, ax, attack=None)
+    assert all(one.get_alpha() > 0.6 for one in ax.collections)
+    assert all(one.get_linewidth() >= 3 for one in ax.get_legend().get_lines()[:10])
+    other = Figure().subplots()
+    plots.bounds(model.bounds(np.ones((3, 3)), 0.1), other)
+    assert all(one.get_alpha() == 0.35 for one in other.collections)
 
 
 def test_sensitivities_are_a_map_with_numbers_and_names(ax, model):

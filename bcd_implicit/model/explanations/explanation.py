@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from bcd_implicit.errors import InvalidInputError
-from bcd_implicit.model.explanations.question import HALVINGS, Proved, Question, Reached
+from bcd_implicit.model.explanations.question import Proved, Question, Reached
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.display import facts_and_table, listed
 from bcd_implicit.support.interruption import finishing
@@ -18,6 +18,9 @@ from bcd_implicit.support.interruption import finishing
 MOST_INPUTS, MOST_PREDICTIONS = 5, 4
 # As accurate predictions are, relative to the largest.
 ACCURATE = 1e-8
+# Radii that are safe are looked for down to this share, by so many bisections of its logarithm, which leave a factor of
+# 2, and then found to a part in 2^12.
+SMALLEST_SHARE, BISECTIONS, HALVINGS = 2.0**-64, 6, 12
 # A smaller share of what the most important input does is nothing that a text speaks of.
 NOTHING = 1e-6
 # A margin left of a smaller share is not worth its number.
@@ -193,9 +196,9 @@ class Explanation:
     def safe(self, change: float | None = None) -> Explanation:
         """The same for smaller radii, at which each input alone is proved to change nothing, or little.
 
-        They are found by bisection, to 1/4096 of the radius, all boxes in one batch at each step. An input that is
-        proved to change nothing at its whole radius keeps that: ask with a larger one for more. Bounds say what is
-        proved, so that a larger radius may be safe too.
+        They are found by bisection, each to a part in 4096 of itself, however large the radius was; all boxes are one
+        batch at each step. An input that is proved to change nothing at its whole radius keeps that: ask with a larger
+        one for more. Bounds say what is proved, so that a larger radius may be safe too.
 
         Parameters
         ----------
@@ -228,11 +231,13 @@ class Explanation:
         with finishing():
             # The shares that are known to be safe, and those that are not.
             high, kept = self.shares, holds(self.proved)
-            low = np.where(kept, high, 0.0)
-            for _ in range(HALVINGS):
-                middle = np.where(kept, high, 0.5 * low + 0.5 * high)
+            low, found = np.where(kept, high, SMALLEST_SHARE * high), kept
+            for step in range(BISECTIONS + HALVINGS):
+                middle = np.sqrt(low * high) if step < BISECTIONS else 0.5 * low + 0.5 * high
+                middle = np.where(kept, high, middle)
                 good = holds(self.question.proved(middle))
-                low, high = np.where(good, middle, low), np.where(good, high, middle)
+                low, high, found = np.where(good, middle, low), np.where(good, high, middle), found | good
+            low = np.where(found, low, 0.0)
             return Explanation(self.question, low, self.question.proved(low), self.question.reached(low))
 
     def __str__(self) -> str:
@@ -258,13 +263,15 @@ class Explanation:
         moving = [g for g in self.order(i, k).tolist() if change[g] > nothing]
         for g in moving[:MOST_INPUTS]:
             lines.append(f"  {names[g]}, {self.amount(i, g)}: {self._says(i, k, g)}")
+        # Of safe radii the text is to give all: they are the answer.
+        narrowed = bool((self.shares[i] < 1).any())
         rest: dict[str, list[str]] = {}
         for g in moving[MOST_INPUTS:]:
             says = IN_SHORT[self.class_changes[i, k, g]] if self.question.margins else "less than these"
-            rest.setdefault(says, []).append(names[g])
+            rest.setdefault(says, []).append(f"{names[g]}, {self.amount(i, g)}" if narrowed else names[g])
         if still := [names[g] for g in range(len(names)) if g not in moving]:
             rest["nothing would have changed"] = still
-        return lines + [f"  {listed(of)}: {says}" for says, of in rest.items()]
+        return lines + [f"  {'; '.join(of) if narrowed else listed(of)}: {says}" for says, of in rest.items()]
 
     def _says(self, i: int, k: int, g: int) -> str:
         """What is known of one prediction and one input, in words."""

@@ -21,7 +21,7 @@ from bcd_implicit.model.robustness.certified import classes_of
 from bcd_implicit.support.arrays import as_pandas_or_array
 from bcd_implicit.support.checks import check_number, random_generator
 from bcd_implicit.support.interruption import finishing
-from bcd_implicit.support.samples import check_as_many
+from bcd_implicit.support.samples import check_as_many, warn_if_constant
 from bcd_implicit.terms.groups import Groups
 from bcd_implicit.terms.losses import Loss, get_loss
 
@@ -146,6 +146,11 @@ class Explanations(Derivatives, Robustness):
             Samples, targets or groups that do not fit, or another loss.
         NotWellPosedError
             The model has no certified equilibrium.
+
+        Warns
+        -----
+        DataWarning
+            Targets do not vary: there is no score to lose.
         """
         inputs = inputs_of(self, U)
         if len(inputs) < 2:
@@ -158,6 +163,9 @@ class Explanations(Derivatives, Robustness):
         n_repeats = check_number("n_repeats", n_repeats, 1, integer=True, remedy="Give 1 or more")
         rng = random_generator(random_state)
         targets = None if Y is None else self._targets(Y, len(inputs), scored)
+        # A class that samples lack is a constant column, and no fault.
+        if targets is not None and (targets == targets[:1]).all():
+            warn_if_constant(targets.T, self.output_names)
         with finishing():
             return measured(self, inputs, targets, scored, known, n_repeats, rng)
 

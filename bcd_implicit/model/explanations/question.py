@@ -22,7 +22,7 @@ from bcd_implicit.terms.groups import Groups
 POINTS = 21
 # What predictions are called, by the scale that they are on.
 CALLED = {"identity": "", "log": "log of ", "logit": "log odds of ", "softmax": "score of "}
-# Radii are found to a part in 2^12.
+# The place of a change is found to a part in 2^12 of a step between points.
 HALVINGS = 12
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +16,8 @@ from bcd_implicit.support.display import facts_table
 CORNERS, STEPS = 5, 25
 # The first and the last of these steps, as shares of the radius.
 FIRST_STEP, LAST_STEP = 0.5, 0.05
+# On balls these steps begin anew so many times, each from the best of so many points.
+STARTS, TRIED = 4, 4
 
 _Asked = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
@@ -56,6 +60,24 @@ class Attack:
         return facts_table("Attack", facts)
 
 
+class _Points(NamedTuple):
+    """Inputs (m, p), what is asked of them, (m,), and its gradients, (m, p)."""
+
+    at: np.ndarray
+    value: np.ndarray
+    slope: np.ndarray
+
+    def or_better(self, other: _Points) -> _Points:
+        """Those of the other where it has a larger value."""
+        better = other.value > self.value
+        rows = better[:, None]
+        return _Points(
+            np.where(rows, other.at, self.at),
+            np.where(better, other.value, self.value),
+            np.where(rows, other.slope, self.slope),
+        )
+
+
 def climb(asked: _Asked, box: Box, n_inputs: int | None) -> np.ndarray:
     """Inputs in boxes with about the largest value, never a smaller one than in the middle: shape (m, p).
 
@@ -69,21 +91,35 @@ def climb(asked: _Asked, box: Box, n_inputs: int | None) -> np.ndarray:
         So many inputs of each sample may move, those with the largest ``|gradient| radius`` in the middle.
     """
     center, radius = box.center.T, box.radius.T
-    best, (value, slope) = center.copy(), asked(center)
+    middle = _Points(center, *asked(center))
     if n_inputs is not None and n_inputs < center.shape[1]:
-        worth = np.argsort(-np.abs(slope) * radius, axis=1, kind="stable")
+        worth = np.argsort(-np.abs(middle.slope) * radius, axis=1, kind="stable")
         radius = radius.copy()
         np.put_along_axis(radius, worth[:, n_inputs:], 0.0, axis=1)
-    # A step of 1 from the middle leads to a corner, or to the sphere.
-    steps = [(1.0, True)] * CORNERS + [(float(share), False) for share in np.geomspace(FIRST_STEP, LAST_STEP, STEPS)]
-    at = center
-    for share, from_middle in steps:
-        at = (center if from_middle else at) + share * radius * _uphill(slope * radius, box.euclidean)
+
+    def reached(at: np.ndarray) -> _Points:
         at = _inside(at, center, radius, box.euclidean)
-        here, slope = asked(at)
-        better = here > value
-        best[better], value = at[better], np.maximum(value, here)
-    return best
+        return _Points(at, *asked(at))
+
+    def followed(here: _Points, steps: list[tuple[float, bool]]) -> _Points:
+        """The best on the way uphill."""
+        best = here
+        for share, from_middle in steps:
+            uphill = radius * _uphill(here.slope * radius, box.euclidean)
+            here = reached((center if from_middle else here.at) + share * uphill)
+            best = best.or_better(here)
+        return best
+
+    steps = [(float(share), False) for share in np.geomspace(FIRST_STEP, LAST_STEP, STEPS)]
+    # A step of 1 from the middle leads to a corner, or to the sphere.
+    best = followed(middle, [(1.0, True)] * CORNERS + steps)
+    if box.euclidean:
+        # Where a corner is one of a few, a sphere has many places to end at. All samples have the same directions, so
+        # that what is found does not depend on the others.
+        for ways in np.random.default_rng(0).normal(size=(STARTS, TRIED, center.shape[1])):
+            start = reduce(_Points.or_better, (reached(center + radius * way) for way in ways))
+            best = best.or_better(followed(start, steps))
+    return best.at
 
 
 def _uphill(slope: np.ndarray, euclidean: bool) -> np.ndarray:

@@ -11,20 +11,29 @@ import numpy as np
 from bcd_implicit.errors import InvalidInputError, check_choice, shown
 from bcd_implicit.model.matrices import Matrix, dense
 from bcd_implicit.model.robustness.labels import in_order
-from bcd_implicit.model.rounding import EPS
+from bcd_implicit.model.rounding import EPS, summation_error
+from bcd_implicit.support.arrays import SAMPLES
 from bcd_implicit.support.checks import check_entries, check_matrix
 
 # Squares of shares below this are lost.
 TINY = 1e-150
 SHAPES = "Give one number, one for each input, a column of one for each sample, or one for each sample and input"
+RADII = SAMPLES._replace(
+    missing="Give 0 for what is certain",
+    infinite="Give a finite radius: a multiple of how far the input varies, for instance",
+    table=SHAPES,
+    dimensions=SHAPES,
+    empty=SHAPES,
+    number=SHAPES,
+)
 
 
 @dataclass(frozen=True)
 class Box:
     """Inputs u with ``|u - center| <= radius``, entry by entry, or with ``|(u - center) / radius|_2 <= 1``, a ball.
 
-    A ball, whose axes are the radii, is inside the box. How far something moves on it is no more than on the box; what
-    may be rounded is charged as for the box.
+    A ball, whose axes are the radii, is inside the box. How far something moves on it is no more than on the box, and
+    is rounded up; on a box what is rounded there is left to be charged.
 
     Attributes
     ----------
@@ -57,7 +66,9 @@ class Box:
             return np.zeros((rows.shape[0], radius.shape[1]))
         shares = sizes / most
         squares = (shares * shares) @ (radius / reach) ** 2
-        return np.asarray((np.sqrt(squares) + TINY * len(radius)) * most * reach)
+        # Inputs that a row does without are not charged: who leaves them out finds the same.
+        n_terms = np.asarray((sizes != 0).sum(axis=1)).reshape(-1, 1)
+        return np.asarray((np.sqrt(squares) + TINY * n_terms) * most * reach * _up(n_terms))
 
     def spread_of(self, weights: np.ndarray, sample: np.ndarray) -> np.ndarray:
         """The same of weights (p, K), each for the box of one sample, or all for that of one: shape (K,)."""
@@ -66,7 +77,7 @@ class Box:
             return np.asarray(moves.sum(axis=0))
         most = moves.max(axis=0, initial=0.0)
         most[most == 0] = 1.0
-        return np.asarray(np.sqrt(((moves / most) ** 2).sum(axis=0)) * most)
+        return np.asarray(np.sqrt(((moves / most) ** 2).sum(axis=0)) * most * _up(len(moves)))
 
     @property
     def _largest(self) -> np.ndarray:
@@ -78,6 +89,15 @@ class Box:
     def sizes(self) -> np.ndarray:
         """``|u|`` at most."""
         return np.abs(self.center) + self.radius
+
+
+def _up(n_terms: int | np.ndarray) -> float | np.ndarray:
+    """What lengths of so many terms are multiplied by, to be no less than the exact ones.
+
+    A square is off by up to six roundings and a sum by one a term, of which the root halves both; the root and the
+    length's units are up to four more. This charges half a unit for 16 and each term, and so more.
+    """
+    return 1 + summation_error(n_terms + 8)
 
 
 def check_norm(norm: Any) -> bool:
@@ -105,9 +125,10 @@ def check_radius(radius: Any, shape: tuple[int, int], names: Sequence[str]) -> n
     """
     m, p = shape
     radius = in_order("radius", radius, names, "u")
-    if radius is None or isinstance(radius, (str, bool, np.bool_)):
+    true_or_false = isinstance(radius, bool) or getattr(radius, "dtype", None) == np.bool_
+    if radius is None or isinstance(radius, str) or true_or_false:
         raise InvalidInputError("radius", f"is {shown(radius)}, no number", SHAPES)
-    numbers = check_matrix("radius", radius if np.ndim(radius) else [radius])
+    numbers = check_matrix("radius", radius if np.ndim(radius) else [radius], advice=RADII)
     if np.shape(radius) not in {(), (p,), (m, 1), (m, p)}:
         cause = f"has shape {np.shape(radius)}, () or ({p},) or ({m}, {p}) needed"
         raise InvalidInputError("radius", cause, SHAPES)

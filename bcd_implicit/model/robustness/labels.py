@@ -23,7 +23,7 @@ def in_order(argument: str, given: Any, names: Sequence[str], letter: str) -> An
     """The values of a series, a mapping or a data frame's columns in the order of names; anything else as it is.
 
     As for inputs of a model, labels that are numbers and not names say nothing but the order, and neither do any
-    others where the model has no names of its own.
+    others where the model has no names of its own, unless some of them are names.
 
     Raises
     ------
@@ -37,7 +37,7 @@ def in_order(argument: str, given: Any, names: Sequence[str], letter: str) -> An
     index, values = (given.index if isinstance(given, pd.Series) else given.columns), given.to_numpy()
     labels = [str(label) for label in index]
     missing = [name for name in names if name not in labels]
-    if missing and (is_numeric_dtype(index) or own(names, letter) is None):
+    if missing and (is_numeric_dtype(index) or (own(names, letter) is None and missing == list(names))):
         return values
     if missing:
         remedy = f"Give a number for each of {quoted(names)}"

@@ -87,9 +87,10 @@ class Robustness(Declared):
         Returns
         -------
         Bounds
-            ``lower`` and ``upper`` of shape (m, q), on the scale that ``link`` says, which hold in floating point;
-            ``certificate``, and ``check()``, which recomputes the bounds from it. Those of "exact" hold to the solver's
-            tolerances alone, and its certificate are inputs that attain them.
+            ``lower`` and ``upper`` of shape (m, q), on the scale that ``link`` says, which hold in floating point for
+            the exact equilibrium: what :meth:`~bcd_implicit.ImplicitModel.predict` computes is as far off as its
+            tolerance allows. ``certificate``, and ``check()``, which recomputes the bounds from it. Those of "exact"
+            hold to the solver's tolerances alone, and its certificate are inputs that attain them.
 
         Raises
         ------
@@ -157,9 +158,9 @@ class Robustness(Declared):
         """Inputs within a radius of given ones that move predictions as far as is found.
 
         First corners of the box, ``u0 + radius sign(gradient)``, or points of the sphere, then steps of projected
-        gradient; the best is kept.
+        gradient; on balls such steps from other points too, always the same ones. The best is kept.
         The gradient is that at equilibrium, by :meth:`~bcd_implicit.model.derivatives.Derivatives.vjp`. What is found
-        is within :meth:`bounds`, and shows how tight they are at the least.
+        is within :meth:`bounds`, but for what predictions are off, and shows how tight they are at the least.
 
         Parameters
         ----------

@@ -80,7 +80,8 @@ def _holds_states(system: BoundedSystem, box: Box, x: Ranges, z: Ranges) -> bool
     others = others - sp.diags_array(others.diagonal())
     middle, spread = system.B @ box.center + system.b[:, None], box.spread(system.B)
     low, high = _least(others, x) + middle - spread, -_least(-others, x) + middle + spread
-    of_x, of_u = np.abs(system.A) @ x.sizes, np.abs(system.B) @ box.sizes
+    # Inputs of a ball move no row as far as those of its box: what is rounded is that of the ball, as is the spread.
+    of_x, of_u = np.abs(system.A) @ x.sizes, np.abs(system.B) @ np.abs(box.center) + spread
     off = _rounding(system.A)[:, None] * of_x + _rounding(system.B)[:, None] * of_u
     off += summation_error(3) * (of_x + of_u + np.abs(system.b)[:, None])
     at_low, at_high = own * x.low, own * x.high

@@ -93,6 +93,24 @@ def test_of_a_linear_model_all_is_known_and_inputs_are_ordered_by_what_they_can_
     assert_array_equal(found.safe(1.0).shares[0] == 1, [True, True, False])
 
 
+def test_safe_radii_do_not_depend_on_the_radius_given_and_all_are_told():
+    rng = np.random.default_rng(11)
+    model, U = drawn(rng, p=8, q=1), rng.normal(size=(1, 8))
+    near = model.explain(U, 1.0).safe(0.05)
+    far = model.explain(U, 1e6).safe(0.05)
+    assert far.check()
+    narrowed = near.shares < 1
+    assert narrowed.any()
+    assert_allclose((1e6 * far.shares)[narrowed], near.shares[narrowed], rtol=5e-3)
+    # Each radius, to a part in 4096 of itself, takes the prediction as far as it may go.
+    assert_allclose(far.change[0, 0], 0.05, rtol=1e-2)
+    for g in range(8):
+        assert f"u{g}, {far.amount(0, g)}" in str(far)
+    # Where even the smallest change is too much nothing is safe.
+    edge = bi.ImplicitModel([[0.0]], [[1.0]], [0.0], [[1.0]], link="logit")
+    assert edge.explain([0.0], 1.0).safe().shares[0, 0] == 0
+
+
 def test_groups_move_together_and_have_their_own_names():
     rng = np.random.default_rng(2)
     model, U = drawn(rng, input_names=NAMES), rng.normal(size=(1, 3))
@@ -196,6 +214,16 @@ def test_a_row_of_a_frame_and_radii_by_name():
     assert_allclose(by_name.lower, model.explain(frame.iloc[[2]], frame.std()).lower)
 
 
+def test_where_a_model_has_no_names_labels_of_a_radius_say_the_order():
+    rng = np.random.default_rng(12)
+    model, frame = drawn(rng), pd.DataFrame(rng.normal(size=(5, 3)), columns=NAMES)
+    by_order = model.explain(frame.iloc[0], [0.1, 0.2, 0.3]).lower
+    for radius in (pd.Series([0.1, 0.2, 0.3], NAMES), dict(zip(NAMES, [0.1, 0.2, 0.3], strict=True))):
+        assert_array_equal(model.explain(frame.iloc[0], radius).lower, by_order)
+    by_name = model.explain(frame.iloc[0], {"u2": 0.3, "u0": 0.1, "u1": 0.2})
+    assert_array_equal(by_name.lower, by_order)
+
+
 def test_units_of_inputs_do_not_matter():
     rng = np.random.default_rng(7)
     model, U = drawn(rng), rng.normal(size=(2, 3))
@@ -232,6 +260,13 @@ def test_a_wrong_answer_does_not_pass_its_check():
         ([1.0, 2.0, np.nan], 0.1, {}, "U: contains missing values"),
         ([1.0, 2.0, 3.0], -0.1, {}, "radius: contains -0.1, a negative number. Give 0 or more"),
         ([1.0, 2.0, 3.0], [0.1, 0.2], {}, r"radius: has shape \(2,\)"),
+        ([1.0, 2.0, 3.0], None, {}, "radius: is None, no number. Give one number"),
+        ([1.0, 2.0, 3.0], True, {}, "radius: is True, no number. Give one number"),
+        ([1.0, 2.0, 3.0], np.ones(3, dtype=bool), {}, "radius: is an array.*, no number. Give one number"),
+        ([1.0, 2.0, 3.0], np.inf, {}, "radius: contains infinity: 1 .*Give a finite radius"),
+        ([1.0, 2.0, 3.0], np.nan, {}, "radius: contains missing values .*Give 0 for what is certain"),
+        ([1.0, 2.0, 3.0], {"u0": 0.1}, {}, "radius: has the labels 'u0' and lacks 'u1'. Give a number for each of"),
+        ([1.0, 2.0, 3.0], {}, {}, r"radius: has shape \(0,\). Give one number"),
         ([1.0, 2.0, 3.0], 0.1, {"groups": [0, 1]}, "groups: has 2 labels for 3 inputs"),
         ([1.0, 2.0, 3.0], 0.1, {"groups": {"a": ["none"]}}, "names an input 'none' that does not exist"),
         ([1.0, 2.0, 3.0], 0.1, {"about": "odds"}, "about: unknown about 'odds'. Use one of values, class, labels"),

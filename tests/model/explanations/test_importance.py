@@ -153,3 +153,12 @@ def test_a_class_that_is_not_there_is_said(rng):
     model = drawn(rng, q=3, link="softmax")
     with pytest.raises(bi.InvalidInputError, match="Y: has the class 3. Use names of outputs or numbers from 0 to 2"):
         model.importance(rng.normal(size=(4, 3)), [0, 1, 2, 3])
+
+
+def test_targets_that_do_not_vary_are_warned_of_and_a_class_that_samples_lack_is_not():
+    rng = np.random.default_rng(20)
+    model, U = drawn(rng, q=1), rng.normal(size=(10, 3))
+    with pytest.warns(bi.DataWarning, match="the target 'y0' does not vary"):
+        model.importance(U, np.zeros(10))
+    classes = drawn(rng, q=3, link="softmax")
+    assert np.isfinite(classes.importance(U, np.arange(10) % 2).score)

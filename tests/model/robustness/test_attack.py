@@ -62,6 +62,23 @@ def test_by_default_it_is_the_margin_that_falls():
     assert (after * np.sign(before) <= np.abs(before)).all()
 
 
+@pytest.mark.parametrize("activation", ["relu", "tanh"])
+def test_on_balls_no_random_point_goes_farther(activation):
+    rng = np.random.default_rng(5)
+    model, U = drawn(rng, n=6, p=8, q=1, activation=activation), rng.normal(size=(10, 8))
+    ways = rng.normal(size=(1000, 8))
+    ways /= np.linalg.norm(ways, axis=1, keepdims=True)
+    for radius in (0.3, 3.0):
+        width = model.bounds(U, radius, norm=2).width[:, 0]
+        for sign in (1.0, -1.0):
+            attack = model.attack(U, radius, towards=[sign], norm=2)
+            best = [(sign * model.predict(u + radius * ways)).max() for u in U]
+            assert (best - sign * attack.predictions[:, 0] <= 0.01 * width).all()
+            # A sample by itself is attacked as among others.
+            alone = model.attack(U[3:4], radius, towards=[sign], norm=2)
+            np.testing.assert_allclose(alone.inputs[0], attack.inputs[3], atol=1e-9)
+
+
 def test_what_does_not_fit_is_refused():
     model = drawn(np.random.default_rng(3), q=1)
     U = np.ones((2, 3))

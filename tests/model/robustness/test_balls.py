@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -72,6 +73,33 @@ def test_margins_are_proved_on_balls():
     assert boxes.certified < balls.certified
     attacked = model.attack(U, 0.4, norm=2).predictions.argmax(axis=1)
     assert (attacked[balls.proved] == y[balls.proved]).all()
+
+
+@pytest.mark.parametrize("kind", ["layers", "tanh layers", "without states' weights", "few inputs of many", "cycles"])
+def test_bounds_on_balls_of_any_size_pass_their_check(kind):
+    rng = np.random.default_rng(5)
+    p = 200 if kind == "few inputs of many" else 40
+    model = drawn(rng, p=p) if kind == "cycles" else layers(rng, (p, 3, 2, 2))[0]
+    if kind == "tanh layers":
+        model = model._copy(activation="tanh")
+    if kind == "without states' weights":
+        model = model._copy(A=0 * model.A)
+    if kind == "few inputs of many":
+        model = model._copy(B=model.B * (np.arange(p) < 2), b=0 * model.b)
+    for U in (rng.normal(size=(6, p)), np.zeros((1, p))):
+        for radius in (1e-8, 1.0, 2.0, 10.0, 1e6):
+            for method in QUICK:
+                assert model.bounds(U, radius, norm=2, method=method).check(), (radius, method)
+
+
+def test_lengths_are_rounded_up():
+    rng = np.random.default_rng(6)
+    rows, radius = rng.normal(size=(300, 30)), rng.uniform(size=(30, 1))
+    ball = Box(np.zeros((30, 1)), radius, euclidean=True)
+    exact = [sum((Fraction(w) * Fraction(r)) ** 2 for w, r in zip(row, radius[:, 0], strict=True)) for row in rows]
+    for found in (ball.spread(rows)[:, 0], ball.spread_of(rows.T, np.zeros(300, dtype=int))):
+        assert all(Fraction(length) ** 2 >= square for length, square in zip(found, exact, strict=True))
+    assert (ball.spread(np.zeros((2, 30))) == 0).all()
 
 
 def test_wrong_bounds_on_balls_prove_nothing():
