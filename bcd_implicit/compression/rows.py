@@ -121,7 +121,9 @@ def solve_rows(
             lowest = here
         if gap < best_gap:
             best, best_gap = here, gap
-        if gap <= tol * max(here.objective, fit.of_constant) or since > PATIENCE:
+        if gap <= tol * max(here.objective, fit.of_constant):
+            return best.T
+        if since > PATIENCE:
             break
         here, stretch = _proximal_step(fit, W, terms, here, metric, stretch)
         here, damping = _newton_step(fit, W, terms, here, metric, damping, newton or _among_entries)

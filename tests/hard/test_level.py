@@ -14,6 +14,12 @@ N_DRAWS = 300
 @pytest.fixture(scope="module")
 def level():
     file = Path(__file__).parents[2] / "benchmarks" / "level.py"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(file.parent)  # where it finds what benchmarks share
+        yield _loaded(file)
+
+
+def _loaded(file):
     spec = importlib.util.spec_from_file_location("level", file)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
