@@ -20,10 +20,11 @@ PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 WITH_PYTHON = [page for page in PAGES[1:] if PYTHON.search(page.read_text())]
 
 
-# Nothing of the page of the estimators is made shorter here, and it takes as long as all others together: slow alone.
-@pytest.mark.parametrize(
-    "page", [page for page in WITH_PYTHON if page.stem != "estimators"], ids=lambda page: page.stem
-)
+# Of these pages nothing is made shorter here, and they take longest: slow alone.
+LONG = {"compression", "estimators", "explanations", "extending", "robust_training", "sparse_training"}
+
+
+@pytest.mark.parametrize("page", [page for page in WITH_PYTHON if page.stem not in LONG], ids=lambda page: page.stem)
 def test_the_python_of_a_page_runs_from_top_to_bottom(page, plain_choice, monkeypatch):
     grid = solve_path.automatic_grid
     monkeypatch.setattr(

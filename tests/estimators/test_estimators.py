@@ -233,7 +233,7 @@ def test_the_best_of_several_starts_is_kept(table):
     assert len(starts) == 3  # the starts matter
 
 
-@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.processes)])
+@pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=[pytest.mark.processes, pytest.mark.slow])])
 def test_only_the_best_start_warns(table, n_jobs):
     X, y = table
     fits = []
