@@ -21,15 +21,13 @@ from bcd_implicit.model.matrices import Matrix, dense, scaled
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.model.sweep import solve_states
 from bcd_implicit.terms.activation import Activation
-from bcd_implicit.terms.entrywise import Entrywise
+from bcd_implicit.terms.entrywise import Entrywise, reweighted
 from bcd_implicit.terms.loss import Loss
 from bcd_implicit.terms.losses import LOSSES, SquaredLoss
 
 # Relative to second derivatives: the optimum is unique, and every row has a duality gap. Those of a fit that is nowhere
 # curved count as the least.
 RIDGE, LEAST = 1e-9, 1e-6
-# Reweighting: 1 / (size / mean size + this).
-OFFSET = 0.3
 # The outputs' share of alpha: they are few entries, and nothing makes up for their errors (benchmarks/compression.py).
 OUTPUTS = 0.3
 # What varies by less, relative to its size, is a constant.
@@ -286,11 +284,6 @@ def output_rows(task: Task, regressors: Regressors, free: Matrix) -> list[Rows]:
         first = start[np.ix_(rows, np.append(columns, -1))]
         found.append(Rows(regressors, fit, y.std(axis=1), columns, allowed[:, columns], first))
     return found
-
-
-def reweighted(sizes: np.ndarray, mean: float) -> np.ndarray:
-    """Factors of weights: what is small is punished more, and what is large less."""
-    return 1 / (sizes / mean + OFFSET)
 
 
 def solve_all(task: Task, alpha: float, rows: Sequence[Rows]) -> None:

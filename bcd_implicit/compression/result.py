@@ -13,7 +13,7 @@ from bcd_implicit.compression.change import change_bound
 from bcd_implicit.compression.matching import CONSTANT, Task
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.model.matrices import n_nonzero
-from bcd_implicit.support.display import facts_table
+from bcd_implicit.support.display import facts_and_table
 
 # Of predictions, relative to their size: from solvers of states.
 ROUNDING = 1e-9
@@ -189,4 +189,4 @@ class Compression:
             "removed, matched by": f"{self._task.remove}, {self._task.matching}",
             "largest relative gap of a row": f"{self.small.gap:.1e}",
         }
-        return facts_table("Compression", facts) + self.table.to_html(index=False, float_format="{:.4g}".format)
+        return facts_and_table("Compression", facts, self.table)

@@ -29,10 +29,10 @@ from bcd_implicit.compression.matching import (
     beside,
     hidden_rows,
     output_rows,
-    reweighted,
 )
 from bcd_implicit.compression.rows import Point, certify, hessian, solve_rows
 from bcd_implicit.terms.columnwise import Columnwise
+from bcd_implicit.terms.entrywise import reweighted
 
 # Conjugate gradients end where the residual is this share of what it was, or after so many.
 ACCURACY, MOST_STEPS = 1e-10, 300

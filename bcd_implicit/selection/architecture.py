@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bcd_implicit.compression.matching import reweighted
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.model.inputs import inputs_by_name, targets_of
 from bcd_implicit.problem.gradient import gradient
@@ -29,6 +28,7 @@ from bcd_implicit.support.interruption import Stop, check_stop, stoppable
 from bcd_implicit.support.notices import told_once, warn_convergence
 from bcd_implicit.support.progress import Progress, between, show_progress
 from bcd_implicit.support.samples import check_as_many
+from bcd_implicit.terms.entrywise import reweighted
 from bcd_implicit.training.bcd import solve
 from bcd_implicit.training.result import BcdResult, Status
 

@@ -13,6 +13,14 @@ import numpy as np
 
 from bcd_implicit.terms.projections import UPWARDS, l1_multipliers, project_l1_rows, shrunk
 
+# Reweighting: 1 / (size / mean size + this).
+OFFSET = 0.3
+
+
+def reweighted(sizes: np.ndarray, mean: float) -> np.ndarray:
+    """Factors of weights: what is small is punished more, and what is large less."""
+    return 1 / (sizes / mean + OFFSET)
+
 
 class Penalty:
     """A penalty of a matrix with a ridge, and with entries that are held at zero where they are not ``free``."""
