@@ -10,23 +10,29 @@ from __future__ import annotations
 import io
 import sys
 import warnings
+from importlib import import_module
 from typing import Any
 
 import click
 
 import bcd_implicit as bi
-from bcd_implicit.cli.check import check
-from bcd_implicit.cli.console import INTERRUPTED, fail, print_warning
-from bcd_implicit.cli.convergence import convergence
-from bcd_implicit.cli.demo import demo
-from bcd_implicit.cli.fit import fit
-from bcd_implicit.cli.network import network
-from bcd_implicit.cli.predict import predict
-from bcd_implicit.cli.select import select
+from bcd_implicit.cli.console import fail, print_warning
+from bcd_implicit.support.importing import INTERRUPTED
+
+#: In the order of the help; each is in the module of its name.
+COMMANDS = ("demo", "fit", "predict", "check", "select", "network", "convergence")
 
 
 class _Commands(click.Group):
-    """Turns this package's errors into one line and an exit status."""
+    """Imports a command when it is called, and turns this package's errors into one line and an exit status."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return getattr(import_module(f"bcd_implicit.cli.{cmd_name}"), cmd_name)
 
     def invoke(self, ctx: click.Context) -> Any:
         for stream in (sys.stdout, sys.stderr):
@@ -61,7 +67,3 @@ def main() -> None:
       bcd-implicit network lenet5
       bcd-implicit convergence
     """
-
-
-for command in (demo, fit, predict, check, select, network, convergence):
-    main.add_command(command)

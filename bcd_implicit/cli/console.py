@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from rich.console import Console
@@ -17,13 +17,12 @@ from rich.table import Table as RichTable
 
 import bcd_implicit as bi
 from bcd_implicit.cli.wording import in_options
-from bcd_implicit.experiments import report
-from bcd_implicit.experiments.feature_selection import FeatureSelection
 from bcd_implicit.support.files import write_atomically
-from bcd_implicit.support.interruption import anyone_left_alone, stoppable
+from bcd_implicit.support.importing import INTERRUPTED
 
-# The exit status of programs that Ctrl-C ends.
-INTERRUPTED = 130
+if TYPE_CHECKING:
+    from bcd_implicit.experiments.feature_selection import FeatureSelection
+
 # Without markup: names of files and columns may hold square brackets.
 console = Console(markup=False, highlight=False)
 notes = Console(markup=False, highlight=False, stderr=True)
@@ -71,6 +70,8 @@ def to_the_end(status: bi.Status) -> Iterator[None]:
 
     A first Ctrl-C waits until all is written.
     """
+    from bcd_implicit.support.interruption import anyone_left_alone, stoppable
+
     with stoppable() as limits:
         yield
     if bi.Status.INTERRUPTED.name in (status.name, limits.reached):
@@ -86,6 +87,8 @@ def to_the_end(status: bi.Status) -> Iterator[None]:
 
 def leave(code: int) -> NoReturn:
     """End with an exit status."""
+    from bcd_implicit.support.interruption import anyone_left_alone
+
     if anyone_left_alone():
         # Python would wait for a solver that may have long to go.
         sys.stdout.flush()
@@ -125,6 +128,8 @@ def _remove_empty(folders: Sequence[Path]) -> None:
 
 def present(run: FeatureSelection, output: Path, stem: str = "") -> None:
     """Print a run of the experiment and write its files."""
+    from bcd_implicit.experiments import report
+
     with to_the_end(run.status):
         console.print(run.title, soft_wrap=True)
         console.print(report.summary(run))

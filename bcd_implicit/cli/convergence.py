@@ -9,9 +9,8 @@ import click
 
 from bcd_implicit.cli.console import check_writable, console
 from bcd_implicit.cli.options import folder_option
-from bcd_implicit.experiments import convergence as experiment
-from bcd_implicit.experiments import convergence_report as report
-from bcd_implicit.experiments.convergence_run import LOSSES
+from bcd_implicit.support.choices import CONVERGENCE_LOSSES
+from bcd_implicit.support.importing import importing
 
 
 @click.command()
@@ -20,7 +19,9 @@ from bcd_implicit.experiments.convergence_run import LOSSES
 @click.option("--n-outputs", type=int, default=20, show_default=True, help="Outputs q, or classes.")
 @click.option("--n-samples", type=int, default=30, show_default=True, help="Samples m.")
 @click.option("--gamma", type=float, default=0.9, show_default=True, help="Weight of the feedback, below 1.")
-@click.option("--loss", type=click.Choice(list(LOSSES)), default="squared", show_default=True, help="Of the samples.")
+@click.option(
+    "--loss", type=click.Choice(CONVERGENCE_LOSSES), default="squared", show_default=True, help="Of the samples."
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of data, features and start.")
 @click.option("--horizon", type=float, help="The time at which the flow ends.  [default: when its slope is settled]")
 @click.option("--n-steps", type=int, default=1000, show_default=True, help="Of gradient descent, at most.")
@@ -48,6 +49,10 @@ def convergence(
       bcd-implicit convergence --loss cross-entropy --n-outputs 3 --n-samples 100
     """
     check_writable(output)
+    with importing():
+        from bcd_implicit.experiments import convergence as experiment
+        from bcd_implicit.experiments import convergence_report as report
+
     run = experiment(
         n_hidden,
         n_outputs,

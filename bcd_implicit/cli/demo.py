@@ -10,9 +10,8 @@ import click
 import bcd_implicit as bi
 from bcd_implicit.cli.console import check_writable, console, one_warning, present
 from bcd_implicit.cli.options import folder_option, jobs_option, method_options, time_option
-from bcd_implicit.experiments import feature_selection as experiment
-from bcd_implicit.experiments import report
-from bcd_implicit.support.parallel import check_jobs
+from bcd_implicit.support import choices
+from bcd_implicit.support.importing import importing
 
 
 @click.command()
@@ -20,7 +19,7 @@ from bcd_implicit.support.parallel import check_jobs
 @click.option(
     "--data",
     "family",
-    type=click.Choice(list(experiment.FAMILIES)),
+    type=click.Choice(choices.FAMILIES),
     default="column-sparse",
     show_default=True,
     help="Generated data.",
@@ -32,7 +31,7 @@ from bcd_implicit.support.parallel import check_jobs
     help="Noise in units of each output's spread.  [default: 0 for column-sparse, 0.05 for even]",
 )
 @click.option(
-    "--n-hidden", type=int, default=experiment.N_HIDDEN_GUESS, show_default=True, help="The guess; the truth is 20."
+    "--n-hidden", type=int, default=choices.N_HIDDEN_GUESS, show_default=True, help="The guess; the truth is 20."
 )
 @click.option("--n-kappas", type=int, default=15, show_default=True, help="Length of the path.")
 @click.option(
@@ -77,6 +76,11 @@ def demo(
       bcd-implicit demo --method fenchel
       bcd-implicit demo --noise 1 --n-seeds 20 --n-jobs -1
     """
+    with importing():
+        from bcd_implicit.experiments import feature_selection as experiment
+        from bcd_implicit.experiments import report
+        from bcd_implicit.support.parallel import check_jobs
+
     check_jobs(n_jobs)
     if n_seeds > 1:
         seeds = range(seed, seed + n_seeds)

@@ -5,15 +5,12 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
-import pandas as pd
-from sklearn.model_selection import train_test_split
 
 import bcd_implicit as bi
-from bcd_implicit.cli.columns import ColumnChoice, Columns, about, predicted_classes, read_columns
+from bcd_implicit.cli.column_choice import ColumnChoice
 from bcd_implicit.cli.console import (
     check_apart,
     check_writable,
@@ -26,22 +23,25 @@ from bcd_implicit.cli.console import (
 )
 from bcd_implicit.cli.losses import LossChoice, loss_options
 from bcd_implicit.cli.options import limit_options, method_options, problem_options, table_options
-from bcd_implicit.experiments.scores import Scores
-from bcd_implicit.model.standardization import Standardization
-from bcd_implicit.support.checks import check_arrays
-from bcd_implicit.support.delimited import TextFormat
+from bcd_implicit.support import choices
 from bcd_implicit.support.files import check_is_file
-from bcd_implicit.terms.penalties import GROUP_FORMS
+from bcd_implicit.support.importing import importing
+from bcd_implicit.support.text_format import TextFormat
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bcd_implicit.cli.columns import Columns
 
 NONE_HELD_OUT = "no rows were held out: see --test-share"
 _ENDINGS = {
-    bi.Status.CONVERGED: "converged",
-    bi.Status.MAX_CYCLES: "not converged: stopped",
-    bi.Status.STALLED: "not converged: stalled",
-    bi.Status.SOLVER_FAILED: "not converged: a solver failed",
-    bi.Status.STOPPED: "stopped",
-    bi.Status.INTERRUPTED: "interrupted",
-    bi.Status.TIME_LIMIT: "stopped at --max-seconds",
+    "CONVERGED": "converged",
+    "MAX_CYCLES": "not converged: stopped",
+    "STALLED": "not converged: stalled",
+    "SOLVER_FAILED": "not converged: a solver failed",
+    "STOPPED": "stopped",
+    "INTERRUPTED": "interrupted",
+    "TIME_LIMIT": "stopped at --max-seconds",
 }
 
 
@@ -51,7 +51,7 @@ _ENDINGS = {
 @click.option("--kappa", type=float, default=0.01, show_default=True, help="Weight (or bound) of the group lasso.")
 @click.option(
     "--group-form",
-    type=click.Choice(list(GROUP_FORMS)),
+    type=click.Choice(choices.GROUP_FORMS),
     default="penalty",
     show_default=True,
     help="Whether kappa weighs the column norms of B or bounds their sum.",
@@ -115,6 +115,11 @@ def fit(
       bcd-implicit fit data.csv --target species --categorical colour --drop-missing --model m.npz
       bcd-implicit fit data.csv --target delay --loss quantile --quantile 0.9 --model m.npz
     """
+    # Before pandas is imported, which takes longer than the check.
+    check_is_file(data)
+    with importing():
+        from bcd_implicit.cli.columns import about, read_columns
+
     loss, columns = loss_choice.suiting(read_columns(data, choice, form), data)
     if not model_path.parent.is_dir():
         raise bi.InvalidInputError("model", f"folder {model_path.parent} does not exist", "Make it first")
@@ -122,6 +127,10 @@ def fit(
         check_is_file(model_path)
     check_writable(model_path.parent)
     check_apart(data=data, model=model_path, checkpoint=checkpoint)
+    with importing():
+        from bcd_implicit.model.standardization import Standardization
+        from bcd_implicit.support.checks import check_arrays
+
     train, test = _divided(columns, test_share, seed)
     with about(data):
         U, Y = (part.T for part in check_arrays(columns.inputs.loc[train], columns.outputs.loc[train]))
@@ -153,18 +162,19 @@ def fit(
             "weaker constraints.",
             bi.ConvergenceWarning,
         )
+    ending = f"{_ENDINGS[result.status.name]} after {count(result.n_cycles, 'cycle')}, {result.seconds:.1f} s"
     with to_the_end(result.status):
         model = scales.raw_model(result.model) if standardize else result.model
         model.save(model_path)
-        gap = max((c.relative_gap for c in result.certificates.values()), default=np.inf)
+        gap = max((c.relative_gap for c in result.certificates.values()), default=math.inf)
         # A run that is cut short ends without looking at the others.
         alone = " (output block; no other was certified)" if [*result.certificates] == ["output"] else ""
         print_facts(
             f"{data.name}: {count(len(columns.inputs), 'row')}, {count(U.shape[1], 'input')}, {_described(columns)}",
             {
-                "status": f"{_ENDINGS[result.status]} after {count(result.n_cycles, 'cycle')}, {result.seconds:.1f} s",
+                "status": ending,
                 "objective at equilibrium": f"{result.objective:.6g}",
-                "largest block gap, relative": f"{gap:.1e}{alone}" if np.isfinite(gap) else "unknown",
+                "largest block gap, relative": f"{gap:.1e}{alone}" if math.isfinite(gap) else "unknown",
                 **_scores(model, loss, columns, train, test),
                 "inputs used in B": f"{int(model.B.any(axis=0).sum())} of {U.shape[1]}",
                 problem.row_set.symbol: f"{problem.row_set.everywhere.size(result.iterate.A):.4f}",
@@ -175,6 +185,8 @@ def fit(
 
 def _divided(columns: Columns, test_share: float, seed: int) -> tuple[pd.Index, pd.Index]:
     """The rows to train on and those to test on."""
+    from sklearn.model_selection import train_test_split
+
     rows = columns.inputs.index
     if test_share == 0:
         return rows, rows[:0]
@@ -207,6 +219,8 @@ def _scores(
 
 def _shown(model: bi.ImplicitModel, loss: bi.Loss, columns: Columns, rows: pd.Index) -> dict[str, float]:
     """The scores of some rows that suit the loss."""
+    from bcd_implicit.experiments.scores import Scores
+
     inputs, outputs = columns.inputs.loc[rows], columns.outputs.loc[rows].to_numpy()
     scores = Scores.of(loss, model.predict(inputs), outputs, columns.classes is not None)
     if scores.accuracy is not None:
@@ -216,6 +230,10 @@ def _shown(model: bi.ImplicitModel, loss: bi.Loss, columns: Columns, rows: pd.In
 
 def _of_no_inputs(loss: bi.Loss, columns: Columns, train: pd.Index, test: pd.Index) -> dict[str, str]:
     """What scores of classes are without a model: always the commonest class, and the classes' shares."""
+    import numpy as np
+
+    from bcd_implicit.cli.columns import predicted_classes
+
     here, there = columns.outputs.loc[train], columns.outputs.loc[test]
     most = predicted_classes(here).mode()[0]
     share = (predicted_classes(there) == most).mean()

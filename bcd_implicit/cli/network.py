@@ -6,17 +6,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from matplotlib.figure import Figure
 
-from bcd_implicit import plots
 from bcd_implicit.cli.console import check_writable, console, print_facts
 from bcd_implicit.cli.options import folder_option
-from bcd_implicit.networks.known import KNOWN, known
+from bcd_implicit.support.choices import NETWORKS
 from bcd_implicit.support.files import write_atomically
+from bcd_implicit.support.importing import importing
 
 
 @click.command()
-@click.argument("name", type=click.Choice(list(KNOWN)))
+@click.argument("name", type=click.Choice(NETWORKS))
 @folder_option("network-output", "Folder for the picture and the model.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the random weights.")
 def network(name: str, output: Path, seed: int) -> None:
@@ -31,6 +30,12 @@ def network(name: str, output: Path, seed: int) -> None:
       bcd-implicit network lstm --output pictures
     """
     check_writable(output)
+    with importing():
+        from matplotlib.figure import Figure
+
+        from bcd_implicit import plots
+        from bcd_implicit.networks.known import known
+
     model = known(name, seed)
     structure = model.structure()
     figure = Figure(figsize=(8, 7), layout="constrained")

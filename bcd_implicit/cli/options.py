@@ -10,11 +10,9 @@ from typing import Any
 
 import click
 
-import bcd_implicit as bi
-from bcd_implicit.blocks.solvers import AUTO, CHOICES, solvers_of_all_blocks
-from bcd_implicit.cli.columns import ColumnChoice
-from bcd_implicit.support.delimited import TextFormat
-from bcd_implicit.terms.row_sets import WELL_POSEDNESS
+from bcd_implicit.cli.column_choice import ColumnChoice
+from bcd_implicit.support import choices
+from bcd_implicit.support.text_format import TextFormat
 
 
 def options_of(*options: Callable) -> Callable:
@@ -42,20 +40,32 @@ def gathered(name: str, kind: Callable, *options: Callable) -> Callable:
     return wrap
 
 
+class SolverChoice(click.Choice):
+    """The solvers by name, and others that are installed: CVXPY is asked for those when a name is none of the first."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if str(value).lower() not in map(str.lower, self.choices):
+            from bcd_implicit.blocks.solvers import solvers_of_all_blocks
+
+            others = click.Choice([*self.choices, *solvers_of_all_blocks()], self.case_sensitive)
+            return others.convert(value, param, ctx)
+        return super().convert(value, param, ctx)
+
+
 method_options = options_of(
     click.option(
         "--method",
-        type=click.Choice(list(bi.METHODS)),
+        type=click.Choice(choices.METHODS),
         default="prox-linear",
         show_default=True,
         help="The loop that trains.",
     ),
     click.option(
         "--solver",
-        type=click.Choice([*CHOICES, *bi.SOLVERS, *solvers_of_all_blocks()], case_sensitive=False),
-        default=AUTO,
+        type=SolverChoice([*choices.SOLVER_CHOICES, *choices.SOLVERS], case_sensitive=False),
+        default=choices.AUTO,
         show_default=True,
-        help="The solver of the convex blocks.",
+        help="The solver of the convex blocks; also another that CVXPY has installed.",
     ),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of everything random."),
 )
@@ -137,7 +147,7 @@ table_options = options_of(
 problem_options = options_of(
     click.option("--n-hidden", type=int, default=10, show_default=True, help="Hidden features."),
     click.option(
-        "--activation", type=click.Choice(list(bi.ACTIVATIONS)), default="relu", show_default=True, help="phi."
+        "--activation", type=click.Choice(choices.ACTIVATIONS), default="relu", show_default=True, help="phi."
     ),
     click.option(
         "--norm-bound",
@@ -148,7 +158,7 @@ problem_options = options_of(
     ),
     click.option(
         "--well-posedness",
-        type=click.Choice(list(WELL_POSEDNESS)),
+        type=click.Choice(choices.WELL_POSEDNESS),
         default="inf-norm",
         show_default=True,
         help="What --norm-bound is on: ||A||_inf, or the matrix measure of A, which leaves A more room.",

@@ -6,16 +6,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import pandas as pd
 
 import bcd_implicit as bi
-from bcd_implicit.cli.columns import predicted_classes, read_inputs
 from bcd_implicit.cli.console import check_apart, console, count
 from bcd_implicit.cli.options import text_options
-from bcd_implicit.support.delimited import TextFormat
-from bcd_implicit.support.display import listed
-from bcd_implicit.support.table_files import check_table_name, write_table
-from bcd_implicit.support.tables import class_column
+from bcd_implicit.support.files import check_is_file
+from bcd_implicit.support.importing import importing
+from bcd_implicit.support.text_format import TextFormat
 
 
 @click.command()
@@ -42,6 +39,17 @@ def predict(model_path: Path, data: Path, output: Path, probabilities: bool, sco
     if scores and probabilities:
         cause = "and --scores ask for different tables"
         raise bi.InvalidInputError("probabilities", cause, "Give one of them, and run the command again for the other")
+    # Before the imports, which take longer than the check.
+    check_is_file(model_path)
+    check_is_file(data)
+    with importing():
+        import pandas as pd
+
+        from bcd_implicit.cli.columns import predicted_classes, read_inputs
+        from bcd_implicit.support.display import listed
+        from bcd_implicit.support.table_files import check_table_name, write_table
+        from bcd_implicit.support.tables import class_column
+
     check_table_name(output)
     check_apart(model=model_path, output=output)
     check_apart(data=data, output=output)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import click
 
-from bcd_implicit.cli.columns import ColumnChoice, about, read_columns
+from bcd_implicit.cli.column_choice import ColumnChoice
 from bcd_implicit.cli.console import check_apart, check_writable, one_warning, present
 from bcd_implicit.cli.losses import LossChoice, loss_options
 from bcd_implicit.cli.options import (
@@ -19,11 +19,10 @@ from bcd_implicit.cli.options import (
     problem_options,
     table_options,
 )
-from bcd_implicit.experiments import feature_selection as experiment
-from bcd_implicit.selection.rules import AUTO_LEVEL, DEFAULT_LEVEL, DEFAULT_RULE, RULES, check_rule
-from bcd_implicit.support.checks import check_number
-from bcd_implicit.support.delimited import TextFormat
-from bcd_implicit.support.parallel import check_jobs
+from bcd_implicit.support import choices
+from bcd_implicit.support.files import check_is_file
+from bcd_implicit.support.importing import importing
+from bcd_implicit.support.text_format import TextFormat
 
 
 @click.command()
@@ -39,10 +38,10 @@ from bcd_implicit.support.parallel import check_jobs
 )
 @click.option(
     "--rule",
-    type=click.Choice(list(RULES)),
+    type=click.Choice(choices.RULES),
     default=None,
     help="How a support is chosen from the path; score tests follow; not with --n-features.  "
-    f"[default: {DEFAULT_RULE}]",
+    f"[default: {choices.DEFAULT_RULE}]",
 )
 @click.option(
     "--n-features",
@@ -54,7 +53,8 @@ from bcd_implicit.support.parallel import check_jobs
     "--level",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     default=None,
-    help=f"Level of the score tests, for all inputs together; not with --n-features.  [default: {DEFAULT_LEVEL}]",
+    help="Level of the score tests, for all inputs together; not with --n-features.  "
+    f"[default: {choices.DEFAULT_LEVEL}]",
 )
 @click.option(
     "--sample-groups",
@@ -101,8 +101,17 @@ def select(
       bcd-implicit select data.csv --target y --n-features 5
       bcd-implicit select data.csv --target y --sample-groups person
     """
+    # Before the imports, which take longer than the check.
+    check_is_file(data)
+    with importing():
+        from bcd_implicit.cli.columns import about, read_columns
+        from bcd_implicit.experiments import feature_selection as experiment
+        from bcd_implicit.selection.rules import check_rule
+        from bcd_implicit.support.checks import check_number
+        from bcd_implicit.support.parallel import check_jobs
+
     # No level is the default one here: there is no option for no test.
-    tested: float | Literal["auto"] = AUTO_LEVEL if level is None else level
+    tested: float | Literal["auto"] = choices.AUTO_LEVEL if level is None else level
     check_rule(rule, tested, n_features)
     loss, columns = loss_choice.suiting(read_columns(data, choice, form, sample_groups), data)
     # Before the folder is made and the path walked.
