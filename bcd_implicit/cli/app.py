@@ -10,13 +10,15 @@ from __future__ import annotations
 import io
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
 
 import bcd_implicit as bi
 from bcd_implicit.cli.check import check
-from bcd_implicit.cli.console import INTERRUPTED, fail, print_warning
+from bcd_implicit.cli.console import INTERRUPTED, fail, misused, print_warning
 from bcd_implicit.cli.convergence import convergence
 from bcd_implicit.cli.demo import demo
 from bcd_implicit.cli.fit import fit
@@ -25,8 +27,22 @@ from bcd_implicit.cli.predict import predict
 from bcd_implicit.cli.select import select
 
 
+@contextmanager
+def _misuse_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        misused(error)
+
+
 class _Commands(click.Group):
     """Turns this package's errors into one line and an exit status."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with _misuse_in_one_line():
+            return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         for stream in (sys.stdout, sys.stderr):
@@ -34,7 +50,7 @@ class _Commands(click.Group):
                 # A name that the terminal's encoding lacks must not end the command after its work.
                 stream.reconfigure(errors="backslashreplace")
         try:
-            with warnings.catch_warnings():
+            with _misuse_in_one_line(), warnings.catch_warnings():
                 warnings.simplefilter("always", bi.ConvergenceWarning)
                 warnings.showwarning = print_warning  # type: ignore[assignment]
                 return super().invoke(ctx)
@@ -49,7 +65,9 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(bi.__version__)
 def main() -> None:
-    """Implicit models, x = phi(Ax + Bu + b), y = Cx + Du + d, trained by block-coordinate descent.
+    """Train implicit models, x = phi(Ax + Bu + b), y = Cx + Du + d, by block-coordinate descent.
+
+    u are the inputs, y the outputs, and x are hidden features, which solve the first equation.
 
     \b
     Examples:

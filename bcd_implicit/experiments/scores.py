@@ -5,9 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from sklearn.linear_model import RidgeCV
 from sklearn.metrics import r2_score
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from bcd_implicit.terms.losses import Loss
+
+#: Weights that the baseline's cross-validation chooses from.
+RIDGES = np.logspace(-3, 5, 33)
 
 
 @dataclass(frozen=True)
@@ -52,3 +58,11 @@ def r2(Y: np.ndarray, predicted: np.ndarray) -> float:
 def accuracy(Y: np.ndarray, predicted: np.ndarray) -> float:
     """The share of samples whose class has the largest prediction; Y indicates it."""
     return float((Y.argmax(axis=1) == predicted.argmax(axis=1)).mean())
+
+
+def ridge_on_all_columns(U: np.ndarray, Y: np.ndarray) -> Pipeline:
+    """The baseline, which one has without this package: a ridge regression on samples of shape (m, p) and (m, q).
+
+    Cross-validation that leaves out one sample at a time chooses its weight.
+    """
+    return make_pipeline(StandardScaler(), RidgeCV(RIDGES)).fit(U, Y)
