@@ -40,7 +40,9 @@ def fail(error: Exception | str, code: int) -> None:
 
 def misused(error: click.UsageError) -> None:
     """End with a wrong use of the command line in one line: the option, what is wrong, and where help is."""
-    name = error.param and (error.param.opts[-1] if error.param.param_type_name == "option" else error.param.metavar)
+    parameter = getattr(error, "param", None)
+    # The last of the names of an argument is that of Python's.
+    name = parameter and (parameter.metavar if isinstance(parameter, click.Argument) else parameter.opts[0])
     if isinstance(error, click.MissingParameter):
         text = f"{name}: is missing."
     elif isinstance(error, click.BadParameter) and name:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +199,7 @@ def fit(
                 "objective": result.objective,
                 "largest_relative_gap": gap,
                 **scores.values,
-                "inputs_in_B": [name for name, is_used in zip(problem.input_names, used, strict=True) if is_used],
+                "inputs_in_B": list(compress(problem.input_names, used)),
                 "norm": size,
                 "files": [str(model_path)],
             }
