@@ -22,9 +22,10 @@ from bcd_implicit.model.well_posedness import contraction
 @model_argument
 @option_group("Output", json_option)
 def check(model_path: Path) -> None:
-    """Check that MODEL is well-posed: that each input has exactly one state.
+    """Check that MODEL is well-posed.
 
-    Prints the norms that show it, and how fast states are found. The exit status is 1 if the model is not well-posed.
+    Well-posed means that each input has exactly one state. Prints the norms that show it, and how fast states are
+    found. The exit status is 1 if the model is not well-posed.
 
     \b
     Examples:

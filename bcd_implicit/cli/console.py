@@ -49,8 +49,12 @@ def misused(error: click.UsageError) -> None:
         text = f"{name}: {error.message}"
     else:
         text = error.format_message()
+    if not text.endswith((".", "?", "?)")):
+        text += "."
     context = error.ctx or click.get_current_context()
-    fail(f"{text} See {context.command_path} --help.", 2)
+    # Where a command's options cannot be told apart, click knows the group alone.
+    command = context.invoked_subcommand if error.ctx is None and context.invoked_subcommand else ""
+    fail(f"{text} See {' '.join([context.command_path, *command.split()])} --help.", 2)
 
 
 def ask_for_json(context: click.Context, parameter: click.Parameter, asked: bool) -> None:

@@ -45,11 +45,11 @@ def convergence(
     horizon: float | None,
     n_steps: int,
 ) -> None:
-    """Show that gradients reach the global optimum at a linear rate, at any width.
+    """Show that gradients reach the optimum.
 
-    The model is f(u) = B (I - gamma sigma(A))^-1 psi(u), with the softmax sigma of each column and random features psi.
-    Draws how far the loss is above the optimum, the bounds that are proved for it, and other ways to the same optimum.
-    Writes convergence.png and report.json.
+    They reach the global optimum at a linear rate, at any width. The model is f(u) = B (I - gamma sigma(A))^-1 psi(u),
+    with the softmax sigma of each column and random features psi. Draws how far the loss is above the optimum, the
+    bounds that are proved for it, and other ways to the same optimum. Writes convergence.png and report.json.
 
     \b
     Examples:

@@ -90,12 +90,12 @@ def demo(
     solver: str,
     seed: int,
 ) -> None:
-    """Run the feature-selection experiment: does the learned B show which inputs matter?
+    """Run the feature-selection experiment.
 
-    Data come from a known model with 20 hidden features, of whose B few columns are not zero. A smaller model is
-    trained with growing weights kappa of the group lasso. Cross-validation chooses kappa without knowing the truth.
-    Then the lengths of the columns of both B are compared. Writes feature_selection.png, report.json and model.npz, and
-    the same for the diabetes data.
+    Does the learned B show which inputs matter? Data come from a known model with 20 hidden features, of whose B few
+    columns are not zero. A smaller model is trained with growing weights kappa of the group lasso. Cross-validation
+    chooses kappa without knowing the truth. Then the lengths of the columns of both B are compared. Writes
+    feature_selection.png, report.json and model.npz, and the same for the diabetes data.
 
     \b
     Examples:

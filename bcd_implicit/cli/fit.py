@@ -123,10 +123,10 @@ def fit(
     seed: int,
     **settings: Any,
 ) -> None:
-    """Train an implicit model on the rows of DATA and write it to a file.
+    """Train a model on the rows of DATA.
 
-    DATA has named columns: CSV, Parquet, JSON or Excel. All columns are inputs, except the targets and those to ignore.
-    A target of text is classified. Hold rows out with --test-share to see how good the model is on new rows.
+    DATA is a file with named columns: CSV, Parquet, JSON or Excel. All columns are inputs, except targets and those to
+    ignore. A target of text is classified. Hold rows out with --test-share to see how good the model is on new rows.
 
     \b
     Examples:
@@ -189,7 +189,8 @@ def fit(
         for_programs(
             {
                 "data": name_of(data),
-                "n_rows": len(columns.inputs),
+                "n_train": len(train),
+                "n_test": len(test),
                 "inputs": problem.input_names,
                 "targets": [columns.classes] if columns.classes else problem.output_names,
                 "loss": loss.name,
@@ -205,8 +206,7 @@ def fit(
             }
         )
         print_facts(
-            f"{title_of(data)}: {count(len(columns.inputs), 'row')}, {count(U.shape[1], 'input')}, "
-            f"{_described(columns)}",
+            f"{title_of(data)}: {_rows(train, test)}, {count(U.shape[1], 'input')}, {_described(columns)}",
             {
                 "status": f"{_ENDINGS[result.status]} after {count(result.n_cycles, 'cycle')}, {result.seconds:.1f} s",
                 "objective at equilibrium": f"{result.objective:.6g}",
@@ -216,7 +216,7 @@ def fit(
             },
         )
         say(scores.table())
-        if scores.n_test == 0:
+        if not len(test):
             say(NONE_HELD_OUT)
         say(f"wrote {model_path}")
 
@@ -232,6 +232,11 @@ def _divided(columns: Columns, test_share: float, seed: int) -> tuple[pd.Index, 
         raise bi.InvalidInputError("test_share", cause, "At least 2 and 2 are needed")
     train, test = train_test_split(rows, test_size=n_test, random_state=seed)
     return train, test
+
+
+def _rows(train: pd.Index, test: pd.Index) -> str:
+    held_out = f" ({len(train)} for training, {len(test)} held out)" if len(test) else ""
+    return count(len(train) + len(test), "row") + held_out
 
 
 def _described(columns: Columns) -> str:

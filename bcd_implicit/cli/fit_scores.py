@@ -10,13 +10,27 @@ from rich.table import Table as RichTable
 
 import bcd_implicit as bi
 from bcd_implicit.cli.columns import Columns
-from bcd_implicit.cli.console import count
-from bcd_implicit.experiments.scores import Scores, accuracy, r2, ridge_on_all_columns
+from bcd_implicit.experiments.scores import (
+    Scores,
+    accuracy,
+    log_loss,
+    logistic_on_all_columns,
+    r2,
+    ridge_on_all_columns,
+)
 
-#: As the names of values begin, and as the table calls them.
-MODELS = {"": "implicit model", "ridge_": "ridge, all columns", "constant_": "no inputs"}
-ROWS = {"train": "training", "test": "held-out"}
+#: As names of scores begin, and as the table calls the models.
+MODELS = {
+    "": "implicit model",
+    "ridge_": "ridge, all columns",
+    "logistic_": "logistic, all columns",
+    "constant_": "no inputs",
+}
+ROWS = {"train": "training", "test": "held out"}
 SCORES = {"r2": "R2", "d2": "D2", "accuracy": "accuracy", "log_loss": "log loss"}
+#: Inputs and targets, each with a row a sample, by part of the rows; scores by model, part and kind.
+Parts = dict[str, tuple[np.ndarray, np.ndarray]]
+Found = dict[tuple[str, str, str], float]
 
 
 @dataclass(frozen=True)
@@ -26,59 +40,63 @@ class FitScores:
     Attributes
     ----------
     values : dict of str to float
-        By names such as test_r2 and ridge_train_accuracy: the model, the rows and the score.
-    n_train, n_test : int
-        Numbers of rows.
+        By names such as test_r2 and logistic_train_accuracy: the model, the rows and the score.
     """
 
     values: dict[str, float]
-    n_train: int
-    n_test: int
 
     @classmethod
     def of(cls, model: bi.ImplicitModel, loss: bi.Loss, columns: Columns, train: pd.Index, test: pd.Index) -> FitScores:
         """Of a model that takes raw inputs."""
-        values = {}
-        inputs, outputs = columns.inputs.loc[train].to_numpy(), columns.outputs.loc[train].to_numpy()
-        ridge = ridge_on_all_columns(inputs, outputs)
-        shares = np.full(len(outputs), 1 / len(outputs))
-        for rows, index in (("train", train), ("test", test)):
-            if not len(index):
-                continue
-            U, Y = columns.inputs.loc[index].to_numpy(), columns.outputs.loc[index].to_numpy()
-            scores = Scores.of(loss, model.predict(U), Y, columns.classes is not None)
-            if scores.accuracy is not None:
-                values[f"{rows}_accuracy"] = scores.accuracy
-                values[f"ridge_{rows}_accuracy"] = accuracy(Y, ridge.predict(U).reshape(Y.shape))
-                # Always the most frequent class; and the shares of the classes, for the log loss.
-                values[f"constant_{rows}_accuracy"] = accuracy(Y, np.broadcast_to(outputs.sum(axis=0), Y.shape))
-                if scores.log_loss is not None:
-                    constant = loss.best_constant(outputs.T, shares)
-                    values[f"{rows}_log_loss"] = scores.log_loss
-                    values[f"constant_{rows}_log_loss"] = float(
-                        loss.value(np.broadcast_to(constant[:, None], Y.T.shape), Y.T).mean()
-                    )
-            elif scores.d2 is not None:
-                values[f"{rows}_d2"] = scores.d2
-            else:
-                values[f"{rows}_r2"] = scores.r2
-                values[f"ridge_{rows}_r2"] = r2(Y, ridge.predict(U).reshape(Y.shape))
-        return cls(values, len(train), len(test))
+        parts = {
+            rows: (columns.inputs.loc[index].to_numpy(), columns.outputs.loc[index].to_numpy())
+            for rows, index in (("train", train), ("test", test))
+            if len(index)
+        }
+        score = _of_numbers if columns.classes is None else _of_classes
+        found = score(model, loss, parts)
+        return cls({f"{prefix}{rows}_{name}": value for (prefix, rows, name), value in found.items()})
 
     def table(self) -> RichTable:
-        """For the terminal: a row a model, a column for each score and part of the rows."""
+        """For the terminal: a row a model, a column for each score on each part of the rows."""
         shown = RichTable()
         shown.add_column("model")
-        columns = [
-            (score, part, number)
-            for score in SCORES
-            for part, number in (("train", self.n_train), ("test", self.n_test))
-            if f"{part}_{score}" in self.values
-        ]
-        for score, part, number in columns:
-            shown.add_column(f"{SCORES[score]}, {count(number, f'{ROWS[part]} row')}", justify="right")
+        columns = [(rows, score) for score in SCORES for rows in ROWS if f"{rows}_{score}" in self.values]
+        for rows, score in columns:
+            shown.add_column(f"{SCORES[score]}\n{ROWS[rows]}", justify="right")
         for prefix, name in MODELS.items():
-            found = [self.values.get(f"{prefix}{part}_{score}") for score, part, _ in columns]
+            found = [self.values.get(f"{prefix}{rows}_{score}") for rows, score in columns]
             if any(value is not None for value in found):
                 shown.add_row(name, *("-" if value is None else f"{value:.4f}" for value in found))
         return shown
+
+
+def _of_numbers(model: bi.ImplicitModel, loss: bi.Loss, parts: Parts) -> Found:
+    """R2 beside that of a ridge regression; or D2, which is measured from the best constant, and has means for none."""
+    ridge, found = ridge_on_all_columns(*parts["train"]), Found()
+    for rows, (U, Y) in parts.items():
+        scores = Scores.of(loss, model.predict(U), Y, False)
+        if scores.d2 is not None:
+            found["", rows, "d2"] = scores.d2
+        else:
+            found["", rows, "r2"] = scores.r2
+            found["ridge_", rows, "r2"] = r2(Y, ridge.predict(U).reshape(Y.shape))
+    return found
+
+
+def _of_classes(model: bi.ImplicitModel, loss: bi.Loss, parts: Parts) -> Found:
+    """Accuracy, and log loss if there are probabilities, beside those of a logistic regression and of the shares."""
+    logistic, found = logistic_on_all_columns(*parts["train"]), Found()
+    shares = parts["train"][1].mean(axis=0)
+    for rows, (U, Y) in parts.items():
+        prediction = model.predict(U)
+        scores = Scores.of(loss, prediction, Y, True)
+        found["", rows, "accuracy"] = accuracy(Y, prediction)
+        baselines = {"logistic_": logistic(U), "constant_": np.broadcast_to(shares, Y.shape)}
+        for prefix, probabilities in baselines.items():
+            found[prefix, rows, "accuracy"] = accuracy(Y, probabilities)
+        if scores.log_loss is not None:
+            found["", rows, "log_loss"] = scores.log_loss
+            for prefix, probabilities in baselines.items():
+                found[prefix, rows, "log_loss"] = log_loss(Y, probabilities)
+    return found

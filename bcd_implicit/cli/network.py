@@ -22,10 +22,10 @@ from bcd_implicit.support.files import write_atomically
     "Output", folder_option("network-output", "Folder for the picture and the model."), json_option, seed_option
 )
 def network(name: str, output: Path, seed: int) -> None:
-    """Write a well-known network as an implicit model, and draw its matrices.
+    """Write a known network as a model.
 
-    Its weights are random. Writes NAME.npz, a model for predict and check, and NAME.png, the matrix (A B; C D) with
-    lines between the layers.
+    The network is written as an implicit model, and its matrices are drawn. Its weights are random. Writes NAME.npz, a
+    model for predict and check, and NAME.png, the matrix (A B; C D) with lines between the layers.
 
     \b
     Examples:

@@ -109,9 +109,9 @@ def select(
 ) -> None:
     """Select the inputs of DATA that matter.
 
-    DATA has named columns: CSV, Parquet, JSON or Excel. Models with growing weight kappa of the group lasso keep fewer
-    and fewer inputs. Cross-validation and score tests choose among them. A model of the chosen inputs is trained and
-    tested on rows that took no part. Writes feature_selection.png, report.json and model.npz.
+    DATA is a file with named columns: CSV, Parquet, JSON or Excel. Models with growing weight kappa of the group lasso
+    keep fewer and fewer inputs. Cross-validation and score tests choose among them. A model of the chosen inputs is
+    trained and tested on rows that took no part. Writes feature_selection.png, report.json and model.npz.
 
     \b
     Examples:
