@@ -8,7 +8,6 @@ from itertools import compress
 from pathlib import Path
 from typing import Any
 
-import click
 import numpy as np
 import pandas as pd
 from cloup import option, option_group
@@ -32,6 +31,7 @@ from bcd_implicit.cli.fit_scores import FitScores
 from bcd_implicit.cli.losses import LossChoice
 from bcd_implicit.cli.options import (
     NamedPath,
+    Range,
     command,
     data_argument,
     data_options,
@@ -98,7 +98,7 @@ _ENDINGS = {
     ),
 )
 @training_options(
-    number("--test-share", "SHARE", "Share of the rows to hold out and test on.", 0.0, click.FloatRange(0, 0.9)),
+    number("--test-share", "SHARE", "Share of the rows to hold out and test on.", 0.0, Range(0, 0.9)),
     number("--max-cycles", "N", "Largest number of cycles. A cycle solves each block once.", 100, int),
     number("--tol", "SHARE", "Stop when a cycle lowers the objective by less than this share.", 1e-4),
 )

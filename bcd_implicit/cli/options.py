@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from functools import wraps
 from inspect import signature
@@ -56,6 +57,16 @@ def number(flags: str, metavar: str, text: str, default: float | None, kind: Any
     return option(*flags.split(), type=kind, metavar=metavar, default=default, show_default=shown, help=text)
 
 
+class Range(click.FloatRange):
+    """Numbers of a range; nan, which no comparison keeps out, is in none."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"must be finite, got {number}.", param, ctx)
+        return number
+
+
 class NamedPath(click.Path):
     """A path, which cannot be ``-``: models, checkpoints and folders are not passed through pipes."""
 
@@ -64,7 +75,9 @@ class NamedPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if value == "-":
-            self.fail("only data and predictions pass through pipes. Give a name, or ./- for a file called -.")
+            self.fail(
+                "only data and predictions pass through pipes. Give a name, or ./- for a file called -.", param, ctx
+            )
         return super().convert(value, param, ctx)
 
 
@@ -136,14 +149,14 @@ def model_options(*more: Callable) -> Callable:
             "LEVEL",
             "Quantile to predict with --loss quantile.  [default: 0.5]",
             None,
-            click.FloatRange(0, 1, min_open=True, max_open=True),
+            Range(0, 1, min_open=True, max_open=True),
         ),
         number(
             "--huber-threshold",
             "SIZE",
             "Error from which --loss huber grows linearly, in robust standard deviations of the target.  [default: 1]",
             None,
-            click.FloatRange(0, min_open=True),
+            Range(0, min_open=True),
         ),
         *more,
         number(
@@ -176,7 +189,7 @@ jobs_option = number("--n-jobs", "N", "Number of processes; -1 uses all cores. T
 
 def time_option(text: str) -> Callable:
     """The option --max-seconds with its help."""
-    return number("--max-seconds", "SECONDS", text, None, click.FloatRange(0, min_open=True))
+    return number("--max-seconds", "SECONDS", text, None, Range(0, min_open=True))
 
 
 standardize_option = option(

@@ -14,6 +14,7 @@ from bcd_implicit.cli.console import check_apart, check_writable, one_warning, p
 from bcd_implicit.cli.data_file import title_of
 from bcd_implicit.cli.losses import LossChoice
 from bcd_implicit.cli.options import (
+    Range,
     column_option,
     command,
     data_argument,
@@ -62,7 +63,7 @@ from bcd_implicit.support.parallel import check_jobs
         "Level of the score tests that follow, for all inputs together (not with --n-features).  "
         f"[default: {DEFAULT_LEVEL}]",
         None,
-        click.FloatRange(0, 1, min_open=True, max_open=True),
+        Range(0, 1, min_open=True, max_open=True),
     ),
     number(
         "--n-kappas",
@@ -79,7 +80,7 @@ from bcd_implicit.support.parallel import check_jobs
         "SHARE",
         "Share of the rows to hold out and test the final model on.",
         0.25,
-        click.FloatRange(0, 0.9, min_open=True),
+        Range(0, 0.9, min_open=True),
     ),
     jobs_option,
 )
