@@ -1,5 +1,14 @@
-"""``python -m bcd_implicit`` is the command line."""
+"""The program ``bcd-implicit``, which is ``python -m bcd_implicit`` too."""
 
-from bcd_implicit.cli import main
+from bcd_implicit.support.importing import importing
 
-main()
+
+def main() -> None:
+    """Import the command line and run it."""
+    with importing():
+        from bcd_implicit.cli import main as command_line
+    command_line()
+
+
+if __name__ == "__main__":
+    main()

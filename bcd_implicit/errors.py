@@ -6,8 +6,6 @@ import reprlib
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
 # How the status of a solver begins that lacks a cone.
 UNFIT = "cannot take"
 
@@ -48,6 +46,9 @@ class _Short(reprlib.Repr):
         self.maxstring = self.maxother = 80
 
     def repr1(self, x: Any, level: int) -> str:
+        # Only here: the command line uses these errors before NumPy.
+        import numpy as np
+
         if isinstance(x, type):
             return f"the class {x.__name__}"
         if getattr(x, "shape", ()):

@@ -22,9 +22,20 @@ MOVED = {
 }
 
 
-def keep_old_paths(public: MutableMapping[str, Any]) -> None:
+class _OldModule(ModuleType):
+    """A module that takes the public names in ``__all__`` from the package when they are used."""
+
+    __all__: tuple[str, ...]
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self.__all__:
+            raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        return getattr(sys.modules["bcd_implicit"], name)
+
+
+def keep_old_paths(package: MutableMapping[str, Any]) -> None:
     """Make a module of each old name, with the public names that stood in it, in the package's own names."""
     for module_name, names in MOVED.items():
-        module = ModuleType(f"bcd_implicit.{module_name}", "An old import path; use ``import bcd_implicit as bi``.")
-        vars(module).update({name: public[name] for name in names})
-        sys.modules[module.__name__] = public[module_name] = module  # an attribute too: import a.b; a.b.name
+        module = _OldModule(f"bcd_implicit.{module_name}", "An old import path; use ``import bcd_implicit as bi``.")
+        module.__all__ = names
+        sys.modules[module.__name__] = package[module_name] = module  # an attribute too: import a.b; a.b.name

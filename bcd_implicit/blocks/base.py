@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any, ClassVar
 
-import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.blocks.feasibility import block_variables, pattern_constraints
@@ -15,6 +14,7 @@ from bcd_implicit.constraints.user import BlockVariables, UserTerms, terms_at, u
 from bcd_implicit.errors import UNFIT, BlockSolveError, InvalidInputError
 from bcd_implicit.problem.iterate import Iterate, in_spreads
 from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.interruption import check_stop, in_background
 
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import cvxpy as cp
 import numpy as np
 from scipy import sparse
 
 from bcd_implicit.certificates import cones
 from bcd_implicit.certificates.conic import ConicClaim
+from bcd_implicit.support import cvxpy as cp
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.blocks.solvers import SOLVERS, run_solver
@@ -13,6 +12,7 @@ from bcd_implicit.constraints.user import BlockVariables, terms_at, user_terms
 from bcd_implicit.errors import BlockSolveError
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.support import cvxpy as cp
 
 # Starts that violate nothing by more than this stay as they are.
 NO_VIOLATION = 1e-9

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import copy
 
-import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.blocks.matrices import MatricesBlock, centred_regressors
@@ -20,6 +19,7 @@ from bcd_implicit.certificates.hidden import hidden_certificate
 from bcd_implicit.constraints.user import BlockVariables
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.parts import parts
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 
-import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.blocks.base import Block
@@ -19,6 +18,7 @@ from bcd_implicit.blocks.smooth import Smooth
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.interruption import check_stop
 
 

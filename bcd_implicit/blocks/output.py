@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import cached_property
 
-import cvxpy as cp
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
@@ -26,6 +25,7 @@ from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.output_parts import OutputPart, output_parts, splits, together
 from bcd_implicit.problem.parted_regression import regression_of
 from bcd_implicit.problem.regression import Regressors
+from bcd_implicit.support import cvxpy as cp
 
 # Newton steps of the closed form, each of which takes what rounding left.
 REFINEMENTS = 5

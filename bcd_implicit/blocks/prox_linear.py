@@ -26,7 +26,6 @@ from __future__ import annotations
 
 from functools import cached_property
 
-import cvxpy as cp
 import numpy as np
 from scipy.sparse import block_diag
 
@@ -37,6 +36,7 @@ from bcd_implicit.blocks.proximal_newton import minimise
 from bcd_implicit.certificates.prox_linear import prox_linear_certificate
 from bcd_implicit.certificates.responses import equilibrium_responses
 from bcd_implicit.constraints.user import BlockVariables
+from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.checks import check_number
 
 # With so few unknowns a rough solve takes Newton's steps, else so many Kronecker steps at most.

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.blocks.base import Block
@@ -20,7 +19,7 @@ from bcd_implicit.blocks.hidden import HiddenBlock
 from bcd_implicit.blocks.output import OutputBlock
 from bcd_implicit.blocks.prox_linear import ProxLinearBlock
 from bcd_implicit.blocks.solution import FAIR_GAP, IMPROVED, BlockSolution
-from bcd_implicit.blocks.solvers import AUTO, CHOICES, NATIVE, check_solver, run_solver
+from bcd_implicit.blocks.solvers import check_solver, run_solver
 from bcd_implicit.blocks.state import StateBlock
 from bcd_implicit.certificates.certificate import Certificate
 from bcd_implicit.certificates.conic import USER_VIOLATION, conic_certificate
@@ -28,7 +27,9 @@ from bcd_implicit.constraints.user import terms_at
 from bcd_implicit.errors import BcdError, BlockSolveError, InvalidInputError, check_choice
 from bcd_implicit.problem.iterate import Iterate, check_iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
+from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.choices import AUTO, NATIVE, SOLVER_CHOICES
 from bcd_implicit.support.interruption import in_background, stoppable, waiting
 from bcd_implicit.support.notices import warn_convergence
 from bcd_implicit.support.threads import one_blas_thread
@@ -176,7 +177,7 @@ def solve_prepared(
         raise InvalidInputError(
             "solver_options", f"is of type {type(solver_options).__name__}", "Pass a dict such as {'max_iters': 1000}"
         )
-    if solver_options and solver in CHOICES:
+    if solver_options and solver in SOLVER_CHOICES:
         raise InvalidInputError(
             "solver_options", f'are one conic solver\'s own, but solver is "{solver}"', "Name the solver"
         )
@@ -228,7 +229,7 @@ def _candidates(block: Block, solver: str) -> tuple[str, ...]:
         if not native:
             raise block.not_conic(solver)
         return native
-    if solver not in CHOICES:
+    if solver not in SOLVER_CHOICES:
         return tuple(dict.fromkeys([solver, *block.preferred_solvers]))
     return native + block.preferred_solvers
 

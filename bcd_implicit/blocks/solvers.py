@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import cvxpy as cp
 import numpy as np
-from cvxpy.reductions.solvers.defines import SOLVER_MAP_CONIC
 
 from bcd_implicit.blocks.compiled import Compiled
 from bcd_implicit.errors import UNFIT, BlockSolveError, InvalidInputError, shown
+from bcd_implicit.support import cvxpy as cp
+from bcd_implicit.support.choices import SOLVER_CHOICES
 from bcd_implicit.support.interruption import SOLVER_PAUSE, check_stop, in_background, press, seconds_left
 from bcd_implicit.support.notices import ignored
 
@@ -29,18 +29,9 @@ SOLVERS: dict[str, Callable[[float], dict[str, Any]]] = {
 }
 # The options by which a solver ends itself: one that is left alone at the time limit would work on.
 _TIME_LIMITS = {"CLARABEL": "time_limit", "SCS": "time_limit_secs"}
-# The blocks' own solvers, in their files. They know nothing of a user's constraints: where one acts, CVXPY it is.
-NATIVE = "native"
-# Through CVXPY, to the conic solver that serves the block best, and to another when the certificate is missed.
-CVXPY = "cvxpy"
-# Native, then through CVXPY where that misses the tolerance.
-AUTO = "auto"
-#: What leaves the choice of a conic solver to the block.
-CHOICES = (AUTO, NATIVE, CVXPY)
 # May be named, as all that is installed, but is not offered: it is ECOS within branch and bound, for whole numbers,
 # which no block has.
 _NOT_OFFERED = {"ECOS_BB"}
-_USABLE = (cp.OPTIMAL, cp.OPTIMAL_INACCURATE, cp.USER_LIMIT)
 
 
 def _interrupted(raw: Any) -> bool:
@@ -57,7 +48,7 @@ def _time_limit(solver: str) -> dict[str, float]:
 
 
 def check_solver(solver: str) -> str:
-    """The solver's canonical name, or one of :data:`CHOICES`.
+    """The solver's canonical name, or one of :data:`SOLVER_CHOICES`.
 
     Raises
     ------
@@ -66,11 +57,12 @@ def check_solver(solver: str) -> str:
     """
     if not isinstance(solver, str):
         raise InvalidInputError("solver", f"is of type {type(solver).__name__}", "Give a name such as 'auto'")
-    if solver.lower() in CHOICES:
+    if solver.lower() in SOLVER_CHOICES:
         return solver.lower()
     name = solver.upper()
     if name not in SOLVERS and name not in cp.installed_solvers():
-        known = dict.fromkeys([*CHOICES, *SOLVERS, *(s for s in cp.installed_solvers() if s not in _NOT_OFFERED)])
+        others = [name for name in cp.installed_solvers() if name not in _NOT_OFFERED]
+        known = dict.fromkeys([*SOLVER_CHOICES, *SOLVERS, *others])
         cause = f"{solver!r} is not installed" if name in cp.settings.SOLVERS else f"unknown solver {shown(solver)}"
         raise InvalidInputError("solver", cause, f"Use one of {', '.join(known)}")
     return name
@@ -123,7 +115,8 @@ def run_solver(
             cause = f"{solver} refused {refused or 'them'} ({words[0]})"
             raise InvalidInputError("solver_options", cause, "Check the option's name and value") from None
         status, compiled = f"failed: {words[0]}", None
-    if compiled is not None and status in _USABLE and all(v.value is not None for v in problem.variables()):
+    usable = status in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE, cp.USER_LIMIT)
+    if usable and compiled is not None and all(v.value is not None for v in problem.variables()):
         return status, compiled
     raise BlockSolveError(block, solver, status, _remedy(solver, status))
 
@@ -156,19 +149,19 @@ def _raw(solve: Callable[..., Any], *args: Any, **options: Any) -> Any:
         raise RuntimeError(f"{type(error).__name__} {error}".strip()) from error
 
 
-# The cones that not every solver takes: CVXPY's name for the numbers of them, its constraint, and words.
+# The cones that not every solver takes: CVXPY's name for the numbers of them, that of its constraint, and words.
 _CONES = [
-    ("soc", cp.SOC, "second-order cones"),
-    ("psd", cp.constraints.PSD, "semidefinite cones (spectral and nuclear norms, eigenvalues)"),
-    ("exp", cp.constraints.ExpCone, "exponential cones"),
-    ("p3d", cp.constraints.PowCone3D, "power cones"),
+    ("soc", "SOC", "second-order cones"),
+    ("psd", "PSD", "semidefinite cones (spectral and nuclear norms, eigenvalues)"),
+    ("exp", "ExpCone", "exponential cones"),
+    ("p3d", "PowCone3D", "power cones"),
 ]
 
 
-def _taken(solver: str) -> list[Any]:
-    """The cones that a solver takes, as CVXPY's constraints."""
-    known = SOLVER_MAP_CONIC.get(solver)
-    return list(known.SUPPORTED_CONSTRAINTS) if known else []
+def _taken(solver: str) -> list[str]:
+    """The cones that a solver takes, by the names of CVXPY's constraints."""
+    known = cp.reductions.solvers.defines.SOLVER_MAP_CONIC.get(solver)
+    return [cone.__name__ for cone in known.SUPPORTED_CONSTRAINTS] if known else []
 
 
 def _lacking(solver: str, problem: cp.Problem) -> str:
@@ -182,7 +175,7 @@ def _lacking(solver: str, problem: cp.Problem) -> str:
 def solvers_of_all_blocks() -> list[str]:
     """The other installed solvers that can train: the blocks of (A, B, b) need second-order cones."""
     left_out = {*SOLVERS, *_NOT_OFFERED}
-    return [name for name in cp.installed_solvers() if name not in left_out and cp.SOC in _taken(name)]
+    return [name for name in cp.installed_solvers() if name not in left_out and "SOC" in _taken(name)]
 
 
 def _remedy(solver: str, status: str) -> str:

@@ -13,7 +13,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
-import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.blocks.base import Block
@@ -23,6 +22,7 @@ from bcd_implicit.blocks.state_samples import Samples
 from bcd_implicit.certificates.certificate import Certificate
 from bcd_implicit.certificates.state import state_certificate
 from bcd_implicit.problem.iterate import Iterate
+from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.parts import parts
 
 # How often the aim is lowered when the certificate asks for more, and to which share of it.

@@ -12,19 +12,17 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import click
 
 import bcd_implicit as bi
-from bcd_implicit.cli.check import check
-from bcd_implicit.cli.console import INTERRUPTED, fail, misused, print_warning
-from bcd_implicit.cli.convergence import convergence
-from bcd_implicit.cli.demo import demo
-from bcd_implicit.cli.fit import fit
-from bcd_implicit.cli.network import network
-from bcd_implicit.cli.predict import predict
-from bcd_implicit.cli.select import select
+from bcd_implicit.cli.console import fail, misused, print_warning
+from bcd_implicit.support.importing import INTERRUPTED
+
+#: In the order of the help; each is in the module of its name.
+COMMANDS = ("demo", "fit", "predict", "check", "select", "network", "convergence")
 
 
 @contextmanager
@@ -38,7 +36,15 @@ def _misuse_in_one_line() -> Iterator[None]:
 
 
 class _Commands(click.Group):
-    """Turns this package's errors into one line and an exit status."""
+    """Imports a command when it is called, and turns this package's errors into one line and an exit status."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return getattr(import_module(f"bcd_implicit.cli.{cmd_name}"), cmd_name)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         with _misuse_in_one_line():
@@ -79,7 +85,3 @@ def main() -> None:
       bcd-implicit network lenet5
       bcd-implicit convergence
     """
-
-
-for command in (demo, fit, predict, check, select, network, convergence):
-    main.add_command(command)

@@ -12,10 +12,8 @@ from cloup import option_group
 import bcd_implicit as bi
 from bcd_implicit.cli.console import for_programs, print_facts
 from bcd_implicit.cli.options import command, json_option, model_argument
-from bcd_implicit.model.fixed_point import NEWTON
-from bcd_implicit.model.inputs import used_inputs
-from bcd_implicit.model.matrices import used_columns
-from bcd_implicit.model.well_posedness import contraction
+from bcd_implicit.support.files import check_is_file
+from bcd_implicit.support.importing import importing
 
 
 @command
@@ -32,6 +30,14 @@ def check(model_path: Path) -> None:
       bcd-implicit check m.npz
       bcd-implicit check m.npz --json | jq .well_posed
     """
+    # Before the imports, which take longer than the check.
+    check_is_file(model_path)
+    with importing():
+        from bcd_implicit.model.fixed_point import NEWTON
+        from bcd_implicit.model.inputs import used_inputs
+        from bcd_implicit.model.matrices import used_columns
+        from bcd_implicit.model.well_posedness import contraction
+
     model = bi.ImplicitModel.load(model_path)
     structure = model.structure()
     norm, well_posed = model.norm_inf(), model.is_well_posed()

@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 import bcd_implicit as bi
+from bcd_implicit.cli.column_choice import ColumnChoice
 from bcd_implicit.cli.console import count, print_note
 from bcd_implicit.cli.data_file import name_of, read_data, title_of
 from bcd_implicit.support.arrays import row_numbers
-from bcd_implicit.support.delimited import TextFormat
 from bcd_implicit.support.display import listed, quoted
 from bcd_implicit.support.entries import BadEntries
 from bcd_implicit.support.notations import kind_of_entry, look_like_numbers
@@ -30,49 +30,15 @@ from bcd_implicit.support.tables import (
     split_targets,
     to_numbers,
 )
+from bcd_implicit.support.text_format import TextFormat
 
 REMEDIES = {
     "text": "Encode categories with --categorical COLUMN (of the target with --classify), or leave columns out with "
     "--ignore COLUMN",
     "missing": "Drop rows with missing values with --drop-missing",
 }
-#: Pairs of options that cannot name the same column.
-APART = [
-    *(("targets", other) for other in ("ignore", "use", "categorical")),
-    *(("ignore", other) for other in ("use", "categorical")),
-]
 #: Categories of which each has fewer rows than this on average are none.
 ROWS_A_CATEGORY = 2
-
-
-@dataclass(frozen=True)
-class ColumnChoice:
-    """What the options say of the columns.
-
-    Attributes
-    ----------
-    targets, ignore, use, categorical : tuple of str
-        To predict; to leave out; to use although they only number the rows; whose values are categories.
-    classify, drop_missing : bool
-        Whether the target's values are classes; whether rows with missing values are dropped.
-    """
-
-    targets: tuple[str, ...]
-    ignore: tuple[str, ...] = ()
-    use: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()
-    classify: bool = False
-    drop_missing: bool = False
-
-    def __post_init__(self) -> None:
-        # A terminal may type an accent in two characters; the columns that were read have one.
-        for name in ("targets", "ignore", "use", "categorical"):
-            typed = (unicodedata.normalize("NFC", column) for column in getattr(self, name))
-            object.__setattr__(self, name, tuple(dict.fromkeys(typed)))
-        for first, second in APART:
-            if both := set(getattr(self, first)) & set(getattr(self, second)):
-                cause = f"names column {min(both)!r}, and so does --{first.removesuffix('s')}"
-                raise bi.InvalidInputError(second, cause, "Name it once")
 
 
 @dataclass(frozen=True)

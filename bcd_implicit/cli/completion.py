@@ -19,7 +19,8 @@ def columns_of_the_file(context: click.Context, parameter: click.Parameter, inco
     if not data or not Path(data).is_file():
         return []
     from bcd_implicit.errors import InvalidInputError
-    from bcd_implicit.support.delimited import TextFormat, read_delimited
+    from bcd_implicit.support.delimited import read_delimited
+    from bcd_implicit.support.text_format import TextFormat
 
     with Path(data).open("rb") as file:
         beginning = file.read(BEGINNING)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from rich.console import Console, RenderableType
@@ -17,14 +17,12 @@ from rich.table import Table as RichTable
 
 import bcd_implicit as bi
 from bcd_implicit.cli.wording import in_options
-from bcd_implicit.experiments import report
-from bcd_implicit.experiments.feature_selection import FeatureSelection
 from bcd_implicit.support.files import write_atomically
-from bcd_implicit.support.interruption import anyone_left_alone, stoppable
-from bcd_implicit.support.json_text import json_text
+from bcd_implicit.support.importing import INTERRUPTED
 
-# The exit status of programs that Ctrl-C ends.
-INTERRUPTED = 130
+if TYPE_CHECKING:
+    from bcd_implicit.experiments.feature_selection import FeatureSelection
+
 # Where a command's context keeps the object that --json prints.
 JSON = f"{__name__}.json"
 # Without markup: names of files and columns may hold square brackets.
@@ -77,6 +75,8 @@ def for_programs(record: Mapping[str, Any]) -> None:
 
 def _print_json() -> None:
     # After an error there is nothing to tell.
+    from bcd_implicit.support.json_text import json_text
+
     if known := click.get_current_context().meta.pop(JSON, None):
         click.echo(json_text(known))
 
@@ -124,6 +124,8 @@ def to_the_end(status: bi.Status) -> Iterator[None]:
 
     A first Ctrl-C waits until all is written.
     """
+    from bcd_implicit.support.interruption import anyone_left_alone, stoppable
+
     with stoppable() as limits:
         yield
     if bi.Status.INTERRUPTED.name in (status.name, limits.reached):
@@ -139,6 +141,8 @@ def to_the_end(status: bi.Status) -> Iterator[None]:
 
 def leave(code: int) -> NoReturn:
     """End with an exit status."""
+    from bcd_implicit.support.interruption import anyone_left_alone
+
     if anyone_left_alone():
         # Python would wait for a solver that may have long to go.
         _print_json()
@@ -179,6 +183,8 @@ def _remove_empty(folders: Sequence[Path]) -> None:
 
 def present(run: FeatureSelection, output: Path, stem: str = "", key: str | None = None) -> None:
     """Write a run of the experiment and print it; for programs its report, with the files, under ``key`` if given."""
+    from bcd_implicit.experiments import report
+
     with to_the_end(run.status):
         # Before anything is printed, which ends the command where nobody reads on, as before "| head".
         files = report.write(run, output, stem)

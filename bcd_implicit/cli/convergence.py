@@ -9,9 +9,8 @@ from cloup import option_group
 
 from bcd_implicit.cli.console import check_writable, for_programs, say
 from bcd_implicit.cli.options import command, folder_option, json_option, number, one_of, seed_option
-from bcd_implicit.experiments import convergence as experiment
-from bcd_implicit.experiments import convergence_report as report
-from bcd_implicit.experiments.convergence_run import LOSSES
+from bcd_implicit.support.choices import CONVERGENCE_LOSSES
+from bcd_implicit.support.importing import importing
 
 
 @command
@@ -26,7 +25,7 @@ from bcd_implicit.experiments.convergence_run import LOSSES
     number("--n-outputs", "N", "Number q of outputs or classes.", 20, int),
     number("--n-samples", "N", "Number m of samples.", 30, int),
     number("--gamma", "SHARE", "Weight of the feedback, below 1.", 0.9),
-    one_of("--loss", LOSSES, "Loss", default="squared", show_default=True),
+    one_of("--loss", CONVERGENCE_LOSSES, "Loss", default="squared", show_default=True),
 )
 @option_group(
     "Training",
@@ -58,6 +57,10 @@ def convergence(
       bcd-implicit convergence --loss cross-entropy --n-outputs 3
     """
     check_writable(output)
+    with importing():
+        from bcd_implicit.experiments import convergence as experiment
+        from bcd_implicit.experiments import convergence_report as report
+
     run = experiment(
         n_hidden,
         n_outputs,

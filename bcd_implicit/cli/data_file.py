@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from bcd_implicit.cli.console import print_note
-from bcd_implicit.support.delimited import TextFormat
-from bcd_implicit.support.table_files import read_table, table_of
+from bcd_implicit.support.files import check_is_file
+from bcd_implicit.support.text_format import TextFormat
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 STANDARD_INPUT = Path("-")
 
@@ -24,6 +26,18 @@ def title_of(data: Path) -> str:
     return name_of(data) if data == STANDARD_INPUT else data.name
 
 
+def check_data(data: Path) -> None:
+    """Raise an error unless there is such a file, before the imports that reading it needs, which take longer.
+
+    Raises
+    ------
+    InvalidInputError
+        As of :func:`~bcd_implicit.support.files.check_is_file`.
+    """
+    if data != STANDARD_INPUT:
+        check_is_file(data)
+
+
 def read_data(data: Path, form: TextFormat) -> pd.DataFrame:
     """The data in the file or on standard input, where the contents say what they are: text, unless told otherwise.
 
@@ -32,6 +46,8 @@ def read_data(data: Path, form: TextFormat) -> pd.DataFrame:
     InvalidInputError
         As of :func:`~bcd_implicit.support.table_files.read_table`.
     """
+    from bcd_implicit.support.table_files import read_table, table_of
+
     if data != STANDARD_INPUT:
         return read_table(data, form)
     if sys.stdin.isatty():

@@ -21,9 +21,8 @@ from bcd_implicit.cli.options import (
     seed_option,
     time_option,
 )
-from bcd_implicit.experiments import feature_selection as experiment
-from bcd_implicit.experiments import report
-from bcd_implicit.support.parallel import check_jobs
+from bcd_implicit.support import choices
+from bcd_implicit.support.importing import importing
 
 
 @command
@@ -34,7 +33,7 @@ from bcd_implicit.support.parallel import check_jobs
 )
 @option_group(
     "Data",
-    one_of("--data family", experiment.FAMILIES, "Generated data", default="column-sparse", show_default=True),
+    one_of("--data family", choices.FAMILIES, "Generated data", default="column-sparse", show_default=True),
     number(
         "--noise",
         "SIZE",
@@ -61,7 +60,7 @@ from bcd_implicit.support.parallel import check_jobs
         "--n-hidden",
         "N",
         "Number of hidden features of the model. The data have 20.",
-        experiment.N_HIDDEN_GUESS,
+        choices.N_HIDDEN_GUESS,
         int,
     ),
     number("--n-kappas", "N", "Number of models on the path.", 15, int),
@@ -104,6 +103,11 @@ def demo(
       bcd-implicit demo --method fenchel
       bcd-implicit demo --noise 1 --n-seeds 20 --n-jobs -1
     """
+    with importing():
+        from bcd_implicit.experiments import feature_selection as experiment
+        from bcd_implicit.experiments import report
+        from bcd_implicit.support.parallel import check_jobs
+
     check_jobs(n_jobs)
     if n_seeds > 1:
         seeds = range(seed, seed + n_seeds)

@@ -6,15 +6,12 @@ from __future__ import annotations
 import math
 from itertools import compress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
 from cloup import option, option_group
-from sklearn.model_selection import train_test_split
 
 import bcd_implicit as bi
-from bcd_implicit.cli.columns import ColumnChoice, Columns, about, read_columns
+from bcd_implicit.cli.column_choice import ColumnChoice
 from bcd_implicit.cli.console import (
     check_apart,
     check_writable,
@@ -26,8 +23,7 @@ from bcd_implicit.cli.console import (
     say,
     to_the_end,
 )
-from bcd_implicit.cli.data_file import name_of, title_of
-from bcd_implicit.cli.fit_scores import FitScores
+from bcd_implicit.cli.data_file import check_data, name_of, title_of
 from bcd_implicit.cli.losses import LossChoice
 from bcd_implicit.cli.options import (
     NamedPath,
@@ -42,21 +38,25 @@ from bcd_implicit.cli.options import (
     one_of,
     training_options,
 )
-from bcd_implicit.model.standardization import Standardization
-from bcd_implicit.support.checks import check_arrays
-from bcd_implicit.support.delimited import TextFormat
+from bcd_implicit.support import choices
 from bcd_implicit.support.files import check_is_file
-from bcd_implicit.terms.penalties import GROUP_FORMS
+from bcd_implicit.support.importing import importing
+from bcd_implicit.support.text_format import TextFormat
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bcd_implicit.cli.columns import Columns
 
 NONE_HELD_OUT = "No rows were held out, so new rows may be predicted worse: see --test-share."
 _ENDINGS = {
-    bi.Status.CONVERGED: "converged",
-    bi.Status.MAX_CYCLES: "not converged: stopped",
-    bi.Status.STALLED: "not converged: stalled",
-    bi.Status.SOLVER_FAILED: "not converged: a solver failed",
-    bi.Status.STOPPED: "stopped",
-    bi.Status.INTERRUPTED: "interrupted",
-    bi.Status.TIME_LIMIT: "stopped at --max-seconds",
+    "CONVERGED": "converged",
+    "MAX_CYCLES": "not converged: stopped",
+    "STALLED": "not converged: stalled",
+    "SOLVER_FAILED": "not converged: a solver failed",
+    "STOPPED": "stopped",
+    "INTERRUPTED": "interrupted",
+    "TIME_LIMIT": "stopped at --max-seconds",
 }
 
 
@@ -77,7 +77,7 @@ _ENDINGS = {
     ),
     one_of(
         "--group-form",
-        GROUP_FORMS,
+        choices.GROUP_FORMS,
         "Whether --kappa weighs the lengths of the columns of B or bounds their sum",
         default="penalty",
         show_default=True,
@@ -140,6 +140,10 @@ def fit(
         --model m.npz
       zcat data.csv.gz | bcd-implicit fit - --target y --model m.npz --json
     """
+    check_data(data)
+    with importing():
+        from bcd_implicit.cli.columns import about, read_columns
+
     loss, columns = loss_choice.suiting(read_columns(data, choice, form), data)
     if not model_path.parent.is_dir():
         raise bi.InvalidInputError("model", f"folder {model_path.parent} does not exist", "Make it first")
@@ -147,6 +151,11 @@ def fit(
         check_is_file(model_path)
     check_writable(model_path.parent)
     check_apart(data=data, model=model_path, checkpoint=checkpoint)
+    with importing():
+        from bcd_implicit.cli.fit_scores import FitScores
+        from bcd_implicit.model.standardization import Standardization
+        from bcd_implicit.support.checks import check_arrays
+
     train, test = _divided(columns, test_share, seed)
     with about(data):
         U, Y = (part.T for part in check_arrays(columns.inputs.loc[train], columns.outputs.loc[train]))
@@ -178,10 +187,11 @@ def fit(
             "weaker constraints.",
             bi.ConvergenceWarning,
         )
+    ending = f"{_ENDINGS[result.status.name]} after {count(result.n_cycles, 'cycle')}, {result.seconds:.1f} s"
     with to_the_end(result.status):
         model = scales.raw_model(result.model) if standardize else result.model
         model.save(model_path)
-        gap = max((c.relative_gap for c in result.certificates.values()), default=np.inf)
+        gap = max((c.relative_gap for c in result.certificates.values()), default=math.inf)
         # A run that is cut short ends without looking at the others.
         alone = " (output block; no other was certified)" if [*result.certificates] == ["output"] else ""
         scores = FitScores.of(model, loss, columns, train, test)
@@ -208,9 +218,9 @@ def fit(
         print_facts(
             f"{title_of(data)}: {_rows(train, test)}, {count(U.shape[1], 'input')}, {_described(columns)}",
             {
-                "status": f"{_ENDINGS[result.status]} after {count(result.n_cycles, 'cycle')}, {result.seconds:.1f} s",
+                "status": ending,
                 "objective at equilibrium": f"{result.objective:.6g}",
-                "largest block gap, relative": f"{gap:.1e}{alone}" if np.isfinite(gap) else "unknown",
+                "largest block gap, relative": f"{gap:.1e}{alone}" if math.isfinite(gap) else "unknown",
                 "inputs used in B": f"{int(used.sum())} of {U.shape[1]}",
                 problem.row_set.symbol: f"{size:.4f}",
             },
@@ -223,6 +233,8 @@ def fit(
 
 def _divided(columns: Columns, test_share: float, seed: int) -> tuple[pd.Index, pd.Index]:
     """The rows to train on and those to test on."""
+    from sklearn.model_selection import train_test_split
+
     rows = columns.inputs.index
     if test_share == 0:
         return rows, rows[:0]

@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-
-import numpy as np
-import pandas as pd
+from typing import TYPE_CHECKING
 
 import bcd_implicit as bi
-from bcd_implicit.cli.columns import Columns
 from bcd_implicit.cli.console import print_note
 from bcd_implicit.cli.data_file import name_of
-from bcd_implicit.support.notations import are_few_whole_numbers
-from bcd_implicit.support.tables import place
-from bcd_implicit.terms.losses import get_loss
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from bcd_implicit.cli.columns import Columns
 
 # What to do about targets that a loss does not take, by the loss.
 REMEDIES = {
@@ -50,12 +49,14 @@ class LossChoice:
         InvalidInputError
             The loss has no value for a target, or classes need another.
         """
+        from bcd_implicit.support.tables import place
+
         name = self.loss or ("cross-entropy" if columns.classes else "squared")
         if self.quantile is not None and name != "quantile":
             raise bi.InvalidInputError("quantile", "is the level of the loss quantile alone", "Add --loss quantile")
         if self.huber_threshold is not None and name != "huber":
             raise bi.InvalidInputError("huber_threshold", "is a number of the loss huber alone", "Add --loss huber")
-        loss = get_loss(name)
+        loss = bi.LOSSES[name]
         if self.quantile is not None:
             loss = bi.QuantileLoss(self.quantile)
         if self.huber_threshold is not None:
@@ -78,6 +79,10 @@ class LossChoice:
 
 def _note_what_may_be_classes(columns: Columns) -> None:
     """Of one column of a few whole numbers, which are taken for numbers."""
+    import numpy as np
+
+    from bcd_implicit.support.notations import are_few_whole_numbers
+
     values = columns.outputs.to_numpy()
     if columns.classes is None and values.shape[1] == 1 and are_few_whole_numbers(values):
         column = columns.outputs.columns[0]

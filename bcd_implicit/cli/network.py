@@ -7,17 +7,16 @@ from pathlib import Path
 
 import click
 import cloup
-from matplotlib.figure import Figure
 
-from bcd_implicit import plots
 from bcd_implicit.cli.console import check_writable, for_programs, print_facts, say
 from bcd_implicit.cli.options import command, folder_option, json_option, seed_option
-from bcd_implicit.networks.known import KNOWN, known
+from bcd_implicit.support.choices import NETWORKS
 from bcd_implicit.support.files import write_atomically
+from bcd_implicit.support.importing import importing
 
 
 @command
-@cloup.argument("name", metavar="NAME", type=click.Choice(list(KNOWN)), help=f"One of {', '.join(KNOWN)}.")
+@cloup.argument("name", metavar="NAME", type=click.Choice(list(NETWORKS)), help=f"One of {', '.join(NETWORKS)}.")
 @cloup.option_group(
     "Output", folder_option("network-output", "Folder for the picture and the model."), json_option, seed_option
 )
@@ -33,6 +32,12 @@ def network(name: str, output: Path, seed: int) -> None:
       bcd-implicit network lstm --output pictures
     """
     check_writable(output)
+    with importing():
+        from matplotlib.figure import Figure
+
+        from bcd_implicit import plots
+        from bcd_implicit.networks.known import known
+
     model = known(name, seed)
     structure = model.structure()
     figure = Figure(figsize=(8, 7), layout="constrained")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from inspect import signature
 from pathlib import Path
@@ -13,11 +13,9 @@ import click
 import cloup
 from cloup import option
 
-import bcd_implicit as bi
-from bcd_implicit.blocks.solvers import AUTO, CHOICES, solvers_of_all_blocks
 from bcd_implicit.cli.completion import columns_of_the_file
 from bcd_implicit.cli.console import ask_for_json
-from bcd_implicit.terms.row_sets import WELL_POSEDNESS
+from bcd_implicit.support import choices
 
 #: The help is as wide as the terminal, and 80 columns at most. On narrow ones a text stands below its option.
 command = cloup.command(
@@ -42,19 +40,35 @@ def gathered(name: str, kind: Callable) -> Callable:
     return wrap
 
 
-def one_of(flags: str, names: Iterable[str], text: str, **settings: Any) -> Callable:
+def one_of(
+    flags: str, names: Iterable[str], text: str, kind: type[click.Choice] = click.Choice, **settings: Any
+) -> Callable:
     """An option with one of several names, which the help lists; after its flag the argument may be named."""
     names = list(names)
-    kind = click.Choice(names, case_sensitive=settings.pop("case_sensitive", True))
     text, default = text.partition("  [")[::2]
     help = f"{text}: {', '.join(names)}." + (f"  [{default}" if default else "")
-    return option(*flags.split(), type=kind, metavar="NAME", help=help, **settings)
+    return option(*flags.split(), type=kind(names), metavar="NAME", help=help, **settings)
 
 
 def number(flags: str, metavar: str, text: str, default: float | None, kind: Any = float) -> Callable:
     """An option for a number, with its default in the help; after its flag the argument may be named."""
     shown = default is not None
     return option(*flags.split(), type=kind, metavar=metavar, default=default, show_default=shown, help=text)
+
+
+class SolverChoice(click.Choice):
+    """The solvers by name, and others that are installed: CVXPY is asked for those when a name is none of the first."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(names, case_sensitive=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if str(value).lower() in map(str.lower, self.choices):
+            return super().convert(value, param, ctx)
+        from bcd_implicit.blocks.solvers import solvers_of_all_blocks
+
+        others = click.Choice([*self.choices, *solvers_of_all_blocks()], case_sensitive=False)
+        return others.convert(value, param, ctx)
 
 
 class Range(click.FloatRange):
@@ -142,8 +156,8 @@ def model_options(*more: Callable) -> Callable:
     return cloup.option_group(
         "Model",
         number("--n-hidden", "N", "Number of hidden features, the length of the state x.", 10, int),
-        one_of("--activation", bi.ACTIVATIONS, "The function phi", default="relu", show_default=True),
-        one_of("--loss", bi.LOSSES, "Loss to train and judge by  [default: squared; cross-entropy for classes]"),
+        one_of("--activation", choices.ACTIVATIONS, "The function phi", default="relu", show_default=True),
+        one_of("--loss", choices.LOSSES, "Loss to train and judge by  [default: squared; cross-entropy for classes]"),
         number(
             "--quantile",
             "LEVEL",
@@ -168,7 +182,7 @@ def model_options(*more: Callable) -> Callable:
         ),
         one_of(
             "--well-posedness",
-            WELL_POSEDNESS,
+            choices.WELL_POSEDNESS,
             "What --norm-bound bounds, the norm of A or its matrix measure, which gives A more room",
             default="inf-norm",
             show_default=True,
@@ -199,13 +213,13 @@ standardize_option = option(
     help="Standardise columns for training. The model takes raw columns either way.",
 )
 method_options = (
-    one_of("--method", bi.METHODS, "Training algorithm", default="prox-linear", show_default=True),
+    one_of("--method", choices.METHODS, "Training algorithm", default="prox-linear", show_default=True),
     one_of(
         "--solver",
-        [*CHOICES, *bi.SOLVERS, *solvers_of_all_blocks()],
-        "Solver of the convex blocks",
-        case_sensitive=False,
-        default=AUTO,
+        [*choices.SOLVER_CHOICES, *choices.SOLVERS],
+        "Solver of the convex blocks, or another that CVXPY has installed",
+        kind=SolverChoice,
+        default=choices.AUTO,
         show_default=True,
     ),
 )

@@ -6,18 +6,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-import pandas as pd
 from cloup import option, option_group
 
 import bcd_implicit as bi
-from bcd_implicit.cli.columns import predicted_classes, read_inputs
 from bcd_implicit.cli.console import asked_for_json, check_apart, count, for_programs, say
-from bcd_implicit.cli.data_file import STANDARD_INPUT
+from bcd_implicit.cli.data_file import STANDARD_INPUT, check_data
 from bcd_implicit.cli.options import command, data_argument, gathered, json_option, model_argument, text_options
-from bcd_implicit.support.delimited import TextFormat
-from bcd_implicit.support.display import listed
-from bcd_implicit.support.table_files import check_table_name, write_table
-from bcd_implicit.support.tables import class_column
+from bcd_implicit.support.files import check_is_file
+from bcd_implicit.support.importing import importing
+from bcd_implicit.support.text_format import TextFormat
 
 
 @command
@@ -57,6 +54,17 @@ def predict(model_path: Path, data: Path, output: Path, probabilities: bool, sco
     if scores and probabilities:
         cause = "and --scores ask for different tables"
         raise bi.InvalidInputError("probabilities", cause, "Give one of them, and run the command again for the other")
+    # Before the imports, which take longer than the checks.
+    check_is_file(model_path)
+    check_data(data)
+    with importing():
+        import pandas as pd
+
+        from bcd_implicit.cli.columns import predicted_classes, read_inputs
+        from bcd_implicit.support.display import listed
+        from bcd_implicit.support.table_files import check_table_name, write_table
+        from bcd_implicit.support.tables import class_column
+
     if not to_standard_output:
         check_table_name(output)
         check_apart(model=model_path, output=output)

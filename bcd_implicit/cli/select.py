@@ -9,9 +9,9 @@ from typing import Any, Literal
 import click
 from cloup import option_group
 
-from bcd_implicit.cli.columns import ColumnChoice, about, read_columns
+from bcd_implicit.cli.column_choice import ColumnChoice
 from bcd_implicit.cli.console import check_apart, check_writable, one_warning, present
-from bcd_implicit.cli.data_file import title_of
+from bcd_implicit.cli.data_file import check_data, title_of
 from bcd_implicit.cli.losses import LossChoice
 from bcd_implicit.cli.options import (
     Range,
@@ -28,11 +28,9 @@ from bcd_implicit.cli.options import (
     one_of,
     training_options,
 )
-from bcd_implicit.experiments import feature_selection as experiment
-from bcd_implicit.selection.rules import AUTO_LEVEL, DEFAULT_LEVEL, DEFAULT_RULE, RULES, check_rule
-from bcd_implicit.support.checks import check_number
-from bcd_implicit.support.delimited import TextFormat
-from bcd_implicit.support.parallel import check_jobs
+from bcd_implicit.support import choices
+from bcd_implicit.support.importing import importing
+from bcd_implicit.support.text_format import TextFormat
 
 
 @command
@@ -54,14 +52,14 @@ from bcd_implicit.support.parallel import check_jobs
     number("--n-features", "N", "Select exactly this many inputs, in the order of the path.", None, click.IntRange(1)),
     one_of(
         "--rule",
-        RULES,
-        f"How inputs are chosen from the path (not with --n-features)  [default: {DEFAULT_RULE}]",
+        choices.RULES,
+        f"How inputs are chosen from the path (not with --n-features)  [default: {choices.DEFAULT_RULE}]",
     ),
     number(
         "--level",
         "LEVEL",
         "Level of the score tests that follow, for all inputs together (not with --n-features).  "
-        f"[default: {DEFAULT_LEVEL}]",
+        f"[default: {choices.DEFAULT_LEVEL}]",
         None,
         Range(0, 1, min_open=True, max_open=True),
     ),
@@ -122,8 +120,16 @@ def select(
       bcd-implicit select data.csv --target y --sample-groups person
       bcd-implicit select - --target y --json < data.csv | jq .selected
     """
+    check_data(data)
+    with importing():
+        from bcd_implicit.cli.columns import about, read_columns
+        from bcd_implicit.experiments import feature_selection as experiment
+        from bcd_implicit.selection.rules import check_rule
+        from bcd_implicit.support.checks import check_number
+        from bcd_implicit.support.parallel import check_jobs
+
     # No level is the default one here: there is no option for no test.
-    tested: float | Literal["auto"] = AUTO_LEVEL if level is None else level
+    tested: float | Literal["auto"] = choices.AUTO_LEVEL if level is None else level
     check_rule(rule, tested, n_features)
     loss, columns = loss_choice.suiting(read_columns(data, choice, form, sample_groups), data)
     # Before the folder is made and the path computed.

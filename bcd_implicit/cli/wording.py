@@ -19,7 +19,7 @@ def options() -> dict[str, str]:
     context = click.get_current_context(silent=True)
     command = context.command if context else None
     if isinstance(command, click.Group) and context and context.invoked_subcommand:
-        command = command.commands.get(context.invoked_subcommand)
+        command = command.get_command(context, context.invoked_subcommand)
     declared = [option for parameter in command.params for option in parameter.opts] if command else []
     found = {option[2:].replace("-", "_"): option for option in declared if option.startswith("--")}
     return found | {name: found[option] for name, option in RENAMED.items() if option in found}

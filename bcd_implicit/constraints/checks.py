@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-import cvxpy as cp
 import numpy as np
-from cvxpy.constraints.constraint import Constraint
 
 from bcd_implicit.constraints.by_name import READY_MADE, argument_names
 from bcd_implicit.constraints.user import BlockVariables, UserFunction, returned
 from bcd_implicit.errors import ConstraintError, InvalidInputError, shown
+from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.notices import ignored
 
 # The problem's own constraints, whose violations and dual values stand beside those of the user.
@@ -35,6 +34,8 @@ def check_constraints(
         neither CVXPY constraints nor scalar expressions, or something that is not convex; two of one name.
     """
     functions = _named(constraints)
+    if not functions:
+        return functions
     blocks = [BlockVariables({k: cp.Variable(shapes[k], name=k) for k in names}) for names in block_letters]
     for name, function in functions.items():
         where = name if name.startswith("constraints[") else f"constraint {name!r}"
@@ -98,7 +99,7 @@ def _check_function(
         raise _fits_no_block(where, function, blocks, shapes)
     ids = {x.id for block in blocks for variable in block.values() for x in variable.variables()}
     for term in (term for terms in made for term in terms):
-        if not isinstance(term, (Constraint, cp.Expression)):
+        if not isinstance(term, (cp.Constraint, cp.Expression)):
             raise ConstraintError(
                 where,
                 f"returned {shown(term)}, not a CVXPY constraint or penalty",
@@ -107,7 +108,7 @@ def _check_function(
         _check_term(where, term, ids)
 
 
-def _check_term(where: str, term: Constraint | cp.Expression, ids: set[int]) -> None:
+def _check_term(where: str, term: cp.Constraint | cp.Expression, ids: set[int]) -> None:
     variables = term.variables()
     own = [x.name() for x in variables if x.id not in ids]
     if own or not variables:
@@ -124,7 +125,7 @@ def _check_term(where: str, term: Constraint | cp.Expression, ids: set[int]) -> 
             f"returned the expression {term} of shape {term.shape}, and a penalty is one number",
             "Take its cp.sum or a norm, or compare it with a bound to make it a constraint",
         )
-    if not (term.is_dcp() if isinstance(term, Constraint) else term.is_convex()):
+    if not (term.is_dcp() if isinstance(term, cp.Constraint) else term.is_convex()):
         raise ConstraintError(
             where,
             f"{term} is not convex by CVXPY's rules: {_why_not_convex(term)}",
@@ -132,7 +133,7 @@ def _check_term(where: str, term: Constraint | cp.Expression, ids: set[int]) -> 
         )
 
 
-def _why_not_convex(term: Constraint | cp.Expression) -> str:
+def _why_not_convex(term: cp.Constraint | cp.Expression) -> str:
     culprit = _neither_convex_nor_concave(term)
     if culprit is not None:
         return f"{culprit} is neither convex nor concave"
@@ -151,7 +152,7 @@ def _neither_convex_nor_concave(term: Any) -> cp.Expression | None:
     return term if inner is None and isinstance(term, cp.Expression) else inner
 
 
-class _Asked(dict[str, cp.Expression]):
+class _Asked(dict[str, "cp.Expression"]):
     """All variables; remembers which were asked for."""
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]]) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import operator
 
-import cvxpy as cp
 import numpy as np
 from numpy.typing import ArrayLike
 
 from bcd_implicit.constraints.ready_made import LETTERS, ReadyMade, as_array, fitting, short
 from bcd_implicit.errors import InvalidInputError, check_choice
+from bcd_implicit.support import cvxpy as cp
 
 
 def nonnegative(matrix: str) -> ReadyMade:

@@ -20,12 +20,12 @@ well-posed model can be divided by their own gains, and then all meet the first 
 
 from __future__ import annotations
 
-import cvxpy as cp
 import numpy as np
 from numpy.typing import ArrayLike
 
 from bcd_implicit.constraints.ready_made import ReadyMade, positive, positive_each
 from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.support import cvxpy as cp
 
 # What to pass as a gain.
 ONE = "Give a positive number, such as 1"

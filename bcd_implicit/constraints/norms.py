@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import cvxpy as cp
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -20,6 +19,7 @@ from bcd_implicit.constraints.ready_made import (
     positive_each,
 )
 from bcd_implicit.errors import InvalidInputError, check_choice
+from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.checks import check_number
 
 NORMS: dict[str, Any] = {"1": 1, "2": 2, "inf": "inf"}

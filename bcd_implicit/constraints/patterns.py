@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.constraints.ready_made import MATRICES, ReadyMade, short
 from bcd_implicit.errors import InvalidInputError, check_choice
+from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.checks import check_number
 
 

@@ -6,11 +6,11 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import cvxpy as cp
 import numpy as np
 from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.checks import check_number
 
 MATRICES = ("A", "B", "C", "D")

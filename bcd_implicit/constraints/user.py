@@ -6,18 +6,18 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import cvxpy as cp
 import numpy as np
-from cvxpy.constraints.constraint import Constraint
 
-UserFunction = Callable[[Mapping[str, cp.Expression]], Any]
+from bcd_implicit.support import cvxpy as cp
+
+UserFunction = Callable[[Mapping[str, "cp.Expression"]], Any]
 
 
 class AbsentVariable(Exception):
     """A function asked for a variable that the block does not hold."""
 
 
-class BlockVariables(dict[str, cp.Expression]):
+class BlockVariables(dict[str, "cp.Expression"]):
     """The variables of one block; asking for one of another block is noticed."""
 
     def __missing__(self, name: str) -> cp.Expression:
@@ -28,14 +28,14 @@ class BlockVariables(dict[str, cp.Expression]):
 class UserTerms:
     """What the functions make of some variables, by the functions' names."""
 
-    constraints: dict[str, list[Constraint]]
+    constraints: dict[str, list[cp.Constraint]]
     penalties: dict[str, cp.Expression]
 
     def __bool__(self) -> bool:
         return bool(self.constraints or self.penalties)
 
     @property
-    def all_constraints(self) -> list[Constraint]:
+    def all_constraints(self) -> list[cp.Constraint]:
         """Those of every function, in one list."""
         return [c for made in self.constraints.values() for c in made]
 
@@ -67,18 +67,18 @@ def _largest(values: Any) -> float:
     return np.inf if np.isnan(largest) else largest
 
 
-def _dual_value(constraint: Constraint) -> Any:
+def _dual_value(constraint: cp.Constraint) -> Any:
     value = constraint.dual_value
     return [np.asarray(part) for part in value] if isinstance(value, list) else np.asarray(value)
 
 
 def user_terms(functions: Mapping[str, UserFunction], variables: BlockVariables) -> UserTerms:
     """Constraints and penalties of the functions that these variables suffice for."""
-    constraints: dict[str, list[Constraint]] = {}
+    constraints: dict[str, list[cp.Constraint]] = {}
     penalties: dict[str, cp.Expression] = {}
     for name, function in functions.items():
         made = returned(function, variables) or []
-        if constraining := [term for term in made if isinstance(term, Constraint)]:
+        if constraining := [term for term in made if isinstance(term, cp.Constraint)]:
             constraints[name] = constraining
         if penalising := [term for term in made if isinstance(term, cp.Expression)]:
             penalties[name] = cp.sum([cp.sum(term) for term in penalising])  # sums of one: shapes (1, 1) become ()

@@ -28,10 +28,11 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.choice import what_is_there
 from bcd_implicit.selection.dependence import warn_if_dependent
 from bcd_implicit.selection.path import kappa_path
-from bcd_implicit.selection.rules import AUTO_LEVEL, check_rule
+from bcd_implicit.selection.rules import check_rule
 from bcd_implicit.selection.sample_groups import check_sample_groups
 from bcd_implicit.support.arrays import Samples
 from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.choices import AUTO_LEVEL
 from bcd_implicit.support.interruption import check_max_seconds, stoppable
 from bcd_implicit.support.notices import warn_convergence
 from bcd_implicit.support.parallel import check_jobs

@@ -27,6 +27,7 @@ from bcd_implicit.experiments.convergence_model import DeepLinear
 from bcd_implicit.experiments.convergence_shallow import Expansion, Shallow
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.support.checks import check_number, random_generator
+from bcd_implicit.support.choices import CONVERGENCE_LOSSES
 from bcd_implicit.support.notices import warn_convergence
 from bcd_implicit.support.threads import one_blas_thread
 from bcd_implicit.terms.losses import get_loss
@@ -34,7 +35,6 @@ from bcd_implicit.terms.losses import get_loss
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LOSSES = ("squared", "cross-entropy")
 # The flow ends when the gap is this share of the first, or later, when its slowest part alone is left. Where no W has
 # the least loss there is no rate to wait for, and this share of the gradient's square ends it.
 END, END_OF_GRADIENT = 1e-22, 1e-6
@@ -212,7 +212,7 @@ def convergence(
     """
     begin = time.perf_counter()
     n = check_number("n_hidden", n_hidden, 1, integer=True)
-    check_choice("loss", loss, LOSSES)
+    check_choice("loss", loss, CONVERGENCE_LOSSES)
     q = check_number("n_outputs", n_outputs, 1 if loss == "squared" else 2, integer=True)
     m = check_number("n_samples", n_samples, 2, integer=True)
     remedy = "Nearer to 1 the inverse of I - gamma sigma(A) has too few right digits"

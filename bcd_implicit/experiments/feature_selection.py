@@ -20,7 +20,6 @@ from numpy.typing import ArrayLike
 from sklearn.metrics import f1_score
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
-from bcd_implicit.blocks.solvers import AUTO
 from bcd_implicit.datasets import make_column_sparse, make_even
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.experiments.scores import Scores, accuracy, r2, ridge_on_all_columns
@@ -30,10 +29,10 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.choice import Selection, what_is_there
 from bcd_implicit.selection.dependence import warn_if_dependent
 from bcd_implicit.selection.path import PathResult, kappa_path
-from bcd_implicit.selection.rules import AUTO_LEVEL
 from bcd_implicit.selection.sample_groups import check_sample_groups
 from bcd_implicit.support.arrays import read_samples
 from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.choices import AUTO, AUTO_LEVEL, N_HIDDEN_GUESS
 from bcd_implicit.support.interruption import check_max_seconds, stoppable
 from bcd_implicit.support.notices import warn_convergence
 from bcd_implicit.support.parallel import check_jobs, in_parallel
@@ -45,7 +44,6 @@ from bcd_implicit.terms.penalties import column_norms
 from bcd_implicit.training.result import Status
 
 FAMILIES: dict[str, Callable[..., Any]] = {"column-sparse": make_column_sparse, "even": make_even}
-N_HIDDEN_GUESS = 10
 N_TEST = 1000
 MIN_TRAIN = 6  # three folds of two rows
 

@@ -6,10 +6,10 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from bcd_implicit.blocks.solvers import AUTO
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.path_result import PathResult
 from bcd_implicit.selection.solve_path import solve_path
+from bcd_implicit.support.choices import AUTO
 from bcd_implicit.support.progress import Progress
 
 

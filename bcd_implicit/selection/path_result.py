@@ -14,10 +14,10 @@ from bcd_implicit.selection.choice import Selection
 from bcd_implicit.selection.choose import choose
 from bcd_implicit.selection.path_record import PathRecord
 from bcd_implicit.selection.ranking import check_kappa, ranking
-from bcd_implicit.selection.rules import AUTO_LEVEL
 from bcd_implicit.selection.sample_groups import check_sample_groups
 from bcd_implicit.selection.solve_path import solve_path
 from bcd_implicit.selection.subsamples import frequencies
+from bcd_implicit.support.choices import AUTO_LEVEL
 from bcd_implicit.support.display import facts_and_table
 from bcd_implicit.support.progress import Progress
 from bcd_implicit.training.result import ended_early

@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from scipy.special import gammaln
@@ -25,6 +25,7 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.evidence import Evidence
 from bcd_implicit.selection.refits import best_constant, sample_errors
 from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.choices import AUTO_LEVEL, DEFAULT_LEVEL, DEFAULT_RULE
 from bcd_implicit.training.result import BcdResult
 
 
@@ -166,9 +167,6 @@ RULES: dict[str, Rule] = {
     "gap": gap,
     "stability": stability,
 }
-DEFAULT_RULE, DEFAULT_LEVEL = "min", 0.05
-#: Stands for the default level where a rule chooses, and for no test where the number of inputs is given.
-AUTO_LEVEL: Literal["auto"] = "auto"
 
 
 def check_rule(rule: Any, level: Any, n_features: Any = None, name: str = "n_features") -> tuple[str, float | None]:

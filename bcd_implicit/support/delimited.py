@@ -14,17 +14,16 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 
 import pandas as pd
 
-from bcd_implicit.errors import InvalidInputError, shown
+from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.support.notations import COMMA_NUMBER
+from bcd_implicit.support.text_format import TextFormat
 
 SEPARATORS = ",;\t|"
 TITLE = "if what stands above the columns' names is a title, remove it"
-SPOKEN = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|", "space": " "}
 #: Those of which a file itself says that it has them.
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -39,44 +38,6 @@ _NUMBER = re.compile(r"\s*[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?\s*")
 _EITHER = re.compile(r"\s*[+-]?[1-9]\d{0,2},\d{3}\s*")
 #: So many records and characters are looked at to guess the separator, and so many records may stand above the header.
 _SAMPLE, _CHARACTERS, _MOST_TITLES = 200, 2**18, 20
-
-
-@dataclass(frozen=True)
-class TextFormat:
-    """How a text file is to be read; None is to be guessed.
-
-    Attributes
-    ----------
-    sep : str or None
-        A character, or a word such as "tab".
-    decimal : str or None
-        "." or ",".
-    encoding : str or None
-        As Python names it: "utf-8", "latin-1", "utf-16", ...
-
-    Raises
-    ------
-    InvalidInputError
-        Another value.
-    """
-
-    sep: str | None = None
-    decimal: str | None = None
-    encoding: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.sep is not None:
-            object.__setattr__(self, "sep", SPOKEN.get(self.sep, self.sep))
-            if len(self.sep) != 1 or self.sep in '"\n\r\0':
-                raise InvalidInputError("sep", f"got {shown(self.sep)}", "Give one character, or tab")
-        if self.decimal not in (None, ".", ","):
-            raise InvalidInputError("decimal", f"got {shown(self.decimal)}", "Give a point or a comma")
-        try:
-            codecs.lookup(self.encoding or "utf-8")
-        except (LookupError, ValueError):
-            raise InvalidInputError(
-                "encoding", f"unknown encoding {self.encoding!r}", "Use utf-8, latin-1 or utf-16, for instance"
-            ) from None
 
 
 def read_delimited(name: str, content: bytes, form: TextFormat) -> pd.DataFrame:

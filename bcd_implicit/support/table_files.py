@@ -24,8 +24,9 @@ import numpy as np
 import pandas as pd
 
 from bcd_implicit.errors import InvalidInputError
-from bcd_implicit.support.delimited import TextFormat, read_delimited
+from bcd_implicit.support.delimited import read_delimited
 from bcd_implicit.support.files import check_is_file, unreadable, write_atomically
+from bcd_implicit.support.text_format import TextFormat
 
 PARQUET, SPREADSHEETS, JSON = (".parquet", ".pq"), (".xlsx", ".xlsm", ".xls", ".ods"), (".json",)
 _UNPACK: dict[bytes, Callable[[bytes], bytes]] = {

@@ -7,11 +7,11 @@ it, as a CVXPY expression. F(x, z) = g(x) + g*(z) - x z is never negative and is
 
 from __future__ import annotations
 
-import cvxpy as cp
 import numpy as np
 from scipy.special import roots_jacobi
 
 from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.by_name import undefined
 from bcd_implicit.terms.function import ElementwiseFunction
 

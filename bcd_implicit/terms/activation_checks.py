@@ -5,10 +5,10 @@ Derivatives are compared with difference quotients to both sides, between which 
 
 from __future__ import annotations
 
-import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.notices import ignored
 from bcd_implicit.terms.activation import EPS, Activation
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.errors import InvalidInputError, shown
+from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.by_name import check_defined, named_or_given
 from bcd_implicit.support.checks import check_flag
 from bcd_implicit.terms.activation import NEEDED, Activation

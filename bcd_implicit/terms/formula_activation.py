@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.errors import InvalidInputError, shown
+from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.checks import check_flag, check_number
 from bcd_implicit.terms.activation import TINY, Activation, inside_or_inf, weighted_sum
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-import cvxpy as cp
 import numpy as np
 
+from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.terms.groups import Groups
 from bcd_implicit.terms.projections import clipping_multiplier, l1_multipliers, project_l1_rows
 

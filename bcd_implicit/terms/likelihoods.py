@@ -6,11 +6,11 @@ probability, or a rate.
 
 from __future__ import annotations
 
-import cvxpy as cp
 import numpy as np
 from scipy.special import expit, logit, softmax, xlogy
 
 from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.terms.entropy import exp_rest, relative_entropy
 from bcd_implicit.terms.loss import Loss, columns, in_rows, refuse
 

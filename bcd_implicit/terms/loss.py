@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.by_name import undefined
 from bcd_implicit.terms.links import LINKS
 

@@ -6,9 +6,9 @@ they use that it is quadratic: Gram matrices, and the closed form of the output 
 
 from __future__ import annotations
 
-import cvxpy as cp
 import numpy as np
 
+from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.by_name import check_defined, named_or_given
 from bcd_implicit.terms.likelihoods import CrossEntropy, LogisticLoss, PoissonLoss
 from bcd_implicit.terms.loss import NEEDED, Loss, columns

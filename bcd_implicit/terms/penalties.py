@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import cvxpy as cp
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.terms.group_norms import GROUP_NORMS, ROOM, Facet, GroupNorm
 from bcd_implicit.terms.groups import Groups
 from bcd_implicit.terms.projections import UPWARDS, l1_multipliers, project_l1_rows

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.terms.activation import Activation, inside_or_inf, sum_squares, weighted_sum
 

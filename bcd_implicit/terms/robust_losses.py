@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import cvxpy as cp
 import numpy as np
 
+from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.terms.loss import Loss, columns
 

@@ -21,9 +21,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-import cvxpy as cp
 import numpy as np
 
+from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.terms.projections import NONE, UPWARDS, l1_multipliers, project_l1_rows, shrunk, sizes
 
 # So near to the radius, relative to what the row sums, it is the boundary.

@@ -6,11 +6,10 @@ of g are infinite at an end that belongs to the domain, and are evaluated the le
 
 from __future__ import annotations
 
-import cvxpy as cp
 import numpy as np
-from cvxpy.transforms.indicator import indicator
 from scipy.special import bernoulli, expit, factorial, log_expit, logit, spence, xlog1py, xlogy
 
+from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.terms.activation import EPS, TINY, Activation, inside_or_inf, sum_squares, weighted_sum
 from bcd_implicit.terms.entropy import exp_rest, relative_entropy
 
@@ -202,7 +201,7 @@ class Elu(Activation):
     def cvxpy_g_conjugate(self, z, weights=1.0):
         t = cp.Variable(z.shape)
         low = weighted_sum(cp.exp(-t) + t - 1, weights)
-        return 0.5 * sum_squares(cp.pos(z), weights) + low + indicator([t >= cp.neg(z)])
+        return 0.5 * sum_squares(cp.pos(z), weights) + low + cp.transforms.indicator([t >= cp.neg(z)])
 
 
 class Arctan(Activation):
@@ -280,4 +279,4 @@ class Softsign(Activation):
 
     def cvxpy_g_conjugate(self, z, weights=1.0):
         t = cp.Variable(z.shape)
-        return weighted_sum(t - cp.log(1 + t), weights) + indicator([t >= cp.abs(z)])
+        return weighted_sum(t - cp.log(1 + t), weights) + cp.transforms.indicator([t >= cp.abs(z)])

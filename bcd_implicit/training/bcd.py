@@ -16,12 +16,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bcd_implicit.blocks.solvers import AUTO, NATIVE, check_solver
+from bcd_implicit.blocks.solvers import check_solver
 from bcd_implicit.errors import BlockSolveError, InvalidInputError, check_choice
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.problem.iterate import Iterate, check_iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.support.checks import check_flag, check_number
+from bcd_implicit.support.choices import AUTO, NATIVE
 from bcd_implicit.support.interruption import INTERRUPTED, Stop, check_stop, finishing, stoppable
 from bcd_implicit.support.notices import collected, told_once, warn_convergence
 from bcd_implicit.support.progress import Progress, show_progress

@@ -26,9 +26,9 @@ from bcd_implicit.blocks.hidden import HiddenBlock
 from bcd_implicit.blocks.matrices import MatricesBlock
 from bcd_implicit.blocks.prox_linear import ProxLinearBlock
 from bcd_implicit.blocks.solution import FAIR_RESIDUAL
-from bcd_implicit.blocks.solvers import AUTO, NATIVE
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.support.choices import AUTO, NATIVE
 from bcd_implicit.training.gradient_cycle import (
     begin_gradient,
     end_gradient,

@@ -11,11 +11,11 @@ import numpy as np
 
 from bcd_implicit.blocks.solution import BlockSolution
 from bcd_implicit.blocks.solve import improve, make_block, solve_prepared
-from bcd_implicit.blocks.solvers import AUTO, NATIVE
 from bcd_implicit.certificates.certificate import Certificate
 from bcd_implicit.errors import BlockSolveError
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.support.choices import AUTO, NATIVE
 from bcd_implicit.training.descent import Descent
 from bcd_implicit.training.extrapolation import Extrapolation
 from bcd_implicit.training.fenchel_weights import FenchelSchedule

@@ -6,15 +6,13 @@ import runpy
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from command_line import succeed
 
 from bcd_implicit import ImplicitModel, __version__
+from bcd_implicit.__main__ import main as program
 from bcd_implicit.cli import main
-
-PROGRAM = str(Path(__file__).parents[2] / "bcd_implicit_program.py")
 
 
 @pytest.mark.parametrize("command", [None, "demo", "fit", "predict", "check", "select"])
@@ -32,6 +30,7 @@ def test_help(command):
 def test_version_and_module_entry_point(monkeypatch, capsys):
     assert succeed("--version").stdout.strip().endswith(__version__)
     monkeypatch.setattr(sys, "argv", ["bcd_implicit", "--help"])
+    monkeypatch.delitem(sys.modules, "bcd_implicit.__main__")  # runpy warns of a module that is there already
     with pytest.raises(SystemExit) as ended:
         runpy.run_module("bcd_implicit", run_name="__main__", alter_sys=True)
     assert ended.value.code == 0
@@ -41,21 +40,21 @@ def test_version_and_module_entry_point(monkeypatch, capsys):
 
 def test_ctrl_c_while_the_package_is_imported_ends_the_program_without_a_traceback():
     # What each import takes is told as soon as it is done: here others, which take long, are yet to come.
-    python = [sys.executable, "-X", "importtime"]
-    with subprocess.Popen([*python, PROGRAM, "--version"], stderr=subprocess.PIPE, text=True) as program:
+    python = [sys.executable, "-X", "importtime", "-m", "bcd_implicit"]
+    with subprocess.Popen([*python, "check", __file__], stderr=subprocess.PIPE, text=True) as program:
         assert any("numpy" in line for line in program.stderr)
         program.send_signal(signal.SIGINT)
         rest = program.stderr.read()
     assert program.returncode == 130
     assert "Traceback" not in rest
-    assert "bcd_implicit.cli\n" not in rest
+    assert "bcd_implicit.model\n" not in rest
 
 
 def test_the_program_is_the_command_line(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["bcd-implicit", "check", "gone.npz"])
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(SystemExit) as ended:
-        runpy.run_path(PROGRAM, run_name="__main__")
+        program()
     assert ended.value.code == 2
     assert capsys.readouterr() == ("", "Error: gone.npz: no such file. Check the path.\n")
     assert signal.getsignal(signal.SIGINT) == before
@@ -63,9 +62,8 @@ def test_the_program_is_the_command_line(monkeypatch, capsys):
 
 # A process of its own imports everything anew, which takes longer than all of the above together.
 @pytest.mark.slow
-@pytest.mark.parametrize("program", [["-m", "bcd_implicit"], [PROGRAM]], ids=["module", "program"])
-def test_in_a_process_of_its_own_too(program):
-    command = [sys.executable, *program, "check", "gone.npz"]
+def test_in_a_process_of_its_own_too():
+    command = [sys.executable, "-m", "bcd_implicit", "check", "gone.npz"]
     refused = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert refused.stderr == "Error: gone.npz: no such file. Check the path.\n"

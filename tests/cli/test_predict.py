@@ -78,7 +78,9 @@ def test_predictions_are_written_as_the_name_says(folder, here, name):
 
 @pytest.mark.parametrize("name", ["p.pkl", "p.csv.zst", "p.json.gz"])
 def test_names_that_cannot_be_honoured_are_refused_before_any_work(folder, here, name):
-    line = fail("predict", "gone.npz", "gone.csv", "--output", name)
+    for empty in ("m.npz", "data.csv"):
+        Path(empty).touch()
+    line = fail("predict", "m.npz", "data.csv", "--output", name)
     assert line.startswith(f"Error: {name}: has an ending that cannot be written, .")
 
 

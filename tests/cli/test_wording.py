@@ -10,7 +10,7 @@ from bcd_implicit.cli.wording import in_options
 
 @pytest.fixture
 def fit():
-    with click.Context(main.commands["fit"]):
+    with click.Context(main.get_command(None, "fit")):
         yield
 
 

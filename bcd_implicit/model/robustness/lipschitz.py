@@ -13,13 +13,13 @@ from it by a Cholesky factor and a norm. It is never above the norm of S, the ga
 
 from __future__ import annotations
 
-import cvxpy as cp
 import numpy as np
 import scipy.linalg
 
 from bcd_implicit.model.matrices import Matrix, dense
 from bcd_implicit.model.robustness.system import BoundedSystem
 from bcd_implicit.model.rounding import summation_error
+from bcd_implicit.support import cvxpy as cp
 
 # The program keeps so far from the edge of the cone, relative to the outputs' own size, that its Lambda proves a bound.
 MARGIN = 1e-7

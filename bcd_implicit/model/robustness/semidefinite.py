@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.errors import InvalidInputError
@@ -26,6 +25,7 @@ from bcd_implicit.model.robustness.intervals import SPARE
 from bcd_implicit.model.robustness.system import BoundedSystem
 from bcd_implicit.model.robustness.verify import proves_duals
 from bcd_implicit.model.rounding import summation_error
+from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.interruption import check_stop
 
 
