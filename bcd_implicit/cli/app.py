@@ -46,6 +46,13 @@ class _Commands(click.Group):
             return None
         return getattr(import_module(f"bcd_implicit.cli.{cmd_name}"), cmd_name)
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand:
+            # click looks for names like it among commands that are imported.
+            raise click.exceptions.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx) from None
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         with _misuse_in_one_line():
             return super().parse_args(ctx, args)

@@ -13,7 +13,8 @@ from bcd_implicit.support.text_format import TextFormat
 if TYPE_CHECKING:
     import pandas as pd
 
-STANDARD_INPUT = Path("-")
+#: What - stands for. Path("-") would be the file ./- as well.
+STANDARD_INPUT, STANDARD_OUTPUT = Path("/dev/stdin"), Path("/dev/stdout")
 
 
 def name_of(data: Path) -> str:

@@ -15,6 +15,7 @@ from cloup import option
 
 from bcd_implicit.cli.completion import columns_of_the_file
 from bcd_implicit.cli.console import ask_for_json
+from bcd_implicit.cli.data_file import STANDARD_INPUT
 from bcd_implicit.support import choices
 
 #: The help is as wide as the terminal, and 80 columns at most. On narrow ones a text stands below its option.
@@ -95,8 +96,19 @@ class NamedPath(click.Path):
         return super().convert(value, param, ctx)
 
 
+class PipedPath(click.Path):
+    """A path, for which - may stand."""
+
+    def __init__(self, dash: Path) -> None:
+        super().__init__(path_type=Path)
+        self.dash = dash
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return self.dash if value == "-" else super().convert(value, param, ctx)
+
+
 data_argument = cloup.argument(
-    "data", metavar="DATA", type=click.Path(path_type=Path, allow_dash=True), help="File to read; - for standard input."
+    "data", metavar="DATA", type=PipedPath(STANDARD_INPUT), help="File to read; - for standard input."
 )
 model_argument = cloup.argument("model_path", metavar="MODEL", type=NamedPath(), help="Model file that fit wrote.")
 

@@ -10,8 +10,16 @@ from cloup import option, option_group
 
 import bcd_implicit as bi
 from bcd_implicit.cli.console import asked_for_json, check_apart, count, for_programs, say
-from bcd_implicit.cli.data_file import STANDARD_INPUT, check_data
-from bcd_implicit.cli.options import command, data_argument, gathered, json_option, model_argument, text_options
+from bcd_implicit.cli.data_file import STANDARD_OUTPUT, check_data
+from bcd_implicit.cli.options import (
+    PipedPath,
+    command,
+    data_argument,
+    gathered,
+    json_option,
+    model_argument,
+    text_options,
+)
 from bcd_implicit.support.files import check_is_file
 from bcd_implicit.support.importing import importing
 from bcd_implicit.support.text_format import TextFormat
@@ -24,7 +32,7 @@ from bcd_implicit.support.text_format import TextFormat
     "Output",
     option(
         "--output",
-        type=click.Path(path_type=Path, allow_dash=True),
+        type=PipedPath(STANDARD_OUTPUT),
         metavar="FILE",
         required=True,
         help="File to write; its ending says as what: .csv, .tsv, .json, .xlsx or .parquet, and .csv.gz, .bz2, .xz or "
@@ -47,7 +55,7 @@ def predict(model_path: Path, data: Path, output: Path, probabilities: bool, sco
       bcd-implicit predict m.npz new.csv --output predictions.csv
       cat new.csv | bcd-implicit predict m.npz - --output - | head
     """
-    to_standard_output = output == STANDARD_INPUT
+    to_standard_output = output == STANDARD_OUTPUT
     if to_standard_output and asked_for_json():
         cause = "and --output - both need standard output"
         raise bi.InvalidInputError("json", cause, "Give --output a file, or leave --json out")
