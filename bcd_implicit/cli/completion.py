@@ -15,8 +15,10 @@ BEGINNING = 2**16
 def columns_of_the_file(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
     """The columns of the text file DATA that begin with what was typed; none where it cannot be read."""
     # The shell calls this at each press of Tab: nothing heavy is loaded before it is needed, and nothing is printed.
-    data = context.params.get("data")
-    if not data or not Path(data).is_file():
+    # An option that still lacks its value keeps click from telling arguments apart.
+    given = [context.params.get("data"), *context.args]
+    data = next(filter(None, given), None)
+    if data is None or not Path(data).is_file():
         return []
     from bcd_implicit.errors import InvalidInputError
     from bcd_implicit.support.delimited import read_delimited
