@@ -1,7 +1,10 @@
 """The command line as a person calls it, and what it is given."""
 
+import json
+
 import numpy as np
 import pandas as pd
+import pytest
 from click.testing import CliRunner
 
 from bcd_implicit.cli import main
@@ -39,12 +42,11 @@ def fail(*arguments):
     return line
 
 
-def usage_error(*arguments):
-    """What click itself refuses: exit status 2, and the usage before the error."""
-    outcome = run(*arguments)
-    assert outcome.exit_code == 2
-    assert outcome.stderr.startswith("Usage: ")
-    return outcome.stderr.splitlines()[-1]
+def in_json(*arguments):
+    """What --json tells of a command that succeeds."""
+    lines = succeed(*arguments, "--json").stdout.splitlines()
+    assert len(lines) == 1
+    return json.loads(lines[0], parse_constant=pytest.fail)
 
 
 def make_table(n_rows=60, seed=0):

@@ -10,17 +10,29 @@ from __future__ import annotations
 import io
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
 import click
 
 import bcd_implicit as bi
-from bcd_implicit.cli.console import fail, print_warning
+from bcd_implicit.cli.console import fail, misused, print_warning
 from bcd_implicit.support.importing import INTERRUPTED
 
 #: In the order of the help; each is in the module of its name.
 COMMANDS = ("demo", "fit", "predict", "check", "select", "network", "convergence")
+
+
+@contextmanager
+def _misuse_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except click.exceptions.NoArgsIsHelpError:
+        raise
+    except click.UsageError as error:
+        misused(error)
 
 
 class _Commands(click.Group):
@@ -34,13 +46,24 @@ class _Commands(click.Group):
             return None
         return getattr(import_module(f"bcd_implicit.cli.{cmd_name}"), cmd_name)
 
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand:
+            # click looks for names like it among commands that are imported.
+            raise click.exceptions.NoSuchCommand(args[0], possibilities=COMMANDS, ctx=ctx) from None
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        with _misuse_in_one_line():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> Any:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 # A name that the terminal's encoding lacks must not end the command after its work.
                 stream.reconfigure(errors="backslashreplace")
         try:
-            with warnings.catch_warnings():
+            with _misuse_in_one_line(), warnings.catch_warnings():
                 warnings.simplefilter("always", bi.ConvergenceWarning)
                 warnings.showwarning = print_warning  # type: ignore[assignment]
                 return super().invoke(ctx)
@@ -55,7 +78,9 @@ class _Commands(click.Group):
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(bi.__version__)
 def main() -> None:
-    """Implicit models, x = phi(Ax + Bu + b), y = Cx + Du + d, trained by block-coordinate descent.
+    """Train implicit models, x = phi(Ax + Bu + b), y = Cx + Du + d, by block-coordinate descent.
+
+    u are the inputs, y the outputs, and x are hidden features, which solve the first equation.
 
     \b
     Examples:

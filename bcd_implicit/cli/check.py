@@ -7,24 +7,28 @@ import math
 import sys
 from pathlib import Path
 
-import click
+from cloup import option_group
 
 import bcd_implicit as bi
-from bcd_implicit.cli.console import print_facts
+from bcd_implicit.cli.console import for_programs, print_facts
+from bcd_implicit.cli.options import command, json_option, model_argument
 from bcd_implicit.support.files import check_is_file
 from bcd_implicit.support.importing import importing
 
 
-@click.command()
-@click.argument("model_path", metavar="MODEL", type=click.Path(path_type=Path))
+@command
+@model_argument
+@option_group("Output", json_option)
 def check(model_path: Path) -> None:
-    """Print a model's norms, its margin, and how fast its states are found.
+    """Check that MODEL is well-posed.
 
-    The exit status is 1 when it is not well-posed.
+    Well-posed means that each input has exactly one state. Prints the norms that show it, and how fast states are
+    found. The exit status is 1 if the model is not well-posed.
 
     \b
-    Example:
+    Examples:
       bcd-implicit check m.npz
+      bcd-implicit check m.npz --json | jq .well_posed
     """
     # Before the imports, which take longer than the check.
     check_is_file(model_path)
@@ -52,6 +56,7 @@ def check(model_path: Path) -> None:
     if damped:
         facts["mu_inf(A)"] = f"{model.measure_inf():.6g}"
     facts["spectral radius of |A|"] = f"{model.spectral_radius():.6g}"
+    factor = None
     if structure.acyclic and norm > 0:
         facts["states"] = f"one sweep of {structure.depth} stages: no state depends on itself"
     elif well_posed:
@@ -67,4 +72,24 @@ def check(model_path: Path) -> None:
     facts["inputs used"] = f"{used[0]} of {model.B.shape[1]}: {used[1]} in B, {used[2]} in D"
     facts["well-posed"] = f"{'yes' if well_posed else 'NO'}: {structure.why}"
     print_facts(str(model_path), facts)
+    for_programs(
+        {
+            "model": str(model_path),
+            "well_posed": well_posed,
+            "why": structure.why,
+            "n_hidden": model.n_hidden,
+            "inputs": model.input_names,
+            "outputs": model.output_names,
+            "activation": model.activation.name,
+            "max_slope": slope,
+            "link": model.link,
+            "norm_inf": norm,
+            "measure_inf": model.measure_inf(),
+            "spectral_radius": model.spectral_radius(),
+            "contraction": factor,
+            "inputs_used": [
+                name for name, is_used in zip(model.input_names, used_inputs(model), strict=True) if is_used
+            ],
+        }
+    )
     sys.exit(0 if well_posed else 1)

@@ -15,11 +15,11 @@ import pandas as pd
 import bcd_implicit as bi
 from bcd_implicit.cli.column_choice import ColumnChoice
 from bcd_implicit.cli.console import count, print_note
+from bcd_implicit.cli.data_file import name_of, read_data, title_of
 from bcd_implicit.support.arrays import row_numbers
 from bcd_implicit.support.display import listed, quoted
 from bcd_implicit.support.entries import BadEntries
 from bcd_implicit.support.notations import kind_of_entry, look_like_numbers
-from bcd_implicit.support.table_files import read_table
 from bcd_implicit.support.tables import (
     categories_of,
     check_columns,
@@ -71,7 +71,7 @@ def read_columns(data: Path, choice: ColumnChoice, form: TextFormat, sample_grou
     InvalidInputError
         The file cannot be read, a column is not there, or values are no numbers; all such columns are named.
     """
-    table = read_table(data, form)
+    table = read_data(data, form)
     _check_separator(data, table, form)
     together = () if sample_groups is None else (unicodedata.normalize("NFC", sample_groups),)
     check_columns(table, use=choice.use, categorical=choice.categorical, sample_groups=together)
@@ -86,12 +86,12 @@ def read_columns(data: Path, choice: ColumnChoice, form: TextFormat, sample_grou
     if choice.drop_missing:
         inputs, targets, labels = inputs[full], targets[full], labels[full]
     categorical = [column for column in inputs.columns if column in choice.categorical]
-    _check_rows(str(data), pd.concat([inputs, targets, labels], axis=1), [*categorical, *together], classes)
+    _check_rows(name_of(data), pd.concat([inputs, targets, labels], axis=1), [*categorical, *together], classes)
     parts = {
-        column: _indicators(str(data), inputs[column]) if column in categorical else _numbers(inputs[[column]])
+        column: _indicators(name_of(data), inputs[column]) if column in categorical else _numbers(inputs[[column]])
         for column in inputs.columns
     }
-    outputs = _indicators(str(data), targets[classes]) if classes else _numbers(targets)
+    outputs = _indicators(name_of(data), targets[classes]) if classes else _numbers(targets)
     # After everything that may end in an error, which is to be one line.
     for column in left_out:
         print_note(f"column {column!r} only numbers the rows and is left out; --use {shlex.quote(column)} keeps it.")
@@ -123,11 +123,11 @@ def read_inputs(data: Path, wanted: Sequence[str], form: TextFormat) -> np.ndarr
     InvalidInputError
         The file cannot be read, lacks an input, or has values that are no numbers.
     """
-    table = read_table(data, form)
+    table = read_data(data, form)
     if table.columns[0] not in wanted:
         _check_separator(data, table, form)
-    inputs = pick_columns(str(data), table, wanted)
-    BadEntries.find(inputs).refuse(str(data))
+    inputs = pick_columns(name_of(data), table, wanted)
+    BadEntries.find(inputs).refuse(name_of(data))
     return _numbers(inputs).to_numpy()
 
 
@@ -137,7 +137,7 @@ def _check_separator(data: Path, table: pd.DataFrame, form: TextFormat) -> None:
         return
     sought = f"{form.sep!r} does not separate" if form.sep else "no comma, semicolon, tab or | separates"
     cause = f"has one column, {table.columns[0]!r}: {sought} its fields"
-    raise bi.InvalidInputError(str(data), cause, "Say with --sep what does, such as --sep space")
+    raise bi.InvalidInputError(name_of(data), cause, "Say with --sep what does, such as --sep space")
 
 
 @contextmanager
@@ -146,9 +146,9 @@ def about(data: Path) -> Iterator[None]:
     try:
         yield
     except bi.InvalidInputError as error:
-        if error.argument not in ("U", "Y", data.name):
+        if error.argument not in ("U", "Y", title_of(data)):
             raise
-        raise bi.InvalidInputError(str(data), error.cause, error.remedy) from None
+        raise bi.InvalidInputError(name_of(data), error.cause, error.remedy) from None
 
 
 def predicted_classes(scores: pd.DataFrame) -> pd.Series:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table as RichTable
 
 import bcd_implicit as bi
@@ -23,6 +23,8 @@ from bcd_implicit.support.importing import INTERRUPTED
 if TYPE_CHECKING:
     from bcd_implicit.experiments.feature_selection import FeatureSelection
 
+# Where a command's context keeps the object that --json prints.
+JSON = f"{__name__}.json"
 # Without markup: names of files and columns may hold square brackets.
 console = Console(markup=False, highlight=False)
 notes = Console(markup=False, highlight=False, stderr=True)
@@ -32,6 +34,58 @@ def fail(error: Exception | str, code: int) -> None:
     """End with the error in one line."""
     click.echo(f"Error: {' '.join(in_options(error).split())}", err=True)
     sys.exit(code)
+
+
+def misused(error: click.UsageError) -> None:
+    """End with a wrong use of the command line in one line: the option, what is wrong, and where help is."""
+    parameter = getattr(error, "param", None)
+    # The last of the names of an argument is that of Python's.
+    name = parameter and (parameter.metavar if isinstance(parameter, click.Argument) else parameter.opts[0])
+    if isinstance(error, click.MissingParameter):
+        text = f"{name}: is missing."
+    elif isinstance(error, click.BadParameter) and name:
+        text = f"{name}: {error.message}"
+    else:
+        text = error.format_message()
+    if not text.endswith((".", "?", "?)")):
+        text += "."
+    context = error.ctx or click.get_current_context()
+    # Where a command's options cannot be told apart, click knows the group alone.
+    command = context.invoked_subcommand if error.ctx is None and context.invoked_subcommand else ""
+    fail(f"{text} See {' '.join([context.command_path, *command.split()])} --help.", 2)
+
+
+def ask_for_json(context: click.Context, parameter: click.Parameter, asked: bool) -> None:
+    """Print nothing for a person if --json is given, and one object for programs when the command ends."""
+    if asked:
+        context.meta[JSON] = {}
+        context.call_on_close(_print_json)
+
+
+def asked_for_json() -> bool:
+    """Whether --json was given."""
+    return JSON in click.get_current_context().meta
+
+
+def for_programs(record: Mapping[str, Any]) -> None:
+    """Add to the object that --json prints."""
+    if asked_for_json():
+        click.get_current_context().meta[JSON].update(record)
+
+
+def _print_json() -> None:
+    # After an error there is nothing to tell.
+    from bcd_implicit.support.json_text import json_text
+
+    if known := click.get_current_context().meta.pop(JSON, None):
+        click.echo(json_text(known))
+
+
+def say(*parts: RenderableType) -> None:
+    """Print for a person, text in lines that are not wrapped; nothing with --json."""
+    if not asked_for_json():
+        for part in parts:
+            console.print(part, soft_wrap=isinstance(part, str))
 
 
 def print_warning(message: Warning | str, category: type[Warning], *rest: Any) -> None:
@@ -91,6 +145,7 @@ def leave(code: int) -> NoReturn:
 
     if anyone_left_alone():
         # Python would wait for a solver that may have long to go.
+        _print_json()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -126,17 +181,17 @@ def _remove_empty(folders: Sequence[Path]) -> None:
             folder.rmdir()
 
 
-def present(run: FeatureSelection, output: Path, stem: str = "") -> None:
-    """Print a run of the experiment and write its files."""
+def present(run: FeatureSelection, output: Path, stem: str = "", key: str | None = None) -> None:
+    """Write a run of the experiment and print it; for programs its report, with the files, under ``key`` if given."""
     from bcd_implicit.experiments import report
 
     with to_the_end(run.status):
-        console.print(run.title, soft_wrap=True)
-        console.print(report.summary(run))
-        console.print(report.scores(run))
-        console.print(report.verdict(run), soft_wrap=True)
-        for path in report.write(run, output, stem):
-            console.print(f"wrote {path}", soft_wrap=True)
+        # Before anything is printed, which ends the command where nobody reads on, as before "| head".
+        files = report.write(run, output, stem)
+        record = run.report | {"files": [str(path) for path in files]}
+        for_programs(record if key is None else {key: record})
+        say(run.title, report.summary(run), report.scores(run), report.verdict(run))
+        say(*(f"wrote {path}" for path in files))
 
 
 def count(number: int, noun: str) -> str:
@@ -146,8 +201,7 @@ def count(number: int, noun: str) -> str:
 
 def print_facts(title: str, facts: dict[str, str]) -> None:
     """Print a table of two columns under a title."""
-    console.print(title, soft_wrap=True)
     table = RichTable(show_header=False)
     for name, value in facts.items():
         table.add_row(name, value)
-    console.print(table)
+    say(title, table)

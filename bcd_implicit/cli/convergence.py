@@ -5,26 +5,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import click
+from cloup import option_group
 
-from bcd_implicit.cli.console import check_writable, console
-from bcd_implicit.cli.options import folder_option
+from bcd_implicit.cli.console import check_writable, for_programs, say
+from bcd_implicit.cli.options import command, folder_option, json_option, number, one_of, seed_option
 from bcd_implicit.support.choices import CONVERGENCE_LOSSES
 from bcd_implicit.support.importing import importing
 
 
-@click.command()
-@folder_option("convergence-output", "Folder for the figure and the report.")
-@click.option("--n-hidden", type=int, default=8, show_default=True, help="Width n: states, and features of an input.")
-@click.option("--n-outputs", type=int, default=20, show_default=True, help="Outputs q, or classes.")
-@click.option("--n-samples", type=int, default=30, show_default=True, help="Samples m.")
-@click.option("--gamma", type=float, default=0.9, show_default=True, help="Weight of the feedback, below 1.")
-@click.option(
-    "--loss", type=click.Choice(CONVERGENCE_LOSSES), default="squared", show_default=True, help="Of the samples."
+@command
+@option_group(
+    "Output",
+    folder_option("convergence-output", "Folder for the figure and the report."),
+    json_option,
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of data, features and start.")
-@click.option("--horizon", type=float, help="The time at which the flow ends.  [default: when its slope is settled]")
-@click.option("--n-steps", type=int, default=1000, show_default=True, help="Of gradient descent, at most.")
+@option_group(
+    "Model and data",
+    number("--n-hidden", "N", "Width n: the number of states, and of features of an input.", 8, int),
+    number("--n-outputs", "N", "Number q of outputs or classes.", 20, int),
+    number("--n-samples", "N", "Number m of samples.", 30, int),
+    number("--gamma", "SHARE", "Weight of the feedback, below 1.", 0.9),
+    one_of("--loss", CONVERGENCE_LOSSES, "Loss", default="squared", show_default=True),
+)
+@option_group(
+    "Training",
+    number("--horizon", "TIME", "Time at which the flow ends.  [default: when its slope no longer changes]", None),
+    number("--n-steps", "N", "Largest number of steps of gradient descent.", 1000, int),
+    seed_option,
+)
 def convergence(
     output: Path,
     n_hidden: int,
@@ -36,17 +44,17 @@ def convergence(
     horizon: float | None,
     n_steps: int,
 ) -> None:
-    """Reproduce the theorem: gradients reach the global optimum at a linear rate, of any width.
+    """Show that gradients reach the optimum.
 
-    The model is f(u) = B (I - gamma sigma(A))^-1 psi(u), with the softmax sigma of each column and random features psi.
-    Draws the loss above the optimum beside the bounds that are proved of it, and other ways to the same optimum. Writes
-    convergence.png and report.json.
+    They reach the global optimum at a linear rate, at any width. The model is f(u) = B (I - gamma sigma(A))^-1 psi(u),
+    with the softmax sigma of each column and random features psi. Draws how far the loss is above the optimum, the
+    bounds that are proved for it, and other ways to the same optimum. Writes convergence.png and report.json.
 
     \b
     Examples:
       bcd-implicit convergence
       bcd-implicit convergence --n-hidden 4 --n-outputs 40 --n-samples 100
-      bcd-implicit convergence --loss cross-entropy --n-outputs 3 --n-samples 100
+      bcd-implicit convergence --loss cross-entropy --n-outputs 3
     """
     check_writable(output)
     with importing():
@@ -63,9 +71,7 @@ def convergence(
         horizon=horizon,
         n_steps=n_steps,
     )
-    console.print(f"{run.title}, seed {seed}", soft_wrap=True)
-    console.print(report.rates_table(run))
-    console.print(report.solves_table(run))
-    console.print(report.verdict(run), soft_wrap=True)
-    for path in report.write(run, output):
-        console.print(f"wrote {path}", soft_wrap=True)
+    files = report.write(run, output)
+    for_programs(run.report | {"files": [str(path) for path in files]})
+    say(f"{run.title}, seed {seed}", report.rates_table(run), report.solves_table(run), report.verdict(run))
+    say(*(f"wrote {path}" for path in files))

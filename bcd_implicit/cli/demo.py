@@ -6,49 +6,75 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from cloup import option, option_group
 
 import bcd_implicit as bi
-from bcd_implicit.cli.console import check_writable, console, one_warning, present
-from bcd_implicit.cli.options import folder_option, jobs_option, method_options, time_option
+from bcd_implicit.cli.console import check_writable, for_programs, one_warning, present, say
+from bcd_implicit.cli.options import (
+    command,
+    folder_option,
+    jobs_option,
+    json_option,
+    method_options,
+    number,
+    one_of,
+    seed_option,
+    time_option,
+)
 from bcd_implicit.support import choices
 from bcd_implicit.support.importing import importing
 
 
-@click.command()
-@folder_option("demo-output", "Folder for the figures and reports.")
-@click.option(
-    "--data",
-    "family",
-    type=click.Choice(choices.FAMILIES),
-    default="column-sparse",
-    show_default=True,
-    help="Generated data.",
+@command
+@option_group(
+    "Output",
+    folder_option("demo-output", "Folder for the figures, reports and models."),
+    json_option,
 )
-@click.option(
-    "--noise",
-    type=float,
-    default=None,
-    help="Noise in units of each output's spread.  [default: 0 for column-sparse, 0.05 for even]",
+@option_group(
+    "Data",
+    one_of("--data family", choices.FAMILIES, "Generated data", default="column-sparse", show_default=True),
+    number(
+        "--noise",
+        "SIZE",
+        "Noise, in standard deviations of each output.  [default: 0 for column-sparse, 0.05 for even]",
+        None,
+    ),
+    option(
+        "--real-table/--no-real-table",
+        default=True,
+        show_default=True,
+        help="Do the same with the diabetes data afterwards.",
+    ),
+    number(
+        "--n-seeds",
+        "N",
+        "Number of data sets. With 2 or more, the command prints one line for each, and draws nothing.",
+        1,
+        click.IntRange(min=1),
+    ),
 )
-@click.option(
-    "--n-hidden", type=int, default=choices.N_HIDDEN_GUESS, show_default=True, help="The guess; the truth is 20."
+@option_group(
+    "Model",
+    number(
+        "--n-hidden",
+        "N",
+        "Number of hidden features of the model. The data have 20.",
+        choices.N_HIDDEN_GUESS,
+        int,
+    ),
+    number("--n-kappas", "N", "Number of models on the path.", 15, int),
 )
-@click.option("--n-kappas", type=int, default=15, show_default=True, help="Length of the path.")
-@click.option(
-    "--real-table/--no-real-table", default=True, show_default=True, help="Then the same on the diabetes table."
+@option_group(
+    "Training",
+    jobs_option,
+    time_option(
+        "Stop each experiment after this many seconds and keep what was found by then. With several seeds nothing is "
+        "kept."
+    ),
+    seed_option,
+    *method_options,
 )
-@click.option(
-    "--n-seeds",
-    type=click.IntRange(min=1),
-    default=1,
-    show_default=True,
-    help="More than 1: runs so many seeds from --seed on, without figures, and prints a table of them.",
-)
-@jobs_option
-@time_option(
-    "Stop each experiment after so many seconds with what is reached by then; several seeds have no part answer."
-)
-@method_options
 def demo(
     output: Path,
     family: str,
@@ -63,11 +89,12 @@ def demo(
     solver: str,
     seed: int,
 ) -> None:
-    """Run the feature-selection experiment. Does the learned B show which inputs matter?
+    """Run the feature-selection experiment.
 
-    Data come from a known model with 20 hidden features whose B has few nonzero columns. A model with 10 is
-    trained along a path of growing kappa, kappa is chosen by cross-validation without the truth, and the column
-    norms are compared. Writes feature_selection.png, report.json and model.npz, and the same for a real table.
+    Does the learned B show which inputs matter? Data come from a known model with 20 hidden features, of whose B few
+    columns are not zero. A smaller model is trained with growing weights kappa of the group lasso. Cross-validation
+    chooses kappa without knowing the truth. Then the lengths of the columns of both B are compared. Writes
+    feature_selection.png, report.json and model.npz, and the same for the diabetes data.
 
     \b
     Examples:
@@ -89,9 +116,8 @@ def demo(
                 family, seeds, method, solver, n_hidden=n_hidden, noise=noise, n_kappas=n_kappas, n_jobs=n_jobs,
                 progress=True, max_seconds=max_seconds,
             )  # fmt: skip
-        console.print(f"{family} data, {n_seeds} seeds, {method}", soft_wrap=True)
-        console.print(report.seeds_table(runs))
-        console.print(report.seeds_verdict(runs), soft_wrap=True)
+        for_programs({"seeds": runs.to_dict("records")})
+        say(f"{family} data, {n_seeds} seeds, {method}", report.seeds_table(runs), report.seeds_verdict(runs))
         return
     check_writable(output)
     with one_warning():
@@ -99,7 +125,7 @@ def demo(
             family, seed, method, solver, n_hidden=n_hidden, noise=noise, n_kappas=n_kappas, n_jobs=n_jobs,
             progress=True, max_seconds=max_seconds,
         )  # fmt: skip
-    present(run, output)
+    present(run, output, key=family)
     if real_table:
         table = bi.datasets.load_diabetes()
         with one_warning():
@@ -116,5 +142,5 @@ def demo(
                 progress=True,
                 max_seconds=max_seconds,
             )
-        console.print()
-        present(run, output, "diabetes_")
+        say("")
+        present(run, output, "diabetes_", key="diabetes")

@@ -4,25 +4,40 @@
 from __future__ import annotations
 
 import math
+from itertools import compress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
+from cloup import option, option_group
 
 import bcd_implicit as bi
 from bcd_implicit.cli.column_choice import ColumnChoice
 from bcd_implicit.cli.console import (
     check_apart,
     check_writable,
-    console,
     count,
+    for_programs,
     one_warning,
     print_facts,
     print_warning,
+    say,
     to_the_end,
 )
-from bcd_implicit.cli.losses import LossChoice, loss_options
-from bcd_implicit.cli.options import limit_options, method_options, problem_options, table_options
+from bcd_implicit.cli.data_file import check_data, name_of, title_of
+from bcd_implicit.cli.losses import LossChoice
+from bcd_implicit.cli.options import (
+    NamedPath,
+    Range,
+    command,
+    data_argument,
+    data_options,
+    gathered,
+    json_option,
+    model_options,
+    number,
+    one_of,
+    training_options,
+)
 from bcd_implicit.support import choices
 from bcd_implicit.support.files import check_is_file
 from bcd_implicit.support.importing import importing
@@ -33,7 +48,7 @@ if TYPE_CHECKING:
 
     from bcd_implicit.cli.columns import Columns
 
-NONE_HELD_OUT = "no rows were held out: see --test-share"
+NONE_HELD_OUT = "No rows were held out, so new rows may be predicted worse: see --test-share."
 _ENDINGS = {
     "CONVERGED": "converged",
     "MAX_CYCLES": "not converged: stopped",
@@ -45,45 +60,51 @@ _ENDINGS = {
 }
 
 
-@click.command()
-@click.argument("data", type=click.Path(path_type=Path))
-@click.option("--model", "model_path", type=click.Path(path_type=Path), required=True, help="The .npz file to write.")
-@click.option("--kappa", type=float, default=0.01, show_default=True, help="Weight (or bound) of the group lasso.")
-@click.option(
-    "--group-form",
-    type=click.Choice(choices.GROUP_FORMS),
-    default="penalty",
-    show_default=True,
-    help="Whether kappa weighs the column norms of B or bounds their sum.",
+@command
+@data_argument
+@data_options()
+@option_group(
+    "Output",
+    option("--model", "model_path", type=NamedPath(), metavar="FILE", required=True, help="Model file to write, .npz."),
+    json_option,
 )
-@click.option(
-    "--pass-through/--no-pass-through",
-    default=True,
-    show_default=True,
-    help="Whether inputs reach outputs directly, through D.",
+@model_options(
+    number(
+        "--kappa",
+        "WEIGHT",
+        "Weight of the group lasso, a penalty on the length of each column of B. A larger one drops more inputs.",
+        0.01,
+    ),
+    one_of(
+        "--group-form",
+        choices.GROUP_FORMS,
+        "Whether --kappa weighs the lengths of the columns of B or bounds their sum",
+        default="penalty",
+        show_default=True,
+    ),
+    option(
+        "--pass-through/--no-pass-through",
+        default=True,
+        show_default=True,
+        help="Let inputs reach the outputs directly, through D.",
+    ),
+    option(
+        "--constraint",
+        "constraints",
+        multiple=True,
+        metavar="CALL",
+        help='Constraint such as "nonnegative(B)" or "box(C, lower=0, upper=1)", on columns as they are trained on. '
+        "May be repeated.",
+    ),
 )
-@click.option(
-    "--constraint",
-    "constraints",
-    multiple=True,
-    metavar="CALL",
-    help='A ready-made one such as "nonnegative(B)" or "box(C, lower=0, upper=1)", on the columns as they are trained '
-    "on; may be repeated.",
+@training_options(
+    number("--test-share", "SHARE", "Share of the rows to hold out and test on.", 0.0, Range(0, 0.9)),
+    number("--max-cycles", "N", "Largest number of cycles. A cycle solves each block once.", 100, int),
+    number("--tol", "SHARE", "Stop when a cycle lowers the objective by less than this share.", 1e-4),
 )
-@click.option("--max-cycles", type=int, default=100, show_default=True, help="The most cycles to take.")
-@click.option("--tol", type=float, default=1e-4, show_default=True, help="Stop when a cycle gains less, relatively.")
-@click.option(
-    "--test-share",
-    type=click.FloatRange(0, 0.9),
-    default=0.0,
-    show_default=True,
-    help="Share of the rows set aside to test the model.",
-)
-@loss_options
-@limit_options
-@table_options
-@problem_options
-@method_options
+@gathered("choice", ColumnChoice)
+@gathered("form", TextFormat)
+@gathered("loss_choice", LossChoice)
 def fit(
     data: Path,
     model_path: Path,
@@ -102,21 +123,24 @@ def fit(
     seed: int,
     **settings: Any,
 ) -> None:
-    """Train a model on the table in the file DATA: CSV, Parquet, JSON or Excel.
+    """Train a model on the rows of DATA.
 
-    A target of text is classified: the model has an output for each class, the logarithm of its probability up to a
-    constant. Other losses serve counts (poisson), medians (absolute), quantiles, and targets with outliers (huber).
+    DATA is a file with named columns: CSV, Parquet, JSON or Excel. All columns are inputs, except targets and those to
+    ignore. A target of text is classified. Hold rows out with --test-share to see how good the model is on new rows.
 
     \b
     Examples:
       bcd-implicit fit data.csv --target y --model m.npz --test-share 0.25
-      bcd-implicit fit data.csv --target y1 --target y2 --ignore id --n-hidden 20 --kappa 0.05 --model m.npz
-      bcd-implicit fit data.csv --target y --constraint "nonnegative(B)" --constraint "symmetric()" --model m.npz
-      bcd-implicit fit data.csv --target species --categorical colour --drop-missing --model m.npz
-      bcd-implicit fit data.csv --target delay --loss quantile --quantile 0.9 --model m.npz
+      bcd-implicit fit data.csv --target y1 --target y2 --ignore id --model m.npz
+      bcd-implicit fit data.csv --target y --constraint "nonnegative(B)" \\
+        --model m.npz
+      bcd-implicit fit data.csv --target species --categorical colour \\
+        --drop-missing --model m.npz
+      bcd-implicit fit data.csv --target delay --loss quantile --quantile 0.9 \\
+        --model m.npz
+      zcat data.csv.gz | bcd-implicit fit - --target y --model m.npz --json
     """
-    # Before pandas is imported, which takes longer than the check.
-    check_is_file(data)
+    check_data(data)
     with importing():
         from bcd_implicit.cli.columns import about, read_columns
 
@@ -128,6 +152,7 @@ def fit(
     check_writable(model_path.parent)
     check_apart(data=data, model=model_path, checkpoint=checkpoint)
     with importing():
+        from bcd_implicit.cli.fit_scores import FitScores
         from bcd_implicit.model.standardization import Standardization
         from bcd_implicit.support.checks import check_arrays
 
@@ -169,18 +194,41 @@ def fit(
         gap = max((c.relative_gap for c in result.certificates.values()), default=math.inf)
         # A run that is cut short ends without looking at the others.
         alone = " (output block; no other was certified)" if [*result.certificates] == ["output"] else ""
+        scores = FitScores.of(model, loss, columns, train, test)
+        used, size = model.B.any(axis=0), problem.row_set.everywhere.size(result.iterate.A)
+        for_programs(
+            {
+                "data": name_of(data),
+                "n_train": len(train),
+                "n_test": len(test),
+                "inputs": problem.input_names,
+                "targets": [columns.classes] if columns.classes else problem.output_names,
+                "loss": loss.name,
+                "status": result.status.name,
+                "n_cycles": result.n_cycles,
+                "seconds": result.seconds,
+                "objective": result.objective,
+                "largest_relative_gap": gap,
+                **scores.values,
+                "inputs_in_B": list(compress(problem.input_names, used)),
+                "norm": size,
+                "files": [str(model_path)],
+            }
+        )
         print_facts(
-            f"{data.name}: {count(len(columns.inputs), 'row')}, {count(U.shape[1], 'input')}, {_described(columns)}",
+            f"{title_of(data)}: {_rows(train, test)}, {count(U.shape[1], 'input')}, {_described(columns)}",
             {
                 "status": ending,
                 "objective at equilibrium": f"{result.objective:.6g}",
                 "largest block gap, relative": f"{gap:.1e}{alone}" if math.isfinite(gap) else "unknown",
-                **_scores(model, loss, columns, train, test),
-                "inputs used in B": f"{int(model.B.any(axis=0).sum())} of {U.shape[1]}",
-                problem.row_set.symbol: f"{problem.row_set.everywhere.size(result.iterate.A):.4f}",
+                "inputs used in B": f"{int(used.sum())} of {U.shape[1]}",
+                problem.row_set.symbol: f"{size:.4f}",
             },
         )
-        console.print(f"wrote {model_path}", soft_wrap=True)
+        say(scores.table())
+        if not len(test):
+            say(NONE_HELD_OUT)
+        say(f"wrote {model_path}")
 
 
 def _divided(columns: Columns, test_share: float, seed: int) -> tuple[pd.Index, pd.Index]:
@@ -198,45 +246,11 @@ def _divided(columns: Columns, test_share: float, seed: int) -> tuple[pd.Index, 
     return train, test
 
 
+def _rows(train: pd.Index, test: pd.Index) -> str:
+    held_out = f" ({len(train)} for training, {len(test)} held out)" if len(test) else ""
+    return count(len(train) + len(test), "row") + held_out
+
+
 def _described(columns: Columns) -> str:
     n_outputs = columns.outputs.shape[1]
     return f"{n_outputs} classes of {columns.classes!r}" if columns.classes else count(n_outputs, "target")
-
-
-def _scores(
-    model: bi.ImplicitModel, loss: bi.Loss, columns: Columns, train: pd.Index, test: pd.Index
-) -> dict[str, str]:
-    """How well the model fits the rows that it was trained on, and those that were set aside."""
-    here, there = (_shown(model, loss, columns, rows) if len(rows) else {} for rows in (train, test))
-    baselines = _of_no_inputs(loss, columns, train, test) if columns.classes and len(test) else {}
-    scores = {}
-    for name, score in here.items():
-        scores[f"{name} on the training rows"] = f"{score:.4f}"
-        held_out = f"{there[name]:.4f}, {count(len(test), 'row')}" if there else NONE_HELD_OUT
-        scores[f"{name} on rows held out"] = held_out + baselines.get(name, "")
-    return scores
-
-
-def _shown(model: bi.ImplicitModel, loss: bi.Loss, columns: Columns, rows: pd.Index) -> dict[str, float]:
-    """The scores of some rows that suit the loss."""
-    from bcd_implicit.experiments.scores import Scores
-
-    inputs, outputs = columns.inputs.loc[rows], columns.outputs.loc[rows].to_numpy()
-    scores = Scores.of(loss, model.predict(inputs), outputs, columns.classes is not None)
-    if scores.accuracy is not None:
-        return {"accuracy": scores.accuracy} | ({} if scores.log_loss is None else {"log loss": scores.log_loss})
-    return {"R2": scores.r2} if scores.d2 is None else {"D2": scores.d2}
-
-
-def _of_no_inputs(loss: bi.Loss, columns: Columns, train: pd.Index, test: pd.Index) -> dict[str, str]:
-    """What scores of classes are without a model: always the commonest class, and the classes' shares."""
-    import numpy as np
-
-    from bcd_implicit.cli.columns import predicted_classes
-
-    here, there = columns.outputs.loc[train], columns.outputs.loc[test]
-    most = predicted_classes(here).mode()[0]
-    share = (predicted_classes(there) == most).mean()
-    constant = loss.best_constant(here.to_numpy().T, np.full(len(here), 1 / len(here)))
-    by_shares = loss.value(np.broadcast_to(constant[:, None], there.T.shape), there.to_numpy().T).mean()
-    return {"accuracy": f" ({share:.4f} if all were {most})", "log loss": f" ({by_shares:.4f} without inputs)"}

@@ -7,12 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
 import bcd_implicit as bi
 from bcd_implicit.cli.console import print_note
-from bcd_implicit.cli.options import gathered
-from bcd_implicit.support import choices
+from bcd_implicit.cli.data_file import name_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +68,7 @@ class LossChoice:
             cause = f"cross-entropy is for classes, and column {outputs.columns[0]!r} holds numbers"
             raise bi.InvalidInputError("loss", cause, "Add --classify if they stand for classes")
         try:
-            loss.check_targets(outputs.to_numpy().T, list(outputs.columns), str(data), partial(place, outputs))
+            loss.check_targets(outputs.to_numpy().T, list(outputs.columns), name_of(data), partial(place, outputs))
         except bi.InvalidInputError as error:
             remedy = REMEDIES.get(loss.name, error.remedy)
             raise bi.InvalidInputError(error.argument, error.cause, remedy) from None
@@ -105,28 +102,3 @@ def _of_classes(loss: bi.Loss, columns: Columns) -> tuple[bi.Loss, pd.DataFrame]
         return bi.LOSSES["cross-entropy"], outputs
     cause = f"{loss.name} does not suit column {columns.classes!r}, which holds {outputs.shape[1]} classes"
     raise bi.InvalidInputError("loss", cause, "Use cross-entropy or squared")
-
-
-loss_options = gathered(
-    "loss_choice",
-    LossChoice,
-    click.option(
-        "--loss",
-        type=click.Choice(choices.LOSSES),
-        default=None,
-        help="What the model is trained and judged by.  [default: squared, and cross-entropy for classes]",
-    ),
-    click.option(
-        "--quantile",
-        type=click.FloatRange(0, 1, min_open=True, max_open=True),
-        default=None,
-        help="The level of --loss quantile, such as 0.9.  [default: 0.5]",
-    ),
-    click.option(
-        "--huber-threshold",
-        type=click.FloatRange(0, min_open=True),
-        default=None,
-        help="From which distance on --loss huber counts a target by its absolute error, in standard deviations of the "
-        "targets, measured so that outliers do not stretch them.  [default: 1]",
-    ),
-)

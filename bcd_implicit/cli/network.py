@@ -6,23 +6,25 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+import cloup
 
-from bcd_implicit.cli.console import check_writable, console, print_facts
-from bcd_implicit.cli.options import folder_option
+from bcd_implicit.cli.console import check_writable, for_programs, print_facts, say
+from bcd_implicit.cli.options import command, folder_option, json_option, seed_option
 from bcd_implicit.support.choices import NETWORKS
 from bcd_implicit.support.files import write_atomically
 from bcd_implicit.support.importing import importing
 
 
-@click.command()
-@click.argument("name", type=click.Choice(NETWORKS))
-@folder_option("network-output", "Folder for the picture and the model.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the random weights.")
+@command
+@cloup.argument("name", metavar="NAME", type=click.Choice(list(NETWORKS)), help=f"One of {', '.join(NETWORKS)}.")
+@cloup.option_group(
+    "Output", folder_option("network-output", "Folder for the picture and the model."), json_option, seed_option
+)
 def network(name: str, output: Path, seed: int) -> None:
-    """Write a well-known network as an implicit model, and the picture of its matrices.
+    """Write a known network as a model.
 
-    Weights are random. Writes NAME.npz, a model for predict and check, and NAME.png: (A B; C D) with lines between the
-    layers.
+    The network is written as an implicit model, and its matrices are drawn. Its weights are random. Writes NAME.npz, a
+    model for predict and check, and NAME.png, the matrix (A B; C D) with lines between the layers.
 
     \b
     Examples:
@@ -42,6 +44,7 @@ def network(name: str, output: Path, seed: int) -> None:
     plots.matrix(model, figure.subplots(), parts="all")
     write_atomically(output / f"{name}.png", lambda file: figure.savefig(file, dpi=150, format="png"))
     model.save(output / f"{name}.npz")
+    files = [output / f"{name}.png", output / f"{name}.npz"]
     n_entries = sum(int((abs(getattr(model, letter)) > 0).sum()) for letter in "ABCD")
     facts = {
         "states": f"{model.n_hidden}, {model.activation.name}",
@@ -52,4 +55,16 @@ def network(name: str, output: Path, seed: int) -> None:
         "verdict": structure.reason,
     }
     print_facts(name, facts)
-    console.print(f"Written: {output / f'{name}.png'}, {output / f'{name}.npz'}", soft_wrap=True)
+    for_programs(
+        {
+            "n_hidden": model.n_hidden,
+            "n_inputs": model.B.shape[1],
+            "n_outputs": model.C.shape[0],
+            "n_nonzero": n_entries,
+            "density_of_A": structure.density,
+            "n_stages": structure.depth,
+            "why": structure.reason,
+            "files": [str(path) for path in files],
+        }
+    )
+    say(*(f"wrote {path}" for path in files))

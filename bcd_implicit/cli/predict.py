@@ -6,42 +6,65 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from cloup import option, option_group
 
 import bcd_implicit as bi
-from bcd_implicit.cli.console import check_apart, console, count
-from bcd_implicit.cli.options import text_options
+from bcd_implicit.cli.console import asked_for_json, check_apart, count, for_programs, say
+from bcd_implicit.cli.data_file import STANDARD_OUTPUT, check_data
+from bcd_implicit.cli.options import (
+    PipedPath,
+    command,
+    data_argument,
+    gathered,
+    json_option,
+    model_argument,
+    text_options,
+)
 from bcd_implicit.support.files import check_is_file
 from bcd_implicit.support.importing import importing
 from bcd_implicit.support.text_format import TextFormat
 
 
-@click.command()
-@click.argument("model_path", metavar="MODEL", type=click.Path(path_type=Path))
-@click.argument("data", type=click.Path(path_type=Path))
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="The file to write, as its name says: .csv, .tsv, .json, .xlsx or .parquet; .csv.gz, .bz2, .xz or .zip.",
+@command
+@model_argument
+@data_argument
+@option_group(
+    "Output",
+    option(
+        "--output",
+        type=PipedPath(STANDARD_OUTPUT),
+        metavar="FILE",
+        required=True,
+        help="File to write; its ending says as what: .csv, .tsv, .json, .xlsx or .parquet, and .csv.gz, .bz2, .xz or "
+        ".zip for packed text. - writes CSV to standard output.",
+    ),
+    option("--probabilities", is_flag=True, help="Write the probability of each class instead of the class."),
+    option("--scores", is_flag=True, help="Write the model's raw outputs, one for each class, instead of the class."),
+    json_option,
 )
-@click.option("--probabilities", is_flag=True, help="Of a classifier: the probability of each class.")
-@click.option("--scores", is_flag=True, help="What the model puts out: one for each class, not the class.")
-@text_options
+@option_group("Data", *text_options)
+@gathered("form", TextFormat)
 def predict(model_path: Path, data: Path, output: Path, probabilities: bool, scores: bool, form: TextFormat) -> None:
-    """Predict the rows of the file DATA with MODEL. Columns are matched by name; others are ignored.
+    """Predict each row of DATA with MODEL.
 
-    What is written is in the targets' own units: numbers, classes, rates of counts.
+    Columns are found by name. Columns that the model does not know are ignored. Predictions are in the units of the
+    targets: numbers, classes, or rates of counts.
 
     \b
-    Example:
+    Examples:
       bcd-implicit predict m.npz new.csv --output predictions.csv
+      cat new.csv | bcd-implicit predict m.npz - --output - | head
     """
+    to_standard_output = output == STANDARD_OUTPUT
+    if to_standard_output and asked_for_json():
+        cause = "and --output - both need standard output"
+        raise bi.InvalidInputError("json", cause, "Give --output a file, or leave --json out")
     if scores and probabilities:
         cause = "and --scores ask for different tables"
         raise bi.InvalidInputError("probabilities", cause, "Give one of them, and run the command again for the other")
-    # Before the imports, which take longer than the check.
+    # Before the imports, which take longer than the checks.
     check_is_file(model_path)
-    check_is_file(data)
+    check_data(data)
     with importing():
         import pandas as pd
 
@@ -50,9 +73,10 @@ def predict(model_path: Path, data: Path, output: Path, probabilities: bool, sco
         from bcd_implicit.support.table_files import check_table_name, write_table
         from bcd_implicit.support.tables import class_column
 
-    check_table_name(output)
-    check_apart(model=model_path, output=output)
-    check_apart(data=data, output=output)
+    if not to_standard_output:
+        check_table_name(output)
+        check_apart(model=model_path, output=output)
+        check_apart(data=data, output=output)
     model = bi.ImplicitModel.load(model_path)
     inputs = read_inputs(data, model.input_names, form)
     if probabilities and model.link not in ("softmax", "logit"):
@@ -65,8 +89,10 @@ def predict(model_path: Path, data: Path, output: Path, probabilities: bool, sco
     predictions = pd.DataFrame(found, columns=model.output_names)
     if class_column(model.output_names) and not (scores or probabilities):
         predictions = predicted_classes(predictions).to_frame()
+    if to_standard_output:
+        click.echo(predictions.to_csv(index=False, lineterminator="\n"), nl=False)
+        return
     write_table(predictions, output)
-    console.print(
-        f"wrote {count(len(predictions), 'prediction')} of {listed(list(predictions.columns))} to {output}",
-        soft_wrap=True,
-    )
+    columns = list(predictions.columns)
+    for_programs({"n_rows": len(predictions), "columns": columns, "files": [str(output)]})
+    say(f"wrote {count(len(predictions), 'prediction')} of {listed(columns)} to {output}")

@@ -7,67 +7,84 @@ from pathlib import Path
 from typing import Any, Literal
 
 import click
+from cloup import option_group
 
 from bcd_implicit.cli.column_choice import ColumnChoice
 from bcd_implicit.cli.console import check_apart, check_writable, one_warning, present
-from bcd_implicit.cli.losses import LossChoice, loss_options
+from bcd_implicit.cli.data_file import check_data, title_of
+from bcd_implicit.cli.losses import LossChoice
 from bcd_implicit.cli.options import (
+    Range,
+    column_option,
+    command,
+    data_argument,
+    data_options,
     folder_option,
+    gathered,
     jobs_option,
-    limit_options,
-    method_options,
-    problem_options,
-    table_options,
+    json_option,
+    model_options,
+    number,
+    one_of,
+    training_options,
 )
 from bcd_implicit.support import choices
-from bcd_implicit.support.files import check_is_file
 from bcd_implicit.support.importing import importing
 from bcd_implicit.support.text_format import TextFormat
 
 
-@click.command()
-@click.argument("data", type=click.Path(path_type=Path))
-@folder_option("selection", "Folder for the figure, the report and the model.")
-@click.option("--n-kappas", type=int, default=15, show_default=True, help="Length of the path.")
-@click.option(
-    "--test-share",
-    type=click.FloatRange(0, 0.9, min_open=True),
-    default=0.25,
-    show_default=True,
-    help="Share of the rows set aside to test the final model.",
+@command
+@data_argument
+@data_options(
+    column_option(
+        "--sample-groups",
+        "Column that labels rows that belong together, such as those of a person. They are never split between "
+        "training and test rows. It is not an input.",
+    )
 )
-@click.option(
-    "--rule",
-    type=click.Choice(choices.RULES),
-    default=None,
-    help="How a support is chosen from the path; score tests follow; not with --n-features.  "
-    f"[default: {choices.DEFAULT_RULE}]",
+@option_group(
+    "Output",
+    folder_option("selection", "Folder for the figure, the report and the model."),
+    json_option,
 )
-@click.option(
-    "--n-features",
-    type=click.IntRange(min=1),
-    default=None,
-    help="Choose so many inputs, by the path's ranking, instead of a rule; the path ends there.",
+@option_group(
+    "Selection",
+    number("--n-features", "N", "Select exactly this many inputs, in the order of the path.", None, click.IntRange(1)),
+    one_of(
+        "--rule",
+        choices.RULES,
+        f"How inputs are chosen from the path (not with --n-features)  [default: {choices.DEFAULT_RULE}]",
+    ),
+    number(
+        "--level",
+        "LEVEL",
+        "Level of the score tests that follow, for all inputs together (not with --n-features).  "
+        f"[default: {choices.DEFAULT_LEVEL}]",
+        None,
+        Range(0, 1, min_open=True, max_open=True),
+    ),
+    number(
+        "--n-kappas",
+        "N",
+        "Number of models on the path. Each has a larger weight kappa of the group lasso, and fewer inputs.",
+        15,
+        int,
+    ),
 )
-@click.option(
-    "--level",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=None,
-    help="Level of the score tests, for all inputs together; not with --n-features.  "
-    f"[default: {choices.DEFAULT_LEVEL}]",
+@model_options()
+@training_options(
+    number(
+        "--test-share",
+        "SHARE",
+        "Share of the rows to hold out and test the final model on.",
+        0.25,
+        Range(0, 0.9, min_open=True),
+    ),
+    jobs_option,
 )
-@click.option(
-    "--sample-groups",
-    metavar="COLUMN",
-    default=None,
-    help="Rows that are equal in this column belong together; it is no input.",
-)
-@loss_options
-@jobs_option
-@limit_options
-@table_options
-@problem_options
-@method_options
+@gathered("choice", ColumnChoice)
+@gathered("form", TextFormat)
+@gathered("loss_choice", LossChoice)
 def select(
     data: Path,
     output: Path,
@@ -89,20 +106,21 @@ def select(
     seed: int,
     **problem: Any,
 ) -> None:
-    """Choose the inputs that matter in the table in the file DATA: CSV, Parquet, JSON or Excel.
+    """Select the inputs of DATA that matter.
 
-    Walks the path of growing kappa, chooses inputs by cross-validation and score tests, refits on them and tests on
-    rows that took no part. Writes feature_selection.png, report.json and model.npz.
+    DATA is a file with named columns: CSV, Parquet, JSON or Excel. Models with growing weight kappa of the group lasso
+    keep fewer and fewer inputs. Cross-validation and score tests choose among them. A model of the chosen inputs is
+    trained and tested on rows that took no part. Writes feature_selection.png, report.json and model.npz.
 
     \b
     Examples:
       bcd-implicit select data.csv --target y
-      bcd-implicit select data.parquet --target y1 --target y2 --n-hidden 10 --output DIR
+      bcd-implicit select data.parquet --target y1 --target y2 --output results
       bcd-implicit select data.csv --target y --n-features 5
       bcd-implicit select data.csv --target y --sample-groups person
+      bcd-implicit select - --target y --json < data.csv | jq .selected
     """
-    # Before the imports, which take longer than the check.
-    check_is_file(data)
+    check_data(data)
     with importing():
         from bcd_implicit.cli.columns import about, read_columns
         from bcd_implicit.experiments import feature_selection as experiment
@@ -114,7 +132,7 @@ def select(
     tested: float | Literal["auto"] = choices.AUTO_LEVEL if level is None else level
     check_rule(rule, tested, n_features)
     loss, columns = loss_choice.suiting(read_columns(data, choice, form, sample_groups), data)
-    # Before the folder is made and the path walked.
+    # Before the folder is made and the path computed.
     check_jobs(n_jobs)
     if n_features is not None:
         p, remedy = columns.inputs.shape[1], "Between 1 and all inputs"
@@ -125,7 +143,7 @@ def select(
         run = experiment.run_table(
             columns.inputs,
             columns.outputs,
-            data.name,
+            title_of(data),
             loss=loss,
             seed=seed,
             method=method,

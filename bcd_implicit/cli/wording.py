@@ -32,7 +32,9 @@ def in_options(message: object) -> str:
     """
     known = options()
     if isinstance(message, bi.InvalidInputError):
-        argument = known.get(message.argument, message.argument)
+        # A name may be followed by the value that it is about.
+        name, *value = message.argument.split(" ", 1)
+        argument = " ".join([known.get(name, name), *value])
         return str(bi.InvalidInputError(argument, in_options(message.cause), in_options(message.remedy)))
     names = [name for name in known if "_" in name or name == "tol"]
     if not names:

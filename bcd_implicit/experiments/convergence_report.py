@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from bcd_implicit import plots
 from bcd_implicit.experiments.convergence_curves import draw
 from bcd_implicit.experiments.convergence_run import Convergence
 from bcd_implicit.support.files import write_atomically
+from bcd_implicit.support.json_text import json_text
 
 RATES = {
     "theorem": "bound: theorem, 2k / (n (1 + gamma)^2)",
@@ -51,7 +51,7 @@ def figure(run: Convergence) -> Any:
 
 def write(run: Convergence, directory: Path) -> list[Path]:
     """Write ``convergence.png`` and ``report.json`` into a folder that exists; returns their paths."""
-    picture, text = figure(run), json.dumps(run.report, indent=1).encode()
+    picture, text = figure(run), json_text(run.report, indent=1).encode()
     return [
         write_atomically(directory / "convergence.png", lambda file: picture.savefig(file, format="png", dpi=130)),
         write_atomically(directory / "report.json", lambda file: file.write(text)),

@@ -17,15 +17,12 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.linear_model import RidgeCV
 from sklearn.metrics import f1_score
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from bcd_implicit.datasets import make_column_sparse, make_even
 from bcd_implicit.errors import InvalidInputError, check_choice
-from bcd_implicit.experiments.scores import Scores, accuracy, r2
+from bcd_implicit.experiments.scores import Scores, accuracy, r2, ridge_on_all_columns
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.problem.training_problem import TrainingProblem
@@ -48,8 +45,6 @@ from bcd_implicit.training.result import Status
 
 FAMILIES: dict[str, Callable[..., Any]] = {"column-sparse": make_column_sparse, "even": make_even}
 N_TEST = 1000
-#: Weights that the baseline's cross-validation chooses from.
-RIDGES = np.logspace(-3, 5, 33)
 MIN_TRAIN = 6  # three folds of two rows
 
 
@@ -186,7 +181,7 @@ def run_synthetic(
         model=selection.model,
         true_norms=column_norms(data.model.B),
         test_r2=r2(Y_test, selection.model.predict(U_test)),
-        ridge_r2=r2(Y_test, _ridge(data.U, data.Y).predict(U_test)),
+        ridge_r2=r2(Y_test, ridge_on_all_columns(data.U, data.Y).predict(U_test)),
         seconds=time.perf_counter() - start,
     )
 
@@ -334,7 +329,7 @@ def run_table(
     # Of all rows in the file's order: the split has shuffled them.
     if together is None:
         warn_if_dependent(U.T, Y.T, (Y - model.response(U)).T, problem.input_names)
-    ridge, are_classes = _ridge(U_train, Y_train), class_column(list(targets.columns)) is not None
+    ridge, are_classes = ridge_on_all_columns(U_train, Y_train), class_column(list(targets.columns)) is not None
     scores, linear = Scores.of(loss, model.predict(U_test), Y_test, are_classes), ridge.predict(U_test)
     return FeatureSelection(
         title=f"{name}, {method}",
@@ -350,11 +345,6 @@ def run_table(
         test_d2=scores.d2,
         test_log_loss=scores.log_loss,
     )
-
-
-def _ridge(U: np.ndarray, Y: np.ndarray) -> Pipeline:
-    """What one has without this package: a linear model of all inputs."""
-    return make_pipeline(StandardScaler(), RidgeCV(RIDGES)).fit(U, Y)
 
 
 def _walk_and_choose(

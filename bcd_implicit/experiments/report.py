@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from bcd_implicit.experiments.feature_selection import FeatureSelection
 from bcd_implicit.selection.path import PathResult
 from bcd_implicit.support.display import names_of
 from bcd_implicit.support.files import write_atomically
+from bcd_implicit.support.json_text import json_text
 
 VERBS = {"entered": "let in", "left": "left out"}
 
@@ -57,7 +57,7 @@ def write(run: FeatureSelection, directory: str | Path, stem: str = "") -> list[
         raise InvalidInputError(
             "output", f"{directory} cannot be made ({error.strerror})", "Choose another folder"
         ) from None
-    picture, report = figure(run), json.dumps(run.report, indent=1).encode()
+    picture, report = figure(run), json_text(run.report, indent=1).encode()
 
     def draw(file: Any) -> None:
         with warnings.catch_warnings():

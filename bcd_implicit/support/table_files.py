@@ -16,6 +16,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,30 @@ def read_table(path: str | os.PathLike[str], form: TextFormat | None = None) -> 
         content = Path(path).read_bytes()
     except OSError as error:
         raise unreadable(path, error) from None
-    name, (content, inner) = str(path), _unpacked(str(path), content, Path(path).name)
-    table = _parse(name, content, Path(inner).suffix.lower(), form or TextFormat())
+    return table_of(str(path), content, form, Path(path).name)
+
+
+def table_of(name: str, content: bytes, form: TextFormat | None = None, file_name: str = "") -> pd.DataFrame:
+    """The table in the contents of a file, as :func:`read_table` reads it.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    content : bytes
+    form : TextFormat, optional
+        How text is to be read.
+    file_name : str, optional
+        Its ending says what the contents are. Without a name the contents themselves do.
+
+    Raises
+    ------
+    InvalidInputError
+        As of :func:`read_table`.
+    """
+    content, inner = _unpacked(name, content, file_name or f"data{_recognised(content)}")
+    ending = Path(inner).suffix.lower() if file_name else _recognised(content)
+    table = _parse(name, content, ending, form or TextFormat())
     table.columns = pd.Index([unicodedata.normalize("NFC", str(column)) for column in table.columns])
     if table.shape[1] == 0 or len(table) == 0:
         raise InvalidInputError(name, f"has {table.shape[1]} columns and {len(table)} rows", "Give a file with rows")
@@ -82,6 +105,21 @@ def read_table(path: str | os.PathLike[str], form: TextFormat | None = None) -> 
         twice = table.columns[table.columns.duplicated()][0]
         raise InvalidInputError(name, f"has two columns named {twice!r}", "Rename one of them")
     return table
+
+
+def _recognised(content: bytes) -> str:
+    """The ending of files with such contents; none for text with separators."""
+    if content.startswith(b"PAR1"):
+        return ".parquet"
+    if zipfile.is_zipfile(io.BytesIO(content)):
+        with suppress(*_DAMAGE), zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = archive.namelist()
+            return ".xlsx" if "[Content_Types].xml" in members else ".ods" if "mimetype" in members else ""
+    if content.lstrip()[:1] in (b"[", b"{"):
+        with suppress(ValueError):
+            json.loads(content)
+            return ".json"
+    return ""
 
 
 def _unpacked(name: str, content: bytes, inner: str) -> tuple[bytes, str]:

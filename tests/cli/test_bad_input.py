@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import fail, make_table, succeed, usage_error
+from command_line import fail, make_table, succeed
 
 
 @pytest.mark.parametrize("command", ["fit", "select"])
@@ -84,9 +84,11 @@ def test_bad_files(folder, here, command):
 
 
 def test_missing_options(folder):
-    assert usage_error("fit", folder / "data.csv", "--model", "m.npz") == "Error: Missing option '--target'."
-    assert usage_error("predict", folder / "m.npz", folder / "data.csv") == "Error: Missing option '--output'."
-    assert usage_error("check") == "Error: Missing argument 'MODEL'."
+    line = fail("fit", folder / "data.csv", "--model", "m.npz")
+    assert line == "Error: --target: is missing. See main fit --help."
+    line = fail("predict", folder / "m.npz", folder / "data.csv")
+    assert line == "Error: --output: is missing. See main predict --help."
+    assert fail("check") == "Error: MODEL: is missing. See main check --help."
 
 
 @pytest.mark.parametrize("command", ["check", "predict"])
@@ -113,7 +115,7 @@ def test_output_that_cannot_be_made(folder, here):
         "select", data, *target, "--output", "file/out"
     )
     assert "output: file/out cannot be written to (Not a directory)." in fail("demo", "--output", "file/out")
-    assert "Directory 'file' is a file." in usage_error("select", data, *target, "--output", "file")
+    assert "--output: Directory 'file' is a file." in fail("select", data, *target, "--output", "file")
     assert "gone/p.csv: cannot be written (No such file or directory)." in fail(
         "predict", folder / "m.npz", data, "--output", "gone/p.csv"
     )

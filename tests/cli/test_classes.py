@@ -1,14 +1,16 @@
 """Targets that are classes, and scores on rows that were set aside."""
 
-import re
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from command_line import QUICK, fail, make_table, succeed
+from command_line import QUICK, fail, in_json, make_table, succeed
+from sklearn.linear_model import RidgeCV
 from sklearn.metrics import r2_score
 from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from bcd_implicit import ImplicitModel
 
@@ -23,11 +25,6 @@ def classes(here):
     table["is_low"] = table["word"] == "low"
     table.to_csv("d.csv", index=False)
     return table
-
-
-def fact(outcome, name):
-    (line,) = (line for line in outcome.stdout.splitlines() if name in line)
-    return line.split("│")[2].strip()
 
 
 @pytest.mark.parametrize(
@@ -48,7 +45,7 @@ def test_classes_in_and_out(classes, target, options, names):
     expected = np.array([name.partition("=")[2] for name in names])[scores.argmax(axis=1)]
     accuracy = (expected == classes[target].astype(str)).mean()
     assert accuracy > 0.8
-    assert fact(outcome, "accuracy on the training rows") == f"{accuracy:.4f}"
+    assert f"│ implicit model        │   {accuracy:.4f} │" in outcome.stdout
     outcome = succeed("predict", "m.npz", "d.csv", "--output", "p.csv")
     assert outcome.stdout == f"wrote 90 predictions of {target} to p.csv\n"
     predictions = pd.read_csv("p.csv", dtype=str)
@@ -60,10 +57,11 @@ def test_classes_in_and_out(classes, target, options, names):
 
 
 def test_numbers_are_not_classes_unless_told(classes):
-    outcome = succeed(
+    scores = in_json(
         "fit", "d.csv", "--target", "code", "--ignore", "word", "--ignore", "is_low", "--model", "m.npz", *QUICK
     )
-    assert "R2 on the training rows" in outcome.stdout
+    assert "train_r2" in scores
+    assert "train_accuracy" not in scores
     assert ImplicitModel.load("m.npz").output_names == ["code"]
 
 
@@ -102,17 +100,26 @@ def test_the_held_out_score_is_of_rows_that_took_no_part(here):
     table = make_table(40)[["age", "bmi", "noise", "y"]]
     table.to_csv("d.csv", index=False)
     options = ["--target", "y", "--model", "m.npz", "--seed", 3, "--n-hidden", 3]
-    outcome = succeed("fit", "d.csv", *options, "--test-share", 0.25)
+    scores = in_json("fit", "d.csv", *options, "--test-share", 0.25)
+    shown = succeed("fit", "d.csv", *options, "--test-share", 0.25).stdout
     train, test = train_test_split(table, test_size=10, random_state=3)
-    model = ImplicitModel.load("m.npz")
-    for rows, name in ((train, "training rows"), (test, "rows held out")):
-        expected = r2_score(rows["y"], model.predict(rows)[:, 0])
-        shown = re.fullmatch(r"([-.0-9]+)(, 10 rows)?", fact(outcome, f"R2 on {'the ' * (rows is train)}{name}"))
-        assert float(shown[1]) == pytest.approx(expected, abs=1e-4)
+    assert (scores["n_train"], scores["n_test"]) == (30, 10)
+    model, X = ImplicitModel.load("m.npz"), ["age", "bmi", "noise"]
+    ridge = make_pipeline(StandardScaler(), RidgeCV(np.logspace(-3, 5, 33))).fit(train[X], train["y"])
+    for rows, name in ((train, "train"), (test, "test")):
+        assert scores[f"{name}_r2"] == pytest.approx(r2_score(rows["y"], model.predict(rows)[:, 0]))
+        assert scores[f"ridge_{name}_r2"] == pytest.approx(ridge.score(rows[X], rows["y"]))
+    # Each score stands in a column that says which rows it is of, beside the baseline's.
+    assert shown.startswith("d.csv: 40 rows (30 for training, 10 held out), 3 inputs, 1 target\n")
+    assert "│ training │ held out │".replace("│", "┃") in shown
+    for model_name, prefix in (("implicit model    ", ""), ("ridge, all columns", "ridge_")):
+        here, there = (scores[f"{prefix}{name}_r2"] for name in ("train", "test"))
+        assert f"│ {model_name} │ {here:>8.4f} │ {there:>8.4f} │" in shown
     # The same model as without the other rows.
     train.to_csv("train.csv", index=False)
     outcome = succeed("fit", "train.csv", *options[:2], "--model", "t.npz", *options[4:])
-    assert fact(outcome, "R2 on rows held out") == "no rows were held out: see --test-share"
+    assert "held out ┃" not in outcome.stdout
+    assert "No rows were held out, so new rows may be predicted worse: see --test-share." in outcome.stdout
     np.testing.assert_allclose(model.B, ImplicitModel.load("t.npz").B, rtol=1e-6)
 
 
@@ -124,8 +131,18 @@ def test_a_share_that_leaves_too_few_rows(here):
 
 def test_the_accuracy_held_out_stands_beside_that_of_the_commonest_class(classes):
     options = ["--target", "word", "--ignore", "code", "--ignore", "is_low", "--model", "m.npz", "--n-hidden", 4]
-    outcome = succeed("fit", "d.csv", *options, "--test-share", 0.3)
+    scores = in_json("fit", "d.csv", *options, "--test-share", 0.3)
     train, test = train_test_split(classes, test_size=27, random_state=0)
     most = train["word"].mode()[0]
-    share = (test["word"] == most).mean()
-    assert fact(outcome, "accuracy on rows held out").endswith(f", 27 rows ({share:.4f} if all were {most})")
+    assert scores["constant_test_accuracy"] == pytest.approx((test["word"] == most).mean())
+
+
+def test_a_class_that_only_held_out_rows_have_has_no_probability(here):
+    table = make_table(40)[["age", "bmi", "y"]]
+    _, test = train_test_split(table.index, test_size=10, random_state=0)
+    table["word"] = np.where(table.index == test[0], "rare", np.where(table["y"] > table["y"].median(), "high", "low"))
+    table.drop(columns="y").to_csv("d.csv", index=False)
+    scores = in_json("fit", "d.csv", "--target", "word", "--model", "m.npz", "--test-share", 0.25, *QUICK)
+    assert 0 < scores["logistic_test_accuracy"] < 1
+    # Minus the logarithm of 0 is no number of JSON's.
+    assert scores["constant_test_log_loss"] is scores["logistic_test_log_loss"] is None

@@ -13,7 +13,7 @@ from bcd_implicit.networks.known import KNOWN
 @pytest.mark.parametrize("name", KNOWN)
 def test_the_network_and_its_picture_are_written(here, name):
     outcome = succeed("network", name, "--output", "out")
-    assert f"Written: out/{name}.png, out/{name}.npz" in outcome.stdout.replace("\n", " ")
+    assert outcome.stdout.endswith(f"wrote out/{name}.png\nwrote out/{name}.npz\n")
     assert "no state depends on itself" in " ".join(outcome.stdout.replace("│", " ").split())
     assert Path(f"out/{name}.png").read_bytes().startswith(b"\x89PNG")
     model = ImplicitModel.load(f"out/{name}.npz")
