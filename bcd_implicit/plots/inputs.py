@@ -135,8 +135,8 @@ def kappa_path(
         for i, j in enumerate(np.flatnonzero(group)):
             ax.plot(kappas, norms[:, j], color=colour, lw=width, marker=".", ms=3, label=None if i else label)
     if chosen is not None:
-        kappa = chosen.kappa if isinstance(chosen, Selection) else chosen
-        ax.axvline(kappa, color=MARK, ls="--", lw=1.2, label=rf"chosen $\kappa$ = {kappa:.3g}")
+        kappa, what = (chosen, "chosen") if not isinstance(chosen, Selection) else (chosen.kappa, _called(chosen))
+        ax.axvline(kappa, color=MARK, ls="--", lw=1.2, label=rf"{what}: $\kappa$ = {kappa:.3g}")
     logarithmic(ax.xaxis, kappas)
     if problem.group_form == "constraint":
         ax.invert_xaxis()  # sparser to the right, as in the penalty form
@@ -146,3 +146,8 @@ def kappa_path(
     ax.set_ylabel(norm_label(problem))
     ax.grid(alpha=0.3)
     return ax
+
+
+def _called(chosen: Selection) -> str:
+    """What the mark of a choice stands for."""
+    return "selected inputs" if chosen.on_path else "nearest point of the path"
