@@ -8,21 +8,18 @@ import numpy as np
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.plots.arguments import axes_of, check_kind
-from bcd_implicit.plots.axes import LARGEST_FONT, length_in_points, lines_that_fit, name_ticks
+from bcd_implicit.plots.axes import label_rows, name_ticks, room_for_rows, rows
 from bcd_implicit.plots.style import MARK, UNUSED, USED
 from bcd_implicit.selection.choice import Selection
-from bcd_implicit.support.checks import check_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# More rows than this nobody reads.
-MOST_ROWS = 30
 # A p-value below this is drawn at it: the scale is logarithmic.
 LEAST = 1e-300
 
 
-def p_values(selection: Selection, ax: Axes | None = None, *, most: int = MOST_ROWS) -> Axes:
+def p_values(selection: Selection, ax: Axes | None = None) -> Axes:
     """The p-value of each input's last score test, the smallest at the top, beside the level; a bar each.
 
     Selected inputs are in colour. To stay, a p-value has to be below the level; to enter, below a fifth of it.
@@ -32,8 +29,7 @@ def p_values(selection: Selection, ax: Axes | None = None, *, most: int = MOST_R
     selection : Selection
         One with score tests.
     ax : Axes, optional
-    most : int
-        So many rows at most; as many as there is room for.
+        As many rows are drawn as it has room for, 30 at most.
 
     Raises
     ------
@@ -41,13 +37,12 @@ def p_values(selection: Selection, ax: Axes | None = None, *, most: int = MOST_R
         No selection, or one without score tests.
     """
     check_kind("selection", selection, Selection)
-    most = check_number("most", most, 1, integer=True, remedy="Give 1 or more rows")
     ax = axes_of(ax)
     facts = selection.explain().table.dropna(subset="p_value")
     if facts.empty or selection.level is None:
         raise InvalidInputError("selection", "has no score tests", "Choose with path.select(level=0.05)")
     facts = facts.sort_values("p_value", kind="stable")
-    shown = facts.iloc[: min(most, lines_that_fit(length_in_points(ax.yaxis), LARGEST_FONT))]
+    shown = facts.iloc[: room_for_rows(ax)]
     places, values = np.arange(len(shown)), shown["p_value"].clip(lower=LEAST).to_numpy()
     kept = shown["selected"].to_numpy(dtype=bool)
     for members, colour, label in ((kept, USED, "selected"), (~kept, UNUSED, "not selected")):
@@ -58,12 +53,11 @@ def p_values(selection: Selection, ax: Axes | None = None, *, most: int = MOST_R
     ax.set_xlim(1.0, min(values.min(), selection.level / 5) ** 1.1)
     ax.axvline(selection.level, color=MARK, ls="--", lw=1.2, label=f"level {selection.level:g}, to stay")
     ax.axvline(selection.level / 5, color=MARK, ls=":", lw=1.2, label=f"{selection.level / 5:g}, to enter")
-    ax.set_ylim(len(shown) - 0.4, -0.6)
-    name_ticks(ax.yaxis, places, list(shown["input"]))
+    names = list(shown["input"])
+    rows(ax, names)
+    name_ticks(ax.yaxis, places, names)
     if len(shown) < len(facts):
-        ax.set_ylabel(f"the {len(shown)} smallest of {len(facts)}")
+        label_rows(ax, f"the {len(shown)} smallest of {len(facts)}")
     ax.set_xlabel("p-value, for all inputs together")
-    # The short bars are at the bottom.
-    ax.legend(loc="lower right", fontsize="small")
     ax.grid(axis="x", alpha=0.3)
     return ax

@@ -100,6 +100,11 @@ class Selection:
         """Whether exactly these inputs are in at ``kappa``; if not, that is the nearest point of the path."""
         return bool((self.evidence.path.supports[self.index] == self.support).all())
 
+    @property
+    def how(self) -> str:
+        """In words what the rule chose at which kappa, and what the score tests changed, with their p-values."""
+        return explanation.in_words(self)
+
     def explain(
         self,
         costs: bool | str = False,
@@ -127,10 +132,10 @@ class Selection:
         Returns
         -------
         Reasons
-            With a ``table``: input, outcome, why, selected, by_rule (whether the rule chose it), penalised, ever_in (at
-            some kappa of the path), dropped_at (kappa), p_value, p_value_by; with costs also cost (the growth of the
-            mean held-out loss without the input, in shares of the best constant's loss), its standard_error,
-            error_with and error_without.
+            With a ``table``: input, outcome, why, inputs, selected, by_rule (whether the rule chose it), penalised,
+            ever_in (at some kappa of the path), dropped_at (kappa), p_value, p_value_by; with costs also cost (the
+            growth of the mean held-out loss without the input, in shares of the best constant's loss), its
+            standard_error, error_with and error_without.
 
         Raises
         ------
@@ -145,7 +150,7 @@ class Selection:
     def __repr__(self) -> str:
         size = f"{int(self.support.sum())} of {len(self.support)} inputs"
         ended = f" {self.status.cause.capitalize()}." if self.status.cut_short else ""
-        return f"Selection({size}: {listed(self.names) or 'none'}. {explanation.in_words(self)}{ended})"
+        return f"Selection({size}: {listed(self.names) or 'none'}. {self.how}{ended})"
 
     def _repr_html_(self) -> str:
         refit = self.result
@@ -154,7 +159,7 @@ class Selection:
             "inputs selected": names_of(self.input_names, self.support),
             "rule": self.rule,
             **ended,
-            "how": explanation.in_words(self),
+            "how": self.how,
             "kappa" if self.on_path else "kappa nearest to it on the path": f"{self.kappa:.4g}",
             "refit": f"{refit.problem.n_hidden} hidden features, {refit.problem.activation.name}",
             "its status": self.status.value,

@@ -55,8 +55,9 @@ def explain(
             f"loss of the best constant, with {selection.result.problem.n_hidden} hidden features; +- is one standard "
             "error of the difference." + (f" {ended}: some were not refitted." if ended else "")
         )
-    known.insert(1, "why", [_why(selection, row) for row in known.to_dict("records")])
-    known.insert(1, "outcome", [_outcome(row) for row in known.to_dict("records")])
+    rows: list[dict[str, Any]] = [{str(name): value for name, value in row.items()} for row in known.to_dict("records")]
+    known.insert(1, "why", [_why(selection, row) for row in rows])
+    known.insert(1, "outcome", [_outcome(row) for row in rows])
     # Stable: within an outcome in the order of the path.
     table = known.iloc[np.argsort(~known["selected"], kind="stable")].reset_index(drop=True)
     return Reasons("Selection", sentences, table)
@@ -108,9 +109,11 @@ def _facts(selection: Selection) -> pd.DataFrame:
     """A row a group, in the order of the path: what is known without another fit."""
     path, tests = selection.evidence.path, selection.tests
     groups, order = path.problem.group_lasso.groups, path.order()[0]
+    titles = groups.titles(path.problem.input_names)
     answers: dict[tuple[str, str], Any] = {}
     if tests is not None:
-        answers = {(row.asked, row.inputs[0]): row for row in tests.itertuples(index=False)}
+        rows_of_tests: list[Any] = list(tests.itertuples(index=False))
+        answers = {(row.asked, row.inputs[0]): row for row in rows_of_tests}
     dropped_at, ever_in, rows = path.leaves_at, path.ever_in, []
     for g in dict.fromkeys(groups.labels[order].tolist()):
         members = groups.members[g]
@@ -123,7 +126,8 @@ def _facts(selection: Selection) -> pd.DataFrame:
         answer = max(found, key=lambda row: row.p_value) if by_rule and not kept and found else (found or [None])[0]
         rows.append(
             {
-                "input": names[0] if len(names) == 1 else f"{groups.names[g]} ({listed(names)})",
+                "input": titles[g],
+                "inputs": names,
                 "selected": kept,
                 "by_rule": by_rule,
                 "penalised": bool(groups.weights[g] > 0),

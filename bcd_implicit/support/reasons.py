@@ -30,7 +30,8 @@ class Reasons:
         What holds for all inputs.
     table : DataFrame
         A row an input, or a group where inputs are grouped: input (its name), outcome ("kept", "added" or "dropped"),
-        why (in words), and the numbers that the words were made from. Those that were kept come first.
+        why (in words), inputs (the names of all of the group), and the numbers that the words were made from. Those
+        that were kept come first.
     """
 
     title: str
@@ -39,8 +40,9 @@ class Reasons:
 
     @property
     def why(self) -> dict[str, str]:
-        """Outcome and reason in words, by input or group."""
-        return {name: f"{outcome}: {why}" for name, outcome, why in self._rows(self.table)}
+        """Outcome and reason in words, such as "dropped: drops out at kappa 0.2", by input; of a group for each."""
+        rows = zip(self._rows(self.table), self.table["inputs"], strict=True)
+        return {name: f"{outcome}: {why}" for (_, outcome, why), names in rows for name in names}
 
     @property
     def _shown(self) -> pd.DataFrame:
