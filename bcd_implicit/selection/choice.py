@@ -11,6 +11,7 @@ from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.selection import explanation
 from bcd_implicit.selection.evidence import Evidence
 from bcd_implicit.selection.refits import extend
+from bcd_implicit.selection.uncertainty import Uncertainty, uncertainty
 from bcd_implicit.support.display import facts_table, listed, names_of
 from bcd_implicit.support.progress import Progress
 from bcd_implicit.support.reasons import Reasons
@@ -143,6 +144,68 @@ class Selection:
             Other ``costs``.
         """
         return explanation.explain(self, costs, n_jobs=n_jobs, progress=progress, max_seconds=max_seconds)
+
+    def uncertainty(
+        self,
+        n_halves: int = 20,
+        n_refits: int = 100,
+        *,
+        confidence: float = 0.95,
+        random_state: int | None = 0,
+        n_jobs: int | None = None,
+        progress: bool | Progress = False,
+        max_seconds: float | None = None,
+    ) -> Uncertainty:
+        """How sure the selection is: how often halves of the samples repeat it, and intervals by the bootstrap.
+
+        Frequencies: on each of ``n_halves`` random halves of the samples, in complementary pairs (Shah and Samworth
+        2013), a path on the same kappas, the same rule and the same score tests choose anew. With half the samples
+        fewer inputs stand out, so that frequencies are rather too low.
+
+        Intervals: the selected inputs are refitted on ``n_refits`` bootstrap samples (Efron 1979), each from a start of
+        its own, with the ridge and the hidden features of the final refit. The effect of an input is the mean slope of
+        the prediction in it; an input whose effect changes its sign among the samples may have a mean slope near zero.
+        Intervals are for the inputs selected as if they had been known beforehand: they do not account for the choice.
+        ``docs/selection.md`` has their measured coverage.
+
+        Groups of samples, if the selection had some, are drawn whole.
+
+        Parameters
+        ----------
+        n_halves : int
+            0 for no frequencies. Each takes about as long as path and selection do.
+        n_refits : int
+            0 for no intervals, or 20 or more. Each takes about as long as the final refit.
+        confidence : float
+            The share of refits inside the intervals, in the middle.
+        random_state : int, Generator or None
+            Of the halves, the bootstrap samples, and the starts.
+        n_jobs : int, optional
+            As in joblib. The answer does not depend on it.
+        progress, max_seconds
+            As in :func:`bcd_implicit.solve`. Cut short by time or Ctrl-C, the answer is of what was done by then.
+
+        Returns
+        -------
+        Uncertainty
+
+        Raises
+        ------
+        InvalidInputError
+            Numbers out of range.
+        NothingYetError
+            ``max_seconds`` passed before there were two halves or 20 refits.
+        """
+        return uncertainty(
+            self,
+            n_halves,
+            n_refits,
+            confidence,
+            random_state,
+            n_jobs=n_jobs,
+            progress=progress,
+            max_seconds=max_seconds,
+        )
 
     def _named(self, inputs: np.ndarray) -> list[str]:
         return [name for name, member in zip(self.input_names, inputs, strict=True) if member]
