@@ -1,6 +1,7 @@
 """What is imported when, and that names which are imported late are the same everywhere."""
 
 import pickle
+import pydoc
 import subprocess
 import sys
 
@@ -117,3 +118,9 @@ def test_names_are_pickled_starred_and_helped_as_ever():
     assert set(dir(bi)) <= names.keys()
     with pytest.raises(AttributeError, match="nonsense"):
         bi.nonsense  # noqa: B018
+
+
+def test_help_shows_the_names_with_their_documentation():
+    text = pydoc.render_doc(bi, renderer=pydoc.plaintext)
+    assert "solve(problem" in text
+    assert "class TrainingProblem" in text

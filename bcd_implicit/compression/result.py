@@ -12,17 +12,11 @@ from numpy.typing import ArrayLike
 from bcd_implicit.compression.change import change_bound
 from bcd_implicit.compression.matching import CONSTANT, Task
 from bcd_implicit.model.implicit_model import ImplicitModel
-from bcd_implicit.model.matrices import n_nonzero
+from bcd_implicit.model.matrices import entries
 from bcd_implicit.support.display import facts_and_table
 
 # Of predictions, relative to their size: from solvers of states.
 ROUNDING = 1e-9
-LETTERS = ("A", "B", "C", "D")
-
-
-def entries(model: ImplicitModel) -> dict[str, int]:
-    """How many entries of A, B, C and D are not zero."""
-    return {letter: n_nonzero(getattr(model, letter)) for letter in LETTERS}
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,7 +1,6 @@
 """scikit-learn estimators, thin over :func:`~bcd_implicit.solve` and :func:`~bcd_implicit.kappa_path`."""
 
-from bcd_implicit.estimators.classifier import ImplicitClassifier
-from bcd_implicit.estimators.regressor import ImplicitRegressor
-from bcd_implicit.estimators.selector import ImplicitFeatureSelector
+import lazy_loader
 
-__all__ = ["ImplicitClassifier", "ImplicitFeatureSelector", "ImplicitRegressor"]
+# What the selector needs of scikit-learn takes a while to import, and the others do without.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -168,6 +168,11 @@ LARGE = 2**20
 FEW = 0.1
 
 
+def entries(model: Any) -> dict[str, int]:
+    """How many entries of a model's A, B, C and D are not zero."""
+    return {letter: n_nonzero(getattr(model, letter)) for letter in "ABCD"}
+
+
 def times(left: Matrix, right: Matrix) -> Matrix:
     """The product of two matrices, sparse if one of them is."""
     shape = left.shape[0], right.shape[1]

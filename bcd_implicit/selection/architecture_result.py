@@ -9,9 +9,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from bcd_implicit.compression.result import entries
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.model.matrices import entries
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.display import facts_and_table

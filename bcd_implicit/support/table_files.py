@@ -29,6 +29,8 @@ from bcd_implicit.support.files import check_is_file, unreadable, write_atomical
 from bcd_implicit.support.text_format import TextFormat
 
 PARQUET, SPREADSHEETS, JSON = (".parquet", ".pq"), (".xlsx", ".xlsm", ".xls", ".ods"), (".json",)
+#: The extra of this package by which a package comes that a kind of file needs.
+EXTRAS = {"pyarrow": "parquet", "openpyxl": "excel"}
 _UNPACK: dict[bytes, Callable[[bytes], bytes]] = {
     b"\x1f\x8b": gzip.decompress,
     b"BZh": bz2.decompress,
@@ -159,7 +161,7 @@ def _parse(name: str, content: bytes, ending: str, form: TextFormat) -> pd.DataF
         named = re.search(r"'([\w-]+)'", str(error))
         missing = error.name or (named[1] if named else "a package that is not installed")
         raise InvalidInputError(
-            name, f"cannot be read without {missing}", f"Install it (pip install {missing}), or give a CSV file"
+            name, f"cannot be read without {missing}", f"{_installed(missing)}, or give a CSV file"
         ) from None
     except InvalidInputError:
         raise
@@ -181,9 +183,15 @@ def _first_sheet(name: str, file: io.BytesIO) -> pd.DataFrame:
     book = pd.ExcelFile(file)
     if len(book.sheet_names) > 1:
         warnings.warn(f"{name}: read the first sheet, {book.sheet_names[0]!r}.", UserWarning, stacklevel=2)
-    cells = book.parse(0, header=None).map(lambda cell: " ".join(cell.split()) if isinstance(cell, str) else cell)
+    cells = pd.read_excel(book, header=None).map(lambda cell: " ".join(cell.split()) if isinstance(cell, str) else cell)
     text = cells.to_csv(header=False, index=False).encode()
     return read_delimited(name, text, TextFormat(",", ".", "utf-8")).rename_axis("row")
+
+
+def _installed(package: str) -> str:
+    """How to install what is missing."""
+    wanted = f"'bcd-implicit[{EXTRAS[package]}]'" if package in EXTRAS else package
+    return f"Install it (pip install {wanted})"
 
 
 def check_table_name(path: str | os.PathLike[str]) -> None:
@@ -198,7 +206,7 @@ def check_table_name(path: str | os.PathLike[str]) -> None:
     needed = {".xlsx": "openpyxl", ".parquet": "pyarrow", ".pq": "pyarrow"}.get(kind)
     if needed and importlib.util.find_spec(needed) is None:
         raise InvalidInputError(
-            str(path), f"cannot be written without {needed}", f"Install it (pip install {needed}), or write .csv"
+            str(path), f"cannot be written without {needed}", f"{_installed(needed)}, or write .csv"
         )
 
 

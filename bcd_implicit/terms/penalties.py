@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy.optimize import minimize_scalar
 
 from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.terms.group_norms import GROUP_NORMS, ROOM, Facet, GroupNorm
@@ -196,6 +195,9 @@ class GroupLassoConstraint(GroupLasso):
         least = self.steepest(without) / ROOM**2
         if least >= most:
             return UPWARDS * bound(least)
+        # Rarely asked for, and a tenth of a second to import.
+        from scipy.optimize import minimize_scalar
+
         found = minimize_scalar(bound, bounds=(least, most), method="bounded", options={"xatol": 1e-12 * most})
         return UPWARDS * min(float(found.fun), bound(least), bound(most))
 

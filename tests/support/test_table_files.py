@@ -87,6 +87,10 @@ def test_packages_that_are_not_installed(tmp_path, monkeypatch):
     monkeypatch.setattr(pd, "ExcelFile", lacking)
     (tmp_path / "t.xlsx").touch()
     assert refusal(read_table, tmp_path / "t.xlsx") == "cannot be read without openpyxl"
+    with pytest.raises(InvalidInputError, match=r"Install it \(pip install 'bcd-implicit\[excel\]'\)"):
+        read_table(tmp_path / "t.xlsx")
+    with pytest.raises(InvalidInputError, match=r"Install it \(pip install 'bcd-implicit\[parquet\]'\)"):
+        check_table_name(tmp_path / "t.pq")
 
 
 class Book:
@@ -97,14 +101,14 @@ class Book:
     def __init__(self, file):
         assert file.read() == b"book"
 
-    def parse(self, sheet, header):
-        assert (sheet, header) == (0, None)
+    def parse(self):
         rows = [["x", "größe\n[cm] ", None], [1, 2.5, None], [2, "a, b", None], [3, 0.1, None]]
         return pd.DataFrame(rows, dtype=object)
 
 
 def test_spreadsheets(tmp_path, monkeypatch):
     monkeypatch.setattr(pd, "ExcelFile", Book)
+    monkeypatch.setattr(pd, "read_excel", lambda book, header: book.parse())
     (tmp_path / "t.xlsx").write_bytes(b"book")
     with pytest.warns(UserWarning, match=r"t\.xlsx: read the first sheet, 'data'\.$"):
         table = read_table(tmp_path / "t.xlsx")
@@ -123,6 +127,12 @@ def test_spreadsheets(tmp_path, monkeypatch):
         assert refusal(read_table, tmp_path / "t.xlsx") == words
     monkeypatch.setattr(Book, "parse", lambda *a, **b: pd.DataFrame())
     assert refusal(read_table, tmp_path / "t.xlsx") == "is empty"
+
+
+def test_a_spreadsheet_comes_back_as_it_was_written(tmp_path):
+    pytest.importorskip("openpyxl")
+    table = read_table(write_table(TABLE, tmp_path / "t.xlsx"))
+    pd.testing.assert_frame_equal(table.reset_index(drop=True), TABLE)
 
 
 def test_labels_of_rows_in_parquet_are_columns(tmp_path):

@@ -12,9 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy
 import scipy.sparse as sp
-from scipy.optimize import Bounds as Limits
-from scipy.optimize import LinearConstraint, linprog, milp
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.robustness.backward import DualCertificate, Lines, backward
@@ -129,7 +128,7 @@ class _Program:
     def multipliers(self, r: np.ndarray, g: np.ndarray) -> np.ndarray:
         """lambda, (n,); zeros where the solver finds none."""
         goal, unit = self.asked(r, g)
-        found = linprog(
+        found = scipy.optimize.linprog(
             goal,
             A_ub=self.inequalities,
             b_ub=np.zeros(self.inequalities.shape[0]),
@@ -146,13 +145,13 @@ class _Program:
         """The largest value that the solver leaves possible, and an input that attains about it, if it has one."""
         limits = {} if seconds is None else {"time_limit": seconds}
         goal, unit = self.asked(r, g)
-        found = milp(
+        found = scipy.optimize.milp(
             goal,
             integrality=self.whole,
-            bounds=Limits(self.low, self.high),
+            bounds=scipy.optimize.Bounds(self.low, self.high),
             constraints=[
-                LinearConstraint(self.inequalities, -np.inf, 0.0),
-                LinearConstraint(self.equalities, self.sides, self.sides),
+                scipy.optimize.LinearConstraint(self.inequalities, -np.inf, 0.0),
+                scipy.optimize.LinearConstraint(self.equalities, self.sides, self.sides),
             ],
             options={"mip_rel_gap": RELATIVE_GAP, **limits},
         )
