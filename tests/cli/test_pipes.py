@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from command_line import QUICK, fail, in_json, make_table, run, succeed
+from rich.console import Console
 
 from bcd_implicit import ImplicitModel
 from bcd_implicit.cli import main
-from bcd_implicit.cli.console import console
 
 FIT = ["fit", "-", "--target", "y", "--ignore", "id", "--ignore", "z", "--model", "m.npz", *QUICK]
 
@@ -137,8 +137,8 @@ def test_an_error_prints_no_json(here):
 
 @pytest.mark.parametrize("option", [[], ["--json"]])
 def test_a_reader_that_goes_away_costs_nothing(folder, here, monkeypatch, option):
-    # rich's console is quiet from then on.
-    monkeypatch.setattr(console, "quiet", False)
+    # rich's console is quiet from then on: one for this test alone.
+    monkeypatch.setattr("bcd_implicit.cli.console.console", Console(markup=False))
     # What is written to files is there before anything is printed.
     arguments = ["fit", str(folder / "data.csv"), "--target", "y", "--ignore", "id", "--model", "m.npz", *QUICK]
     reader, writer = os.pipe()
