@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from command_line import fail, succeed
+from command_line import fail, in_json, succeed
 
 SMALL = ["--n-hidden", 3, "--n-outputs", 4, "--n-samples", 5, "--n-steps", 10]
 
@@ -18,9 +18,14 @@ def test_the_figure_and_the_report_are_written(here):
 
 
 def test_classes_that_can_be_told_apart_and_a_horizon(here):
-    outcome = succeed("convergence", *SMALL, "--loss", "cross-entropy", "--horizon", 2, "--gamma", 0.5)
+    options = ["--loss", "cross-entropy", "--horizon", 2, "--gamma", 0.5]
+    outcome = succeed("convergence", *SMALL, *options)
     assert "of the ball of radius" in outcome.stdout
-    assert json.loads(Path("convergence-output/report.json").read_text())["flow"]["time"][-1] == 2
+    report = json.loads(Path("convergence-output/report.json").read_text())
+    assert report["flow"]["time"][-1] == 2
+    told = in_json("convergence", *SMALL, *options)
+    assert told["files"] == ["convergence-output/convergence.png", "convergence-output/report.json"]
+    assert told["flow"] == report["flow"]
 
 
 def test_bad_input_names_the_option(here):

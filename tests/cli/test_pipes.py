@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from command_line import QUICK, fail, in_json, make_table, run, succeed
+from rich.console import Console
 
 from bcd_implicit import ImplicitModel
 from bcd_implicit.cli import main
@@ -108,8 +109,9 @@ def test_json_of_each_command(folder, here, plain_choice):
     assert fitted["norm"] == pytest.approx(checked["norm_inf"])
     written = in_json("predict", "m.npz", folder / "data.csv", "--output", "p.csv")
     assert written == {"n_rows": 60, "columns": ["y"], "files": ["p.csv"]}
+    make_table(40)[["age", "bmi", "y"]].to_csv("small.csv", index=False)
     small = ["--n-hidden", 1, "--norm-bound", 0, "--n-kappas", 2, "--output", "s"]
-    selected = in_json("select", folder / "data.csv", "--target", "y", "--ignore", "id", *small)
+    selected = in_json("select", "small.csv", "--target", "y", *small)
     stored = json.loads(Path("s/report.json").read_text())
     assert selected == stored | {"files": ["s/model.npz", "s/report.json", "s/feature_selection.png"]}
     known = in_json("network", "mlp", "--output", "n")
@@ -134,7 +136,9 @@ def test_an_error_prints_no_json(here):
 
 
 @pytest.mark.parametrize("option", [[], ["--json"]])
-def test_a_reader_that_goes_away_costs_nothing(folder, here, option):
+def test_a_reader_that_goes_away_costs_nothing(folder, here, monkeypatch, option):
+    # rich's console is quiet from then on: one for this test alone.
+    monkeypatch.setattr("bcd_implicit.cli.console.console", Console(markup=False))
     # What is written to files is there before anything is printed.
     arguments = ["fit", str(folder / "data.csv"), "--target", "y", "--ignore", "id", "--model", "m.npz", *QUICK]
     reader, writer = os.pipe()
