@@ -122,8 +122,10 @@ def _facts(selection: Selection) -> pd.DataFrame:
         # The one that decided: whether it may stay, of what the rule chose, and else whether it may enter.
         questions = ("stay", "enter") if by_rule else ("enter", "stay")
         found = [answers[question, names[0]] for question in questions if (question, names[0]) in answers]
-        # Where nothing stands out next to no inputs, all leave, whatever they were next to each other.
-        answer = max(found, key=lambda row: row.p_value) if by_rule and not kept and found else (found or [None])[0]
+        if by_rule and not kept:
+            # Where nothing stands out next to no inputs, all leave, whatever they were next to each other.
+            found = [row for row in found if row.p_value >= selection.level]
+        answer = found[0] if found else None
         rows.append(
             {
                 "input": titles[g],

@@ -44,7 +44,7 @@ class Uncertainty:
     Attributes
     ----------
     frequencies : DataFrame
-        A row an input, or group: input, selected, frequency (the share of the halves of the samples on which the same
+        A row an input, or group: input, inputs (those of the group), selected, frequency (the share of the halves of the samples on which the same
         rule and score tests, along a path of their own, select it; NaN without halves).
     effects : DataFrame
         A row a selected input and output: input, output, effect (the mean slope of the prediction in the input, of the
@@ -70,8 +70,12 @@ class Uncertainty:
 
     @property
     def table(self) -> pd.DataFrame:
-        """Frequencies beside effects: a row an input where there is one output, else an input and output."""
-        return self.frequencies.merge(self.effects, how="left", on="input")
+        """Frequencies beside effects: a row an input where there is one output, else an input and output.
+
+        Of a group each input has a row.
+        """
+        by_input = self.frequencies.drop(columns="input").explode("inputs").rename(columns={"inputs": "input"})
+        return by_input.merge(self.effects, how="left", on="input")
 
     def _sentences(self) -> dict[str, str]:
         ended = {} if self.status is None else {"cut short": self.status.cause}
@@ -222,8 +226,16 @@ def _frequencies(selection: Selection, supports: list[np.ndarray]) -> pd.DataFra
     first = [groups.members[g][0] for g in dict.fromkeys(groups.labels[order].tolist())]
     first.sort(key=lambda j: (not selection.support[j], -share[j] if supports else 0.0))
     titles = groups.titles(problem.input_names)
-    rows = [(titles[groups.labels[j]], bool(selection.support[j]), float(share[j])) for j in first]
-    return pd.DataFrame(rows, columns=["input", "selected", "frequency"])
+    rows = [
+        {
+            "input": titles[groups.labels[j]],
+            "inputs": [problem.input_names[i] for i in groups.members[groups.labels[j]]],
+            "selected": bool(selection.support[j]),
+            "frequency": float(share[j]),
+        }
+        for j in first
+    ]
+    return pd.DataFrame(rows)
 
 
 def _effects(selection: Selection, effects: list[np.ndarray], confidence: float) -> pd.DataFrame:
