@@ -11,7 +11,7 @@ from bcd_implicit.plots.explanations import explanation, importance
 from bcd_implicit.plots.inputs import column_norms, kappa_path
 from bcd_implicit.plots.matrices import sparsity
 from bcd_implicit.plots.predictions import quantile_bands, residuals
-from bcd_implicit.plots.selections import p_values
+from bcd_implicit.plots.selections import effects, p_values, stability
 from bcd_implicit.plots.structure import matrix
 from bcd_implicit.plots.style import MARK, UNUSED, USED
 from bcd_implicit.plots.tradeoff import robustness
@@ -29,6 +29,7 @@ __all__ = [
     "column_norms",
     "compression",
     "decision_regions",
+    "effects",
     "explanation",
     "history",
     "importance",
@@ -43,5 +44,6 @@ __all__ = [
     "sensitivity",
     "solver_convergence",
     "sparsity",
+    "stability",
     "states",
 ]

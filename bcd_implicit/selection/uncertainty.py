@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ from bcd_implicit.selection.path_record import PathRecord
 from bcd_implicit.selection.refits import Refit, run_refit, sample_errors
 from bcd_implicit.selection.rules import RULES
 from bcd_implicit.selection.sample_groups import halves
+from bcd_implicit.selection.selection_record import SelectionRecord
 from bcd_implicit.selection.walk import Wanted, walk
 from bcd_implicit.support.checks import check_number, random_generator
 from bcd_implicit.support.display import facts_and_table
@@ -27,9 +28,6 @@ from bcd_implicit.support.parallel import check_jobs, in_parallel
 from bcd_implicit.support.parts import parts
 from bcd_implicit.support.progress import Progress, between, show_progress
 from bcd_implicit.training.result import Status
-
-if TYPE_CHECKING:
-    from bcd_implicit.selection.choice import Selection
 
 # Fewer refits have no percentiles.
 LEAST_REFITS = 20
@@ -44,8 +42,8 @@ class Uncertainty:
     Attributes
     ----------
     frequencies : DataFrame
-        A row an input, or group: input, selected, frequency (the share of the halves of the samples on which the same
-        rule and score tests, along a path of their own, select it; NaN without halves).
+        A row an input, or group: input, inputs (those of the group), selected, frequency (the share of the halves of
+        the samples on which the same rule and score tests, along a path of their own, select it; NaN without halves).
     effects : DataFrame
         A row a selected input and output: input, output, effect (the mean slope of the prediction in the input, of the
         selection's model), low and high (percentiles of the same in bootstrap refits on the selected inputs).
@@ -70,8 +68,12 @@ class Uncertainty:
 
     @property
     def table(self) -> pd.DataFrame:
-        """Frequencies beside effects: a row an input where there is one output, else an input and output."""
-        return self.frequencies.merge(self.effects, how="left", on="input")
+        """Frequencies beside effects: a row an input where there is one output, else an input and output.
+
+        Of a group each input has a row.
+        """
+        by_input = self.frequencies.drop(columns="input").explode("inputs").rename(columns={"inputs": "input"})
+        return by_input.merge(self.effects, how="left", on="input")
 
     def _sentences(self) -> dict[str, str]:
         ended = {} if self.status is None else {"cut short": self.status.cause}
@@ -92,7 +94,7 @@ class Uncertainty:
 
 
 def uncertainty(
-    selection: Selection,
+    selection: SelectionRecord,
     n_halves: int,
     n_refits: int,
     confidence: float,
@@ -151,7 +153,7 @@ def _drawn(m: int, rng: np.random.Generator, together: np.ndarray | None) -> np.
     return np.bincount(rng.integers(n, size=n), minlength=n)[units]
 
 
-def _selected_on(selection: Selection, half: np.ndarray, seed: int) -> np.ndarray:
+def _selected_on(selection: SelectionRecord, half: np.ndarray, seed: int) -> np.ndarray:
     """The inputs that the same path, rule and score tests select on some of the samples: bool, (p,)."""
     evidence, rule = selection.evidence, selection.rule
     path, settings = evidence.path, evidence.settings
@@ -182,7 +184,7 @@ def _settings_on(settings: Settings, half: np.ndarray, seed: int) -> Settings:
     return replace(settings, sample_groups=together, random_state=seed, n_folds=n_folds, n_jobs=None)
 
 
-def _refitted_on(selection: Selection, counts: np.ndarray, seed: int) -> tuple[np.ndarray, float]:
+def _refitted_on(selection: SelectionRecord, counts: np.ndarray, seed: int) -> tuple[np.ndarray, float]:
     """Effects, (q, p), of a refit from a start of its own on samples drawn so often, and its score on the others."""
     problem, final, settings = selection.evidence.path.problem, selection.result.problem, selection.evidence.settings
     drawn, rest = problem.subset(np.repeat(np.arange(len(counts)), counts)), np.flatnonzero(counts == 0)
@@ -214,7 +216,7 @@ def mean_slopes(model: Any, problem: TrainingProblem, kept: np.ndarray | None = 
     return found
 
 
-def _frequencies(selection: Selection, supports: list[np.ndarray]) -> pd.DataFrame:
+def _frequencies(selection: SelectionRecord, supports: list[np.ndarray]) -> pd.DataFrame:
     """A row a group, in the order of the path and the selected first."""
     problem = selection.evidence.path.problem
     groups, order = problem.group_lasso.groups, selection.evidence.path.order()[0]
@@ -222,11 +224,19 @@ def _frequencies(selection: Selection, supports: list[np.ndarray]) -> pd.DataFra
     first = [groups.members[g][0] for g in dict.fromkeys(groups.labels[order].tolist())]
     first.sort(key=lambda j: (not selection.support[j], -share[j] if supports else 0.0))
     titles = groups.titles(problem.input_names)
-    rows = [(titles[groups.labels[j]], bool(selection.support[j]), float(share[j])) for j in first]
-    return pd.DataFrame(rows, columns=["input", "selected", "frequency"])
+    rows = [
+        {
+            "input": titles[groups.labels[j]],
+            "inputs": [problem.input_names[i] for i in groups.members[groups.labels[j]]],
+            "selected": bool(selection.support[j]),
+            "frequency": float(share[j]),
+        }
+        for j in first
+    ]
+    return pd.DataFrame(rows)
 
 
-def _effects(selection: Selection, effects: list[np.ndarray], confidence: float) -> pd.DataFrame:
+def _effects(selection: SelectionRecord, effects: list[np.ndarray], confidence: float) -> pd.DataFrame:
     problem, kept = selection.evidence.path.problem, np.flatnonzero(selection.support)
     estimate = mean_slopes(selection.model, problem)
     low, high = _percentiles(np.array(effects), confidence) if effects else (np.full_like(estimate, np.nan),) * 2
