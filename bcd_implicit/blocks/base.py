@@ -82,7 +82,9 @@ class Block:
                 **{f"pattern of {letter}": [constraint] for letter, constraint in pattern.items()},
                 **self.user_terms.constraints,
             },
-            self,
+            self.name,
+            self.problem,
+            self.formula,
         )
         if not posed.is_dcp():
             raise AssertionError(f"block '{self.name}' as posed is not convex: this is a defect, please report it")

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import cvxpy as cp
 import numpy as np
 
 from bcd_implicit.problem.formula import held_at_zero
-from bcd_implicit.support.formulas import Formula, displayed, number, written
-
-if TYPE_CHECKING:
-    from bcd_implicit.blocks.base import Block
+from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.support.formulas import Formula, Shown, displayed, number, written
 
 
 class BlockProblem(cp.Problem):
@@ -22,6 +20,9 @@ class BlockProblem(cp.Problem):
 
     Attributes
     ----------
+    block : str
+        The block's name.
+    training_problem : TrainingProblem
     constraint_dict : dict
         The constraints by name, as ``var_dict`` has the variables and ``param_dict`` the parameters. Several of one
         name are numbered, such as "box(B)[0]" and "box(B)[1]".
@@ -32,10 +33,12 @@ class BlockProblem(cp.Problem):
         objective: cp.Minimize,
         constraints: list[cp.Constraint],
         named: Mapping[str, list[cp.Constraint]],
-        block: Block,
+        block: str,
+        training_problem: TrainingProblem,
+        formula: Callable[[Shown], Formula],
     ) -> None:
         super().__init__(objective, constraints)
-        self._block = block
+        self.block, self.training_problem, self._formula = block, training_problem, formula
         self.constraint_dict: dict[str, cp.Constraint] = {}
         for name, several in named.items():
             numbered = {name: several[0]} if len(several) == 1 else {f"{name}[{i}]": c for i, c in enumerate(several)}
@@ -47,25 +50,20 @@ class BlockProblem(cp.Problem):
         return {name: constraint.dual_value for name, constraint in self.constraint_dict.items()}
 
     @property
-    def block(self) -> str:
-        """The block's name."""
-        return self._block.name
-
-    @property
     def formula(self) -> Formula:
         """The block in symbols."""
-        return self._block.formula(self._shown)
+        return self._formula(self._shown)
 
     def _shown(self, name: str, value: float) -> str:
         return _symbol(name) if name in self.param_dict else number(value)
 
     def _fixed(self) -> str:
-        zeros = held_at_zero(self._block.problem)
-        letters = [letter for letter in self._block.problem.shapes if letter not in self.var_dict]
+        zeros = held_at_zero(self.training_problem)
+        letters = [letter for letter in self.training_problem.shapes if letter not in self.var_dict]
         return ", ".join(f"{letter} = 0" if letter in zeros else letter for letter in letters)
 
     def __str__(self) -> str:
-        problem, shapes = self._block.problem, self._block.problem.shapes
+        problem, shapes = self.training_problem, self.training_problem.shapes
         sizes = ", ".join(f"{k} {' x '.join(map(str, shapes[k]))}" for k in self.formula.variables)
         lines = [
             f"Block '{self.block}': {sizes}; {problem.n_samples} samples, {problem.n_inputs} inputs, "

@@ -83,7 +83,7 @@ class ProxLinearBlock(MatricesBlock):
         mu = self.scalars("mu", self.mu)
         if isinstance(mu, cp.Parameter):
             # A term of its own, tr(dT H dT') = ||dT R'||_F^2 for W' = Q R.
-            R = np.linalg.qr(self.linearisation.W.T, mode="r")
+            R = np.asarray(np.linalg.qr(self.linearisation.W.T, mode="r"))
             regularization = regularization + 0.5 * mu * cp.sum_squares(dT @ R.T)
             mu = 0.0
         # Wide data have fewer residuals than K has rows, and K is dense.

@@ -59,8 +59,9 @@ def state_gain_bound(gain: float = 1.0, max_slope: float = 1.0) -> ReadyMade:
         return max_slope * (gain * cp.norm1(A, axis=1) + cp.norm1(B, axis=1)) <= gain
 
     def latex(A: str, B: str, gain: str) -> str:
-        slope = "" if max_slope == 1 else f"{number(max_slope)} "
-        return rf"{slope}({gain} \sum_j |A_{{ij}}| + \sum_j |B_{{ij}}|) \le {gain} \text{{ for every }} i"
+        sums = rf"{gain} \sum_j |A_{{ij}}| + \sum_j |B_{{ij}}|"
+        steep = sums if max_slope == 1 else f"{number(max_slope)} ({sums})"
+        return rf"{steep} \le {gain} \text{{ for every }} i"
 
     arguments = {"gain": gain, "max_slope": max_slope}
     return ReadyMade(state_gain_bound, arguments, pose, ("A", "B"), latex=latex, bounds=("gain",))

@@ -65,8 +65,6 @@ class ProblemExplanation:
     def _repr_markdown_(self) -> str:
         lines = [f"- {name}: {size}" for name, size in self.sizes.items()]
         lines += [f"- {word}: {said}" for word, said in self._unknowns.items()]
-        named = [part for part in (*self.formula.terms, *self.formula.constraints) if part.words]
-        lines += [f"- `{part.name}`: {part.words}" for part in named]
         relaxation = f"In place of the equilibrium, the state and hidden blocks have the term{self._weights}"
         return "\n".join([
             self._repr_latex_(),
@@ -140,20 +138,24 @@ def _of_weights(problem: Any) -> list[str]:
     if not weighted(problem):
         return []
     alike = 1 / float(problem.shares @ problem.shares)
-    return [f"The weighted samples (omega) say as much as {alike:.4g} of equal weights."]
+    return [f"With these weights the samples count like {alike:.4g} equally weighted ones."]
 
 
 def _of_kappa(problem: Any) -> list[str]:
     loss, kappa = problem.loss.loss_of_constant(problem.Y, problem.shares), problem.kappa
     notes = [f"A model without inputs, the best constant prediction, has the mean loss {loss:.4g}."]
     if problem.group_form == "constraint":
-        notes.append(f"kappa {kappa:g} is the most that the norms of the inputs' columns may sum to.")
+        notes.append(f"kappa {kappa:g} is an upper bound on the sum of the norms in group_lasso.")
     elif kappa == 0:
         notes.append("kappa 0: no input is penalised, so all of them stay in.")
     else:
         share = f", {kappa / loss:.2g} times that loss" if loss > 0 else ""
-        notes.append(f"kappa {kappa:g}: an input (or group) of norm 1 adds {kappa:g} to the objective{share}.")
-    notes.append("The scale of kappa for these data takes two training cycles: bi.reference_kappa(problem).")
+        matrix = "(B; D)" if problem.stacked else "B"
+        whose = f"an input whose column of {matrix} has norm 1"
+        if not problem.group_lasso.groups.alone:
+            whose = f"a group whose columns of {matrix} have norm 1 and weight 1"
+        notes.append(f"kappa {kappa:g}: {whose} adds {kappa:g} to the objective{share}.")
+    notes.append("bi.reference_kappa(problem) finds the scale of kappa for these data, in two training cycles.")
     spreads = problem.U.std(axis=1)
     least, most = spreads[spreads > 0].min(initial=np.inf), spreads.max()
     if most > UNLIKE * least:

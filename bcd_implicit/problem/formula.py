@@ -77,9 +77,9 @@ def _preactivation(problem: Any) -> str:
 def _definitions(problem: Any, shown: Shown) -> dict[str, str]:
     prediction = "C x_k" + (" + D u_k" if problem.pass_through else "") + (" + d" if problem.fit_intercept else "")
     pair = r"F(x, z) = g(x) + g^{\star}(z) - x z \text{ with } (g^{\star})' = \phi"
-    shares = problem.shares
+    spread = rf"\text{{ from }} {number(problem.shares.min())} \text{{ to }} {number(problem.shares.max())}"
     return {
-        r"\omega_k": rf"\omega_k = w_k / \sum_l w_l \text{{ from }} {number(shares.min())} \text{{ to }} {number(shares.max())}",
+        r"\omega_k": rf"\omega_k = w_k / \sum_l w_l, {spread}",
         r"f_k": f"f_k = {prediction}",
         r"\ell(": rf"\ell(f, y) = {problem.loss.formula(shown)}",
         r"z_{ik}": rf"z_k = {_preactivation(problem)}",

@@ -44,6 +44,11 @@ class Part:
     letters: frozenset[str]
     words: str = ""
 
+    @property
+    def label(self) -> str:
+        """The name, and the words if there are any."""
+        return f"{self.name}: {self.words}" if self.words else self.name
+
 
 @dataclass(frozen=True)
 class Formula:
@@ -105,7 +110,7 @@ class Formula:
 
 
 def _labelled(part: Part) -> str:
-    return rf"{part.latex} && {written(part.name)}"
+    return rf"{part.latex} && {written(part.label)}"
 
 
 def _headed(word: str, lines: Sequence[str]) -> list[str]:
@@ -117,8 +122,7 @@ def _columns(rows: Sequence[tuple[str, Part]]) -> list[str]:
     """Formulas, and next to them their names and words."""
     # One formula that is much longer than the others moves none of their names.
     width = max((len(formula) for formula, _ in rows if len(formula) <= 60), default=0)
-    notes = [f"{part.name}: {part.words}" if part.words else part.name for _, part in rows]
-    return [f"    {formula:{width}}   [{note}]" for (formula, _), note in zip(rows, notes, strict=True)]
+    return [f"    {formula:{width}}   [{part.label}]" for formula, part in rows]
 
 
 def displayed(latex: str) -> str:

@@ -38,6 +38,8 @@ class Tables(HTMLParser):
             self.caption += data
         elif self.open and self.open[-1] in ("td", "th"):
             self.rows[-1][-1] += data
+        elif self.open == ["div"]:  # the formula of a problem
+            self.formula = data
         else:
             assert not data.strip(), f"text outside of a cell: {data!r}"
 
