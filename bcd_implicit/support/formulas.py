@@ -20,7 +20,7 @@ WORDS = {
     **{"left": "", "right": "", "big": "", "star": "*", "pm": "+-", "odot": "*", "succeq": ">=", "preceq": "<="},
 }
 # Characters with a meaning in LaTeX, as math mode writes them.
-ESCAPED = {"\\": r"\backslash ", "^": r"\wedge ", "~": r"\sim "} | {c: "\\" + c for c in "_&#%${}"}
+ESCAPED = {"\\": r"\backslash{}", "^": r"\wedge{}", "~": r"\sim{}"} | {c: "\\" + c for c in "_&#%${}"}
 _TOKENS = re.compile(r"\\[A-Za-z]+\s*|\\.|[{}_^]|\s+|[^\\{}_^\s]", re.DOTALL)
 
 
