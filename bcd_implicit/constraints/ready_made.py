@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -33,7 +34,7 @@ class ReadyMade:
     arguments : dict
         Those of the call.
     latex : str
-        Its formula in LaTeX, with the arguments' values.
+        Its formula, with the arguments' values; empty where it has none.
     """
 
     def __init__(
@@ -43,12 +44,12 @@ class ReadyMade:
         pose: Callable[..., Any],
         matrices: tuple[str, ...] | None = None,
         *,
-        latex: Callable[..., str],
+        latex: Callable[..., str] | None = None,
         bounds: tuple[str, ...] = (),
     ) -> None:
         """``pose`` gets the variables and, as keywords, the ``bounds``: arguments that may become parameters.
 
-        ``latex`` gets the letters and the bounds, these in LaTeX.
+        ``latex`` gets the letters and the bounds, these in LaTeX. Without it a formula has the name.
         """
         self.made_by, self._pose, self._latex, self._bounds = made_by, pose, latex, bounds
         self.arguments = copy.deepcopy(arguments)  # arrays that change later change no copy of this constraint
@@ -68,6 +69,8 @@ class ReadyMade:
 
     def formula(self, shown: Shown) -> str:
         """The formula in LaTeX, with bounds that are single numbers as ``shown`` gives them."""
+        if self._latex is None:
+            return ""
         held = {k: shown(k, v) if _single(v) else _in_latex(v) for k, v in self._held().items()}
         return self._latex(*self.matrices, **held)
 
@@ -91,7 +94,7 @@ def _made_again(made_by: Callable[..., ReadyMade], arguments: dict[str, Any]) ->
 
 def _single(value: Any) -> bool:
     """Whether it is one number, and finite: an infinite bound is none."""
-    return value is not None and np.ndim(value) == 0 and bool(np.isfinite(value))
+    return value is not None and np.ndim(value) == 0 and math.isfinite(value)
 
 
 def _in_latex(value: Any) -> str | None:
