@@ -80,11 +80,10 @@ class BlockProblem(cp.Problem):
         return str(self)
 
     def _repr_latex_(self) -> str:
-        latex = self.formula.latex()
-        if self.param_dict:
-            held = r",\; ".join(f"{_symbol(name)} = {number(_value(p))}" for name, p in self.param_dict.items())
-            latex = latex.replace("\n\\end{aligned}", f" \\\\\n\\text{{parameters}} \\quad & {held}\n\\end{{aligned}}")
-        return displayed(latex)
+        held = [f"{_symbol(name)} = {number(_value(p))}" for name, p in self.param_dict.items()]
+        # More in a line would be wider than a page.
+        lines = [r",\; ".join(held[i : i + 3]) for i in range(0, len(held), 3)]
+        return displayed(self.formula.latex({"parameters": lines}))
 
 
 def _symbol(name: str) -> str:

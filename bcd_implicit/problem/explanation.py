@@ -49,7 +49,7 @@ class ProblemExplanation:
             "",
             self.formula.text(),
             "",
-            f"In place of the equilibrium, the state and hidden blocks have the term{self._weights}",
+            "In place of the equilibrium, the state and hidden blocks have the term",
             *(f"    {plain(latex)}" for latex in self._relaxed),
             "",
             *(f"{word}: {said}" for word, said in self._unknowns.items()),
@@ -65,7 +65,9 @@ class ProblemExplanation:
     def _repr_markdown_(self) -> str:
         lines = [f"- {name}: {size}" for name, size in self.sizes.items()]
         lines += [f"- {word}: {said}" for word, said in self._unknowns.items()]
-        relaxation = f"In place of the equilibrium, the state and hidden blocks have the term{self._weights}"
+        named = [part for part in (*self.formula.terms, *self.formula.constraints) if part.words]
+        lines += [f"- `{part.name}`: {part.words}" for part in named]
+        relaxation = "In place of the equilibrium, the state and hidden blocks have the term"
         return "\n".join([
             self._repr_latex_(),
             "",
@@ -74,11 +76,6 @@ class ProblemExplanation:
             *lines,
             *(f"- {note}" for note in self.notes),
         ])  # fmt: skip
-
-    @property
-    def _weights(self) -> str:
-        words = self.relaxation.terms[0].words
-        return f" ({words})" if words else ""
 
     @property
     def _relaxed(self) -> list[str]:

@@ -77,15 +77,25 @@ def _preactivation(problem: Any) -> str:
 def _definitions(problem: Any, shown: Shown) -> dict[str, str]:
     prediction = "C x_k" + (" + D u_k" if problem.pass_through else "") + (" + d" if problem.fit_intercept else "")
     pair = r"F(x, z) = g(x) + g^{\star}(z) - x z \text{ with } (g^{\star})' = \phi"
-    spread = rf"\text{{ from }} {number(problem.shares.min())} \text{{ to }} {number(problem.shares.max())}"
+    largest = float(problem.fenchel_weights.max())
+    scale = 1.0 if shown("fenchel_weight", largest) == number(largest) else largest
     return {
-        r"\omega_k": rf"\omega_k = w_k / \sum_l w_l, {spread}",
+        r"\omega_k": rf"\omega_k = w_k / \sum_l w_l\text{{,}} {_range(problem.shares)}",
+        r"w_g ": f"w_g {_range(problem.group_lasso.groups.weights)}",
+        r"w_j ": f"w_j {_range(problem.group_lasso.groups.weights)}",
+        r"\kappa_{A,ij}": rf"\kappa_{{A,ij}} {_range(np.asarray(problem.kappa_A))}",
+        r"\lambda_i": rf"\lambda_i {_range(problem.fenchel_weights / scale)}",
         r"f_k": f"f_k = {prediction}",
         r"\ell(": rf"\ell(f, y) = {problem.loss.formula(shown)}",
         r"z_{ik}": rf"z_k = {_preactivation(problem)}",
         r"F(": rf"{pair}, \text{{ zero where }} x = \phi(z)",
         r"\phi(": rf"\phi(z) = {problem.activation.latex}",
     }
+
+
+def _range(values: np.ndarray) -> str:
+    least, most = number(values.min()), number(values.max())
+    return f"= {least}" if least == most else rf"\text{{ from }} {least} \text{{ to }} {most}"
 
 
 def _parts(problem: Any, shown: Shown) -> tuple[list[Part], list[Part]]:
@@ -125,10 +135,6 @@ def _lasso(problem: Any, shown: Shown) -> Part:
     total = lasso.latex("(B; D)" if problem.stacked else "B")
     formula = rf"{kappa} {total}" if problem.group_form == "penalty" else rf"{total} \le {kappa}"
     told = [] if groups.alone else [f"{len(groups.weights)} groups of inputs"]
-    if np.ptp(groups.weights) > 0:
-        told.append(f"weights w from {groups.weights.min():.4g} to {groups.weights.max():.4g}")
-    elif groups.weights[0] != 1:
-        told.append(f"weights w = {groups.weights[0]:.4g}")
     if not groups.weights.all():
         always = [name for name, weight in zip(groups.names, groups.weights, strict=True) if weight == 0]
         told.append(f"not penalised: {listed(always)}")
@@ -149,10 +155,7 @@ def _ridges(problem: Any, shown: Shown) -> list[Part]:
 
 def _penalised_in_words(sets: Any) -> str:
     weights = sets.weights
-    told = [] if sets.one_weight else [f"weights from {weights.min():.4g} to {weights.max():.4g}"]
-    if not (weights > 0).all():
-        told.append(f"{(weights > 0).sum()} of {weights.size} entries are penalised")
-    return ", ".join(told)
+    return "" if (weights > 0).all() else f"{(weights > 0).sum()} of {weights.size} entries are penalised"
 
 
 def _radius(problem: Any, shown: Shown) -> str:
@@ -164,16 +167,12 @@ def _radius(problem: Any, shown: Shown) -> str:
 
 def _fenchel_term(problem: Any, shown: Shown) -> Part:
     weights = problem.fenchel_weights
-    weight, words = shown("fenchel_weight", float(weights.max())), ""
-    factor = "" if weight == "1" else rf"{weight} \cdot "
-    each = ""
-    if np.ptp(weights) > 0:
-        symbol = weight != number(float(weights.max()))
-        relative = weights / weights.max() if symbol else weights
-        factor, each = factor if symbol else "", r"\lambda_i "
-        words = f"weights lambda from {relative.min():.4g} to {relative.max():.4g}"
+    weight, own = shown("fenchel_weight", float(weights.max())), np.ptp(weights) > 0
+    # Those of the features are numbers, or multiples of one parameter.
+    factor = "" if weight == "1" or (own and weight == number(float(weights.max()))) else rf"{weight} \cdot "
+    each = r"\lambda_i " if own else ""
     formula = rf"{factor}{mean(problem)} \sum_{{i=1}}^{{{problem.n_hidden}}} {each}F(x_{{ik}}, z_{{ik}})"
-    return Part("fenchel_weight", formula, frozenset("ABX") | _intercept(problem, "b"), words)
+    return Part("fenchel_weight", formula, frozenset("ABX") | _intercept(problem, "b"))
 
 
 def _user_parts(problem: Any, shown: Shown) -> tuple[list[Part], list[Part]]:

@@ -1,6 +1,6 @@
 r"""Formulas that a person reads: written once, in LaTeX, and shown in a notebook as they are or in a terminal as text.
 
-Only what MathJax and KaTeX both know is used. :func:`plain` understands the commands of :data:`WORDS`.
+Only what MathJax and KaTeX both know is used. :func:`plain` understands the commands of ``WORDS``.
 """
 
 from __future__ import annotations
@@ -89,13 +89,17 @@ class Formula:
                 seen += equation
         return found
 
-    def latex(self) -> str:
-        """The problem in LaTeX, one term or constraint a line, to be put between dollar signs."""
+    def latex(self, further: Mapping[str, Sequence[str]] | None = None) -> str:
+        """The problem in LaTeX, one term or constraint a line, to be put between dollar signs.
+
+        ``further`` lines come last, under their headings.
+        """
         over = ", ".join(self.variables)
         lines = [rf"\underset{{{over}}}{{\text{{minimize}}}} \quad & {_labelled(self.terms[0])}"]
         lines += [rf"& {{}} + {_labelled(term)}" for term in self.terms[1:]]
         lines += _headed("subject to", [_labelled(constraint) for constraint in self.constraints])
-        lines += _headed("where", self.needed)
+        for heading, equations in {"where": self.needed, **(further or {})}.items():
+            lines += _headed(heading, [_unpadded(equation) for equation in equations])
         return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
     def text(self) -> str:
@@ -109,8 +113,13 @@ class Formula:
         return "\n".join(lines)
 
 
+def _unpadded(latex: str) -> str:
+    """A formula that takes no room in its column, so that a long one does not move the names of the others."""
+    return rf"\rlap{{{latex}}}"
+
+
 def _labelled(part: Part) -> str:
-    return rf"{part.latex} && {written(part.label)}"
+    return rf"{part.latex} && {written(part.name)}"
 
 
 def _headed(word: str, lines: Sequence[str]) -> list[str]:

@@ -23,7 +23,7 @@ class Scalars:
     Parameters
     ----------
     wanted : "all", sequence of str or None
-        Their names; by default those of :data:`USUAL`.
+        Their names; by default "kappa", "kappa_A" and "fenchel_weight".
 
     Attributes
     ----------

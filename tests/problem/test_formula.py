@@ -132,16 +132,20 @@ def test_every_setting_shows():
     measure = shown(well_posedness="measure", kappa_A=0.2)
     assert "mu_inf(A) = max_i (A_ii + sum_{j != i} |A_ij|) <= 0.5" in measure
     assert "0.2 sum_{i != j} |A_ij|" in measure
-    assert "sum_{i,j} kappa_{A,ij} |A_ij|" in shown(kappa_A=np.arange(9.0).reshape(3, 3))
+    entries = shown(kappa_A=np.arange(9.0).reshape(3, 3))
+    assert "sum_{i,j} kappa_{A,ij} |A_ij|" in entries
+    assert "    kappa_{A,ij} from 0 to 8\n" in entries
     groups = shown(group_form="constraint", group_norm="inf", group_over="BD", groups="pairs", kappa=0.3)
     assert "sum_{g=1}^2 w_g ||(B; D)_g||_max <= 0.3" in groups
-    assert "2 groups of inputs, weights w = 1.414" in groups
+    assert "[group_lasso: 2 groups of inputs]" in groups
+    assert "    w_g = 1.414\n" in groups
     weights = shown(group_weights=[0.0, 1.0, 2.0, 1.0])
-    assert "weights w from 0 to 2, not penalised: u0" in weights
+    assert "[group_lasso: not penalised: u0]" in weights
+    assert "    w_j from 0 to 2\n" in weights
     samples = shown(sample_weight=np.arange(1, 31.0), fenchel_weight=[1.0, 2.0, 3.0])
     assert "sum_{k=1}^30 omega_k l(f_k, y_k)" in samples
     assert "omega_k = w_k / sum_l w_l, from 0.002151 to 0.06452" in samples
-    assert "(weights lambda from 1 to 3)" in samples
+    assert "    lambda_i from 1 to 3\n" in samples
     # (sum w)^2 / sum w^2
     assert f"count like {np.arange(31).sum() ** 2 / (np.arange(31) ** 2).sum():.4g} equally weighted" in samples
     bare = shown(fit_intercept=False, pass_through=False)
