@@ -98,9 +98,11 @@ class Formula:
         lines = [rf"\underset{{{over}}}{{\text{{minimize}}}} \quad & {_labelled(self.terms[0])}"]
         lines += [rf"& {{}} + {_labelled(term)}" for term in self.terms[1:]]
         lines += _headed("subject to", [_labelled(constraint) for constraint in self.constraints])
+        below: list[str] = []
         for heading, equations in {"where": self.needed, **(further or {})}.items():
-            lines += _headed(heading, [_unpadded(equation) for equation in equations])
-        return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
+            below += _headed(heading, equations)
+        # Definitions by themselves: in the same columns a long one would move the names far to the right.
+        return _environment("array", "{l}", [_environment("aligned", "", each) for each in (lines, below) if each])
 
     def text(self) -> str:
         """The problem as plain text."""
@@ -113,9 +115,9 @@ class Formula:
         return "\n".join(lines)
 
 
-def _unpadded(latex: str) -> str:
-    """A formula that takes no room in its column, so that a long one does not move the names of the others."""
-    return rf"\rlap{{{latex}}}"
+def _environment(name: str, columns: str, lines: Sequence[str]) -> str:
+    body = " \\\\\n".join(lines)
+    return f"\\begin{{{name}}}{columns}\n{body}\n\\end{{{name}}}"
 
 
 def _labelled(part: Part) -> str:
