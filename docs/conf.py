@@ -37,6 +37,7 @@ smartquotes = False  # a prime is a transpose
 
 myst_enable_extensions = ["dollarmath"]
 nb_execution_mode = "off"  # make notebooks executes them
+nb_render_markdown_format = "myst"  # formulas in outputs
 
 templates_path = [str(Path(__file__).parent / "templates")]  # autosummary would look in the source folder
 # Public names are on the page of the package; the template leaves them out of the module that defines them, and out of

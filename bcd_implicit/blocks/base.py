@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -12,10 +13,17 @@ from bcd_implicit.blocks.feasibility import block_variables, pattern_constraints
 from bcd_implicit.certificates.certificate import Certificate
 from bcd_implicit.constraints.user import BlockVariables, UserTerms, terms_at, user_terms
 from bcd_implicit.errors import UNFIT, BlockSolveError, InvalidInputError
+from bcd_implicit.problem.formula import relaxed
 from bcd_implicit.problem.iterate import Iterate, in_spreads
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support import cvxpy as cp
+from bcd_implicit.support.formulas import Formula, Shown, numbers
 from bcd_implicit.support.interruption import check_stop, in_background
+from bcd_implicit.support.scalars import Scalars
+from bcd_implicit.terms.losses import Loss
+
+if TYPE_CHECKING:
+    from bcd_implicit.blocks.block_problem import BlockProblem
 
 
 class Block:
@@ -46,23 +54,67 @@ class Block:
         self.problem = problem
         self.it = it
         self.user_terms = UserTerms({}, {})
+        # The problem's own constraints by name, as posed, and the numbers that are parameters there.
+        self.own_constraints: dict[str, list[cp.Constraint]] = {}
+        self.scalars = Scalars()
         self.build_seconds = 0.0
 
-    def cvxpy_problem(self) -> cp.Problem:
-        """The block as a CVXPY problem, the user's constraints and penalties included. DCP is checked."""
+    def cvxpy_problem(self, parameters: Any = None) -> BlockProblem:
+        """The block as a CVXPY problem, the user's constraints and penalties included. DCP is checked.
+
+        Parameters
+        ----------
+        parameters : "all", sequence of str, optional
+            Names of the numbers that are to be a ``cvxpy.Parameter``, as in :class:`~bcd_implicit.support.scalars`.
+        """
+        # A subclass of CVXPY's problem: its import is CVXPY's.
+        from bcd_implicit.blocks.block_problem import BlockProblem
+
         v = block_variables(self.problem, self.letters)
+        self.scalars = Scalars(parameters)
         # The user's functions stay in this thread.
-        self.user_terms = user_terms(self.problem.constraints, v)
+        self.user_terms = user_terms(self.problem.constraints, v, self.scalars)
         objective, constraints = in_background(lambda: self.pose(v))
+        self.scalars.check(self.name)
         # Penalties on other blocks are constants here.
         penalty = sum(self.user_terms.penalties.values()) + self.problem.user_penalty(self.it, without=self.letters)
-        posed = cp.Problem(
+        pattern = pattern_constraints(self.problem, v)
+        posed = BlockProblem(
             cp.Minimize(objective + penalty),
-            [*constraints, *pattern_constraints(self.problem, v).values(), *self.user_terms.all_constraints],
+            [*constraints, *pattern.values(), *self.user_terms.all_constraints],
+            {
+                **self.own_constraints,
+                **{f"pattern of {letter}": [constraint] for letter, constraint in pattern.items()},
+                **self.user_terms.constraints,
+            },
+            self.name,
+            self.problem,
+            self.formula,
         )
         if not posed.is_dcp():
             raise AssertionError(f"block '{self.name}' as posed is not convex: this is a defect, please report it")
         return posed
+
+    @property
+    def moving_loss(self) -> Loss:
+        """The loss, with parameters in place of its numbers where these are asked for."""
+        loss = self.problem.loss
+        moved = {name: self.scalars(name, loss.parameters[name], pos=True) for name in loss.movable}
+        if not any(isinstance(value, cp.Parameter) for value in moved.values()):
+            return loss
+        moving = copy.copy(loss)
+        vars(moving).update(moved)
+        return moving
+
+    def formula(self, shown: Shown = numbers) -> Formula:
+        """The block to read: the terms of the problem that its variables move, and its constraints.
+
+        Parameters
+        ----------
+        shown : callable
+            What stands for a setting, given its name and its value.
+        """
+        return relaxed(self.problem, shown).of(self.letters)
 
     @cached_property
     def constrained(self) -> bool:

@@ -10,9 +10,11 @@ from bcd_implicit.blocks.solvers import SOLVERS, run_solver
 from bcd_implicit.certificates.conic import USER_VIOLATION
 from bcd_implicit.constraints.user import BlockVariables, terms_at, user_terms
 from bcd_implicit.errors import BlockSolveError
+from bcd_implicit.problem.formula import held_at_zero
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support import cvxpy as cp
+from bcd_implicit.support.scalars import Scalars
 
 # Starts that violate nothing by more than this stay as they are.
 NO_VIOLATION = 1e-9
@@ -20,15 +22,9 @@ NO_VIOLATION = 1e-9
 DENIES = "it says that no point meets the constraints"
 
 
-def fixed_at_zero(problem: TrainingProblem) -> dict[str, str]:
-    """The setting, in words, by which a letter is fixed at zero."""
-    D = {} if problem.pass_through else {"D": "pass_through=False"}
-    return D if problem.fit_intercept else D | dict.fromkeys("bd", "fit_intercept=False")
-
-
 def block_variables(problem: TrainingProblem, letters: Iterable[str]) -> BlockVariables:
     """CVXPY variables by letter; what the problem fixes at zero is a constant."""
-    fixed, shapes = fixed_at_zero(problem), problem.shapes
+    fixed, shapes = held_at_zero(problem), problem.shapes
     return BlockVariables(
         {k: cp.Constant(np.zeros(shapes[k])) if k in fixed else cp.Variable(shapes[k], name=k) for k in letters}
     )
@@ -39,14 +35,19 @@ def grouped_variable(problem: TrainingProblem, v: BlockVariables) -> cp.Expressi
     return cp.vstack([v["B"], v["D"]]) if problem.stacked else v["B"]
 
 
-def own_constraints(problem: TrainingProblem, v: BlockVariables) -> dict[str, list[cp.Constraint]]:
+def own_constraints(
+    problem: TrainingProblem, v: BlockVariables, scalars: Scalars | None = None
+) -> dict[str, list[cp.Constraint]]:
     """The norm bound and the group-lasso constraint, by name, where they act on these variables."""
     if "A" not in v:
         return {}
-    own = {"norm_bound": problem.row_set.cvxpy(v["A"])}
-    for constraint in problem.group_lasso.cvxpy(grouped_variable(problem, v))[1]:
+    scalars = Scalars([]) if scalars is None else scalars
+    nu = scalars("norm_bound", problem.norm_bound)
+    radius = nu / problem.activation.max_slope if isinstance(nu, cp.Parameter) else None
+    own = {"norm_bound": problem.row_set.cvxpy(v["A"], radius)}
+    for constraint in problem.group_lasso.cvxpy(grouped_variable(problem, v), scalars)[1]:
         # A radius of 0 leaves conic solvers no interior point: say what it means instead.
-        if problem.kappa == 0:
+        if problem.kappa == 0 and not scalars.asked("kappa"):
             constraint = grouped_variable(problem, v)[:, problem.group_lasso.bounded] == 0
         own["group_lasso"] = [constraint]
     return own
@@ -54,7 +55,7 @@ def own_constraints(problem: TrainingProblem, v: BlockVariables) -> dict[str, li
 
 def pattern_constraints(problem: TrainingProblem, v: BlockVariables) -> dict[str, cp.Constraint]:
     """The entries that the pattern holds at zero, by the letter of their matrix; not those that are zero anyway."""
-    held = {k: ~mask for k, mask in problem.pattern.free.items() if k in v and k not in fixed_at_zero(problem)}
+    held = {k: ~mask for k, mask in problem.pattern.free.items() if k in v and k not in held_at_zero(problem)}
     if "A" in held:
         held["A"] &= ~problem.row_set.zeros(problem.n_hidden)
     return {k: v[k][mask] == 0 for k, mask in held.items() if mask.any()}
@@ -72,7 +73,7 @@ def feasible_start(problem: TrainingProblem, it: Iterate) -> Iterate:
     given, it = it, problem.pattern.applied(it)
     it = problem.with_grouped(it, problem.group_lasso.repair(problem.grouped(it)))
     it = it.replace(A=problem.row_set.project(it.A))
-    it = it.replace(**{k: np.zeros(problem.shapes[k]) for k in fixed_at_zero(problem)})
+    it = it.replace(**{k: np.zeros(problem.shapes[k]) for k in held_at_zero(problem)})
     for letters in problem.block_letters if problem.constraints else ():
         here = terms_at(problem.constraints, it, letters)
         if np.isfinite(here.penalty()) and max(here.violations().values(), default=0.0) <= NO_VIOLATION:
@@ -156,7 +157,7 @@ def conflict(problem: TrainingProblem, letters: Sequence[str]) -> list[str]:
     words = {"norm_bound": f"norm_bound={problem.norm_bound:g}", "group_lasso": f"kappa={problem.kappa:g} as a bound"}
     own = {words[name]: constraints for name, constraints in own_constraints(problem, v).items()}
     own |= {f"pattern of {letter}": [constraint] for letter, constraint in pattern_constraints(problem, v).items()}
-    for letter, setting in fixed_at_zero(problem).items():
+    for letter, setting in held_at_zero(problem).items():
         own.setdefault(setting, []).extend([v[letter] == 0] if letter in v else [])
     user = {repr(name): terms.constraints.get(name, []) for name in problem.constraints}
     for name, penalty in terms.penalties.items():

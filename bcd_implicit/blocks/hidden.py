@@ -169,7 +169,7 @@ class HiddenBlock(MatricesBlock):
         loss: cp.Expression | float = problem.mean_loss(it)
         if problem.stacked:
             loss = self._pose_loss(v, shares) / problem.n_samples
-        weight = cp.Parameter(pos=True, name="fenchel_weight", value=largest)
+        weight = self.scalars("fenchel_weight", largest, pos=True)
         regularization, constraints = self.pose_regularization(v)
         return weight * (divergence / problem.n_samples) + regularization + loss, constraints
 
@@ -177,7 +177,7 @@ class HiddenBlock(MatricesBlock):
         problem, base = self.problem, self.it.C @ self.it.X
         ones, d = np.ones((1, problem.n_samples)), cp.reshape(v["d"], (problem.n_outputs, 1), order="F")
         if not problem.loss.quadratic:
-            return problem.loss.cvxpy(base + v["D"] @ problem.U + d @ ones, problem.Y, shares)
+            return self.moving_loss.cvxpy(base + v["D"] @ problem.U + d @ ones, problem.Y, shares)
         # As in the output block: with [U; 1]' = Q R the m samples become at most p + 1.
         Q, R = np.linalg.qr((np.vstack([problem.U, ones]) * np.sqrt(shares)).T)
         target = (problem.Y - base) * np.sqrt(shares)

@@ -57,15 +57,23 @@ class MatricesBlock(Block):
 
     def pose_regularization(self, v):
         """Ridge, group-lasso term and penalty of A, and the constraints, of all but C."""
-        problem = self.problem
-        group, _ = problem.group_lasso.cvxpy(grouped_variable(problem, v))
-        self.own_constraints = own_constraints(problem, v)
-        ridge = 0.5 * problem.ridge_hidden * (cp.sum_squares(v["A"]) + cp.sum_squares(v["B"]))
+        problem, scalars = self.problem, self.scalars
+        group, _ = problem.group_lasso.cvxpy(grouped_variable(problem, v), scalars)
+        self.own_constraints = own_constraints(problem, v, scalars)
+        squares = cp.sum_squares(v["A"]) + cp.sum_squares(v["B"])
+        ridge = 0.5 * scalars("ridge_hidden", problem.ridge_hidden) * squares
         if problem.stacked:
-            ridge = ridge + 0.5 * problem.ridge * (cp.sum_squares(v["D"]) + np.sum(self.it.C**2))
+            squares = cp.sum_squares(v["D"]) + np.sum(self.it.C**2)
+            ridge = ridge + 0.5 * scalars("ridge", problem.ridge) * squares
         else:
             ridge = ridge + problem.output_regularization(self.it)
-        penalty = problem.row_set.cvxpy_penalty(v["A"]) if problem.row_set.weights is not None else 0.0
+        rows = problem.row_set
+        if rows.weights is None and np.ndim(problem.kappa_A) == 0 and scalars.asked("kappa_A"):
+            # The weight is 0, and may grow.
+            weight = scalars("kappa_A", 0.0)
+            penalty = weight * rows.penalised(1.0, problem.n_hidden).cvxpy_penalty(v["A"])
+        else:
+            penalty = rows.cvxpy_penalty(v["A"], scalars) if rows.weights is not None else 0.0
         return group + penalty + ridge, [c for several in self.own_constraints.values() for c in several]
 
     def own_dual_values(self):

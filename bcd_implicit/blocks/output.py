@@ -59,8 +59,8 @@ class OutputBlock(Block):
             prediction = prediction + cp.reshape(v["d"], (problem.n_outputs, 1), order="F") @ ones
         # Weights of mean 1: equal ones leave conic solvers the data as they are.
         weights = 1.0 if problem.loss.quadratic else m * problem.shares
-        ridge = 0.5 * problem.ridge * (cp.sum_squares(v["C"]) + cp.sum_squares(D))
-        return problem.loss.cvxpy(prediction, Y, weights) / m + ridge + rest / m + self._constant, []
+        ridge = 0.5 * self.scalars("ridge", problem.ridge) * (cp.sum_squares(v["C"]) + cp.sum_squares(D))
+        return self.moving_loss.cvxpy(prediction, Y, weights) / m + ridge + rest / m + self._constant, []
 
     def _samples(self):
         """X, U, ones and Y for a conic solver, and what is to be added to the loss.

@@ -24,6 +24,7 @@ T then has the rows (0 | D | d) below the others, and there is no matrix K.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 
 import numpy as np
@@ -36,8 +37,10 @@ from bcd_implicit.blocks.proximal_newton import minimise
 from bcd_implicit.certificates.prox_linear import prox_linear_certificate
 from bcd_implicit.certificates.responses import equilibrium_responses
 from bcd_implicit.constraints.user import BlockVariables
+from bcd_implicit.problem.formula import mean
 from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.formulas import Part, numbers
 
 # With so few unknowns a rough solve takes Newton's steps, else so many Kronecker steps at most.
 FEW_UNKNOWNS, MOST_STEPS = 450, 50
@@ -77,22 +80,28 @@ class ProxLinearBlock(MatricesBlock):
         db = cp.reshape(v["b"] - it.b + dAB @ self.means, (n, 1), order="F")
         dT = cp.hstack([dAB, db]) if problem.fit_intercept else dAB
         regularization, constraints = self.pose_regularization(v)
+        mu = self.scalars("mu", self.mu)
+        if isinstance(mu, cp.Parameter):
+            # A term of its own, tr(dT H dT') = ||dT R'||_F^2 for W' = Q R.
+            R = np.asarray(np.linalg.qr(self.linearisation.W.T, mode="r"))
+            regularization = regularization + 0.5 * mu * cp.sum_squares(dT @ R.T)
+            mu = 0.0
         # Wide data have fewer residuals than K has rows, and K is dense.
         by_residuals = problem.stacked or problem.n_samples * (n + problem.n_outputs) < dT.size
-        smooth = self._pose_residuals(v, dT) if by_residuals else self._pose_gram(cp.vec(dT, order="F"))
+        smooth = self._pose_residuals(v, dT, mu) if by_residuals else self._pose_gram(cp.vec(dT, order="F"), mu)
         return smooth + regularization, constraints
 
-    def _pose_gram(self, t: cp.Expression) -> cp.Expression:
+    def _pose_gram(self, t: cp.Expression, mu: float) -> cp.Expression:
         """By K: a quadratic form reaches CLARABEL and SCS as it is, a factor would add as many rows as variables."""
         linearised = self.linearisation
-        K = linearised.matrix(self.mu).reshape(t.size, t.size)
+        K = linearised.matrix(mu).reshape(t.size, t.size)
         # Rounding leaves eigenvalues below zero, which CVXPY's factorisation for ECOS refuses: lift them, each variable
         # in its own units.
         K = 0.5 * (K + K.T)
         K.flat[:: len(K) + 1] += 10 * len(K) * np.finfo(float).eps * np.diag(K)
         return 0.5 * cp.quad_form(t, cp.psd_wrap(K)) - linearised.k.reshape(-1, order="F") @ t + linearised.constant
 
-    def _pose_residuals(self, v: BlockVariables, dT: cp.Expression) -> cp.Expression:
+    def _pose_residuals(self, v: BlockVariables, dT: cp.Expression, mu: float) -> cp.Expression:
         """By the residuals of all samples and outputs."""
         problem, it, m, roots = self.problem, self.it, self.problem.n_samples, self.linearisation.roots
         moved = dT @ self.linearisation.W
@@ -106,7 +115,28 @@ class ProxLinearBlock(MatricesBlock):
                 outputs = outputs + cp.reshape(v["d"] - it.d, (problem.n_outputs, 1), order="F") @ roots[None]
             changes = changes + (outputs if loss.scales is None else cp.multiply(loss.scales, outputs))
         miss = self.linearisation.residual - changes
-        return 0.5 * (cp.sum_squares(miss) + self.mu * cp.sum_squares(moved)) + loss.constant
+        return 0.5 * (cp.sum_squares(miss) + mu * cp.sum_squares(moved)) + loss.constant
+
+    def formula(self, shown=numbers):
+        problem, whole = self.problem, super().formula(shown)
+        outputs = r" + (D - \bar{D}) u_k + d - \bar{d}" if problem.stacked else ""
+        b = r" + b - \bar{b}" if problem.fit_intercept else ""
+        letters = frozenset(self.letters)
+        model = rf"{mean(problem)} q_k(C N_k \Delta_k{outputs})"
+        mu = shown("mu", self.mu)
+        proximal = rf"\frac{{{mu}}}{{2}} \cdot {mean(problem)} \|\Delta_k\|_2^2"
+        first = [Part("loss", model, letters, "of the linearised equilibrium")]
+        first += [Part("mu", proximal, letters, "proximal term")] if mu != "0" else []
+        own = {
+            "q_k": r"q_k(v) = \text{the quadratic model of } \ell(\bar{f}_k + v, y_k) \text{ around } v = 0",
+            "N_k": r"N_k = (I - \Phi_k \bar{A})^{-1} \Phi_k, \; \Phi_k = \mathrm{diag}\, \phi'(\bar{z}_k)",
+            r"\Delta_k": rf"\Delta_k = (A - \bar{{A}}) x_k + (B - \bar{{B}}) u_k{b}, \text{{ barred: the iterate's}}",
+        }
+        # The same equations, where their symbols are barred or have a prime.
+        also = {r"\bar{f}_k": whole.definitions["f_k"], r"\phi'": whole.definitions[r"\phi("]}
+        definitions = {**own, **whole.definitions, **also}
+        kept = [term for term in whole.terms if term.name not in ("loss", "fenchel_weight")]
+        return replace(whole, terms=first + kept, definitions=definitions)
 
     def objective(self, it):
         """(T) with the equilibrium linearised, plus the proximal term."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bcd_implicit.blocks.base import Block
-from bcd_implicit.blocks.feasibility import DENIES, explained, fixed_at_zero
+from bcd_implicit.blocks.feasibility import DENIES, explained
 from bcd_implicit.blocks.hidden import HiddenBlock
 from bcd_implicit.blocks.output import OutputBlock
 from bcd_implicit.blocks.prox_linear import ProxLinearBlock
@@ -25,9 +25,9 @@ from bcd_implicit.certificates.certificate import Certificate
 from bcd_implicit.certificates.conic import USER_VIOLATION, conic_certificate
 from bcd_implicit.constraints.user import terms_at
 from bcd_implicit.errors import BcdError, BlockSolveError, InvalidInputError, check_choice
+from bcd_implicit.problem.formula import held_at_zero
 from bcd_implicit.problem.iterate import Iterate, check_iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
-from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.choices import AUTO, NATIVE, SOLVER_CHOICES
 from bcd_implicit.support.interruption import in_background, stoppable, waiting
@@ -56,34 +56,6 @@ def make_block(problem: TrainingProblem, it: Iterate, block: str, **block_option
     built = kind(problem, check_iterate(it, problem.shapes, problem.activation), **block_options)
     built.build_seconds = time.perf_counter() - start
     return built
-
-
-def block_problem(problem: TrainingProblem, it: Iterate, block: str, **block_options: Any) -> cp.Problem:
-    """The live CVXPY problem of one block, for a notebook.
-
-    Parameters
-    ----------
-    problem : TrainingProblem
-    it : Iterate
-        Holds the other blocks' values.
-    block : {"output", "state", "hidden", "prox-linear"}
-    **block_options
-        ``mu`` (the proximal weight) for "prox-linear".
-
-    Returns
-    -------
-    cvxpy.Problem
-        Its ``var_dict`` has the block's variables by letter, beside those that only pose the activation, its
-        ``param_dict`` "kappa" and "fenchel_weight" where they can be changed without building the problem anew. Its
-        value is the block's objective.
-
-    Raises
-    ------
-    InvalidInputError
-        An unknown block or option, a state or hidden block of an activation that CVXPY has no form for, or an iterate
-        whose loss overflows.
-    """
-    return make_block(problem, it, block, **block_options).cvxpy_problem()
 
 
 def solve_block(
@@ -236,7 +208,7 @@ def _candidates(block: Block, solver: str) -> tuple[str, ...]:
 
 def _meets_all(block: Block, it: Iterate) -> bool:
     """Whether a point meets all that the block asks of one."""
-    if any(getattr(it, k).any() for k in fixed_at_zero(block.problem) if k in block.letters):
+    if any(getattr(it, k).any() for k in held_at_zero(block.problem) if k in block.letters):
         return False
     violations = [block.certificate(it).violation, *block.user_violations(it).values()]
     return max(violations) <= USER_VIOLATION and bool(np.isfinite(block.objective(it)))

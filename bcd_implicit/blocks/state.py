@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 
@@ -21,8 +22,10 @@ from bcd_implicit.blocks.state_newton import descended
 from bcd_implicit.blocks.state_samples import Samples
 from bcd_implicit.certificates.certificate import Certificate
 from bcd_implicit.certificates.state import state_certificate
+from bcd_implicit.problem.formula import mean
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.support import cvxpy as cp
+from bcd_implicit.support.formulas import Part, numbers
 from bcd_implicit.support.parts import parts
 
 # How often the aim is lowered when the certificate asks for more, and to which share of it.
@@ -79,7 +82,21 @@ class StateBlock(Block):
         else:
             value += problem.loss.cvxpy(it.C @ X + offset, problem.Y, shares)
         regularization = problem.output_regularization(it) + problem.hidden_regularization(it)
+        self.own_constraints = {"range of phi": domain} if domain else {}
         return (value - cp.sum(cp.multiply(linear, X))) / m + regularization, domain
+
+    def formula(self, shown=numbers):
+        whole = super().formula(shown)
+        step = r"(x_k - \bar{x}_k)^\top M_- (x_k - \bar{x}_k)"
+        proximal = Part("proximal term", rf"\frac{{1}}{{2}} {mean(self.problem)} {step}", frozenset("X"))
+        minus = (
+            r"M_- \text{ the negative part of the states' own quadratic form, } \bar{x}_k \text{ the iterate's states}"
+        )
+        return replace(
+            whole,
+            terms=[*whole.terms, proximal] if self.proximal.any() else whole.terms,
+            definitions={**whole.definitions, "M_-": minus},
+        )
 
     def objective(self, it):
         """(F) plus the mean of the proximal terms."""

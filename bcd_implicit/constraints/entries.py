@@ -7,13 +7,15 @@ Arguments are checked by the call, and against the problem's shapes by :class:`~
 from __future__ import annotations
 
 import operator
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bcd_implicit.constraints.ready_made import LETTERS, ReadyMade, as_array, fitting, short
+from bcd_implicit.constraints.ready_made import LETTERS, ReadyMade, as_array, entry, fitting, short
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.support import cvxpy as cp
+from bcd_implicit.support.formulas import number
 
 
 def nonnegative(matrix: str) -> ReadyMade:
@@ -29,7 +31,7 @@ def nonnegative(matrix: str) -> ReadyMade:
         An unknown matrix.
     """
     check_choice("matrix", matrix, LETTERS)
-    return ReadyMade(nonnegative, {"matrix": matrix}, lambda X: X >= 0)
+    return ReadyMade(nonnegative, {"matrix": matrix}, lambda X: X >= 0, latex=lambda X: rf"{entry(X)} \ge 0")
 
 
 def nonpositive(matrix: str) -> ReadyMade:
@@ -45,7 +47,7 @@ def nonpositive(matrix: str) -> ReadyMade:
         An unknown matrix.
     """
     check_choice("matrix", matrix, LETTERS)
-    return ReadyMade(nonpositive, {"matrix": matrix}, lambda X: X <= 0)
+    return ReadyMade(nonpositive, {"matrix": matrix}, lambda X: X <= 0, latex=lambda X: rf"{entry(X)} \le 0")
 
 
 def box(matrix: str, lower: ArrayLike | None = None, upper: ArrayLike | None = None) -> ReadyMade:
@@ -79,9 +81,15 @@ def box(matrix: str, lower: ArrayLike | None = None, upper: ArrayLike | None = N
     if crossed:
         raise InvalidInputError("lower", "is above upper", "Exchange them")
 
-    def pose(X: cp.Expression) -> list[cp.Constraint]:
+    def pose(X: cp.Expression, lower: Any, upper: Any) -> list[cp.Constraint]:
         made = []
-        for name, bound, compare in (("lower", low, operator.ge), ("upper", high, operator.le)):
+        for name, posed, bound, compare in (
+            ("lower", lower, low, operator.ge),
+            ("upper", upper, high, operator.le),
+        ):
+            if isinstance(posed, cp.Parameter):
+                made.append(compare(X, posed))
+                continue
             bounds = fitting(name, bound, X.shape)
             finite = np.isfinite(bounds)
             if finite.all():
@@ -90,7 +98,12 @@ def box(matrix: str, lower: ArrayLike | None = None, upper: ArrayLike | None = N
                 made.append(compare(X[finite], bounds[finite]))
         return made
 
-    return ReadyMade(box, {"matrix": matrix, "lower": lower, "upper": upper}, pose)
+    def latex(X: str, lower: str | None, upper: str | None) -> str:
+        below, above = f"{lower} \\le " if lower else "", f" \\le {upper}" if upper else ""
+        return f"{below}{entry(X)}{above}"
+
+    arguments = {"matrix": matrix, "lower": lower, "upper": upper}
+    return ReadyMade(box, arguments, pose, latex=latex, bounds=("lower", "upper"))
 
 
 def fixed_entries(matrix: str, mask: ArrayLike, values: ArrayLike = 0.0) -> ReadyMade:
@@ -127,4 +140,8 @@ def fixed_entries(matrix: str, mask: ArrayLike, values: ArrayLike = 0.0) -> Read
             raise InvalidInputError("mask", cause, "Give an array of the matrix's shape")
         return X[fixed] == known
 
-    return ReadyMade(fixed_entries, {"matrix": matrix, "mask": mask, "values": values}, pose)
+    def latex(X: str) -> str:
+        value = number(known[0]) if np.ptp(known) == 0 else r"\text{known values}"
+        return rf"{entry(X)} = {value} \text{{ for {fixed.sum()} of {fixed.size} entries}}"
+
+    return ReadyMade(fixed_entries, {"matrix": matrix, "mask": mask, "values": values}, pose, latex=latex)

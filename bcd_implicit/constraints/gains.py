@@ -20,12 +20,15 @@ well-posed model can be divided by their own gains, and then all meet the first 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from bcd_implicit.constraints.ready_made import ReadyMade, positive, positive_each
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.support import cvxpy as cp
+from bcd_implicit.support.formulas import number
 
 # What to pass as a gain.
 ONE = "Give a positive number, such as 1"
@@ -52,10 +55,16 @@ def state_gain_bound(gain: float = 1.0, max_slope: float = 1.0) -> ReadyMade:
     positive("gain", gain, ONE)
     positive("max_slope", max_slope, ONE)
 
-    def pose(A: cp.Expression, B: cp.Expression) -> cp.Constraint:
+    def pose(A: cp.Expression, B: cp.Expression, gain: Any) -> cp.Constraint:
         return max_slope * (gain * cp.norm1(A, axis=1) + cp.norm1(B, axis=1)) <= gain
 
-    return ReadyMade(state_gain_bound, {"gain": gain, "max_slope": max_slope}, pose, ("A", "B"))
+    def latex(A: str, B: str, gain: str) -> str:
+        sums = rf"{gain} \sum_j |A_{{ij}}| + \sum_j |B_{{ij}}|"
+        steep = sums if max_slope == 1 else f"{number(max_slope)} ({sums})"
+        return rf"{steep} \le {gain} \text{{ for every }} i"
+
+    arguments = {"gain": gain, "max_slope": max_slope}
+    return ReadyMade(state_gain_bound, arguments, pose, ("A", "B"), latex=latex, bounds=("gain",))
 
 
 def output_gain_bound(bound: ArrayLike, states: float = 1.0) -> ReadyMade:
@@ -77,13 +86,17 @@ def output_gain_bound(bound: ArrayLike, states: float = 1.0) -> ReadyMade:
     bounds = positive_each("bound", bound, "Give a positive number, or one for each output")
     positive("states", states, ONE)
 
-    def pose(C: cp.Expression, D: cp.Expression) -> cp.Constraint:
+    def pose(C: cp.Expression, D: cp.Expression, bound: Any, states: Any) -> cp.Constraint:
         if bounds.shape not in ((), (C.shape[0],)):
             cause = f"has shape {bounds.shape}, and there are {C.shape[0]} outputs"
             raise InvalidInputError("bound", cause, "Give one number, or one for each output")
-        return _gains(C, D, states) <= bounds
+        return _gains(C, D, states) <= (bound if isinstance(bound, cp.Parameter) else bounds)
 
-    return ReadyMade(output_gain_bound, {"bound": bound, "states": states}, pose, ("C", "D"))
+    def latex(C: str, D: str, bound: str, states: str) -> str:
+        return rf"{states} \sum_j |C_{{kj}}| + \sum_j |D_{{kj}}| \le {bound} \text{{ for every output }} k"
+
+    arguments = {"bound": bound, "states": states}
+    return ReadyMade(output_gain_bound, arguments, pose, ("C", "D"), latex=latex, bounds=("bound", "states"))
 
 
 def margin_gain_bound(bound: float, states: float = 1.0) -> ReadyMade:
@@ -108,14 +121,19 @@ def margin_gain_bound(bound: float, states: float = 1.0) -> ReadyMade:
         raise InvalidInputError("bound", f"has shape {bounds.shape}", "Give one number for all pairs of outputs")
     positive("states", states, ONE)
 
-    def pose(C: cp.Expression, D: cp.Expression) -> cp.Constraint:
+    def pose(C: cp.Expression, D: cp.Expression, bound: Any, states: Any) -> cp.Constraint:
         first, second = np.triu_indices(C.shape[0], 1)
         if not len(first):
             raise InvalidInputError("the problem", "has one output, and no pair", "Use output_gain_bound")
-        return _gains(C[first] - C[second], D[first] - D[second], states) <= bounds
+        return _gains(C[first] - C[second], D[first] - D[second], states) <= bound
 
-    return ReadyMade(margin_gain_bound, {"bound": bound, "states": states}, pose, ("C", "D"))
+    def latex(C: str, D: str, bound: str, states: str) -> str:
+        gaps = rf"{states} \sum_j |C_{{kj}} - C_{{lj}}| + \sum_j |D_{{kj}} - D_{{lj}}|"
+        return rf"{gaps} \le {bound} \text{{ for all outputs }} k, l"
+
+    arguments = {"bound": bound, "states": states}
+    return ReadyMade(margin_gain_bound, arguments, pose, ("C", "D"), latex=latex, bounds=("bound", "states"))
 
 
-def _gains(C: cp.Expression, D: cp.Expression, states: float) -> cp.Expression:
+def _gains(C: cp.Expression, D: cp.Expression, states: Any) -> cp.Expression:
     return states * cp.norm1(C, axis=1) + cp.norm1(D, axis=1)

@@ -14,6 +14,7 @@ from bcd_implicit.constraints.ready_made import (
     MATRICES,
     ReadyMade,
     as_array,
+    entry,
     fitting,
     positive,
     positive_each,
@@ -40,7 +41,7 @@ def l1_bound(matrix: str, bound: float) -> ReadyMade:
     """
     check_choice("matrix", matrix, LETTERS)
     positive("bound", bound)
-    return ReadyMade(l1_bound, {"matrix": matrix, "bound": bound}, lambda X: cp.sum(cp.abs(X)) <= bound)
+    return _bounded(l1_bound, matrix, bound, lambda X: cp.sum(cp.abs(X)), lambda X: rf"\sum |{entry(X)}|")
 
 
 def l1_penalty(matrix: str, weight: float) -> ReadyMade:
@@ -58,7 +59,14 @@ def l1_penalty(matrix: str, weight: float) -> ReadyMade:
     """
     check_choice("matrix", matrix, LETTERS)
     check_number("weight", weight, 0, remedy="Give 0 or more")
-    return ReadyMade(l1_penalty, {"matrix": matrix, "weight": weight}, lambda X: weight * cp.sum(cp.abs(X)))
+
+    def pose(X: cp.Expression, weight: Any) -> cp.Expression:
+        return weight * cp.sum(cp.abs(X))
+
+    def latex(X: str, weight: str) -> str:
+        return rf"{weight} \sum |{entry(X)}|"
+
+    return ReadyMade(l1_penalty, {"matrix": matrix, "weight": weight}, pose, latex=latex, bounds=("weight",))
 
 
 def nuclear_norm_bound(matrix: str, bound: float) -> ReadyMade:
@@ -76,7 +84,7 @@ def nuclear_norm_bound(matrix: str, bound: float) -> ReadyMade:
     """
     check_choice("matrix", matrix, MATRICES)
     positive("bound", bound)
-    return ReadyMade(nuclear_norm_bound, {"matrix": matrix, "bound": bound}, lambda X: cp.normNuc(X) <= bound)
+    return _bounded(nuclear_norm_bound, matrix, bound, cp.normNuc, lambda X: rf"\|{X}\|_*")
 
 
 def spectral_norm_bound(matrix: str, bound: float) -> ReadyMade:
@@ -94,7 +102,24 @@ def spectral_norm_bound(matrix: str, bound: float) -> ReadyMade:
     """
     check_choice("matrix", matrix, MATRICES)
     positive("bound", bound)
-    return ReadyMade(spectral_norm_bound, {"matrix": matrix, "bound": bound}, lambda X: cp.sigma_max(X) <= bound)
+    return _bounded(spectral_norm_bound, matrix, bound, cp.sigma_max, lambda X: rf"\|{X}\|_2")
+
+
+def _bounded(
+    made_by: Callable[..., ReadyMade],
+    matrix: str,
+    bound: float,
+    size: Callable[[cp.Expression], cp.Expression],
+    in_latex: Callable[[str], str],
+) -> ReadyMade:
+    """A bound on a function of a matrix."""
+    return ReadyMade(
+        made_by,
+        {"matrix": matrix, "bound": bound},
+        lambda X, bound: size(X) <= bound,
+        latex=lambda X, bound: rf"{in_latex(X)} \le {bound}",
+        bounds=("bound",),
+    )
 
 
 def row_norm_bound(matrix: str, bound: ArrayLike, norm: float | str = 2) -> ReadyMade:
@@ -139,14 +164,20 @@ def _line_norm_bound(
     lines = ("column", "row")[axis]
     bounds = positive_each("bound", bound, f"Give a positive number, or one for each {lines}; {FOR_ZEROS}")
 
-    def pose(X: cp.Expression) -> cp.Constraint:
+    def pose(X: cp.Expression, bound: Any) -> cp.Constraint:
         n_lines = X.shape[1 - axis]
         if bounds.shape not in ((), (n_lines,)):
             cause = f"has shape {bounds.shape}, and {matrix} has {n_lines} {lines}s"
             raise InvalidInputError("bound", cause, f"Give one number, or one for each {lines}")
-        return cp.norm(X, p, axis=axis) <= bounds
+        return cp.norm(X, p, axis=axis) <= (bound if isinstance(bound, cp.Parameter) else bounds)
 
-    return ReadyMade(made_by, {"matrix": matrix, "bound": bound, "norm": norm}, pose)
+    def latex(X: str, bound: str) -> str:
+        line = rf"{X} e_j" if axis == 0 else rf"e_i^\top {X}"
+        kind = r"\infty" if p == "inf" else p
+        return rf"\|{line}\|_{kind} \le {bound} \text{{ for every {lines} }} {'ji'[axis]}"
+
+    arguments = {"matrix": matrix, "bound": bound, "norm": norm}
+    return ReadyMade(made_by, arguments, pose, latex=latex, bounds=("bound",))
 
 
 def convex_state(fenchel_weights: ArrayLike | None = None) -> ReadyMade:
@@ -169,7 +200,8 @@ def convex_state(fenchel_weights: ArrayLike | None = None) -> ReadyMade:
         A weight that is not positive and finite.
     """
     if fenchel_weights is None:
-        return ReadyMade(convex_state, {}, lambda A: cp.lambda_max(A + A.T) <= 1)
+        formula = r"\lambda_{\max}(A + A^\top) \le 1"
+        return ReadyMade(convex_state, {}, lambda A: cp.lambda_max(A + A.T) <= 1, latex=lambda A: formula)
     weights = as_array("fenchel_weights", fenchel_weights)
     if weights.ndim != 1 or not ((weights > 0) & np.isfinite(weights)).all():
         raise InvalidInputError("fenchel_weights", "is not a list of positive numbers", "Give one a hidden feature")
@@ -179,4 +211,5 @@ def convex_state(fenchel_weights: ArrayLike | None = None) -> ReadyMade:
         scaled = cp.multiply(fitting("fenchel_weights", ratios, A.shape), A)
         return cp.lambda_max(scaled + scaled.T) <= 1
 
-    return ReadyMade(convex_state, {"fenchel_weights": fenchel_weights}, pose)
+    formula = r"\lambda_{\max}(S A S^{-1} + S^{-1} A^\top S) \le 1"
+    return ReadyMade(convex_state, {"fenchel_weights": fenchel_weights}, pose, latex=lambda A: formula)

@@ -38,7 +38,10 @@ def banded(matrix: str = "A", lower: int = 1, upper: int = 1) -> ReadyMade:
         rows, columns = np.indices(X.shape)
         return _zero_where(X, (rows - columns > lower) | (columns - rows > upper))
 
-    return ReadyMade(banded, {"matrix": matrix, "lower": lower, "upper": upper}, pose)
+    def latex(X: str) -> str:
+        return rf"{X}_{{ij}} = 0 \text{{ where }} i - j > {lower} \text{{ or }} j - i > {upper}"
+
+    return ReadyMade(banded, {"matrix": matrix, "lower": lower, "upper": upper}, pose, latex=latex)
 
 
 def feedforward(layer_sizes: Sequence[int]) -> ReadyMade:
@@ -69,7 +72,8 @@ def feedforward(layer_sizes: Sequence[int]) -> ReadyMade:
             raise InvalidInputError("layer_sizes", cause, "Give sizes of layers that sum to n_hidden")
         return _zero_where(A, layer[:, None] <= layer)
 
-    return ReadyMade(feedforward, {"layer_sizes": layer_sizes}, pose)
+    formula = rf"A \text{{ is strictly upper block-triangular, layers of {', '.join(map(str, sizes))}}}"
+    return ReadyMade(feedforward, {"layer_sizes": layer_sizes}, pose, latex=lambda A: formula)
 
 
 def symmetric(matrix: str = "A") -> ReadyMade:
@@ -92,4 +96,4 @@ def symmetric(matrix: str = "A") -> ReadyMade:
         i, j = np.triu_indices(X.shape[0], 1)
         return [X[i, j] == X[j, i]] if len(i) else []
 
-    return ReadyMade(symmetric, {"matrix": matrix}, pose)
+    return ReadyMade(symmetric, {"matrix": matrix}, pose, latex=lambda X: rf"{X} = {X}^\top")

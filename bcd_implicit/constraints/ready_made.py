@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,8 @@ from numpy.typing import ArrayLike
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.formulas import Shown, number, numbers, written
+from bcd_implicit.support.scalars import Scalar, as_number
 
 MATRICES = ("A", "B", "C", "D")
 LETTERS = (*MATRICES, "b", "d")
@@ -30,6 +33,8 @@ class ReadyMade:
         The letters of what it acts on. By default that of the argument ``matrix``, or A where there is none.
     arguments : dict
         Those of the call.
+    latex : str
+        Its formula, with the arguments' values; empty where it has none.
     """
 
     def __init__(
@@ -38,15 +43,43 @@ class ReadyMade:
         arguments: dict[str, Any],
         pose: Callable[..., Any],
         matrices: tuple[str, ...] | None = None,
+        *,
+        latex: Callable[..., str] | None = None,
+        bounds: tuple[str, ...] = (),
     ) -> None:
-        self.made_by, self._pose = made_by, pose
+        """``pose`` gets the variables and, as keywords, the ``bounds``: arguments that may become parameters.
+
+        ``latex`` gets the letters and the bounds, these in LaTeX. Without it a formula has the name.
+        """
+        self.made_by, self._pose, self._latex, self._bounds = made_by, pose, latex, bounds
         self.arguments = copy.deepcopy(arguments)  # arrays that change later change no copy of this constraint
         self.matrices = matrices or (arguments.get("matrix", "A"),)
         self.name = f"{made_by.__name__}({', '.join(self.matrices)})"
 
     def __call__(self, variables: Mapping[str, cp.Expression]) -> Any:
         """CVXPY constraints, or a scalar expression that is a penalty."""
-        return self._pose(*(variables[letter] for letter in self.matrices))
+        return self.posed(variables, as_number)
+
+    def posed(self, variables: Mapping[str, cp.Expression], scalar: Scalar) -> Any:
+        """The same with bounds that are single numbers as ``scalar`` gives them, by the arguments' names."""
+        # Only entries have bounds of either sign.
+        signed = {"signed": True} if {"lower", "upper"} & {*self._bounds} else {}
+        held = {k: scalar(k, v, **signed) if _single(v) else v for k, v in self._held().items()}
+        return self._pose(*(variables[letter] for letter in self.matrices), **held)
+
+    def formula(self, shown: Shown) -> str:
+        """The formula in LaTeX, with bounds that are single numbers as ``shown`` gives them."""
+        if self._latex is None:
+            return ""
+        held = {k: shown(k, v) if _single(v) else _in_latex(v) for k, v in self._held().items()}
+        return self._latex(*self.matrices, **held)
+
+    @property
+    def latex(self) -> str:
+        return self.formula(numbers)
+
+    def _held(self) -> dict[str, Any]:
+        return {name: self.arguments[name] for name in self._bounds}
 
     def __repr__(self) -> str:
         return f"{self.made_by.__name__}({', '.join(f'{k}={short(v)}' for k, v in self.arguments.items())})"
@@ -57,6 +90,23 @@ class ReadyMade:
 
 def _made_again(made_by: Callable[..., ReadyMade], arguments: dict[str, Any]) -> ReadyMade:
     return made_by(**arguments)
+
+
+def _single(value: Any) -> bool:
+    """Whether it is one number, and finite: an infinite bound is none."""
+    return value is not None and np.ndim(value) == 0 and math.isfinite(value)
+
+
+def _in_latex(value: Any) -> str | None:
+    if value is None or np.ndim(value) == 0:
+        return None
+    listed = np.asarray(value)
+    return written("bounds") if listed.size > 6 else f"({', '.join(map(number, listed.ravel()))})"
+
+
+def entry(letter: str) -> str:
+    """An entry of a matrix or of an intercept, in LaTeX."""
+    return f"{letter}_{{ij}}" if letter in MATRICES else f"{letter}_i"
 
 
 def short(value: Any) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from bcd_implicit.support import cvxpy as cp
+from bcd_implicit.support.formulas import Shown
+from bcd_implicit.support.scalars import Scalar, as_number
 
 UserFunction = Callable[[Mapping[str, "cp.Expression"]], Any]
 
@@ -72,17 +75,32 @@ def _dual_value(constraint: cp.Constraint) -> Any:
     return [np.asarray(part) for part in value] if isinstance(value, list) else np.asarray(value)
 
 
-def user_terms(functions: Mapping[str, UserFunction], variables: BlockVariables) -> UserTerms:
-    """Constraints and penalties of the functions that these variables suffice for."""
+def user_terms(
+    functions: Mapping[str, UserFunction], variables: BlockVariables, scalar: Scalar = as_number
+) -> UserTerms:
+    """Constraints and penalties of the functions that these variables suffice for.
+
+    The bounds of ready-made ones are what ``scalar`` makes of them, under names such as "box(B).lower".
+    """
     constraints: dict[str, list[cp.Constraint]] = {}
     penalties: dict[str, cp.Expression] = {}
     for name, function in functions.items():
-        made = returned(function, variables) or []
+        made = returned(_with_bounds(function, partial(_named_bound, scalar, name)), variables) or []
         if constraining := [term for term in made if isinstance(term, cp.Constraint)]:
             constraints[name] = constraining
         if penalising := [term for term in made if isinstance(term, cp.Expression)]:
             penalties[name] = cp.sum([cp.sum(term) for term in penalising])  # sums of one: shapes (1, 1) become ()
     return UserTerms(constraints, penalties)
+
+
+def _named_bound(scalar: Scalar, function: str, argument: str, value: float, **signs: bool) -> Any:
+    return scalar(f"{function}.{argument}", value, **signs)
+
+
+def _with_bounds(function: UserFunction, scalar: Scalar) -> UserFunction:
+    """The function with its bounds as ``scalar`` gives them, where it is a ready-made one."""
+    posed = getattr(function, "posed", None)
+    return function if posed is None else lambda variables: posed(variables, scalar)
 
 
 def terms_at(functions: Mapping[str, UserFunction], point: Any, letters: Iterable[str]) -> UserTerms:
@@ -117,5 +135,17 @@ class OnInputs:
 
     def __call__(self, v: Mapping[str, cp.Expression]) -> Any:
         """What the function makes of the variables."""
+        return self.function(self._embedded(v))
+
+    def formula(self, shown: Shown) -> str:
+        """That of the function, where it has one."""
+        formula = getattr(self.function, "formula", None)
+        return "" if formula is None else str(formula(shown))
+
+    def posed(self, v: Mapping[str, cp.Expression], scalar: Scalar) -> Any:
+        """The same with bounds as ``scalar`` gives them."""
+        return _with_bounds(self.function, scalar)(self._embedded(v))
+
+    def _embedded(self, v: Mapping[str, cp.Expression]) -> BlockVariables:
         embed = np.eye(len(self.inputs))[self.inputs]
-        return self.function(BlockVariables({k: x @ embed if k in ("B", "D") else x for k, x in v.items()}))
+        return BlockVariables({k: x @ embed if k in ("B", "D") else x for k, x in v.items()})

@@ -9,6 +9,7 @@ from bcd_implicit.plots.connections import architecture, compression
 from bcd_implicit.plots.equilibrium import picard_convergence, solver_convergence, states
 from bcd_implicit.plots.explanations import explanation, importance
 from bcd_implicit.plots.inputs import column_norms, kappa_path
+from bcd_implicit.plots.live import sliders, stills
 from bcd_implicit.plots.matrices import sparsity
 from bcd_implicit.plots.predictions import quantile_bands, residuals
 from bcd_implicit.plots.selections import effects, p_values, stability
@@ -42,8 +43,10 @@ __all__ = [
     "residuals",
     "robustness",
     "sensitivity",
+    "sliders",
     "solver_convergence",
     "sparsity",
     "stability",
     "states",
+    "stills",
 ]

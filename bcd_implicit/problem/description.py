@@ -1,22 +1,24 @@
-"""A training problem in words: one line for a terminal, a table for a notebook."""
+"""A training problem in words: one line for a terminal, a formula and a table for a notebook."""
 
 from __future__ import annotations
 
+from html import escape
 from typing import Any
 
 import numpy as np
 
+from bcd_implicit.problem.formula import true, weighted
 from bcd_implicit.support.display import facts_table, names_of
+from bcd_implicit.support.formulas import displayed
 
 
 # Any: the module of TrainingProblem imports this one.
 def in_one_line(problem: Any) -> str:
     """The sizes and settings of a TrainingProblem, for its ``repr``."""
-    # Equal weights over their sum are equal to the last digit.
-    weighted = "" if np.ptp(problem.shares) == 0 else " (weighted)"
+    counted = " (weighted)" if weighted(problem) else ""
     groups = _groups_in_words(problem)
     return (
-        f"TrainingProblem(n_samples={problem.n_samples}{weighted}, n_inputs={problem.n_inputs}, "
+        f"TrainingProblem(n_samples={problem.n_samples}{counted}, n_inputs={problem.n_inputs}, "
         f"n_outputs={problem.n_outputs}, n_hidden={problem.n_hidden}, activation={problem.activation.name!r}, "
         f"loss={_loss_in_words(problem)!r}, norm_bound={_norm_bound_in_words(problem)}, kappa={problem.kappa:g} "
         f"({problem.group_form}), {groups + ', ' if groups else ''}"
@@ -28,8 +30,14 @@ def in_one_line(problem: Any) -> str:
     )
 
 
+def as_html(problem: Any) -> str:
+    """The formula and a table, for notebooks: Jupyter shows HTML rather than LaTeX, and MathJax sets it inside."""
+    # The class is where MathJax looks in pages of Sphinx.
+    return f'<div class="math">{escape(displayed(true(problem).latex()))}</div>\n{as_table(problem)}'
+
+
 def as_table(problem: Any) -> str:
-    """The same as a table of HTML, for notebooks."""
+    """The sizes and settings as a table of HTML."""
     role = "weight" if problem.group_form == "penalty" else "bound"
     groups = _groups_in_words(problem) or "each input by itself"
     facts = {

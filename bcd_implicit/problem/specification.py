@@ -14,10 +14,14 @@ from bcd_implicit.constraints.checks import check_constraints
 from bcd_implicit.constraints.user import OnInputs, UserFunction
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.structure import Structure
+from bcd_implicit.problem.description import as_html, in_one_line
+from bcd_implicit.problem.explanation import ProblemExplanation, explain
+from bcd_implicit.problem.formula import true
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.pattern import Pattern, check_open
 from bcd_implicit.problem.settings import check_replaceable, check_settings
 from bcd_implicit.support.checks import check_names
+from bcd_implicit.support.formulas import displayed
 from bcd_implicit.support.samples import check_sample_weight, read_inputs, read_targets, warn_if_constant
 from bcd_implicit.terms.activations import Activation
 from bcd_implicit.terms.group_norms import GROUP_NORMS
@@ -211,3 +215,41 @@ class Specification:
     def selected(self, it: Iterate) -> np.ndarray:
         """The inputs that the group lasso left in: bool, shape (p,)."""
         return np.asarray(self.grouped(it).any(axis=0))
+
+    def explain(self) -> ProblemExplanation:
+        """The problem in one look: the formula with its numbers, the constraints by name, sizes, and settings in words.
+
+        Returns
+        -------
+        ProblemExplanation
+            Prints as text; a notebook shows it as Markdown with LaTeX.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bcd_implicit as bi
+        >>> U = np.linspace(-1, 1, 20)[:, None]
+        >>> print(bi.TrainingProblem(U, U**2, n_hidden=3).explain().formula.text())
+        minimize over A, B, b, C, D, d
+            1/20 sum_{k=1}^20 l(f_k, y_k)        [loss: squared]
+            + 0.1 sum_{j=1}^1 ||B e_j||_2        [group_lasso]
+            + 0.01/2 (||C||_F^2 + ||D||_F^2)     [ridge]
+            + 0.0001/2 (||A||_F^2 + ||B||_F^2)   [ridge_hidden]
+        subject to
+            x_k = phi(A x_k + B u_k + b) for k = 1, ..., 20   [equilibrium]
+            ||A||_inf = max_i sum_j |A_ij| <= 0.5             [norm_bound]
+        where
+            f_k = C x_k + D u_k + d
+            l(f, y) = 1/2 ||f - y||_2^2
+            phi(z) = max(z, 0)
+        """
+        return explain(self)
+
+    def __repr__(self) -> str:
+        return in_one_line(self)
+
+    def _repr_latex_(self) -> str:
+        return displayed(true(self).latex())
+
+    def _repr_html_(self) -> str:
+        return as_html(self)

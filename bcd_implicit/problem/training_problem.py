@@ -37,7 +37,6 @@ from bcd_implicit.model.matrices import dense
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.model.sweep import solve_states
 from bcd_implicit.problem import statistics
-from bcd_implicit.problem.description import as_table, in_one_line
 from bcd_implicit.problem.given_model import fitted
 from bcd_implicit.problem.iterate import Iterate, random_rows, without_rounding
 from bcd_implicit.problem.specification import Specification
@@ -380,9 +379,3 @@ class TrainingProblem(Specification):
             input_names=self.input_names if input_names is None else input_names,
             output_names=self.output_names,
         )
-
-    def __repr__(self) -> str:
-        return in_one_line(self)
-
-    def _repr_html_(self) -> str:
-        return as_table(self)

@@ -6,6 +6,7 @@ import numpy as np
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.support.by_name import undefined
+from bcd_implicit.support.formulas import written
 from bcd_implicit.terms import lines
 from bcd_implicit.terms.lines import EPS
 
@@ -47,6 +48,11 @@ class ElementwiseFunction:
     def parameters(self) -> dict[str, float]:
         """The arguments of its class, by name; they are saved with a model."""
         return {}
+
+    @property
+    def latex(self) -> str:
+        """phi(z) as a formula in LaTeX, with its parameters' values; without a formula its name."""
+        return rf"{written(self.name)}(z)"
 
     def __call__(self, z: np.ndarray) -> np.ndarray:
         """phi(z)."""

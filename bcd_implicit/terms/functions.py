@@ -21,6 +21,7 @@ class Square(ElementwiseFunction):
     """phi(z) = z^2, of which products are made: 4 a b = (a + b)^2 - (a - b)^2."""
 
     name = "square"
+    latex = r"z^2"
     curvatures = (1,)
 
     def __call__(self, z: np.ndarray) -> np.ndarray:
@@ -38,6 +39,7 @@ class Abs(ElementwiseFunction):
     """``phi(z) = |z|``."""
 
     name = "abs"
+    latex = r"|z|"
     kinks = (0.0,)
     curvatures = (0, 0)
     max_slope = 1.0

@@ -6,12 +6,13 @@ To add a norm, write a subclass of :class:`GroupNorm` and add it to :data:`GROUP
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from bcd_implicit.support import cvxpy as cp
+from bcd_implicit.support.formulas import written
+from bcd_implicit.terms.facet import Facet
 from bcd_implicit.terms.groups import Groups
 from bcd_implicit.terms.projections import clipping_multiplier, l1_multipliers, project_l1_rows
 
@@ -24,31 +25,6 @@ ROOM = 1 - 1e-12
 ROUNDING = 1e-14
 
 
-@dataclass(frozen=True)
-class Facet:
-    """Where the weighted sum of norms is smooth: the part of a face that the group lasso shapes.
-
-    Attributes
-    ----------
-    kept : ndarray of bool, shape (p,)
-        Columns that may move.
-    slope : ndarray of shape (n, p)
-        Gradient of the weighted sum of norms.
-    units : ndarray of shape (n, p)
-        Directions in which a group's norm does not bend, of length 1 a group; zero where it bends nowhere.
-    bend : ndarray of shape (p,)
-        Curvature of the weighted sum across them.
-    ties : ndarray of shape (n_ties, n, p)
-        Normals of the further conditions that hold on the facet.
-    """
-
-    kept: np.ndarray
-    slope: np.ndarray
-    units: np.ndarray
-    bend: np.ndarray
-    ties: np.ndarray
-
-
 class GroupNorm:
     """A norm for the columns of each group. B has shape (n, p), values of groups (n_groups,)."""
 
@@ -58,6 +34,10 @@ class GroupNorm:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+    def latex(self, group: str) -> str:
+        """The norm of a group's entries, in LaTeX; one without a formula shows its name."""
+        return rf"\|{group}\|_{{{written(self.name)}}}"
 
     def of(self, B: np.ndarray, groups: Groups) -> np.ndarray:
         """The norm of each group."""
@@ -147,6 +127,9 @@ class EuclideanNorm(GroupNorm):
 
     name = "2"
     has_metrics = True
+
+    def latex(self, group):
+        return rf"\|{group}\|_2"
 
     def of(self, B, groups):
         return np.sqrt(groups.sums(np.einsum("ij,ij->j", B, B)))
@@ -244,6 +227,9 @@ class MaxNorm(GroupNorm):
 
     name = "inf"
     has_metrics = True
+
+    def latex(self, group):
+        return rf"\|{group}\|_{{\max}}"
 
     def of(self, B, groups):
         return np.abs(groups.rows(B)).max(axis=1)

@@ -27,6 +27,7 @@ class LogisticLoss(Loss):
     """log(1 + e^f) - y f for y in [0, 1]: each output a yes-or-no answer by itself (multi-label), f its log odds."""
 
     name = "logistic"
+    latex = r"\sum_i \log(1 + e^{f_i}) - y_i f_i"
     link = "logit"
     max_curvature = 0.25
 
@@ -79,6 +80,7 @@ class CrossEntropy(Loss):
     """
 
     name = "cross-entropy"
+    latex = r"\log \sum_i e^{f_i} - \sum_i y_i f_i"
     link = "softmax"
     separable = False
     max_curvature = 0.5
@@ -169,6 +171,7 @@ class PoissonLoss(Loss):
     """e^f - y f + y log y - y for y >= 0, half the deviance of a count, or rate, with mean e^f."""
 
     name = "poisson"
+    latex = r"\sum_i e^{f_i} - y_i f_i + y_i \log y_i - y_i"
     link = "log"
 
     def check_targets(self, Y, names, argument="Y", place=in_rows):

@@ -14,6 +14,7 @@ import numpy as np
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.by_name import undefined
+from bcd_implicit.support.formulas import Shown, written
 from bcd_implicit.terms.links import LINKS
 
 # What a sample is called in messages.
@@ -60,6 +61,20 @@ class Loss:
     free_targets: ClassVar[bool] = False
     robust_units: ClassVar[bool] = False
     link: ClassVar[str] = "identity"
+    #: Of the ``parameters``, those that :meth:`cvxpy` takes as a ``cvxpy.Parameter`` too.
+    movable: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def latex(self) -> str:
+        """The loss of one sample as a formula in LaTeX, f the prediction and y the target, with its parameters' values.
+
+        Without a formula it is the loss's name.
+        """
+        return rf"{written(self.name)}(f, y)"
+
+    def formula(self, shown: Shown) -> str:
+        """The same with the ``movable`` parameters as ``shown`` gives them."""
+        return self.latex
 
     def check_targets(self, Y: np.ndarray, names: list[str], argument: str = "Y", place: Place = in_rows) -> None:
         """Raise an error that names the first target that the loss has no value for.

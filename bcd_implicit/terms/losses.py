@@ -32,6 +32,7 @@ class SquaredLoss(Loss):
     """L = 1/2 ||prediction - Y||_F^2."""
 
     name = "squared"
+    latex = r"\tfrac{1}{2} \|f - y\|_2^2"
     quadratic = True
     max_curvature = 1.0
     free_targets = True

@@ -13,7 +13,9 @@ from typing import ClassVar
 import numpy as np
 
 from bcd_implicit.support import cvxpy as cp
-from bcd_implicit.terms.group_norms import GROUP_NORMS, ROOM, Facet, GroupNorm
+from bcd_implicit.support.scalars import Scalar, as_number
+from bcd_implicit.terms.facet import Facet
+from bcd_implicit.terms.group_norms import GROUP_NORMS, ROOM, GroupNorm
 from bcd_implicit.terms.groups import Groups
 from bcd_implicit.terms.projections import UPWARDS, l1_multipliers, project_l1_rows
 
@@ -45,6 +47,13 @@ class GroupLasso:
     def sum_of_norms(self, B: np.ndarray) -> float:
         """The weighted sum of the groups' norms."""
         return float(self.groups.weights @ self.norm.of(B, self.groups))
+
+    def latex(self, matrix: str) -> str:
+        """The weighted sum of the groups' norms, in LaTeX."""
+        groups, weights = self.groups, self.groups.weights
+        index, entries = ("j", rf"{matrix} e_j") if groups.alone else ("g", f"{matrix}_g")
+        weight = "" if (weights == 1).all() else f"w_{index} "
+        return rf"\sum_{{{index}=1}}^{{{len(weights)}}} {weight}{self.norm.latex(entries)}"
 
     @property
     def bounded(self) -> np.ndarray:
@@ -121,10 +130,10 @@ class GroupLassoPenalty(GroupLasso):
         """A penalty is no constraint."""
         return False
 
-    def cvxpy(self, B: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
-        """Objective term and constraints; kappa is a cp.Parameter named "kappa"."""
+    def cvxpy(self, B: cp.Expression, scalar: Scalar = as_number) -> tuple[cp.Expression, list[cp.Constraint]]:
+        """Objective term and constraints; kappa is a number, or what ``scalar`` makes of it."""
         # As a parameter it can be changed without compiling again: it multiplies a term as a whole.
-        kappa, groups = cp.Parameter(nonneg=True, name="kappa", value=self.kappa), self.groups
+        kappa, groups = scalar("kappa", self.kappa), self.groups
         return kappa * (groups.weights @ self.norm.cvxpy(B, groups)), []
 
 
@@ -221,9 +230,9 @@ class GroupLassoConstraint(GroupLasso):
         """Whether B lies on the boundary, to the relative tolerance."""
         return self.sum_of_norms(B) >= self.kappa * (1 - tol)
 
-    def cvxpy(self, B: cp.Expression) -> tuple[cp.Expression, list[cp.Constraint]]:
-        """Objective term and constraints; kappa is a cp.Parameter named "kappa"."""
-        kappa, groups = cp.Parameter(nonneg=True, name="kappa", value=self.kappa), self.groups
+    def cvxpy(self, B: cp.Expression, scalar: Scalar = as_number) -> tuple[cp.Expression, list[cp.Constraint]]:
+        """Objective term and constraints; kappa is a number, or what ``scalar`` makes of it."""
+        kappa, groups = scalar("kappa", self.kappa), self.groups
         return cp.Constant(0.0), [groups.weights @ self.norm.cvxpy(B, groups) <= kappa]
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.formulas import number
 from bcd_implicit.terms.activation import Activation, inside_or_inf, sum_squares, weighted_sum
 
 
@@ -14,6 +15,7 @@ class Relu(Activation):
     """phi(z) = max(z, 0); g(x) = x^2/2 on x >= 0; g*(z) = max(z, 0)^2/2."""
 
     name = "relu"
+    latex = r"\max(z, 0)"
     kinks = (0.0,)
     curvatures = (0, 0)
     projection = True
@@ -69,6 +71,10 @@ class LeakyRelu(Activation):
     def parameters(self):
         return {"slope": self.slope}
 
+    @property
+    def latex(self):
+        return rf"\max(z, {number(self.slope)} z)"
+
     def __call__(self, z):
         return np.where(np.asarray(z) > 0, z, self.slope * np.asarray(z))
 
@@ -108,6 +114,7 @@ class Clip(Activation):
     """phi(z) = min(max(z, -1), 1); g(x) = x^2/2 on [-1, 1]; g* is the Huber function."""
 
     name = "clip"
+    latex = r"\min(\max(z, -1), 1)"
     kinks = (-1.0, 1.0)
     curvatures = (0, 0, 0)
     projection = True
@@ -150,6 +157,7 @@ class Identity(Activation):
     """phi(z) = z; g(x) = x^2/2; g*(z) = z^2/2: the linear model, useful as a limit."""
 
     name = "identity"
+    latex = r"z"
     curvatures = (0,)
     projection = True
     positively_homogeneous = True
@@ -206,6 +214,10 @@ class SoftThreshold(Activation):
     @property
     def parameters(self):
         return {"threshold": self.threshold}
+
+    @property
+    def latex(self):
+        return rf"\mathrm{{sign}}(z) \max(|z| - {number(self.threshold)}, 0)"
 
     def __call__(self, z):
         return np.sign(z) * np.maximum(np.abs(z) - self.threshold, 0.0)

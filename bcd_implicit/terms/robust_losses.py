@@ -8,6 +8,7 @@ import numpy as np
 
 from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.formulas import number, numbers
 from bcd_implicit.terms.loss import Loss, columns
 
 # In a quadratic model of a loss with a kink, residuals smaller than this share of their mean count as that large: the
@@ -33,6 +34,7 @@ class HuberLoss(Loss):
     max_curvature = 1.0
     free_targets = True
     robust_units = True
+    movable = ("threshold",)
 
     def __init__(self, threshold: float = 1.0) -> None:
         remedy = "Give a positive number, in the targets' units"
@@ -41,6 +43,14 @@ class HuberLoss(Loss):
     @property
     def parameters(self):
         return {"threshold": self.threshold}
+
+    @property
+    def latex(self):
+        return self.formula(numbers)
+
+    def formula(self, shown):
+        beyond = rf"\sum_i \max(|f_i - y_i| - {shown('threshold', self.threshold)}, 0)^2"
+        return rf"\tfrac{{1}}{{2}} \|f - y\|_2^2 - \tfrac{{1}}{{2}} {beyond}"
 
     def value(self, prediction, Y):
         size = np.abs(prediction - Y)
@@ -133,6 +143,7 @@ class AbsoluteLoss(KinkedLoss):
     """``|f - y|``: the prediction is a median."""
 
     name = "absolute"
+    latex = r"\|f - y\|_1"
     above = below = 1.0
 
 
@@ -155,6 +166,10 @@ class QuantileLoss(KinkedLoss):
     @property
     def parameters(self):
         return {"level": self.level}
+
+    @property
+    def latex(self):
+        return rf"\sum_i \max({number(self.below)}\,(y_i - f_i), {number(self.above)}\,(f_i - y_i))"
 
 
 class Envelope(Loss):

@@ -24,6 +24,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from bcd_implicit.support import cvxpy as cp
+from bcd_implicit.support.scalars import Scalar, as_number
 from bcd_implicit.terms.projections import NONE, UPWARDS, l1_multipliers, project_l1_rows, shrunk, sizes
 
 # So near to the radius, relative to what the row sums, it is the boundary.
@@ -52,6 +53,8 @@ class RowSet:
     weights: np.ndarray | None = None
     #: What is bounded, as results and tables call it.
     symbol: ClassVar[str]
+    #: The same in LaTeX, and what it stands for.
+    formula: ClassVar[str]
 
     def signed(self, n: int) -> np.ndarray:
         """The rows, of n, whose diagonal entry counts with its sign; int."""
@@ -234,12 +237,18 @@ class RowSet:
             values = np.minimum(values, self.radius * t + 0.5 * np.sum(beyond / ridge * beyond, axis=1))
         return UPWARDS * (float(values.sum()) + free)
 
-    def cvxpy(self, A: cp.Expression) -> list[cp.Constraint]:
+    def cvxpy(self, A: cp.Expression, radius: cp.Expression | None = None) -> list[cp.Constraint]:
         """The constraints on a CVXPY variable, one a kind of row; none where no entry is inside.
 
         (cp.norm_inf would be the largest *entry*.) With a radius of 0 conic solvers would find no interior point in
-        rows without a signed entry: there it says that the entries are zero.
+        rows without a signed entry: there it says that the entries are zero. A ``radius`` with a parameter stands in
+        place of the set's own, and is posed as any other, as it may be positive later.
         """
+        if radius is not None:
+            return replace(self, radius=np.inf)._posed(A, radius)
+        return self._posed(A, self.radius)
+
+    def _posed(self, A: cp.Expression, radius: cp.Expression | float) -> list[cp.Constraint]:
         n = A.shape[0]
         zero, rows, signed = self.zeros(n), self._summed(n), self.signed(n)
         constraints = [A[zero] == 0] if zero.any() else []
@@ -249,18 +258,35 @@ class RowSet:
             sums = cp.norm1(cp.multiply(kinks[rows], A[rows]), axis=1)
             if signed.size:
                 sums += cp.sum(cp.multiply(signs[rows], A[rows]), axis=1)
-            constraints.append(sums <= self.radius)
+            constraints.append(sums <= radius)
         return constraints
 
-    def cvxpy_penalty(self, A: cp.Expression) -> cp.Expression:
-        """The penalty of a CVXPY variable; one weight for all entries is a cp.Parameter named "kappa_A"."""
+    @property
+    def one_weight(self) -> bool:
+        """Whether all penalised entries have the same weight."""
+        return self.weights is None or bool(np.isin(self.weights, (0, self.weights.max())).all())
+
+    def cvxpy_penalty(self, A: cp.Expression, scalar: Scalar = as_number) -> cp.Expression:
+        """The penalty of a CVXPY variable; one weight for all entries is what ``scalar`` makes of "kappa_A"."""
         if self.weights is None:
             return cp.Constant(0.0)
         sizes, largest = cp.abs(A), float(self.weights.max())
-        if np.isin(self.weights, (0, largest)).all():
-            weight = cp.Parameter(nonneg=True, name="kappa_A", value=largest)
-            return weight * cp.sum(cp.multiply((self.weights > 0).astype(float), sizes))
+        if self.one_weight:
+            return scalar("kappa_A", largest) * cp.sum(cp.multiply((self.weights > 0).astype(float), sizes))
         return cp.sum(cp.multiply(self.weights, sizes))
+
+    def latex(self, radius: str) -> str:
+        """The bound in LaTeX; empty where no entry is inside."""
+        return "" if self.inside is not None and not self.inside.any() else rf"{self.formula} \le {radius}"
+
+    def latex_penalty(self, weight: str) -> str:
+        """The penalty in LaTeX, ``weight`` the one that all penalised entries have, if it is one."""
+        penalised = np.asarray(self._penalised)
+        if not self.one_weight:
+            return r"\sum_{i,j} \kappa_{A,ij} |A_{ij}|"
+        off_diagonal = np.array_equal(penalised, ~np.eye(len(penalised), dtype=bool))
+        over = "i,j" if penalised.all() else r"i \ne j" if off_diagonal else r"(i,j) \in P"
+        return rf"{weight} \sum_{{{over}}} |A_{{ij}}|"
 
     def multipliers(self, n: int, duals: Sequence[np.ndarray]) -> np.ndarray:
         """One a row of A, shape (n,), from the dual values of what :meth:`cvxpy` says."""
@@ -307,6 +333,7 @@ class RowBall(RowSet):
     """``||A||_inf = max_i sum_j |A_ij| <= radius``: every row of A in the l1 ball."""
 
     symbol = "||A||_inf"
+    formula = r"\|A\|_\infty = \max_i \sum_j |A_{ij}|"
 
     def signed(self, n: int) -> np.ndarray:
         return NONE
@@ -320,6 +347,7 @@ class RowMeasure(RowSet):
     """
 
     symbol = "mu_inf(A)"
+    formula = r"\mu_\infty(A) = \max_i \,(A_{ii} + \sum_{j \ne i} |A_{ij}|)"
 
     def signed(self, n: int) -> np.ndarray:
         return np.arange(n) if self.inside is None else np.flatnonzero(np.diagonal(self.inside))

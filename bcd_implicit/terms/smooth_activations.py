@@ -29,6 +29,7 @@ class Tanh(Activation):
     """phi(z) = tanh z; g(x) = ((1 + x) log(1 + x) + (1 - x) log(1 - x)) / 2; g*(z) = log cosh z."""
 
     name = "tanh"
+    latex = r"\tanh z"
     kinks = (0.0,)
     curvatures = (1, -1)
     domain = (-1.0, 1.0)
@@ -74,6 +75,7 @@ class Sigmoid(Activation):
     """phi(z) = 1 / (1 + e^-z); g(x) = x log x + (1 - x) log(1 - x); g*(z) = log(1 + e^z)."""
 
     name = "sigmoid"
+    latex = r"\frac{1}{1 + e^{-z}}"
     kinks = (0.0,)
     curvatures = (1, -1)
     domain = (0.0, 1.0)
@@ -123,6 +125,7 @@ class Softplus(Activation):
     """
 
     name = "softplus"
+    latex = r"\log(1 + e^z)"
     curvatures = (1,)
     domain = (0.0, np.inf)
 
@@ -159,6 +162,7 @@ class Elu(Activation):
     """phi(z) = z for z > 0 and e^z - 1 below; g(x) = x^2/2 for x > 0 and (1 + x) log(1 + x) - x on [-1, 0]."""
 
     name = "elu"
+    latex = r"\max(z, 0) + e^{\min(z, 0)} - 1"
     curvatures = (1,)
     domain = (-1.0, np.inf)
     quadratic_part = 0.0
@@ -211,6 +215,7 @@ class Arctan(Activation):
     """
 
     name = "arctan"
+    latex = r"\arctan z"
     kinks = (0.0,)
     curvatures = (1, -1)
     # A little less than pi/2, where g would be infinite.
@@ -239,6 +244,7 @@ class Softsign(Activation):
     """``phi(z) = z / (1 + |z|)``; ``g(x) = -|x| - log(1 - |x|)`` on (-1, 1); ``g*(z) = |z| - log(1 + |z|)``."""
 
     name = "softsign"
+    latex = r"\frac{z}{1 + |z|}"
     kinks = (0.0,)
     curvatures = (1, -1)
     # At 1 itself g would be infinite.
