@@ -27,7 +27,6 @@ from bcd_implicit.cli.console import (
 from bcd_implicit.cli.losses import LossChoice, loss_options
 from bcd_implicit.cli.options import limit_options, method_options, problem_options, table_options
 from bcd_implicit.experiments.scores import Scores
-from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.support.checks import check_arrays
 from bcd_implicit.support.delimited import TextFormat
 from bcd_implicit.support.files import check_is_file
@@ -125,15 +124,16 @@ def fit(
     train, test = _divided(columns, test_share, seed)
     with about(data):
         U, Y = (part.T for part in check_arrays(columns.inputs.loc[train], columns.outputs.loc[train]))
-    scales = Standardization.fit(U, Y, loss=loss)
     problem = bi.TrainingProblem(
-        *(scales.apply(U, Y) if standardize else (U, Y)),
+        U,
+        Y,
         **settings,
         loss=loss,
         constraints=[bi.constraints.from_text(text) for text in constraints],
         groups=columns.groups or None,
         input_names=list(columns.inputs.columns),
         output_names=list(columns.outputs.columns),
+        standardize=standardize,
     )
     with one_warning():
         result = bi.solve(
@@ -154,7 +154,7 @@ def fit(
             bi.ConvergenceWarning,
         )
     with to_the_end(result.status):
-        model = scales.raw_model(result.model) if standardize else result.model
+        model = result.model
         model.save(model_path)
         gap = max((c.relative_gap for c in result.certificates.values()), default=np.inf)
         # A run that is cut short ends without looking at the others.
@@ -208,7 +208,7 @@ def _scores(
 def _shown(model: bi.ImplicitModel, loss: bi.Loss, columns: Columns, rows: pd.Index) -> dict[str, float]:
     """The scores of some rows that suit the loss."""
     inputs, outputs = columns.inputs.loc[rows], columns.outputs.loc[rows].to_numpy()
-    scores = Scores.of(loss, model.predict(inputs), outputs, columns.classes is not None)
+    scores = Scores.of(loss, model.outputs(inputs), outputs, columns.classes is not None)
     if scores.accuracy is not None:
         return {"accuracy": scores.accuracy} | ({} if scores.log_loss is None else {"log loss": scores.log_loss})
     return {"R2": scores.r2} if scores.d2 is None else {"D2": scores.d2}

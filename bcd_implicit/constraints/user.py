@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import cvxpy as cp
 import numpy as np
 from cvxpy.constraints.constraint import Constraint
 
-UserFunction = Callable[[Mapping[str, cp.Expression]], Any]
+UserFunction: TypeAlias = Callable[[Mapping[str, cp.Expression]], Any]
+# One, a list, or some by name; a text stands for a ready-made one.
+Constraints: TypeAlias = (
+    UserFunction | str | Sequence[UserFunction | str] | Mapping[str, UserFunction] | Mapping[str, UserFunction | str]
+)
 
 
 class AbsentVariable(Exception):

@@ -20,7 +20,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from bcd_implicit.constraints.user import UserFunction
+from bcd_implicit.constraints.user import Constraints
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, shown
 from bcd_implicit.estimators.data import read_new_inputs
 from bcd_implicit.model.explanations import Explanation, Importance
@@ -121,7 +121,7 @@ class TrainedEstimator(BaseEstimator):
         fenchel_weight: float | ArrayLike = 1.0,
         fit_intercept: bool = True,
         pass_through: bool = True,
-        constraints: Sequence[UserFunction] | Mapping[str, UserFunction] = (),
+        constraints: Constraints = (),
         pattern: Any = None,
         method: str = "prox-linear",
         solver: str = "auto",
@@ -165,8 +165,9 @@ class TrainedEstimator(BaseEstimator):
         sample_weight: ArrayLike | None,
         output_names: Sequence[str] | None,
         loss: Loss,
+        is_vector: bool = False,
     ) -> None:
-        """Train on numeric targets of shape (m, q)."""
+        """Train on numeric targets of shape (m, q); those of a vector are one column."""
         method, solver, max_cycles, tol = check_loop(self.method, self.solver, self.max_cycles, self.tol)
         alphas = self._alphas()
         n_folds = check_number("n_folds", self.n_folds, 2, integer=True, remedy="Give 2 or more folds")
@@ -176,7 +177,7 @@ class TrainedEstimator(BaseEstimator):
         seed = seed_of(self.random_state)
         problem = TrainingProblem(
             samples.U,
-            samples.Y,
+            samples.Y[:, 0] if is_vector else samples.Y,
             self.n_hidden,
             activation=self.activation,
             loss=loss,
@@ -191,6 +192,7 @@ class TrainedEstimator(BaseEstimator):
             input_names=inputs.names,
             output_names=output_names,
             sample_weight=samples.weight,
+            standardize=False,
         )
         seconds, middle = check_max_seconds(self.max_seconds), ""
         with stoppable(seconds) as limits, show_progress(progress_of(self.verbose), "fit") as tell:

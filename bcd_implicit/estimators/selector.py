@@ -258,6 +258,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             group_weights=self.group_weights,
             group_over="BD" if self.pass_through else "B",
             sample_weight=samples.weight,
+            standardize=False,
         )
         seconds = check_max_seconds(self.max_seconds)
         with stoppable(seconds) as limits, show_progress(progress_of(self.verbose), "select") as tell:

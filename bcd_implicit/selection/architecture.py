@@ -247,6 +247,7 @@ def _check_unseen(problem: TrainingProblem, unseen: Any) -> Samples:
     Y = targets_of("unseen[1]", unseen[1], problem.output_names)
     check_as_many("unseen[1]", len(Y), len(U), "unseen[0]")
     problem.loss.check_targets(Y.T, problem.output_names, "unseen[1]")
+    U, Y = problem.standardised(U, Y)
     return U, Y.T
 
 
@@ -256,5 +257,6 @@ def _losses(results: Sequence[BcdResult], samples: Samples | None) -> tuple[floa
         return ()
     U, Y = samples
     with np.errstate(over="ignore"):
-        found = [float(np.mean(each.problem.loss.value(each.model.predict(U).T, Y))) for each in results]
+        models = [each.problem.model_of_columns(each.iterate) for each in results]
+        found = [float(np.mean(results[0].problem.loss.value(model.outputs(U).T, Y))) for model in models]
     return tuple(loss if math.isfinite(loss) else math.inf for loss in found)

@@ -19,7 +19,7 @@ import pandas as pd
 from bcd_implicit.blocks.solvers import AUTO, NATIVE, check_solver
 from bcd_implicit.errors import BlockSolveError, InvalidInputError, check_choice
 from bcd_implicit.model.implicit_model import ImplicitModel
-from bcd_implicit.problem.iterate import Iterate, check_iterate
+from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.support.checks import check_flag, check_number
 from bcd_implicit.support.interruption import INTERRUPTED, Stop, check_stop, finishing, stoppable
@@ -35,7 +35,7 @@ from bcd_implicit.training.loop import FIRST_SHARE, Loop, State
 from bcd_implicit.training.method_options import check_method_options
 from bcd_implicit.training.method_options import described as options_described
 from bcd_implicit.training.result import HISTORY, BcdResult, Status
-from bcd_implicit.training.start import CYCLES, TOL, feasible, smoothed, wants_smoothed
+from bcd_implicit.training.start import CYCLES, TOL, feasible, given_start, smoothed, wants_smoothed
 
 Callback = Callable[[int, float, Iterate], Any]
 # An objective this far below that of predicting zero is nothing but rounding.
@@ -171,11 +171,7 @@ def solve(
         raise InvalidInputError("callback", f"is of type {kind}", "Pass a function of cycle, objective and iterate")
     schedule = check_schedule(fenchel_schedule, method)
     options = check_method_options(problem, method, method_options, solve)
-    if isinstance(start, ImplicitModel):
-        start = problem.iterate(start)
-    start = start.iterate if isinstance(start, BcdResult) else start
-    if start is not None:
-        check_iterate(start, problem.shapes, problem.activation, "start")
+    start = given_start(problem, start)
     # A path's is its own, and tells of many solves.
     whole = not isinstance(checkpoint, Checkpoint)
     if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
