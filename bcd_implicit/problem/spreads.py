@@ -43,8 +43,8 @@ def warn_if_spreads_differ(name: str, rows: np.ndarray, shares: np.ndarray, name
     if spreads[large] < TIMES * least[small]:
         return
     warnings.warn(
-        f"{name}: the standard deviations of its columns differ by a factor of {spreads[large] / least[small]:.3g}: "
-        f"{names[large]!r} has {spreads[large]:.3g}, {names[small]!r} {spreads[small]:.3g}. Penalties treat them "
+        f"{name}: the spreads of its columns differ by a factor of {spreads[large] / least[small]:.3g}: "
+        f"{names[large]!r} has {spreads[large]:.3g}, {names[small]!r} {least[small]:.3g}. Penalties treat them "
         "alike, so that a column's units decide how much it counts. Pass standardize=True: the model still takes and "
         "gives values in your units. standardize=False keeps the columns as they are, without this warning.",
         DataWarning,
