@@ -33,6 +33,7 @@ from bcd_implicit.selection.refits import Refit, cross_validate, has_faded
 from bcd_implicit.support.arrays import Samples
 from bcd_implicit.support.checks import check_flag, check_list, check_number
 from bcd_implicit.support.interruption import Stop, check_max_seconds, finishing, stoppable
+from bcd_implicit.support.log import logger
 from bcd_implicit.support.notices import collected, warn_convergence
 from bcd_implicit.support.parallel import in_parallel
 from bcd_implicit.support.parts import parts
@@ -95,15 +96,6 @@ def seed_of(random_state: int | np.random.RandomState | None) -> int:
     except ValueError:
         cause = f"got {shown(random_state)}"
         raise InvalidInputError("random_state", cause, "Give a whole number from 0 on, a RandomState or None") from None
-
-
-def progress_of(verbose: Any) -> bool | Progress:
-    """The ``progress`` that ``verbose`` asks for."""
-    if callable(verbose):
-        return verbose
-    if not isinstance(verbose, (int, np.integer, np.bool_)):
-        raise InvalidInputError("verbose", f"got {shown(verbose)}", "Give True, False, a number or a function")
-    return bool(verbose)
 
 
 class TrainedEstimator(BaseEstimator):
@@ -195,7 +187,7 @@ class TrainedEstimator(BaseEstimator):
             standardize=False,
         )
         seconds, middle = check_max_seconds(self.max_seconds), ""
-        with stoppable(seconds) as limits, show_progress(progress_of(self.verbose), "fit") as tell:
+        with stoppable(seconds) as limits, show_progress(self.verbose, "fit", "verbose") as tell:
             try:
                 # Whatever alpha is, training needs time too.
                 with stoppable(seconds and CV_SHARE * seconds):
@@ -203,6 +195,7 @@ class TrainedEstimator(BaseEstimator):
             except Stop:
                 self.alpha_ = alphas[len(alphas) // 2]
                 middle = f"there was no time to choose alpha, and {self.alpha_:g} is the middle one"
+            logger.info("fit: alpha %.3g", self.alpha_)
             problem = problem.replace(ridge=self.alpha_, ridge_hidden=self.alpha_)
             start = self._warm_start(problem, seed)
             starts = [problem.initial(seed + i) for i in range(n_init)] if start is None else [start]
@@ -218,6 +211,8 @@ class TrainedEstimator(BaseEstimator):
                     starts = [min(ends, key=lambda end: end.objective).iterate]
             with collected() as messages:
                 self.result_ = run(tol, start=starts[0], progress=between(told, share, 1.0))
+        end = self.result_
+        logger.info("fit: %s; %d cycles, objective %.6g", end.status.cause, end.n_cycles, end.objective)
         if self.result_.status.cut_short:
             ended = f"{self.result_.status.cause}; the last training took {self.result_.n_cycles} cycles"
             messages = [f"fit: {'; '.join(filter(None, [ended, middle]))}."] if limits.outermost else []

@@ -15,7 +15,7 @@ from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from bcd_implicit.errors import InvalidInputError
-from bcd_implicit.estimators.base import StandardisedSamples, progress_of, seed_of
+from bcd_implicit.estimators.base import StandardisedSamples, seed_of
 from bcd_implicit.estimators.data import (
     check_logistic,
     keep_names,
@@ -261,7 +261,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             standardize=False,
         )
         seconds = check_max_seconds(self.max_seconds)
-        with stoppable(seconds) as limits, show_progress(progress_of(self.verbose), "select") as tell:
+        with stoppable(seconds) as limits, show_progress(self.verbose, "select", "verbose") as tell:
             self.path_ = kappa_path(
                 problem,
                 self.n_kappas,

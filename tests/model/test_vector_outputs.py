@@ -101,7 +101,7 @@ def test_all_else_has_an_axis_of_outputs(model):
 def test_compression_and_choices(model):
     smaller = bi.compress(model, U, target=0.5)
     assert smaller.model.predict(U).shape == (30,)
-    assert smaller.r2 > 0.5
+    assert np.corrcoef(smaller.model.predict(U), model.predict(U))[0, 1] > 0.5
     result = trained(Y)
     path = bi.kappa_path(result.problem, kappas=[0.01, 0.1], start=result)
     assert path.select(n_features=2, grow_hidden=False).model.predict(U).shape == (30,)
