@@ -20,6 +20,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from bcd_implicit.constraints.storing import restored, storable
 from bcd_implicit.constraints.user import Constraints
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, shown
 from bcd_implicit.estimators.data import read_new_inputs
@@ -149,6 +150,12 @@ class TrainedEstimator(BaseEstimator):
         self.n_jobs = n_jobs
         self.verbose = verbose
         self.max_seconds = max_seconds
+
+    def __getstate__(self) -> dict[str, Any]:
+        return super().__getstate__() | {"constraints": storable(self.constraints)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state | {"constraints": restored(state["constraints"])})
 
     def _train(
         self,

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bcd_implicit.constraints.checks import check_constraints
+from bcd_implicit.constraints.storing import restored, storable
 from bcd_implicit.constraints.user import Constraints, OnInputs
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.standardization import Standardization
@@ -104,6 +105,12 @@ class Specification:
         U, Y = self.U.T, self.Y.T
         self.scaling = Standardization.fit(U, Y, self.shares / self.shares.max(), with_mean, loss)
         self.U, self.Y = (np.ascontiguousarray(part.T) for part in self.scaling.apply(U, Y))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"constraints": storable(self.constraints)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state | {"constraints": restored(state["constraints"])})
 
     def _check(self) -> None:
         vars(self).update(check_settings(vars(self)))
