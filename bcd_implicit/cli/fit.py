@@ -27,6 +27,7 @@ from bcd_implicit.cli.console import (
 from bcd_implicit.cli.losses import LossChoice, loss_options
 from bcd_implicit.cli.options import limit_options, method_options, problem_options, table_options
 from bcd_implicit.experiments.scores import Scores
+from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.support.checks import check_arrays
 from bcd_implicit.support.delimited import TextFormat
 from bcd_implicit.support.files import check_is_file
@@ -124,16 +125,17 @@ def fit(
     train, test = _divided(columns, test_share, seed)
     with about(data):
         U, Y = (part.T for part in check_arrays(columns.inputs.loc[train], columns.outputs.loc[train]))
+    scales = Standardization.fit(U, Y, loss=loss)
     problem = bi.TrainingProblem(
-        U,
-        Y,
+        *(scales.apply(U, Y) if standardize else (U, Y)),
         **settings,
         loss=loss,
         constraints=[bi.constraints.from_text(text) for text in constraints],
         groups=columns.groups or None,
         input_names=list(columns.inputs.columns),
         output_names=list(columns.outputs.columns),
-        standardize=standardize,
+        # Standardised above, where its way back is kept too, or not, as asked.
+        standardize=False,
     )
     with one_warning():
         result = bi.solve(
@@ -154,7 +156,7 @@ def fit(
             bi.ConvergenceWarning,
         )
     with to_the_end(result.status):
-        model = result.model
+        model = scales.raw_model(result.model) if standardize else result.model
         model.save(model_path)
         gap = max((c.relative_gap for c in result.certificates.values()), default=np.inf)
         # A run that is cut short ends without looking at the others.

@@ -20,7 +20,6 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from bcd_implicit.constraints.storing import restored, storable
 from bcd_implicit.constraints.user import Constraints
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, shown
 from bcd_implicit.estimators.data import read_new_inputs
@@ -40,6 +39,7 @@ from bcd_implicit.support.parallel import in_parallel
 from bcd_implicit.support.parts import parts
 from bcd_implicit.support.progress import Progress, between, show_progress
 from bcd_implicit.support.samples import check_sample_weight
+from bcd_implicit.support.storing import KeepsFunctions
 from bcd_implicit.terms.activations import Activation
 from bcd_implicit.terms.loss import Loss
 from bcd_implicit.training.bcd import check_loop, solve
@@ -99,7 +99,7 @@ def seed_of(random_state: int | np.random.RandomState | None) -> int:
         raise InvalidInputError("random_state", cause, "Give a whole number from 0 on, a RandomState or None") from None
 
 
-class TrainedEstimator(BaseEstimator):
+class TrainedEstimator(KeepsFunctions, BaseEstimator):
     """What the regressor and the classifier share: parameters, and training on numeric targets."""
 
     def __init__(
@@ -150,12 +150,6 @@ class TrainedEstimator(BaseEstimator):
         self.n_jobs = n_jobs
         self.verbose = verbose
         self.max_seconds = max_seconds
-
-    def __getstate__(self) -> dict[str, Any]:
-        return super().__getstate__() | {"constraints": storable(self.constraints)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state | {"constraints": restored(state["constraints"])})
 
     def _train(
         self,

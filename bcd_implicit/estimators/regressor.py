@@ -225,7 +225,8 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
         """
-        return self.model_.response(self._new_inputs(X))
+        inputs = self._new_inputs(X)
+        return self.model_.response(inputs)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """R2 of the predictions, or of other losses than "squared" and "huber" D2; the mean over the outputs.

@@ -48,8 +48,13 @@ class Operators(Declared):
             system = System(self.A, self.B, self.b, self.C, self.D, self.d, blocks)
             system = replace(system, parts=self._parts) if self._parts else system.as_part()
         input_names, output_names = own(self.input_names, "u"), own(self.output_names, "y")
-        kept = {"link": self.link, "vector_output": self.vector_output}
-        return replace(system, input_names=input_names, output_names=output_names, **kept)
+        return replace(
+            system,
+            link=self.link,
+            input_names=input_names,
+            output_names=output_names,
+            vector_output=self.vector_output,
+        )
 
     @classmethod
     def _of(cls, system: System) -> Self:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bcd_implicit.constraints.checks import check_constraints
-from bcd_implicit.constraints.storing import restored, storable
 from bcd_implicit.constraints.user import Constraints, OnInputs
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.standardization import Standardization
@@ -22,6 +21,7 @@ from bcd_implicit.problem.settings import check_replaceable, check_settings
 from bcd_implicit.problem.spreads import warn_if_spreads_differ
 from bcd_implicit.support.checks import check_flag, check_names
 from bcd_implicit.support.samples import check_sample_weight, read_inputs, read_targets, warn_if_constant
+from bcd_implicit.support.storing import KeepsFunctions
 from bcd_implicit.terms.activations import Activation
 from bcd_implicit.terms.group_norms import GROUP_NORMS
 from bcd_implicit.terms.groups import Groups
@@ -30,7 +30,7 @@ from bcd_implicit.terms.penalties import GROUP_FORMS
 from bcd_implicit.terms.row_sets import WELL_POSEDNESS, RowSet
 
 
-class Specification:
+class Specification(KeepsFunctions):
     """Data and settings, checked; arguments, attributes and errors are those of its subclass TrainingProblem."""
 
     scaling: Standardization | None = None
@@ -98,19 +98,13 @@ class Specification:
         self._check()
         if standardize is None:
             warn_if_spreads_differ("U", self.U, self.shares, self.input_names)
-            if self.loss.free_targets:
+            if get_loss(loss).free_targets:
                 warn_if_spreads_differ("Y", self.Y, self.shares, self.output_names)
 
     def _standardize(self, loss: Loss, with_mean: bool) -> None:
         U, Y = self.U.T, self.Y.T
         self.scaling = Standardization.fit(U, Y, self.shares / self.shares.max(), with_mean, loss)
         self.U, self.Y = (np.ascontiguousarray(part.T) for part in self.scaling.apply(U, Y))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return vars(self) | {"constraints": storable(self.constraints)}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state | {"constraints": restored(state["constraints"])})
 
     def _check(self) -> None:
         vars(self).update(check_settings(vars(self)))

@@ -15,7 +15,7 @@ VECTORS = {"array": Y, "list": Y.tolist(), "series": pd.Series(Y, name="y"), "ma
 
 
 def trained(target):
-    return bi.solve(bi.TrainingProblem(U, target, 3), tol=1e-2)
+    return bi.solve(bi.TrainingProblem(U, target, 3, kappa=1e-4), tol=1e-2)
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_compression_and_choices(model):
     assert smaller.model.predict(U).shape == (30,)
     assert np.corrcoef(smaller.model.predict(U), model.predict(U))[0, 1] > 0.5
     result = trained(Y)
-    path = bi.kappa_path(result.problem, kappas=[0.01, 0.1], start=result)
+    path = bi.kappa_path(result.problem, kappas=[1e-5, 1e-4], start=result)
     assert path.select(n_features=2, grow_hidden=False).model.predict(U).shape == (30,)
 
 

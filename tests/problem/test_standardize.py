@@ -206,6 +206,20 @@ class TestWarning:
         assert_allclose(problem.Y, hand.Y, atol=1e-12)
 
 
+def test_what_the_library_builds_itself_does_not_warn():
+    table = U.assign(step=RNG.integers(0, 3, M))
+    fast = {"n_hidden": 2, "max_cycles": 2}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", bi.DataWarning)
+        bi.ImplicitRegressor(alpha=(0.1, 1.0), n_folds=2, **fast).fit(table, Y)
+        bi.ImplicitClassifier(alpha=0.1, **fast).fit(table, Y["risk"] > 0.5)
+        problem = standardised()
+        bi.kappa_path(problem, 3, max_cycles=2).select(n_folds=2, max_cycles=2, ridges=[1e-4])
+        bi.experiments.convergence(3, 3, 40, n_steps=20)
+        bi.robustness_curve(problem, [5.0], U, Y, 0.1, max_cycles=2)
+
+
 def test_gradients_are_those_of_the_standardised_problem(trained):
     it = trained.iterate
     found = bi.gradient(trained.problem, it)

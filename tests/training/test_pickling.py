@@ -111,6 +111,27 @@ def test_activations(name):
     assert_array_equal(through_pickle(model).predict(U), model.predict(U))
 
 
+def test_an_activation_by_formulas():
+    phi = bi.register_activation(
+        "stored_asinh",
+        phi=np.arcsinh,
+        derivative=lambda z: 1 / np.hypot(1, z),
+        g=lambda x: 2 * np.sinh(x / 2) ** 2,
+        g_derivative=np.sinh,
+        g_conjugate=lambda z: z * np.arcsinh(z) - z**2 / (1 + np.hypot(1, z)),
+    )
+    try:
+        problem = bi.TrainingProblem(U, Y, 2, activation="stored_asinh")
+        stored = pickle.dumps(bi.solve(problem, max_cycles=1))
+        expected = pickle.loads(stored).model.predict(U)
+    finally:
+        del bi.ACTIVATIONS["stored_asinh"]
+    # Nobody has registered it where it is loaded.
+    again = pickle.loads(stored)
+    assert_array_equal(again.model.predict(U), expected)
+    assert copy.copy(phi).formulas["g"] is phi.formulas["g"]
+
+
 @pytest.mark.parametrize("name", sorted(bi.LOSSES))
 def test_losses(name):
     problem = bi.TrainingProblem(U, np.eye(2)[(Y > 0).astype(int)], 2, loss=name)
@@ -137,7 +158,7 @@ def test_what_cannot_be_stored_says_so():
 
     problem = bi.TrainingProblem(U, Y, 2, constraints={"mine": locked})
     with pytest.raises(
-        bi.ConstraintError, match=r"constraint 'mine': cannot be stored \(.*lock.*Use a function of a mod"
+        bi.InvalidInputError, match=r"constraint 'mine': cannot be stored \(.*lock.*Use a function of a mod"
     ):
         pickle.dumps(problem)
     assert copy.copy(problem).constraints["mine"] is locked
