@@ -61,7 +61,7 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
         Names of the p inputs and q outputs, kept with the model; ``u0, u1, ...`` and ``y0, y1, ...`` by default.
     vector_output : bool
         Whether :meth:`predict` and :meth:`response` give a vector of shape (m,), which takes q = 1. Models trained on a
-        vector of targets do.
+        vector of targets do. :meth:`outputs`, derivatives, bounds and attacks keep the axis of outputs.
 
     Raises
     ------

@@ -146,7 +146,8 @@ def robustness_curve(
     ----------
     problem : TrainingProblem
     bounds : list of float > 0
-        On each output's gain.
+        On each output's gain. As all constraints, in the units in which the problem trains: with ``standardize=True``
+        in standard deviations, while the table's gains are of the models in the data's units.
     U_test : array-like of shape (m, p)
     y_test : array-like of shape (m,) or (m, q)
         Classes, by number or name, where the problem has several outputs and this has one column or the loss is that
@@ -207,7 +208,7 @@ def robustness_curve(
         _measured(point, test, radius, classes, margins)
     found = solve(problem, max_cycles=max_cycles, tol=tol, random_state=random_state) if start is None else start
     points = [RobustPoint(PLAIN, np.inf, found.model, found)]
-    it = scaled_to_gain(problem, found.iterate, states)
+    it = scaled_to_gain(problem, given_start(problem, found), states)
     for name, bounded in problems.items():
         found = solve(bounded, max_cycles=max_cycles, tol=tol, start=it)
         points.append(RobustPoint(name, names[name], found.model, found))

@@ -21,8 +21,8 @@ from bcd_implicit.training.result import BcdResult
 CYCLES, TOL = 30, 1e-3
 
 
-def given_start(problem: TrainingProblem, start: Any) -> Iterate | None:
-    """The iterate that a person's ``start`` stands for; None where there is none.
+def given_start(problem: TrainingProblem, start: Any) -> Any:
+    """The :class:`~bcd_implicit.Iterate` that a person's ``start`` stands for; None where there is none.
 
     Parameters
     ----------
