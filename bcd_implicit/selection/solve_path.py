@@ -64,7 +64,7 @@ def solve_path(
     n_kappas = check_number("n_kappas", n_kappas, 2, integer=True, remedy="A path has 2 kappas or more")
     # Each start has to know more inputs than the problem it is for keeps: radii fall.
     given = None if kappas is None else given_grid(kappas, falling=problem.group_form == "constraint")
-    kept, first = None, given_start(problem, start)
+    kept, first = None, None if start is None else given_start(problem, start)
     if checkpoint is not None:
         stops = {"max_cycles": max_cycles, "tol": tol, "n_features": n_features, "max_features": max_features}
         grid_asked = {"random_state": random_state} | ({"n_kappas": n_kappas} if given is None else {"kappas": given})

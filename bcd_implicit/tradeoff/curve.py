@@ -22,6 +22,7 @@ from bcd_implicit.support.display import quoted
 from bcd_implicit.tradeoff.measures import measured
 from bcd_implicit.tradeoff.scaling import scaled_to_gain
 from bcd_implicit.training import BcdResult, solve
+from bcd_implicit.training.start import given_start
 
 # What the table calls the model without bounds.
 PLAIN = "plain"

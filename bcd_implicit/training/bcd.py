@@ -176,12 +176,12 @@ def solve(
         raise InvalidInputError("callback", f"is of type {kind}", "Pass a function of cycle, objective and iterate")
     schedule = check_schedule(fenchel_schedule, method)
     options = check_method_options(problem, method, method_options, solve)
-    start = given_start(problem, start)
+    first = None if start is None else given_start(problem, start)
     # A path's is its own, and tells of many solves.
     whole = not isinstance(checkpoint, Checkpoint)
     if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
         asked = {"tol": tol, "atol": atol, "block_tol": block_tol if certified else None}
-        origin: dict[str, Any] = {"random_state": random_state} if start is None else {"start": start}
+        origin: dict[str, Any] = {"random_state": random_state} if first is None else {"start": first}
         if schedule != FenchelSchedule():
             asked |= {"fenchel_schedule": schedule_described(schedule)}
         if options is not None:
@@ -201,7 +201,7 @@ def solve(
         else:
             # Quick, so that there always is an iterate to return.
             with finishing():
-                it = feasible(problem, problem.initial(random_state) if start is None else start)
+                it = feasible(problem, problem.initial(random_state) if first is None else first)
             if METHODS[method].by_blocks and wants_smoothed(problem, it):
                 it = _trained_on_smoothed(problem, it, method, solver, min(max_cycles, CYCLES))
             objective = problem.objective(it)

@@ -21,13 +21,13 @@ from bcd_implicit.training.result import BcdResult
 CYCLES, TOL = 30, 1e-3
 
 
-def given_start(problem: TrainingProblem, start: Any) -> Any:
-    """The :class:`~bcd_implicit.Iterate` that a person's ``start`` stands for; None where there is none.
+def given_start(problem: TrainingProblem, start: Any) -> Iterate:
+    """The iterate that a person's ``start`` stands for.
 
     Parameters
     ----------
     problem : TrainingProblem
-    start : Iterate, BcdResult, ImplicitModel or None
+    start : Iterate, BcdResult or ImplicitModel
         A model is in the data's units, and so is that of a result whose problem was standardised otherwise.
 
     Raises
@@ -35,8 +35,6 @@ def given_start(problem: TrainingProblem, start: Any) -> Any:
     InvalidInputError
         Anything else, or one that does not fit the problem.
     """
-    if start is None:
-        return None
     if isinstance(start, BcdResult):
         same = problem.scaling.equals(start.problem.scaling) if problem.scaling else start.problem.scaling is None
         start = start.iterate if same else start.model
