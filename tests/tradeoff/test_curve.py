@@ -183,3 +183,17 @@ def test_the_gain_of_margins_is_that_of_a_model_of_them():
     assert found["gain of margins"] == pytest.approx(by_hand)
     assert found["gain"] == pytest.approx((np.abs(C) @ N + np.abs(D)).sum(axis=1).max())
     assert measured(model, U, y, 0.1, classes=True) == {k: v for k, v in found.items() if k != "gain of margins"}
+
+
+@pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
+def test_progress_goes_from_training_to_training(regression):
+    problem, U, y, curve = regression
+    told = []
+    start = curve["plain"].result
+    bi.robustness_curve(
+        problem, [2.0, 1.0], U, y, 0.5, start=start, max_cycles=2, progress=lambda *seen: told.append(seen)
+    )
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    assert [text.split(":")[0] for _, text in told if text.split()[1] != "cycle"] == ["2", "1"]
