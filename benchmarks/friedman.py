@@ -22,7 +22,7 @@ from bcd_implicit.model.standardization import Standardization
 def fit_implicit(U, y, seed):
     problem = bi.TrainingProblem(U, y, n_hidden=20, norm_bound=0.9, kappa=0.01, ridge=1e-3)
     result = bi.solve(problem, max_cycles=100, tol=1e-3, random_state=seed)
-    return lambda V: result.model.predict(V)[:, 0], f"{result.n_cycles} cycles"
+    return result.model.predict, f"{result.n_cycles} cycles"
 
 
 def fit_ridge(U, y, seed):

@@ -168,6 +168,8 @@ def fit(
         groups=columns.groups or None,
         input_names=list(columns.inputs.columns),
         output_names=list(columns.outputs.columns),
+        # Standardised above, where its way back is kept too, or not, as asked.
+        standardize=False,
     )
     with one_warning():
         result = bi.solve(

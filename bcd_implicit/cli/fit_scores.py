@@ -75,7 +75,7 @@ def _of_numbers(model: bi.ImplicitModel, loss: bi.Loss, parts: Parts) -> Found:
     """R2 beside that of a ridge regression; or D2, which is measured from the best constant, and has means for none."""
     ridge, found = ridge_on_all_columns(*parts["train"]), Found()
     for rows, (U, Y) in parts.items():
-        scores = Scores.of(loss, model.predict(U), Y, False)
+        scores = Scores.of(loss, model.outputs(U), Y, False)
         if scores.d2 is not None:
             found["", rows, "d2"] = scores.d2
         else:
@@ -89,7 +89,7 @@ def _of_classes(model: bi.ImplicitModel, loss: bi.Loss, parts: Parts) -> Found:
     logistic, found = logistic_on_all_columns(*parts["train"]), Found()
     shares = parts["train"][1].mean(axis=0)
     for rows, (U, Y) in parts.items():
-        prediction = model.predict(U)
+        prediction = model.outputs(U)
         scores = Scores.of(loss, prediction, Y, True)
         found["", rows, "accuracy"] = accuracy(Y, prediction)
         baselines = {"logistic_": logistic(U), "constant_": np.broadcast_to(shares, Y.shape)}

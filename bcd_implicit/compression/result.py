@@ -74,7 +74,7 @@ class SmallModel:
     def _predictions(self) -> tuple[np.ndarray, np.ndarray]:
         """Of the model and of the smaller one at the samples, shapes (m, q)."""
         U = self._task.U.T
-        return self._task.model.predict(U), self.matched.predict(U)
+        return self._task.model.outputs(U), self.matched.outputs(U)
 
     @property
     def r2(self) -> float:

@@ -5,6 +5,9 @@ in a list) constrains the block, a scalar convex expression is added to THE obje
 
     TrainingProblem(..., constraints=[nonnegative("B"), lambda v: cp.norm(v["C"], "fro") <= 3])
     TrainingProblem(..., constraints={"few entries": lambda v: 0.1 * cp.sum(cp.abs(v["B"]))})
+    TrainingProblem(..., constraints="box(B, lower=0, upper=0.5)")
+
+A single one needs no list. A text stands for a ready-made one, written as on the command line; it is read, not run.
 
 Each has a name: its key in a mapping, that of the ready-made one ("nonnegative(B)"), the function's own, or
 "constraints[0]". Violations and dual values come back under it. Blocks on which one acts go through CVXPY, the others

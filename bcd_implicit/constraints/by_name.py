@@ -22,7 +22,7 @@ from bcd_implicit.constraints.norms import (
 )
 from bcd_implicit.constraints.patterns import banded, feedforward, symmetric
 from bcd_implicit.constraints.ready_made import ReadyMade
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.errors import ConstraintError, InvalidInputError
 
 READY_MADE: dict[str, Callable[..., ReadyMade]] = {
     call.__name__: call
@@ -44,7 +44,7 @@ def from_text(text: str) -> ReadyMade:
 
     Raises
     ------
-    InvalidInputError
+    ConstraintError
         Not a call of a ready-made constraint with letters, numbers and lists.
     """
 
@@ -67,7 +67,7 @@ def from_text(text: str) -> ReadyMade:
         named: dict[Any, Any] = {k.arg: value(k.value) for k in call.keywords}
         return READY_MADE[call.func.id](*map(value, call.args), **named)
     except InvalidInputError as error:
-        raise InvalidInputError(f"constraint {text}", f"{error.argument}: {error.cause}", error.remedy) from None
+        raise ConstraintError(f"constraint {text}", f"{error.argument}: {error.cause}", error.remedy) from None
     except (SyntaxError, ValueError, TypeError) as error:
         cause = error.msg if isinstance(error, SyntaxError) else str(error)
-        raise InvalidInputError(f"constraint {text}", f"cannot be read ({cause})", known) from None
+        raise ConstraintError(f"constraint {text}", f"cannot be read ({cause})", known) from None

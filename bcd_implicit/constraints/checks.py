@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from bcd_implicit.constraints.by_name import READY_MADE, argument_names
-from bcd_implicit.constraints.user import BlockVariables, UserFunction, returned
+from bcd_implicit.constraints.by_name import READY_MADE, argument_names, from_text
+from bcd_implicit.constraints.user import BlockVariables, Constraints, UserFunction, returned
 from bcd_implicit.errors import ConstraintError, InvalidInputError, shown
 from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.notices import ignored
@@ -19,7 +19,7 @@ OWN_NAMES = ("norm_bound", "group_lasso", "pattern")
 
 
 def check_constraints(
-    constraints: Sequence[UserFunction] | Mapping[str, UserFunction] | None,
+    constraints: Constraints | None,
     shapes: Mapping[str, tuple[int, ...]],
     block_letters: Sequence[tuple[str, ...]],
 ) -> dict[str, UserFunction]:
@@ -44,17 +44,17 @@ def check_constraints(
 
 
 def _named(constraints: Any) -> dict[str, UserFunction]:
-    if callable(constraints):
-        raise ConstraintError("constraints", "is a function", "Pass a list of functions")
+    if callable(constraints) or isinstance(constraints, str):
+        constraints = [constraints]
     if isinstance(constraints, Mapping):
-        pairs = list(constraints.items())
+        pairs = [(name, _read(given)) for name, given in constraints.items()]
     elif isinstance(constraints, (list, tuple)) or constraints is None:
-        pairs = [(_own_name(f) or f"constraints[{i}]", f) for i, f in enumerate(constraints or ())]
+        functions = [_read(given) for given in constraints or ()]
+        pairs = [(_own_name(f) or f"constraints[{i}]", f) for i, f in enumerate(functions)]
     else:
         kind = type(constraints).__name__
-        raise ConstraintError(
-            "constraints", f"is of type {kind}", "Pass a list of functions, or a mapping {name: function}"
-        )
+        remedy = 'Pass a function, a text such as "nonnegative(B)", a list of these, or a mapping from names to them'
+        raise ConstraintError("constraints", f"is of type {kind}", remedy)
     named: dict[str, UserFunction] = {}
     for name, function in pairs:
         if not isinstance(name, str):
@@ -67,6 +67,10 @@ def _named(constraints: Any) -> dict[str, UserFunction]:
             )
         named[name] = function
     return named
+
+
+def _read(given: Any) -> Any:
+    return from_text(given) if isinstance(given, str) else given
 
 
 def _own_name(function: Any) -> str | None:

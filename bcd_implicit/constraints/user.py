@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -13,7 +13,11 @@ from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.formulas import Shown
 from bcd_implicit.support.scalars import Scalar, as_number
 
-UserFunction = Callable[[Mapping[str, "cp.Expression"]], Any]
+UserFunction: TypeAlias = Callable[[Mapping[str, "cp.Expression"]], Any]
+# One, a list, or some by name; a text stands for a ready-made one.
+Constraints: TypeAlias = (
+    UserFunction | str | Sequence[UserFunction | str] | Mapping[str, UserFunction] | Mapping[str, UserFunction | str]
+)
 
 
 class AbsentVariable(Exception):

@@ -20,7 +20,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from bcd_implicit.constraints.user import UserFunction
+from bcd_implicit.constraints.user import Constraints
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, shown
 from bcd_implicit.estimators.data import read_new_inputs
 from bcd_implicit.model.explanations import Explanation, Importance
@@ -33,11 +33,13 @@ from bcd_implicit.selection.refits import Refit, cross_validate, has_faded
 from bcd_implicit.support.arrays import Samples
 from bcd_implicit.support.checks import check_flag, check_list, check_number
 from bcd_implicit.support.interruption import Stop, check_max_seconds, finishing, stoppable
+from bcd_implicit.support.log import logger
 from bcd_implicit.support.notices import collected, warn_convergence
 from bcd_implicit.support.parallel import in_parallel
 from bcd_implicit.support.parts import parts
 from bcd_implicit.support.progress import Progress, between, show_progress
 from bcd_implicit.support.samples import check_sample_weight
+from bcd_implicit.support.storing import KeepsFunctions
 from bcd_implicit.terms.activations import Activation
 from bcd_implicit.terms.loss import Loss
 from bcd_implicit.training.bcd import check_loop, solve
@@ -97,16 +99,7 @@ def seed_of(random_state: int | np.random.RandomState | None) -> int:
         raise InvalidInputError("random_state", cause, "Give a whole number from 0 on, a RandomState or None") from None
 
 
-def progress_of(verbose: Any) -> bool | Progress:
-    """The ``progress`` that ``verbose`` asks for."""
-    if callable(verbose):
-        return verbose
-    if not isinstance(verbose, (int, np.integer, np.bool_)):
-        raise InvalidInputError("verbose", f"got {shown(verbose)}", "Give True, False, a number or a function")
-    return bool(verbose)
-
-
-class TrainedEstimator(BaseEstimator):
+class TrainedEstimator(KeepsFunctions, BaseEstimator):
     """What the regressor and the classifier share: parameters, and training on numeric targets."""
 
     def __init__(
@@ -121,7 +114,7 @@ class TrainedEstimator(BaseEstimator):
         fenchel_weight: float | ArrayLike = 1.0,
         fit_intercept: bool = True,
         pass_through: bool = True,
-        constraints: Sequence[UserFunction] | Mapping[str, UserFunction] = (),
+        constraints: Constraints = (),
         pattern: Any = None,
         method: str = "prox-linear",
         solver: str = "auto",
@@ -165,8 +158,9 @@ class TrainedEstimator(BaseEstimator):
         sample_weight: ArrayLike | None,
         output_names: Sequence[str] | None,
         loss: Loss,
+        is_vector: bool = False,
     ) -> None:
-        """Train on numeric targets of shape (m, q)."""
+        """Train on numeric targets of shape (m, q); those of a vector are one column."""
         method, solver, max_cycles, tol = check_loop(self.method, self.solver, self.max_cycles, self.tol)
         alphas = self._alphas()
         n_folds = check_number("n_folds", self.n_folds, 2, integer=True, remedy="Give 2 or more folds")
@@ -176,7 +170,7 @@ class TrainedEstimator(BaseEstimator):
         seed = seed_of(self.random_state)
         problem = TrainingProblem(
             samples.U,
-            samples.Y,
+            samples.Y[:, 0] if is_vector else samples.Y,
             self.n_hidden,
             activation=self.activation,
             loss=loss,
@@ -191,9 +185,10 @@ class TrainedEstimator(BaseEstimator):
             input_names=inputs.names,
             output_names=output_names,
             sample_weight=samples.weight,
+            standardize=False,
         )
         seconds, middle = check_max_seconds(self.max_seconds), ""
-        with stoppable(seconds) as limits, show_progress(progress_of(self.verbose), "fit") as tell:
+        with stoppable(seconds) as limits, show_progress(self.verbose, "fit", "verbose") as tell:
             try:
                 # Whatever alpha is, training needs time too.
                 with stoppable(seconds and CV_SHARE * seconds):
@@ -201,6 +196,7 @@ class TrainedEstimator(BaseEstimator):
             except Stop:
                 self.alpha_ = alphas[len(alphas) // 2]
                 middle = f"there was no time to choose alpha, and {self.alpha_:g} is the middle one"
+            logger.info("fit: alpha %.3g", self.alpha_)
             problem = problem.replace(ridge=self.alpha_, ridge_hidden=self.alpha_)
             start = self._warm_start(problem, seed)
             starts = [problem.initial(seed + i) for i in range(n_init)] if start is None else [start]
@@ -216,6 +212,8 @@ class TrainedEstimator(BaseEstimator):
                     starts = [min(ends, key=lambda end: end.objective).iterate]
             with collected() as messages:
                 self.result_ = run(tol, start=starts[0], progress=between(told, share, 1.0))
+        end = self.result_
+        logger.info("fit: %s; %d cycles, objective %.6g", end.status.cause, end.n_cycles, end.objective)
         if self.result_.status.cut_short:
             ended = f"{self.result_.status.cause}; the last training took {self.result_.n_cycles} cycles"
             messages = [f"fit: {'; '.join(filter(None, [ended, middle]))}."] if limits.outermost else []

@@ -11,7 +11,7 @@ from scipy.special import log_expit, log_softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 
-from bcd_implicit.constraints.user import UserFunction
+from bcd_implicit.constraints.user import Constraints
 from bcd_implicit.errors import InvalidInputError, check_choice, shown
 from bcd_implicit.estimators.base import ALPHAS, TrainedEstimator
 from bcd_implicit.estimators.data import (
@@ -82,7 +82,7 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         Only of the method "fenchel": the weight of its relaxed equilibrium, or one for each hidden feature.
     fit_intercept, pass_through : bool
         Whether there are b and d; whether there is D. Without intercepts the data are not centred, only scaled.
-    constraints : sequence or mapping of functions
+    constraints : function, str, or sequence or mapping of these
         As of :class:`~bcd_implicit.TrainingProblem`. They act on the matrices for standardised inputs and targets.
     pattern : mapping from "A", "B", "C", "D" to masks, or ImplicitModel, optional
         Which entries are free, as of :class:`~bcd_implicit.TrainingProblem`; the others are zero.
@@ -142,7 +142,7 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         fenchel_weight: float | ArrayLike = 1.0,
         fit_intercept: bool = True,
         pass_through: bool = True,
-        constraints: Sequence[UserFunction] | Mapping[str, UserFunction] = (),
+        constraints: Constraints = (),
         pattern: Any = None,
         method: str = "prox-linear",
         solver: str = "auto",
@@ -243,7 +243,7 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         X : array-like of shape (n_samples, n_features)
         """
         inputs = self._new_inputs(X)
-        scores = self.model_.predict(inputs)
+        scores = self.model_.outputs(inputs)
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
     def predict(self, X: ArrayLike) -> np.ndarray:

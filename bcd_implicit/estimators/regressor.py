@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import MultiOutputMixin, RegressorMixin
 
-from bcd_implicit.constraints.user import UserFunction
+from bcd_implicit.constraints.user import Constraints
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.estimators.base import ALPHAS, TrainedEstimator
 from bcd_implicit.estimators.data import check_given, keep_names
@@ -65,7 +65,7 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         Only of the method "fenchel": the weight of its relaxed equilibrium, or one for each hidden feature.
     fit_intercept, pass_through : bool
         Whether there are b and d; whether there is D. Without intercepts the data are not centred, only scaled.
-    constraints : sequence or mapping of functions
+    constraints : function, str, or sequence or mapping of these
         As of :class:`~bcd_implicit.TrainingProblem`. They act on the matrices for standardised inputs and targets.
     pattern : mapping from "A", "B", "C", "D" to masks, or ImplicitModel, optional
         Which entries are free, as of :class:`~bcd_implicit.TrainingProblem`; the others are zero.
@@ -132,7 +132,7 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         fenchel_weight: float | ArrayLike = 1.0,
         fit_intercept: bool = True,
         pass_through: bool = True,
-        constraints: Sequence[UserFunction] | Mapping[str, UserFunction] = (),
+        constraints: Constraints = (),
         pattern: Any = None,
         method: str = "prox-linear",
         solver: str = "auto",
@@ -215,8 +215,7 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         keep_names(self, inputs)
         loss = self._known_loss()
         loss.check_targets(targets.columns, _names(targets), "y")
-        self._is_flat = targets.is_vector
-        self._train(inputs, targets.values, sample_weight, targets.names, loss)
+        self._train(inputs, targets.values, sample_weight, targets.names, loss, targets.is_vector)
         return self
 
     def predict(self, X: ArrayLike) -> np.ndarray:
@@ -227,8 +226,7 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         X : array-like of shape (n_samples, n_features)
         """
         inputs = self._new_inputs(X)
-        predicted = self.model_.response(inputs)
-        return predicted[:, 0] if self._is_flat else predicted
+        return self.model_.response(inputs)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """R2 of the predictions, or of other losses than "squared" and "huber" D2; the mean over the outputs.
@@ -253,7 +251,7 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         weight = check_sample_weight(sample_weight, len(inputs))
         if loss.name in ("squared", "huber"):
             return super().score(X, targets, sample_weight)
-        scores = self.model_.predict(inputs).T
+        scores = self.model_.outputs(inputs).T
         # The classes of a cross-entropy are one output.
         outputs = [slice(j, j + 1) for j in range(len(scores))] if loss.separable else [slice(None)]
         return float(np.mean([loss.d2(scores[j], targets.T[j], weight / weight.sum()) for j in outputs]))

@@ -15,7 +15,7 @@ from sklearn.feature_selection import SelectorMixin
 from sklearn.utils.validation import check_is_fitted
 
 from bcd_implicit.errors import InvalidInputError
-from bcd_implicit.estimators.base import StandardisedSamples, progress_of, seed_of
+from bcd_implicit.estimators.base import StandardisedSamples, seed_of
 from bcd_implicit.estimators.data import (
     check_logistic,
     keep_names,
@@ -260,9 +260,10 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             group_weights=self.group_weights,
             group_over="BD" if self.pass_through else "B",
             sample_weight=samples.weight,
+            standardize=False,
         )
         seconds = check_max_seconds(self.max_seconds)
-        with stoppable(seconds) as limits, show_progress(progress_of(self.verbose), "select") as tell:
+        with stoppable(seconds) as limits, show_progress(self.verbose, "select", "verbose") as tell:
             self.path_ = kappa_path(
                 problem,
                 self.n_kappas,
@@ -342,7 +343,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             Printed it is text; ``.table`` has the numbers. Kappas are those for standardised data.
         """
         check_is_fitted(self, "support_")
-        return self.selection_.explain(costs, n_jobs=self.n_jobs, progress=progress_of(self.verbose))
+        return self.selection_.explain(costs, n_jobs=self.n_jobs, progress=self.verbose)
 
     def _get_support_mask(self) -> np.ndarray:
         check_is_fitted(self, "support_")

@@ -153,6 +153,7 @@ def output_block(problem: Shallow, start: DeepLinear, solver: str = "native") ->
         ridge_hidden=0.0,
         fit_intercept=False,
         pass_through=False,
+        standardize=False,
     )
     it = Iterate(
         A=start.gamma * start.S,

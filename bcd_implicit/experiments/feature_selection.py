@@ -24,7 +24,6 @@ from bcd_implicit.datasets import make_column_sparse, make_even
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.experiments.scores import Scores, accuracy, r2, ridge_on_all_columns
 from bcd_implicit.model.implicit_model import ImplicitModel
-from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.choice import Selection, what_is_there
 from bcd_implicit.selection.dependence import warn_if_dependent
@@ -310,13 +309,13 @@ def run_table(
         parts = GroupShuffleSplit(1, test_size=test_share, random_state=seed).split(U, groups=together)
         train, test = next(parts)
     U_train, U_test, Y_train, Y_test = U[train], U[test], Y[train], Y[test]
-    scales = Standardization.fit(U_train, Y_train, loss=loss)
-    pair = scales.apply(U_train, Y_train) if standardize else (U_train, Y_train)
     problem = TrainingProblem(
-        *pair,
+        U_train,
+        Y_train,
         **{"n_hidden": N_HIDDEN_GUESS, "pass_through": False} | problem_options | {"loss": loss},
         input_names=given.names,
         output_names=asked.names,
+        standardize=standardize,
     )
     choice = {"rule": rule, "sample_groups": None if together is None else together[train]}
     path, selection = _walk_and_choose(
@@ -334,7 +333,7 @@ def run_table(
         checkpoint=checkpoint,
         **choice,
     )
-    model = scales.raw_model(selection.model) if standardize else selection.model
+    model = selection.model
     # Of all rows in the file's order: the split has shuffled them.
     if together is None:
         warn_if_dependent(U.T, Y.T, (Y - model.response(U)).T, problem.input_names)

@@ -42,6 +42,8 @@ class System:
         None for variables that are only numbered.
     parts : tuple of Part
         What the states came from, in the order in which data pass through it; empty for a model by itself.
+    vector_output : bool
+        Whether predictions of the one output are a vector.
     """
 
     A: Matrix
@@ -55,6 +57,7 @@ class System:
     input_names: Names = None
     output_names: Names = None
     parts: tuple[Part, ...] = ()
+    vector_output: bool = False
 
     def as_part(self, name: str | None = None) -> System:
         """The same as a single part, whatever it was put together from."""
@@ -130,6 +133,7 @@ def cascade(first: System, second: System) -> System:
         first.input_names,
         second.output_names,
         _parts_behind([second.n_states, 0], [first, second]),
+        second.vector_output,
     )
 
 
@@ -145,6 +149,7 @@ def stack(parts: Sequence[System]) -> System:
         link=_common_link(parts, side_by_side=True),
         input_names=_first_names(part.input_names for part in parts),
         output_names=side_by_side([part.outputs for part in parts], "y"),
+        vector_output=len(parts) == 1 and parts[0].vector_output,
     )
 
 
@@ -159,6 +164,7 @@ def parallel(parts: Sequence[System]) -> System:
         link=_common_link(parts, side_by_side=True),
         input_names=side_by_side([part.inputs for part in parts], "u"),
         output_names=side_by_side([part.outputs for part in parts], "y"),
+        vector_output=len(parts) == 1 and parts[0].vector_output,
     )
 
 
@@ -174,6 +180,7 @@ def total(parts: Sequence[System]) -> System:
         link=_common_link(parts, side_by_side=False),
         input_names=_first_names(part.input_names for part in parts),
         output_names=_first_names(part.output_names for part in parts),
+        vector_output=all(part.vector_output for part in parts),
     )
 
 
@@ -194,7 +201,9 @@ def product(one: System, other: System) -> System:
     )
     both = replace(stack(numbers), output_names=None)
     return replace(
-        cascade(both, squares.as_part("the product")), output_names=_first_names(part.output_names for part in numbers)
+        cascade(both, squares.as_part("the product")),
+        output_names=_first_names(part.output_names for part in numbers),
+        vector_output=all(part.vector_output for part in numbers),
     )
 
 
@@ -239,6 +248,7 @@ def feedback_through(part: System, other: System) -> System:
         link=part.link,
         input_names=part.input_names,
         output_names=part.output_names,
+        vector_output=part.vector_output,
     )
 
 

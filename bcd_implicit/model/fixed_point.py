@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -213,7 +213,8 @@ def fixed_point(
             f"Next to a contraction factor of 1 rounding grows: states as large as {size:.1e} are only known to be "
             f"off by less than {bound.max():.1e} ({told}). Scale A down, or train with a lower norm_bound."
         )
-    return FixedPoint(found, n_iter, name, lambda: bound)
+    # Not a lambda, which pickle could not store.
+    return FixedPoint(found, n_iter, name, partial(np.asarray, bound))
 
 
 def states_from(

@@ -26,7 +26,7 @@ from bcd_implicit.model.prediction import predictions
 from bcd_implicit.model.storage import LETTERS, REMEDY, read_model, write_model
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.model.sweep import solve_states
-from bcd_implicit.support.checks import check_names, check_number
+from bcd_implicit.support.checks import check_flag, check_names, check_number
 from bcd_implicit.support.display import facts_table, names_of
 from bcd_implicit.support.files import check_path
 from bcd_implicit.support.interruption import finishing
@@ -59,6 +59,9 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
         up to a constant, or of rates.
     input_names, output_names : sequence of str, optional
         Names of the p inputs and q outputs, kept with the model; ``u0, u1, ...`` and ``y0, y1, ...`` by default.
+    vector_output : bool
+        Whether :meth:`predict` and :meth:`response` give a vector of shape (m,), which takes q = 1. Models trained on a
+        vector of targets do. :meth:`outputs`, derivatives, bounds and attacks keep the axis of outputs.
 
     Raises
     ------
@@ -70,6 +73,7 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
     _set_once = (*LETTERS, "activation")
     # What it was put together from, in the order in which data pass; empty for a model by itself.
     _parts: tuple[Part, ...] = ()
+    vector_output = False
 
     def __init__(
         self,
@@ -84,6 +88,7 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
         link: str = "identity",
         input_names: Sequence[str] | None = None,
         output_names: Sequence[str] | None = None,
+        vector_output: bool = False,
     ) -> None:
         self.A, self.B, self.C = (check_part(k, v) for k, v in (("A", A), ("B", B), ("C", C)))
         n, p, q = self.A.shape[0], self.B.shape[1], self.C.shape[0]
@@ -99,6 +104,9 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
                 raise InvalidInputError(name, cause, remedy)
         self.input_names = check_names("input_names", input_names, p, "u")
         self.output_names = check_names("output_names", output_names, q, "y")
+        self.vector_output = check_flag("vector_output", vector_output)
+        if self.vector_output and q != 1:
+            raise InvalidInputError("vector_output", f"is True, and the model has {q} outputs", "Leave it out")
 
     @property
     def n_hidden(self) -> int:
@@ -265,10 +273,11 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
 
         Returns
         -------
-        ndarray of shape (m, q)
+        ndarray of shape (m, q), or (m,)
+            A vector where the model was trained on one (``vector_output``).
         """
         with finishing(), told_once():
-            return predictions(self._structure, inputs_of(self, U), self.b, self.C, self.D, self.d, solver)
+            return self._as_trained(self._outputs(U, solver))
 
     def response(self, U: ArrayLike, *, solver: str = "auto") -> np.ndarray:
         """What predictions say of the targets, in their own units: numbers, probabilities, or rates.
@@ -280,9 +289,31 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
 
         Returns
         -------
+        ndarray of shape (m, q), or (m,)
+        """
+        with finishing(), told_once():
+            return self._as_trained(responses(self.link, self._outputs(U, solver).T).T)
+
+    def outputs(self, U: ArrayLike, *, solver: str = "auto") -> np.ndarray:
+        """The same as :meth:`predict`, always with a column for each output.
+
+        Parameters
+        ----------
+        U, solver
+            As for :meth:`predict`.
+
+        Returns
+        -------
         ndarray of shape (m, q)
         """
-        return responses(self.link, self.predict(U, solver=solver).T).T
+        with finishing(), told_once():
+            return self._outputs(U, solver)
+
+    def _outputs(self, U: ArrayLike, solver: str) -> np.ndarray:
+        return predictions(self._structure, inputs_of(self, U), self.b, self.C, self.D, self.d, solver)
+
+    def _as_trained(self, outputs: np.ndarray) -> np.ndarray:
+        return outputs[:, 0] if self.vector_output else outputs
 
     def unstandardized(
         self, input_mean: np.ndarray, input_scale: np.ndarray, target_mean: np.ndarray, target_scale: np.ndarray
@@ -295,7 +326,7 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
         return self._copy(B=B, b=self.b - B @ input_mean, C=C, D=D, d=d)
 
     def _copy(self, **changes: Any) -> ImplicitModel:
-        kept = (*LETTERS, "activation", "link", "input_names", "output_names")
+        kept = (*LETTERS, "activation", "link", "input_names", "output_names", "vector_output")
         model = ImplicitModel(**{name: getattr(self, name) for name in kept} | changes)
         model._parts = self._parts
         return model
@@ -310,7 +341,8 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
         """
         path = check_path("path", path)
         arrays = {letter: getattr(self, letter) for letter in LETTERS}
-        write_model(path, arrays, self.activation, self.link, self.input_names, self.output_names)
+        names = self.input_names, self.output_names
+        write_model(path, arrays, self.activation, self.link, *names, self.vector_output)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ImplicitModel:

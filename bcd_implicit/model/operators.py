@@ -48,7 +48,13 @@ class Operators(Declared):
             system = System(self.A, self.B, self.b, self.C, self.D, self.d, blocks)
             system = replace(system, parts=self._parts) if self._parts else system.as_part()
         input_names, output_names = own(self.input_names, "u"), own(self.output_names, "y")
-        return replace(system, link=self.link, input_names=input_names, output_names=output_names)
+        return replace(
+            system,
+            link=self.link,
+            input_names=input_names,
+            output_names=output_names,
+            vector_output=self.vector_output,
+        )
 
     @classmethod
     def _of(cls, system: System) -> Self:
@@ -64,6 +70,7 @@ class Operators(Declared):
             link=system.link,
             input_names=system.input_names,
             output_names=system.output_names,
+            vector_output=system.vector_output,
         )
         model._parts = system.parts
         return model

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from sklearn.preprocessing import StandardScaler
@@ -59,9 +59,27 @@ class Standardization:
         """Standardise both tables."""
         return _centred(U, self.input_mean) / self.input_scale, _centred(Y, self.target_mean) / self.target_scale
 
+    def undo(self, U: np.ndarray, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What :meth:`apply` was given, to rounding."""
+        return U * self.input_scale + self.input_mean, Y * self.target_scale + self.target_mean
+
     def raw_model(self, model: ImplicitModel) -> ImplicitModel:
         """The model for raw inputs and targets, from one trained on the standardised ones."""
         return model.unstandardized(self.input_mean, self.input_scale, self.target_mean, self.target_scale)
+
+    def standard_model(self, model: ImplicitModel) -> ImplicitModel:
+        """The model for standardised inputs and targets, from one for raw ones."""
+        # The way back is a standardization too: u = v s + mean is (v - (-mean / s)) / (1 / s).
+        inputs = -self.input_mean / self.input_scale, 1 / self.input_scale
+        return model.unstandardized(*inputs, -self.target_mean / self.target_scale, 1 / self.target_scale)
+
+    def of_inputs(self, kept: np.ndarray) -> Standardization:
+        """That of some of the inputs, a mask."""
+        return replace(self, input_mean=self.input_mean[kept], input_scale=self.input_scale[kept])
+
+    def equals(self, other: Standardization | None) -> bool:
+        """Whether the other one has the same means and scales."""
+        return other is not None and all(np.array_equal(part, getattr(other, k)) for k, part in vars(self).items())
 
 
 def _robust(

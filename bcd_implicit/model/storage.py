@@ -59,6 +59,8 @@ _FORMATS = {
         "parameters": Member("U", ("blocks",)),
         "sizes": Member("i8", ("blocks",)),
         "link": Member("U"),
+        # There for a model that predicts a vector.
+        "vector_output": Member("i8", optional=True),
     },
 }
 
@@ -70,6 +72,7 @@ def write_model(
     link: str,
     input_names: Sequence[str],
     output_names: Sequence[str],
+    vector_output: bool = False,
 ) -> None:
     """Write a model's arrays, by letter, and what belongs to them; the file appears whole or not at all."""
     whole = [(activation, arrays["A"].shape[0])]
@@ -81,6 +84,7 @@ def write_model(
         "link": np.array(link),
         "input_names": np.array(input_names),
         "output_names": np.array(output_names),
+        **({"vector_output": np.array(1)} if vector_output else {}),
     }
     parts: dict[str, np.ndarray] = {}
     for letter, array in arrays.items():
@@ -123,6 +127,7 @@ def read_model(path: str | os.PathLike[str]) -> dict[str, Any]:
         "link": str(stored.get("link", "identity")),
         "input_names": stored["input_names"].tolist(),
         "output_names": stored["output_names"].tolist(),
+        "vector_output": bool(stored.get("vector_output", False)),
     }
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from bcd_implicit.errors import InvalidInputError, check_choice
@@ -81,7 +83,7 @@ def solve_states(
         X[stage.states] = here
     # Of several components the one that took more than the others' solver.
     name = max(names, key=len) if names else "sweep"
-    return FixedPoint(X, n_iter, name, lambda: _error_bound(structure, U, b, X))
+    return FixedPoint(X, n_iter, name, partial(_error_bound, structure, U, b, X))
 
 
 def _error_bound(structure: Structure, U: np.ndarray, b: np.ndarray, X: np.ndarray) -> np.ndarray:

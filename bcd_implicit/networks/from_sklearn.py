@@ -71,12 +71,14 @@ def from_sklearn(estimator: Any) -> ImplicitModel:
         node = node.linear(weight.T, bias).activate(ACTIVATIONS.get(mlp.activation, mlp.activation))
     named = (step.feature_names_in_ for step in (*scalers, mlp) if hasattr(step, "feature_names_in_"))
     names = next(named, None)
-    return graph.build(
+    model = graph.build(
         node.linear(last[0].T, last[1]),
         link=LINKS[mlp.out_activation_],
         input_names=None if names is None else list(names),
         output_names=_classes(mlp) if isinstance(mlp, MLPClassifier) else None,
     )
+    # scikit-learn's regressors of one target predict a vector.
+    return model._copy(vector_output=True) if isinstance(mlp, MLPRegressor) and mlp.n_outputs_ == 1 else model
 
 
 def _scaled(node: Node, scaler: Any) -> Node:

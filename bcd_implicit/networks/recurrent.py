@@ -186,9 +186,10 @@ def equilibrium_rnn(
     NotWellPosedError
         The iteration need not end in one equilibrium.
     """
-    names = {"input_names": input_names, "output_names": output_names}
     try:
-        model = ImplicitModel(W, U, b, C, None, d, activation, link=link, **names)
+        model = ImplicitModel(
+            W, U, b, C, None, d, activation, link=link, input_names=input_names, output_names=output_names
+        )
     except InvalidInputError as error:
         # The model's A and B have other names here.
         argument = {"A": "W", "B": "U"}.get(error.argument, error.argument)

@@ -84,7 +84,7 @@ def samples_of(of: Any, U: Any, Y: Any = None) -> tuple[ImplicitModel, Any, Any]
     if isinstance(of, ImplicitModel):
         raise InvalidInputError("U", "is missing", "A model holds no samples: pass some, or the result of its training")
     result = of.result if isinstance(of, Selection) else of
-    return result.model, result.problem.U.T, result.problem.Y.T
+    return result.model, *result.problem.samples
 
 
 def norms_of(of: Any) -> tuple[np.ndarray, list[str] | None, str]:

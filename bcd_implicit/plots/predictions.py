@@ -59,7 +59,7 @@ def residuals(
         raise InvalidInputError("Y" if Y is None else "U", "is missing", "Pass both U and Y")
     model, inputs, targets = samples_of(of, U, Y)
     ax = axes_of(ax)
-    predicted = model.response(inputs)
+    predicted = np.reshape(model.response(inputs), (-1, len(model.output_names)))
     targets = targets_of("Y", targets, model.output_names)
     check_as_many("Y", len(targets), len(predicted), "U")
     vertical = targets - predicted if kind == "residual_vs_predicted" else targets

@@ -27,6 +27,7 @@ from bcd_implicit.plots.axes import (
 )
 from bcd_implicit.plots.style import MARK, USED
 from bcd_implicit.support.checks import check_flag, check_list, check_matrix, check_names
+from bcd_implicit.support.frames import as_pandas
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,6 +80,8 @@ def bounds(
     if k > MOST_OUTPUTS:
         cause = f"has {k} outputs, and {MOST_OUTPUTS} colours tell them apart"
         raise InvalidInputError("found", cause, "Choose some: model.bounds(U, radius, outputs=[...])")
+    # A data frame by its names, of whatever library.
+    truth = as_pandas("truth", truth)
     if isinstance(truth, pd.DataFrame):
         truth = in_order("truth", truth, found.output_names, "y")
     targets = None if truth is None else _fitting("truth", truth, (m, k))

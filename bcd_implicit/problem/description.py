@@ -26,7 +26,8 @@ def in_one_line(problem: Any) -> str:
         f"ridge={problem.ridge:g}, ridge_hidden={problem.ridge_hidden:g}, "
         f"{f'kappa_A={_weights_of_A_in_words(problem)}, ' if problem.row_set.weights is not None else ''}"
         f"fit_intercept={problem.fit_intercept}, pass_through={problem.pass_through}, "
-        f"constraints={list(problem.constraints)}{f', pattern={problem.pattern}' if problem.pattern else ''})"
+        f"constraints={list(problem.constraints)}{f', pattern={problem.pattern}' if problem.pattern else ''}"
+        f"{', standardize=True' if problem.scaling is not None else ''})"
     )
 
 
@@ -56,6 +57,8 @@ def as_table(problem: Any) -> str:
     }
     if problem.row_set.weights is not None:
         facts["penalty of A"] = f"{_weights_of_A_in_words(problem)} times the size of each entry"
+    if problem.scaling is not None:
+        facts["units"] = "columns standardised; models are in the data's units"
     if problem.pattern:
         facts["pattern"] = str(problem.pattern)
     return facts_table("TrainingProblem", facts)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -102,14 +102,17 @@ def gradient(problem: TrainingProblem, iterate: Iterate, *, method: str = "exact
     layout = Layout(problem)
     found = layout.parts(layout.with_ridges(data, it))
     ridges = layout.parts(layout.ridges)
+    # Not a function within this one, which pickle could not store.
+    return ProblemGradient(**found, X=it.X, find_error_bound=partial(_error_bound, data, found, ridges, it))
 
-    def error_bound() -> dict[str, float]:
-        bounds = data.error_bound
-        # Of the ridge's product and of the sum.
-        sizes = {k: np.linalg.norm(ridges[k] * getattr(it, k)) + np.linalg.norm(found[k]) for k in found}
-        return {letter: float(bounds[letter] + EPS * sizes[letter]) for letter in found}
 
-    return ProblemGradient(**found, X=it.X, find_error_bound=error_bound)
+def _error_bound(
+    data: Gradient, found: Mapping[str, np.ndarray], ridges: Mapping[str, np.ndarray], it: Iterate
+) -> dict[str, float]:
+    bounds = data.error_bound
+    # Of the ridge's product and of the sum.
+    sizes = {k: np.linalg.norm(ridges[k] * getattr(it, k)) + np.linalg.norm(found[k]) for k in found}
+    return {letter: float(bounds[letter] + EPS * sizes[letter]) for letter in found}
 
 
 def data_gradient(

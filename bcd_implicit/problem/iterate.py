@@ -93,7 +93,10 @@ def check_iterate(
         It is no Iterate, a part has another shape, is not finite or beyond 1e100, or X leaves the range of phi.
     """
     if not isinstance(it, Iterate):
-        raise InvalidInputError(name, f"is of type {type(it).__name__}", "Pass an Iterate, such as result.iterate")
+        remedy = "Pass an Iterate, such as result.iterate"
+        if name == "start":
+            remedy += ", a result, or a model"
+        raise InvalidInputError(name, f"is of type {type(it).__name__}", remedy)
     for letter, shape in shapes.items():
         part = getattr(it, letter)
         if not isinstance(part, np.ndarray) or part.dtype.kind not in "fiu":

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from bcd_implicit.constraints.checks import check_constraints
-from bcd_implicit.constraints.user import OnInputs, UserFunction
+from bcd_implicit.constraints.user import Constraints, OnInputs
 from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.problem.description import as_html, in_one_line
 from bcd_implicit.problem.explanation import ProblemExplanation, explain
@@ -20,19 +21,24 @@ from bcd_implicit.problem.formula import true
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.pattern import Pattern, check_open
 from bcd_implicit.problem.settings import check_replaceable, check_settings
-from bcd_implicit.support.checks import check_names
+from bcd_implicit.problem.spreads import warn_if_spreads_differ
+from bcd_implicit.support.checks import check_flag, check_names
 from bcd_implicit.support.formulas import displayed
 from bcd_implicit.support.samples import check_sample_weight, read_inputs, read_targets, warn_if_constant
+from bcd_implicit.support.storing import KeepsFunctions
 from bcd_implicit.terms.activations import Activation
 from bcd_implicit.terms.group_norms import GROUP_NORMS
 from bcd_implicit.terms.groups import Groups
-from bcd_implicit.terms.losses import Loss
+from bcd_implicit.terms.losses import Loss, get_loss
 from bcd_implicit.terms.penalties import GROUP_FORMS
 from bcd_implicit.terms.row_sets import WELL_POSEDNESS, RowSet
 
 
-class Specification:
+class Specification(KeepsFunctions):
     """Data and settings, checked; arguments, attributes and errors are those of its subclass TrainingProblem."""
+
+    scaling: Standardization | None = None
+    vector_targets: bool = False
 
     def __init__(
         self,
@@ -49,7 +55,7 @@ class Specification:
         ridge_hidden: float = 1e-4,
         fit_intercept: bool = True,
         pass_through: bool = True,
-        constraints: Sequence[UserFunction] | Mapping[str, UserFunction] = (),
+        constraints: Constraints = (),
         *,
         sample_weight: ArrayLike | None = None,
         input_names: Sequence[str] | None = None,
@@ -61,14 +67,18 @@ class Specification:
         pattern: Any = None,
         well_posedness: str = "inf-norm",
         kappa_A: float | ArrayLike = 0.0,
+        standardize: bool | None = None,
     ) -> None:
         targets = read_targets("Y", Y, inputs := read_inputs("U", U), "U")
+        self.vector_targets = targets.is_vector
         self.U, self.Y = inputs.columns, targets.columns
         weights = check_sample_weight(sample_weight, self.n_samples)
         if not weights.all():
             # Left out for good, so that an input which varies in such samples alone counts as constant everywhere.
             self.U, self.Y, weights = (array.compress(weights, axis=-1) for array in (self.U, self.Y, weights))
         self.shares = weights / weights.sum()
+        if standardize is not None and check_flag("standardize", standardize):
+            self._standardize(get_loss(loss), check_flag("fit_intercept", fit_intercept))
         self.n_hidden = n_hidden
         self.activation: Any = activation
         self.loss: Any = loss
@@ -90,6 +100,15 @@ class Specification:
         self.output_names = check_names("output_names", names, self.n_outputs, "y")
         warn_if_constant(self.Y, self.output_names)
         self._check()
+        if standardize is None:
+            warn_if_spreads_differ("U", self.U, self.shares, self.input_names)
+            if get_loss(loss).free_targets:
+                warn_if_spreads_differ("Y", self.Y, self.shares, self.output_names)
+
+    def _standardize(self, loss: Loss, with_mean: bool) -> None:
+        U, Y = self.U.T, self.Y.T
+        self.scaling = Standardization.fit(U, Y, self.shares / self.shares.max(), with_mean, loss)
+        self.U, self.Y = (np.ascontiguousarray(part.T) for part in self.scaling.apply(U, Y))
 
     def _check(self) -> None:
         vars(self).update(check_settings(vars(self)))
@@ -166,6 +185,8 @@ class Specification:
     def replace(self, **changes: Any) -> Self:
         """The same data and weights with other settings (kappa, norm_bound, ridge, ...), checked again."""
         check_replaceable(changes)
+        if self.scaling is not None:
+            self._check_scaling_stays(changes)
         other = copy.copy(self)
         if "groups" in changes:
             other.group_weights = None  # they were of the old groups
@@ -175,11 +196,23 @@ class Specification:
             check_open(other.pattern.free, other.pass_through)
         return other
 
+    def _check_scaling_stays(self, changes: Mapping[str, Any]) -> None:
+        """Raise an error where other settings would have standardised the data otherwise."""
+        intercept, loss = changes.get("fit_intercept", self.fit_intercept), get_loss(changes.get("loss", self.loss))
+        for name, same in (
+            ("fit_intercept", intercept == self.fit_intercept),
+            ("loss", loss.free_targets == self.loss.free_targets),
+        ):
+            if not same:
+                cause = "cannot be replaced by this on standardised data, which depend on it"
+                raise InvalidInputError(name, cause, "Build a new problem")
+
     def subset(self, samples: np.ndarray | None = None, inputs: np.ndarray | None = None) -> Self:
         """The same settings on some of the samples (indices) and some of the inputs (mask)."""
         other = copy.copy(self)
         if inputs is not None:
             other.U = other.U[inputs]
+            other.scaling = self.scaling and self.scaling.of_inputs(inputs)
             other.constraints = {name: OnInputs(f, inputs) for name, f in self.constraints.items()}
             other.pattern = self.pattern.on_inputs(inputs)
             other.input_names = [name for name, kept in zip(self.input_names, inputs, strict=True) if kept]

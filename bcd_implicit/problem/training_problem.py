@@ -32,20 +32,15 @@ from bcd_implicit.constraints.user import UserTerms, terms_at
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.fixed_point import FixedPoint, fixed_point, states_from
-from bcd_implicit.model.implicit_model import ImplicitModel
-from bcd_implicit.model.matrices import dense
 from bcd_implicit.model.structure import Structure
 from bcd_implicit.model.sweep import solve_states
 from bcd_implicit.problem import statistics
-from bcd_implicit.problem.given_model import fitted
 from bcd_implicit.problem.iterate import Iterate, random_rows, without_rounding
-from bcd_implicit.problem.specification import Specification
+from bcd_implicit.problem.units import STATE_TOL, InUnits
 from bcd_implicit.support.checks import random_generator
 from bcd_implicit.support.interruption import finishing
 from bcd_implicit.terms.row_sets import RowBall
 
-# Equilibria inside the loops are solved this well (relative), so that comparing objectives at 1e-9 makes sense.
-STATE_TOL = 1e-13
 # Where there is more to lose nothing is near a quadratic, and its square may overflow.
 LARGEST_LOSS = 1e100
 
@@ -57,7 +52,7 @@ def check_problem(problem: Any) -> TrainingProblem:
     return problem
 
 
-class TrainingProblem(Specification):
+class TrainingProblem(InUnits):
     """Data, model size and regularisation of one training problem.
 
     Parameters
@@ -95,10 +90,11 @@ class TrainingProblem(Specification):
         False fixes b = 0 and d = 0.
     pass_through : bool
         False fixes D = 0, so that the inputs act through B alone.
-    constraints : sequence of functions, or mapping from names to functions
-        Each gets the block's CVXPY variables by letter and returns CVXPY constraints, e.g. ``lambda v: v["A"] >= 0``,
-        or a scalar convex expression that is added to the objective, e.g. ``lambda v: cp.norm(v["C"], "fro")``. See
-        :mod:`bcd_implicit.constraints`, also for ready-made ones.
+    constraints : function, str, or sequence or mapping from names of these
+        A function gets the block's CVXPY variables by letter and returns CVXPY constraints, e.g.
+        ``lambda v: v["A"] >= 0``, or a scalar convex expression that is added to the objective, e.g.
+        ``lambda v: cp.norm(v["C"], "fro")``. A text such as "nonnegative(B)" stands for one of the ready-made ones of
+        :mod:`bcd_implicit.constraints`.
     sample_weight : array-like of shape (m,), optional
         How often each sample counts, 0 or more; only ratios matter. Samples of weight 0 are left out: U, Y and X hold
         the others, in their order, and m is their number.
@@ -127,12 +123,22 @@ class TrainingProblem(Specification):
         Weight of the entrywise penalty ``sum_ij kappa_A_ij |A_ij|``, one for all entries or one for each: the larger
         it is, the more entries of A are zero. Under the measure the entries of the diagonal that count with their sign
         are not penalised. :func:`~bcd_implicit.architecture_path` tries many weights.
+    standardize : bool, optional
+        True trains on columns of mean 0 and standard deviation 1 (with ``fit_intercept=False`` only the deviation is
+        1; targets as the loss allows, those of classes and counts not at all), as the estimators do. Penalties,
+        constraints, group weights, patterns, iterates and certificates are those of the standardised problem.
+        ``result.model`` is in the data's own units, and so are models given as ``start``. False keeps the columns as
+        they are, and so does None, the default, which warns where their units differ much.
 
     Attributes
     ----------
     U : ndarray of shape (p, m)
-        The inputs in the paper's orientation, one sample a column.
+        The inputs in the paper's orientation, one sample a column; standardised where asked, and so is Y.
     Y : ndarray of shape (q, m)
+    scaling : Standardization or None
+        The means and scales of standardised data.
+    vector_targets : bool
+        Whether Y was given as a vector: the models then predict vectors.
     shares : ndarray of shape (m,)
         The samples' weights omega, of sum 1.
     constraints : dict
@@ -151,7 +157,8 @@ class TrainingProblem(Specification):
     Warns
     -----
     DataWarning
-        A column only numbers the rows, a target does not vary, or U and Y have the same row labels in other orders.
+        A column only numbers the rows, a target does not vary, U and Y have the same row labels in other orders, or
+        the standard deviations of inputs (or of targets) differ tenfold or more and ``standardize`` is not given.
     """
 
     # Parts of the objective -----------------------------------------------------------------------------------
@@ -338,44 +345,3 @@ class TrainingProblem(Specification):
                 break
             it = it.replace(A=A, b=b)
         return self.at_equilibrium(it)
-
-    def iterate(self, model: ImplicitModel) -> Iterate:
-        """The point with a model's matrices and its states on this problem's samples: what :meth:`model` takes back.
-
-        To fine-tune a network from elsewhere, pass it to :func:`~bcd_implicit.solve` as ``start=model``, which comes
-        through here.
-
-        Parameters
-        ----------
-        model : ImplicitModel
-            Of the problem's numbers of hidden features, inputs and outputs, and of its activation. Names of inputs and
-        outputs that both have are matched.
-
-        Raises
-        ------
-        InvalidInputError
-            The model does not fit the problem.
-        NotWellPosedError
-            The model has no equilibrium for certain.
-        """
-        if not isinstance(model, ImplicitModel):
-            raise InvalidInputError("model", f"is of type {type(model).__name__}", "Pass an ImplicitModel")
-        model = fitted("model", model, self.shapes, self.activation, self.input_names, self.output_names)
-        matrices = {letter: dense(getattr(model, letter)) for letter in "ABCD"}
-        X = model.states(self.U.T, tol=STATE_TOL).X.T
-        return Iterate(**matrices, b=model.b, d=model.d, X=X).contiguous()
-
-    def model(self, it: Iterate, input_names: Sequence[str] | None = None) -> ImplicitModel:
-        """The iterate's matrices as a model; the inputs have the problem's names unless given."""
-        return ImplicitModel(
-            it.A,
-            it.B,
-            it.b,
-            it.C,
-            it.D,
-            it.d,
-            self.activation,
-            link=self.loss.link,
-            input_names=self.input_names if input_names is None else input_names,
-            output_names=self.output_names,
-        )

@@ -25,6 +25,7 @@ from bcd_implicit.selection.grid import given_grid
 from bcd_implicit.selection.refits import has_faded
 from bcd_implicit.support.checks import check_flag, check_number
 from bcd_implicit.support.interruption import Stop, check_stop, stoppable
+from bcd_implicit.support.log import logger
 from bcd_implicit.support.notices import told_once, warn_convergence
 from bcd_implicit.support.progress import Progress, between, show_progress
 from bcd_implicit.support.samples import check_as_many
@@ -146,7 +147,9 @@ def architecture_path(
             check_stop()
             for each in _walk(plain, grid, first, by, reweight, refit, samples, options):
                 found.append(each)
-                tell(FIRST + (1 - FIRST) * len(found) / len(grid), f"kappa_A {each.kappa_A:.3g}: {each.in_words}")
+                words = f"kappa_A {each.kappa_A:.3g}: {each.in_words}"
+                tell(FIRST + (1 - FIRST) * len(found) / len(grid), words)
+                logger.info("architectures: %s", words)
         except Stop as stop:
             ended = Status[stop.status]
             # The model that the path begins with is better than nothing.
@@ -247,6 +250,7 @@ def _check_unseen(problem: TrainingProblem, unseen: Any) -> Samples:
     Y = targets_of("unseen[1]", unseen[1], problem.output_names)
     check_as_many("unseen[1]", len(Y), len(U), "unseen[0]")
     problem.loss.check_targets(Y.T, problem.output_names, "unseen[1]")
+    U, Y = problem.standardised(U, Y)
     return U, Y.T
 
 
@@ -256,5 +260,6 @@ def _losses(results: Sequence[BcdResult], samples: Samples | None) -> tuple[floa
         return ()
     U, Y = samples
     with np.errstate(over="ignore"):
-        found = [float(np.mean(each.problem.loss.value(each.model.predict(U).T, Y))) for each in results]
+        models = [each.problem.model_of_columns(each.iterate) for each in results]
+        found = [float(np.mean(results[0].problem.loss.value(model.outputs(U).T, Y))) for model in models]
     return tuple(loss if math.isfinite(loss) else math.inf for loss in found)

@@ -22,6 +22,7 @@ from bcd_implicit.selection.rules import RULES, Choice, check_rule
 from bcd_implicit.selection.sample_groups import check_folds, check_sample_groups
 from bcd_implicit.support.checks import check_flag, check_list, check_number, random_generator
 from bcd_implicit.support.interruption import Stop, check_stop, stoppable
+from bcd_implicit.support.log import logger
 from bcd_implicit.support.notices import warn_convergence
 from bcd_implicit.support.progress import Progress, never_back, show_progress
 from bcd_implicit.training.result import Status
@@ -83,6 +84,7 @@ def choose(
         try:
             for better in _decisions(evidence, known_rule, n_features, known_level, grow_hidden):
                 decided = better
+                logger.info("select: %s; %d inputs", better.words, int(better.support.sum()))
         except Stop as stop:
             ended = Status[stop.status]
 

@@ -78,10 +78,15 @@ def reference_kappa(
 
 
 def _reference(
-    problem: TrainingProblem, method: str, random_state: int | None, options: dict[str, Any], run: Run = solve
+    problem: TrainingProblem,
+    method: str,
+    random_state: int | None,
+    options: dict[str, Any],
+    run: Run = solve,
+    tell: Progress = silent,
 ) -> tuple[float, bool]:
     """:func:`reference_kappa`, and whether the fit behind it is of no use."""
-    it = _two_cycles(problem, method, random_state, options, run)
+    it = _two_cycles(problem, method, random_state, options, run, tell)
     block = METHODS[method].matrices_block(without_group_lasso(problem), it)
     # At B = 0, not at the fit, which has brought the gradient near zero.
     gradient = block.gradient_of_groups(problem.with_grouped(it, np.zeros_like(problem.grouped(it))))
@@ -90,7 +95,12 @@ def _reference(
 
 
 def _two_cycles(
-    problem: TrainingProblem, method: str, random_state: int | None, options: dict[str, Any], run: Run
+    problem: TrainingProblem,
+    method: str,
+    random_state: int | None,
+    options: dict[str, Any],
+    run: Run,
+    tell: Progress,
 ) -> Iterate:
     """A quick fit without group lasso, only to see the scale of things: that it stops early is meant."""
     with collected():
@@ -100,6 +110,7 @@ def _two_cycles(
             max_cycles=2,
             tol=0.0,
             random_state=random_state,
+            progress=tell,
             # Nothing of it is returned, so nothing is certified.
             **options | {"method": method, "block_tol": None},
         )
@@ -108,7 +119,12 @@ def _two_cycles(
 
 
 def automatic_grid(
-    problem: TrainingProblem, n_kappas: int, random_state: int | None, options: dict[str, Any], run: Run = solve
+    problem: TrainingProblem,
+    n_kappas: int,
+    random_state: int | None,
+    options: dict[str, Any],
+    run: Run = solve,
+    tell: Progress = silent,
 ) -> np.ndarray:
     """The grid of :func:`bcd_implicit.kappa_path` where none is given: weights upwards, radii downwards.
 
@@ -117,11 +133,11 @@ def automatic_grid(
     if problem.group_form == "constraint":
         # A radius is a size of B itself: that of a fit that nothing bounds.
         largest = problem.group_lasso.sum_of_norms(
-            problem.grouped(_two_cycles(problem, options["method"], random_state, options, run))
+            problem.grouped(_two_cycles(problem, options["method"], random_state, options, run, tell))
         )
         return (largest or 1.0) * np.geomspace(1, 1 / 100, n_kappas)
     # Targets without variation give no scale: any positive kappa empties B, of which the walk warns.
-    reference = _reference(problem, options["method"], random_state, options, run)[0] or 1.0
+    reference = _reference(problem, options["method"], random_state, options, run, tell)[0] or 1.0
     # The reference says where the columns leave to within a small factor only, and once B = 0 the walk ends.
     low, high = METHODS[options["method"]].path_ends
     return reference * np.geomspace(low, high, n_kappas)

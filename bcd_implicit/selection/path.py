@@ -6,11 +6,14 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.path_result import PathResult
 from bcd_implicit.selection.solve_path import solve_path
 from bcd_implicit.support.choices import AUTO
 from bcd_implicit.support.progress import Progress
+from bcd_implicit.training.result import BcdResult
 
 
 def kappa_path(
@@ -27,6 +30,7 @@ def kappa_path(
     tol: float = 5e-3,
     block_tol: float | None = None,
     solver_options: dict[str, Any] | None = None,
+    start: Iterate | BcdResult | ImplicitModel | None = None,
     progress: bool | Progress = False,
     max_seconds: float | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -66,6 +70,9 @@ def kappa_path(
         Relative duality gap asked of every block of a kappa's last cycle. None stands for 1e-2 for the prox-linear loop
         with its native solvers, whose zeros are exact all the same, and for 1e-6 elsewhere: a conic solver's zeros are
         as good as its tolerance.
+    start : Iterate, BcdResult or ImplicitModel, optional
+        Where the first solve starts, as in :func:`bcd_implicit.solve`: a model that uses the inputs, since those that
+        are out at the start rarely come in. The automatic grid does not depend on it.
     progress : bool or callable
         As in :func:`bcd_implicit.solve`; it moves with every cycle.
     max_seconds, checkpoint, resume
@@ -101,6 +108,7 @@ def kappa_path(
         tol=tol,
         block_tol=block_tol,
         solver_options=solver_options,
+        start=start,
         progress=progress,
         max_seconds=max_seconds,
         checkpoint=checkpoint,

@@ -61,9 +61,14 @@ def without_group_lasso(problem: TrainingProblem) -> TrainingProblem:
 
 def extend(it: Iterate, support: np.ndarray) -> Iterate:
     """The iterate on all inputs, from one on some of them (mask), with zeros."""
-    B, D = np.zeros((len(it.B), len(support))), np.zeros((len(it.D), len(support)))
-    B[:, support], D[:, support] = it.B, it.D
-    return it.replace(B=B, D=D)
+    return it.replace(B=with_zeros(it.B, support), D=with_zeros(it.D, support))
+
+
+def with_zeros(columns: np.ndarray, support: np.ndarray) -> np.ndarray:
+    """The columns at their places among those of all inputs; the others are zero."""
+    matrix = np.zeros((len(columns), len(support)))
+    matrix[:, support] = columns
+    return matrix
 
 
 def run_refit(
@@ -163,7 +168,8 @@ class Fold:
             result = run_refit(training, what, it, random_state, options)
             if result is not None:
                 it = extend(result.iterate, what.support)
-                prediction = result.model.predict(problem.U[what.support][:, test].T).T
+                fitted = result.problem.model_of_columns(result.iterate)
+                prediction = fitted.outputs(problem.U[what.support][:, test].T).T
             else:
                 prediction = np.broadcast_to(best_constant(training)[:, None], (problem.n_outputs, len(test)))
             errors[i] = sample_errors(problem, prediction, problem.Y[:, test])

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.model.matrices import dense
 from bcd_implicit.selection.evidence import Evidence
-from bcd_implicit.selection.refits import extend
+from bcd_implicit.selection.refits import with_zeros
 from bcd_implicit.training.result import BcdResult, Status
 
 
@@ -42,11 +43,13 @@ class SelectionRecord:
     @property
     def model(self) -> ImplicitModel:
         """The refitted model. It takes all p inputs; the columns of B and D outside the support are zero."""
-        it = self.result.iterate
+        model = self.result.model
         # The refit on no input has all of them already, with zeros.
-        if it.B.shape[1] < len(self.support):
-            it = extend(it, self.support)
-        return self.result.problem.model(it, self.input_names)
+        if len(model.input_names) < len(self.support):
+            # In the data's units the columns that are gone are as zero as in the problem's.
+            B, D = (with_zeros(matrix, self.support) for matrix in (dense(model.B), dense(model.D)))
+            model = model._copy(B=B, D=D, input_names=self.input_names)
+        return model
 
     @property
     def changed_by_tests(self) -> dict[str, list[str]]:

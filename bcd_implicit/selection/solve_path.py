@@ -16,13 +16,16 @@ from bcd_implicit.selection.walk import Wanted, n_selected, walk, warn_if_collap
 from bcd_implicit.support.checks import check_flag, check_number
 from bcd_implicit.support.interruption import Stop, stoppable
 from bcd_implicit.support.notices import warn_convergence
-from bcd_implicit.support.progress import Progress, show_progress
+from bcd_implicit.support.progress import Progress, between, show_progress
 from bcd_implicit.training.bcd import check_loop
 from bcd_implicit.training.checkpoint import Checkpoint, described
 from bcd_implicit.training.cycles import takes_rough_steps
+from bcd_implicit.training.start import given_start
 
 # The relative gap of native solves along a path: supports need no more.
 PATH_TOL = 1e-2
+# The share of a path's progress that the search for the scale of kappa has.
+SEARCH = 0.05
 
 
 def solve_path(
@@ -39,6 +42,7 @@ def solve_path(
     kappas: Sequence[float] | None = None,
     n_features: int | None = None,
     max_features: int | None = None,
+    start: Any = None,
     progress: bool | Progress = False,
     max_seconds: float | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -60,17 +64,25 @@ def solve_path(
     n_kappas = check_number("n_kappas", n_kappas, 2, integer=True, remedy="A path has 2 kappas or more")
     # Each start has to know more inputs than the problem it is for keeps: radii fall.
     given = None if kappas is None else given_grid(kappas, falling=problem.group_form == "constraint")
-    kept = None
+    kept, first = None, None if start is None else given_start(problem, start)
     if checkpoint is not None:
         stops = {"max_cycles": max_cycles, "tol": tol, "n_features": n_features, "max_features": max_features}
         grid_asked = {"random_state": random_state} | ({"n_kappas": n_kappas} if given is None else {"kappas": given})
-        run = described(problem, **options, **stops, **grid_asked)
+        origin = {} if first is None else {"start": first}
+        run = described(problem, **options, **stops, **grid_asked, **origin)
         kept = Checkpoint(checkpoint, run, check_flag("resume", resume))
-    it, solves = problem.initial(random_state), Solves(kept)
-    with stoppable(max_seconds) as limits, show_progress(progress, "kappa path") as tell:
-        tell(0.0, "looking for the scale of kappa" if given is None else "")
+    fresh, solves = problem.initial(random_state), Solves(kept)
+    it = fresh if first is None else first
+    with stoppable(max_seconds) as limits, show_progress(progress, "kappa path") as whole:
+        tell = whole
         try:
-            grid = automatic_grid(problem, n_kappas, random_state, options, solves) if given is None else given
+            if given is None:
+                whole(0.0, looking := "looking for the scale of kappa")
+                search, tell = between(whole, 0.0, SEARCH, f"{looking}:"), between(whole, SEARCH, 1.0)
+                grid = automatic_grid(problem, n_kappas, random_state, options, solves, search)
+            else:
+                whole(0.0, "")
+                grid = given
         except Stop:
             # No kappa is known: what follows takes no cycle, and its one result is the start.
             solves.write()
@@ -82,10 +94,10 @@ def solve_path(
         results = follow(problem, grid, it, options, tell, wanted, run=solves)
         solves.write()
         # The walk may have ended before its grid.
-        tell(1.0, f"{n_selected(results[-1])} of {problem.n_inputs} inputs at the last kappa")
+        whole(1.0, f"{n_selected(results[-1])} of {problem.n_inputs} inputs at the last kappa")
     if solves.cut_short is None:
         warn_if_collapsed(results)
-        warn_if_faded(problem, results, it)
+        warn_if_faded(problem, results, fresh)
         warn_if_too_many(results, wanted)
     elif limits.outermost:
         warn_convergence(f"kappa_path: {solves.ended_in_words(results)}", stacklevel=3)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.selection.walk import n_selected
+from bcd_implicit.support.log import logger
 from bcd_implicit.training.bcd import solve
 from bcd_implicit.training.checkpoint import Checkpoint
 from bcd_implicit.training.result import BcdResult, Status
@@ -35,6 +37,8 @@ class Solves:
             return done
         else:
             result = solve(problem, checkpoint=kept, **options)
+        inputs = f"{n_selected(result)} of {problem.n_inputs} inputs, {result.n_cycles} cycles"
+        logger.info("kappa path: kappa %.3g, %s", problem.kappa, inputs)
         if result.status.cut_short:
             self.cut_short = result.status
         elif kept is not None:

@@ -1,7 +1,7 @@
 """The front door of tables: whatever holds numbers becomes an array of floats; all else is refused, by column and row.
 
-Arrays, lists, pandas, and through ``to_pandas`` or Arrow's interface polars, pyarrow and others. Everything that takes
-samples reads them here, so that what one refuses the others refuse in the same words.
+Arrays, lists, pandas, and through narwhals polars, pyarrow and others, with their names. Everything that takes samples
+reads them here, so that what one refuses the others refuse in the same words.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.support.display import listed
+from bcd_implicit.support.frames import as_pandas
 from bcd_implicit.support.notations import is_number_written_otherwise
 
 # Values in messages are cut.
@@ -175,8 +176,10 @@ def as_pandas_or_array(name: str, table: Any, advice: Advice = SAMPLES) -> Any:
     """
     if hasattr(table, "toarray"):
         raise InvalidInputError(name, "is a sparse matrix", f"Pass {name}.toarray()")
+    table = as_pandas(name, table)
     if isinstance(table, (pd.DataFrame, pd.Series)):
         return table
+    # Others that narwhals does not know.
     if hasattr(table, "to_pandas"):
         return table.to_pandas()
     if hasattr(table, "__arrow_c_stream__"):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from html import escape
 
+import numpy as np
 from rich import progress as bars
 from rich.console import Console
 
@@ -43,18 +44,23 @@ def never_back(tell: Progress) -> Progress:
     return told
 
 
-def show_progress(progress: bool | Progress, title: str) -> AbstractContextManager[Progress]:
+def show_progress(
+    progress: bool | int | Progress, title: str, argument: str = "progress"
+) -> AbstractContextManager[Progress]:
     """Show progress while a ``with`` block runs; it gives the function to call with the share done and a text.
 
     The bar is gone when the block ends, by an error or Ctrl-C as well.
 
     Parameters
     ----------
-    progress : bool or callable
+    progress : bool, int or callable
         True for a bar, on standard error: where that is no terminal (a log, say), a line whenever another tenth is
-        done. False for nothing. A function ``progress(share, text)`` is called instead.
+        done. False for nothing. Numbers count as scikit-learn's ``verbose``: all but 0 as True. A function
+        ``progress(share, text)`` is called instead.
     title : str
         Stands before the bar.
+    argument : str
+        What messages call it.
 
     Raises
     ------
@@ -63,10 +69,9 @@ def show_progress(progress: bool | Progress, title: str) -> AbstractContextManag
     """
     if callable(progress):
         return nullcontext(progress)
-    if not isinstance(progress, bool):
-        raise InvalidInputError(
-            "progress", f"got {shown(progress)}", "Give True, False, or a function of (share, text)"
-        )
+    if not isinstance(progress, (int, np.integer, np.bool_)):
+        remedy = "Give True, False, or a function of (share, text)"
+        raise InvalidInputError(argument, f"got {shown(progress)}", remedy)
     if not progress:
         return nullcontext(silent)
     # Without markup: titles and texts may hold square brackets.

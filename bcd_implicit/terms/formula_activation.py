@@ -10,6 +10,7 @@ import numpy as np
 from bcd_implicit.errors import InvalidInputError, shown
 from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.checks import check_flag, check_number
+from bcd_implicit.support.storing import KeepsFunctions
 from bcd_implicit.terms.activation import TINY, Activation, inside_or_inf, weighted_sum
 
 Formula = Callable[[np.ndarray], np.ndarray]
@@ -17,7 +18,7 @@ REQUIRED = ("phi", "derivative", "g", "g_derivative", "g_conjugate")
 ENTRY_BY_ENTRY = "Give a function of a NumPy array that acts on each entry"
 
 
-class FormulaActivation(Activation):
+class FormulaActivation(KeepsFunctions, Activation):
     """An activation whose Fenchel pair is given by functions of arrays.
 
     Parameters
@@ -51,6 +52,8 @@ class FormulaActivation(Activation):
         A formula that is missing, no function, or does not give a number for each entry; an empty domain, a slope out
         of range, one CVXPY half without the other.
     """
+
+    _functions = ("formulas", "formula")
 
     def __init__(
         self,

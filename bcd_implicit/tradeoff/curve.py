@@ -19,9 +19,11 @@ from bcd_implicit.model.robustness.bounds import check_options
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.support.checks import check_flag, check_list, check_number
 from bcd_implicit.support.display import quoted
+from bcd_implicit.support.progress import Progress, between, show_progress
 from bcd_implicit.tradeoff.measures import measured
 from bcd_implicit.tradeoff.scaling import scaled_to_gain
 from bcd_implicit.training import BcdResult, solve
+from bcd_implicit.training.start import given_start
 
 # What the table calls the model without bounds.
 PLAIN = "plain"
@@ -134,6 +136,7 @@ def robustness_curve(
     tol: float = 1e-3,
     n_cuts: int = 0,
     random_state: int | None = 0,
+    progress: bool | Progress = False,
 ) -> RobustnessCurve:
     """Train models whose outputs move by at most a bound for each unit of the largest change of an input.
 
@@ -146,7 +149,8 @@ def robustness_curve(
     ----------
     problem : TrainingProblem
     bounds : list of float > 0
-        On each output's gain.
+        On each output's gain. As all constraints, in the units in which the problem trains: with ``standardize=True``
+        in standard deviations, while the table's gains are of the models in the data's units.
     U_test : array-like of shape (m, p)
     y_test : array-like of shape (m,) or (m, q)
         Classes, by number or name, where the problem has several outputs and this has one column or the loss is that
@@ -167,6 +171,8 @@ def robustness_curve(
         Of the bounds in the table, as for :meth:`~bcd_implicit.model.robustness.robustness.Robustness.bounds`.
     random_state : int or None
         Seed of the plain training.
+    progress : bool, int or callable
+        As for :func:`~bcd_implicit.solve`.
 
     Returns
     -------
@@ -205,13 +211,19 @@ def robustness_curve(
     untrained = problem.model(problem.initial()) if start is None else start.model
     for point in (RobustPoint(PLAIN, np.inf, untrained), *others):
         _measured(point, test, radius, classes, margins)
-    found = solve(problem, max_cycles=max_cycles, tol=tol, random_state=random_state) if start is None else start
-    points = [RobustPoint(PLAIN, np.inf, found.model, found)]
-    it = scaled_to_gain(problem, found.iterate, states)
-    for name, bounded in problems.items():
-        found = solve(bounded, max_cycles=max_cycles, tol=tol, start=it)
-        points.append(RobustPoint(name, names[name], found.model, found))
-        it = found.iterate
+    options: dict[str, Any] = {"max_cycles": max_cycles, "tol": tol}
+    n = len(problems) + 1
+    with show_progress(progress, "robustness") as tell:
+        told = [between(tell, k / n, (k + 1) / n, f"{name}:") for k, name in enumerate([PLAIN, *problems])]
+        found = start
+        if found is None:
+            found = solve(problem, random_state=random_state, progress=told[0], **options)
+        points = [RobustPoint(PLAIN, np.inf, found.model, found)]
+        it = scaled_to_gain(problem, given_start(problem, found), states)
+        for (name, bounded), tell_of_it in zip(problems.items(), told[1:], strict=True):
+            found = solve(bounded, start=it, progress=tell_of_it, **options)
+            points.append(RobustPoint(name, names[name], found.model, found))
+            it = found.iterate
     return RobustnessCurve(tuple(points + others), radius, classes, test, n_cuts, margins)
 
 

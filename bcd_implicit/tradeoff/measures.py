@@ -70,7 +70,7 @@ def measured(
         after = certified_accuracy(model, model.attack(U, radius).inputs, y, 0.0, method="interval")
         attacked = float((found.correct & after.correct).mean())
         return {**gains, **dict(zip(COLUMNS[True], (found.accuracy, attacked, found.certified), strict=True))}
-    predicted, targets = model.predict(U), check_matrix("y", targets_in_order("y", y, model.output_names))
+    predicted, targets = model.outputs(U), check_matrix("y", targets_in_order("y", y, model.output_names))
     if targets.shape != predicted.shape:
         cause = f"has shape {np.shape(y)}, {predicted.shape} needed"
         raise InvalidInputError("y", cause, "Give a target for each sample and output, or a class for each sample")

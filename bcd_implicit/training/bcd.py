@@ -6,6 +6,8 @@ at equilibrium and, unless asked otherwise, the output block exact at them.
 
 from __future__ import annotations
 
+import logging
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -19,13 +21,14 @@ import pandas as pd
 from bcd_implicit.blocks.solvers import check_solver
 from bcd_implicit.errors import BlockSolveError, InvalidInputError, check_choice
 from bcd_implicit.model.implicit_model import ImplicitModel
-from bcd_implicit.problem.iterate import Iterate, check_iterate
+from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.support.checks import check_flag, check_number
 from bcd_implicit.support.choices import AUTO, NATIVE
 from bcd_implicit.support.interruption import INTERRUPTED, Stop, check_stop, finishing, stoppable
+from bcd_implicit.support.log import logger
 from bcd_implicit.support.notices import collected, told_once, warn_convergence
-from bcd_implicit.support.progress import Progress, show_progress
+from bcd_implicit.support.progress import Progress, never_back, show_progress
 from bcd_implicit.support.threads import one_blas_thread
 from bcd_implicit.training.checkpoint import Checkpoint, described
 from bcd_implicit.training.cycles import METHODS, takes_rough_steps
@@ -36,7 +39,7 @@ from bcd_implicit.training.loop import FIRST_SHARE, Loop, State
 from bcd_implicit.training.method_options import check_method_options
 from bcd_implicit.training.method_options import described as options_described
 from bcd_implicit.training.result import HISTORY, BcdResult, Status
-from bcd_implicit.training.start import CYCLES, TOL, feasible, smoothed, wants_smoothed
+from bcd_implicit.training.start import CYCLES, TOL, feasible, given_start, smoothed, wants_smoothed
 
 Callback = Callable[[int, float, Iterate], Any]
 # An objective this far below that of predicting zero is nothing but rounding.
@@ -104,8 +107,10 @@ def solve(
     callback : callable, optional
         ``callback(cycle, objective, iterate)`` after every cycle; a true return value stops the loop. The iterate's
         arrays cannot be written to: copy those that you change.
-    progress : bool or callable
+    progress : bool, int or callable
         True shows a bar while it runs, in a terminal or a notebook; a function gets the share done (0 to 1) and a text.
+        The estimators' ``verbose`` takes the same, and numbers here count as there. For log files there is
+        ``logging.getLogger("bcd_implicit")``: a line a cycle at the level INFO.
     block_tol : float or None
         Relative duality gap asked of every block of the last cycle. The prox-linear loop's steps before are only as
         exact as lowering (T) needs, unless ``solver`` names another than "auto" and "native" or the user's constraints
@@ -172,16 +177,12 @@ def solve(
         raise InvalidInputError("callback", f"is of type {kind}", "Pass a function of cycle, objective and iterate")
     schedule = check_schedule(fenchel_schedule, method)
     options = check_method_options(problem, method, method_options, solve)
-    if isinstance(start, ImplicitModel):
-        start = problem.iterate(start)
-    start = start.iterate if isinstance(start, BcdResult) else start
-    if start is not None:
-        check_iterate(start, problem.shapes, problem.activation, "start")
+    first = None if start is None else given_start(problem, start)
     # A path's is its own, and tells of many solves.
     whole = not isinstance(checkpoint, Checkpoint)
     if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
         asked = {"tol": tol, "atol": atol, "block_tol": block_tol if certified else None}
-        origin: dict[str, Any] = {"random_state": random_state} if start is None else {"start": start}
+        origin: dict[str, Any] = {"random_state": random_state} if first is None else {"start": first}
         if schedule != FenchelSchedule():
             asked |= {"fenchel_schedule": schedule_described(schedule)}
         if options is not None:
@@ -192,7 +193,8 @@ def solve(
         checkpoint = Checkpoint(checkpoint, run, check_flag("resume", resume))
 
     status: Status | None
-    with stoppable(max_seconds) as limits, told_once(), one_blas_thread(), show_progress(progress, "training") as tell:
+    with stoppable(max_seconds) as limits, told_once(), one_blas_thread(), show_progress(progress, "training") as show:
+        tell, level = never_back(show), logging.INFO if limits.outermost else logging.DEBUG
         inexact = takes_rough_steps(problem, method, solver)
         kept = checkpoint and checkpoint.state(problem, max_cycles)
         if kept:
@@ -200,7 +202,7 @@ def solve(
         else:
             # Quick, so that there always is an iterate to return.
             with finishing():
-                it = feasible(problem, problem.initial(random_state) if start is None else start)
+                it = feasible(problem, problem.initial(random_state) if first is None else first)
             if METHODS[method].by_blocks and wants_smoothed(problem, it):
                 it = _trained_on_smoothed(problem, it, method, solver, min(max_cycles, CYCLES))
             objective = problem.objective(it)
@@ -240,7 +242,9 @@ def solve(
             before, state = state.objective, loop.state
             state.take(it, objective)
             state.rows.append(_history_row(loop, cycle, time.perf_counter() - began))
-            tell(cycle / max_cycles, f"cycle {cycle}, objective {objective:.6g}")
+            words = f"cycle {cycle}, objective {objective:.6g}"
+            tell(max(cycle / max_cycles, _nearness(state.change, tol)), words)
+            logger.log(level, "%s: %s, relative change %.1e", method, words, state.change)
             stopped = callback is not None and callback(cycle, objective, state.iterate.read_only())
             ended = METHODS[method].ended(loop, before)
             if ended in (None, Status.CONVERGED) and loop.raise_fenchel_weights(problem, schedule):
@@ -278,6 +282,7 @@ def solve(
         if certified:
             warn_of_lost_digits(loop.problem, it)
         tell(1.0, f"{len(rows)} cycles, objective {result.objective:.6g}")
+        logger.log(level, "%s: %s; %d cycles, objective %.6g", method, status.cause, len(rows), result.objective)
     # Calls around this one tell how they ended themselves.
     if not status.ok and (limits.outermost or not status.cut_short):
         words = METHODS[method].unfinished(loop, status)
@@ -294,6 +299,11 @@ def _trained_on_smoothed(problem: TrainingProblem, it: Iterate, method: str, sol
     with collected():  # that this ends early is meant
         result = solve(smoothed(problem), method, solver, cycles, TOL, start=it, block_tol=None)
     return min((it, result.iterate), key=problem.objective)
+
+
+def _nearness(change: float, tol: float) -> float:
+    """The share of the digits lost, on the way from 1 to tol, that a relative change has lost; 0.95 at most."""
+    return min(max(math.log(change) / math.log(tol), 0.0), 0.95) if 0 < tol < 1 and change > 0 else 0.0
 
 
 def _history_row(loop: Loop, cycle: int, seconds: float) -> dict[str, float]:

@@ -13,6 +13,17 @@ from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.training.cycles import METHODS
 from bcd_implicit.training.optimizers import Optimizer
 
+# Arguments by the names that other libraries give them.
+OTHERWISE = {
+    "verbose": ["progress"],
+    "max_iter": ["max_cycles"],
+    "n_iter": ["max_cycles"],
+    "seed": ["random_state"],
+    "timeout": ["max_seconds"],
+    "x0": ["start"],
+    "init": ["start"],
+}
+
 
 def names_of_options(method: str) -> list[str]:
     """The options that a method knows."""
@@ -63,7 +74,7 @@ def _unknown(name: str, method: str, known: list[str], arguments: list[str]) -> 
         cause = f"is an option of method={owners[0]!r} alone, and method is {method!r}"
         return InvalidInputError(name, cause, f"Leave it out, or choose method={owners[0]!r}")
     everywhere = {option: other for other in METHODS for option in names_of_options(other)}
-    near = difflib.get_close_matches(name, [*arguments, *everywhere], n=1)
+    near = OTHERWISE.get(name) or difflib.get_close_matches(name, [*arguments, *everywhere], n=1)
     if near:
         of = f" of method={everywhere[near[0]]!r}" if near[0] in everywhere else ""
         rest = f"Perhaps {near[0]}{of} was meant"

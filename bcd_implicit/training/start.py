@@ -7,14 +7,40 @@ lead to better models in fewer cycles in all (``benchmarks/kinks.py``).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from bcd_implicit.blocks.feasibility import feasible_start
-from bcd_implicit.problem.iterate import Iterate
+from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.problem.iterate import Iterate, check_iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.training.result import BcdResult
 
 #: Cycles on the smoothed loss at most, and the relative change at which they end.
 CYCLES, TOL = 30, 1e-3
+
+
+def given_start(problem: TrainingProblem, start: Any) -> Iterate:
+    """The iterate that a person's ``start`` stands for.
+
+    Parameters
+    ----------
+    problem : TrainingProblem
+    start : Iterate, BcdResult or ImplicitModel
+        A model is in the data's units, and so is that of a result whose problem was standardised otherwise.
+
+    Raises
+    ------
+    InvalidInputError
+        Anything else, or one that does not fit the problem.
+    """
+    if isinstance(start, BcdResult):
+        same = problem.scaling.equals(start.problem.scaling) if problem.scaling else start.problem.scaling is None
+        start = start.iterate if same else start.model
+    if isinstance(start, ImplicitModel):
+        start = problem.iterate(start)
+    return check_iterate(start, problem.shapes, problem.activation, "start")
 
 
 def feasible(problem: TrainingProblem, it: Iterate) -> Iterate:

@@ -41,14 +41,37 @@ class TestNames:
         assert list(more.violations(more.initial())) == ["norm_bound", "mine", "signs"]
 
     @pytest.mark.parametrize(
+        ("constraints", "names"),
+        [
+            (lambda v: v["A"] >= 0, ["constraints[0]"]),
+            (ready.nonnegative("B"), ["nonnegative(B)"]),
+            ("nonnegative(B)", ["nonnegative(B)"]),
+            ("box(B, lower=0, upper=0.5)", ["box(B)"]),
+            (
+                ["nonnegative(B)", lambda v: v["A"] >= 0, ready.symmetric()],
+                ["nonnegative(B)", "constraints[1]", "symmetric(A)"],
+            ),
+            ({"mine": "nonnegative(B)"}, ["mine"]),
+        ],
+    )
+    def test_one_without_a_list_and_texts(self, constraints, names):
+        problem = random_problem(SIZE, constraints=constraints)
+        assert list(problem.constraints) == names
+        negative = problem.initial()
+        negative = negative.replace(A=negative.A - 1, B=-np.abs(negative.B) - 1)
+        violations = problem.violations(negative)
+        assert all(violations[name] > 0 for name in names if not name.startswith("symmetric"))
+
+    @pytest.mark.parametrize(
         ("constraints", "message"),
         [
             ([keeps_b_small, keeps_b_small], "constraints: two have the name 'keeps_b_small'. Pass a mapping"),
             ({1: keeps_b_small}, "constraints: has the name 1, which is not text"),
             ({"norm_bound": keeps_b_small}, "'norm_bound' is the name of one of the problem's own. Rename yours"),
-            ("abc", "constraints: is of type str. Pass a list of functions, or a mapping"),
-            (3, "constraints: is of type int"),
-            (ready.nonnegative("A"), "constraints: is a function. Pass a list"),
+            ("abc", r"constraint abc: cannot be read \(no ready-made constraint\). Write one of"),
+            ({"mine": "box(B, size=1)"}, r"constraint box\(B, size=1\): cannot be read"),
+            ("__import__('os').system('true')", "cannot be read"),
+            (3, 'constraints: is of type int. Pass a function, a text such as "nonnegative'),
             ([1], r"constraints\[0\]: is of type int. Pass a function such as lambda v"),
             ({"mine": 1}, "constraint 'mine': is of type int"),
             ([ready.nonnegative], r"constraint 'nonnegative': is not called. Call it with its arguments \(matrix\)"),

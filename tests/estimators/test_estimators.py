@@ -61,7 +61,7 @@ def test_regressor_is_solve_on_standardised_data_and_models_take_raw_inputs(tabl
     here = problem.at_equilibrium(it.replace(X=np.zeros((4, 80))))
     assert problem.objective_at_states(here) == pytest.approx(fitted.result_.objective)
     U, _ = scales.apply(X.to_numpy(), y.to_numpy()[:, None])
-    raw = fitted.result_.model.predict(U)[:, 0] * scales.target_scale + scales.target_mean
+    raw = fitted.result_.model.predict(U) * scales.target_scale + scales.target_mean
     np.testing.assert_allclose(fitted.predict(X), raw)
     assert fitted.score(X, y) > 0.9
     assert fitted.n_iter_ == fitted.result_.n_cycles

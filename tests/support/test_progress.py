@@ -1,5 +1,6 @@
 """Progress is shown where it is asked for, in terminals, logs and notebooks, and nothing of it is left behind."""
 
+import logging
 import os
 import re
 import sys
@@ -8,6 +9,7 @@ import warnings
 
 import numpy as np
 import pytest
+from numpy.testing import assert_allclose
 from problems import random_problem
 
 import bcd_implicit as bi
@@ -57,6 +59,56 @@ def test_a_path_that_ends_early_is_done():
     assert told[-1] == 1.0
 
 
+def test_shares_follow_the_change_where_few_cycles_will_do():
+    """A loop that ends after 8 of 100 cycles is not at 8 % until then."""
+    told, changes = [], []
+    problem = random_problem((4, 3, 2, 40))
+    result = bi.solve(problem, tol=1e-2, progress=lambda share, text: told.append(share))
+    changes = result.history["change"].to_numpy()
+    assert result.n_cycles < 50
+    assert told == sorted(told)
+    nearness = np.clip(np.log(changes) / np.log(1e-2), 0, 0.95)
+    assert_allclose(told[:-1], np.maximum.accumulate(np.maximum(nearness, np.arange(1, len(changes) + 1) / 100)))
+    assert told[-1] == 1.0
+
+
+def test_the_search_for_the_scale_of_kappa_is_told():
+    told = []
+    bi.kappa_path(
+        random_problem((2, 3, 1, 30)), 3, max_cycles=4, progress=lambda share, text: told.append((share, text))
+    )
+    search = [(share, text) for share, text in told if text.startswith("looking for the scale of kappa")]
+    assert len(search) >= 3
+    assert "cycle 1, objective" in search[1][1]
+    assert all(share <= 0.05 for share, _ in search)
+
+
+def test_the_logger_is_silent_and_has_a_line_a_cycle(path, caplog, capfd):
+    caplog.set_level(logging.INFO, "bcd_implicit")
+    result = bi.solve(path.problem, max_cycles=4, tol=0.0, callback=lambda cycle, *_: cycle == 3)
+    lines = [record.getMessage() for record in caplog.records]
+    assert [line.split(",")[0] for line in lines[:3]] == [f"prox-linear: cycle {k}" for k in (1, 2, 3)]
+    assert lines[3] == f"prox-linear: stopped by the callback; 3 cycles, objective {result.objective:.6g}"
+    caplog.clear()
+    bi.kappa_path(path.problem, kappas=[0.1, 0.2], max_cycles=4)
+    lines = [record.getMessage() for record in caplog.records]
+    assert [line.split(",")[0] for line in lines] == ["kappa path: kappa 0.1", "kappa path: kappa 0.2"]
+    assert capfd.readouterr() == ("", "")
+    assert all(isinstance(handler, logging.NullHandler) for handler in logging.getLogger("bcd_implicit").handlers[:1])
+
+
+@pytest.mark.parametrize("spelt", [1, np.True_, np.int64(2)])
+def test_numbers_count_as_verbose_does(spelt, capfd):
+    with show_progress(spelt, "work") as tell:
+        tell(1.0, "done")
+    assert capfd.readouterr().err == "work: 100 %, done\n"
+    with show_progress(0, "work") as tell:
+        tell(1.0, "done")
+    assert capfd.readouterr().err == ""
+    with pytest.raises(bi.InvalidInputError, match="verbose: is no argument of solve. Perhaps progress was meant"):
+        bi.solve(random_problem((2, 3, 1, 30)), verbose=1)
+
+
 def test_parts_make_a_whole():
     told = []
     for low, high in ((0.0, 0.5), (0.5, 1.0)):
@@ -79,7 +131,7 @@ def test_a_log_gets_a_line_for_every_tenth(path, capfd):
     assert "\x1b" not in err
 
 
-@pytest.mark.parametrize("wrong", ["yes", 1, None])
+@pytest.mark.parametrize("wrong", ["yes", 1.5, None])
 def test_what_is_neither_a_bool_nor_a_function_is_refused(path, wrong):
     message = f"progress: got {wrong!r}. Give True, False, or a function of (share, text)."
     for call in (lambda **o: bi.solve(path.problem, **o), lambda **o: bi.kappa_path(path.problem, **o), path.select):

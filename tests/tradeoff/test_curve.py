@@ -46,7 +46,7 @@ def test_bounds_hold_from_loose_to_tight(regression):
 def test_the_columns_are_what_models_say(regression):
     _, U, y, curve = regression
     row, model = curve.table.loc["2"], curve["2"].model
-    assert row["R2"] == pytest.approx(1 - np.mean((model.predict(U)[:, 0] - y) ** 2) / y.var())
+    assert row["R2"] == pytest.approx(1 - np.mean((model.predict(U) - y) ** 2) / y.var())
     assert row["certified width"] == pytest.approx(model.bounds(U, 0.05).width.mean())
     ends = [model.attack(U, 0.05, towards=[sign]).predictions for sign in (1.0, -1.0)]
     assert row["attacked width"] == pytest.approx(np.mean(ends[0] - ends[1]))
@@ -183,3 +183,17 @@ def test_the_gain_of_margins_is_that_of_a_model_of_them():
     assert found["gain of margins"] == pytest.approx(by_hand)
     assert found["gain"] == pytest.approx((np.abs(C) @ N + np.abs(D)).sum(axis=1).max())
     assert measured(model, U, y, 0.1, classes=True) == {k: v for k, v in found.items() if k != "gain of margins"}
+
+
+@pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
+def test_progress_goes_from_training_to_training(regression):
+    problem, U, y, curve = regression
+    told = []
+    start = curve["plain"].result
+    bi.robustness_curve(
+        problem, [2.0, 1.0], U, y, 0.5, start=start, max_cycles=2, progress=lambda *seen: told.append(seen)
+    )
+    shares = [share for share, _ in told]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    assert [text.split(":")[0] for _, text in told if text.split()[1] != "cycle"] == ["2", "1"]

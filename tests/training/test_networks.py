@@ -56,7 +56,7 @@ def test_a_perceptron_is_not_bounded(method, activation):
     for U in (problem.U.T, new):
         first = phi(U @ model.B[4:].T + model.b[4:])
         second = phi(first @ model.A[:4, 4:].T + model.b[:4])
-        np.testing.assert_allclose(model.predict(U), second @ model.C[:, :4].T + model.d, rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(model.outputs(U), second @ model.C[:, :4].T + model.d, rtol=1e-12, atol=1e-12)
         if U is not new:
             np.testing.assert_allclose(result.iterate.X, np.hstack([second, first]).T, rtol=1e-12, atol=1e-12)
 

@@ -103,9 +103,9 @@ def test_a_trained_perceptron_is_one(activation):
     second = phi(first @ model.A[:5, 5:].T + model.b[:5])
     prediction = second @ model.C[:, :5].T + model.d
     new = np.random.default_rng(1).standard_normal((20, 4))
-    np.testing.assert_allclose(model.predict(U), prediction, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(model.outputs(U), prediction, rtol=1e-12, atol=1e-12)
     by_hand = phi(phi(new @ model.B[5:].T + model.b[5:]) @ model.A[:5, 5:].T + model.b[:5]) @ model.C[:, :5].T
-    np.testing.assert_allclose(model.predict(new), by_hand + model.d, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(model.outputs(new), by_hand + model.d, rtol=1e-12, atol=1e-12)
     # No linear model comes near.
     assert 1 - np.mean((prediction[:, 0] - y) ** 2) / np.var(y) > 0.95
 

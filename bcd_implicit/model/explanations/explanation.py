@@ -152,7 +152,7 @@ class Explanation:
     def _becomes(self, sample: int, output: int, group: int) -> tuple[str, float]:
         """The class at inputs of another one, and the input's value there; of a group no value."""
         at, members = self.changed[sample, output, group], self.question.groups.members[group]
-        name = self.question.becomes(self.question.model.predict(at[None])[0], sample, output)
+        name = self.question.becomes(self.question.model.outputs(at[None])[0], sample, output)
         return name, float(at[members[0]]) if len(members) == 1 else np.nan
 
     def place(self, sample: int, group: int) -> tuple[float, float]:

@@ -91,7 +91,7 @@ def measured(
     rng: np.random.Generator,
 ) -> Importance:
     """All measures of a model at samples U (m, p) with targets (m, q), or without."""
-    prediction = model.predict(U)
+    prediction = model.outputs(U)
     spread, unit = U.std(axis=0), _units(prediction)
     if targets is None:
         loss, targets = LOSSES["squared"], prediction
@@ -145,7 +145,7 @@ def _permuted(
     shares, Y = np.full(m, 1 / m), (targets / scale).T
 
     def score(inputs: np.ndarray) -> float:
-        return loss.d2((model.predict(inputs) / scale).T, Y, shares)
+        return loss.d2((model.outputs(inputs) / scale).T, Y, shares)
 
     # The same orders for all inputs, so that inputs are compared and not orders.
     orders = [rng.permutation(m) for _ in range(n_repeats)]

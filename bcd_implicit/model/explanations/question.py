@@ -97,7 +97,7 @@ class Question:
     @cached_property
     def predictions(self) -> np.ndarray:
         """Of the model at the inputs as they are, (m, q)."""
-        return self.model.predict(self.inputs)
+        return self.model.outputs(self.inputs)
 
     @cached_property
     def top(self) -> np.ndarray:
@@ -181,7 +181,7 @@ class Question:
         values = np.multiply.outer([np.inf, -np.inf], np.ones((m, k, g)))
         inputs = np.empty((2, m, k, g, p))
         for at in self._tried(radii):
-            Y = self.model.predict(at.reshape(-1, p)).reshape(m, g, -1)
+            Y = self.model.outputs(at.reshape(-1, p)).reshape(m, g, -1)
             here = np.moveaxis(self.asked(Y.swapaxes(0, 1)), 0, 2)
             for end, better in enumerate((here < values[0], here > values[1])):
                 values[end] = np.where(better, here, values[end])
@@ -198,7 +198,7 @@ class Question:
 
     def of_own(self, inputs: np.ndarray) -> np.ndarray:
         """What is explained where each sample, output and group has inputs of its own: (m, k, g) of (m, k, g, p)."""
-        Y = self.model.predict(inputs.reshape(-1, inputs.shape[-1])).reshape(*inputs.shape[:-1], -1)
+        Y = self.model.outputs(inputs.reshape(-1, inputs.shape[-1])).reshape(*inputs.shape[:-1], -1)
         return np.einsum("kgmk->mkg", self.asked(np.moveaxis(Y, 0, 2)))
 
     def nearest(self, shares: np.ndarray) -> np.ndarray:

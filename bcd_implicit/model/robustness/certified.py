@@ -104,7 +104,7 @@ def certified_accuracy(
     classes = classes_of(y, model.output_names, len(inputs))
     system, n = model._bounded, len(model.b)
     with finishing():
-        predicted = model.predict(inputs)
+        predicted = model.outputs(inputs)
         right = classes == (predicted.argmax(axis=1) if several else predicted[:, 0] > 0)
         margins = np.empty(len(inputs))
         # What proves the margins is not kept: of a large model that of few samples fills the memory.

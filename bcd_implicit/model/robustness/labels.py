@@ -17,6 +17,7 @@ from bcd_implicit.errors import InvalidInputError, shown
 from bcd_implicit.model.names import own
 from bcd_implicit.support.checks import check_list, check_places
 from bcd_implicit.support.display import listed, quoted
+from bcd_implicit.support.frames import as_pandas
 
 
 def in_order(argument: str, given: Any, names: Sequence[str], letter: str) -> Any:
@@ -32,6 +33,7 @@ def in_order(argument: str, given: Any, names: Sequence[str], letter: str) -> An
     """
     if isinstance(given, Mapping):
         given = pd.Series(given)
+    given = as_pandas(argument, given)
     if not isinstance(given, (pd.Series, pd.DataFrame)):
         return given
     index, values = (given.index if isinstance(given, pd.Series) else given.columns), given.to_numpy()
@@ -79,6 +81,7 @@ def classes_of(y: Any, names: Sequence[str], n_samples: int, argument: str = "y"
     n_classes = max(len(names), 2)
     numbers = f"numbers from 0 to {n_classes - 1}"
     known = f"names of outputs or {numbers}" if len(names) > 1 else f"{numbers}, or {names[0]!r} and one other name"
+    y = as_pandas(argument, y)
     table = y.to_numpy() if isinstance(y, (pd.Series, pd.DataFrame)) else y
     given = np.asarray(check_list(argument, table, "classes", f"Give {known}"))
     if given.shape == (n_samples, 1):

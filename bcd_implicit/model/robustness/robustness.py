@@ -188,7 +188,7 @@ class Robustness(Declared):
         box = Box.around(inputs, radius, norm, self.input_names)
         if n_inputs is not None:
             n_inputs = check_number("n_inputs", n_inputs, 1, integer=True, remedy="Give 1 or more inputs, or None")
-        before = self.predict(inputs)
+        before = self.outputs(inputs)
         if towards is not None:
             weights = self._towards(towards, len(inputs))
         elif q == 1 and self.link != "logit":
@@ -199,7 +199,7 @@ class Robustness(Declared):
             top = before.argmax(axis=1)
 
         def asked(here: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            Y = self.predict(here)
+            Y = self.outputs(here)
             if weights is not None:
                 W = weights
             elif q == 1:
@@ -213,7 +213,7 @@ class Robustness(Declared):
         with finishing():
             found = climb(asked, box, n_inputs)
             gained = asked(found)[0] - asked(inputs)[0]
-            return Attack(found, self.predict(found), before, gained, found != inputs)
+            return Attack(found, self.outputs(found), before, gained, found != inputs)
 
     def _towards(self, towards: ArrayLike, m: int) -> np.ndarray:
         """Weights of outputs, (m, q)."""

@@ -116,7 +116,9 @@ class ImplicitLayer(torch.nn.Module):
         for letter in LETTERS:
             self.register_parameter(letter, torch.nn.Parameter(torch.tensor(getattr(model, letter))))
         # What a model has besides, for the way back.
-        self._kept = {k: getattr(model, k) for k in ("activation", "link", "input_names", "output_names")}
+        self._kept = {
+            k: getattr(model, k) for k in ("activation", "link", "input_names", "output_names", "vector_output")
+        }
 
     @property
     def n_inputs(self) -> int:

@@ -180,6 +180,7 @@ class ImplicitModule(torch.nn.Module):
         # What a model has besides, for the way back.
         self._order, self._activation, self._link = order, model.activation, model.link
         self._names = {"input_names": model.input_names, "output_names": model.output_names}
+        self._vector_output = model.vector_output
 
     @property
     def n_inputs(self) -> int:
@@ -219,6 +220,7 @@ class ImplicitModule(torch.nn.Module):
             link=self._link,
             input_names=self._names["input_names"] if input_names is None else input_names,
             output_names=self._names["output_names"] if output_names is None else output_names,
+            vector_output=self._vector_output,
         )
 
     def forward(self, u: torch.Tensor) -> torch.Tensor:
