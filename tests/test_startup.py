@@ -79,7 +79,7 @@ with suppress(SystemExit):
     assert not {"scipy", "sklearn", "cvxpy", "matplotlib"} & {*loaded(code)}
 
 
-def test_threads_that_use_a_name_first_get_the_same_object_and_native_solves_load_no_cvxpy():
+def test_threads_that_use_a_name_first_get_the_same_object_and_native_solves_load_little():
     code = """
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -88,7 +88,7 @@ import numpy as np, bcd_implicit as bi
 together = Barrier(16)
 def use(i):
     together.wait()
-    return [bi.solve, bi.ImplicitRegressor, bi.LOSSES][i % 3], bi.TrainingProblem
+    return [bi.solve, bi.ImplicitModel, bi.LOSSES][i % 3], bi.TrainingProblem
 with ThreadPoolExecutor(16) as threads:
     assert len(set(map(id, sum(threads.map(use, range(16)), ())))) == 4
 warnings.simplefilter("ignore")
@@ -97,7 +97,7 @@ problem = bi.TrainingProblem(U, U[:, :1], n_hidden=2)
 for method in bi.METHODS:
     bi.solve(problem, method, "native", max_cycles=2)
 """
-    assert not {"cvxpy", "matplotlib", "torch"} & {*loaded(code)}
+    assert not {"cvxpy", "sklearn", "matplotlib", "torch"} & {*loaded(code)}
 
 
 @pytest.mark.slow
