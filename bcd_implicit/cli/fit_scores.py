@@ -29,8 +29,8 @@ MODELS = {
 ROWS = {"train": "training", "test": "held out"}
 SCORES = {"r2": "R2", "d2": "D2", "accuracy": "accuracy", "log_loss": "log loss"}
 #: Inputs and targets, each with a row a sample, by part of the rows; scores by model, part and kind.
-Parts = dict[str, tuple[np.ndarray, np.ndarray]]
-Found = dict[tuple[str, str, str], float]
+_Parts = dict[str, tuple[np.ndarray, np.ndarray]]
+_Found = dict[tuple[str, str, str], float]
 
 
 @dataclass(frozen=True)
@@ -71,9 +71,9 @@ class FitScores:
         return shown
 
 
-def _of_numbers(model: bi.ImplicitModel, loss: bi.Loss, parts: Parts) -> Found:
+def _of_numbers(model: bi.ImplicitModel, loss: bi.Loss, parts: _Parts) -> _Found:
     """R2 beside that of a ridge regression; or D2, which is measured from the best constant, and has means for none."""
-    ridge, found = ridge_on_all_columns(*parts["train"]), Found()
+    ridge, found = ridge_on_all_columns(*parts["train"]), _Found()
     for rows, (U, Y) in parts.items():
         scores = Scores.of(loss, model.outputs(U), Y, False)
         if scores.d2 is not None:
@@ -84,9 +84,9 @@ def _of_numbers(model: bi.ImplicitModel, loss: bi.Loss, parts: Parts) -> Found:
     return found
 
 
-def _of_classes(model: bi.ImplicitModel, loss: bi.Loss, parts: Parts) -> Found:
+def _of_classes(model: bi.ImplicitModel, loss: bi.Loss, parts: _Parts) -> _Found:
     """Accuracy, and log loss if there are probabilities, beside those of a logistic regression and of the shares."""
-    logistic, found = logistic_on_all_columns(*parts["train"]), Found()
+    logistic, found = logistic_on_all_columns(*parts["train"]), _Found()
     shares = parts["train"][1].mean(axis=0)
     for rows, (U, Y) in parts.items():
         prediction = model.outputs(U)

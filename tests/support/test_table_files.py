@@ -16,7 +16,7 @@ import pytest
 from bcd_implicit import InvalidInputError
 from bcd_implicit.support import table_files
 from bcd_implicit.support.delimited import TextFormat
-from bcd_implicit.support.table_files import check_table_name, read_table, write_table
+from bcd_implicit.support.table_files import check_table_name, read_table, table_of, write_table
 
 TABLE = pd.DataFrame({"a": [1.5, -2.0 / 3], "b c": [3, 4], "word": ["x", "y,z"]})
 STARTS = {
@@ -211,3 +211,37 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "read_bytes", denied)
     assert refusal(read_table, tmp_path / "t.csv") == "cannot be read (Permission denied)"
+
+
+def zipped(*names):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name in names:
+            archive.writestr(name, "a,y\n1,2\n3,4\n")
+    return content.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        # A spreadsheet is one although it is a zip archive of several files.
+        (zipped("docProps/app.xml", "[Content_Types].xml"), "cannot be read"),
+        (zipped("mimetype", "content.xml"), "cannot be read"),
+        (zipped("a.csv", "b.csv"), "is a zip archive of 2 files"),
+        (b"PAR1 but no more", "cannot be read as Parquet"),
+        (b'{"a": [1, 2], "a": [3, 4]}', "cannot be read as JSON (a name is there twice"),
+    ],
+)
+def test_contents_without_a_name_say_what_they_are(content, words):
+    with pytest.raises(InvalidInputError, match=r"standard input: ") as refused:
+        table_of("standard input", content)
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize("content", [b"a,y\n1,2\n3,4\n", b'[{"a": 1, "y": 2}, {"a": 3, "y": 4}]', zipped("t.csv")])
+def test_contents_without_a_name_are_read(content):
+    assert table_of("standard input", content).to_dict("list") == {"a": [1, 3], "y": [2, 4]}
+
+
+def test_text_that_begins_like_json_is_text():
+    assert list(table_of("standard input", b"[cm],y\n1,2\n3,4\n").columns) == ["[cm]", "y"]
