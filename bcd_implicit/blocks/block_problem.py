@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import cvxpy as cp
+import cvxpy as cp  # noqa: TID253 (the base class is CVXPY's; this module is imported when a block is posed)
 import numpy as np
 
 from bcd_implicit.problem.formula import held_at_zero

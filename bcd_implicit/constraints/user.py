@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from bcd_implicit.constraints.ready_made import ReadyMade
 from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.formulas import Shown
 from bcd_implicit.support.scalars import Scalar, as_number
@@ -103,8 +104,9 @@ def _named_bound(scalar: Scalar, function: str, argument: str, value: float, **s
 
 def _with_bounds(function: UserFunction, scalar: Scalar) -> UserFunction:
     """The function with its bounds as ``scalar`` gives them, where it is a ready-made one."""
-    posed = getattr(function, "posed", None)
-    return function if posed is None else lambda variables: posed(variables, scalar)
+    if not isinstance(function, (ReadyMade, OnInputs)):
+        return function
+    return lambda variables: function.posed(variables, scalar)
 
 
 def terms_at(functions: Mapping[str, UserFunction], point: Any, letters: Iterable[str]) -> UserTerms:
@@ -143,8 +145,7 @@ class OnInputs:
 
     def formula(self, shown: Shown) -> str:
         """That of the function, where it has one."""
-        formula = getattr(self.function, "formula", None)
-        return "" if formula is None else str(formula(shown))
+        return self.function.formula(shown) if isinstance(self.function, (ReadyMade, OnInputs)) else ""
 
     def posed(self, v: Mapping[str, cp.Expression], scalar: Scalar) -> Any:
         """The same with bounds as ``scalar`` gives them."""

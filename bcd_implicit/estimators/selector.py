@@ -343,7 +343,9 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             Printed it is text; ``.table`` has the numbers. Kappas are those for standardised data.
         """
         check_is_fitted(self, "support_")
-        return self.selection_.explain(costs, n_jobs=self.n_jobs, progress=self.verbose)
+        return self.selection_.explain(
+            costs, n_jobs=self.n_jobs, progress=self.verbose if callable(self.verbose) else bool(self.verbose)
+        )
 
     def _get_support_mask(self) -> np.ndarray:
         check_is_fitted(self, "support_")

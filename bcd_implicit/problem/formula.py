@@ -6,12 +6,14 @@ together. A term is there if it is part of the objective: a weight of 0 has none
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from bcd_implicit.constraints.user import BlockVariables, UserTerms, user_terms
+from bcd_implicit.constraints.ready_made import ReadyMade
+from bcd_implicit.constraints.user import BlockVariables, OnInputs, UserTerms, user_terms
 from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.display import listed
 from bcd_implicit.support.formulas import Formula, Part, Shown, number, numbers, written
@@ -182,25 +184,25 @@ def _user_parts(problem: Any, shown: Shown) -> tuple[list[Part], list[Part]]:
         v = BlockVariables({k: cp.Variable(problem.shapes[k], name=k) for k in letters})
         made = user_terms(problem.constraints, v)
         for name in problem.constraints:
-            penalties += (
-                [_user_part(problem, name, {name: [made.penalties[name]]}, shown)] if name in made.penalties else []
-            )
-            constraints += [_user_part(problem, name, made.constraints, shown)] if name in made.constraints else []
+            if name in made.penalties:
+                penalties.append(_user_part(problem, name, [made.penalties[name]], shown))
+            if name in made.constraints:
+                constraints.append(_user_part(problem, name, made.constraints[name], shown))
     return penalties, constraints
 
 
-def _user_part(problem: Any, name: str, made: Any, shown: Shown) -> Part:
-    function, terms = problem.constraints[name], made[name]
+def _user_part(problem: Any, name: str, terms: Sequence[Any], shown: Shown) -> Part:
+    function = problem.constraints[name]
     letters = UserTerms({}, {str(i): term for i, term in enumerate(terms)}).letters
-    formula = getattr(function, "formula", None)
-    known = formula(partial(_shown_under, shown, name)) if formula is not None else ""
-    if known:
+    ready_made = isinstance(function, (ReadyMade, OnInputs))
+    if known := function.formula(partial(_shown_under, shown, name)) if ready_made else "":
         return Part(name, known, frozenset(letters))
     listed_letters = ", ".join(letter for letter in LETTERS if letter in letters)
     if isinstance(terms[0], cp.Expression):
         latex = f"{written(name)}({listed_letters})"
     else:
-        latex = rf"({listed_letters}) \in {written(name)}"
+        point = f"({listed_letters})" if len(letters) > 1 else listed_letters
+        latex = rf"{point} \in {written(name)}"
     return Part(name, latex, frozenset(letters), _in_words(function, terms))
 
 
@@ -208,10 +210,11 @@ def _shown_under(shown: Shown, name: str, argument: str, value: float) -> str:
     return shown(f"{name}.{argument}", value)
 
 
-def _in_words(function: Any, terms: list[Any]) -> str:
+def _in_words(function: Any, terms: Sequence[Any]) -> str:
     """The first line of the function's docstring, or what CVXPY says where it is short."""
     said = (getattr(function, "__doc__", None) or "").strip().splitlines()
-    if said and not isinstance(function, type) and getattr(function, "__name__", None):
+    # Of other callables it is their class's.
+    if said and getattr(function, "__name__", None):
         return said[0].rstrip(".")
     texts = [str(term) for term in terms]
     if all(len(text) <= LONGEST_TEXT and "\n" not in text for text in texts):

@@ -174,7 +174,7 @@ def test_users_constraints_are_told_in_words():
     }
     parts = named(true(random_problem(SIZE, constraints=made | {"mine": ready.box("A", -0.1)})))
     assert parts["ordered"].words == "Low is at most high"
-    assert parts["ordered"].latex == r"(C) \in \text{ordered}"
+    assert parts["ordered"].latex == r"C \in \text{ordered}"
     assert parts["short"].words == "b <= 1.0"
     assert parts["long"].words == "a CVXPY term"
     assert plain(parts["mine"].latex) == "-0.1 <= A_ij"
