@@ -25,7 +25,7 @@ from bcd_implicit.blocks.state import StateBlock
 from bcd_implicit.certificates.certificate import Certificate
 from bcd_implicit.certificates.conic import USER_VIOLATION, conic_certificate
 from bcd_implicit.constraints.user import terms_at
-from bcd_implicit.errors import BcdError, BlockSolveError, InvalidInputError, check_choice
+from bcd_implicit.errors import BcdError, BlockSolveError, InvalidInputError, check_choice, see
 from bcd_implicit.problem.iterate import Iterate, check_iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
 from bcd_implicit.support.checks import check_number
@@ -278,7 +278,8 @@ def _shortfall(block: Block, solution: BlockSolution, tol: float) -> str:
     return (
         f"block '{block.name}': {solution.solver} ended '{solution.status}' with relative gap "
         f"{certificate.relative_gap:.1e} (asked for {tol:.0e}), KKT residual {certificate.kkt_residual:.1e}, violation "
-        f"{certificate.violation:.1e}{whose}. Try another solver, a looser tol, or scale the data."
+        f"{certificate.violation:.1e}{whose}. Try another solver, a looser tol, or scale the data. "
+        f"{see('a-certificate-is-missed')}"
     )
 
 
