@@ -55,24 +55,28 @@ def thumbnail(png: str) -> str:
 
 def first_sentence(text: str) -> str:
     """The first sentence of a text in Markdown, without formulas set apart, links and code blocks."""
-    paragraph = next((part for part in text.split("\n\n") if re.match(r"[A-Z`*\[]", part)), "")
+    paragraph = next((part for part in text.strip().split("\n\n") if re.match(r"[\w`*\[]|\$(?!\$)", part)), "")
     plain = re.sub(r"\[([^]]+)\]\([^)]+\)", r"\1", " ".join(paragraph.split()))
-    return re.split(r"(?<=[.?!:])\s+(?=[A-Z`])", plain)[0].removesuffix(":")
+    sentence = re.split(r"(?<=[.?!:])\s+(?=[\w`$])", plain)[0]
+    return f"{sentence[:-1]}." if sentence.endswith(":") else sentence
 
 
 def figures(cells: list[dict[str, Any]]) -> Iterator[Figure]:
-    """The figures of a notebook's cells, in their order; the title and its introduction head no figure."""
+    """The figures of a notebook's cells, in their order; no sentence is said twice."""
     heading = sentence = ""
+    shown: set[str] = set()
     for cell in cells:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
             if found := re.match(r"#+ (.*)\n?", source):
-                heading, source = found[1], source[found.end() :]
-                sentence = ""
-            sentence = first_sentence(source) or sentence
+                heading, sentence, source = found[1], "", source[found.end() :]
+            # Further down a section what stands last before the figure tells more than how the section begins.
+            if not sentence or sentence in shown:
+                sentence = first_sentence(source) or sentence
         for output in cell.get("outputs", ()):
             if png := output.get("data", {}).get("image/png"):
-                yield Figure(heading, sentence, thumbnail("".join(png)))
+                yield Figure(heading, "" if sentence in shown else sentence, thumbnail("".join(png)))
+                shown.add(sentence)
 
 
 def seconds_of(cells: list[dict[str, Any]]) -> float | None:
