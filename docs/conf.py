@@ -11,8 +11,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
+from sphinx.addnodes import toctree
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.ext.autosummary import autosummary_toc
 from sphinx.util import logging
 
 import bcd_implicit
@@ -24,6 +27,7 @@ HOMES = (
     "bcd_implicit",
     *(f"bcd_implicit.{room}" for room in ("compose", "constraints", "datasets", "networks", "plots")),
 )
+MODULES = "docs/modules/"
 REPOSITORY = "https://github.com/bcd-implicit/bcd_implicit"
 
 
@@ -110,6 +114,14 @@ def named_defaults(
     return signature, returns
 
 
+def keep_modules_out_of_the_sidebar(app: Sphinx, doctree: nodes.document) -> None:
+    """Take lists of modules out of the navigation: with 300 modules its tree, made anew for each page, took minutes."""
+    for toc in list(doctree.findall(autosummary_toc)):
+        pages = [page for tree in toc.findall(toctree) for page in tree["includefiles"]]
+        if app.env.docname.startswith(MODULES) or f"{MODULES}bcd_implicit" in pages:
+            toc.parent.remove(toc)
+
+
 def warn_of_missing_names(app: Sphinx, env: BuildEnvironment) -> None:
     """Warn, so that the strict build fails, if a public name is documented nowhere."""
     documented = env.domaindata["py"]["objects"]
@@ -122,6 +134,7 @@ def warn_of_missing_names(app: Sphinx, env: BuildEnvironment) -> None:
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.config.mathjax_path = "mathjax/tex-svg.js"  # the extension's own choice needs fonts, which files may not load
+    app.connect("doctree-read", keep_modules_out_of_the_sidebar, priority=100)  # before Sphinx collects the trees
     app.connect("autodoc-skip-member", without_other_libraries)
     app.connect("autodoc-process-signature", named_defaults)
     app.connect("env-check-consistency", warn_of_missing_names)

@@ -207,10 +207,12 @@ def solve_prepared(
         _check_not_worse(block, best, found, tol)
     if candidates[0] == solver != best.solver:
         fault = _shortfall(block, found[0], tol) if found[0].solver == solver else str(failures[0])
-        warn_convergence(f"{fault} The solution of {best.solver} is taken instead.", stacklevel=3)
+        warn_convergence(
+            f"{fault} The solution of {best.solver} is taken instead. {see('a-solver-failed')}", stacklevel=3
+        )
     if not met:
         # The caller of solve_block.
-        warn_convergence(_shortfall(block, best, tol), stacklevel=3)
+        warn_convergence(f"{_shortfall(block, best, tol)} {see('a-certificate-is-missed')}", stacklevel=3)
     return best
 
 
@@ -278,8 +280,7 @@ def _shortfall(block: Block, solution: BlockSolution, tol: float) -> str:
     return (
         f"block '{block.name}': {solution.solver} ended '{solution.status}' with relative gap "
         f"{certificate.relative_gap:.1e} (asked for {tol:.0e}), KKT residual {certificate.kkt_residual:.1e}, violation "
-        f"{certificate.violation:.1e}{whose}. Try another solver, a looser tol, or scale the data. "
-        f"{see('a-certificate-is-missed')}"
+        f"{certificate.violation:.1e}{whose}. Try another solver, a looser tol, or scale the data."
     )
 
 

@@ -56,7 +56,7 @@ class FixedPoint:
         "active-set + picard" where Picard took over samples that did not settle; "sweep" where no state depends on
         itself.
     find_error_bound : callable
-        Of nothing: what :attr:`error_bound` asks once.
+        Of nothing: what ``error_bound`` asks once.
     """
 
     X: np.ndarray

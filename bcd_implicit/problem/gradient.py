@@ -31,7 +31,7 @@ class ProblemGradient:
     X : ndarray of shape (n, m)
         The equilibrium that it was taken at.
     find_error_bound : callable
-        Of nothing: what :attr:`error_bound` asks once.
+        Of nothing: what ``error_bound`` asks once.
     """
 
     A: np.ndarray
