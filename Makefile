@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-slow test-hard test-kernels test-torch lint bench notebooks docs clean
+.PHONY: demo test test-slow test-hard test-kernels test-torch lint bench notebooks docs check-docs clean
 
 demo: $(VENV)/.installed
 	$(BIN)/bcd-implicit demo --output demo-output
@@ -32,6 +32,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/codespell
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/blocks.py --json benchmarks/results/blocks.json
@@ -45,6 +46,10 @@ notebooks: $(VENV)/.installed-notebooks
 docs: $(VENV)/.installed-docs
 	$(BIN)/sphinx-build --quiet --nitpicky --fail-on-warning -c docs . build/site || { rm -rf build/site docs/modules; exit 1; }
 	@echo "The site is in build/site/index.html"
+
+# Whether every page of the site fits a phone, a laptop and a wide screen. Needs Chromium; without it nothing is checked.
+check-docs: docs
+	$(BIN)/python docs/check_site.py build/site
 
 $(VENV)/.installed: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

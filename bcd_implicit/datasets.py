@@ -13,6 +13,16 @@ from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.support.checks import check_number, random_generator
 
+__all__ = [
+    "SyntheticData",
+    "Table",
+    "load_diabetes",
+    "load_digits",
+    "load_linnerud",
+    "make_column_sparse",
+    "make_even",
+]
+
 
 @dataclass(frozen=True)
 class SyntheticData:

@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 # How the status of a solver begins that lacks a cone.
 UNFIT = "cannot take"
+# The page that explains messages. Its headings are the sections.
+TROUBLESHOOTING = "docs/troubleshooting.md"
+
+
+def see(section: str) -> str:
+    """Where a message is explained, to stand at its end."""
+    return f"See {TROUBLESHOOTING}#{section}."
 
 
 class BcdError(Exception):
-    """Base class of every error that this package raises on purpose."""
+    """Base class of every error that this package raises on purpose.
+
+    An error of a kind that the documentation explains has the place as a note, which Python shows below the message.
+    """
+
+    #: The section of the troubleshooting page that explains the error; empty where its message says it all.
+    section: ClassVar[str] = ""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        if self.section:
+            self.add_note(see(self.section))
 
 
 class InvalidInputError(BcdError, ValueError):
@@ -89,9 +107,13 @@ def check_choice(argument: str, value: object, choices: Iterable[str], what: str
 class ConstraintError(InvalidInputError):
     """A user's constraint is not convex, not a constraint, or couples variables of different blocks."""
 
+    section = "a-constraint-is-refused"
+
 
 class NotWellPosedError(BcdError, ValueError):
     """The equilibrium x = phi(Ax + Bu + b) is not certified to exist and be unique."""
+
+    section = "not-well-posed"
 
 
 class BlockSolveError(BcdError, RuntimeError):
@@ -110,6 +132,8 @@ class BlockSolveError(BcdError, RuntimeError):
         that was given or drawn, which need not meet them.
     """
 
+    section = "a-solver-failed"
+
     def __init__(self, block: str, solver: str, status: str, remedy: str, iterate: Any = None) -> None:
         self.block, self.solver, self.status, self.remedy, self.iterate = block, solver, status, remedy, iterate
         self.infeasible = "infeasible" in status or "unbounded" in status
@@ -123,10 +147,26 @@ class BlockSolveError(BcdError, RuntimeError):
 class NothingYetError(BcdError, TimeoutError):
     """``max_seconds`` passed before there was anything to return: a call that has no part answer needs more time."""
 
+    section = "it-takes-too-long"
 
-class ConvergenceWarning(UserWarning):
+
+class _Explained(UserWarning):
+    """A warning whose message ends with the place that explains it, unless it names one of its own."""
+
+    section: ClassVar[str]
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return message if TROUBLESHOOTING in message else f"{message} {see(self.section)}"
+
+
+class ConvergenceWarning(_Explained):
     """Something stopped short of the requested tolerance; the message gives the numbers."""
 
+    section = "training-did-not-converge"
 
-class DataWarning(UserWarning):
+
+class DataWarning(_Explained):
     """Data can be used but look wrong, as a column that only numbers the rows; the message says what to do."""
+
+    section = "the-data-look-wrong"

@@ -6,17 +6,48 @@ The source folder is the repository, not docs/, so that a relative link leads to
 from __future__ import annotations
 
 import re
+import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
+from sphinx.addnodes import toctree
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.ext.autosummary import autosummary_toc
 from sphinx.util import logging
 
 import bcd_implicit
 
+sys.path.insert(0, str(Path(__file__).parent))  # for the extensions that stand beside this file
+
+# Whose names people use: each is described in one place, under its shortest path.
+HOMES = (
+    "bcd_implicit",
+    *(f"bcd_implicit.{room}" for room in ("compose", "constraints", "datasets", "networks", "plots")),
+)
+MODULES = "docs/modules/"
+REPOSITORY = "https://github.com/bcd-implicit/bcd_implicit"
+
+
+def shown_above() -> dict[str, list[str]]:
+    """Names by module that defines them or passes them on, but that are described under a shorter path."""
+    names: dict[str, list[str]] = {}
+    for home in HOMES:
+        for name in import_module(home).__all__:
+            module = getattr(getattr(import_module(home), name), "__module__", "")
+            while module.startswith(f"{home}."):
+                names.setdefault(module, []).append(name)
+                module = module.rpartition(".")[0]
+    return names
+
+
 project = "bcd_implicit"
 version = release = bcd_implicit.__version__
+project_copyright = (
+    f"the bcd_implicit developers · version {version} · MIT licence · {REPOSITORY.removeprefix('https://')}"
+)
 
 root_doc = "docs/index"
 include_patterns = ["docs/**", "notebooks/*.ipynb", "README.md", "CHANGELOG.md"]
@@ -26,48 +57,85 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",  # the source beside each name, without a network
+    "sphinx_copybutton",
+    "sphinx_design",
+    "notebook_gallery",
     "sphinx-mathjax-offline",  # formulas without a network
 ]
 
 html_theme = "furo"
-html_title = "bcd_implicit"
+html_title = f"bcd_implicit {version}"
+html_static_path = ["static"]
+html_css_files = ["site.css"]
+html_logo = html_favicon = "static/logo.svg"
+html_theme_options = {
+    "source_repository": REPOSITORY,
+    "source_branch": "main",
+    "source_directory": "",
+    "footer_icons": [{"name": "Repository", "url": REPOSITORY, "html": "Repository", "class": ""}],
+}
 html_extra_path = ["redirect"]  # the site opens at its root too
 html_copy_source = False
 smartquotes = False  # a prime is a transpose
 
-myst_enable_extensions = ["dollarmath"]
+myst_enable_extensions = ["dollarmath", "colon_fence"]
+myst_heading_anchors = 4  # a link to a heading that is not there fails the strict build
 nb_execution_mode = "off"  # make notebooks executes them
 nb_render_markdown_format = "myst"  # formulas in outputs
 
+copybutton_prompt_text = r">>> |\.\.\. |\$ "
+copybutton_prompt_is_regexp = True
+
 templates_path = [str(Path(__file__).parent / "templates")]  # autosummary would look in the source folder
-# Public names are on the page of the package; the template leaves them out of the module that defines them, and out of
-# modules what these only pass on.
-autosummary_context = {
-    "module_of": {name: getattr(getattr(bcd_implicit, name), "__module__", "") for name in bcd_implicit.__all__}
-}
+autosummary_context = {"shown_above": shown_above()}
 autosummary_mock_imports = ["bcd_implicit.__main__", "torch"]  # an import of the first starts the command line
 autodoc_mock_imports = ["torch"]  # optional, and the site is built without it
-autodoc_default_options = {"members": True, "member-order": "bysource"}
+# The value of a dictionary of classes and functions says less than the line above it.
+autodoc_default_options = {"members": True, "member-order": "bysource", "no-value": True}
 autodoc_inherit_docstrings = False  # said once, by the base class
 autodoc_typehints = "none"  # the docstrings have the types, with shapes
 numpydoc_show_class_members = False
 
 
-def without_request_methods(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
-    """Leave out what scikit-learn adds to estimators: it refers to scikit-learn's own documentation."""
-    return True if re.fullmatch("set_.*_request", name) else None
+def without_other_libraries(app: Sphinx, what: str, name: str, obj: Any, skip: bool, options: Any) -> bool | None:
+    """Leave out what a class has from other libraries: it refers to their own documentation."""
+    function = getattr(obj, "fget", obj)
+    module = getattr(getattr(function, "__objclass__", function), "__module__", None) or ""
+    foreign = module and module.partition(".")[0] not in ("bcd_implicit", "torch")
+    return True if foreign or re.fullmatch("set_.*_request", name) else None
+
+
+def named_defaults(
+    app: Sphinx, what: str, name: str, obj: Any, options: Any, signature: str | None, returns: str | None
+) -> tuple[str | None, str | None]:
+    """Show a default that is a function or a class by its name, not by ``<function name>``."""
+    if signature:
+        signature = re.sub(r"<function (?:\w+\.)*(\w+)>|<class '(?:\w+\.)*(\w+)'>", r"\1\2", signature)
+    return signature, returns
+
+
+def keep_modules_out_of_the_sidebar(app: Sphinx, doctree: nodes.document) -> None:
+    """Take lists of modules out of the navigation: with 300 modules its tree, made anew for each page, took minutes."""
+    for toc in list(doctree.findall(autosummary_toc)):
+        pages = [page for tree in toc.findall(toctree) for page in tree["includefiles"]]
+        if app.env.docname.startswith(MODULES) or f"{MODULES}bcd_implicit" in pages:
+            toc.parent.remove(toc)
 
 
 def warn_of_missing_names(app: Sphinx, env: BuildEnvironment) -> None:
     """Warn, so that the strict build fails, if a public name is documented nowhere."""
     documented = env.domaindata["py"]["objects"]
-    for name in bcd_implicit.__all__:
-        if f"bcd_implicit.{name}" not in documented:
-            logging.getLogger(__name__).warning("the public name bcd_implicit.%s is on no page", name)
+    for home in HOMES:
+        for name in import_module(home).__all__:
+            if f"{home}.{name}" not in documented:
+                logging.getLogger(__name__).warning("the public name %s.%s is on no page", home, name)
 
 
 def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.config.mathjax_path = "mathjax/tex-svg.js"  # the extension's own choice needs fonts, which files may not load
-    app.connect("autodoc-skip-member", without_request_methods)
+    app.connect("doctree-read", keep_modules_out_of_the_sidebar, priority=100)  # before Sphinx collects the trees
+    app.connect("autodoc-skip-member", without_other_libraries)
+    app.connect("autodoc-process-signature", named_defaults)
     app.connect("env-check-consistency", warn_of_missing_names)

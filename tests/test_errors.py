@@ -1,5 +1,6 @@
 """What errors say of a person's values, and of objects that are brought along."""
 
+import copy
 import pickle
 import re
 
@@ -8,7 +9,7 @@ import pandas as pd
 import pytest
 
 import bcd_implicit as bi
-from bcd_implicit.errors import InvalidInputError, shown
+from bcd_implicit.errors import InvalidInputError, see, shown
 from bcd_implicit.terms.losses import SquaredLoss
 
 
@@ -130,3 +131,17 @@ def test_a_class_in_place_of_a_schedule():
 def test_errors_can_be_pickled():
     error = pickle.loads(pickle.dumps(InvalidInputError("a", "is wrong", "Do right")))
     assert str(error) == "a: is wrong. Do right."
+
+
+@pytest.mark.parametrize("warning", [bi.ConvergenceWarning, bi.DataWarning])
+def test_a_warning_ends_with_the_section_that_explains_it(warning):
+    assert str(warning("Too few.")) == f"Too few. See docs/troubleshooting.md#{warning.section}."
+    named = f"Too few. {see('nothing-is-selected')}"
+    assert str(warning(named)) == named
+
+
+def test_an_error_has_its_section_as_a_note_once_and_only_where_there_is_one():
+    error = bi.BlockSolveError("state", "SCS", "failed", "Scale the data")
+    for one in (error, pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert one.__notes__ == ["See docs/troubleshooting.md#a-solver-failed."]
+    assert not hasattr(bi.InvalidInputError("X", "is empty"), "__notes__")

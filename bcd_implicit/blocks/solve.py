@@ -24,7 +24,7 @@ from bcd_implicit.blocks.state import StateBlock
 from bcd_implicit.certificates.certificate import Certificate
 from bcd_implicit.certificates.conic import USER_VIOLATION, conic_certificate
 from bcd_implicit.constraints.user import terms_at
-from bcd_implicit.errors import BcdError, BlockSolveError, InvalidInputError, check_choice
+from bcd_implicit.errors import BcdError, BlockSolveError, InvalidInputError, check_choice, see
 from bcd_implicit.problem.formula import held_at_zero
 from bcd_implicit.problem.iterate import Iterate, check_iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
@@ -180,10 +180,12 @@ def solve_prepared(
         _check_not_worse(block, best, found, tol)
     if candidates[0] == solver != best.solver:
         fault = _shortfall(block, found[0], tol) if found[0].solver == solver else str(failures[0])
-        warn_convergence(f"{fault} The solution of {best.solver} is taken instead.", stacklevel=3)
+        warn_convergence(
+            f"{fault} The solution of {best.solver} is taken instead. {see('a-solver-failed')}", stacklevel=3
+        )
     if not met:
         # The caller of solve_block.
-        warn_convergence(_shortfall(block, best, tol), stacklevel=3)
+        warn_convergence(f"{_shortfall(block, best, tol)} {see('a-certificate-is-missed')}", stacklevel=3)
     return best
 
 

@@ -53,7 +53,8 @@ def compress(
 
     The states at U are known, so that every row of (A, B, b) is a convex problem by itself::
 
-        min over rows t, c    1/m sum_k F_phi(x_k, t'w_k + c) + alpha sum_j weight_j |t_j|,     w = (x, u)
+        min over rows t, c    1/m sum_k F_phi(x_k, t'w_k + c)
+                              + alpha sum_j weight_j |t_j|,     w = (x, u)
 
     F_phi(x, z) = g(x) + g*(z) - x z is the Fenchel divergence: zero exactly where x = phi(z), so that where a relu is
     zero any negative z will do. Then the rows of (C, D, d) are found, by the squared error of the predictions. All have

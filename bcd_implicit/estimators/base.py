@@ -21,7 +21,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from bcd_implicit.constraints.user import Constraints
-from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, shown
+from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, see, shown
 from bcd_implicit.estimators.data import read_new_inputs
 from bcd_implicit.model.explanations import Explanation, Importance
 from bcd_implicit.model.explanations.explanations import as_rows
@@ -227,7 +227,8 @@ class TrainedEstimator(KeepsFunctions, BaseEstimator):
             causes += ["these constraints"] if problem.constraints else []
             warnings.warn(
                 f"B = 0 at {' and '.join(causes)}: no input reaches the state, and the model is linear. Choose a "
-                f"smaller {'kappa' if problem.kappa > 0 else 'alpha'}, another random_state or more starts (n_init).",
+                f"smaller {'kappa' if problem.kappa > 0 else 'alpha'}, another random_state or more starts (n_init). "
+                f"{see('nothing-is-selected')}",
                 ConvergenceWarning,
                 stacklevel=3,
             )

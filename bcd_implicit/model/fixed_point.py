@@ -13,7 +13,7 @@ from functools import cached_property, partial
 
 import numpy as np
 
-from bcd_implicit.errors import check_choice
+from bcd_implicit.errors import check_choice, see
 from bcd_implicit.model.active_set import SHARED_BY, active_set, count_patterns
 from bcd_implicit.model.anderson import anderson
 from bcd_implicit.model.broyden import broyden
@@ -56,7 +56,7 @@ class FixedPoint:
         "active-set + picard" where Picard took over samples that did not settle; "sweep" where no state depends on
         itself.
     find_error_bound : callable
-        Of nothing: what :attr:`error_bound` asks once.
+        Of nothing: what ``error_bound`` asks once.
     """
 
     X: np.ndarray
@@ -236,4 +236,4 @@ def states_from(
 
 
 def _warn(message: str) -> None:
-    warn_convergence(message, stacklevel=3)
+    warn_convergence(f"{message} {see('states-are-not-found')}", stacklevel=3)

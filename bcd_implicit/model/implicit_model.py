@@ -13,7 +13,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import ArrayLike
 
-from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice
+from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, check_choice, see
 from bcd_implicit.model import well_posedness
 from bcd_implicit.model.by_steps import BySteps
 from bcd_implicit.model.explanations import Explanations
@@ -214,7 +214,8 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
         if v.max() > WIDEST_UNITS:
             warnings.warn(
                 f"Rescaling takes units of the states that are up to {v.max():.1e} apart: by as much predictions of "
-                "the rescaled model may be less accurate than its states. Keep the model as it is.",
+                "the rescaled model may be less accurate than its states. Keep the model as it is. "
+                + see("predictions-lose-digits"),
                 ConvergenceWarning,
                 stacklevel=2,
             )
@@ -346,7 +347,7 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ImplicitModel:
-        """Read a model written by :meth:`save`.
+        """Read a model written by :meth:`~bcd_implicit.ImplicitModel.save`.
 
         Raises
         ------

@@ -164,7 +164,7 @@ class Operators(Declared):
         -------
         ImplicitModel
             Its own test tells whether it is well-posed, and where not, of which parts the states of the cycle are:
-            ``structure().reason``. :func:`~bcd_implicit.compose.gains.small_gain` explains it by the two gains.
+            ``structure().reason``. :func:`~bcd_implicit.compose.small_gain` explains it by the two gains.
 
         Raises
         ------
@@ -189,7 +189,7 @@ class Operators(Declared):
 
         States that no output depends on go, and those that depend on no input and no cycle: they are constants, added
         to b and d. States that are equal for all inputs become one, the largest such groups that exact equality of
-        weights proves. Inputs and outputs stay. :func:`~bcd_implicit.compose.report.pruning` tells which states
+        weights proves. Inputs and outputs stay. :func:`~bcd_implicit.compose.pruning` tells which states
         went.
 
         Raises

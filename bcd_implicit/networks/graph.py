@@ -40,7 +40,8 @@ class Graph:
     >>> import numpy as np
     >>> import bcd_implicit as bi
     >>> graph = bi.networks.Graph(2)
-    >>> hidden = graph.input.linear([[1.0, -1.0], [0.5, 2.0]], [0.0, 1.0]).activate("relu")
+    >>> weights = [[1.0, -1.0], [0.5, 2.0]]
+    >>> hidden = graph.input.linear(weights, [0.0, 1.0]).activate("relu")
     >>> model = graph.build(hidden.linear([[1.0, 1.0]]))
     >>> model.predict(np.array([[3.0, 1.0]]))
     array([[6.5]])

@@ -31,7 +31,7 @@ class ProblemGradient:
     X : ndarray of shape (n, m)
         The equilibrium that it was taken at.
     find_error_bound : callable
-        Of nothing: what :attr:`error_bound` asks once.
+        Of nothing: what ``error_bound`` asks once.
     """
 
     A: np.ndarray
@@ -89,10 +89,13 @@ def gradient(problem: TrainingProblem, iterate: Iterate, *, method: str = "exact
 
     Examples
     --------
+    The mean of prediction - target, where all predictions are 0:
+
     >>> import bcd_implicit as bi
-    >>> problem = bi.TrainingProblem([[0.0], [1.0]], [[0.0], [2.0]], n_hidden=1, ridge=0, ridge_hidden=0)
+    >>> U, Y = [[0.0], [1.0]], [[0.0], [2.0]]
+    >>> problem = bi.TrainingProblem(U, Y, 1, ridge=0, ridge_hidden=0)
     >>> it = problem.initial()
-    >>> bi.gradient(problem, it).d  # the mean of prediction - target, and all predictions are 0
+    >>> bi.gradient(problem, it).d
     array([-1.])
     """
     problem = check_problem(problem)

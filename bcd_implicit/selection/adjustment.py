@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from bcd_implicit.errors import BlockSolveError
+from bcd_implicit.errors import BlockSolveError, see
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.selection.evidence import Evidence
@@ -112,7 +112,8 @@ class _ScoreTests:
         if self.settings.sample_groups is not None and self.exchange.least_p_value >= self.to_enter:
             warnings.warn(
                 f"sample_groups: so few groups of one size can change places that no p-value is below "
-                f"{self.exchange.least_p_value:.2g}: the score tests let no input in. Give more groups, or level=None.",
+                f"{self.exchange.least_p_value:.2g}: the score tests let no input in. Give more groups, or level=None. "
+                f"{see('samples-belong-together')}",
                 UserWarning,
                 stacklevel=2,
             )

@@ -9,6 +9,8 @@ import numpy as np
 from scipy.stats import f as fisher
 from scipy.stats import norm, rankdata
 
+from bcd_implicit.errors import see
+
 # Of independent rows at most this share is taken for dependent, by either sign.
 FALSE_ALARMS = 0.01
 # Neighbours whose inputs and residuals are less alike than this, multiplied, change no level that anyone would notice.
@@ -55,7 +57,11 @@ def warn_if_dependent(
         message = _of_neighbours(_in_ranks(inputs), _in_ranks(alike), input_names)
     message = message or _of_equal_rows(inputs, _in_ranks(residuals))
     if message:
-        warnings.warn(f"the samples do not look independent: {message}.", UserWarning, stacklevel=stacklevel + 1)
+        warnings.warn(
+            f"the samples do not look independent: {message}. {see('samples-belong-together')}",
+            UserWarning,
+            stacklevel=stacklevel + 1,
+        )
 
 
 def _in_ranks(rows: np.ndarray) -> np.ndarray:

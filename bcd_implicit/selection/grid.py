@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.errors import InvalidInputError, see
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
@@ -70,7 +70,8 @@ def reference_kappa(
     if faded:
         warnings.warn(
             f"reference_kappa: two cycles without group lasso end with B next to zero, so {reference:.3g} says little "
-            "about kappa. Check that the targets vary, lower ridge_hidden, or try another random_state.",
+            "about kappa. Check that the targets vary, lower ridge_hidden, or try another random_state. "
+            f"{see('nothing-is-selected')}",
             UserWarning,
             stacklevel=2,
         )
@@ -160,7 +161,8 @@ def warn_if_faded(problem: TrainingProblem, results: tuple[BcdResult, ...], star
             else "The targets do not vary: check them."
         )
         warnings.warn(
-            f"kappa_path: B is next to zero at every kappa, so the path says little about the inputs. {remedy}",
+            f"kappa_path: B is next to zero at every kappa, so the path says little about the inputs. {remedy} "
+            f"{see('nothing-is-selected')}",
             UserWarning,
             stacklevel=4,
         )

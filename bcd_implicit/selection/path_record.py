@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.errors import InvalidInputError, see
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.checks import check_number
@@ -163,7 +163,7 @@ class PathRecord:
         if not full and n_found < n_features:
             warnings.warn(
                 f"n_features={n_features}: only {n_found} inputs were ever in on the path, from kappa "
-                f"{self.kappas[0]:.3g} on, and these are returned. {weaker}.",
+                f"{self.kappas[0]:.3g} on, and these are returned. {weaker}. {see('nothing-is-selected')}",
                 UserWarning,
                 stacklevel=2,
             )

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.errors import InvalidInputError, see
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.checks import check_number
@@ -202,7 +202,8 @@ def warn_if_collapsed(results: Sequence[BcdResult]) -> None:
     warnings.warn(
         f"kappa_path: no input is in even at the first {word} ({problem.kappa:.3g}), so the path says nothing about "
         f"the inputs. Give {better} kappas, such as kappas=[{problem.kappa * factor:.1g}, ...]; if none keeps any, "
-        "check that the targets vary and depend on the inputs, or try another random_state or more hidden features.",
+        "check that the targets vary and depend on the inputs, or try another random_state or more hidden features. "
+        f"{see('nothing-is-selected')}",
         UserWarning,
         stacklevel=4,
     )
@@ -228,7 +229,7 @@ def warn_if_too_many(results: Sequence[BcdResult], wanted: Wanted) -> None:
     )
     warnings.warn(
         f"kappa_path: at the last {word} ({last.kappa:.3g}) {n} inputs are in, more than n_features="
-        f"{wanted.n_features}; {remedy}.",
+        f"{wanted.n_features}; {remedy}. {see('everything-is-selected')}",
         UserWarning,
         stacklevel=4,
     )

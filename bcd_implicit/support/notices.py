@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from bcd_implicit.errors import ConvergenceWarning
+from bcd_implicit.errors import TROUBLESHOOTING, ConvergenceWarning
 
 
 class _Here(threading.local):
@@ -61,8 +61,10 @@ def told_once() -> Iterator[None]:
         alike.setdefault(_NUMBER.sub("#", message), []).append(message)
     for group in alike.values():
         often = f" ({len(group)} times in this run; the numbers are the last.)" if len(group) > 1 else ""
+        # The section that explains a message stays at its end.
+        message, *section = re.split(f"(?= See {TROUBLESHOOTING})", group[-1])
         # Past this generator, the with statement's own call of it, and the function.
-        warn_convergence(group[-1] + often, stacklevel=4)
+        warn_convergence("".join([message, often, *section]), stacklevel=4)
 
 
 _lock = threading.Lock()

@@ -143,7 +143,7 @@ class Loss:
         return LINKS[self.link](prediction)
 
     def loss_of_constant(self, Y: np.ndarray, shares: np.ndarray) -> float:
-        """The mean loss of :meth:`best_constant`: what a model without inputs loses."""
+        """The mean loss of :meth:`~bcd_implicit.Loss.best_constant`: what a model without inputs loses."""
         constant = np.broadcast_to(self.best_constant(Y, shares)[:, None], Y.shape)
         return float(self.value(constant, Y) @ shares)
 

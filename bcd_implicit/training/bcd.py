@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from bcd_implicit.blocks.solvers import check_solver
-from bcd_implicit.errors import BlockSolveError, InvalidInputError, check_choice
+from bcd_implicit.errors import BlockSolveError, InvalidInputError, check_choice, see
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem, check_problem
@@ -233,7 +233,7 @@ def solve(
             except BlockSolveError as error:
                 if error.infeasible or error.unfit:  # nothing that another iterate would mend
                     raise
-                warn_convergence(str(error), stacklevel=2)
+                warn_convergence(f"{error} {see(error.section)}", stacklevel=2)
                 # Where the block began that failed: blocks before it may have gained something.
                 best = min((state.iterate, error.iterate or state.iterate), key=loop.problem.objective)
                 loop.state = state = replace(state, iterate=best)
@@ -270,7 +270,7 @@ def solve(
                 with finishing() if status.cut_short else nullcontext():
                     it = METHODS[method].end(loop, it, certified and not status.cut_short)
             except BlockSolveError as error:
-                warn_convergence(str(error), stacklevel=2)
+                warn_convergence(f"{error} {see(error.section)}", stacklevel=2)
                 status = Status.SOLVER_FAILED
             except Stop as stop:
                 status = Status[stop.status]

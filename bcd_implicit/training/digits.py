@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bcd_implicit.errors import see
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.notices import warn_convergence
@@ -39,6 +40,6 @@ def warn_of_lost_digits(problem: TrainingProblem, it: Iterate, stacklevel: int =
         advice = "raise ridge" if problem.ridge == 0 else "raise ridge, or scale the data"
         warn_convergence(
             f"Of the predictions, up to {predicted:.3g}, rounding may make {off:.1e}: C has entries up to "
-            f"{np.abs(it.C).max():.1e}, with ridge={problem.ridge:g}; {advice}.",
+            f"{np.abs(it.C).max():.1e}, with ridge={problem.ridge:g}; {advice}. {see('predictions-lose-digits')}",
             stacklevel=stacklevel + 1,
         )

@@ -84,7 +84,7 @@ def test_warnings_of_a_path_become_one_line(here, monkeypatch):
     outcome = succeed("select", "data.csv", "--target", "y")
     assert [line for line in outcome.stderr.splitlines() if not line.startswith("Note: ")] == [
         "Warning: 3 warnings that something ended short of its tolerance, so its numbers are approximate; "
-        "the last: fit 2 fell short."
+        "the last: fit 2 fell short. See docs/troubleshooting.md#training-did-not-converge."
     ]
 
 

@@ -39,7 +39,7 @@ def test_what_differs_in_numbers_alone_is_told_once():
 
     with pytest.warns(ConvergenceWarning) as caught:
         work()
-    assert [str(warning.message) for warning in caught] == [
+    assert [warning.message.args[0] for warning in caught] == [
         "block 'state': gap 0.5, cycle 7. (3 times in this run; the numbers are the last.)",
         "block 'hidden': gap 1.",
     ]

@@ -91,7 +91,7 @@ def _warns(number):
 def test_warnings_of_the_jobs_are_seen(n_jobs):
     with pytest.warns(bi.ConvergenceWarning) as caught:
         assert list(in_parallel(_warns, [(0,), (1,), (2,)], n_jobs)) == [0, 1, 2]
-    assert [str(w.message) for w in caught] == ["job 0", "job 1", "job 2"]
+    assert [w.message.args[0] for w in caught] == ["job 0", "job 1", "job 2"]
 
 
 BLOCKED = """

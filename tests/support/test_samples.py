@@ -86,9 +86,11 @@ def test_labels_keep_their_type():
 
 
 def test_targets_that_do_not_vary_are_warned_of():
-    with pytest.warns(DataWarning, match=r"^the target 'y' does not vary, so no input can explain it: check it\.$"):
+    with pytest.warns(DataWarning, match=r"^the target 'y' does not vary, so no input can explain it: check it\. See"):
         warn_if_constant(np.ones((1, 3)), ["y"])
-    with pytest.warns(DataWarning, match=r"^the targets a, b do not vary, so no input can explain them: check them\.$"):
+    with pytest.warns(
+        DataWarning, match=r"^the targets a, b do not vary, so no input can explain them: check them\. See"
+    ):
         warn_if_constant(np.array([[1.0, 1.0], [2.0, 2.0]]), ["a", "b"])
     with pytest.warns(DataWarning, match=r"^the target 'a' does not vary"):
         warn_if_constant(np.array([[1.0, 1.0], [2.0, 3.0]]), ["a", "b"])

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 import torch
 
-from bcd_implicit.errors import ConvergenceWarning, InvalidInputError
+from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, see
 from bcd_implicit.model import ImplicitModel
 from bcd_implicit.terms.block_activation import BlockActivation
 from bcd_implicit.terms.function import ElementwiseFunction
@@ -298,7 +298,9 @@ def _fixed_point(
 
 
 def _warn(what: str, remedy: str) -> None:
-    message = f"The fixed-point iteration {what}. {remedy}, or train with a smaller norm_bound."
+    message = (
+        f"The fixed-point iteration {what}. {remedy}, or train with a smaller norm_bound. {see('states-are-not-found')}"
+    )
     warnings.warn(message, ConvergenceWarning, stacklevel=3)
 
 
