@@ -118,35 +118,39 @@ def name_ticks(axis: Axis, places: np.ndarray, names: Sequence[str]) -> bool:
     return True
 
 
-def label_lines(ax: Axes, x: float, colour: str, heights: dict[str, float]) -> None:
-    """Names beside the ends of lines at x, moved apart where they would overlap; none where there is no room."""
-    names = sorted(heights, key=lambda name: heights[name])
-    shown = shortened(names)
+def label_lines(ax: Axes, x: float, lines: Sequence[tuple[str, float, str]]) -> bool:
+    """Names beside the ends of lines at x, moved apart where they would overlap; whether there is room for them.
+
+    Of each line its name, its height at x and its colour are given.
+    """
+    lines = sorted(lines, key=lambda line: line[1])
+    shown = shortened([name for name, _, _ in lines])
     if not shown:
-        return
+        return False
     bottom, top = ax.get_ylim()
     gap = LINE * LABEL_FONT / length_in_points(ax.yaxis) * (top - bottom)
     share = (3 * LABEL_FONT + width_of(max(shown, key=len), LABEL_FONT)) / length_in_points(ax.xaxis)
     scale = ax.xaxis.get_transform()
     here, right = scale.transform([x, ax.get_xlim()[1]])
-    if len(heights) * gap > top - bottom or share > 0.5 or here == right:
-        return
+    if len(lines) * gap > top - bottom or share > 0.5 or here == right:
+        return False
     ax.set_xlim(left=float(scale.inverted().transform((here - share * right) / (1 - share))))
-    places = np.array(sorted(heights.values()))
+    places = np.array([height for _, height, _ in lines])
     # The least squares of the moves, with a line of text between neighbours and all of them inside.
     steps = gap * np.arange(len(places))
     places = steps + isotonic_regression(places - steps, y_min=bottom + gap / 2, y_max=top - gap / 2 - steps[-1])
-    line = {"arrowstyle": "-", "color": colour, "lw": 0.5, "shrinkA": 0, "shrinkB": 0, "relpos": (1, 0.5)}
-    for text, height, place in zip(shown, sorted(heights.values()), places, strict=True):
+    arrow = {"arrowstyle": "-", "lw": 0.5, "shrinkA": 0, "shrinkB": 0, "relpos": (1, 0.5)}
+    for text, (_, height, colour), place in zip(shown, lines, places, strict=True):
         ax.annotate(
             text,
             (x, height),
             (-2 * LABEL_FONT, place),
             textcoords=("offset points", "data"),
-            arrowprops=line,
+            arrowprops=arrow | {"color": colour},
             ha="right",
             va="center",
             fontsize=LABEL_FONT,
             color=colour,
             parse_math=False,
         )
+    return True

@@ -26,6 +26,9 @@ from bcd_implicit.support.checks import check_names, check_number
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+# Of the lines that are not highlighted so many are named.
+N_OTHERS = 3
+
 
 def column_norms(
     of: Fitted | ArrayLike,
@@ -113,7 +116,8 @@ def kappa_path(
         at the end.
     ax : Axes, optional
     names : sequence of str, optional
-        Names of the inputs; the highlighted lines are labelled with them at their left ends. The problem's by default.
+        Names of the inputs, the problem's by default. They label the left ends of the highlighted lines and, where
+        there is room, of the three largest of the others.
     highlighted, others : str
         What the legend calls the two groups.
 
@@ -140,7 +144,12 @@ def kappa_path(
     logarithmic(ax.xaxis, kappas)
     if problem.group_form == "constraint":
         ax.invert_xaxis()  # sparser to the right, as in the penalty form
-    label_lines(ax, float(kappas[0]), USED, {names[int(j)]: norms[0, j] for j in np.flatnonzero(highlight)})
+    named = [(names[int(j)], float(norms[0, j]), USED) for j in np.flatnonzero(highlight)]
+    # Why an input with a long column is not among the highlighted is the first thing that one asks.
+    largest = [j for j in np.argsort(-norms[0], kind="stable") if not highlight[j] and norms[0, j] > 0][:N_OTHERS]
+    others_named = [(names[int(j)], float(norms[0, j]), UNUSED) for j in largest]
+    if not label_lines(ax, float(kappas[0]), named + others_named):
+        label_lines(ax, float(kappas[0]), named)
     ax.legend(loc="best", fontsize="small")
     ax.set_xlabel(r"$\kappa$, the weight" if problem.group_form == "penalty" else r"$\kappa$, the bound")
     ax.set_ylabel(norm_label(problem))
