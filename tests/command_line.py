@@ -13,6 +13,7 @@ REPORT_KEYS = {
     *("test_accuracy", "ridge_test_accuracy", "loss", "test_d2", "test_log_loss"),
     "status",
     *("column_norms_learned", "column_norms_true", "changed_by_tests"),
+    *("how", "why", "chosen_kappa", "on_path"),
 }
 
 

@@ -36,6 +36,7 @@ from bcd_implicit.support.interruption import check_max_seconds, stoppable
 from bcd_implicit.support.notices import warn_convergence
 from bcd_implicit.support.parallel import check_jobs
 from bcd_implicit.support.progress import Progress, between, show_progress
+from bcd_implicit.support.reasons import Reasons
 from bcd_implicit.support.samples import check_sample_weight, read_inputs
 from bcd_implicit.terms.activations import Activation
 from bcd_implicit.terms.losses import LOSSES, Loss, get_loss
@@ -325,6 +326,22 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         # Of another library's table scikit-learn would not see the names.
         selected = super().transform(numbers)
         return selected if isinstance(numbers, np.ndarray) else np.asarray(selected)
+
+    def explain(self, costs: bool | str = False) -> Reasons:
+        """Why each input was kept or dropped, a line each: as :meth:`bcd_implicit.selection.choice.Selection.explain`.
+
+        Parameters
+        ----------
+        costs : bool or "all"
+            Whether to refit without each input, to say what leaving it out costs; it takes a while.
+
+        Returns
+        -------
+        Reasons
+            Printed it is text; ``.table`` has the numbers. Kappas are those for standardised data.
+        """
+        check_is_fitted(self, "support_")
+        return self.selection_.explain(costs, n_jobs=self.n_jobs, progress=progress_of(self.verbose))
 
     def _get_support_mask(self) -> np.ndarray:
         check_is_fitted(self, "support_")

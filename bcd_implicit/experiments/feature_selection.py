@@ -95,7 +95,7 @@ class FeatureSelection:
 
     @property
     def learned_norms(self) -> np.ndarray:
-        """Column norms of B at the chosen kappa, before the refit."""
+        """Column norms of B at the point of the path that has the chosen inputs or is nearest, before the refit."""
         return self.path.column_norms[self.selection.index]
 
     @property
@@ -103,14 +103,23 @@ class FeatureSelection:
         """What ``report.json`` holds.
 
         ``selected`` and ``true`` are indices for generated data and names for tables (``true`` null there);
-        ``changed_by_tests`` names what the score tests added to the choice and took from it; ``kappas`` and
-        ``n_selected`` run along the path.
+        ``how`` says in words what was chosen where, and ``why`` for each input (or group) why it was kept or dropped;
+        ``changed_by_tests`` names what the score tests added to the choice and took from it; ``chosen_kappa`` is the
+        kappa at which the rule chose (null where it chose no support of the path), and ``kappa`` that of the path's
+        point with the selected inputs, or nearest to them where ``on_path`` is false; ``kappas`` and ``n_selected`` run
+        along the path.
         """
         chosen, synthetic = self.selection, self.true_norms is not None
         true = self.true_norms > 0 if self.true_norms is not None else None
+        # JSON has no infinity, at which the empty support stands where the path does not reach it.
+        beyond = chosen.chosen_kappa == chosen.evidence.path.beyond
         return {
             "selected": np.flatnonzero(chosen.support).tolist() if synthetic else chosen.names,
+            "how": chosen.how,
+            "why": chosen.explain().why,
             "changed_by_tests": chosen.changed_by_tests,
+            "chosen_kappa": None if beyond else chosen.chosen_kappa,
+            "on_path": chosen.on_path,
             "true": None if true is None else np.flatnonzero(true).tolist(),
             "exact": None if true is None else bool((chosen.support == true).all()),
             "f1": None if true is None else float(f1_score(true, chosen.support)),

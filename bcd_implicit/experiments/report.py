@@ -16,10 +16,7 @@ from bcd_implicit import plots
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.experiments.feature_selection import FeatureSelection
 from bcd_implicit.selection.path import PathResult
-from bcd_implicit.support.display import names_of
 from bcd_implicit.support.files import write_atomically
-
-VERBS = {"entered": "let in", "left": "left out"}
 
 
 def figure(run: FeatureSelection) -> Any:
@@ -37,11 +34,10 @@ def figure(run: FeatureSelection) -> Any:
     else:
         plots.column_norms(run.selection, highlight, ax=axes[0, 0]).set_title("after the refit")
     n = run.path.problem.n_hidden
-    plots.column_norms(run.learned_norms, highlight, names, ax=axes[0, 1]).set_title(
-        rf"learned B (n = {n}) at the chosen $\kappa$"
-    )
+    at = rf"$\kappa$ = {run.selection.kappa:.3g}" + ("" if run.selection.on_path else ", nearest point of the path")
+    plots.column_norms(run.learned_norms, highlight, names, ax=axes[0, 1]).set_title(rf"learned B (n = {n}), {at}")
     words = {"highlighted": "used by the generating B", "others": "not used"} if synthetic else {}
-    plots.kappa_path(run.path, run.selection.kappa, highlight, ax=axes[1, 0], names=names, **words).set_title(
+    plots.kappa_path(run.path, run.selection, highlight, ax=axes[1, 0], names=names, **words).set_title(
         "path: every column's norm"
     )
     plots.history(run.selection.result, ax=axes[1, 1]).set_title("objective of the refit")
@@ -81,25 +77,30 @@ def summary(run: FeatureSelection, most: int = 25) -> RichTable:
     norms, support = run.learned_norms, run.selection.support
     order = np.argsort(-norms, kind="stable")
     shown = order[: max(most, int(support.sum()))] if run.true_norms is None else _worth_showing(run, order)
-    table = RichTable()
+    table, synthetic = RichTable(), run.true_norms is not None
     table.add_column("input")
-    if run.true_norms is not None:
+    if synthetic:
         table.add_column("generating norm", justify="right")
     table.add_column("learned norm", justify="right")
-    table.add_column("leaves at kappa", justify="right")
     table.add_column("selected")
+    # Where the truth is known it says more than any reason.
+    table.add_column("leaves at kappa" if synthetic else "why", justify="right" if synthetic else "left")
+    why = {} if synthetic else run.selection.explain().why
     for j in shown:
-        row: list[str | Text] = [Text(run.selection.input_names[j])]  # plain: "length [cm]" is no markup
+        name = run.selection.input_names[j]
+        row: list[str | Text] = [Text(name)]  # plain: "length [cm]" is no markup
         if run.true_norms is not None:
             row.append(f"{run.true_norms[j]:.3f}")
-        row += [f"{norms[j]:.3f}", _leaves_at(run.path, _end(run.path, j)), "yes" if support[j] else "-"]
+        row += [f"{norms[j]:.3f}", "yes" if support[j] else "-"]
+        row.append(_leaves_at(run.path, _end(run.path, j)) if synthetic else Text(why[name].partition(": ")[2]))
         table.add_row(*row, style="bold" if support[j] else "dim")
     if len(shown) < len(norms):
         rest = np.setdiff1d(order, shown)
-        row = [f"the other {len(rest)}", *(["0.000"] if run.true_norms is not None else [])]
+        row = [f"the other {len(rest)}", *(["0.000"] if synthetic else [])]
         last = max(_end(run.path, j) for j in rest)
         leaves = _leaves_at(run.path, last) + (" or before" if 0 < last < len(run.path.kappas) else "")
-        table.add_row(*row, f"at most {norms[rest].max():.3f}", leaves, "-", style="dim")
+        leaves = leaves if synthetic or not 0 < last < len(run.path.kappas) else f"drop out at kappa {leaves}"
+        table.add_row(*row, f"at most {norms[rest].max():.3f}", "-", leaves, style="dim")
     return table
 
 
@@ -143,16 +144,14 @@ def scores(run: FeatureSelection) -> RichTable:
 
 
 def verdict(run: FeatureSelection) -> str:
-    """One line: kappa, how many inputs, whether they are the true ones, R2 or D2, and what the score tests changed."""
+    """How many inputs, whether they are the true ones, R2 or D2, and in words what was chosen where."""
     report, p = run.report, len(run.selection.support)
-    words = [f"kappa {report['kappa']:.3g}: {len(report['selected'])} of {p} inputs selected"]
+    words = [f"{len(report['selected'])} of {p} inputs selected"]
     if report["exact"] is not None:
         words.append("exactly the true ones" if report["exact"] else f"not the true set (F1 {report['f1']:.2f})")
     words.append(f"test R2 {run.test_r2:.3f}" if run.test_d2 is None else f"test D2 {run.test_d2:.3f}")
     words.append(f"{run.seconds:.0f} s")
-    changed = report["changed_by_tests"]
-    tests = [f"; score tests {verb} {names_of(changed[how])}" for how, verb in VERBS.items() if changed[how]]
-    return ", ".join(words) + "".join(tests)
+    return f"{', '.join(words)}. {report['how']}"
 
 
 def seeds_table(table: pd.DataFrame) -> RichTable:

@@ -13,6 +13,7 @@ from bcd_implicit.plots.explanations import explanation, importance
 from bcd_implicit.plots.inputs import column_norms, kappa_path
 from bcd_implicit.plots.matrices import entries, sparsity
 from bcd_implicit.plots.predictions import quantile_bands, residuals
+from bcd_implicit.plots.selections import p_values
 from bcd_implicit.plots.structure import matrix
 from bcd_implicit.plots.style import MARK, UNUSED, USED
 from bcd_implicit.plots.tradeoff import robustness
@@ -39,6 +40,7 @@ __all__ = [
     "importance",
     "kappa_path",
     "matrix",
+    "p_values",
     "picard_convergence",
     "quantile_bands",
     "reliability",

@@ -19,6 +19,12 @@ LARGEST_FONT, SMALLEST_FONT = 8.3, 5.5
 LABEL_FONT = 7.0
 # From one line of text to the next, in font sizes.
 LINE = 1.4
+# What a legend's column takes beside its text, in font sizes.
+HANDLE = 4.5
+# The height in points of a legend of two lines, and of each of them.
+LEGEND, LEGEND_LINE = 42.0, 14.0
+# More rows than this nobody reads.
+MOST_ROWS = 30
 # Longer names lose their middle.
 LONGEST_NAME = 24
 
@@ -45,7 +51,8 @@ def logarithmic(axis: Axis, values: np.ndarray, least: float = 0.0) -> None:
         decades = np.log10(positive.max() / positive.min())
         if decades < 3:  # matplotlib's own labels would be few, or overlap
             enough = length_in_points(axis) > 3 * (1 + decades) * (40 if _horizontal(axis) else 15)
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5) if enough else (1, 3)))
+            few = decades >= 2 and length_in_points(axis) < 2 * (1 + decades) * (25 if _horizontal(axis) else 10)
+            axis.set_major_locator(LogLocator(subs=(1, 2, 5) if enough else (1,) if few else (1, 3)))
             axis.set_major_formatter("{x:g}")
             axis.set_minor_formatter(NullFormatter())
 
@@ -57,11 +64,54 @@ def span(axis: Axis, least: float) -> None:
     axis.axes.set(**{"xlim" if _horizontal(axis) else "ylim": (middle - half, middle + half)})
 
 
-def headroom(ax: Axes) -> None:
-    """Room above the curves for a legend."""
+def headroom(ax: Axes, share: float = 0.3) -> None:
+    """Room above the curves for a legend: this share of what they take."""
     scale = ax.yaxis.get_transform()
     bottom, top = scale.transform(ax.get_ylim())
-    ax.set_ylim(top=float(scale.inverted().transform(top + 0.3 * (top - bottom))))
+    ax.set_ylim(top=float(scale.inverted().transform(top + share * (top - bottom))))
+
+
+def legend_width(labels: Sequence[str], n_columns: int) -> float:
+    """About how wide a legend is, in font sizes; it is filled column by column."""
+    lines = -(-len(labels) // n_columns)
+    columns = [labels[k : k + lines] for k in range(0, len(labels), lines)]
+    return sum(HANDLE + width_of(max(column, key=len), 1.0) for column in columns)
+
+
+def legend_above(ax: Axes) -> None:
+    """A legend above the curves, in letters that are as large as fit, with room made for it."""
+    labels, length = ax.get_legend_handles_labels()[1], length_in_points(ax.xaxis)
+    n_columns = next((n for n in (3, 2) if legend_width(labels, n) * LARGEST_FONT < length), 1)
+    font = float(np.clip(length / legend_width(labels, n_columns), SMALLEST_FONT, LARGEST_FONT))
+    lines = -(-len(labels) // n_columns)
+    # One line more for its frame.
+    share = min((lines + 1) * LINE * font / length_in_points(ax.yaxis), 0.5)
+    headroom(ax, share / (1 - share))
+    ax.legend(loc="upper right", fontsize=font, ncols=n_columns, framealpha=0.9)
+
+
+def rows(ax: Axes, names: list[str]) -> None:
+    """Rows from the top to the bottom, and below them room for a legend that is no wider than the axes."""
+    labels = ax.get_legend_handles_labels()[1]
+    # A layout that makes room for names takes it from the axes.
+    room = max(length_in_points(ax.xaxis) - width_of(max(names, key=len)[:LONGEST_NAME], LARGEST_FONT), 1.0)
+
+    n_columns = next((n for n in (3, 2) if len(labels) > n and legend_width(labels, n) * LARGEST_FONT < room), 1)
+    font = float(np.clip(length_in_points(ax.xaxis) / legend_width(labels, n_columns), SMALLEST_FONT, LARGEST_FONT))
+    more_lines = -(-len(labels) // n_columns) - 2
+    share = min((LEGEND + more_lines * LEGEND_LINE * font / LARGEST_FONT) / length_in_points(ax.yaxis), 0.5)
+    ax.set_ylim(-0.6 + (len(names) + 0.2) / (1 - share), -0.6)
+    ax.legend(fontsize=font, loc="lower center", ncols=n_columns, framealpha=1)
+
+
+def room_for_rows(ax: Axes) -> int:
+    """How many rows with names there is room for, and no more than a person would look at."""
+    return min(MOST_ROWS, lines_that_fit(length_in_points(ax.yaxis) - LEGEND, LARGEST_FONT))
+
+
+def label_rows(ax: Axes, text: str) -> None:
+    """What the rows are, along the axis and no longer than it."""
+    ax.set_ylabel(text, fontsize=min(10.0, length_in_points(ax.yaxis) / width_of(text, 1.0)))
 
 
 def _horizontal(axis: Axis) -> bool:
@@ -118,35 +168,36 @@ def name_ticks(axis: Axis, places: np.ndarray, names: Sequence[str]) -> bool:
     return True
 
 
-def label_lines(ax: Axes, x: float, lines: Sequence[tuple[str, float, str]]) -> bool:
-    """Names beside the ends of lines at x, moved apart where they would overlap; whether there is room for them.
+def label_lines(ax: Axes, x: float, colours: dict[str, str], heights: dict[str, float], top: float) -> bool:
+    """Names beside the ends of lines at x, below ``top``, moved apart where they would overlap; whether there is room.
 
-    Of each line its name, its height at x and its colour are given.
+    Where there is not, none are drawn.
     """
-    lines = sorted(lines, key=lambda line: line[1])
-    shown = shortened([name for name, _, _ in lines])
+    names = sorted(heights, key=lambda name: heights[name])
+    shown = shortened(names)
     if not shown:
         return False
-    bottom, top = ax.get_ylim()
-    gap = LINE * LABEL_FONT / length_in_points(ax.yaxis) * (top - bottom)
+    bottom, highest = ax.get_ylim()
+    gap = LINE * LABEL_FONT / length_in_points(ax.yaxis) * (highest - bottom)
     share = (3 * LABEL_FONT + width_of(max(shown, key=len), LABEL_FONT)) / length_in_points(ax.xaxis)
     scale = ax.xaxis.get_transform()
     here, right = scale.transform([x, ax.get_xlim()[1]])
-    if len(lines) * gap > top - bottom or share > 0.5 or here == right:
+    if len(heights) * gap > top - bottom or share > 0.5 or here == right:
         return False
     ax.set_xlim(left=float(scale.inverted().transform((here - share * right) / (1 - share))))
-    places = np.array([height for _, height, _ in lines])
+    places = np.array(sorted(heights.values()))
     # The least squares of the moves, with a line of text between neighbours and all of them inside.
     steps = gap * np.arange(len(places))
     places = steps + isotonic_regression(places - steps, y_min=bottom + gap / 2, y_max=top - gap / 2 - steps[-1])
-    arrow = {"arrowstyle": "-", "lw": 0.5, "shrinkA": 0, "shrinkB": 0, "relpos": (1, 0.5)}
-    for text, (_, height, colour), place in zip(shown, lines, places, strict=True):
+    line = {"arrowstyle": "-", "lw": 0.5, "shrinkA": 0, "shrinkB": 0, "relpos": (1, 0.5)}
+    for name, text, place in zip(names, shown, places, strict=True):
+        height, colour = heights[name], colours[name]
         ax.annotate(
             text,
             (x, height),
             (-2 * LABEL_FONT, place),
             textcoords=("offset points", "data"),
-            arrowprops=arrow | {"color": colour},
+            arrowprops=line | {"color": colour},
             ha="right",
             va="center",
             fontsize=LABEL_FONT,

@@ -10,12 +10,11 @@ from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.explanations import Explanation, Importance
 from bcd_implicit.plots.arguments import axes_of, check_kind
 from bcd_implicit.plots.axes import (
-    LARGEST_FONT,
-    LONGEST_NAME,
-    SMALLEST_FONT,
+    label_rows,
     length_in_points,
-    lines_that_fit,
     name_ticks,
+    room_for_rows,
+    rows,
     width_of,
 )
 from bcd_implicit.plots.style import MARK, UNUSED, USED
@@ -31,11 +30,8 @@ COLOURS = dict(zip(MARKERS, (USED, MARK, "#55a868", "#8172b3", "#ccb974"), stric
 
 # Seen on white and on black.
 LINE_COLOUR = "#555555"
-MOST_ROWS = 30
-# The height in points of a legend of two lines, and of each of them.
-LEGEND, LEGEND_LINE = 42.0, 14.0
-# Beside a legend's text, and what values have of the axes at the most.
-HANDLE, MOST_OF_AXES = 4.5, 0.4
+# What values have of the axes at the most.
+MOST_OF_AXES = 0.4
 # A smaller share of the largest number is rounding, and has no scale.
 ROUNDING = 1e-6
 
@@ -73,7 +69,7 @@ def explanation(of: Explanation, sample: int = 0, output: str | int = 0, ax: Axe
         output = names.index(output)
     j = check_number("output", output, 0, k - 1, integer=True, remedy=f"Give a number from 0 to {k - 1}")
     ax = axes_of(ax)
-    order = of.order(i, j)[: _room(ax)]
+    order = of.order(i, j)[: room_for_rows(ax)]
     places, height = np.arange(len(order)), 0.7
     low, high, inner_low, inner_high = (
         side[i, j, order] for side in (of.lower, of.upper, of.reached_lower, of.reached_upper)
@@ -92,11 +88,11 @@ def explanation(of: Explanation, sample: int = 0, output: str | int = 0, ax: Axe
     ax.set_xlim(left - room, right + room)
     ax.ticklabel_format(axis="x", useOffset=False)
     names = [of.question.groups.names[int(place)] for place in order]
-    _rows(ax, names)
+    rows(ax, names)
     if name_ticks(ax.yaxis, places, names):
         _amounts(ax, [of.amount(i, place) for place in order.tolist()], float(ax.get_yticklabels()[0].get_fontsize()))
     if len(order) < g:
-        _label_rows(ax, f"the {len(order)} that can do most of {g}")
+        label_rows(ax, f"the {len(order)} that can do most of {g}")
     ax.set_xlabel(of.question.quantity(i, j), parse_math=False)
     ax.grid(axis="x", alpha=0.3)
     return ax
@@ -121,7 +117,7 @@ def importance(of: Importance, ax: Axes | None = None) -> Axes:
     """
     check_kind("of", of, Importance)
     ax = axes_of(ax)
-    order = of.order[: _room(ax)]
+    order = of.order[: room_for_rows(ax)]
     places = np.arange(len(order))
     for name, marker in MARKERS.items():
         values = of.measures[name]
@@ -135,33 +131,13 @@ def importance(of: Importance, ax: Axes | None = None) -> Axes:
     ax.hlines(places[:-1] + 0.5, 0, 1, color=UNUSED, lw=0.4, transform=ax.get_yaxis_transform())
     ax.axvline(0, color=UNUSED, lw=0.8)
     names = [of.names[int(place)] for place in order]
-    _rows(ax, names)
+    rows(ax, names)
     name_ticks(ax.yaxis, places, names)
     if len(order) < len(of.names):
-        _label_rows(ax, f"the {len(order)} first of {len(of.names)}")
+        label_rows(ax, f"the {len(order)} first of {len(of.names)}")
     ax.set_xlabel("share of the largest")
     ax.grid(axis="x", alpha=0.3)
     return ax
-
-
-def _rows(ax: Axes, names: list[str]) -> None:
-    """Rows from the top to the bottom, and below them room for a legend that is no wider than the axes."""
-    labels = ax.get_legend_handles_labels()[1]
-    # A layout that makes room for names takes it from the axes.
-    room = max(length_in_points(ax.xaxis) - width_of(max(names, key=len)[:LONGEST_NAME], LARGEST_FONT), 1.0)
-
-    def width(n_columns: int) -> float:
-        """Of a legend, in font sizes; it is filled column by column."""
-        lines = -(-len(labels) // n_columns)
-        columns = [labels[k : k + lines] for k in range(0, len(labels), lines)]
-        return sum(HANDLE + width_of(max(column, key=len), 1.0) for column in columns)
-
-    n_columns = next((n for n in (3, 2) if len(labels) > n and width(n) * LARGEST_FONT < room), 1)
-    font = float(np.clip(length_in_points(ax.xaxis) / width(n_columns), SMALLEST_FONT, LARGEST_FONT))
-    more_lines = -(-len(labels) // n_columns) - 2
-    share = min((LEGEND + more_lines * LEGEND_LINE * font / LARGEST_FONT) / length_in_points(ax.yaxis), 0.5)
-    ax.set_ylim(-0.6 + (len(names) + 0.2) / (1 - share), -0.6)
-    ax.legend(fontsize=font, loc="lower center", ncols=n_columns, framealpha=1)
 
 
 def _amounts(ax: Axes, texts: list[str], font: float) -> None:
@@ -174,13 +150,3 @@ def _amounts(ax: Axes, texts: list[str], font: float) -> None:
     where: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "ha": "right", "va": "center"}
     for row, text in enumerate(texts):
         ax.text(0.99, row, text, fontsize=font, color=UNUSED, **where)
-
-
-def _label_rows(ax: Axes, text: str) -> None:
-    """What the rows are, along the axis and no longer than it."""
-    ax.set_ylabel(text, fontsize=min(10.0, length_in_points(ax.yaxis) / width_of(text, 1.0)))
-
-
-def _room(ax: Axes) -> int:
-    """How many rows with names there is room for, and no more than a person would look at."""
-    return min(MOST_ROWS, lines_that_fit(length_in_points(ax.yaxis) - LEGEND, LARGEST_FONT))

@@ -13,6 +13,7 @@ from bcd_implicit.plots.axes import (
     LINE,
     SMALLEST_FONT,
     label_lines,
+    legend_above,
     length_in_points,
     logarithmic,
     name_ticks,
@@ -26,8 +27,8 @@ from bcd_implicit.support.checks import check_names, check_number
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# Of the lines that are not highlighted so many are named.
-N_OTHERS = 3
+# So many lines that are not highlighted have a name, where there is room.
+MOST_OTHERS = 3
 
 
 def column_norms(
@@ -116,8 +117,8 @@ def kappa_path(
         at the end.
     ax : Axes, optional
     names : sequence of str, optional
-        Names of the inputs, the problem's by default. They label the left ends of the highlighted lines and, where
-        there is room, of the three largest of the others.
+        Names of the inputs; the highlighted lines, and the largest three of the others, are labelled with them at
+        their left ends. The problem's by default.
     highlighted, others : str
         What the legend calls the two groups.
 
@@ -139,19 +140,30 @@ def kappa_path(
         for i, j in enumerate(np.flatnonzero(group)):
             ax.plot(kappas, norms[:, j], color=colour, lw=width, marker=".", ms=3, label=None if i else label)
     if chosen is not None:
-        kappa = chosen.kappa if isinstance(chosen, Selection) else chosen
-        ax.axvline(kappa, color=MARK, ls="--", lw=1.2, label=rf"chosen $\kappa$ = {kappa:.3g}")
+        kappa, label = _mark(chosen)
+        ax.axvline(kappa, color=MARK, ls="--", lw=1.2, label=label)
     logarithmic(ax.xaxis, kappas)
     if problem.group_form == "constraint":
         ax.invert_xaxis()  # sparser to the right, as in the penalty form
-    named = [(names[int(j)], float(norms[0, j]), USED) for j in np.flatnonzero(highlight)]
-    # Why an input with a long column is not among the highlighted is the first thing that one asks.
-    largest = [j for j in np.argsort(-norms[0], kind="stable") if not highlight[j] and norms[0, j] > 0][:N_OTHERS]
-    others_named = [(names[int(j)], float(norms[0, j]), UNUSED) for j in largest]
-    if not label_lines(ax, float(kappas[0]), named + others_named):
-        label_lines(ax, float(kappas[0]), named)
-    ax.legend(loc="best", fontsize="small")
+    top = ax.get_ylim()[1]
+    legend_above(ax)
+    rest = np.flatnonzero(~highlight & (norms[0] > 0))
+    largest = rest[np.argsort(-norms[0, rest], kind="stable")]
+    # The largest of the others is what a reader asks about.
+    for n in range(MOST_OTHERS, -1, -1):
+        named = [*np.flatnonzero(highlight), *largest[:n]]
+        colours = {names[j]: USED if highlight[j] else UNUSED for j in named}
+        if not named or label_lines(ax, float(kappas[0]), colours, {names[j]: norms[0, j] for j in named}, top):
+            break
     ax.set_xlabel(r"$\kappa$, the weight" if problem.group_form == "penalty" else r"$\kappa$, the bound")
     ax.set_ylabel(norm_label(problem))
     ax.grid(alpha=0.3)
     return ax
+
+
+def _mark(chosen: Selection | float) -> tuple[float, str]:
+    """Where a choice is marked, and what the legend says of the mark: score tests may have left the path."""
+    kappa = chosen.kappa if isinstance(chosen, Selection) else chosen
+    if not isinstance(chosen, Selection) or (kappa == chosen.chosen_kappa and chosen.on_path):
+        return kappa, rf"chosen $\kappa$ = {kappa:.3g}"
+    return kappa, rf"$\kappa$ = {kappa:.3g}, {'has these inputs' if chosen.on_path else 'nearest point of the path'}"

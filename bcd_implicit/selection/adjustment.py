@@ -108,7 +108,7 @@ class _ScoreTests:
         self.exchange = Exchange.of(self.problem.n_samples, self.settings.sample_groups)
         self.most_errors = float(student.isf(level / self.problem.n_inputs, max(self.exchange.n_units - 1, 1)))
         self.unpenalised = self.groups.spread(self.groups.weights == 0)
-        self._tested: dict[tuple[str, bytes], dict[str, Any]] = {}
+        self._tested: dict[tuple[str, int], dict[str, Any]] = {}
         if self.settings.sample_groups is not None and self.exchange.least_p_value >= self.to_enter:
             warnings.warn(
                 f"sample_groups: so few groups of one size can change places that no p-value is below "
@@ -137,9 +137,9 @@ class _ScoreTests:
             tested = self._test(finest, support, self.to_enter)
         # Several may be beyond all orders that were tried.
         first = int(np.lexsort((tested.formula, tested.p_values))[0])
+        self._note_all("enter", ~support, tested)
         # Found through one member, a group enters whole.
         group = self.groups.labels == self.groups.labels[first]
-        self._note(group, "enter", float(tested.p_values[first]), tested.by)
         enters = tested.p_values[first] < self.to_enter and (support | group).sum() <= self.settings.max_features
         return support | group if enters else None
 
@@ -151,7 +151,11 @@ class _ScoreTests:
             if error.infeasible:  # a user's constraint asks for others
                 return False
             raise
-        return bool(self._test(result, self.unpenalised, self.to_stay).p_values.min() >= self.to_stay)
+        tested = self._test(result, self.unpenalised, self.to_stay)
+        if tested.p_values.min() < self.to_stay:
+            return False
+        self._note_all("enter", ~self.unpenalised, tested)
+        return True
 
     def not_needed(self, support: np.ndarray, missed: np.ndarray, it: Iterate) -> list[np.ndarray]:
         """The groups that may leave, as masks, but for those that are known to be missed.
@@ -187,7 +191,7 @@ class _ScoreTests:
             if refitted is None or (p_value < self.to_stay and self._is_clear(tested, group, self.to_stay)):
                 break
             start = extend(refitted.iterate, smaller)
-        self._note(group, "stay", p_value, tested.by)
+        self._note_all("stay", group, tested)
         return p_value, float(tested.formula[group].min())
 
     def _test(
@@ -206,9 +210,14 @@ class _ScoreTests:
         """
         return bool(tested.formula[inputs].min(initial=1.0) < CLEARLY * level)
 
-    def _note(self, group: np.ndarray, asked: str, p_value: float, by: str) -> None:
-        names = [name for name, member in zip(self.problem.input_names, group, strict=True) if member]
-        self._tested[asked, group.tobytes()] = {"inputs": names, "asked": asked, "p_value": p_value, "by": by}
+    def _note_all(self, asked: str, inputs: np.ndarray, tested: FamilyWise) -> None:
+        """Note the p-value of every group among some inputs (mask): the least of its members'."""
+        p_values = np.ones(len(self.groups.weights))
+        np.minimum.at(p_values, self.groups.labels, tested.p_values)
+        for g in np.unique(self.groups.labels[inputs]).tolist():
+            names = [self.problem.input_names[j] for j in self.groups.members[g]]
+            row = {"inputs": names, "asked": asked, "p_value": float(p_values[g]), "by": tested.by}
+            self._tested[asked, g] = row
 
     def errors_on_unseen_samples(self, supports: Sequence[np.ndarray]) -> np.ndarray:
         """Error of every sample under each support's refit, in cross-validation: (n_supports, m)."""

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.selection import explanation
+from bcd_implicit.selection.evidence import Evidence
 from bcd_implicit.selection.refits import extend
-from bcd_implicit.support.display import facts_table, names_of
+from bcd_implicit.support.display import facts_table, listed, names_of
+from bcd_implicit.support.progress import Progress
+from bcd_implicit.support.reasons import Reasons
 from bcd_implicit.training.result import BcdResult, Status
 
 
@@ -22,7 +26,8 @@ class Selection:
     support : ndarray of bool, shape (p,)
         The inputs kept.
     kappa : float
-        The first kappa of the path that has this support, or the support nearest to it where none has.
+        The first kappa of the path that has this support, or the support nearest to it where none has: see
+        ``on_path``. The rule may have chosen another one, ``chosen_kappa``, if score tests changed its choice.
     index : int
         Its place on the path.
     result : BcdResult
@@ -39,6 +44,12 @@ class Selection:
         "stay" next to the others of it), p_value (for all inputs together, to be compared with ``level``, or a fifth of
         it to enter) and by ("formula", or "permutation" where that is doubtful or samples belong together). Of inputs
         that were tested several times the last answer. None where there were no tests.
+    before_tests : ndarray of bool, shape (p,)
+        The inputs that the rule chose.
+    level : float or None
+        Of the score tests.
+    evidence : Evidence
+        The path, how the choice was made, and what it was made from.
     """
 
     support: np.ndarray
@@ -48,7 +59,10 @@ class Selection:
     table: pd.DataFrame
     rule: str
     input_names: list[str]
-    tests: pd.DataFrame | None = None
+    tests: pd.DataFrame | None
+    before_tests: np.ndarray
+    level: float | None
+    evidence: Evidence = field(repr=False)
 
     @property
     def status(self) -> Status:
@@ -58,7 +72,7 @@ class Selection:
     @property
     def names(self) -> list[str]:
         """Names of the inputs kept."""
-        return [name for name, kept in zip(self.input_names, self.support, strict=True) if kept]
+        return self._named(self.support)
 
     @property
     def model(self) -> ImplicitModel:
@@ -72,18 +86,71 @@ class Selection:
     @property
     def changed_by_tests(self) -> dict[str, list[str]]:
         """Names of the inputs that the score tests let in ("entered") and sent away ("left") after the rule."""
-        rows = self.table.loc[self.table["chosen"], "inputs"]
-        # A support that is no candidate, as after n_features or "stability", has no row.
-        before = list(rows.iloc[0]) if len(rows) else self.names
-        return {
-            "entered": [name for name in self.names if name not in before],
-            "left": [name for name in before if name not in self.names],
-        }
+        entered, left = self.support & ~self.before_tests, self.before_tests & ~self.support
+        return {"entered": self._named(entered), "left": self._named(left)}
+
+    @property
+    def chosen_kappa(self) -> float | None:
+        """The kappa at which the rule chose, before the score tests; None where it chose no support of the path."""
+        rows = self.table.loc[self.table["chosen"], "kappa"]
+        return float(rows.iloc[0]) if len(rows) and self.rule != "n_features" else None
+
+    @property
+    def on_path(self) -> bool:
+        """Whether exactly these inputs are in at ``kappa``; if not, that is the nearest point of the path."""
+        return bool((self.evidence.path.supports[self.index] == self.support).all())
+
+    @property
+    def how(self) -> str:
+        """In words what the rule chose at which kappa, and what the score tests changed, with their p-values."""
+        return explanation.in_words(self)
+
+    def explain(
+        self,
+        costs: bool | str = False,
+        *,
+        n_jobs: int | None = None,
+        progress: bool | Progress = False,
+        max_seconds: float | None = None,
+    ) -> Reasons:
+        """Why each input was kept or dropped: a line each, in words.
+
+        Each line says up to which kappa of the path the input is in, the p-value of its last score test, and on request
+        what leaving it out costs. Printed it is text; ``.table`` has the numbers.
+
+        Parameters
+        ----------
+        costs : bool or "all"
+            True: refit without each selected input, and with each one that the score tests dropped, in the folds of the
+            cross-validation, and say by how much the loss on held-out samples grows or falls. It takes about as long as
+            the score tests. The inputs were chosen with the help of these samples, so costs are a little too high.
+            "all": with every other input too.
+        n_jobs, progress, max_seconds
+            Of these refits, as in :meth:`bcd_implicit.PathResult.select`. Where time or Ctrl-C ends them, the costs
+            found by then are told.
+
+        Returns
+        -------
+        Reasons
+            With a ``table``: input, outcome, why, inputs, selected, by_rule (whether the rule chose it), penalised,
+            ever_in (at some kappa of the path), dropped_at (kappa), p_value, p_value_by; with costs also cost (the
+            growth of the mean held-out loss without the input, in shares of the best constant's loss), its
+            standard_error, error_with and error_without.
+
+        Raises
+        ------
+        InvalidInputError
+            Other ``costs``.
+        """
+        return explanation.explain(self, costs, n_jobs=n_jobs, progress=progress, max_seconds=max_seconds)
+
+    def _named(self, inputs: np.ndarray) -> list[str]:
+        return [name for name, member in zip(self.input_names, inputs, strict=True) if member]
 
     def __repr__(self) -> str:
-        size = f"{int(self.support.sum())} of {len(self.support)}"
-        ended = f", {self.status.cause}" if self.status.cut_short else ""
-        return f"Selection(kappa={self.kappa:.4g}, selected {size}: {self.names}{ended})"
+        size = f"{int(self.support.sum())} of {len(self.support)} inputs"
+        ended = f" {self.status.cause.capitalize()}." if self.status.cut_short else ""
+        return f"Selection({size}: {listed(self.names) or 'none'}. {self.how}{ended})"
 
     def _repr_html_(self) -> str:
         refit = self.result
@@ -92,8 +159,8 @@ class Selection:
             "inputs selected": names_of(self.input_names, self.support),
             "rule": self.rule,
             **ended,
-            **{f"{how} after score tests": ", ".join(names) for how, names in self.changed_by_tests.items() if names},
-            "kappa": f"{self.kappa:.4g}",
+            "how": self.how,
+            "kappa" if self.on_path else "kappa nearest to it on the path": f"{self.kappa:.4g}",
             "refit": f"{refit.problem.n_hidden} hidden features, {refit.problem.activation.name}",
             "its status": self.status.value,
             "its objective": f"{refit.objective:.6g}",

@@ -117,8 +117,19 @@ def choose(
             "inputs": [list(names[s]) for s in evidence.supports],
         }
     )
-    kappa, names_of_all = float(path.kappas[index]), list(path.problem.input_names)
-    return Selection(support, kappa, index, result, table, decided.rule, names_of_all, decided.tests)
+    return Selection(
+        support=support,
+        kappa=float(path.kappas[index]),
+        index=index,
+        result=result,
+        table=table,
+        rule=decided.rule,
+        input_names=list(path.problem.input_names),
+        tests=decided.tests,
+        before_tests=choice.support,
+        level=known_level,
+        evidence=evidence.told(),
+    )
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -70,6 +71,15 @@ class Evidence:
             self.candidates = np.append(path.nearest(longest), self.candidates)
             self.supports = np.vstack([longest, self.supports])
         self.sizes = self.supports.sum(axis=1)
+
+    def told(self, on_progress: Progress = silent, **settings: Any) -> Evidence:
+        """The same, with all that is known by now, for another who is told the progress; with other settings if given.
+
+        Of settings on which nothing that is known depends, such as ``n_jobs``.
+        """
+        same = copy(self)
+        same.settings = replace(self.settings, on_progress=on_progress, **settings)
+        return same
 
     @cached_property
     def ridge(self) -> float:

@@ -23,7 +23,7 @@ PATIENCE = 6
 class UnseenSamples:
     """Models of all folds on one support, and whether the samples held out miss inputs that leave it.
 
-    They are fitted when first asked for.
+    They are fitted when first asked for, with the path's number of hidden features unless another is given.
 
     Attributes
     ----------
@@ -31,9 +31,9 @@ class UnseenSamples:
         The inputs that were found to be missed, each by itself or with its group.
     """
 
-    def __init__(self, evidence: Evidence, support: np.ndarray) -> None:
+    def __init__(self, evidence: Evidence, support: np.ndarray, n_hidden: int | None = None) -> None:
         self.missed, self._missed_before = np.zeros_like(support), np.zeros_like(support)
-        self._evidence, self._support = evidence, support
+        self._evidence, self._support, self._n_hidden = evidence, support, n_hidden
         s = evidence.settings
         self._folds = folds(evidence.path.problem, s.n_folds, s.random_state, s.sample_groups)
         self._models: list[Iterate] | None = None
@@ -56,6 +56,11 @@ class UnseenSamples:
             self._errors, self._models = self._fit(self._support, ON_THE_SUPPORT)
         return self._errors
 
+    def errors_on(self, support: np.ndarray) -> np.ndarray:
+        """The same on another support, from the models on this one."""
+        before = self.errors
+        return before if np.array_equal(support, self._support) else self._fit(support, ON_FEWER)[0]
+
     def let_go(self, groups: Sequence[np.ndarray], limit: float, most: int) -> np.ndarray:
         """The first of some groups (masks) that are not missed, so many at most, as one mask.
 
@@ -66,7 +71,7 @@ class UnseenSamples:
         left, before = np.zeros_like(self.missed), self.errors
         for group in groups:
             try:
-                errors = self._fit(self._support & ~left & ~group, ON_FEWER)[0]
+                errors = self.errors_on(self._support & ~left & ~group)
             except BlockSolveError as error:
                 if not error.infeasible:
                     raise
@@ -82,7 +87,7 @@ class UnseenSamples:
         return left
 
     def _fit(self, support: np.ndarray, share: float) -> tuple[np.ndarray, list[Iterate]]:
-        s, chain = self._evidence.settings, [self._evidence.refit_on(support)]
+        s, chain = self._evidence.settings, [self._evidence.refit_on(support, self._n_hidden)]
         options = s.options | {"tol": share * s.options["tol"], "max_cycles": PATIENCE * s.options["max_cycles"]}
         # They are finer than anyone asked for, and one that stops short is good enough to be compared.
         with collected():

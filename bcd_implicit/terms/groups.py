@@ -83,6 +83,12 @@ class Groups:
         names = [name for name, stays in zip(self.names, kept, strict=True) if stays]
         return Groups(place[self.labels[self.spread(kept)]], self.weights[kept], names)
 
+    def titles(self, input_names: Sequence[str]) -> list[str]:
+        """What a person calls each group: an input's name, or that of the group with its inputs in brackets."""
+        names = [[input_names[j] for j in members] for members in self.members]
+        pairs = zip(self.names, names, strict=True)
+        return [own[0] if len(own) == 1 else f"{group} ({listed(own)})" for group, own in pairs]
+
     @staticmethod
     def singles(p: int) -> Groups:
         """Each of p inputs by itself, with weight 1."""

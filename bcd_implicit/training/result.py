@@ -15,6 +15,8 @@ from bcd_implicit.model.inputs import used_inputs
 from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.display import facts_table, names_of
+from bcd_implicit.support.reasons import Reasons
+from bcd_implicit.training import explanation
 
 #: The columns of a history.
 HISTORY = (
@@ -133,6 +135,30 @@ class BcdResult:
     def seconds(self) -> float:
         """Total of the cycles, in seconds."""
         return float(self.history["seconds"].sum())
+
+    def explain(self, costs: bool = True) -> Reasons:
+        """Why each input is in at this kappa or not: a line each, in words, and how training ended.
+
+        An input that is out stays out where the gradient of the loss in its column is at most kappa times its weight:
+        the optimality condition of the group lasso, recomputed from the data through the equilibrium
+        (:func:`bcd_implicit.gradient`), by code that solved no block. It comes in once kappa falls below their ratio,
+        all else as it is.
+
+        Parameters
+        ----------
+        costs : bool
+            Say what the loss would be without each input that is in: with the input at its mean, and nothing refitted.
+            It takes a solve of the states for each.
+
+        Returns
+        -------
+        Reasons
+            Printed it is text. Its ``table`` has a row an input, or group: input, outcome, why, inputs, norm (of its
+            columns), weight, gradient (its dual norm), limit (kappa, or the multiplier of the bound, times the weight),
+            enters_at (a kappa), passes_through (the norm of its column of D where D is not penalised), free (false
+            where the pattern holds it at zero); with costs also loss and loss_without.
+        """
+        return explanation.explain(self.problem, self.iterate, self.status.value, self.method, self.certificates, costs)
 
     def __repr__(self) -> str:
         return (

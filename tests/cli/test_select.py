@@ -47,8 +47,13 @@ def test_select_writes_report_figure_and_model(here, plain_choice):
     lines = outcome.stdout.splitlines()
     assert lines[0] == "data.csv, prox-linear"
     assert [line for line in lines if line.startswith("│ length [cm] │") and "yes" in line]
-    (verdict,) = (line for line in lines if line.startswith("kappa "))
-    assert f"{len(report['selected'])} of 3 inputs selected, test R2 {report['test_r2']:.3f}" in verdict
+    (verdict,) = (line for line in lines if " of 3 inputs selected, " in line)
+    assert verdict.startswith(f"{len(report['selected'])} of 3 inputs selected, test R2 {report['test_r2']:.3f}, ")
+    assert verdict.endswith(f" s. {report['how']}")
+    assert f"kappa {report['chosen_kappa']:.3g}, where " in report["how"]
+    assert report["why"].keys() == set(model.input_names)
+    kept = {name for name, why in report["why"].items() if not why.startswith("dropped: ")}
+    assert kept == set(report["selected"])
     assert lines[-1] == "wrote deep/folder/feature_selection.png"
     # The test rows take no part in training, and the model takes raw inputs: its R2 on all rows is alike.
     rest = (table["y"] - model.predict(table[model.input_names])[:, 0]).var() / table["y"].var()

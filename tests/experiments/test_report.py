@@ -1,35 +1,40 @@
 """The verdict and the table of a selection, as the terminal shows them."""
 
 import io
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 from rich.console import Console
 
-from bcd_implicit import LOSSES, Status
+import bcd_implicit as bi
 from bcd_implicit.experiments import feature_selection, report
-from bcd_implicit.selection.choice import Selection
 
 
-def test_verdict_says_what_the_score_tests_changed():
+def test_verdict_says_what_was_chosen_where_and_what_the_score_tests_changed():
     """Else an input that the table says stays on the path, and that is not selected, has no reason."""
-    before = pd.DataFrame({"chosen": [False, True], "inputs": [["a", "b", "c"], ["a", "b"]]})
-    chosen = SimpleNamespace(support=np.array([True, False, True]), kappa=1.0, index=1, names=["a", "c"], table=before)
-    chosen.result = SimpleNamespace(status=Status.CONVERGED)
-    chosen.changed_by_tests = Selection.changed_by_tests.fget(chosen)
-    problem = SimpleNamespace(loss=LOSSES["poisson"])
-    path = SimpleNamespace(kappas=np.ones(2), supports=np.ones((2, 3)), column_norms=np.ones((2, 3)), problem=problem)
-    run = feature_selection.FeatureSelection("t", path, chosen, None, None, 0.5, 0.4, 1.0)
-    facts = "kappa 1: 2 of 3 inputs selected, test R2 0.500, 1 s"
-    assert report.verdict(run) == f"{facts}; score tests let in 1: c; score tests left out 1: b"
-    assert run.report["changed_by_tests"] == {"entered": ["c"], "left": ["b"]}
-    assert run.report["loss"] == "poisson"
+    rng = np.random.default_rng(0)
+    U = rng.standard_normal((80, 4))
+    # Nothing but noise goes with the last input.
+    Y = U[:, :1] - U[:, 1:2] + 0.3 * rng.standard_normal((80, 1))
+    path = bi.kappa_path(bi.TrainingProblem(U, Y, 4, input_names=list("abcd"), pass_through=False), 6)
+    chosen = path.select("plateau", ridges=[1e-3], grow_hidden=False)
+    chosen = replace(
+        chosen, before_tests=np.array([True, False, True, False]), support=np.array([True, True] + 2 * [0]) > 0
+    )
+    run = feature_selection.FeatureSelection("t", path, chosen, chosen.model, None, 0.5, 0.4, 1.0)
+    verdict = report.verdict(run)
+    assert verdict.startswith("2 of 4 inputs selected, test R2 0.500, 1 s. The rule plateau chose ")
+    assert re.search(r"Score tests at level 0\.05 dropped c.* and added b .*: 2 selected\.$", verdict)
+    assert run.report["changed_by_tests"] == {"entered": ["b"], "left": ["c"]}
+    assert run.report["loss"] == "squared"
+    assert run.report["how"] == chosen.how
+    assert "added by a score test" in run.report["why"]["b"]
+    assert run.report["why"]["c"].startswith("dropped: ")
     assert ", test D2 0.300, " in report.verdict(replace(run, test_d2=0.3))
-    before["inputs"] = [["a", "b", "c"], ["a", "c"]]
-    chosen.changed_by_tests = Selection.changed_by_tests.fget(chosen)
-    assert report.verdict(run) == facts
+    title = report.figure(run).axes[1].get_title()
+    assert title.endswith("" if chosen.on_path else ", nearest point of the path")
 
 
 def test_summary_folds_the_inputs_that_do_not_matter():
@@ -37,7 +42,9 @@ def test_summary_folds_the_inputs_that_do_not_matter():
     supports[:, :2] = supports[:2, 38] = supports[0, 39] = True
     norms = supports[1] * np.linspace(2, 1, 40)
     path = SimpleNamespace(kappas=np.array([0.1, 1.0, 10.0]), supports=supports, column_norms=np.tile(norms, (3, 1)))
-    chosen = SimpleNamespace(index=1, support=supports[2], input_names=[f"[{j}]" for j in range(40)])
+    names = [f"[{j}]" for j in range(40)]
+    reasons = SimpleNamespace(why={name: f"dropped: [since]: {name}" for name in names})
+    chosen = SimpleNamespace(index=1, support=supports[2], input_names=names, explain=lambda: reasons)
     run = feature_selection.FeatureSelection("t", path, chosen, None, None, 0.5, 0.4, 1.0)
 
     def rows(most):
@@ -48,10 +55,15 @@ def test_summary_folds_the_inputs_that_do_not_matter():
 
     first, second, third, *_ = everything = rows(40)
     assert len(everything) == 40
-    assert first == ["[0]", "2.000", "stays", "yes"]
-    assert second == ["[1]", "1.974", "stays", "yes"]
-    assert third == ["[38]", "1.026", "10", "-"]
-    assert everything[3] == ["[2]", "0.000", "never in", "-"]
-    assert everything[-1] == ["[39]", "0.000", "1", "-"]
-    assert rows(3)[-1] == ["the other 37", "at most 0.000", "1 or before", "-"]
-    assert rows(1)[-1] == ["the other 38", "at most 1.026", "10 or before", "-"]  # the selected are always shown
+    assert first == ["[0]", "2.000", "yes", "[since]: [0]"]
+    assert second == ["[1]", "1.974", "yes", "[since]: [1]"]
+    assert third == ["[38]", "1.026", "-", "[since]: [38]"]
+    assert everything[3] == ["[2]", "0.000", "-", "[since]: [2]"]
+    assert everything[-1] == ["[39]", "0.000", "-", "[since]: [39]"]
+    assert rows(3)[-1] == ["the other 37", "at most 0.000", "-", "drop out at kappa 1 or before"]
+    assert rows(1)[-1] == [
+        "the other 38",
+        "at most 1.026",
+        "-",
+        "drop out at kappa 10 or before",
+    ]  # the selected are always shown

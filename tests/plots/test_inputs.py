@@ -1,5 +1,6 @@
 """Bars of column norms and lines of a path."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -149,7 +150,24 @@ def test_path_highlights_what_was_chosen(ax, path, chosen):
     np.testing.assert_array_equal(mark.get_xdata(), [chosen.kappa] * 2)
     red = [line.get_ydata() for line in lines if line.get_color() == plots.USED]
     np.testing.assert_array_equal(red, path.column_norms[:, chosen.support].T)
-    assert set(chosen.names) <= {text.get_text() for text in ax.texts if text.get_color() == plots.USED}
+    coloured = {text.get_text() for text in ax.texts if text.get_color() == plots.USED}
+    assert coloured == set(chosen.names)
+
+
+def test_the_mark_says_where_the_choice_lies_on_the_path(ax, path, chosen):
+    """Score tests may choose inputs that no kappa of the path has."""
+
+    def mark(selection):
+        plots.kappa_path(path, selection, ax=ax)
+        label = ax.lines[-1].get_label()
+        ax.clear()
+        return label
+
+    at = rf"$\kappa$ = {chosen.kappa:.3g}"
+    assert mark(chosen) == f"{at}, nearest point of the path"
+    there = replace(chosen, support=path.supports[chosen.index])
+    assert mark(there) == f"{at}, has these inputs"  # asked for by their number
+    assert mark(replace(there, rule="min", table=chosen.table.assign(chosen=True))) == f"chosen {at}"
 
 
 def heights(ax):
@@ -169,26 +187,11 @@ def test_lines_of_the_path_carry_names_without_overlap(ax, path):
     names = ["a", "b_$x$", "c", "d"]
     plots.kappa_path(path, highlight=np.array([True, True, False, True]), names=names, ax=ax)
     labels = heights(ax)
-    assert set(labels) == {"a", "b_$x$", "c", "d"}
-    assert [text.get_text() for text in ax.texts if text.get_color() == plots.UNUSED] == ["c"]
+    assert set(labels) == {"a", "b_$x$", "d", "c"}  # the largest of the others too
+    assert {text.get_text() for text in ax.texts if text.get_color() == plots.UNUSED} == {"c"}
     assert_labels_apart(ax)
     for text in ax.texts:  # each line leads to its own curve
         assert text.xy == (path.kappas[0], path.column_norms[0, names.index(text.get_text())])
-
-
-def test_the_largest_of_the_other_lines_are_named_where_there_is_room(problem, monkeypatch):
-    U = np.random.default_rng(0).standard_normal((20, 8))
-    wide = TrainingProblem(U, U.sum(axis=1), 1, pass_through=False)
-    path = kappa_path(wide, kappas=[1e-4, 2e-4], max_cycles=1)
-    monkeypatch.setattr(type(path), "column_norms", np.array([[0.9, 0.8, 0.5, 0.4, 0.3, 0.2, 0.1, 0.0], [0.0] * 8]))
-    ax, small = Figure().subplots(), Figure(figsize=(3, 0.6)).subplots()
-    plots.kappa_path(path, highlight=np.arange(8) < 2, ax=ax)
-    assert set(heights(ax)) == {"u0", "u1", "u2", "u3", "u4"}
-    plots.kappa_path(path, highlight=np.arange(8) < 2, ax=small)
-    assert set(heights(small)) == {"u0", "u1"}
-    none = Figure().subplots()
-    plots.kappa_path(path, highlight=np.arange(8) == 7, ax=none)  # a column of zeros is named because it is asked for
-    assert set(heights(none)) == {"u7", "u0", "u1", "u2"}
 
 
 def test_labels_keep_the_order_of_lines_that_coincide(ax, path, monkeypatch):
@@ -231,3 +234,14 @@ def test_labels_of_a_short_logarithmic_axis_do_not_overlap(ax, problem):
     boxes = [t.get_window_extent() for t in shown if left <= t.get_position()[0] <= right]
     assert len(boxes) >= 2
     assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
+
+
+@pytest.mark.parametrize("size", [(5, 4), (2.4, 1.8)])
+def test_the_legend_of_a_path_covers_no_curve(path, size):
+    figure = Figure(figsize=size)
+    ax = figure.subplots()
+    plots.kappa_path(path, 0.1, ax=ax)
+    figure.draw_without_rendering()
+    box = ax.get_legend().get_window_extent()
+    points = np.vstack([ax.transData.transform(line.get_xydata()) for line in ax.lines[:-1]])
+    assert points[:, 1].max() < box.y0

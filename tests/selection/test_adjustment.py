@@ -49,7 +49,7 @@ def test_what_the_score_tests_change_is_named(path):
     after = everything.select(n_folds=2, grow_hidden=False, ridges=[1e-4], tol=0.2)
     assert before.changed_by_tests == {"entered": [], "left": []}
     assert after.changed_by_tests["left"] == [name for name in before.names if name not in after.names] != []
-    assert "left after score tests" in after._repr_html_()
+    assert "Score tests at level 0.05 dropped " in after._repr_html_()
 
 
 def test_a_strong_false_input_is_not_shielded_by_a_weak_true_one():
