@@ -19,7 +19,7 @@ project = "bcd_implicit"
 version = release = bcd_implicit.__version__
 
 root_doc = "docs/index"
-include_patterns = ["docs/**", "notebooks/**/*.ipynb", "README.md", "CHANGELOG.md"]
+include_patterns = ["docs/**", "notebooks/*.ipynb", "notebooks/solutions/*.ipynb", "README.md", "CHANGELOG.md"]
 exclude_patterns = [".*", "build", "docs/templates"]
 extensions = [
     "myst_nb",

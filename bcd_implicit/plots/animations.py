@@ -38,13 +38,15 @@ def animate_path(
     names: Sequence[str] | None = None,
     interval: float = 300.0,
 ) -> FuncAnimation:
-    """The lines of :func:`kappa_path` drawn from left to right; a line fades when its input is dropped.
+    """Draw the lines of a path from left to right; a line fades when its input is dropped.
+
+    The lines are those of :func:`~bcd_implicit.plots.inputs.kappa_path`.
 
     Parameters
     ----------
     path : PathResult
     chosen, highlight, ax, names
-        As for :func:`kappa_path`.
+        As for :func:`~bcd_implicit.plots.inputs.kappa_path`.
     interval : float
         Milliseconds from one kappa to the next.
 
@@ -56,7 +58,7 @@ def animate_path(
     Raises
     ------
     InvalidInputError
-        As for :func:`kappa_path`, or an interval that is not positive.
+        As for :func:`~bcd_implicit.plots.inputs.kappa_path`, or an interval that is not positive.
     """
     interval = _milliseconds(interval)
     ax = axes_of(ax)
@@ -93,12 +95,12 @@ def animate_cobweb(
     limits: tuple[float, float] | None = None,
     interval: float = 250.0,
 ) -> FuncAnimation:
-    """The steps of :func:`cobweb`, one after the other.
+    """The steps of :func:`~bcd_implicit.plots.cobwebs.cobweb`, one after the other.
 
     Parameters
     ----------
     of, u, ax, starts, n_steps, feature, limits
-        As for :func:`cobweb`.
+        As for :func:`~bcd_implicit.plots.cobwebs.cobweb`.
     interval : float
         Milliseconds from one line to the next.
 
@@ -110,9 +112,9 @@ def animate_cobweb(
     Raises
     ------
     InvalidInputError
-        As for :func:`cobweb`, or an interval that is not positive.
+        As for :func:`~bcd_implicit.plots.cobwebs.cobweb`, or an interval that is not positive.
     NotWellPosedError
-        As for :func:`cobweb`.
+        As for :func:`~bcd_implicit.plots.cobwebs.cobweb`.
     """
     interval = _milliseconds(interval)
     model, ax = model_of(of), axes_of(ax)
