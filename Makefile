@@ -40,7 +40,7 @@ bench: $(VENV)/.installed-dev
 	$(BIN)/python benchmarks/growth.py --exact --json benchmarks/results/growth.json --plot docs/growth.png
 
 notebooks: $(VENV)/.installed-notebooks
-	$(BIN)/jupyter execute --inplace notebooks/*.ipynb
+	printf '%s\n' notebooks/*.ipynb notebooks/solutions/*.ipynb | xargs -n 1 -P 2 $(BIN)/jupyter execute --inplace
 
 # What a failed build leaves behind would let the next one pass: Sphinx warns of a page once.
 docs: $(VENV)/.installed-docs

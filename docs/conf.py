@@ -50,7 +50,7 @@ project_copyright = (
 )
 
 root_doc = "docs/index"
-include_patterns = ["docs/**", "notebooks/*.ipynb", "README.md", "CHANGELOG.md"]
+include_patterns = ["docs/**", "notebooks/*.ipynb", "notebooks/solutions/*.ipynb", "README.md", "CHANGELOG.md"]
 exclude_patterns = [".*", "build", "docs/templates"]
 extensions = [
     "myst_nb",

@@ -3,14 +3,16 @@
 Without an axes they draw on the current one. Names need room: make figures with ``layout="constrained"``.
 """
 
+from bcd_implicit.plots.animations import animate_cobweb, animate_path
 from bcd_implicit.plots.architectures import architecture_path
 from bcd_implicit.plots.classes import decision_regions, reliability
+from bcd_implicit.plots.cobwebs import cobweb
 from bcd_implicit.plots.connections import architecture, compression
 from bcd_implicit.plots.equilibrium import picard_convergence, solver_convergence, states
 from bcd_implicit.plots.explanations import explanation, importance
 from bcd_implicit.plots.inputs import column_norms, kappa_path
 from bcd_implicit.plots.live import sliders, stills
-from bcd_implicit.plots.matrices import sparsity
+from bcd_implicit.plots.matrices import entries, sparsity
 from bcd_implicit.plots.predictions import quantile_bands, residuals
 from bcd_implicit.plots.selections import effects, p_values, stability
 from bcd_implicit.plots.structure import matrix
@@ -23,14 +25,18 @@ __all__ = [
     "MARK",
     "UNUSED",
     "USED",
+    "animate_cobweb",
+    "animate_path",
     "architecture",
     "architecture_path",
     "bounds",
     "certificates",
+    "cobweb",
     "column_norms",
     "compression",
     "decision_regions",
     "effects",
+    "entries",
     "explanation",
     "history",
     "importance",

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import InvalidInputError, check_choice
+from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.model.matrices import Matrix, dense
 from bcd_implicit.plots.arguments import Fitted, axes_of, model_of
 from bcd_implicit.plots.axes import name_ticks
 from bcd_implicit.plots.style import USED
+from bcd_implicit.support.checks import check_flag, check_matrix, check_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -42,12 +46,8 @@ def sparsity(of: Fitted, matrix: str = "all", ax: Axes | None = None) -> Axes:
 
     check_choice("matrix", matrix, ("all", "A", "B", "C", "D"))
     model, ax = model_of(of), axes_of(ax)
-    features = [f"x{i}" for i in range(model.n_hidden)]
-    rows = {"x": features, "y": model.output_names}
-    columns = {"x": features, "u": model.input_names}
+    rows, columns = _names(model, "ABCD" if matrix == "all" else matrix)
     if matrix != "all":
-        rows = {key: rows[key] for key in ("x" if matrix in "AB" else "y")}
-        columns = {key: columns[key] for key in ("x" if matrix in "AC" else "u")}
         M = _dense(getattr(model, matrix))
     else:
         M = np.block([[_dense(model.A), _dense(model.B)], [_dense(model.C), _dense(model.D)]])
@@ -67,16 +67,80 @@ def sparsity(of: Fitted, matrix: str = "all", ax: Axes | None = None) -> Axes:
     )
     ax.set_ylim(len(M) - 0.5, -0.5)
     ax.figure.colorbar(image, ax=ax, label="magnitude", extend="min" if (M[M > 0] < low).any() else "neither")
+    _name_parts(ax, rows, columns, USED)
+    ax.set_title("$(A\\;B;\\;C\\;D)$" if matrix == "all" else f"${matrix}$")
+    return ax
+
+
+def entries(
+    of: Fitted | ArrayLike,
+    letters: str = "AB",
+    ax: Axes | None = None,
+    *,
+    limit: float | None = None,
+    colorbar: bool = True,
+) -> Axes:
+    """Entries with their signs, of one matrix or of two side by side: red above zero, blue below, white zero.
+
+    Parameters
+    ----------
+    of : ImplicitModel, BcdResult, Selection or array of shape (r, c)
+        The model, or a matrix, such as the dual values of a constraint on each entry.
+    letters : {"AB", "CD", "A", "B", "C", "D"}
+        Which matrices of a model.
+    ax : Axes, optional
+        A colour bar takes some of its room.
+    limit : float, optional
+        Magnitude at which colours end; by default the largest one. Panels with the same limit can be compared.
+    colorbar : bool
+        Whether to draw the scale of colours. Several panels need it once.
+
+    Raises
+    ------
+    InvalidInputError
+        No model or matrix, other letters, a limit that is not positive, or more than four million entries.
+    """
+    ax, colorbar = axes_of(ax), check_flag("colorbar", colorbar)
+    if isinstance(of, (np.ndarray, list, tuple, pd.DataFrame)):
+        M = check_matrix("of", of)
+        rows, columns = ({"": [str(i) for i in range(length)]} for length in M.shape)
+    else:
+        check_choice("letters", letters, ("AB", "CD", "A", "B", "C", "D"))
+        model = model_of(of)
+        rows, columns = _names(model, letters)
+        M = np.hstack([_dense(getattr(model, letter)) for letter in letters])
+    top = float(np.abs(M).max(initial=0.0)) or 1.0
+    if limit is not None:
+        limit = check_number("limit", limit, 0, boundaries="neither", remedy="Give a positive number")
+    end = limit or top
+    image = ax.imshow(M, cmap="RdBu_r", vmin=-end, vmax=end, aspect="auto", interpolation="nearest")
+    if colorbar:
+        ax.figure.colorbar(image, ax=ax, extend="both" if top > end else "neither")
+    _name_parts(ax, rows, columns, "black")
+    return ax
+
+
+def _names(model: ImplicitModel, letters: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """Names of the rows and of the columns of some of the matrices, by the letters of the equations."""
+    features = [f"x{i}" for i in range(model.n_hidden)]
+    rows = {"x": features, "y": model.output_names}
+    columns = {"x": features, "u": model.input_names}
+    return (
+        {key: rows[key] for key, those in (("x", "AB"), ("y", "CD")) if {*those} & {*letters}},
+        {key: columns[key] for key, those in (("x", "AC"), ("u", "BD")) if {*those} & {*letters}},
+    )
+
+
+def _name_parts(ax: Axes, rows: dict[str, list[str]], columns: dict[str, list[str]], colour: str) -> None:
+    """Lines between the parts, and names of rows and columns; where names do not fit, of the parts."""
     for axis, parts, line in ((ax.xaxis, columns, ax.axvline), (ax.yaxis, rows, ax.axhline)):
         ends = np.cumsum([0] + [len(part) for part in parts.values()])
         for end in ends[1:-1]:
-            line(end - 0.5, color=USED, lw=1.2)
+            line(end - 0.5, color=colour, lw=1.2)
         if not name_ticks(axis, np.arange(ends[-1]), [name for part in parts.values() for name in part]):
-            titles = [f"${letter}$ ({len(part)})" for letter, part in parts.items()]
+            titles = [f"${letter}$ ({len(part)})" if letter else str(len(part)) for letter, part in parts.items()]
             axis.set_ticks((ends[1:] + ends[:-1] - 1) / 2, titles)
             axis.set_tick_params(length=0)
-    ax.set_title("$(A\\;B;\\;C\\;D)$" if matrix == "all" else f"${matrix}$")
-    return ax
 
 
 def _dense(part: Matrix) -> np.ndarray:

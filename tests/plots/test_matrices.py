@@ -6,7 +6,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from shown import tick_names
 
-from bcd_implicit import ImplicitModel, plots
+from bcd_implicit import ImplicitModel, InvalidInputError, plots
 
 pytestmark = pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
 
@@ -77,3 +77,49 @@ def test_single_columns_of_many_are_seen():
     x, y = ax.transData.transform((1234, 0)).astype(int)
     pixels = np.asarray(canvas.buffer_rgba())[-y, x - 2 : x + 3, :3]
     assert pixels.min() < 200
+
+
+def test_entries_stand_side_by_side_with_their_signs(ax, model):
+    assert plots.entries(model, ax=ax) is ax
+    (image,) = ax.images
+    np.testing.assert_array_equal(image.get_array(), [[0.25, -0.5, 1.0, 0.0, -2.0], [0.0, 0.1, 0.5, 0.0, 0.0]])
+    assert (image.norm.vmin, image.norm.vmax) == (-2.0, 2.0)
+    assert image.cmap(image.norm(0.0))[:3] == pytest.approx((1, 1, 1), abs=0.04)
+    assert tick_names(ax.xaxis) == ["x0", "x1", *model.input_names]
+    assert tick_names(ax.yaxis) == ["x0", "x1"]
+    (between,) = ax.lines
+    assert set(between.get_xdata()) == {1.5}
+    assert len(ax.figure.axes) == 2  # the scale of colours
+    ax.figure.draw_without_rendering()
+
+
+def test_entries_of_panels_share_a_limit_and_a_scale(ax, model):
+    plots.entries(model, "CD", ax, limit=0.8, colorbar=False)
+    (image,) = ax.images
+    np.testing.assert_array_equal(image.get_array(), [[2.0, -1.0, 0.0, 0.0, 1e-9]])
+    assert (image.norm.vmin, image.norm.vmax) == (-0.8, 0.8)
+    assert tick_names(ax.yaxis) == ["price"]
+    assert ax.figure.axes == [ax]
+
+
+def test_entries_of_an_array_are_numbered(ax):
+    plots.entries([[0.0, 0.0], [0.0, 0.0]], ax=ax)
+    assert tick_names(ax.xaxis) == tick_names(ax.yaxis) == ["0", "1"]
+    other = Figure(figsize=(1, 1)).subplots()
+    plots.entries(np.eye(60), ax=other)
+    assert tick_names(other.xaxis) == ["60"]
+    other.figure.draw_without_rendering()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"of": "A"}, "of: is of type str"),
+        ({"letters": "AC"}, "letters: unknown letters 'AC'"),
+        ({"limit": 0}, "limit: .* Give a positive number"),
+        ({"colorbar": 1}, "colorbar: must be True or False"),
+    ],
+)
+def test_entries_of_something_else_are_refused(ax, model, arguments, message):
+    with pytest.raises(InvalidInputError, match=message):
+        plots.entries(**{"of": model, "ax": ax} | arguments)
