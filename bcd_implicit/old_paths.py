@@ -21,6 +21,12 @@ MOVED = {
     "solvers": ("SOLVERS",),
 }
 
+# These were attributes of the package from the start, when importing it imported all of them.
+ROOMS = (
+    *("blocks", "certificates", "compression", "errors", "estimators", "model"),
+    *("problem", "selection", "support", "terms", "tradeoff", "training"),
+)
+
 
 class _OldModule(ModuleType):
     """A module that takes the public names in ``__all__`` from the package when they are used."""

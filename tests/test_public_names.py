@@ -114,6 +114,7 @@ def test_an_old_path_can_be_the_first_import_and_importing_the_package_leaves_ma
         "from bcd_implicit.path import kappa_path, reference_kappa; from bcd_implicit.result import BcdResult",
         "import sys, bcd_implicit, bcd_implicit.plots",
         "print([m for m in sys.modules if m.startswith(('matplotlib', 'torch'))])",
+        "bcd_implicit.errors.InvalidInputError, bcd_implicit.estimators.ImplicitRegressor, bcd_implicit.bcd.solve",
     ]
     run = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

@@ -9,6 +9,9 @@ from typing import Any
 
 
 def __getattr__(name: str) -> Any:
+    # What is asked of any module, such as __path__, is not CVXPY's to answer.
+    if name.startswith("__"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     # Not importlib's LazyLoader, which hands a half-made module to a second thread before Python 3.12.
     import cvxpy
 
