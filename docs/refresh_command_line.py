@@ -32,7 +32,7 @@ def output_of(command: str, folder: Path) -> str:
     program = folder / ".bin" / "bcd-implicit"
     if not program.exists():
         program.parent.mkdir()
-        program.write_text(f"#!{sys.executable}\nfrom bcd_implicit_program import main\nmain()\n")
+        program.write_text(f"#!{sys.executable}\nfrom bcd_implicit.__main__ import main\nmain()\n")
         program.chmod(0o755)
     paths = {"PATH": [program.parent, Path(sys.executable).parent], "PYTHONPATH": [HOME]}
     extended = {

@@ -69,7 +69,7 @@ def test_columns_of_the_file(here, capfd):
 def test_in_a_real_shell(here):
     program = Path("bcd-implicit")
     # As pip installs it.
-    program.write_text(f"#!{sys.executable}\nfrom bcd_implicit_program import main\nmain()\n")
+    program.write_text(f"#!{sys.executable}\nfrom bcd_implicit.__main__ import main\nmain()\n")
     program.chmod(0o755)
     script = """
         eval "$(_BCD_IMPLICIT_COMPLETE=bash_source bcd-implicit)"
