@@ -210,7 +210,7 @@ def _scores(
 def _shown(model: bi.ImplicitModel, loss: bi.Loss, columns: Columns, rows: pd.Index) -> dict[str, float]:
     """The scores of some rows that suit the loss."""
     inputs, outputs = columns.inputs.loc[rows], columns.outputs.loc[rows].to_numpy()
-    scores = Scores.of(loss, model.outputs(inputs), outputs, columns.classes is not None)
+    scores = Scores.of(loss, model.predict(inputs), outputs, columns.classes is not None)
     if scores.accuracy is not None:
         return {"accuracy": scores.accuracy} | ({} if scores.log_loss is None else {"log loss": scores.log_loss})
     return {"R2": scores.r2} if scores.d2 is None else {"D2": scores.d2}

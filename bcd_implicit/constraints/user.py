@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
 import cvxpy as cp
 import numpy as np
 from cvxpy.constraints.constraint import Constraint
 
-UserFunction: TypeAlias = Callable[[Mapping[str, cp.Expression]], Any]
-# One, a list, or some by name; a text stands for a ready-made one.
-Constraints: TypeAlias = (
-    UserFunction | str | Sequence[UserFunction | str] | Mapping[str, UserFunction] | Mapping[str, UserFunction | str]
-)
+UserFunction = Callable[[Mapping[str, cp.Expression]], Any]
 
 
 class AbsentVariable(Exception):
