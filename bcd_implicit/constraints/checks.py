@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from bcd_implicit.constraints.by_name import READY_MADE, argument_names, from_text
-from bcd_implicit.constraints.user import BlockVariables, Constraints, UserFunction, returned
+from bcd_implicit.constraints.user import BlockVariables, UserFunction, returned
 from bcd_implicit.errors import ConstraintError, InvalidInputError, shown
 from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.notices import ignored
 
 # The problem's own constraints, whose violations and dual values stand beside those of the user.
 OWN_NAMES = ("norm_bound", "group_lasso", "pattern")
+# What a person may give: one, a list, or some by name; a text stands for a ready-made one.
+Constraints: TypeAlias = (
+    UserFunction | str | Sequence[UserFunction | str] | Mapping[str, UserFunction] | Mapping[str, UserFunction | str]
+)
 
 
 def check_constraints(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
@@ -14,11 +14,7 @@ from bcd_implicit.support import cvxpy as cp
 from bcd_implicit.support.formulas import Shown
 from bcd_implicit.support.scalars import Scalar, as_number
 
-UserFunction: TypeAlias = Callable[[Mapping[str, "cp.Expression"]], Any]
-# One, a list, or some by name; a text stands for a ready-made one.
-Constraints: TypeAlias = (
-    UserFunction | str | Sequence[UserFunction | str] | Mapping[str, UserFunction] | Mapping[str, UserFunction | str]
-)
+UserFunction = Callable[[Mapping[str, "cp.Expression"]], Any]
 
 
 class AbsentVariable(Exception):

@@ -20,7 +20,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
-from bcd_implicit.constraints.user import Constraints
+from bcd_implicit.constraints.checks import Constraints
 from bcd_implicit.errors import ConvergenceWarning, InvalidInputError, see, shown
 from bcd_implicit.estimators.data import read_new_inputs
 from bcd_implicit.model.explanations import Explanation, Importance

@@ -11,7 +11,7 @@ from scipy.special import log_expit, log_softmax
 from sklearn.base import ClassifierMixin
 from sklearn.utils.metaestimators import available_if
 
-from bcd_implicit.constraints.user import Constraints
+from bcd_implicit.constraints.checks import Constraints
 from bcd_implicit.errors import InvalidInputError, check_choice, shown
 from bcd_implicit.estimators.base import ALPHAS, TrainedEstimator
 from bcd_implicit.estimators.data import (

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn.base import MultiOutputMixin, RegressorMixin
 
-from bcd_implicit.constraints.user import Constraints
+from bcd_implicit.constraints.checks import Constraints
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.estimators.base import ALPHAS, TrainedEstimator
 from bcd_implicit.estimators.data import check_given, keep_names

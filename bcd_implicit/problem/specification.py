@@ -10,8 +10,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bcd_implicit.constraints.checks import check_constraints
-from bcd_implicit.constraints.user import Constraints, OnInputs
+from bcd_implicit.constraints.checks import Constraints, check_constraints
+from bcd_implicit.constraints.user import OnInputs
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.standardization import Standardization
 from bcd_implicit.model.structure import Structure
