@@ -94,8 +94,7 @@ def section(path: Path) -> str:
     cells = json.loads(path.read_text())["cells"]
     title = "".join(cells[0]["source"]).partition("\n")[0].removeprefix("# ")
     seconds = seconds_of(cells)
-    took = "" if seconds is None else f" The run that drew these took {max(seconds, 1):.0f} s, without imports."
-    # Every cell of a notebook may draw more than once: the heading names the cards, the sentence only the first.
+    took = "" if seconds is None else f" The run that drew these took {max(seconds, 1):.0f} s."
     cards = [
         CARD.format(title=figure.heading, picture=figure.picture, file=path.stem, sentence=figure.sentence)
         for figure in figures(cells)
