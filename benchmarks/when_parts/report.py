@@ -1,0 +1,143 @@
+"""The tables in Markdown and the plot, made from the rows that are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from shared.pages import markdown_table
+
+from when_parts.data import SOURCES
+
+Rows = list[dict[str, Any]]
+# By name: as it is called on the page, colour and marker.
+STYLE = {
+    "implicit": ("implicit model, all inputs", "#2f5fb3", "P"),
+    "linear": ("linear, all inputs", "#8c96a3", "P"),
+    "boosting": ("boosting, all inputs", "#55a868", "P"),
+    "perceptron": ("perceptron, all inputs", "#b279a2", "P"),
+    "implicit selector": ("ImplicitFeatureSelector", "#2f5fb3", "o"),
+    "implicit selector, small network": ("ImplicitFeatureSelector, small network", "#7fa8e8", "o"),
+    "lasso": ("SelectFromModel(LassoCV)", "#8c96a3", "s"),
+    "RFE": ("RFECV", "#c0a96b", "v"),
+    "forward": ("SequentialFeatureSelector", "#7d6b57", "^"),
+    "mutual information": ("mutual information", "#d65f5f", "X"),
+    "random forest": ("forest importance", "#55a868", "D"),
+    "LassoNet": ("LassoNet", "#dd8452", "d"),
+}
+
+
+def of(rows: Rows, data: str, method: str) -> Rows:
+    return sorted((r for r in rows if r["data"] == data and r["method"] == method), key=lambda r: r["seed"])
+
+
+def mean(values: Sequence[float]) -> str:
+    """Mean and its standard error."""
+    if len(values) < 2:
+        return f"{np.mean(values):.3f}" if len(values) else ""
+    return f"{np.mean(values):.3f} ± {np.std(values, ddof=1) / len(values) ** 0.5:.3f}"
+
+
+def jaccard(rows: Rows) -> float:
+    """Inputs that two splits share, as a share of those that either keeps; mean over all pairs of splits."""
+    supports = [set(row["support"]) for row in rows]
+    return float(np.mean([len(a & b) / max(len(a | b), 1) for a, b in combinations(supports, 2)]))
+
+
+def ratio(rows: Rows, reference: Rows) -> str:
+    """Median processor time as a multiple of the reference's."""
+    value = np.median([r["seconds"] for r in rows]) / np.median([r["seconds"] for r in reference])
+    return f"{value:.0f}" if value >= 10 else f"{value:.1f}" if value >= 0.1 else f"{value:.2f}"
+
+
+def tables_of_models(rows: Rows, models: list[str]) -> str:
+    lines, means = [], []
+    for name, source in SOURCES.items():
+        found = [of(rows, name, method) for method in models]
+        seeds = set.intersection(*({row["seed"] for row in part} for part in found))
+        if not seeds:
+            continue
+        scores = [[row["score"] for row in part if row["seed"] in seeds] for part in found]
+        means.append([np.mean(part) for part in scores])
+        first = found[0][0]
+        size = f"{first['rows']} x {first['inputs']}"
+        seconds = np.median([row["seconds"] for row in found[0]])
+        lines.append([f"{name} ({source.about})", size, str(len(seeds)), *map(mean, scores), f"{seconds:.1f}"])
+    if not lines:
+        return ""
+    head = ["data", "rows x inputs", "splits", *models, "seconds, implicit"]
+    text = markdown_table(head, lines)
+    ahead = np.array(means)
+    for j, model in enumerate(models[1:], start=1):
+        wins = int((ahead[:, 0] > ahead[:, j]).sum())
+        part = [r for r in rows if r["method"] == model and r["data"] != "madelon"]
+        implicit = [r for r in rows if r["method"] == "implicit"]
+        times = np.median([r["seconds"] for r in implicit]) / np.median([r["seconds"] for r in part])
+        words = f"\nImplicit beside {model}: the higher mean on {wins} of {len(means)} data sets; median difference "
+        text += f"{words}{np.median(ahead[:, 0] - ahead[:, j]):+.3f}; {times:.3g} times the seconds.\n"
+    return text
+
+
+def table_of_selectors(rows: Rows, models: list[str], selectors: list[str]) -> str:
+    lines = []
+    names = [n for n in SOURCES if len(of(rows, n, "implicit selector"))]
+    for name in names:
+        reference = of(rows, name, "implicit selector")
+        for method in [*selectors, *models]:
+            part = of(rows, name, method)
+            if not part:
+                continue
+            selects = method in selectors
+            kept = np.mean([len(r["support"]) if selects else r["inputs"] for r in part])
+            cells = [name, STYLE[method][0], str(len(part)), f"{kept:.3g}"]
+            cells += [f"{jaccard(part):.2f}" if selects and len(part) > 1 else ""]
+            cells += [mean([r["score"] for r in part])]
+            cells += [mean([r[f"score_{judge}"] for r in part]) if selects else "" for judge in ("linear", "boosting")]
+            lines.append([*cells, ratio(part, reference)])
+    head = ["data", "method", "splits", "inputs", "Jaccard", "own model", "then linear", "then boosting", "time"]
+    return markdown_table(head, lines)
+
+
+def markdown(rows: Rows, models: list[str], selectors: list[str]) -> str:
+    """Both tables."""
+    return f"{tables_of_models(rows, models)}\n{table_of_selectors(rows, models, selectors)}"
+
+
+def plot(rows: Rows, models: list[str], selectors: list[str], file: str) -> None:
+    """A panel a data set: the score of each method's own model against the number of inputs."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    names = [n for n in SOURCES if len(of(rows, n, "implicit selector"))]
+    fig = Figure(figsize=(12, 3.5 * ((len(names) + 2) // 3)), layout="constrained")
+    axes = fig.subplots((len(names) + 2) // 3, 3, squeeze=False).ravel()
+    for ax, name in zip(axes, names, strict=False):
+        for method in [*selectors, *models]:
+            part = of(rows, name, method)
+            if not part:
+                continue
+            label, colour, marker = STYLE[method]
+            scores = np.array([r["score"] for r in part])
+            x = np.mean([max(len(r["support"]), 0.5) if method in selectors else r["inputs"] for r in part])
+            error = scores.std(ddof=1) / len(scores) ** 0.5 if len(scores) > 1 else 0.0
+            size = 9 if method.startswith("implicit") else 6.5
+            order = 4 if method.startswith("implicit") else 3
+            style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": size, "label": label}
+            ax.errorbar(x, scores.mean(), error, linestyle="", elinewidth=1, zorder=order, **style)
+        ax.set_xscale("log")
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        ax.set_title(name)
+        ax.set_ylabel("accuracy on held-out rows" if SOURCES[name].classes else "R2 on held-out rows")
+        ax.set_xlabel("inputs kept (mean)")
+        ax.grid(alpha=0.3)
+        ax.spines[["top", "right"]].set_visible(False)
+    for ax in axes[len(names) :]:
+        ax.set_axis_off()
+    found = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    order_of = [STYLE[m][0] for m in [*selectors, *models] if STYLE[m][0] in found]
+    handles = [found[label] for label in order_of]
+    fig.legend(handles, order_of, loc="outside lower center", ncols=4, frameon=False)
+    fig.savefig(file, dpi=130)
