@@ -1,7 +1,7 @@
 """When to use the library: models of all inputs, and selectors, on public data that it was not made for.
 
     python benchmarks/when_to_use.py --data FOLDER [--only models selectors] [--names vehicle ...] [--methods ...]
-                                     [--json FILE] [--page FILE] [--plot FILE]
+                                     [--seeds 0 ...] [--json FILE] [--page FILE] [--plot FILE]
 
 A quarter of the rows is held out, anew for each split, and the score, R2 or accuracy, is of these rows. Every method
 sees the others alone, also where it tunes itself, and runs on one thread; seconds are processor time.
@@ -105,6 +105,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=["models", "selectors"], default=["models", "selectors"])
     parser.add_argument("--names", nargs="+", choices=list(SOURCES), default=list(SOURCES), metavar="NAME")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS), metavar="METHOD")
+    parser.add_argument("--seeds", nargs="+", type=int, help="only these splits", metavar="SEED")
     parser.add_argument("--json", type=Path, default=Path(__file__).parent / "results" / "when_to_use.json")
     parser.add_argument("--page", type=Path, metavar="FILE", help="put the tables on this page, between its two marks")
     parser.add_argument("--plot", metavar="FILE", help="draw the scores against the number of inputs kept")
@@ -116,6 +117,7 @@ def main(arguments: list[str] | None = None) -> None:
     rows: list[dict[str, Any]] = read_results(options.json) or []
     there = {Cell(row["data"], row["method"], row["seed"]) for row in rows}
     asked = cells(options.only, options.names, options.methods)
+    asked = [cell for cell in asked if options.seeds is None or cell.seed in options.seeds]
     for cell in (cell for cell in asked if options.data and cell not in there):
         try:
             rows.append(run(cell, options.data))

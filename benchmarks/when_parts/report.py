@@ -27,6 +27,7 @@ STYLE = {
     "random forest": ("forest importance", "#55a868", "D"),
     "LassoNet": ("LassoNet", "#dd8452", "d"),
 }
+TICKS = (1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 100, 200, 500)
 
 
 def of(rows: Rows, data: str, method: str) -> Rows:
@@ -74,10 +75,14 @@ def tables_of_models(rows: Rows, models: list[str]) -> str:
         # As the table has them: a difference that three digits do not show is none.
         gains = (means_of[:, 0] - means_of[:, j]).round(3)
         ahead, behind = int((gains > 0).sum()), int((gains < 0).sum())
-        implicit, peer = ([r["seconds"] for r in rows if r["method"] == name] for name in ("implicit", model))
-        text += f"\nThe implicit model has a higher mean than {model} on {ahead} data sets, a lower one on {behind} and the "
-        text += f"same on {len(gains) - ahead - behind}; the median difference is {np.median(gains):+.3f}. Median seconds: "
-        text += f"{np.median(implicit) / np.median(peer):.2g} times as many.\n"
+        times = ratio(*([row for row in rows if row["method"] == name] for name in ("implicit", model)))
+        text += (
+            f"\nBeside {model}, the implicit model has the higher mean on {ahead} data sets, the lower one on {behind} "
+        )
+        text += (
+            f"and the same on {len(gains) - ahead - behind}. The median difference is {np.median(gains):+.3f}, and the "
+        )
+        text += f"median fit takes {times} times as long.\n"
     return text
 
 
@@ -109,7 +114,7 @@ def markdown(rows: Rows, models: list[str], selectors: list[str]) -> str:
 def plot(rows: Rows, models: list[str], selectors: list[str], file: str) -> None:
     """A panel a data set: the score of each method's own model against the number of inputs."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import NullLocator, ScalarFormatter
 
     names = [n for n in SOURCES if len(of(rows, n, "implicit selector"))]
     fig = Figure(figsize=(12, 3.5 * ((len(names) + 2) // 3)), layout="constrained")
@@ -128,8 +133,10 @@ def plot(rows: Rows, models: list[str], selectors: list[str], file: str) -> None
             style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": size, "label": label}
             ax.errorbar(x, scores.mean(), error, linestyle="", elinewidth=1, zorder=order, **style)
         ax.set_xscale("log")
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        low, high = ax.get_xlim()
+        ax.set_xticks([tick for tick in TICKS if low <= tick <= high])
+        ax.xaxis.set_major_formatter(ScalarFormatter())
+        ax.xaxis.set_minor_locator(NullLocator())
         ax.set_title(name)
         ax.set_ylabel("accuracy on held-out rows" if SOURCES[name].classes else "R2 on held-out rows")
         ax.set_xlabel("inputs kept (mean)")
