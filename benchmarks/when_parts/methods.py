@@ -1,4 +1,4 @@
-"""Models of all inputs, and selectors. Each sees rows to train on alone, and tunes itself on them."""
+"""Models of all inputs, and selectors. Each sees the rows to train on alone, and tunes itself on them."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 
 class Fitted(NamedTuple):
-    """The inputs kept, bool, shape (p,), and predictions from all p inputs; None: the method has no model."""
+    """The inputs kept, bool, shape (p,), and predictions from all p inputs."""
 
     support: np.ndarray
-    predict: Predict | None
+    predict: Predict
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,6 @@ def fit_perceptron(data: Split, seed: int) -> Fitted:
         return of_all(search, data)
     mean, spread = data.y.mean(), data.y.std()
     fitted = of_all(search, data._replace(y=(data.y - mean) / spread))
-    assert fitted.predict is not None
     return Fitted(fitted.support, lambda X: mean + spread * fitted.predict(X))
 
 
@@ -129,7 +128,7 @@ def fit_implicit(data: Split, seed: int) -> Fitted:
 
 
 def select_implicit(data: Split, seed: int, **settings: Any) -> Fitted:
-    """The selector, and the model that ``path.select()`` refits on what it keeps, on standardised data."""
+    """The selector with its defaults, but for settings of tests, and the model that ``path.select()`` refits on what it keeps, on standardised data."""
     select = bi.ImplicitFeatureSelector(random_state=seed, **settings).fit(data.X, data.y)
     model = select.selection_.model
     if data.classes:
@@ -137,12 +136,6 @@ def select_implicit(data: Split, seed: int, **settings: Any) -> Fitted:
         return Fitted(select.support_, lambda X: named(np.asarray(model.predict(X)), classes))
     mean, spread = data.y.mean(), data.y.std()
     return Fitted(select.support_, lambda X: mean + spread * np.asarray(model.predict(X)).ravel())
-
-
-def select_small_network(data: Split, seed: int) -> Fitted:
-    """The first of the settings of field.py for class indicators, which were found on tables that madelon is one of."""
-    settings = {"n_hidden": 20, "norm_bound": 0.0, "ridge": 0.1, "ridge_hidden": 0.05, "max_features": 100}
-    return select_implicit(data, seed, loss="squared", **settings)
 
 
 def select_lasso(data: Split, seed: int) -> Fitted:
@@ -228,7 +221,6 @@ METHODS = {
     "boosting": Method(fit_boosting, selects=False),
     "perceptron": Method(fit_perceptron, selects=False),
     "implicit selector": Method(select_implicit),
-    "implicit selector, small network": Method(select_small_network),
     "lasso": Method(select_lasso),
     "RFE": Method(select_rfe),
     "forward": Method(select_forward),

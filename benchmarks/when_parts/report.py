@@ -19,7 +19,6 @@ STYLE = {
     "boosting": ("boosting, all inputs", "#55a868", "P"),
     "perceptron": ("perceptron, all inputs", "#b279a2", "P"),
     "implicit selector": ("ImplicitFeatureSelector", "#2f5fb3", "o"),
-    "implicit selector, small network": ("ImplicitFeatureSelector, small network", "#7fa8e8", "o"),
     "lasso": ("SelectFromModel(LassoCV)", "#8c96a3", "s"),
     "RFE": ("RFECV", "#c0a96b", "v"),
     "forward": ("SequentialFeatureSelector", "#7d6b57", "^"),
