@@ -62,8 +62,7 @@ def cells(parts: list[str], names: list[str], methods: list[str]) -> list[Cell]:
         found += [Cell(n, m, seed) for n in names for m in MODELS for seed in range(N_SPLITS)]
     if "selectors" in parts:
         for name in (n for n in SELECTED if n in names):
-            chosen = ["linear", "boosting", *SELECTORS]
-            found += [Cell(name, m, seed) for m in chosen for seed in range(SELECTED[name])]
+            found += [Cell(name, m, seed) for m in METHODS for seed in range(SELECTED[name])]
     asked = [cell for cell in dict.fromkeys(found) if cell.method in methods]
     return sorted(asked, key=lambda cell: cell.seed)
 

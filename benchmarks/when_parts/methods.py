@@ -128,7 +128,7 @@ def fit_implicit(data: Split, seed: int) -> Fitted:
 
 
 def select_implicit(data: Split, seed: int, **settings: Any) -> Fitted:
-    """The selector with its defaults, but for settings of tests, and the model that ``path.select()`` refits on what it keeps, on standardised data."""
+    """The selector, with its defaults but for tests, and the model that ``path.select()`` refits on what it keeps."""
     select = bi.ImplicitFeatureSelector(random_state=seed, **settings).fit(data.X, data.y)
     model = select.selection_.model
     if data.classes:

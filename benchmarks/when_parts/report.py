@@ -33,6 +33,12 @@ def of(rows: Rows, data: str, method: str) -> Rows:
     return sorted((r for r in rows if r["data"] == data and r["method"] == method), key=lambda r: r["seed"])
 
 
+def of_same_splits(rows: Rows, data: str, method: str) -> Rows:
+    """Only the splits that the implicit selector has seen."""
+    seeds = {row["seed"] for row in of(rows, data, "implicit selector")}
+    return [row for row in of(rows, data, method) if row["seed"] in seeds]
+
+
 def mean(values: Sequence[float]) -> str:
     """Mean and its standard error."""
     if len(values) < 2:
@@ -49,6 +55,8 @@ def jaccard(rows: Rows) -> float:
 def ratio(rows: Rows, reference: Rows) -> str:
     """Median processor time as a multiple of the reference's."""
     value = np.median([r["seconds"] for r in rows]) / np.median([r["seconds"] for r in reference])
+    if value < 0.01:
+        return "< 0.01"
     return f"{value:.0f}" if value >= 10 else f"{value:.1f}" if value >= 0.1 else f"{value:.2f}"
 
 
@@ -91,7 +99,7 @@ def table_of_selectors(rows: Rows, models: list[str], selectors: list[str]) -> s
     for name in names:
         reference = of(rows, name, "implicit selector")
         for method in [*selectors, *models]:
-            part = of(rows, name, method)
+            part = of_same_splits(rows, name, method)
             if not part:
                 continue
             selects = method in selectors
@@ -116,11 +124,11 @@ def plot(rows: Rows, models: list[str], selectors: list[str], file: str) -> None
     from matplotlib.ticker import NullLocator, ScalarFormatter
 
     names = [n for n in SOURCES if len(of(rows, n, "implicit selector"))]
-    fig = Figure(figsize=(12, 3.5 * ((len(names) + 2) // 3)), layout="constrained")
-    axes = fig.subplots((len(names) + 2) // 3, 3, squeeze=False).ravel()
+    fig = Figure(figsize=(10, 3.8 * ((len(names) + 1) // 2)), layout="constrained")
+    axes = fig.subplots((len(names) + 1) // 2, 2, squeeze=False).ravel()
     for ax, name in zip(axes, names, strict=False):
         for method in [*selectors, *models]:
-            part = of(rows, name, method)
+            part = of_same_splits(rows, name, method)
             if not part:
                 continue
             label, colour, marker = STYLE[method]
@@ -146,5 +154,5 @@ def plot(rows: Rows, models: list[str], selectors: list[str], file: str) -> None
     found = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
     order_of = [STYLE[m][0] for m in [*selectors, *models] if STYLE[m][0] in found]
     handles = [found[label] for label in order_of]
-    fig.legend(handles, order_of, loc="outside lower center", ncols=4, frameon=False)
+    fig.legend(handles, order_of, loc="outside lower center", ncols=3, frameon=False)
     fig.savefig(file, dpi=130)
