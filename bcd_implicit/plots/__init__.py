@@ -1,6 +1,7 @@
 """Plots: each takes a model, a result, a path or a classifier and an axes, draws on it, and returns it.
 
-Without an axes they draw on the current one. Names need room: make figures with ``layout="constrained"``.
+Without an axes they draw on the current one. Names need room: make figures with ``layout="constrained"``. The two that
+are called ``animate_...`` return the animation.
 """
 
 from bcd_implicit.plots.animations import animate_cobweb, animate_path
@@ -13,7 +14,7 @@ from bcd_implicit.plots.explanations import explanation, importance
 from bcd_implicit.plots.inputs import column_norms, kappa_path
 from bcd_implicit.plots.matrices import entries, sparsity
 from bcd_implicit.plots.predictions import quantile_bands, residuals
-from bcd_implicit.plots.selections import p_values
+from bcd_implicit.plots.selections import effects, p_values, stability
 from bcd_implicit.plots.structure import matrix
 from bcd_implicit.plots.style import MARK, UNUSED, USED
 from bcd_implicit.plots.tradeoff import robustness
@@ -34,6 +35,7 @@ __all__ = [
     "column_norms",
     "compression",
     "decision_regions",
+    "effects",
     "entries",
     "explanation",
     "history",
@@ -49,5 +51,6 @@ __all__ = [
     "sensitivity",
     "solver_convergence",
     "sparsity",
+    "stability",
     "states",
 ]

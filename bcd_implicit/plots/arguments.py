@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.plots.axes import whole_numbers
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.choice import Selection
-from bcd_implicit.support.checks import check_matrix
+from bcd_implicit.support.checks import check_matrix, check_number
 from bcd_implicit.terms.penalties import column_norms
 from bcd_implicit.training.result import BcdResult
 
@@ -57,6 +58,16 @@ def check_mask(argument: str, mask: ArrayLike, length: int) -> np.ndarray:
             f"Pass True or False for each of the {length} inputs",
         )
     return array
+
+
+def place_of_output(output: str | int, names: Sequence[str]) -> int:
+    """The place of an output that is named or numbered, or an error that says what there is."""
+    if isinstance(output, str):
+        if output not in names:
+            raise InvalidInputError("output", f"there is no {output!r}", f"Use {', '.join(names)}, or a number")
+        return list(names).index(output)
+    last = len(names) - 1
+    return check_number("output", output, 0, last, integer=True, remedy=f"Give a number from 0 to {last}")
 
 
 def model_of(of: Any, *others: type) -> ImplicitModel:

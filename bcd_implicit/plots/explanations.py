@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.explanations import Explanation, Importance
-from bcd_implicit.plots.arguments import axes_of, check_kind
+from bcd_implicit.plots.arguments import axes_of, check_kind, place_of_output
 from bcd_implicit.plots.axes import (
     label_rows,
     length_in_points,
@@ -63,11 +62,7 @@ def explanation(of: Explanation, sample: int = 0, output: str | int = 0, ax: Axe
     m, k, g = of.lower.shape
     i = check_number("sample", sample, 0, m - 1, integer=True, remedy=f"Give a number from 0 to {m - 1}")
     names = [of.question.output_name(i, j) for j in range(k)]
-    if isinstance(output, str):
-        if output not in names:
-            raise InvalidInputError("output", f"there is no {output!r}", f"Use {', '.join(names)}, or a number")
-        output = names.index(output)
-    j = check_number("output", output, 0, k - 1, integer=True, remedy=f"Give a number from 0 to {k - 1}")
+    j = place_of_output(output, names)
     ax = axes_of(ax)
     order = of.order(i, j)[: room_for_rows(ax)]
     places, height = np.arange(len(order)), 0.7

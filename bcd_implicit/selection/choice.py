@@ -1,24 +1,20 @@
-"""The support that was chosen from a path, with its refit."""
+"""The support that was chosen from a path: why it was chosen, how sure that is, and the model on it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import numpy as np
-import pandas as pd
-
-from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.selection import explanation
-from bcd_implicit.selection.evidence import Evidence
-from bcd_implicit.selection.refits import extend
+from bcd_implicit.selection.selection_record import SelectionRecord
+from bcd_implicit.selection.uncertainty import Uncertainty, uncertainty
 from bcd_implicit.support.display import facts_table, listed, names_of
 from bcd_implicit.support.progress import Progress
 from bcd_implicit.support.reasons import Reasons
-from bcd_implicit.training.result import BcdResult, Status
+from bcd_implicit.training.result import Status
 
 
-@dataclass(frozen=True)
-class Selection:
+@dataclass(frozen=True, repr=False)
+class Selection(SelectionRecord):
     """The support chosen from a path.
 
     Attributes
@@ -51,54 +47,6 @@ class Selection:
     evidence : Evidence
         The path, how the choice was made, and what it was made from.
     """
-
-    support: np.ndarray
-    kappa: float
-    index: int
-    result: BcdResult
-    table: pd.DataFrame
-    rule: str
-    input_names: list[str]
-    tests: pd.DataFrame | None
-    before_tests: np.ndarray
-    level: float | None
-    evidence: Evidence = field(repr=False)
-
-    @property
-    def status(self) -> Status:
-        """That of the refit: INTERRUPTED or TIME_LIMIT where that ended the choice early, at any of its steps."""
-        return self.result.status
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the inputs kept."""
-        return self._named(self.support)
-
-    @property
-    def model(self) -> ImplicitModel:
-        """The refitted model. It takes all p inputs; the columns of B and D outside the support are zero."""
-        it = self.result.iterate
-        # The refit on no input has all of them already, with zeros.
-        if it.B.shape[1] < len(self.support):
-            it = extend(it, self.support)
-        return self.result.problem.model(it, self.input_names)
-
-    @property
-    def changed_by_tests(self) -> dict[str, list[str]]:
-        """Names of the inputs that the score tests let in ("entered") and sent away ("left") after the rule."""
-        entered, left = self.support & ~self.before_tests, self.before_tests & ~self.support
-        return {"entered": self._named(entered), "left": self._named(left)}
-
-    @property
-    def chosen_kappa(self) -> float | None:
-        """The kappa at which the rule chose, before the score tests; None where it chose no support of the path."""
-        rows = self.table.loc[self.table["chosen"], "kappa"]
-        return float(rows.iloc[0]) if len(rows) and self.rule != "n_features" else None
-
-    @property
-    def on_path(self) -> bool:
-        """Whether exactly these inputs are in at ``kappa``; if not, that is the nearest point of the path."""
-        return bool((self.evidence.path.supports[self.index] == self.support).all())
 
     @property
     def how(self) -> str:
@@ -144,8 +92,67 @@ class Selection:
         """
         return explanation.explain(self, costs, n_jobs=n_jobs, progress=progress, max_seconds=max_seconds)
 
-    def _named(self, inputs: np.ndarray) -> list[str]:
-        return [name for name, member in zip(self.input_names, inputs, strict=True) if member]
+    def uncertainty(
+        self,
+        n_halves: int = 20,
+        n_refits: int = 100,
+        *,
+        confidence: float = 0.95,
+        random_state: int | None = 0,
+        n_jobs: int | None = None,
+        progress: bool | Progress = False,
+        max_seconds: float | None = None,
+    ) -> Uncertainty:
+        """How sure the selection is: how often halves of the samples repeat it, and intervals by the bootstrap.
+
+        Frequencies: on each of ``n_halves`` random halves of the samples, in complementary pairs (Shah and Samworth
+        2013), a path on the same kappas, the same rule and the same score tests choose anew. With half the samples
+        fewer inputs stand out, so that frequencies are rather too low.
+
+        Intervals: the selected inputs are refitted on ``n_refits`` bootstrap samples (Efron 1979), each from a start of
+        its own, with the ridge and the hidden features of the final refit. The effect of an input is the mean slope of
+        the prediction in it; an input whose effect changes its sign among the samples may have a mean slope near zero.
+        Intervals are for the inputs selected as if they had been known beforehand: they do not account for the choice.
+        ``docs/selection.md`` has their measured coverage.
+
+        Groups of samples, if the selection had some, are drawn whole.
+
+        Parameters
+        ----------
+        n_halves : int
+            0 for no frequencies. Each takes about as long as path and selection do.
+        n_refits : int
+            0 for no intervals, or 20 or more. Each takes about as long as the final refit.
+        confidence : float
+            The share of refits inside the intervals, in the middle.
+        random_state : int, Generator or None
+            Of the halves, the bootstrap samples, and the starts.
+        n_jobs : int, optional
+            As in joblib. The answer does not depend on it.
+        progress, max_seconds
+            As in :func:`bcd_implicit.solve`. Cut short by time or Ctrl-C, the answer is of what was done by then.
+
+        Returns
+        -------
+        Uncertainty
+
+        Raises
+        ------
+        InvalidInputError
+            Numbers out of range.
+        NothingYetError
+            ``max_seconds`` passed before there were two halves or 20 refits.
+        """
+        return uncertainty(
+            self,
+            n_halves,
+            n_refits,
+            confidence,
+            random_state,
+            n_jobs=n_jobs,
+            progress=progress,
+            max_seconds=max_seconds,
+        )
 
     def __repr__(self) -> str:
         size = f"{int(self.support.sum())} of {len(self.support)} inputs"

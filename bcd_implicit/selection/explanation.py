@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,15 +11,13 @@ import pandas as pd
 from bcd_implicit.errors import BlockSolveError, InvalidInputError, shown
 from bcd_implicit.problem import statistics
 from bcd_implicit.selection.evidence import Evidence
+from bcd_implicit.selection.selection_record import SelectionRecord
 from bcd_implicit.selection.unseen import UnseenSamples
 from bcd_implicit.support.display import listed
 from bcd_implicit.support.interruption import Stop, check_stop, stoppable
 from bcd_implicit.support.parallel import check_jobs
 from bcd_implicit.support.progress import Progress, show_progress
 from bcd_implicit.support.reasons import DROPPED, Reasons
-
-if TYPE_CHECKING:
-    from bcd_implicit.selection.choice import Selection
 
 #: What chose, by rule.
 WHO = {
@@ -33,14 +31,14 @@ ALL = "all"
 
 
 def explain(
-    selection: Selection,
+    selection: SelectionRecord,
     costs: bool | str,
     *,
     n_jobs: int | None,
     progress: bool | Progress,
     max_seconds: float | None,
 ) -> Reasons:
-    """The reasons for a selection; the arguments are those of :meth:`~bcd_implicit.Selection.explain`."""
+    """The reasons for a selection; arguments as of :meth:`bcd_implicit.selection.choice.Selection.explain`."""
     if not (isinstance(costs, bool) or costs == ALL):
         raise InvalidInputError("costs", f"got {shown(costs)}", f"Give True, False or {ALL!r}")
     check_jobs(n_jobs)
@@ -63,12 +61,12 @@ def explain(
     return Reasons("Selection", sentences, table)
 
 
-def in_words(selection: Selection) -> str:
+def in_words(selection: SelectionRecord) -> str:
     """What was chosen where, and what the score tests changed."""
     return f"{_chosen(selection)}. {_tested(selection)}."
 
 
-def _chosen(selection: Selection) -> str:
+def _chosen(selection: SelectionRecord) -> str:
     """What the rule chose, and at which kappa."""
     who = WHO.get(selection.rule, f"The rule {selection.rule}")
     n, p, kappa = int(selection.before_tests.sum()), len(selection.support), selection.chosen_kappa
@@ -82,7 +80,7 @@ def _chosen(selection: Selection) -> str:
     return f"{who} chose kappa {kappa:.3g}, where {are_in}"
 
 
-def _tested(selection: Selection) -> str:
+def _tested(selection: SelectionRecord) -> str:
     """What the score tests changed, with their p-values."""
     if selection.tests is None:
         return "There were no score tests"
@@ -105,7 +103,7 @@ def _in_brackets(p_value: float) -> str:
     return "" if np.isnan(p_value) else f" (p = {p_value:.2g})"
 
 
-def _facts(selection: Selection) -> pd.DataFrame:
+def _facts(selection: SelectionRecord) -> pd.DataFrame:
     """A row a group, in the order of the path: what is known without another fit."""
     path, tests = selection.evidence.path, selection.tests
     groups, order = path.problem.group_lasso.groups, path.order()[0]
@@ -122,8 +120,10 @@ def _facts(selection: Selection) -> pd.DataFrame:
         # The one that decided: whether it may stay, of what the rule chose, and else whether it may enter.
         questions = ("stay", "enter") if by_rule else ("enter", "stay")
         found = [answers[question, names[0]] for question in questions if (question, names[0]) in answers]
-        # Where nothing stands out next to no inputs, all leave, whatever they were next to each other.
-        answer = max(found, key=lambda row: row.p_value) if by_rule and not kept and found else (found or [None])[0]
+        if by_rule and not kept:
+            # Where nothing stands out next to no inputs, all leave, whatever they were next to each other.
+            found = [row for row in found if row.p_value >= selection.level]
+        answer = found[0] if found else None
         rows.append(
             {
                 "input": titles[g],
@@ -146,13 +146,13 @@ def _outcome(row: dict[str, Any]) -> str:
     return "kept" if row["by_rule"] else "added"
 
 
-def _why(selection: Selection, row: dict[str, Any]) -> str:
+def _why(selection: SelectionRecord, row: dict[str, Any]) -> str:
     """The reason of one input, from a row of facts."""
     words = [_of_the_path(selection, row), _of_the_tests(selection, row), _of_costs(row)]
     return "; ".join(word for word in words if word)
 
 
-def _of_the_path(selection: Selection, row: dict[str, Any]) -> str:
+def _of_the_path(selection: SelectionRecord, row: dict[str, Any]) -> str:
     path, kappa, last = selection.evidence.path, selection.chosen_kappa, row["dropped_at"]
     if not row["penalised"]:
         return "not penalised: it always stays"
@@ -166,7 +166,7 @@ def _of_the_path(selection: Selection, row: dict[str, Any]) -> str:
     return f"out at kappa {kappa:.3g}, though it comes back ({stays})" if later else stays
 
 
-def _of_the_tests(selection: Selection, row: dict[str, Any]) -> str:
+def _of_the_tests(selection: SelectionRecord, row: dict[str, Any]) -> str:
     if selection.tests is None or np.isnan(row["p_value"]):
         return ""
     level = selection.level
@@ -196,7 +196,7 @@ def _of_costs(row: dict[str, Any]) -> str:
 
 
 def _with_costs(
-    selection: Selection, known: pd.DataFrame, asked: np.ndarray, evidence: Evidence
+    selection: SelectionRecord, known: pd.DataFrame, asked: np.ndarray, evidence: Evidence
 ) -> tuple[pd.DataFrame, str]:
     """The facts with what each input is worth on held-out samples, and in words what ended it early.
 

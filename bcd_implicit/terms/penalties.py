@@ -118,7 +118,7 @@ class GroupLassoPenalty(GroupLasso):
         """The penalty weight itself."""
         return self.kappa
 
-    def binds(self, B: np.ndarray) -> bool:
+    def binds(self, B: np.ndarray, tol: float = 0.0) -> bool:
         """A penalty is no constraint."""
         return False
 

@@ -65,7 +65,9 @@ def conditions(problem: TrainingProblem, it: Iterate) -> pd.DataFrame:
     multiplier = _multiplier(problem, matrix, smooth)
     names = [[problem.input_names[j] for j in members] for members in groups.members]
     weighted = np.where(groups.weights > 0, groups.weights, 1.0)
-    enters_at = np.where((norms == 0) & (groups.weights > 0), sizes / weighted, np.nan)
+    # With B = 0 no state varies, so that C = 0, and every gradient is zero up to rounding.
+    says = (norms == 0) & (groups.weights > 0) & norms.any()
+    enters_at = np.where(says, sizes / weighted, np.nan)
     return pd.DataFrame(
         {
             "input": groups.titles(problem.input_names),
@@ -109,6 +111,11 @@ def _condition(problem: TrainingProblem, table: pd.DataFrame) -> str:
     """How many inputs are in, the condition for it, and how well those that are in meet it."""
     kept, columns = table["norm"] > 0, "columns of (B; D)" if problem.stacked else "columns of B"
     what = "inputs" if problem.group_lasso.groups.alone else "groups"
+    if not kept.any() and not problem.stacked:
+        return (
+            f"No input is in at kappa {problem.kappa:.3g}. Without inputs no state varies, so that C and all gradients "
+            "are zero whatever the inputs are worth: train with a smaller kappa, or along a path, kappa_path(problem)."
+        )
     count = f"{int(kept.sum())} of {len(table)} {what} are in at kappa {problem.kappa:.3g}"
     penalised = table[table["weight"] > 0]
     multiplier = float((penalised["limit"] / penalised["weight"]).iloc[0])
@@ -118,11 +125,12 @@ def _condition(problem: TrainingProblem, table: pd.DataFrame) -> str:
     rule = f"At a stationary point the gradient of the loss in an input's {columns} is at most {scale} times its weight"
     if problem.group_lasso.norm.name != "2":
         rule += f" (in the dual norm of {problem.group_lasso.norm.name!r})"
+    rule += "; one that is out comes in once kappa is below their ratio" if problem.group_form == "penalty" else ""
     met = penalised[penalised["norm"] > 0]
     if met.empty:
         return f"{count}. {rule}."
     off = float((met["gradient"] / met["limit"] - 1).abs().max())
-    return f"{count}. {rule}, and equal to that where the input is in: here to within {off:.1%}."
+    return f"{count}. {rule}. Where an input is in, the two are equal: here to within {off:.2g} of them."
 
 
 def _in_words(found: Certificate) -> str:

@@ -99,6 +99,9 @@ def test_the_path_ends_at_the_number_of_inputs_asked_for(plain_choice):
     sizes = selector.path_.supports.sum(axis=1)
     assert sizes[-1] <= 2 < min(sizes[:-1], default=3)
     assert np.isinf(selector.leaves_at_[selector.path_.supports[-1]]).all()
+    reasons = selector.explain()
+    assert set(reasons.table.query("outcome == 'kept'")["input"]) == {"x0", "x1"}
+    assert "2 of 3 inputs were asked for" in repr(reasons)
 
 
 def test_inputs_that_were_never_in_are_not_kept():

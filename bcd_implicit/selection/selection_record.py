@@ -1,0 +1,69 @@
+"""The support that was chosen from a path, as data: what explanations and resampling look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from bcd_implicit.model.implicit_model import ImplicitModel
+from bcd_implicit.selection.evidence import Evidence
+from bcd_implicit.selection.refits import extend
+from bcd_implicit.training.result import BcdResult, Status
+
+
+@dataclass(frozen=True, repr=False)
+class SelectionRecord:
+    """The data of a :class:`~bcd_implicit.selection.choice.Selection`, which says what each attribute is."""
+
+    support: np.ndarray
+    kappa: float
+    index: int
+    result: BcdResult
+    table: pd.DataFrame
+    rule: str
+    input_names: list[str]
+    tests: pd.DataFrame | None
+    before_tests: np.ndarray
+    level: float | None
+    evidence: Evidence = field(repr=False)
+
+    @property
+    def status(self) -> Status:
+        """That of the refit: INTERRUPTED or TIME_LIMIT where that ended the choice early, at any of its steps."""
+        return self.result.status
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the inputs kept."""
+        return self._named(self.support)
+
+    @property
+    def model(self) -> ImplicitModel:
+        """The refitted model. It takes all p inputs; the columns of B and D outside the support are zero."""
+        it = self.result.iterate
+        # The refit on no input has all of them already, with zeros.
+        if it.B.shape[1] < len(self.support):
+            it = extend(it, self.support)
+        return self.result.problem.model(it, self.input_names)
+
+    @property
+    def changed_by_tests(self) -> dict[str, list[str]]:
+        """Names of the inputs that the score tests let in ("entered") and sent away ("left") after the rule."""
+        entered, left = self.support & ~self.before_tests, self.before_tests & ~self.support
+        return {"entered": self._named(entered), "left": self._named(left)}
+
+    @property
+    def chosen_kappa(self) -> float | None:
+        """The kappa at which the rule chose, before the score tests; None where it chose no support of the path."""
+        rows = self.table.loc[self.table["chosen"], "kappa"]
+        return float(rows.iloc[0]) if len(rows) and self.rule != "n_features" else None
+
+    @property
+    def on_path(self) -> bool:
+        """Whether exactly these inputs are in at ``kappa``; if not, that is the nearest point of the path."""
+        return bool((self.evidence.path.supports[self.index] == self.support).all())
+
+    def _named(self, inputs: np.ndarray) -> list[str]:
+        return [name for name, member in zip(self.input_names, inputs, strict=True) if member]

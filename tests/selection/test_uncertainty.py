@@ -1,0 +1,141 @@
+"""How sure a selection is: halves, bootstrap refits, their percentiles, and what cuts them short."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import bcd_implicit as bi
+from bcd_implicit.selection import uncertainty as module
+from bcd_implicit.support.interruption import Stop
+
+pytestmark = pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
+
+
+@pytest.fixture(scope="module")
+def chosen(path):
+    return path.select(n_folds=2, grow_hidden=False, ridges=[1e-4], tol=0.2, max_cycles=5)
+
+
+@pytest.fixture(scope="module")
+def found(chosen):
+    return chosen.uncertainty(n_halves=2, n_refits=20, random_state=1)
+
+
+def test_strong_inputs_are_selected_on_every_half(chosen, found, data):
+    assert found.n_halves == 2
+    by_name = found.frequencies.set_index("input")
+    assert set(by_name.index) == set(chosen.input_names)
+    assert (by_name.loc[chosen.names, "frequency"] == 1).all()
+    assert by_name["selected"].sum() == chosen.support.sum()
+    assert by_name["frequency"].between(0, 1).all()
+    assert (chosen.support == data.support).all()
+
+
+def test_effects_are_mean_slopes_and_their_intervals_percentiles_of_refits(chosen, found, problem, monkeypatch):
+    U, step = problem.U.T, 1e-5
+    for row in found.effects.itertuples():
+        j, i = chosen.input_names.index(row.input), problem.output_names.index(row.output)
+        up, down = (U + sign * step * (np.arange(8) == j) for sign in (1, -1))
+        slopes = (chosen.model.predict(up) - chosen.model.predict(down))[:, i] / (2 * step)
+        assert row.effect == pytest.approx(slopes.mean(), rel=1e-3, abs=1e-4)
+        assert row.low < row.high
+    assert len(found.effects) == chosen.support.sum() * problem.n_outputs
+    # Refits of known effects, in any order.
+    known = iter(np.random.default_rng(0).permutation(101) / 100)
+    monkeypatch.setattr(module, "_refitted_on", lambda *_: (np.full((6, 8), next(known)), 0.5))
+    told = chosen.uncertainty(n_halves=0, n_refits=101, confidence=0.9)
+    np.testing.assert_allclose(told.effects[["low", "high"]].drop_duplicates(), [[0.05, 0.95]])
+    assert told.score["estimate"] == 0.5
+    assert told.frequencies["frequency"].isna().all()
+
+
+def test_the_score_is_of_samples_that_a_refit_has_not_seen(chosen, problem):
+    counts = np.ones(problem.n_samples, dtype=int)
+    counts[::3], counts[1::3] = 0, 2
+    effects, score = module._refitted_on(chosen, counts, 0)
+    assert effects.shape == (6, 8)
+    assert not effects[:, ~chosen.support].any()
+    # Targets of samples not drawn decide the score, and nothing else.
+    path = chosen.evidence.path
+    other = problem.subset(np.arange(problem.n_samples))
+    other.Y = np.where(counts == 0, other.Y[::-1], other.Y)
+    elsewhere = chosen.evidence.told()
+    elsewhere.path = replace(path, problem=other)
+    again, worse = module._refitted_on(replace(chosen, evidence=elsewhere), counts, 0)
+    np.testing.assert_allclose(again, effects)
+    assert worse < score - 0.3
+
+
+@pytest.mark.slow
+def test_the_answer_depends_on_the_seed_alone(chosen, found):
+    again = chosen.uncertainty(n_halves=2, n_refits=20, random_state=1)
+    assert again.table.equals(found.table)
+
+
+def test_groups_of_samples_are_drawn_whole():
+    together = np.repeat(np.arange(6), [1, 2, 3, 4, 5, 6])
+    counts = module._drawn(21, np.random.default_rng(0), together)
+    by_group = [set(counts[together == g]) for g in range(6)]
+    assert all(len(those) == 1 for those in by_group)
+    assert sum(those.pop() for those in by_group) == 6
+
+
+def test_it_prints(chosen, found):
+    text = repr(found)
+    assert f"95% of refits from {found.score['low']:.3f} to {found.score['high']:.3f}" in text
+    assert all(name in text for name in chosen.names)
+    assert "<td>" in found._repr_html_()
+    assert len(found.table) == len(found.effects) + int((~chosen.support).sum())
+
+
+def test_it_tells_its_progress(chosen, monkeypatch):
+    monkeypatch.setattr(module, "_refitted_on", lambda *_: (np.zeros((6, 8)), 0.5))
+    told = []
+    chosen.uncertainty(n_halves=0, n_refits=20, progress=lambda share, text: told.append(share))
+    assert told == sorted(told)
+    assert told[-1] == 1
+
+
+def test_time_that_ends_it_leaves_what_was_done(chosen, monkeypatch):
+    with pytest.raises(bi.NothingYetError):
+        chosen.uncertainty(max_seconds=1e-6)
+    done = []
+
+    def refit(*arguments):
+        done.append(1)
+        if len(done) > 25:
+            raise Stop("TIME_LIMIT")
+        return np.zeros((6, 8)), 0.1
+
+    monkeypatch.setattr(module, "_refitted_on", refit)
+    found = chosen.uncertainty(n_halves=0, n_refits=40)
+    assert (found.n_refits, found.status) == (25, bi.Status.TIME_LIMIT)
+    assert "stopped at max_seconds" in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({"n_halves": 1}, "n_halves: 1 say nothing. Give 2 or more"),
+        ({"n_refits": 5}, "n_refits: 5 say nothing. Give 20 or more"),
+        ({"n_halves": 0, "n_refits": 0}, "n_refits: 0 say nothing"),
+        ({"confidence": 1.0}, "confidence"),
+    ],
+)
+def test_bad_numbers_are_named(chosen, numbers, message):
+    with pytest.raises(bi.InvalidInputError, match=message):
+        chosen.uncertainty(**numbers)
+
+
+@pytest.mark.slow
+def test_persons_with_several_rows_are_halved_whole():
+    rng = np.random.default_rng(0)
+    U = rng.standard_normal((60, 3))
+    together = np.repeat(np.arange(30), 2)
+    Y = U[:, :1] + 0.2 * rng.standard_normal((60, 1))
+    path = bi.kappa_path(bi.TrainingProblem(U, Y, 2, pass_through=False), 4)
+    chosen = path.select(sample_groups=together, n_folds=2, grow_hidden=False, ridges=[1e-3], tol=0.2, max_cycles=5)
+    found = chosen.uncertainty(n_halves=2, n_refits=0)
+    assert found.frequencies.set_index("input").loc["u0", "frequency"] == 1
+    assert found.effects["low"].isna().all()
