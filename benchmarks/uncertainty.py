@@ -2,8 +2,8 @@
 
     python benchmarks/uncertainty.py [--draws 40] [--n-refits 100] [--n-halves 10] [--json FILE]
 
-Draws of 10 inputs, three of which act on two outputs through a relu model that is known. The truth of an effect is the
-generating model's mean slope over 20,000 samples; that of the score is the mean R2 of the selection's own model there.
+Draws of five inputs, two of which act on the output through a relu model that is known. The truth of an effect is the
+generating model's mean slope over 20,000 samples; that of the score is the R2 of the selection's own model there.
 The intervals are to hold 95 %. Frequencies are from halves of the first draws, those of ``--halves-of``.
 """
 
@@ -30,7 +30,7 @@ FAMILIES = {
     "300 samples, noise 0.5": (300, 0.5),
     "300 samples, noise 1": (300, 1.0),
 }
-SIZES = {"n_features": 10, "n_outputs": 2, "n_hidden": 4, "n_informative": 3}
+SIZES = {"n_features": 5, "n_outputs": 1, "n_hidden": 2, "n_informative": 2}
 N_LARGE = 20_000
 
 
@@ -38,7 +38,7 @@ def run(family: str, seed: int, n_refits: int, n_halves: int) -> dict[str, Any]:
     warnings.simplefilter("ignore", bi.ConvergenceWarning)
     m, noise = FAMILIES[family]
     data = make_column_sparse(m, **SIZES, noise=noise, random_state=seed)
-    path = bi.kappa_path(bi.TrainingProblem(data.U, data.Y, 6, pass_through=False), 12, random_state=seed)
+    path = bi.kappa_path(bi.TrainingProblem(data.U, data.Y, 3, pass_through=False), 8, random_state=seed)
     chosen = path.select(random_state=seed, grow_hidden=False)
     U, Y = data.sample(N_LARGE, [seed, 1])
     # New samples come without noise.
