@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 import bcd_implicit as bi
-from bcd_implicit.cli.console import fail, misused, print_warning
+from bcd_implicit.cli.console import fail, misused, print_json, print_warning
 from bcd_implicit.support.importing import INTERRUPTED
 
 #: In the order of the help; each is in the module of its name.
@@ -66,7 +66,10 @@ class _Commands(click.Group):
             with _misuse_in_one_line(), warnings.catch_warnings():
                 warnings.simplefilter("always", bi.ConvergenceWarning)
                 warnings.showwarning = print_warning  # type: ignore[assignment]
-                return super().invoke(ctx)
+                try:
+                    return super().invoke(ctx)
+                finally:
+                    print_json()
         except bi.InvalidInputError as error:
             fail(error, 2)
         except bi.BcdError as error:

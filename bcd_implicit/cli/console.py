@@ -59,7 +59,6 @@ def ask_for_json(context: click.Context, parameter: click.Parameter, asked: bool
     """Print nothing for a person if --json is given, and one object for programs when the command ends."""
     if asked:
         context.meta[JSON] = {}
-        context.call_on_close(_print_json)
 
 
 def asked_for_json() -> bool:
@@ -73,11 +72,12 @@ def for_programs(record: Mapping[str, Any]) -> None:
         click.get_current_context().meta[JSON].update(record)
 
 
-def _print_json() -> None:
-    # After an error there is nothing to tell.
-    from bcd_implicit.support.json_text import json_text
-
+def print_json() -> None:
+    """Print the object if --json was given and there is something to tell."""
+    # After an error there is nothing, and NumPy need not be imported.
     if known := click.get_current_context().meta.pop(JSON, None):
+        from bcd_implicit.support.json_text import json_text
+
         click.echo(json_text(known))
 
 
@@ -145,7 +145,7 @@ def leave(code: int) -> NoReturn:
 
     if anyone_left_alone():
         # Python would wait for a solver that may have long to go.
-        _print_json()
+        print_json()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -18,7 +18,7 @@ def json_text(value: Any, indent: int | None = None) -> str:
     value : dict, list, array, text, number, bool or None
         Dictionaries and lists may hold these in turn.
     indent : int, optional
-        As of :func:`json.dumps`.
+        As of ``json.dumps``.
     """
     return json.dumps(_finite(value), indent=indent, allow_nan=False)
 
