@@ -113,7 +113,8 @@ class Selection(SelectionRecord):
         its own, with the ridge and the hidden features of the final refit. The effect of an input is the mean slope of
         the prediction in it; an input whose effect changes its sign among the samples may have a mean slope near zero.
         Intervals are for the inputs selected as if they had been known beforehand: they do not account for the choice.
-        ``docs/selection.md`` has their measured coverage.
+        They tell how far refits differ and are no confidence intervals: in a simulation those of effects held the truth
+        less often than they should (``docs/selection.md`` has the figure).
 
         Groups of samples, if the selection had some, are drawn whole.
 

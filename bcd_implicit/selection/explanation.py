@@ -38,7 +38,7 @@ def explain(
     progress: bool | Progress,
     max_seconds: float | None,
 ) -> Reasons:
-    """The reasons for a selection; arguments as of :meth:`bcd_implicit.selection.choice.Selection.explain`."""
+    """The reasons for a selection; arguments as of ``Selection.explain``."""
     if not (isinstance(costs, bool) or costs == ALL):
         raise InvalidInputError("costs", f"got {shown(costs)}", f"Give True, False or {ALL!r}")
     check_jobs(n_jobs)

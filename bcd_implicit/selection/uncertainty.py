@@ -104,7 +104,7 @@ def uncertainty(
     progress: bool | Progress,
     max_seconds: float | None,
 ) -> Uncertainty:
-    """Resample; the arguments are those of :meth:`bcd_implicit.selection.choice.Selection.uncertainty`."""
+    """Resample; the arguments are those of ``Selection.uncertainty``."""
     n_halves = check_number("n_halves", n_halves, 0, integer=True, remedy="Give 0 for none, or 2 or more")
     n_refits = check_number("n_refits", n_refits, 0, integer=True, remedy=f"Give 0 for none, or {LEAST_REFITS} or more")
     if n_halves == 1 or 0 < n_refits < LEAST_REFITS or not n_halves + n_refits:

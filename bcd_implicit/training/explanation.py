@@ -1,6 +1,7 @@
 """Why each input is in at this kappa or not: the optimality condition of its column, from the data alone.
 
-With G_g the gradient of the smooth part of (T) in the columns of group g, and w_g its weight, a stationary point has::
+With G_g the gradient of the smooth part of (T) in the columns of a group g, and w_g its weight, a stationary point
+has::
 
     ||G_g||* <= kappa w_g  where the columns are zero,    <-G_g, B_g> = kappa w_g ||B_g||  where they are not,
 
