@@ -48,7 +48,7 @@ def _time_limit(solver: str) -> dict[str, float]:
 
 
 def check_solver(solver: str) -> str:
-    """The solver's canonical name, or one of :data:`SOLVER_CHOICES`.
+    """The solver's canonical name, or "auto", "native" or "cvxpy".
 
     Raises
     ------

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.preprocessing import StandardScaler
 
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.terms.loss import Loss
@@ -44,6 +43,9 @@ class Standardization:
         Of Y as the loss has it: 0 and 1 where targets have a meaning that other numbers have not, such as 1 for a
         class; medians, and scales from the median distance to them, for a loss with ``robust_units``.
         """
+        # Only here: problems in their own units do without scikit-learn, which takes half a second to import.
+        from sklearn.preprocessing import StandardScaler
+
         # Spreads are around the mean even where means stay in. The scale is 1 where only rounding varies.
         # It may be a variance next to zero and below it, from whose root NumPy warns.
         with np.errstate(invalid="ignore"):
