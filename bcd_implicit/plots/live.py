@@ -40,7 +40,8 @@ def stills(
 ) -> Figure:
     """A block solved at several values of one parameter, a column of pictures for each value.
 
-    On top the matrices with their signs, below the norms of their columns. The parameter keeps its value.
+    On top the matrices with their signs, below the norms of their columns. The parameter keeps its value. With
+    ``standardize=True`` the matrices are those for standardised columns.
 
     Parameters
     ----------
