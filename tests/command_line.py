@@ -33,11 +33,14 @@ def succeed(*arguments):
 
 
 def fail(*arguments):
-    """Bad input: exit status 2 and one line on standard error, which is returned; notes may stand before it."""
+    """Bad input: exit status 2 and one line on standard error, which is returned.
+
+    Notes may stand before it, and after it where it is explained.
+    """
     outcome = run(*arguments)
     assert outcome.exit_code == 2, outcome.output
     assert outcome.stdout == ""
-    *notes, line = outcome.stderr.splitlines()
+    *notes, line = [text for text in outcome.stderr.splitlines() if not text.startswith("See docs/troubleshooting.md#")]
     assert all(note.startswith("Note: column 'id' only numbers the rows") for note in notes)
     assert line.startswith("Error: ")
     return line

@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+import sys
 
 import hypothesis
 import pytest
@@ -41,6 +42,14 @@ def pytest_collection_modifyitems(items):
     """Put files whose tests start processes first: one worker gets them all, and starts and loads these once."""
     files = {item.path for item in items if item.get_closest_marker("processes")}
     items.sort(key=lambda item: item.path not in files)
+
+
+@pytest.fixture(autouse=True)
+def no_open_figures():
+    """Close what a test, or the code of a page, has drawn on: the next one's current axes are new."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
 
 
 @pytest.fixture(params=SIZES, ids=lambda s: "n{}-p{}-q{}-m{}".format(*s))

@@ -76,6 +76,8 @@ def test_every_benchmark_is_on_its_page():
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What a program printed stays as it is; directives are no code.
 NOT_CODE = ("text", "{")
+# Of a session the commands alone.
+TYPED = ("$ ", "> ")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
@@ -86,7 +88,7 @@ def test_code_fits_79_columns(page):
         for kind, block in FENCE.findall(text)
         if not kind.startswith(NOT_CODE)
         for line in block.split("\n")
-        if kind != "console" or line.startswith(("$ ", "> "))
+        if kind != "console" or line.startswith(TYPED)
     ]
     indented = re.findall(r"^ {4}\S.*", FENCE.sub("", text), re.MULTILINE)
     assert not [line for line in fenced + indented if len(line) > 79]
@@ -134,8 +136,8 @@ def test_messages_name_sections_that_exist():
         and getattr(call.func, "id", "") == "see"
         and isinstance(call.args[0], ast.Constant)
     }
-    public = [getattr(bi, name) for name in bi.__all__]
-    of_classes = {kind.section for kind in public if isinstance(kind, type) and getattr(kind, "section", "")}
+    kinds = [getattr(bi, name) for name in bi.__all__]
+    of_classes = {kind.section for kind in kinds if isinstance(kind, type) and getattr(kind, "section", "")}
     assert len(named) >= 6
     assert len(of_classes) >= 6
     assert named | of_classes <= headings_of(ROOT / "docs" / "troubleshooting.md")

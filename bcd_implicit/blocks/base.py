@@ -217,5 +217,9 @@ class Block:
         raise NotImplementedError
 
     def certificate(self, it: Iterate) -> Certificate:
-        """Gap, residual and violation of a point, from the data."""
+        """Gap, residual and violation of a point, from the data, as if the user had added nothing.
+
+        :meth:`user_violations` has the user's constraints. The certificate of :func:`~bcd_implicit.solve_block` and of
+        a result counts both.
+        """
         raise NotImplementedError

@@ -2,7 +2,7 @@
 """The command line: demo, fit, predict, check, select, network, convergence.
 
 Exit status: 0 done, 1 the work could not be finished (or ``check`` found a model that is not well-posed),
-2 bad input, with one line that says which, 130 ended by Ctrl-C, with what was reached by then in the files.
+2 bad input, with a line that says which, 130 ended by Ctrl-C, with what was reached by then in the files.
 """
 
 from __future__ import annotations

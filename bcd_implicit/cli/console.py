@@ -31,8 +31,10 @@ notes = Console(markup=False, highlight=False, stderr=True)
 
 
 def fail(error: Exception | str, code: int) -> None:
-    """End with the error in one line."""
+    """End with the error in one line, and in a second one where it is explained."""
     click.echo(f"Error: {' '.join(in_options(error).split())}", err=True)
+    for note in getattr(error, "__notes__", []):
+        click.echo(note, err=True)
     sys.exit(code)
 
 

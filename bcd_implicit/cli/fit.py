@@ -153,23 +153,21 @@ def fit(
     check_apart(data=data, model=model_path, checkpoint=checkpoint)
     with importing():
         from bcd_implicit.cli.fit_scores import FitScores
-        from bcd_implicit.model.standardization import Standardization
         from bcd_implicit.support.checks import check_arrays
 
     train, test = _divided(columns, test_share, seed)
     with about(data):
         U, Y = (part.T for part in check_arrays(columns.inputs.loc[train], columns.outputs.loc[train]))
-    scales = Standardization.fit(U, Y, loss=loss)
     problem = bi.TrainingProblem(
-        *(scales.apply(U, Y) if standardize else (U, Y)),
+        U,
+        Y,
         **settings,
         loss=loss,
         constraints=[bi.constraints.from_text(text) for text in constraints],
         groups=columns.groups or None,
         input_names=list(columns.inputs.columns),
         output_names=list(columns.outputs.columns),
-        # Standardised above, where its way back is kept too, or not, as asked.
-        standardize=False,
+        standardize=standardize,
     )
     with one_warning():
         result = bi.solve(
@@ -191,7 +189,7 @@ def fit(
         )
     ending = f"{_ENDINGS[result.status.name]} after {count(result.n_cycles, 'cycle')}, {result.seconds:.1f} s"
     with to_the_end(result.status):
-        model = scales.raw_model(result.model) if standardize else result.model
+        model = result.model
         model.save(model_path)
         gap = max((c.relative_gap for c in result.certificates.values()), default=math.inf)
         # A run that is cut short ends without looking at the others.

@@ -330,7 +330,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         return selected if isinstance(numbers, np.ndarray) else np.asarray(selected)
 
     def explain(self, costs: bool | str = False) -> Reasons:
-        """Why each input was kept or dropped, a line each: as ``Selection.explain``.
+        """Why each input was kept or dropped, a line each: as :meth:`bcd_implicit.Selection.explain`.
 
         Parameters
         ----------

@@ -40,13 +40,13 @@ def animate_path(
 ) -> FuncAnimation:
     """Draw the lines of a path from left to right; a line fades when its input is dropped.
 
-    The lines are those of :func:`~bcd_implicit.plots.inputs.kappa_path`.
+    The lines are those of :func:`~bcd_implicit.plots.kappa_path`.
 
     Parameters
     ----------
     path : PathResult
     chosen, highlight, ax, names
-        As for :func:`~bcd_implicit.plots.inputs.kappa_path`.
+        As for :func:`~bcd_implicit.plots.kappa_path`.
     interval : float
         Milliseconds from one kappa to the next.
 
@@ -58,7 +58,7 @@ def animate_path(
     Raises
     ------
     InvalidInputError
-        As for :func:`~bcd_implicit.plots.inputs.kappa_path`, or an interval that is not positive.
+        As for :func:`~bcd_implicit.plots.kappa_path`, or an interval that is not positive.
     """
     interval = _milliseconds(interval)
     ax = axes_of(ax)
@@ -95,12 +95,12 @@ def animate_cobweb(
     limits: tuple[float, float] | None = None,
     interval: float = 250.0,
 ) -> FuncAnimation:
-    """The steps of :func:`~bcd_implicit.plots.cobwebs.cobweb`, one after the other.
+    """The steps of :func:`~bcd_implicit.plots.cobweb`, one after the other.
 
     Parameters
     ----------
     of, u, ax, starts, n_steps, feature, limits
-        As for :func:`~bcd_implicit.plots.cobwebs.cobweb`.
+        As for :func:`~bcd_implicit.plots.cobweb`.
     interval : float
         Milliseconds from one line to the next.
 
@@ -112,9 +112,9 @@ def animate_cobweb(
     Raises
     ------
     InvalidInputError
-        As for :func:`~bcd_implicit.plots.cobwebs.cobweb`, or an interval that is not positive.
+        As for :func:`~bcd_implicit.plots.cobweb`, or an interval that is not positive.
     NotWellPosedError
-        As for :func:`~bcd_implicit.plots.cobwebs.cobweb`.
+        As for :func:`~bcd_implicit.plots.cobweb`.
     """
     interval = _milliseconds(interval)
     model, ax = model_of(of), axes_of(ax)

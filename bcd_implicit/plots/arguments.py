@@ -100,7 +100,9 @@ def norms_of(of: Any) -> tuple[np.ndarray, list[str] | None, str]:
 
 def norm_label(problem: TrainingProblem | None) -> str:
     """What the axis of the norms is called."""
-    return r"$\|(B; D)\, e_j\|_2$" if problem is not None and problem.stacked else r"$\|B e_j\|_2$"
+    matrix = r"(B; D)\," if problem is not None and problem.stacked else "B"
+    units = ", standardised" if problem is not None and problem.scaling is not None else ""
+    return rf"$\|{matrix} e_j\|_2${units}"
 
 
 def label_cycles(ax: Axes) -> None:

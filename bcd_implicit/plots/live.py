@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.plots.arguments import check_kind
 from bcd_implicit.plots.axes import name_ticks
+from bcd_implicit.plots.matrices import divide, draw_signed
 from bcd_implicit.plots.style import UNUSED, USED
 from bcd_implicit.support.checks import check_list, check_number
 
@@ -40,7 +41,8 @@ def stills(
 ) -> Figure:
     """A block solved at several values of one parameter, a column of pictures for each value.
 
-    On top the matrices with their signs, below the norms of their columns. The parameter keeps its value.
+    On top the matrices with their signs, below the norms of their columns. The parameter keeps its value. With
+    ``standardize=True`` the matrices are those for standardised columns.
 
     Parameters
     ----------
@@ -226,11 +228,9 @@ def _solved(live: BlockProblem, values: Mapping[str, float], solver: str | None)
 def _draw(live: BlockProblem, matrices: Mapping[str, np.ndarray], upper: Axes, lower: Axes, top: float) -> Any:
     """The matrices side by side, and the norms of the columns of the last one, an input each (or a hidden feature)."""
     letters = list(matrices)
-    image = upper.imshow(np.hstack([*matrices.values()]), cmap="RdBu_r", vmin=-top, vmax=top, aspect="auto")
-    ends = np.cumsum([0, *(M.shape[1] for M in matrices.values())])
-    for end in ends[1:-1]:
-        upper.axvline(end - 0.5, color="black", lw=1)
-    upper.set_xticks((ends[1:] + ends[:-1] - 1) / 2, [f"${letter}$" for letter in letters])
+    image = draw_signed(upper, np.hstack([*matrices.values()]), top)
+    middles = divide(upper.xaxis, [M.shape[1] for M in matrices.values()], "black")
+    upper.set_xticks(middles, [f"${letter}$" for letter in letters])
     upper.set_yticks([])
     norms = np.linalg.norm(matrices[letters[-1]], axis=0)
     used = norms > ZERO * max(float(norms.max()), ZERO)

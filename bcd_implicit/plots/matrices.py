@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,8 @@ from bcd_implicit.support.checks import check_flag, check_matrix, check_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.image import AxesImage
 
 
 # Of more entries each would be less than a pixel.
@@ -113,11 +116,25 @@ def entries(
     if limit is not None:
         limit = check_number("limit", limit, 0, boundaries="neither", remedy="Give a positive number")
     end = limit or top
-    image = ax.imshow(M, cmap="RdBu_r", vmin=-end, vmax=end, aspect="auto", interpolation="nearest")
+    image = draw_signed(ax, M, end)
     if colorbar:
         ax.figure.colorbar(image, ax=ax, extend="both" if top > end else "neither")
     _name_parts(ax, rows, columns, "black")
     return ax
+
+
+def draw_signed(ax: Axes, M: np.ndarray, limit: float) -> AxesImage:
+    """Entries with their signs as in ``entries``: the darkest colours are at the limit."""
+    return ax.imshow(M, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto", interpolation="nearest")
+
+
+def divide(axis: Axis, sizes: Sequence[int], colour: str) -> np.ndarray:
+    """Draw lines between parts of so many rows or columns; returns the middles of the parts."""
+    line = axis.axes.axvline if axis is axis.axes.xaxis else axis.axes.axhline
+    ends = np.cumsum([0, *sizes])
+    for end in ends[1:-1]:
+        line(end - 0.5, color=colour, lw=1.2)
+    return np.asarray((ends[1:] + ends[:-1] - 1) / 2)
 
 
 def _names(model: ImplicitModel, letters: str) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
@@ -133,13 +150,12 @@ def _names(model: ImplicitModel, letters: str) -> tuple[dict[str, list[str]], di
 
 def _name_parts(ax: Axes, rows: dict[str, list[str]], columns: dict[str, list[str]], colour: str) -> None:
     """Lines between the parts, and names of rows and columns; where names do not fit, of the parts."""
-    for axis, parts, line in ((ax.xaxis, columns, ax.axvline), (ax.yaxis, rows, ax.axhline)):
-        ends = np.cumsum([0] + [len(part) for part in parts.values()])
-        for end in ends[1:-1]:
-            line(end - 0.5, color=colour, lw=1.2)
-        if not name_ticks(axis, np.arange(ends[-1]), [name for part in parts.values() for name in part]):
+    for axis, parts in ((ax.xaxis, columns), (ax.yaxis, rows)):
+        middles = divide(axis, [len(part) for part in parts.values()], colour)
+        names = [name for part in parts.values() for name in part]
+        if not name_ticks(axis, np.arange(len(names)), names):
             titles = [f"${letter}$ ({len(part)})" if letter else str(len(part)) for letter, part in parts.items()]
-            axis.set_ticks((ends[1:] + ends[:-1] - 1) / 2, titles)
+            axis.set_ticks(middles, titles)
             axis.set_tick_params(length=0)
 
 

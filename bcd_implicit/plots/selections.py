@@ -44,12 +44,9 @@ def p_values(selection: Selection, ax: Axes | None = None) -> Axes:
         raise InvalidInputError("selection", "has no score tests", "Choose with path.select(level=0.05)")
     facts = facts.sort_values("p_value", kind="stable")
     shown = facts.iloc[: room_for_rows(ax)]
-    places, values = np.arange(len(shown)), shown["p_value"].clip(lower=LEAST).to_numpy()
-    kept = shown["selected"].to_numpy(dtype=bool)
-    for members, colour, label in ((kept, USED, "selected"), (~kept, UNUSED, "not selected")):
-        if members.any():
-            # From 1, at the left.
-            ax.barh(places[members], values[members] - 1, left=1.0, height=0.7, color=colour, label=label)
+    values = shown["p_value"].clip(lower=LEAST).to_numpy()
+    # The scale is logarithmic, with 1 at the left.
+    _bars(ax, values - 1, shown["selected"].to_numpy(dtype=bool), left=1.0)
     ax.set_xscale("log")
     ax.set_xlim(1.0, min(values.min(), selection.level / 5) ** 1.1)
     ax.axvline(selection.level, color=MARK, ls="--", lw=1.2, label=f"level {selection.level:g}, to stay")
@@ -81,10 +78,7 @@ def stability(of: Uncertainty, ax: Axes | None = None) -> Axes:
         raise InvalidInputError("of", "has no halves", "Ask for some: selection.uncertainty(n_halves=20)")
     found = of.frequencies.sort_values("frequency", ascending=False, kind="stable")
     shown = found.iloc[: room_for_rows(ax)]
-    places, kept = np.arange(len(shown)), shown["selected"].to_numpy(dtype=bool)
-    for members, colour, label in ((kept, USED, "selected"), (~kept, UNUSED, "not selected")):
-        if members.any():
-            ax.barh(places[members], shown["frequency"].to_numpy()[members], height=0.7, color=colour, label=label)
+    _bars(ax, shown["frequency"].to_numpy(), shown["selected"].to_numpy(dtype=bool))
     ax.axvline(0.5, color=MARK, ls="--", lw=1.2)
     ax.set_xlim(0, 1.02)
     _name_rows(ax, list(shown["input"]), len(found), "most frequent")
@@ -130,6 +124,14 @@ def effects(of: Uncertainty, output: str | int = 0, ax: Axes | None = None) -> A
     ax.set_xlabel(f"mean slope of {name}", parse_math=False)
     ax.grid(axis="x", alpha=0.3)
     return ax
+
+
+def _bars(ax: Axes, lengths: np.ndarray, kept: np.ndarray, left: float = 0.0) -> None:
+    """A bar a row, those of selected inputs in colour."""
+    places = np.arange(len(lengths))
+    for members, colour, label in ((kept, USED, "selected"), (~kept, UNUSED, "not selected")):
+        if members.any():
+            ax.barh(places[members], lengths[members], left=left, height=0.7, color=colour, label=label)
 
 
 def _name_rows(ax: Axes, names: list[str], n_all: int, which: str) -> None:

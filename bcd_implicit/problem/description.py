@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from bcd_implicit.problem.formula import true, weighted
+from bcd_implicit.problem.spreads import STANDARDISED
 from bcd_implicit.support.display import facts_table, names_of
 from bcd_implicit.support.formulas import displayed
 
@@ -58,7 +59,7 @@ def as_table(problem: Any) -> str:
     if problem.row_set.weights is not None:
         facts["penalty of A"] = f"{_weights_of_A_in_words(problem)} times the size of each entry"
     if problem.scaling is not None:
-        facts["units"] = "columns standardised; models are in the data's units"
+        facts["units"] = STANDARDISED
     if problem.pattern:
         facts["pattern"] = str(problem.pattern)
     return facts_table("TrainingProblem", facts)

@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 
 from bcd_implicit.problem.formula import held_at_zero, relaxed, true, weighted
+from bcd_implicit.problem.spreads import STANDARDISED, difference
 from bcd_implicit.support.display import names_of
 from bcd_implicit.support.formulas import Formula, displayed, plain
-
-# Where inputs' spreads differ by more than this factor, one kappa means different things to them.
-UNLIKE = 10.0
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ def explain(problem: Any) -> ProblemExplanation:
         },
         free,
         held,
-        [*_of_bound(problem), *_of_weights(problem), *_of_kappa(problem)],
+        [*_of_bound(problem), *_of_weights(problem), *_of_kappa(problem), *_of_units(problem)],
     )
 
 
@@ -153,11 +151,11 @@ def _of_kappa(problem: Any) -> list[str]:
             whose = f"a group whose columns of {matrix} have norm 1 and weight 1"
         notes.append(f"kappa {kappa:g}: {whose} adds {kappa:g} to the objective{share}.")
     notes.append("bi.reference_kappa(problem) finds the scale of kappa for these data, in two training cycles.")
-    spreads = problem.U.std(axis=1)
-    least, most = spreads[spreads > 0].min(initial=np.inf), spreads.max()
-    if most > UNLIKE * least:
-        notes.append(
-            f"The standard deviations of the inputs range from {least:.3g} to {most:.3g}: one kappa penalises inputs "
-            "in small units more. Standardize them first."
-        )
     return notes
+
+
+def _of_units(problem: Any) -> list[str]:
+    if problem.scaling is not None:
+        return [f"Units: {STANDARDISED}."]
+    told = difference("U", problem.U, problem.shares, problem.input_names)
+    return [told] if told else []

@@ -39,7 +39,7 @@ class InUnits(Specification):
         ----------
         model : ImplicitModel
             Of the problem's numbers of hidden features, inputs and outputs, and of its activation. Names of inputs and
-        outputs that both have are matched.
+            outputs that both have are matched.
 
         Raises
         ------

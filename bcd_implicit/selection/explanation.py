@@ -10,6 +10,7 @@ import pandas as pd
 
 from bcd_implicit.errors import BlockSolveError, InvalidInputError, shown
 from bcd_implicit.problem import statistics
+from bcd_implicit.problem.spreads import STANDARDISED
 from bcd_implicit.selection.evidence import Evidence
 from bcd_implicit.selection.selection_record import SelectionRecord
 from bcd_implicit.selection.unseen import UnseenSamples
@@ -38,12 +39,14 @@ def explain(
     progress: bool | Progress,
     max_seconds: float | None,
 ) -> Reasons:
-    """The reasons for a selection; arguments as of ``Selection.explain``."""
+    """The reasons for a selection; arguments as of :meth:`bcd_implicit.Selection.explain`."""
     if not (isinstance(costs, bool) or costs == ALL):
         raise InvalidInputError("costs", f"got {shown(costs)}", f"Give True, False or {ALL!r}")
     check_jobs(n_jobs)
     known, kappas = _facts(selection), selection.evidence.path.kappas
     sentences = [f"{in_words(selection)} The path goes from kappa {kappas[0]:.3g} to {kappas[-1]:.3g}."]
+    if selection.result.problem.scaling is not None:
+        sentences.append(f"Units: {STANDARDISED}.")
     if costs:
         asked = np.ones(len(known), dtype=bool) if costs == ALL else (known["selected"] | known["by_rule"]).to_numpy()
         with stoppable(max_seconds), show_progress(progress, "explain") as tell:

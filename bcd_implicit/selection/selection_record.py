@@ -16,7 +16,7 @@ from bcd_implicit.training.result import BcdResult, Status
 
 @dataclass(frozen=True, repr=False)
 class SelectionRecord:
-    """The data of a :class:`~bcd_implicit.selection.choice.Selection`, which says what each attribute is."""
+    """The data of a :class:`~bcd_implicit.Selection`, which says what each attribute is."""
 
     support: np.ndarray
     kappa: float

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from bcd_implicit.errors import InvalidInputError
+from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.problem import statistics
-from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.adjustment import polish
 from bcd_implicit.selection.evidence import Evidence, Settings
 from bcd_implicit.selection.path_record import PathRecord
@@ -46,7 +45,8 @@ class Uncertainty:
         the samples on which the same rule and score tests, along a path of their own, select it; NaN without halves).
     effects : DataFrame
         A row a selected input and output: input, output, effect (the mean slope of the prediction in the input, of the
-        selection's model), low and high (percentiles of the same in bootstrap refits on the selected inputs).
+        selection's model, in the data's own units), low and high (percentiles of the same in bootstrap refits on the
+        selected inputs).
     score : Series
         estimate (the mean over the refits, on the samples that they have not seen), low and high. R2 for the squared
         loss, mean over the outputs; else D2, the share of the best constant's loss that is explained.
@@ -104,7 +104,7 @@ def uncertainty(
     progress: bool | Progress,
     max_seconds: float | None,
 ) -> Uncertainty:
-    """Resample; the arguments are those of ``Selection.uncertainty``."""
+    """Resample; the arguments are those of :meth:`bcd_implicit.Selection.uncertainty`."""
     n_halves = check_number("n_halves", n_halves, 0, integer=True, remedy="Give 0 for none, or 2 or more")
     n_refits = check_number("n_refits", n_refits, 0, integer=True, remedy=f"Give 0 for none, or {LEAST_REFITS} or more")
     if n_halves == 1 or 0 < n_refits < LEAST_REFITS or not n_halves + n_refits:
@@ -199,20 +199,21 @@ def _refitted_on(selection: SelectionRecord, counts: np.ndarray, seed: int) -> t
     if result is None:
         return np.zeros((problem.n_outputs, problem.n_inputs)), 0.0
     kept, effects = selection.support, np.zeros((problem.n_outputs, problem.n_inputs))
-    effects[:, kept] = mean_slopes(result.model, problem, kept)
+    effects[:, kept] = mean_slopes(result.model, problem.samples[0][:, kept], problem.shares)
     if not len(rest):
         return effects, np.nan
     unseen = problem.subset(rest)
-    errors = sample_errors(problem, result.model.predict(unseen.U[kept].T).T, unseen.Y)
+    # Errors are in shares of the problem's own targets, which may be standardised.
+    fitted = result.problem.model_of_columns(result.iterate)
+    errors = sample_errors(problem, fitted.outputs(unseen.U[kept].T).T, unseen.Y)
     return effects, 1 - float(statistics.mean(errors, unseen.shares))
 
 
-def mean_slopes(model: Any, problem: TrainingProblem, kept: np.ndarray | None = None) -> np.ndarray:
-    """The mean over the samples of the slopes of each prediction in each input, (q, p)."""
-    U = problem.U.T if kept is None else problem.U[kept].T
-    found = np.zeros((problem.n_outputs, U.shape[1]))
-    for part in parts(len(U), problem.n_outputs * U.shape[1] + problem.n_hidden**2):
-        found += np.einsum("kqp,k->qp", model.jacobian(U[part]), problem.shares[part])
+def mean_slopes(model: ImplicitModel, U: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """The weighted mean over samples U (m, p) of the slopes of each prediction in each input, (q, p)."""
+    found = np.zeros(model.D.shape)
+    for part in parts(len(U), found.size + model.n_hidden**2):
+        found += np.einsum("kqp,k->qp", model.jacobian(U[part]), shares[part])
     return found
 
 
@@ -238,7 +239,7 @@ def _frequencies(selection: SelectionRecord, supports: list[np.ndarray]) -> pd.D
 
 def _effects(selection: SelectionRecord, effects: list[np.ndarray], confidence: float) -> pd.DataFrame:
     problem, kept = selection.evidence.path.problem, np.flatnonzero(selection.support)
-    estimate = mean_slopes(selection.model, problem)
+    estimate = mean_slopes(selection.model, problem.samples[0], problem.shares)
     low, high = _percentiles(np.array(effects), confidence) if effects else (np.full_like(estimate, np.nan),) * 2
     rows = [
         (problem.input_names[j], problem.output_names[i], estimate[i, j], low[i, j], high[i, j])

@@ -21,6 +21,7 @@ from bcd_implicit.certificates.certificate import Certificate
 from bcd_implicit.problem import statistics
 from bcd_implicit.problem.gradient import gradient
 from bcd_implicit.problem.iterate import Iterate
+from bcd_implicit.problem.spreads import STANDARDISED
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.reasons import DROPPED, Reasons
 from bcd_implicit.terms.penalties import column_norms
@@ -47,6 +48,8 @@ def explain(
         )
     if problem.constraints:
         sentences.append("Your own constraints and penalties are not in the gradient: they too can keep an input out.")
+    if problem.scaling is not None:
+        sentences.append(f"Units: {STANDARDISED}.")
     if costs:
         sentences.append(
             "The loss without an input is that of this model with the input at its mean, and nothing refitted."
@@ -117,7 +120,8 @@ def _condition(problem: TrainingProblem, table: pd.DataFrame) -> str:
             f"No input is in at kappa {problem.kappa:.3g}. Without inputs no state varies, so that C and all gradients "
             "are zero whatever the inputs are worth: train with a smaller kappa, or along a path, kappa_path(problem)."
         )
-    count = f"{int(kept.sum())} of {len(table)} {what} are in at kappa {problem.kappa:.3g}"
+    n = int(kept.sum())
+    count = f"{n} of {len(table)} {what} {'is' if n == 1 else 'are'} in at kappa {problem.kappa:.3g}"
     penalised = table[table["weight"] > 0]
     multiplier = float((penalised["limit"] / penalised["weight"]).iloc[0])
     if multiplier == 0:

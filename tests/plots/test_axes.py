@@ -15,12 +15,11 @@ def test_without_axes_the_current_ones_are_used(result):
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, 2)
+    _, axes = plt.subplots(1, 2)
     plt.sca(axes[0])
     assert plots.column_norms(np.ones(2)) is axes[0]
     assert plots.states(result) is axes[0]
     assert len(plt.get_fignums()) == 1
-    plt.close(figure)
 
 
 def test_zeros_stand_at_the_end_of_a_logarithmic_scale(ax):

@@ -2,10 +2,12 @@
 
 import copy
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_diabetes
 
@@ -228,3 +230,15 @@ def test_gradients_are_those_of_the_standardised_problem(trained):
     slope = np.diff([trained.problem.mean_loss(point) for point in moved[::-1]])[0] / (2 * step)
     assert isinstance(it, Iterate)
     assert found.d[0] == pytest.approx(slope, rel=1e-4, abs=1e-7)
+
+
+def test_what_explains_it_names_the_units_and_agrees_with_columns_standardised_by_hand(trained):
+    same = bi.TrainingProblem(by_hand(U.to_numpy()), by_hand(Y.to_numpy()), **OPTIONS, input_names=list(U))
+    assert trained.problem.explain().formula.text() == same.explain().formula.text()
+    assert "Units: kappa, norms, losses and constraints refer to standardised columns" in str(trained.problem.explain())
+    assert "Units" not in str(same.explain())
+    by_columns = replace(trained, problem=same)
+    pd.testing.assert_frame_equal(trained.explain().table, by_columns.explain().table, rtol=1e-6, atol=1e-9)
+    axes = Figure().subplots(1, 2)
+    labels = [bi.plots.column_norms(of, ax=ax).get_ylabel() for of, ax in zip((trained, by_columns), axes, strict=True)]
+    assert labels == [f"{labels[1]}, standardised", labels[1]]

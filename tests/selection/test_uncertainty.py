@@ -139,3 +139,25 @@ def test_persons_with_several_rows_are_halved_whole():
     found = chosen.uncertainty(n_halves=2, n_refits=0)
     assert found.frequencies.set_index("input").loc["u0", "frequency"] == 1
     assert found.effects["low"].isna().all()
+
+
+def test_a_standardised_problem_tells_effects_in_the_data_s_units():
+    rng = np.random.default_rng(0)
+    U = rng.normal(size=(60, 3)) * [1, 1000, 0.01] + [3, 100, 0]
+    Y = 40 * np.maximum(U[:, 0] - 3, 0) + 0.02 * U[:, 1] + rng.normal(size=60)
+    u, y = ((part - part.mean(axis=0)) / part.std(axis=0) for part in (U, Y))
+    told = []
+    for problem in (bi.TrainingProblem(U, Y, 2, standardize=True), bi.TrainingProblem(u, y, 2)):
+        problem = problem.replace(kappa=0.02, pass_through=False)
+        chosen = bi.kappa_path(problem, 3).select(n_features=2, grow_hidden=False, n_folds=2, tol=0.2, max_cycles=5)
+        told.append((chosen, chosen.uncertainty(n_halves=0, n_refits=20, random_state=1)))
+    (chosen, raw), (_, by_hand) = told
+    units = Y.std() / U.std(axis=0)[chosen.support]
+    for column in ("effect", "low", "high"):
+        np.testing.assert_allclose(raw.effects[column], by_hand.effects[column] * units, rtol=1e-6)
+    np.testing.assert_allclose(raw.score, by_hand.score, rtol=1e-6)
+    assert raw.score["estimate"] > 0.8
+    slope = (chosen.model.predict(U + 1e-5 * np.eye(3)[0]) - chosen.model.predict(U - 1e-5 * np.eye(3)[0])) / 2e-5
+    assert raw.effects["effect"][0] == pytest.approx(slope.mean(), rel=1e-3)
+    assert "Units: kappa, norms" in repr(chosen.explain())
+    assert "Units: kappa, norms" in repr(chosen.result.explain())

@@ -1,6 +1,5 @@
 """Data frames of polars and pyarrow: the names, numbers and messages of pandas' ones."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -53,7 +52,6 @@ def test_what_a_model_is_asked_beside_predictions(data, fitted):
     assert_allclose(model.attack(U, 0.1, towards=[1]).inputs, model.attack(X, 0.1, towards=[1]).inputs)
     bi.plots.residuals(model, U, y)
     bi.plots.bounds(model.bounds(U, 0.1), truth=y)
-    plt.close("all")
 
 
 def test_estimators(data):
