@@ -1,4 +1,4 @@
-"""Perceptrons of 20-20 as patterns: trained by blocks and by scikit-learn, fine-tuned from PyTorch, and with their zeros freed.
+"""Perceptrons of 20-20 as patterns: trained by blocks and by scikit-learn, fine-tuned from PyTorch, zeros freed.
 
     python benchmarks/structures.py [--seeds 5] [--parts trained ...] [--tables friedman1 ...] [--quick]
         [--json FILE] [--page FILE] [--plot FILE]
