@@ -24,7 +24,7 @@ How the methods choose:
                             they are ahead of the squared loss's by more than two standard errors
     bcd_implicit, squared loss
                             the same with the three settings under the squared loss
-    bcd_implicit, untold    kappa_path(...).select() with the first of these settings: not told k
+    bcd_implicit, without k kappa_path(...).select() with the first of these settings, without k
     LassoNet                the first model of its path with at most k inputs
     random forest           the k largest importances
     MultiTaskLasso          on class indicators: of the alphas with at most k inputs the one with the most

@@ -1,4 +1,4 @@
-"""Perceptrons of 20-20 as patterns: trained by blocks and by scikit-learn, fine-tuned from PyTorch, let go of.
+"""Perceptrons of 20-20 as patterns: trained by blocks and by scikit-learn, fine-tuned from PyTorch, zeros freed.
 
     python benchmarks/structures.py [--seeds 5] [--parts trained ...] [--tables friedman1 ...] [--quick]
         [--json FILE] [--page FILE] [--plot FILE]
@@ -92,9 +92,9 @@ def plot(file: str, ridge: float, seed: int = 0) -> None:
     bi.plots.matrix(held, axes[0], parts="all")
     bi.plots.matrix(free.problem.model(it), axes[1], parts="all")
     axes[0].set_title("layers", fontsize="medium")
-    axes[1].set_title(f"let go of: entries that carry {opening.COUNTS:.0%} of the largest", fontsize="medium")
+    axes[1].set_title(f"zeros freed: entries that carry {opening.COUNTS:.0%} of the largest", fontsize="medium")
     bi.plots.sparsity(free, "A", axes[2])
-    axes[2].set_title("let go of: magnitudes of $A$", fontsize="medium")
+    axes[2].set_title("zeros freed: magnitudes of $A$", fontsize="medium")
     figure.savefig(file, dpi=150)
 
 
@@ -106,7 +106,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--quick", action="store_true", help="one seed, few samples and cycles, relu alone")
     parser.add_argument("--json", metavar="FILE", help="file for the numbers; what it has is not measured anew")
     parser.add_argument("--page", type=Path, metavar="FILE", help="put the tables on this page, between its two marks")
-    parser.add_argument("--plot", metavar="FILE", help="draw A before and after its zeros are let go of")
+    parser.add_argument("--plot", metavar="FILE", help="draw A before and after its zeros are freed")
     options = parser.parse_args(arguments)
     # Cycles and iterations that end at their limits are what some rows are about.
     for category in (bi.ConvergenceWarning, ConvergenceWarning):

@@ -166,10 +166,10 @@ def test_the_verdict_compares_blocks_early_with_all_gradients_late(parts):
     ]
     head, (line,) = parts["report"].verdict(rows)
     found = dict(zip(head, line, strict=True))
-    assert [found[k] for k in ("(T) at 5 s", "lowest by gradients at 5 s", "at 15 s")] == ["2", "8", "1.5"]
-    assert found["whose"] == "PyTorch, torchdeq, rate 0.1, all samples"
-    below = "blocks early below gradients late?"
-    assert (found[below], found["of so many runs"], found["below it after"]) == ("no", "1 of 2", "9 s")
+    assert [found[k] for k in ("(T) at 5 s", "lowest of gradients at 5 s", "at 15 s")] == ["2", "8", "1.5"]
+    assert found["by"] == "PyTorch, torchdeq, rate 0.1, all samples"
+    below = "blocks at 5 s below it?"
+    assert (found[below], found["runs beaten"], found["time to get below it"]) == ("no", "1 of 2", "9 s")
     restarted = row("prox-linear, restarted", (3.0, 1.4, 1.4))
     assert [line[head.index(below)] for line in parts["report"].verdict([*rows, restarted])[1]] == ["no", "yes"]
 

@@ -122,8 +122,8 @@ def test_methods_choose_as_many_inputs_as_asked_for_and_the_true_ones_first(fiel
     assert of_three["trees"] > row["choices"][0]["trees"] - 0.05
 
 
-def test_untold_the_method_chooses_their_number_itself(field, tiny, plain_choice):
-    row = field.run(field.Job("tiny", 0, "bcd_implicit, untold"), Path(), 120, "")
+def test_without_k_the_method_chooses_their_number_itself(field, tiny, plain_choice):
+    row = field.run(field.Job("tiny", 0, "bcd_implicit, without k"), Path(), 120, "")
     assert [choice["k"] for choice in row["choices"]] == [None]
     assert row["choices"][0]["support"] == list(TRUE)
 
@@ -192,7 +192,7 @@ def test_the_report_has_the_means_of_what_was_run_and_nothing_else(field, tiny, 
     call(field, tmp_path, "--methods", "mutual information", "all inputs", "--page", str(page), "--plot", str(plot))
     text = (tmp_path / "field.md").read_text()
     head, _, *lines = text.splitlines()
-    assert head == "| table, k | method | seeds | inputs | trees | network | seconds |"
+    assert head == "| data, k | method | seeds | inputs | trees | network | seconds |"
     assert len(lines) == 2
     means = [np.mean([r["choices"][1]["trees"] for r in rows_of(tmp_path) if r["method"] == "mutual information"])]
     assert lines[0].startswith(f"| tiny, 3 | mutual information | 2 | 3: 3 true, 0 false | {means[0]:.3f} ± ")

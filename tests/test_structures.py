@@ -105,7 +105,7 @@ def test_the_whole_benchmark_in_its_smallest_case(parts, monkeypatch, tmp_path):
     monkeypatch.setattr(main, "TABLES", {"friedman1": parts["tables"].friedman1})
     short = {
         "blocks, tol 1e-3": parts["training"].by_blocks(max_cycles=2),
-        "blocks, as by default": parts["training"].by_blocks(max_cycles=3),
+        "blocks, defaults": parts["training"].by_blocks(max_cycles=3),
         "Adam, to its end": parts["training"].by_sklearn("adam", max_iter=3),
     }
     monkeypatch.setattr(parts["training"], "METHODS", short)

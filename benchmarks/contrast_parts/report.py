@@ -60,7 +60,7 @@ def table_of(rows: Rows) -> tuple[list[str], list[list[str]]]:
     """A line a way and setting, means over seeds."""
     score = rows[0]["score_name"]
     columns = [f"(T) at {t:g} s" for t in (FIRST, EARLY, rows[0]["seconds"])]
-    head = ["way", "setting", "tuned for", *columns, f"test {score}", "columns zero", "next to zero"]
+    head = ["method", "setting", "tuned for", *columns, f"test {score}", "zero columns", "close to zero"]
     lines = []
     for way, tuned, own in groups(rows):
         digits = 2 if np.nanmean(at(own, END, "objective")) > 5 else 4
@@ -90,13 +90,13 @@ def lowest_of(rows: Rows, seconds: float) -> tuple[float, dict[str, Any]]:
 
 def verdict(rows: Rows) -> tuple[list[str], list[list[str]]]:
     """By data set and seed: (T) of the blocks early, the lowest of all runs by gradients, and who was first."""
-    head = ["data", "seed", "blocks", f"(T) at {EARLY:g} s", f"lowest by gradients at {EARLY:g} s"]
+    head = ["data", "seed", "blocks", f"(T) at {EARLY:g} s", f"lowest of gradients at {EARLY:g} s"]
     head += [
         f"at {rows[0]['seconds']:g} s",
-        "whose",
-        "blocks early below gradients late?",
-        "of so many runs",
-        "below it after",
+        "by",
+        f"blocks at {EARLY:g} s below it?",
+        "runs beaten",
+        "time to get below it",
     ]
     lines = []
     for name, seed, way in itertools.product(data_of(rows), sorted({row["seed"] for row in rows}), OURS):
@@ -124,7 +124,7 @@ def tables(rows: Rows) -> list[Titled]:
         own = [row for row in rows if row["data"] == name]
         n_seeds = len({row["seed"] for row in own})
         found.append((f"{name}, {n_seeds} seed{'s' * (n_seeds > 1)}", *table_of(own)))
-    return [*found, ("Blocks early, all gradients late", *verdict(rows))]
+    return [*found, (f"Blocks at {EARLY:g} s against all gradient runs at their end", *verdict(rows))]
 
 
 def console_tables(rows: Rows) -> list[Table]:

@@ -72,7 +72,7 @@ def fit_implicit(split: Split, ks: Sequence[int], seed: int, settings: dict[str,
         yield Choice(k, support)
 
 
-def fit_implicit_untold(split: Split, ks: Sequence[int], seed: int, settings: dict[str, Any]) -> Iterator[Choice]:
+def fit_implicit_without_k(split: Split, ks: Sequence[int], seed: int, settings: dict[str, Any]) -> Iterator[Choice]:
     path = walk(split, seed, settings, max_features=min(2 * max(ks), split.U.shape[1]))
     yield Choice(None, path.select(random_state=seed).support)
 
@@ -159,7 +159,7 @@ CROSS_ENTROPY = [SMOOTH | LIKELIHOOD | {"ridge": 0.003, "ridge_hidden": 0.0015},
 METHODS = {
     "bcd_implicit": Method(fit_implicit, {"candidates": SQUARED, "challengers": CROSS_ENTROPY}),
     "bcd_implicit, squared loss": Method(fit_implicit, {"candidates": SQUARED}),
-    "bcd_implicit, untold": Method(fit_implicit_untold, SMOOTH, told=False),
+    "bcd_implicit, without k": Method(fit_implicit_without_k, SMOOTH, told=False),
     "LassoNet": Method(
         fit_lassonet,
         {"hidden_dims": (100,), "backtrack": True, "path_multiplier": 1.05},

@@ -61,13 +61,13 @@ def cells_of(at: dict[str, Any]) -> list[str]:
 def markdown(summary: list[dict[str, Any]]) -> str:
     """The table, a line a row of the summary."""
     lines = [[f"{at['table']}, {TABLES[at['table']].k}", at["method"], *cells_of(at)] for at in summary]
-    return markdown_table(["table, k", "method", "seeds", "inputs", *JUDGES, "seconds"], lines)
+    return markdown_table(["data, k", "method", "seeds", "inputs", *JUDGES, "seconds"], lines)
 
 
 STYLE = {  # colour and marker: one a method
     "bcd_implicit": ("#c44e52", "o"),
     "bcd_implicit, squared loss": ("#e39a9d", "o"),
-    "bcd_implicit, untold": ("#c44e52", "*"),
+    "bcd_implicit, without k": ("#c44e52", "*"),
     "LassoNet": ("#dd8452", "D"),
     "random forest": ("#55a868", "^"),
     "MultiTaskLasso": ("#2f4b7c", "s"),
@@ -95,7 +95,7 @@ def plot(found: Found, file: str) -> None:
                 handles[method] = ax.axhline(y[0], color=colour, linestyle=":", linewidth=1)
                 continue
             (handles[method],) = ax.plot(x, y, marker=marker, color=colour, linewidth=1.3, label=method)
-        ax.set_title(f"{table}, {TABLES[table].k} asked for in the table", fontsize=9)
+        ax.set_title(f"{table}: k = {TABLES[table].k} in the table", fontsize=9)
         ax.grid(axis="y", alpha=0.3)
         ax.spines[["top", "right"]].set_visible(False)
         ax.set_xlabel("inputs chosen")

@@ -1,4 +1,4 @@
-"""A perceptron's zeros let go of: what fills, and how nearly a free A is feedforward."""
+"""A perceptron with its zeros freed: which entries fill, and how nearly a free A is feedforward."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ def tables(results: dict[str, Any]) -> list[Titled]:
         found.append((title, headings(rows, "trained by", differences), compared(rows, "method", OURS, differences)))
     for name in dict.fromkeys(row["table"] for row in results["tuned"]):
         rows = [row for row in results["tuned"] if row["table"] == name]
-        head = headings(rows, "begun by PyTorch", ("objective",))
+        head = headings(rows, "started by PyTorch", ("objective",))
         title = f"{name}, fine-tuned, {seeds_of(rows)}; differences to “then blocks”"
         found.append((title, head, compared(rows, "method", "then blocks", ("objective",))))
     for name in dict.fromkeys(row["table"] for row in results["opened"]):
@@ -82,7 +82,7 @@ def tables(results: dict[str, Any]) -> list[Titled]:
         lines = [
             [*line, *(cell([r for r in rows if r["problem"] == line[0]]) for cell in more.values())] for line in lines
         ]
-        found.append((f"{name}, zeros let go of, {seeds_of(rows)}", head, lines))
+        found.append((f"{name}, zeros freed, {seeds_of(rows)}", head, lines))
         found.append((f"{name}, what drives each layer", *driven(rows)))
     return found
 

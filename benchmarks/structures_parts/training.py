@@ -51,16 +51,16 @@ def by_sklearn(solver: str, **settings: Any) -> Fit:
 
 METHODS: dict[str, Fit] = {
     "blocks, tol 1e-3": by_blocks(tol=1e-3),
-    "blocks, as by default": by_blocks(),
+    "blocks, defaults": by_blocks(),
     "blocks, 300 cycles, tol 1e-6": by_blocks(max_cycles=300, tol=1e-6),
-    "L-BFGS, as by default": by_sklearn("lbfgs"),
+    "L-BFGS, defaults": by_sklearn("lbfgs"),
     "L-BFGS, to its end": by_sklearn("lbfgs", **ENOUGH),
     "Adam, to its end": by_sklearn("adam", **ENOUGH),
     "Adam, patient": by_sklearn("adam", **ENOUGH, tol=1e-6, n_iter_no_change=100),
 }
-OURS = "blocks, as by default"
+OURS = "blocks, defaults"
 # Those that choose the ridge: one of each kind, that does not take long.
-CHOOSERS = ("blocks, tol 1e-3", "L-BFGS, as by default", "Adam, to its end")
+CHOOSERS = ("blocks, tol 1e-3", "L-BFGS, defaults", "Adam, to its end")
 
 
 def choice(draw: Callable[[int], Data], activation: str, ridges: tuple[float, ...] = RIDGES) -> dict[str, Any]:
