@@ -1,13 +1,14 @@
 """What a person sees of the package, and that old ways to it stay open."""
 
 import importlib
+import pkgutil
 import subprocess
 import sys
 
 import pytest
 
 import bcd_implicit as bi
-from bcd_implicit.old_paths import MOVED
+from bcd_implicit.old_paths import MOVED, ROOMS
 
 PUBLIC = [
     "ACTIVATIONS",
@@ -67,6 +68,9 @@ PUBLIC = [
     "torch",
 ]
 
+# Public modules.
+MEANT = {"compose", "constraints", "datasets", "experiments", "networks", "plots", "torch"}
+
 # Where version 0.1.0 had them.
 OLD_MODULES = [
     "activations",
@@ -118,3 +122,16 @@ def test_an_old_path_can_be_the_first_import_and_importing_the_package_leaves_ma
     ]
     run = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+def test_no_module_takes_the_place_of_a_public_name_of_its_room():
+    """Importing ``room/name.py`` sets ``room.name``, also where the room has a function of that name from elsewhere."""
+    packages = [bi, *(importlib.import_module(f"bcd_implicit.{room}") for room in (*ROOMS, *MEANT))]
+    hidden = []
+    for package in (package for package in packages if hasattr(package, "__path__")):
+        modules = {module.name for module in pkgutil.iter_modules(package.__path__)} - MEANT
+        for name in modules & {*getattr(package, "__all__", ())}:
+            if getattr(getattr(package, name), "__module__", None) != f"{package.__name__}.{name}":
+                hidden.append(f"{package.__name__}.{name}")
+    # This one is public as a module.
+    assert hidden == ["bcd_implicit.experiments.feature_selection"]

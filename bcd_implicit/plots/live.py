@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from bcd_implicit.blocks.block_problem import BlockProblem
+    from bcd_implicit.blocks.posed import BlockProblem
 
 # Norms below this share of the largest are a conic solver's zeros.
 ZERO = 1e-4
@@ -169,7 +169,7 @@ def _largest(solved: Iterable[Mapping[str, np.ndarray]]) -> float:
 
 def _check_live(live: Any) -> None:
     # Here, as the import is CVXPY's, which other plots do without.
-    from bcd_implicit.blocks.block_problem import BlockProblem
+    from bcd_implicit.blocks.posed import BlockProblem
 
     check_kind("live", live, BlockProblem)
 

@@ -233,3 +233,9 @@ fixed: b = 0, C, D, d = 0, X; their own terms are constant, not shown, and part 
     live.param_dict["norm_bound"].value = 0.25
     assert "parameters: norm_bound = 0.25" in str(live)
     assert r"\text{norm}\_\text{bound} = 0.25" in live._repr_latex_()
+
+
+def test_the_function_is_still_there_after_a_conic_solve():
+    problem = random_problem((3, 4, 2, 10))
+    bi.solve_block(problem, problem.initial(), "output", solver="CLARABEL")
+    assert callable(bi.block_problem)
