@@ -1,7 +1,6 @@
 """What a person sees of the package, and that old ways to it stay open."""
 
 import importlib
-import pkgutil
 import subprocess
 import sys
 
@@ -119,13 +118,3 @@ def test_an_old_path_can_be_the_first_import_and_importing_the_package_leaves_ma
     ]
     run = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
-
-
-def test_no_module_takes_the_place_of_a_public_function():
-    # Importing a module sets an attribute of its package, which may have given that name to a function.
-    for room in pkgutil.iter_modules(bi.__path__, "bcd_implicit."):
-        package = importlib.import_module(room.name)
-        modules = {module.name for module in pkgutil.iter_modules(getattr(package, "__path__", []))}
-        for name in modules & set(PUBLIC) & set(getattr(package, "__all__", ())):
-            importlib.import_module(f"{room.name}.{name}")
-            assert callable(getattr(package, name)), f"{room.name}.{name}"

@@ -23,7 +23,7 @@ from bcd_implicit.support.scalars import Scalars
 from bcd_implicit.terms.losses import Loss
 
 if TYPE_CHECKING:
-    from bcd_implicit.blocks.named_problem import BlockProblem
+    from bcd_implicit.blocks.block_problem import BlockProblem
 
 
 class Block:
@@ -68,7 +68,7 @@ class Block:
             Names of the numbers that are to be a ``cvxpy.Parameter``, as in :class:`~bcd_implicit.support.scalars`.
         """
         # A subclass of CVXPY's problem: its import is CVXPY's.
-        from bcd_implicit.blocks.named_problem import BlockProblem
+        from bcd_implicit.blocks.block_problem import BlockProblem
 
         v = block_variables(self.problem, self.letters)
         self.scalars = Scalars(parameters)

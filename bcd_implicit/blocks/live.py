@@ -9,7 +9,7 @@ from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 
 if TYPE_CHECKING:
-    from bcd_implicit.blocks.named_problem import BlockProblem
+    from bcd_implicit.blocks.block_problem import BlockProblem
 
 
 def block_problem(

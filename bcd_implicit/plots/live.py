@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from bcd_implicit.blocks.named_problem import BlockProblem
+    from bcd_implicit.blocks.block_problem import BlockProblem
 
 # Norms below this share of the largest are a conic solver's zeros.
 ZERO = 1e-4
@@ -167,7 +167,7 @@ def _largest(solved: Iterable[Mapping[str, np.ndarray]]) -> float:
 
 def _check_live(live: Any) -> None:
     # Here, as the import is CVXPY's, which other plots do without.
-    from bcd_implicit.blocks.named_problem import BlockProblem
+    from bcd_implicit.blocks.block_problem import BlockProblem
 
     check_kind("live", live, BlockProblem)
 
