@@ -83,7 +83,7 @@ class _Commands(click.Group):
 def main() -> None:
     """Train implicit models, x = phi(Ax + Bu + b), y = Cx + Du + d, by block-coordinate descent.
 
-    u are the inputs, y the outputs, and x are hidden features, which solve the first equation.
+    u is the input, y the output and x the hidden state, which solves the first equation.
 
     \b
     Examples:

@@ -22,7 +22,7 @@ from bcd_implicit.support.importing import importing
 def check(model_path: Path) -> None:
     """Check that MODEL is well-posed.
 
-    Well-posed means that each input has exactly one state. Prints the norms that show it, and how fast states are
+    Well-posed means that each input has exactly one state. Prints the norms that prove it, and how fast the states are
     found. The exit status is 1 if the model is not well-posed.
 
     \b

@@ -21,7 +21,7 @@ from bcd_implicit.support.importing import importing
 )
 @option_group(
     "Model and data",
-    number("--n-hidden", "N", "Width n: the number of states, and of features of an input.", 8, int),
+    number("--n-hidden", "N", "Width n: the number of states and of random features.", 8, int),
     number("--n-outputs", "N", "Number q of outputs or classes.", 20, int),
     number("--n-samples", "N", "Number m of samples.", 30, int),
     number("--gamma", "SHARE", "Weight of the feedback, below 1.", 0.9),
@@ -29,8 +29,8 @@ from bcd_implicit.support.importing import importing
 )
 @option_group(
     "Training",
-    number("--horizon", "TIME", "Time at which the flow ends.  [default: when its slope no longer changes]", None),
-    number("--n-steps", "N", "Largest number of steps of gradient descent.", 1000, int),
+    number("--horizon", "TIME", "Time at which the gradient flow ends.  [default: when its slope no longer changes]", None),
+    number("--n-steps", "N", "Maximum number of steps of gradient descent.", 1000, int),
     seed_option,
 )
 def convergence(
@@ -46,9 +46,10 @@ def convergence(
 ) -> None:
     """Show that gradients reach the optimum.
 
-    They reach the global optimum at a linear rate, at any width. The model is f(u) = B (I - gamma sigma(A))^-1 psi(u),
-    with the softmax sigma of each column and random features psi. Draws how far the loss is above the optimum, the
-    bounds that are proved for it, and other ways to the same optimum. Writes convergence.png and report.json.
+    On this model gradients reach the global optimum at a linear rate, whatever its width. The model is f(u) = B (I -
+    gamma sigma(A))^-1 psi(u), where sigma is the softmax of each column and psi are random features. Draws the distance
+    of the loss from its optimum, the proved bounds on it, and other methods that reach the same optimum. Writes
+    convergence.png and report.json.
 
     \b
     Examples:

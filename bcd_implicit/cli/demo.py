@@ -44,12 +44,12 @@ from bcd_implicit.support.importing import importing
         "--real-table/--no-real-table",
         default=True,
         show_default=True,
-        help="Do the same with the diabetes data afterwards.",
+        help="Repeat the experiment on the diabetes data.",
     ),
     number(
         "--n-seeds",
         "N",
-        "Number of data sets. With 2 or more, the command prints one line for each, and draws nothing.",
+        "Number of data sets. With 2 or more, the command prints one line for each and writes no files.",
         1,
         click.IntRange(min=1),
     ),
@@ -69,7 +69,7 @@ from bcd_implicit.support.importing import importing
     "Training",
     jobs_option,
     time_option(
-        "Stop each experiment after this many seconds and keep what was found by then. With several seeds nothing is "
+        "Stop each experiment after this many seconds and keep the best result so far. With several seeds nothing is "
         "kept."
     ),
     seed_option,
@@ -91,9 +91,9 @@ def demo(
 ) -> None:
     """Run the feature-selection experiment.
 
-    Does the learned B show which inputs matter? Data come from a known model with 20 hidden features, of whose B few
-    columns are not zero. A smaller model is trained with growing weights kappa of the group lasso. Cross-validation
-    chooses kappa without knowing the truth. Then the lengths of the columns of both B are compared. Writes
+    Does the learned B show which inputs matter? The data come from a known model with 20 hidden features, whose B has
+    few nonzero columns. A smaller model is trained with growing weights kappa of the group lasso. Cross-validation
+    picks kappa without knowing the truth. Then the columns of the learned B are compared with the true ones. Writes
     feature_selection.png, report.json and model.npz, and the same for the diabetes data.
 
     \b

@@ -78,7 +78,7 @@ _ENDINGS = {
     one_of(
         "--group-form",
         choices.GROUP_FORMS,
-        "Whether --kappa weighs the lengths of the columns of B or bounds their sum",
+        "Whether --kappa is a weight on the lengths of the columns of B or a bound on their sum",
         default="penalty",
         show_default=True,
     ),
@@ -93,13 +93,13 @@ _ENDINGS = {
         "constraints",
         multiple=True,
         metavar="CALL",
-        help='Constraint such as "nonnegative(B)" or "box(C, lower=0, upper=1)", on columns as they are trained on. '
+        help='Constraint such as "nonnegative(B)" or "box(C, lower=0, upper=1)", on the matrices for standardised columns. '
         "May be repeated.",
     ),
 )
 @training_options(
     number("--test-share", "SHARE", "Share of the rows to hold out and test on.", 0.0, Range(0, 0.9)),
-    number("--max-cycles", "N", "Largest number of cycles. A cycle solves each block once.", 100, int),
+    number("--max-cycles", "N", "Maximum number of cycles. A cycle solves each block once.", 100, int),
     number("--tol", "SHARE", "Stop when a cycle lowers the objective by less than this share.", 1e-4),
 )
 @gathered("choice", ColumnChoice)
@@ -125,8 +125,9 @@ def fit(
 ) -> None:
     """Train a model on the rows of DATA.
 
-    DATA is a file with named columns: CSV, Parquet, JSON or Excel. All columns are inputs, except targets and those to
-    ignore. A target of text is classified. Hold rows out with --test-share to see how good the model is on new rows.
+    DATA is a file with named columns: CSV, Parquet, JSON or Excel. All columns are inputs, except the target
+    and ignored columns. If the target is text, a classifier is trained. Hold out rows with --test-share to see how well
+    the model predicts new rows.
 
     \b
     Examples:

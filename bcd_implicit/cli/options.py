@@ -153,12 +153,12 @@ def data_options(*more: Callable) -> Callable:
         columns_option("--ignore", "Column to leave out."),
         columns_option(
             "--categorical",
-            "Column of categories. Each category becomes an input; they are kept or dropped together.",
+            "Column of categories. Each category becomes an input. These inputs are kept or dropped together.",
         ),
-        option("--classify", is_flag=True, help="Treat the target's numbers as classes. Text always is."),
+        option("--classify", is_flag=True, help="Treat a numeric target as classes. A text target always is."),
         option("--drop-missing", is_flag=True, help="Drop rows with missing values."),
         *more,
-        columns_option("--use", "Keep a column that only numbers the rows. Without this it is left out."),
+        columns_option("--use", "Use this column although it only numbers the rows. Such a column is ignored otherwise."),
         *text_options,
     )
 
@@ -195,7 +195,7 @@ def model_options(*more: Callable) -> Callable:
         one_of(
             "--well-posedness",
             choices.WELL_POSEDNESS,
-            "What --norm-bound bounds, the norm of A or its matrix measure, which gives A more room",
+            "Whether --norm-bound bounds the norm of A or its matrix measure, which allows more matrices",
             default="inf-norm",
             show_default=True,
         ),
@@ -235,7 +235,7 @@ method_options = (
         show_default=True,
     ),
 )
-seed_option = number("--seed", "N", "Seed of everything random.", 0, click.IntRange(min=0))
+seed_option = number("--seed", "N", "Random seed.", 0, click.IntRange(min=0))
 
 
 def training_options(share: Callable, *more: Callable) -> Callable:
@@ -244,7 +244,7 @@ def training_options(share: Callable, *more: Callable) -> Callable:
         "Training",
         share,
         *more,
-        time_option("Stop after this many seconds and keep what was found by then."),
+        time_option("Stop after this many seconds and keep the best result so far."),
         option(
             "--checkpoint",
             type=NamedPath(dir_okay=False),

@@ -35,8 +35,8 @@ from bcd_implicit.support.text_format import TextFormat
         type=PipedPath(STANDARD_OUTPUT),
         metavar="FILE",
         required=True,
-        help="File to write; its ending says as what: .csv, .tsv, .json, .xlsx or .parquet, and .csv.gz, .bz2, .xz or "
-        ".zip for packed text. - writes CSV to standard output.",
+        help="File to write. The ending sets the format: .csv, .tsv, .json, .xlsx, .parquet, or .csv.gz, .bz2, .xz, .zip "
+        "for compressed text. - writes CSV to standard output.",
     ),
     option("--probabilities", is_flag=True, help="Write the probability of each class instead of the class."),
     option("--scores", is_flag=True, help="Write the model's raw outputs, one for each class, instead of the class."),
@@ -47,8 +47,8 @@ from bcd_implicit.support.text_format import TextFormat
 def predict(model_path: Path, data: Path, output: Path, probabilities: bool, scores: bool, form: TextFormat) -> None:
     """Predict each row of DATA with MODEL.
 
-    Columns are found by name. Columns that the model does not know are ignored. Predictions are in the units of the
-    targets: numbers, classes, or rates of counts.
+    Columns are matched by name. Extra columns are ignored. Predictions are in the units of the targets: numbers,
+    classes, or rates of counts.
 
     \b
     Examples:

@@ -38,8 +38,8 @@ from bcd_implicit.support.text_format import TextFormat
 @data_options(
     column_option(
         "--sample-groups",
-        "Column that labels rows that belong together, such as those of a person. They are never split between "
-        "training and test rows. It is not an input.",
+        "Column that labels rows that belong together, such as rows of one person. Such rows are never split between "
+        "training and test. The column is not an input.",
     )
 )
 @option_group(
@@ -49,16 +49,16 @@ from bcd_implicit.support.text_format import TextFormat
 )
 @option_group(
     "Selection",
-    number("--n-features", "N", "Select exactly this many inputs, in the order of the path.", None, click.IntRange(1)),
+    number("--n-features", "N", "Select exactly this many inputs: those that stay longest on the path.", None, click.IntRange(1)),
     one_of(
         "--rule",
         choices.RULES,
-        f"How inputs are chosen from the path (not with --n-features)  [default: {choices.DEFAULT_RULE}]",
+        f"Rule that chooses inputs from the path (not with --n-features)  [default: {choices.DEFAULT_RULE}]",
     ),
     number(
         "--level",
         "LEVEL",
-        "Level of the score tests that follow, for all inputs together (not with --n-features).  "
+        "Family-wise level of the score tests that follow (not with --n-features).  "
         f"[default: {choices.DEFAULT_LEVEL}]",
         None,
         Range(0, 1, min_open=True, max_open=True),
@@ -66,7 +66,7 @@ from bcd_implicit.support.text_format import TextFormat
     number(
         "--n-kappas",
         "N",
-        "Number of models on the path. Each has a larger weight kappa of the group lasso, and fewer inputs.",
+        "Number of models on the path. Each has a larger kappa than the one before.",
         15,
         int,
     ),
@@ -108,9 +108,10 @@ def select(
 ) -> None:
     """Select the inputs of DATA that matter.
 
-    DATA is a file with named columns: CSV, Parquet, JSON or Excel. Models with growing weight kappa of the group lasso
-    keep fewer and fewer inputs. Cross-validation and score tests choose among them. A model of the chosen inputs is
-    trained and tested on rows that took no part. Writes feature_selection.png, report.json and model.npz.
+    DATA is a file with named columns: CSV, Parquet, JSON or Excel. A path of models is trained with growing weight
+    kappa of the group lasso, so that they keep fewer and fewer inputs. Cross-validation and score tests choose the
+    inputs. A model of these is trained and tested on held-out rows. Writes feature_selection.png, report.json and
+    model.npz.
 
     \b
     Examples:

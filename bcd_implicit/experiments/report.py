@@ -84,7 +84,7 @@ def summary(run: FeatureSelection, most: int = 25) -> RichTable:
     table.add_column("learned norm", justify="right")
     table.add_column("selected")
     # Where the truth is known it says more than any reason.
-    table.add_column("leaves at kappa" if synthetic else "why", justify="right" if synthetic else "left")
+    table.add_column("drops out at kappa" if synthetic else "why", justify="right" if synthetic else "left")
     why = {} if synthetic else run.selection.explain().why
     for j in shown:
         name = run.selection.input_names[j]
