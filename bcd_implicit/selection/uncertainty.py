@@ -45,8 +45,8 @@ class Uncertainty:
         the samples on which the same rule and score tests, along a path of their own, select it; NaN without halves).
     effects : DataFrame
         A row a selected input and output: input, output, effect (the mean slope of the prediction in the input, of the
-        selection's model, in the units of the problem's data), low and high (percentiles of the same in bootstrap refits on the
-        selected inputs).
+        selection's model, in the units of the problem's data), low and high (percentiles of the same in bootstrap
+        refits on the selected inputs).
     score : Series
         estimate (the mean over the refits, on the samples that they have not seen), low and high. R2 for the squared
         loss, mean over the outputs; else D2, the share of the best constant's loss that is explained.
