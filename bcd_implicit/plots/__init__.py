@@ -1,7 +1,8 @@
 """Plots: each takes a model, a result, a path or a classifier and an axes, draws on it, and returns it.
 
-Without an axes they draw on the current one. Names need room: make figures with ``layout="constrained"``. The two that
-are called ``animate_...`` return the animation.
+Without an axes they draw on the current one, as pyplot does; if no figure is open, on a new one. Names need room. A new
+figure makes it; make your own with ``plt.subplots(layout="constrained")``. The two that are called ``animate_...``
+return the animation.
 """
 
 from bcd_implicit.plots.animations import animate_cobweb, animate_path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bcd_implicit.plots.arguments import axes_of, check_kind
-from bcd_implicit.plots.axes import span, whole_numbers
+from bcd_implicit.plots.axes import label_axis, span, whole_numbers
 from bcd_implicit.plots.style import MARK, UNUSED, USED
 from bcd_implicit.selection.architecture_result import ArchitecturePath
 
@@ -45,8 +45,8 @@ def architecture_path(path: ArchitecturePath, ax: Axes | None = None) -> Axes:
     # Room for the topmost numbers, and for losses that are next to equal a scale without an offset.
     ax.margins(x=0.05, y=0.12)
     span(ax.yaxis, 0.01)
-    ax.set_xlabel("entries of A that are not zero (numbers: states on cycles)")
-    ax.set_ylabel("mean loss on unseen samples" if kind == "unseen loss" else "mean loss")
+    label_axis(ax.xaxis, "entries of A that are not zero (numbers: states on cycles)")
+    label_axis(ax.yaxis, "mean loss on unseen samples" if kind == "unseen loss" else "mean loss")
     ax.grid(alpha=0.3)
     ax.legend(fontsize="small")
     return ax

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.model.implicit_model import ImplicitModel
-from bcd_implicit.plots.axes import whole_numbers
+from bcd_implicit.plots.axes import label_axis, whole_numbers
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.choice import Selection
 from bcd_implicit.support.checks import check_matrix, check_number
@@ -25,12 +25,14 @@ Fitted = ImplicitModel | BcdResult | Selection
 
 
 def axes_of(ax: Any) -> Axes:
-    """The axes to draw on: those given, or the current ones."""
+    """The axes to draw on: those given, or the current ones, of a figure with room for names if none is open."""
     from matplotlib.axes import Axes
 
     if ax is None:
         import matplotlib.pyplot as plt
 
+        if not plt.get_fignums():
+            plt.figure(layout="constrained")
         return plt.gca()
     if not isinstance(ax, Axes):
         raise InvalidInputError("ax", f"is of type {type(ax).__name__}", "Pass one Axes of matplotlib, such as axes[0]")
@@ -49,15 +51,20 @@ def check_kind(argument: str, value: object, *kinds: type) -> None:
 
 
 def check_mask(argument: str, mask: ArrayLike, length: int) -> np.ndarray:
-    """Return a mask of the inputs, or raise an error that names it."""
+    """Return a mask of the inputs, also of their indices, or raise an error that names it."""
     array = np.asarray(mask)
-    if array.dtype != bool or array.shape != (length,):
-        raise InvalidInputError(
-            argument,
-            f"is an array of {array.dtype} of shape {array.shape}",
-            f"Pass True or False for each of the {length} inputs",
-        )
-    return array
+    remedy = f"Pass True or False for each of the {length} inputs, or the indices of those that are meant"
+    if array.dtype == bool and array.shape == (length,):
+        return array
+    if array.ndim != 1 or (len(array) and not np.issubdtype(array.dtype, np.integer)):
+        raise InvalidInputError(argument, f"is an array of {array.dtype} of shape {array.shape}", remedy)
+    indices = array.astype(int)
+    if len(indices) and not 0 <= indices.min() <= indices.max() < length:
+        raise InvalidInputError(argument, f"has indices that are not from 0 to {length - 1}", remedy)
+    # Zeros and ones, one for each input, would be a mask of integers.
+    if len(np.unique(indices)) < len(indices) or (len(indices) == length and indices.max() <= 1):
+        raise InvalidInputError(argument, "is of integers, but not of different indices", remedy)
+    return np.isin(np.arange(length), indices)
 
 
 def place_of_output(output: str | int, names: Sequence[str]) -> int:
@@ -108,5 +115,5 @@ def norm_label(problem: TrainingProblem | None) -> str:
 def label_cycles(ax: Axes) -> None:
     """The axis of the cycles."""
     whole_numbers(ax.xaxis)
-    ax.set_xlabel("cycle")
+    label_axis(ax.xaxis, "cycle")
     ax.grid(alpha=0.3, which="both")

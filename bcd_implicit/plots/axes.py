@@ -11,6 +11,7 @@ from sklearn.isotonic import isotonic_regression
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
+    from matplotlib.legend import Legend
 
 
 # Names of ticks are as large as fits, in points, and left out where even the smallest are too large.
@@ -23,10 +24,16 @@ LINE = 1.4
 HANDLE = 4.5
 # The height in points of a legend of two lines, and of each of them.
 LEGEND, LEGEND_LINE = 42.0, 14.0
+# From the frame to the first row, in points.
+FRAME = 6.0
 # More rows than this nobody reads.
 MOST_ROWS = 30
-# Longer names lose their middle.
-LONGEST_NAME = 24
+# Longer names lose their middle: they have at most this share of the axes beside them, but a few letters always.
+LONGEST_NAME, SHORTEST_NAME, NAMES_SHARE = 24, 10, 0.4
+# So many letters an axis label has at most, on all of its lines.
+LONGEST_LABEL = 3 * LONGEST_NAME
+# The sine of the angle of names under an axis, 60 degrees.
+RISE = 0.87
 
 
 def whole_numbers(axis: Axis) -> None:
@@ -78,29 +85,37 @@ def legend_width(labels: Sequence[str], n_columns: int) -> float:
     return sum(HANDLE + width_of(max(column, key=len), 1.0) for column in columns)
 
 
-def legend_above(ax: Axes) -> None:
-    """A legend above the curves, in letters that are as large as fit, with room made for it."""
-    labels, length = ax.get_legend_handles_labels()[1], length_in_points(ax.xaxis)
+def legend_above(ax: Axes, first: Sequence[str] = ()) -> Legend:
+    """A legend above the curves, in letters that are as large as fit, with room made for it; these labels first."""
+    handles, labels = ax.get_legend_handles_labels()
+    order = sorted(range(len(labels)), key=lambda k: labels[k] not in first)
+    handles, labels = [handles[k] for k in order], [labels[k] for k in order]
+    length = length_in_points(ax.xaxis)
     n_columns = next((n for n in (3, 2) if legend_width(labels, n) * LARGEST_FONT < length), 1)
     font = float(np.clip(length / legend_width(labels, n_columns), SMALLEST_FONT, LARGEST_FONT))
     lines = -(-len(labels) // n_columns)
     # One line more for its frame.
     share = min((lines + 1) * LINE * font / length_in_points(ax.yaxis), 0.5)
     headroom(ax, share / (1 - share))
-    ax.legend(loc="upper right", fontsize=font, ncols=n_columns, framealpha=0.9)
+    legend = ax.legend(handles, labels, loc="upper right", fontsize=font, ncols=n_columns, framealpha=0.9)
+    for text in legend.get_texts():
+        text.set_parse_math("$" in text.get_text() and text.get_text() not in first)
+    return legend
 
 
 def rows(ax: Axes, names: list[str]) -> None:
     """Rows from the top to the bottom, and below them room for a legend that is no wider than the axes."""
     labels = ax.get_legend_handles_labels()[1]
     # A layout that makes room for names takes it from the axes.
-    room = max(length_in_points(ax.xaxis) - width_of(max(names, key=len)[:LONGEST_NAME], LARGEST_FONT), 1.0)
+    longest = max(names, key=len)[: letters_beside(ax.yaxis)]
+    room = max(length_in_points(ax.xaxis) - width_of(longest, LARGEST_FONT), 1.0)
 
     n_columns = next((n for n in (3, 2) if len(labels) > n and legend_width(labels, n) * LARGEST_FONT < room), 1)
-    font = float(np.clip(length_in_points(ax.xaxis) / legend_width(labels, n_columns), SMALLEST_FONT, LARGEST_FONT))
+    font = float(np.clip(room / legend_width(labels, n_columns), SMALLEST_FONT, LARGEST_FONT))
     more_lines = -(-len(labels) // n_columns) - 2
     share = min((LEGEND + more_lines * LEGEND_LINE * font / LARGEST_FONT) / length_in_points(ax.yaxis), 0.5)
-    ax.set_ylim(-0.6 + (len(names) + 0.2) / (1 - share), -0.6)
+    top = -0.4 - FRAME * len(names) / length_in_points(ax.yaxis)
+    ax.set_ylim(top + (len(names) - 0.4 - top) / (1 - share), top)
     ax.legend(fontsize=font, loc="lower center", ncols=n_columns, framealpha=1)
 
 
@@ -109,9 +124,23 @@ def room_for_rows(ax: Axes) -> int:
     return min(MOST_ROWS, lines_that_fit(length_in_points(ax.yaxis) - LEGEND, LARGEST_FONT))
 
 
-def label_rows(ax: Axes, text: str) -> None:
-    """What the rows are, along the axis and no longer than it."""
-    ax.set_ylabel(text, fontsize=min(10.0, length_in_points(ax.yaxis) / width_of(text, 1.0)))
+def label_axis(axis: Axis, text: str, *, is_name: bool = False) -> None:
+    """Label an axis, on as many lines as it takes. Names are no formulas, and very long ones lose their middle."""
+    if is_name:
+        words = [shorter(word, LONGEST_NAME) for word in text.split(" ")]
+        text = shorter(" ".join(words), LONGEST_LABEL)
+    axis.set_label_text(text, wrap=True, parse_math=not is_name)
+
+
+def numbered(kind: str, names: Sequence[str] | None) -> str:
+    """The label of an axis without names: numbers, and why, if there are names."""
+    return f"{kind} $j$ (no room for names)" if names else f"{kind} $j$"
+
+
+def title(ax: Axes, text: str) -> None:
+    """A title in letters that are as large as the width of the axes allows."""
+    widest = width_of(max(text.split("\n"), key=len), 1.0)
+    ax.set_title(text, fontsize=float(np.clip(length_in_points(ax.xaxis) / widest, SMALLEST_FONT, LARGEST_FONT)))
 
 
 def _horizontal(axis: Axis) -> bool:
@@ -129,22 +158,32 @@ def lines_that_fit(length: float, font: float) -> int:
     return max(1, int(length / (LINE * font)))
 
 
-def shortened(names: Sequence[str]) -> list[str]:
+def letters_beside(axis: Axis) -> int:
+    """How long names on an axis may be, for the axes to be large enough beside them."""
+    axes = axis.axes
+    across = length_in_points(axes.yaxis) / RISE if _horizontal(axis) else length_in_points(axes.xaxis)
+    return int(np.clip(NAMES_SHARE * across / width_of("x", LARGEST_FONT), SHORTEST_NAME, LONGEST_NAME))
+
+
+def shorter(name: str, longest: int) -> str:
+    """The name, without its middle if it is longer."""
+    half = longest // 2
+    return name if len(name) <= longest else f"{name[:half]}\N{HORIZONTAL ELLIPSIS}{name[1 - half :]}"
+
+
+def shortened(names: Sequence[str], longest: int = LONGEST_NAME) -> list[str]:
     """The names, long ones without their middle, or, where that does not tell them apart, without what they share.
 
     Empty where neither does.
     """
-    half = LONGEST_NAME // 2
-    short = [
-        name if len(name) <= LONGEST_NAME else f"{name[:half]}\N{HORIZONTAL ELLIPSIS}{name[1 - half :]}"
-        for name in names
-    ]
+    half = longest // 2
+    short = [shorter(name, longest) for name in names]
     if len(set(short)) == len(set(names)):
         return short
     letters = list(zip(*names, strict=False))
     shared = next((k for k, those in enumerate(letters) if len(set(those)) > 1), len(letters))
     begin = max(0, shared - half // 2)
-    kept = [name[begin : begin + LONGEST_NAME - 2] for name in names]
+    kept = [name[begin : begin + longest - 2] for name in names]
     if len(set(kept)) < len(set(names)):
         return []
     return [f"\N{HORIZONTAL ELLIPSIS}{name}\N{HORIZONTAL ELLIPSIS}" for name in kept]
@@ -160,7 +199,7 @@ def name_ticks(axis: Axis, places: np.ndarray, names: Sequence[str]) -> bool:
     low, high = axis.get_view_interval()
     closest = np.diff(places).min(initial=abs(high - low))
     size = min(length_in_points(axis) * closest / abs(high - low) / LINE, LARGEST_FONT)
-    shown = shortened(names)
+    shown = shortened(names, letters_beside(axis)) or shortened(names)
     if size < SMALLEST_FONT or not shown:
         return False
     turned: dict[str, Any] = {"rotation": 60, "ha": "right", "rotation_mode": "anchor"} if _horizontal(axis) else {}
@@ -174,7 +213,7 @@ def label_lines(ax: Axes, x: float, colours: dict[str, str], heights: dict[str, 
     Where there is not, none are drawn.
     """
     names = sorted(heights, key=lambda name: heights[name])
-    shown = shortened(names)
+    shown = shortened(names, letters_beside(ax.yaxis)) or shortened(names)
     if not shown:
         return False
     bottom, highest = ax.get_ylim()

@@ -11,6 +11,7 @@ from sklearn.base import ClassifierMixin
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.plots.arguments import axes_of
+from bcd_implicit.plots.axes import label_axis, legend_above
 from bcd_implicit.support.arrays import read_samples
 from bcd_implicit.support.checks import check_number
 
@@ -58,12 +59,19 @@ def decision_regions(classifier: Any, X: ArrayLike, y: ArrayLike, ax: Axes | Non
     inputs = read_samples("X", X, n_columns=2, may_be_vector=False)
     belongs = _belonging(y, classes, len(inputs.values))
     ax = axes_of(ax)
+    colours = np.array([to_rgb(f"C{k}") for k in range(len(classes))])
+    for k, label in enumerate(classes):
+        shown = inputs.values[belongs[:, k]].T
+        ax.plot(*shown, "o", color=colours[k], mec="white", mew=0.6, ms=5, label=str(label))
     sides = [_side(column) for column in inputs.values.T]
+    ax.set(xlim=sides[0], ylim=sides[1])
+    # The plane goes on below the legend.
+    legend_above(ax, [str(label) for label in classes])
+    sides[1] = ax.get_ylim()
     plane = np.meshgrid(*(low + (np.arange(PIXELS) + 0.5) / PIXELS * (high - low) for low, high in sides))
     points = np.column_stack([places.ravel() for places in plane])
     table = points if inputs.labels is None else pd.DataFrame(points, columns=inputs.labels)
     probabilities = _probabilities(classifier, table, classes).reshape(PIXELS, PIXELS, len(classes))
-    colours = np.array([to_rgb(f"C{k}") for k in range(len(classes))])
     mixed = 1 - SHADE * (1 - probabilities @ colours)
     extent = (*sides[0], *sides[1])
     ax.imshow(np.clip(mixed, 0, 1), origin="lower", extent=extent, aspect="auto", interpolation="bilinear")
@@ -71,14 +79,9 @@ def decision_regions(classifier: Any, X: ArrayLike, y: ArrayLike, ax: Axes | Non
         lead = probabilities[:, :, k] - np.delete(probabilities, k, axis=2).max(axis=2)
         if lead.min() < 0 < lead.max():
             ax.contour(*plane, lead, levels=[0], colors="black", linewidths=0.8)
-    for k, label in enumerate(classes):
-        shown = inputs.values[belongs[:, k]].T
-        ax.plot(*shown, "o", color=colours[k], mec="white", mew=0.6, ms=5, label=str(label))
-    for text in ax.legend(fontsize="small", framealpha=0.9).get_texts():
-        text.set_parse_math(False)
     names = inputs.names or ["x0", "x1"]
-    ax.set_xlabel(names[0], parse_math=False)
-    ax.set_ylabel(names[1], parse_math=False)
+    label_axis(ax.xaxis, names[0], is_name=True)
+    label_axis(ax.yaxis, names[1], is_name=True)
     return ax
 
 
@@ -131,8 +134,8 @@ def reliability(
     ax.axline((0, 0), slope=1, color="grey", lw=1, zorder=0)
     ax.errorbar(mean, share, bars, marker="o", ms=4, lw=1.2, elinewidth=1, capsize=2, label=label)
     ax.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
-    ax.set_xlabel("predicted probability")
-    ax.set_ylabel("share that came true")
+    label_axis(ax.xaxis, "predicted probability")
+    label_axis(ax.yaxis, "share that came true")
     if label is not None:
         ax.legend(fontsize="small", loc="upper left")
     ax.grid(alpha=0.3)

@@ -12,7 +12,7 @@ from bcd_implicit.errors import check_choice
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.model.inputs import used_inputs
 from bcd_implicit.plots.arguments import Fitted, axes_of, check_kind, model_of
-from bcd_implicit.plots.axes import logarithmic
+from bcd_implicit.plots.axes import label_axis, logarithmic, title
 from bcd_implicit.plots.style import MARK, UNUSED, USED
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ def compression(result: Compression, ax: Axes | None = None, *, error: str = "R2
     logarithmic(ax.yaxis, np.concatenate([values, shown]), 1e-12)
     ax.set_xlim(left=0)
     names = {"R2": "1 - R2 of its predictions", "agreement": "largest output is another one, share of samples"}
-    ax.set_xlabel("entries that are not zero")
-    ax.set_ylabel(names.get(error, "change of a prediction"))
+    label_axis(ax.xaxis, "entries that are not zero")
+    label_axis(ax.yaxis, names.get(error, "change of a prediction"))
     ax.grid(alpha=0.3)
     ax.legend(fontsize="small")
     return ax
@@ -123,9 +123,7 @@ def architecture(of: Fitted | Compression, ax: Axes | None = None) -> Axes:
     ax.set_ylim(-0.05, 1.05)
     cycles = f"{len(structure.cycles)} with a cycle" if structure.cycles else "no cycle"
     stages = f"{structure.depth} stage{'s' if structure.depth > 1 else ''}"
-    ax.set_title(
-        f"{model.n_hidden} states, {sum(entries(model).values())} connections\n{stages}, {cycles}", fontsize="medium"
-    )
+    title(ax, f"{model.n_hidden} states, {sum(entries(model).values())} connections\n{stages}, {cycles}")
     return ax
 
 

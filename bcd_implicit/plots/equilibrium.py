@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.plots.arguments import Fitted, axes_of, samples_of
-from bcd_implicit.plots.axes import logarithmic, whole_numbers
+from bcd_implicit.plots.axes import label_axis, logarithmic, whole_numbers
 from bcd_implicit.plots.style import ROUNDING, UNUSED, USED
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def states(of: Fitted, U: ArrayLike | None = None, ax: Axes | None = None) -> Axes:
-    """The equilibrium states: a row a hidden feature, a column a sample (some of them, where pixels are fewer).
+    """The equilibrium states: one row per hidden feature, one column per sample (fewer, where pixels are fewer).
 
     Parameters
     ----------
@@ -48,8 +48,8 @@ def states(of: Fitted, U: ArrayLike | None = None, ax: Axes | None = None) -> Ax
     ax.figure.colorbar(image, ax=ax, label="state")
     for axis in (ax.xaxis, ax.yaxis):
         whole_numbers(axis)
-    ax.set_xlabel("sample")
-    ax.set_ylabel("hidden feature $i$")
+    label_axis(ax.xaxis, "sample")
+    label_axis(ax.yaxis, "hidden feature $i$")
     return ax
 
 
@@ -86,8 +86,8 @@ def picard_convergence(of: Fitted, U: ArrayLike | None = None, ax: Axes | None =
         ax.plot(table["step"], table[column], color=colour, lw=width, marker=".", label=label)
     logarithmic(ax.yaxis, table[["error", "bound", "a_priori"]].to_numpy(), ROUNDING)
     whole_numbers(ax.xaxis)
-    ax.set_xlabel(f"{'damped' if _damped(model) else 'Picard'} step $k$,  {_contraction(model)}")
-    ax.set_ylabel("largest of all samples")
+    label_axis(ax.xaxis, f"{'damped' if _damped(model) else 'Picard'} step $k$,  {_contraction(model)}")
+    label_axis(ax.yaxis, "largest of all samples")
     ax.legend(fontsize="small")
     ax.grid(alpha=0.3)
     return ax
@@ -138,8 +138,8 @@ def solver_convergence(
     drawn = pd.concat(tables.values())
     logarithmic(ax.xaxis, drawn["step"].to_numpy())
     logarithmic(ax.yaxis, drawn[["error", "bound"]].to_numpy(), ROUNDING)
-    ax.set_xlabel(f"step $k$,  {_contraction(model)}")
-    ax.set_ylabel(r"error $\|x_k - x_*\|_\infty$, largest of all samples")
+    label_axis(ax.xaxis, f"step $k$,  {_contraction(model)}")
+    label_axis(ax.yaxis, r"error $\|x_k - x_*\|_\infty$, largest of all samples")
     ax.legend(fontsize="small")
     ax.grid(alpha=0.3)
     return ax

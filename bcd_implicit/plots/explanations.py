@@ -9,7 +9,7 @@ import numpy as np
 from bcd_implicit.model.explanations import Explanation, Importance
 from bcd_implicit.plots.arguments import axes_of, check_kind, place_of_output
 from bcd_implicit.plots.axes import (
-    label_rows,
+    label_axis,
     length_in_points,
     name_ticks,
     room_for_rows,
@@ -87,8 +87,8 @@ def explanation(of: Explanation, sample: int = 0, output: str | int = 0, ax: Axe
     if name_ticks(ax.yaxis, places, names):
         _amounts(ax, [of.amount(i, place) for place in order.tolist()], float(ax.get_yticklabels()[0].get_fontsize()))
     if len(order) < g:
-        label_rows(ax, f"the {len(order)} that can do most of {g}")
-    ax.set_xlabel(of.question.quantity(i, j), parse_math=False)
+        label_axis(ax.yaxis, f"the {len(order)} that can do most of {g}")
+    label_axis(ax.xaxis, of.question.quantity(i, j), is_name=True)
     ax.grid(axis="x", alpha=0.3)
     return ax
 
@@ -129,8 +129,8 @@ def importance(of: Importance, ax: Axes | None = None) -> Axes:
     rows(ax, names)
     name_ticks(ax.yaxis, places, names)
     if len(order) < len(of.names):
-        label_rows(ax, f"the {len(order)} first of {len(of.names)}")
-    ax.set_xlabel("share of the largest")
+        label_axis(ax.yaxis, f"the {len(order)} first of {len(of.names)}")
+    label_axis(ax.xaxis, "share of the largest")
     ax.grid(axis="x", alpha=0.3)
     return ax
 

@@ -12,11 +12,13 @@ from bcd_implicit.plots.arguments import Fitted, axes_of, check_kind, check_mask
 from bcd_implicit.plots.axes import (
     LINE,
     SMALLEST_FONT,
+    label_axis,
     label_lines,
     legend_above,
     length_in_points,
     logarithmic,
     name_ticks,
+    numbered,
     whole_numbers,
 )
 from bcd_implicit.plots.style import MARK, UNUSED, USED
@@ -46,13 +48,13 @@ def column_norms(
     ----------
     of : ImplicitModel, BcdResult, Selection or array of shape (p,)
         The model, or the norms themselves.
-    highlight : bool array of shape (p,), optional
+    highlight : bool array of shape (p,), or indices, optional
         Inputs drawn in colour; the nonzero ones by default.
     names : sequence of str, optional
         Names of the inputs; the model's by default. Where they do not all fit the highlighted inputs are named, and
-        where these do not fit either, inputs are numbered.
+        where these do not fit either, inputs are numbered, and the label says so.
     ax : Axes, optional
-    truth : bool array of shape (p,), optional
+    truth : bool array of shape (p,), or indices, optional
         The inputs that matter, where that is known: circles mark them.
     sort : bool
         The largest norms first, and only those whose names have room.
@@ -86,11 +88,11 @@ def column_norms(
     every = names and name_ticks(ax.xaxis, places, [names[j] for j in order])
     some = every or (names and name_ticks(ax.xaxis, places[coloured], [names[j] for j in order[coloured]]))
     if len(order) < p:
-        ax.set_xlabel(f"the {len(order)} largest of {p} inputs")
+        label_axis(ax.xaxis, f"the {len(order)} largest of {p} inputs")
     elif not some:
         whole_numbers(ax.xaxis)
-        ax.set_xlabel("input $j$")
-    ax.set_ylabel(label)
+        label_axis(ax.xaxis, numbered("input", names))
+    label_axis(ax.yaxis, label)
     ax.grid(axis="y", alpha=0.3)
     return ax
 
@@ -112,13 +114,13 @@ def kappa_path(
     path : PathResult
     chosen : Selection or float, optional
         What was chosen from the path, or a kappa to mark.
-    highlight : bool array of shape (p,), optional
+    highlight : bool array of shape (p,), or indices, optional
         Inputs drawn in colour: the true ones where they are known; by default the chosen ones, or those that are left
         at the end.
     ax : Axes, optional
     names : sequence of str, optional
         Names of the inputs; the highlighted lines, and the largest three of the others, are labelled with them at
-        their left ends. The problem's by default.
+        their left ends. Where there is less room, only the largest are. The problem's by default.
     highlighted, others : str
         What the legend calls the two groups.
 
@@ -147,16 +149,16 @@ def kappa_path(
         ax.invert_xaxis()  # sparser to the right, as in the penalty form
     top = ax.get_ylim()[1]
     legend_above(ax)
-    rest = np.flatnonzero(~highlight & (norms[0] > 0))
-    largest = rest[np.argsort(-norms[0, rest], kind="stable")]
+    falling = np.argsort(-norms[0], kind="stable")
+    coloured, rest = falling[highlight[falling]], falling[~highlight[falling] & (norms[0, falling] > 0)]
     # The largest of the others is what a reader asks about.
-    for n in range(MOST_OTHERS, -1, -1):
-        named = [*np.flatnonzero(highlight), *largest[:n]]
+    groups = [[*coloured, *rest[:n]] for n in range(MOST_OTHERS, 0, -1)]
+    for named in groups + [coloured[:n].tolist() for n in range(len(coloured), -1, -1)]:
         colours = {names[j]: USED if highlight[j] else UNUSED for j in named}
         if not named or label_lines(ax, float(kappas[0]), colours, {names[j]: norms[0, j] for j in named}, top):
             break
-    ax.set_xlabel(r"$\kappa$, the weight" if problem.group_form == "penalty" else r"$\kappa$, the bound")
-    ax.set_ylabel(norm_label(problem))
+    label_axis(ax.xaxis, r"$\kappa$, the weight" if problem.group_form == "penalty" else r"$\kappa$, the bound")
+    label_axis(ax.yaxis, norm_label(problem))
     ax.grid(alpha=0.3)
     return ax
 
@@ -166,4 +168,7 @@ def _mark(chosen: Selection | float) -> tuple[float, str]:
     kappa = chosen.kappa if isinstance(chosen, Selection) else chosen
     if not isinstance(chosen, Selection) or (kappa == chosen.chosen_kappa and chosen.on_path):
         return kappa, rf"chosen $\kappa$ = {kappa:.3g}"
-    return kappa, rf"$\kappa$ = {kappa:.3g}, {'has these inputs' if chosen.on_path else 'nearest point of the path'}"
+    return (
+        kappa,
+        rf"$\kappa$ = {kappa:.3g}, {'where these inputs are left' if chosen.on_path else 'nearest point of the path'}",
+    )

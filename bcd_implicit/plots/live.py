@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.plots.arguments import check_kind
-from bcd_implicit.plots.axes import name_ticks
+from bcd_implicit.plots.axes import label_axis, name_ticks, title
 from bcd_implicit.plots.matrices import divide, draw_signed
 from bcd_implicit.plots.style import UNUSED, USED
 from bcd_implicit.support.checks import check_list, check_number
@@ -83,7 +83,7 @@ def stills(
     top = _largest(matrices for *_, matrices in solved)
     for (value, objective, matrices), (upper, lower) in zip(solved, axes.T, strict=True):
         image = _draw(live, matrices, upper, lower, top)
-        upper.set_title(f"{parameter} = {value:.4g}\nobjective {objective:.4g}", fontsize="small")
+        title(upper, f"{parameter} = {value:.4g}\nobjective {objective:.4g}")
     figure.colorbar(image, ax=axes[0])
     for ax in axes[1, 1:]:
         ax.set_ylabel("")
@@ -235,7 +235,10 @@ def _draw(live: BlockProblem, matrices: Mapping[str, np.ndarray], upper: Axes, l
     norms = np.linalg.norm(matrices[letters[-1]], axis=0)
     used = norms > ZERO * max(float(norms.max()), ZERO)
     lower.bar(np.arange(len(norms)), norms, color=np.where(used, USED, UNUSED))
-    lower.set_ylabel(rf"$\|{letters[-1]} e_j\|_2$")
-    if letters[-1] == "C" or not name_ticks(lower.xaxis, np.arange(len(norms)), live.training_problem.input_names):
-        lower.set_xlabel("hidden feature" if letters[-1] == "C" else "input")
+    label_axis(lower.yaxis, rf"$\|{letters[-1]} e_j\|_2$")
+    names = live.training_problem.input_names
+    if letters[-1] == "C":
+        label_axis(lower.xaxis, "hidden feature")
+    elif not name_ticks(lower.xaxis, np.arange(len(norms)), names):
+        label_axis(lower.xaxis, "input")
     return image

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from bcd_implicit.errors import DataWarning, InvalidInputError, check_choice, shown
 from bcd_implicit.model.inputs import targets_of
 from bcd_implicit.plots.arguments import Fitted, axes_of, samples_of
-from bcd_implicit.plots.axes import shortened
+from bcd_implicit.plots.axes import label_axis, shortened
 from bcd_implicit.plots.style import MARK, UNUSED
 from bcd_implicit.support.checks import check_matrix, check_number
 from bcd_implicit.support.samples import check_as_many
@@ -71,11 +71,11 @@ def residuals(
         ax.plot(predicted[:, k], vertical[:, k], color=colour, label=names[k], **points)
     if kind == "residual_vs_predicted":
         ax.axhline(0, color="grey", lw=1)
-        ax.set_ylabel("residual")
+        label_axis(ax.yaxis, "residual")
     else:
         ax.axline((predicted.mean(),) * 2, slope=1, color="grey", lw=1)
-        ax.set_ylabel("target")
-    ax.set_xlabel("prediction" if q <= MOST_COLOURS else f"prediction, {q} outputs")
+        label_axis(ax.yaxis, "target")
+    label_axis(ax.xaxis, "prediction" if q <= MOST_COLOURS else f"prediction, {q} outputs")
     if 1 < q <= MOST_COLOURS:
         for text in ax.legend(fontsize="small", markerscale=2).get_texts():
             text.set_parse_math(False)

@@ -8,7 +8,7 @@ import numpy as np
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.plots.arguments import axes_of, check_kind, place_of_output
-from bcd_implicit.plots.axes import label_rows, name_ticks, room_for_rows, rows
+from bcd_implicit.plots.axes import label_axis, name_ticks, room_for_rows, rows
 from bcd_implicit.plots.style import MARK, UNUSED, USED
 from bcd_implicit.selection.choice import Selection
 from bcd_implicit.selection.uncertainty import Uncertainty
@@ -52,7 +52,7 @@ def p_values(selection: Selection, ax: Axes | None = None) -> Axes:
     ax.axvline(selection.level, color=MARK, ls="--", lw=1.2, label=f"level {selection.level:g}, to stay")
     ax.axvline(selection.level / 5, color=MARK, ls=":", lw=1.2, label=f"{selection.level / 5:g}, to enter")
     _name_rows(ax, list(shown["input"]), len(facts), "smallest")
-    ax.set_xlabel("p-value, for all inputs together")
+    label_axis(ax.xaxis, "p-value, for all inputs together")
     ax.grid(axis="x", alpha=0.3)
     return ax
 
@@ -82,7 +82,7 @@ def stability(of: Uncertainty, ax: Axes | None = None) -> Axes:
     ax.axvline(0.5, color=MARK, ls="--", lw=1.2)
     ax.set_xlim(0, 1.02)
     _name_rows(ax, list(shown["input"]), len(found), "most frequent")
-    ax.set_xlabel(f"share of {of.n_halves} halves that select it")
+    label_axis(ax.xaxis, f"share of {of.n_halves} halves that select it")
     ax.grid(axis="x", alpha=0.3)
     return ax
 
@@ -121,7 +121,7 @@ def effects(of: Uncertainty, output: str | int = 0, ax: Axes | None = None) -> A
     ax.plot(shown["effect"], places, "o", ms=5, color=USED, label="effect")
     ax.axvline(0, color=UNUSED, lw=0.8)
     _name_rows(ax, list(shown["input"]), len(found), "largest")
-    ax.set_xlabel(f"mean slope of {name}", parse_math=False)
+    label_axis(ax.xaxis, f"mean slope of {name}", is_name=True)
     ax.grid(axis="x", alpha=0.3)
     return ax
 
@@ -139,4 +139,4 @@ def _name_rows(ax: Axes, names: list[str], n_all: int, which: str) -> None:
     rows(ax, names)
     name_ticks(ax.yaxis, np.arange(len(names)), names)
     if len(names) < n_all:
-        label_rows(ax, f"the {len(names)} {which} of {n_all}")
+        label_axis(ax.yaxis, f"the {len(names)} {which} of {n_all}")

@@ -10,7 +10,7 @@ import scipy.sparse as sp
 from bcd_implicit.errors import check_choice
 from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.plots.arguments import Fitted, axes_of, model_of
-from bcd_implicit.plots.axes import LINE, length_in_points
+from bcd_implicit.plots.axes import LINE, label_axis, length_in_points, title
 from bcd_implicit.plots.style import MARK, UNUSED, USED
 from bcd_implicit.support.checks import check_number
 
@@ -73,6 +73,8 @@ def matrix(of: Fitted, ax: Axes | None = None, *, parts: str = "A", pixels: int 
         vmin=1,
         vmax=2,
         extent=(0, entries.shape[1], entries.shape[0], 0),
+        # A is square; beside it B may be wide, and the picture a strip.
+        aspect="equal" if parts == "A" else "auto",
         interpolation="nearest",
     )
     for axis, line, places_of in ((ax.yaxis, ax.axhline, ends[0]), (ax.xaxis, ax.axvline, ends[1])):
@@ -86,16 +88,13 @@ def matrix(of: Fitted, ax: Axes | None = None, *, parts: str = "A", pixels: int 
         axis.set_tick_params(length=0, labelsize=SMALL)
         if axis is ax.xaxis and np.any(sizes[shown] < NARROW * places_of[-1]):
             axis.set_tick_params(rotation=90)
-    ax.set_xlabel("... on these: states by blocks" + (", then inputs" if parts == "all" else ""))
-    ax.set_ylabel("these depend ..." + (", outputs last" if parts == "all" else ""))
+    label_axis(ax.xaxis, "states" + (", then inputs" if parts == "all" else "") + " (row depends on column)")
+    label_axis(ax.yaxis, "states" + (", then outputs" if parts == "all" else ""))
     cycles = f"{len(structure.cycles)} with a cycle" if structure.cycles else "no cycle"
     stages = f"{structure.depth} stage{'s' if structure.depth > 1 else ''}"
     name = "$A$" if parts == "A" else "$(A\\;B;\\;C\\;D)$"
     share = 100 * entries.nnz / np.prod(entries.shape)
-    ax.set_title(
-        f"{name}: {model.n_hidden} states, {share:.2g} % of the entries\n{stages}, {cycles}",
-        fontsize="medium",
-    )
+    title(ax, f"{name}: {model.n_hidden} states\n{share:.2g} % of the entries\n{stages}, {cycles}")
     return ax
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bcd_implicit.plots.arguments import axes_of, check_kind
+from bcd_implicit.plots.axes import label_axis
 from bcd_implicit.plots.point_names import name_points
 from bcd_implicit.plots.style import MARK, UNUSED, USED
 from bcd_implicit.tradeoff.curve import RobustnessCurve
@@ -51,7 +52,7 @@ def robustness(curve: RobustnessCurve, ax: Axes | None = None) -> Axes:
     # Room for names of points at the frame.
     ax.margins(0.08)
     name_points(ax, [str(name) for name in named.index], named[[good, proved]].to_numpy(), lines)
-    ax.set_xlabel(f"{good} on test samples")
-    ax.set_ylabel("share of samples" if curve.classes else "mean width of predictions")
+    label_axis(ax.xaxis, f"{good} on test samples")
+    label_axis(ax.yaxis, "share of samples" if curve.classes else "mean width of predictions")
     ax.legend(fontsize="small")
     return ax

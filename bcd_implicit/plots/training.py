@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bcd_implicit.plots.arguments import axes_of, check_kind, label_cycles
-from bcd_implicit.plots.axes import headroom, logarithmic
+from bcd_implicit.plots.axes import headroom, label_axis, logarithmic
 from bcd_implicit.plots.style import MARK, ROUNDING, UNUSED, USED
 from bcd_implicit.training.result import BcdResult
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def history(result: BcdResult, ax: Axes | None = None) -> Axes:
-    """The objective that the loop never raises, cycle by cycle.
+    """The objective, cycle by cycle. No loop raises it, except ``method="gradient"``.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def history(result: BcdResult, ax: Axes | None = None) -> Axes:
     if table["objective"].max() > 30 * table["objective"].min() > 0:
         logarithmic(ax.yaxis, table["objective"].to_numpy())
     label_cycles(ax)
-    ax.set_ylabel("objective (F)" if result.method == "fenchel" else "objective (T)")
+    label_axis(ax.yaxis, "objective (F)" if result.method == "fenchel" else "objective (T)")
     return ax
 
 
@@ -58,14 +58,16 @@ def certificates(result: BcdResult, ax: Axes | None = None) -> Axes:
     check_kind("result", result, BcdResult)
     ax = axes_of(ax)
     table = result.history.replace(np.inf, np.nan)
-    kinds = {"gap": ("relative gap", USED, "o"), "kkt_residual": ("KKT residual", MARK, "."),
-             "violation": ("violation", UNUSED, "x")}  # fmt: skip
-    for column, (label, colour, marker) in kinds.items():
+    # Marks that are seen where two values are next to equal: an open square, and a cross inside it.
+    kinds = {"gap": ("relative gap", {"color": USED, "marker": "o", "ms": 5, "lw": 1.2}),
+             "kkt_residual": ("KKT residual", {"color": MARK, "marker": "s", "ms": 8, "mfc": "none", "lw": 2.4}),
+             "violation": ("violation", {"color": UNUSED, "marker": "x", "ms": 5, "lw": 1.2})}  # fmt: skip
+    for column, (label, style) in kinds.items():
         unknown = "" if table[column].notna().any() else " (unknown)"
-        ax.plot(table["cycle"], table[column], color=colour, marker=marker, ms=5, lw=1.2, label=label + unknown)
+        ax.plot(table["cycle"], table[column], label=label + unknown, **style)
     logarithmic(ax.yaxis, table[list(kinds)].to_numpy(), ROUNDING)
     headroom(ax)
     label_cycles(ax)
-    ax.set_ylabel("certificates of the blocks")
+    label_axis(ax.yaxis, "certificates of the blocks")
     ax.legend(fontsize="small")
     return ax

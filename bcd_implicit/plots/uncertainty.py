@@ -17,10 +17,12 @@ from bcd_implicit.plots.arguments import Fitted, axes_of, check_kind, model_of
 from bcd_implicit.plots.axes import (
     LINE,
     SMALLEST_FONT,
-    headroom,
+    label_axis,
+    legend_above,
     length_in_points,
     lines_that_fit,
     name_ticks,
+    numbered,
     shortened,
     whole_numbers,
     width_of,
@@ -109,22 +111,16 @@ def bounds(
     if names is None or not name_ticks(ax.xaxis, np.arange(m), names):
         if sort:
             ax.set_xticks([])
-            ax.set_xlabel(f"{m} samples, by prediction")
+            label_axis(ax.xaxis, f"{m} samples, by prediction")
         else:
             whole_numbers(ax.xaxis)
-            ax.set_xlabel("sample")
-    ax.set_ylabel("prediction and its bounds")
+            label_axis(ax.xaxis, "sample")
+    label_axis(ax.yaxis, "prediction and its bounds")
     ax.grid(axis="y", alpha=0.3)
-    lines = dict(zip(*ax.get_legend_handles_labels()[::-1], strict=True))
-    if k > 1:
-        # Outputs first, in room of their own.
-        lines = {label: lines[label] for label in sorted(lines, key=lambda label: label not in labels)}
-        headroom(ax)
-    legend = ax.legend(lines.values(), lines, fontsize="small", ncols=1 if k == 1 else 4)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
-    for label, handle in zip(lines, legend.get_lines(), strict=True):
-        if label in labels:
+    # Outputs first, in room of their own.
+    legend = ax.legend(fontsize="small") if k == 1 else legend_above(ax, labels)
+    for text, handle in zip(legend.get_texts(), legend.get_lines(), strict=True):
+        if text.get_text() in labels:
             handle.set_linewidth(max(thick, 3.0))
     return ax
 
@@ -197,7 +193,7 @@ def sensitivity(of: Fitted | pd.DataFrame, ax: Axes | None = None, *, sort: bool
     for axis, names, label in ((ax.xaxis, inputs, "input"), (ax.yaxis, outputs, "output")):
         if not name_ticks(axis, np.arange(len(names)), names):
             whole_numbers(axis)
-            axis.set_label_text(f"{label} $j$" if axis is ax.xaxis else label)
+            label_axis(axis, numbered(label, names) if axis is ax.xaxis else label)
     if shown < p:
-        ax.set_xlabel(f"the {shown} that can move an output most, of {p} inputs")
+        label_axis(ax.xaxis, f"the {shown} that can move an output most, of {p} inputs")
     return ax

@@ -53,8 +53,16 @@ def test_what_holds_what_a_plot_needs_is_told_so(ax, path, chosen):
             "highlight: is an array of bool of shape (1,). Pass",
         ),
         (
-            lambda r, p, m, ax: plots.column_norms(m, truth=[0, 1, 2], ax=ax),
-            "truth: is an array of int64 of shape (3,).",
+            lambda r, p, m, ax: plots.column_norms(m, truth=[0.0, 1.0, 2.0], ax=ax),
+            "truth: is an array of float64 of shape (3,).",
+        ),
+        (
+            lambda r, p, m, ax: plots.column_norms(m, truth=[0, 1, 1], ax=ax),
+            "truth: is of integers, but not of different indices.",
+        ),
+        (
+            lambda r, p, m, ax: plots.column_norms(m, truth=[0, 3], ax=ax),
+            "truth: has indices that are not from 0 to 2.",
         ),
         (lambda r, p, m, ax: plots.column_norms(m, names=["a"], ax=ax), "names: has 1 names for 3 variables."),
         (lambda r, p, m, ax: plots.kappa_path(p, highlight=[True], ax=ax), "highlight: is an array of bool of shape"),

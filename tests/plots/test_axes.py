@@ -1,4 +1,4 @@
-"""Plots draw on the axes that they are given, or on the current ones."""
+"""Plots draw on the axes that they are given, on the current ones, or on new ones."""
 
 import numpy as np
 import pytest
@@ -20,6 +20,10 @@ def test_without_axes_the_current_ones_are_used(result):
     assert plots.column_norms(np.ones(2)) is axes[0]
     assert plots.states(result) is axes[0]
     assert len(plt.get_fignums()) == 1
+    plt.close("all")
+    # A figure of their own has room for names.
+    assert plots.column_norms(np.ones(2)).figure.get_layout_engine() is not None
+    plt.close("all")
 
 
 def test_zeros_stand_at_the_end_of_a_logarithmic_scale(ax):

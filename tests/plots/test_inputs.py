@@ -64,6 +64,13 @@ def test_circles_mark_the_truth(ax):
     assert legend(ax) == ["truly used"]
 
 
+def test_the_truth_may_be_indices(ax):
+    plots.column_norms(np.array([0.5, 0.0, 2.0]), truth=[0, 1], highlight=[2], ax=ax)
+    np.testing.assert_array_equal(ax.lines[0].get_xydata(), [[0, 0.5], [1, 0.0]])
+    unused = to_rgba(plots.UNUSED)
+    assert colours(ax.patches) == [unused, unused, to_rgba(plots.USED)]
+
+
 def test_sorted_bars_fall(ax):
     truth = np.array([True, False, False])
     plots.column_norms(np.array([0.5, 0.0, 2.0]), names=["a", "b", "c"], truth=truth, sort=True, ax=ax)
@@ -90,14 +97,14 @@ def test_names_that_do_not_fit_give_way_to_those_in_colour_or_to_numbers(ax):
     assert ax.get_xticks().tolist() == [3, 90]
     other = Figure().subplots()
     plots.column_norms(norms + 1, names=names, ax=other)
-    assert other.get_xlabel() == "input $j$"
+    assert other.get_xlabel() == "input $j$ (no room for names)"
     assert not any("name" in name for name in tick_names(other.xaxis))
     assert all(tick == round(tick) for tick in other.get_xticks())
 
 
 @pytest.mark.parametrize(("width", "n_names"), [(6.4, 40), (14, 100), (3, 15)])
 def test_names_under_bars_do_not_overlap(width, n_names):
-    figure = Figure(figsize=(width, 4))
+    figure = Figure(figsize=(width, 5))  # as high as names of 24 letters need
     ax = figure.subplots()
     names = [f"{j} is a rather long name that nobody needs" for j in range(n_names)]
     plots.column_norms(np.ones(n_names), names=names, ax=ax)
@@ -166,7 +173,7 @@ def test_the_mark_says_where_the_choice_lies_on_the_path(ax, path, chosen):
     at = rf"$\kappa$ = {chosen.kappa:.3g}"
     assert mark(chosen) == f"{at}, nearest point of the path"
     there = replace(chosen, support=path.supports[chosen.index])
-    assert mark(there) == f"{at}, has these inputs"  # asked for by their number
+    assert mark(there) == f"{at}, where these inputs are left"  # asked for by their number
     assert mark(replace(there, rule="min", table=chosen.table.assign(chosen=True))) == f"chosen {at}"
 
 
