@@ -51,7 +51,7 @@ def make_block(problem: TrainingProblem, it: Iterate, block: str, **block_option
     for option in block_options:
         if option not in kind.options:
             known = f"Its options are: {', '.join(kind.options)}" if kind.options else "It has no options"
-            raise InvalidInputError(option, f"is no option of block '{block}'", known)
+            raise InvalidInputError(option, f"is not an option of block '{block}'", known)
     start = time.perf_counter()
     built = kind(problem, check_iterate(it, problem.shapes, problem.activation), **block_options)
     built.build_seconds = time.perf_counter() - start
@@ -181,7 +181,7 @@ def solve_prepared(
     if candidates[0] == solver != best.solver:
         fault = _shortfall(block, found[0], tol) if found[0].solver == solver else str(failures[0])
         warn_convergence(
-            f"{fault} The solution of {best.solver} is taken instead. {see('a-solver-failed')}", stacklevel=3
+            f"{fault} The solution of {best.solver} was used instead. {see('a-solver-failed')}", stacklevel=3
         )
     if not met:
         # The caller of solve_block.
@@ -221,7 +221,7 @@ def _checked(error: BlockSolveError, block: Block) -> BlockSolveError:
     if "infeasible" in error.status and "unbounded" not in error.status:
         zero = block.it.replace(**{k: np.zeros_like(getattr(block.it, k)) for k in block.letters})
         if _meets_all(block, block.it):
-            return _failure(block, error.solver, f"{DENIES}, but where the block began does")
+            return _failure(block, error.solver, f"{DENIES}, but the starting point does")
         if _meets_all(block, zero):
             return _failure(block, error.solver, f"{DENIES}, but zero does")
     return error
@@ -239,7 +239,7 @@ def _check_not_worse(block: Block, best: BlockSolution, found: list[BlockSolutio
     # Not for the last digits: a block may begin at its optimum.
     if not best.objective - began > tol * abs(began) or not _meets_all(block, block.it):
         return
-    objectives = f"its objective is {best.objective:.6g}, and {began:.6g} where the block began"
+    objectives = f"its objective is {best.objective:.6g}, and {began:.6g} at the starting point"
     status = f"refused: relative gap {best.certificate.relative_gap:.1e}, {objectives}"
     gaps = ", ".join(f"{s.solver} {s.certificate.relative_gap:.1e}" for s in found)
     remedy = f"Every solver's point was refused (relative gaps: {gaps}). Try another solver, or scale the data"

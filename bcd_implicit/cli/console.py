@@ -134,7 +134,7 @@ def to_the_end(status: bi.Status) -> Iterator[None]:
         notes.print(f"Interrupted: {end}.", soft_wrap=True)
         leave(INTERRUPTED)
     if status.cut_short:
-        notes.print("The time is over: what is written is what was reached by then.", soft_wrap=True)
+        notes.print("The time limit was reached: the results so far are written.", soft_wrap=True)
     if anyone_left_alone():
         leave(0)
 

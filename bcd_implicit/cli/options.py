@@ -158,7 +158,7 @@ def data_options(*more: Callable) -> Callable:
         option("--classify", is_flag=True, help="Treat the target's numbers as classes. Text always is."),
         option("--drop-missing", is_flag=True, help="Drop rows with missing values."),
         *more,
-        columns_option("--use", "Keep a column that only numbers the rows. Without this it is left out."),
+        columns_option("--use", "Keep a column that only numbers the rows. Without this it is dropped."),
         *text_options,
     )
 

@@ -58,10 +58,10 @@ def predict(model_path: Path, data: Path, output: Path, probabilities: bool, sco
     to_standard_output = output == STANDARD_OUTPUT
     if to_standard_output and asked_for_json():
         cause = "and --output - both need standard output"
-        raise bi.InvalidInputError("json", cause, "Give --output a file, or leave --json out")
+        raise bi.InvalidInputError("json", cause, "Give --output a file, or omit --json")
     if scores and probabilities:
-        cause = "and --scores ask for different tables"
-        raise bi.InvalidInputError("probabilities", cause, "Give one of them, and run the command again for the other")
+        cause = "and --scores ask for different outputs"
+        raise bi.InvalidInputError("probabilities", cause, "Use one of them, and run the command again for the other")
     # Before the imports, which take longer than the checks.
     check_is_file(model_path)
     check_data(data)

@@ -38,7 +38,7 @@ from bcd_implicit.support.text_format import TextFormat
 @data_options(
     column_option(
         "--sample-groups",
-        "Column that labels rows that belong together, such as those of a person. They are never split between "
+        "Column that labels rows that belong together, such as one person's rows. They are never split between "
         "training and test rows. It is not an input.",
     )
 )

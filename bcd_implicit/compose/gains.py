@@ -87,4 +87,4 @@ def _sensitivity(name: str, model: ImplicitModel) -> np.ndarray:
     try:
         return model._sensitivity(name, "Ask model.feedback(K).structure().reason")
     except NotWellPosedError as error:
-        raise NotWellPosedError(f"{name}, by itself: {error}") from None
+        raise NotWellPosedError(f"{name} on its own: {error}") from None

@@ -71,7 +71,7 @@ def box(matrix: str, lower: ArrayLike | None = None, upper: ArrayLike | None = N
     if (low == np.inf).any() or (high == -np.inf).any():
         raise InvalidInputError("lower", "is inf, or upper -inf, which no entry can meet", "Exchange their signs")
     if not (np.isfinite(low).any() or np.isfinite(high).any()):
-        raise InvalidInputError("lower", "and upper are absent or infinite", "Give at least one finite bound")
+        raise InvalidInputError("lower", "and upper are missing or infinite", "Give at least one finite bound")
     try:
         crossed = bool((low > high).any())
     except ValueError:

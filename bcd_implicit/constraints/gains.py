@@ -124,7 +124,7 @@ def margin_gain_bound(bound: float, states: float = 1.0) -> ReadyMade:
     def pose(C: cp.Expression, D: cp.Expression, bound: Any, states: Any) -> cp.Constraint:
         first, second = np.triu_indices(C.shape[0], 1)
         if not len(first):
-            raise InvalidInputError("the problem", "has one output, and no pair", "Use output_gain_bound")
+            raise InvalidInputError("the problem", "has one output, so there are no pairs", "Use output_gain_bound")
         return _gains(C[first] - C[second], D[first] - D[second], states) <= bound
 
     def latex(C: str, D: str, bound: str, states: str) -> str:

@@ -96,7 +96,7 @@ def seed_of(random_state: int | np.random.RandomState | None) -> int:
         return int(check_random_state(random_state).randint(2**31 - 1))
     except ValueError:
         cause = f"got {shown(random_state)}"
-        raise InvalidInputError("random_state", cause, "Give a whole number from 0 on, a RandomState or None") from None
+        raise InvalidInputError("random_state", cause, "Give a whole number of 0 or more, a RandomState or None") from None
 
 
 class TrainedEstimator(KeepsFunctions, BaseEstimator):
@@ -195,7 +195,7 @@ class TrainedEstimator(KeepsFunctions, BaseEstimator):
                     self.alpha_ = self._chosen_alpha(problem, alphas, n_folds, seed, between(tell, 0.0, 0.7))
             except Stop:
                 self.alpha_ = alphas[len(alphas) // 2]
-                middle = f"there was no time to choose alpha, and {self.alpha_:g} is the middle one"
+                middle = f"there was no time to choose alpha, so the middle one ({self.alpha_:g}) was used"
             logger.info("fit: alpha %.3g", self.alpha_)
             problem = problem.replace(ridge=self.alpha_, ridge_hidden=self.alpha_)
             start = self._warm_start(problem, seed)

@@ -211,8 +211,8 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         if several is None:
             weight = weight * class_factors(self.class_weight, labels, weight)
         elif self.class_weight is not None:
-            cause = f"is {shown(self.class_weight)}, for samples of one class each, and y has {labels.shape[1]} labels"
-            raise InvalidInputError("class_weight", cause, "Leave it out, and weigh samples by sample_weight of fit")
+            cause = f"is {shown(self.class_weight)}, which is for samples of one class each, but y has {labels.shape[1]} labels"
+            raise InvalidInputError("class_weight", cause, "Omit it, and weight samples with sample_weight in fit")
         values, labels, weight = (array[weight > 0] for array in (inputs.values, labels, weight))
         targets, self.classes_ = indicators(labels)
         names = names_of_indicators(self.classes_) if several is None else several.names
@@ -227,7 +227,7 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
             check_choice("loss", self.loss, FOR_CLASSES)
         loss = get_loss(self.loss)
         if loss.name not in FOR_CLASSES:
-            raise InvalidInputError("loss", f"{loss.name!r} is not for classes", f"Use one of {', '.join(FOR_CLASSES)}")
+            raise InvalidInputError("loss", f"{loss.name!r} is not a loss for classes", f"Use one of {', '.join(FOR_CLASSES)}")
         one_a_column = has_several or len(self.classes_) == 2
         check_logistic(loss, 2 if one_a_column else len(self.classes_))
         return LOSSES["logistic"] if loss.name == "cross-entropy" and one_a_column else loss
@@ -287,8 +287,8 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
             labels = as_pandas_or_array("y", given)
         check_as_many("y", len(labels), n_samples)
         if labels.shape[1:] not in (((n_labels,),) if self._has_several else ((), (1,))):
-            wanted = f"{n_labels} columns, one a label" if self._has_several else "one column"
-            cause = f"has shape {labels.shape}, and the classifier was fitted on {wanted}"
+            wanted = f"{n_labels} columns, one for each label" if self._has_several else "one column"
+            cause = f"has shape {labels.shape}, but the classifier was fitted on {wanted}"
             raise InvalidInputError("y", cause, "Pass labels as to fit")
         return labels
 
@@ -302,7 +302,7 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         else:
             found = (labels.reshape(-1, 1) == self.classes_).astype(float)
             if (unknown := found.sum(axis=1) == 0).any():
-                cause = f"has the class {shown(labels.ravel()[unknown][0])}, which fit has not seen"
+                cause = f"has the class {shown(labels.ravel()[unknown][0])}, which was not in the training data"
                 raise InvalidInputError("y", cause, f"The classes are {listed(list(map(shown, self.classes_)))}")
             found = found if found.shape[1] > 2 else found[:, 1:]
         return 2 * found - 1 if self.result_.problem.loss.quadratic else found

@@ -190,7 +190,7 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         """Raise an error where a number was chosen that the loss does not look at."""
         if value == default or self.loss == name:
             return
-        whose = f'is a number of loss="{name}" alone, and loss is {self.loss!r}'
+        whose = f'applies only to loss="{name}", but loss is {self.loss!r}'
         remedy = f'Choose loss="{name}", or leave {argument} at {default:g}'
         if isinstance(self.loss, (QuantileLoss, HuberLoss)):
             remedy += ": an object has its own number"

@@ -241,7 +241,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             # One that merging has left stands there twice.
             all_equal = not (np.ptp(samples.U, axis=0).any() or np.ptp(samples.Y, axis=0).any())
             cause = f"has {'no' if all_equal else len(samples.U)} samples that differ and have a weight"
-            raise InvalidInputError("X", cause, f"Give {LEAST_TO_SELECT} or more, to divide for cross-validation")
+            raise InvalidInputError("X", cause, f"Give {LEAST_TO_SELECT} or more, for cross-validation")
         seed = seed_of(self.random_state)
         problem = TrainingProblem(
             samples.U,
@@ -294,7 +294,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
                 few += " stand out" if n_found > 1 else " stands out"
                 warnings.warn(
                     f"{few}, fewer than min_features_to_select={least}: "
-                    + (f"{kept} matter." if enough else "none is kept, as none was ever in on the path."),
+                    + (f"{kept} matter." if enough else "none is kept, because none was ever on the path."),
                     UserWarning,
                     stacklevel=2,
                 )

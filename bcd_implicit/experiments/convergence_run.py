@@ -215,11 +215,11 @@ def convergence(
     check_choice("loss", loss, CONVERGENCE_LOSSES)
     q = check_number("n_outputs", n_outputs, 1 if loss == "squared" else 2, integer=True)
     m = check_number("n_samples", n_samples, 2, integer=True)
-    remedy = "Nearer to 1 the inverse of I - gamma sigma(A) has too few right digits"
+    remedy = "Nearer to 1 the inverse of I - gamma sigma(A) has too few correct digits"
     gamma = check_number("gamma", gamma, 0, LARGEST_GAMMA, boundaries="right", remedy=remedy)
     if n * (n + q) > MOST_WEIGHTS:
         cause = f"{n} hidden features and {q} outputs make {n * (n + q)} weights"
-        raise InvalidInputError("n_hidden", cause, f"At most {MOST_WEIGHTS} are feasible: take smaller numbers")
+        raise InvalidInputError("n_hidden", cause, f"At most {MOST_WEIGHTS} are feasible: choose smaller numbers")
     if horizon is not None:
         horizon = check_number("horizon", horizon, 0, boundaries="neither")
     n_steps = check_number("n_steps", n_steps, 1, integer=True)

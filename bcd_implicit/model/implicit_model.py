@@ -106,7 +106,7 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
         self.output_names = check_names("output_names", output_names, q, "y")
         self.vector_output = check_flag("vector_output", vector_output)
         if self.vector_output and q != 1:
-            raise InvalidInputError("vector_output", f"is True, and the model has {q} outputs", "Leave it out")
+            raise InvalidInputError("vector_output", f"is True, but the model has {q} outputs", "Leave it out")
 
     @property
     def n_hidden(self) -> int:
@@ -168,8 +168,8 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
 
     def _gains(self) -> np.ndarray:
         if not np.isfinite(self.activation.slopes(self.n_hidden)).all():
-            cause = "has a function without a Lipschitz constant, and Picard's iteration need not contract"
-            raise InvalidInputError("activation", cause, "States and predictions do without: they are found by stages")
+            cause = "has a function without a Lipschitz constant, so Picard's iteration need not contract"
+            raise InvalidInputError("activation", cause, "States and predictions do not need it: they are computed stage by stage")
         return self._structure.gains()
 
     def contraction(self) -> float:
@@ -209,7 +209,7 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
         if not self.activation.positively_homogeneous:
             name = self.activation.name
             cause = f"{name} is not positively homogeneous, so rescaling the state changes predictions"
-            raise InvalidInputError("activation", cause, "Rescaling serves relu, leaky_relu and identity")
+            raise InvalidInputError("activation", cause, "Rescaling works for relu, leaky_relu and identity")
         v = self._weights()
         if v.max() > WIDEST_UNITS:
             warnings.warn(

@@ -77,7 +77,7 @@ def blamed(parts: Sequence[Part], states: np.ndarray, is_well_posed: Callable[[P
     if bad:
         why = f"; {_in_a_row(bad)} {verb} not well-posed by {itself}"
         return why, f"Scale A of {_in_a_row(bad)} down, or train {it} with norm_bound < 1"
-    return f"; {_in_a_row([*involved])} {verb} well-posed by {itself}, a feedback makes this cycle", SCALE_FEEDBACK
+    return f"; {_in_a_row([*involved])} {verb} well-posed on {its_own}, but a feedback makes this cycle", SCALE_FEEDBACK
 
 
 def _in_a_row(texts: Sequence[str]) -> str:

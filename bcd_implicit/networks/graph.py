@@ -84,7 +84,7 @@ class Graph:
             No node of this graph, or names that do not fit.
         """
         if not isinstance(output, Node) or output._states is not self._states:
-            raise InvalidInputError("output", "is no node of this graph", "Make it from graph.input")
+            raise InvalidInputError("output", "is not a node of this graph", "Make it from graph.input")
         rows, states = output._rows, self._states
         live = states.needed_by(rows)
         if not live.size:

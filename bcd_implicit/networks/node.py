@@ -49,7 +49,7 @@ class Node(Expression):
         n_out, before = matrix.shape[0], self.size // features
         if before > 1:
             check_size(
-                "weight", before * matrix.nnz, "a matrix", "The weights are written out for each place: take fewer"
+                "weight", before * matrix.nnz, "a matrix", "The weights are written out for each position: use fewer"
             )
             matrix = sparse.csr_array(sparse.kron(sparse.eye_array(before), matrix, format="csr"))
         return self._weighed(matrix, (*self.shape[:-1], n_out), bias, np.tile(np.arange(n_out), before))
@@ -65,10 +65,10 @@ class Node(Expression):
     def __matmul__(self, weight: ArrayLike) -> Node:
         """The product x @ W with a matrix (features in, features out) or a vector (features in,) of weights."""
         if isinstance(weight, Expression):
-            raise InvalidInputError("node", "is multiplied with another by @", "Use * for products of each value")
+            raise InvalidInputError("node", "is multiplied by another node with @", "Use * for products of each value")
         given = read_numbers("weight", weight)
         if given.ndim not in (1, 2) or not self.ndim:
-            cause = f"has the shape {given.shape}, the node {self.shape}"
+            cause = f"has shape {given.shape}, but the node {self.shape}"
             raise InvalidInputError("weight", cause, "Give a matrix or a vector, and use * for products of each value")
         product = self.linear(np.atleast_2d(given.T))
         return product if given.ndim == 2 else product.reshape(self.shape[:-1])
@@ -287,11 +287,11 @@ class Node(Expression):
         """Raise an error if the node has no channels, or fewer axes behind them."""
         if self.ndim < n_axes + 1:
             wanted = "(channels, length) or more axes" if n_axes else "(channels,) or more axes"
-            raise InvalidInputError(name, f"got the shape {self.shape}", f"It takes {wanted}: reshape first")
+            raise InvalidInputError(name, f"got shape {self.shape}", f"It takes {wanted}: reshape first")
 
     def _check_axes(self, name: str, n_axes: int) -> None:
         if self.ndim != n_axes + 1:
             wanted = ("channels", "length") if n_axes == 1 else ("channels", "height", "width")
             raise InvalidInputError(
-                name, f"got the shape {self.shape}", f"It takes ({', '.join(wanted)}): reshape first"
+                name, f"got shape {self.shape}", f"It takes ({', '.join(wanted)}): reshape first"
             )

@@ -198,7 +198,7 @@ def equilibrium_rnn(
     if not structure.is_well_posed():
         raise NotWellPosedError(
             f"W: the iteration need not end in one equilibrium. It is {structure.reason}, where A is W and L the "
-            "largest slope of the activation. Scale W down, or use a function of smaller slopes."
+            "largest slope of the activation. Scale W down, or use an activation with smaller slopes."
         )
     return model
 
@@ -216,7 +216,7 @@ def _prepared(
         raise InvalidInputError("sequence", f"is {shown(sequence)}, not a node", "Make it from graph.input")
     if sequence.ndim != 2:
         raise InvalidInputError(
-            "sequence", f"has the shape {sequence.shape}", "It takes (steps, features): reshape first"
+            "sequence", f"has shape {sequence.shape}", "It takes (steps, features): reshape first"
         )
     weight_hh = read_numbers("weight_hh", weight_hh, 2)
     h = weight_hh.shape[1]
@@ -225,7 +225,7 @@ def _prepared(
         raise InvalidInputError("weight_hh", f"has shape {weight_hh.shape}, {wanted} needed")
     driving = read_weight("weight_ih", weight_ih, sequence.shape[1], sequence.shape)
     if driving.shape[0] != n_gates * h:
-        cause = f"has {driving.shape[0]} rows, weight_hh has {n_gates * h}"
+        cause = f"has {driving.shape[0]} rows, but weight_hh has {n_gates * h}"
         raise InvalidInputError("weight_ih", cause, "Both have one for each gate and hidden unit")
     driven = sequence.linear(driving)
     for name, bias in (("bias_ih", bias_ih), ("bias_hh", bias_hh)):

@@ -190,4 +190,4 @@ def test_ctrl_c_leaves_the_model_and_ends_with_130(folder, here, monkeypatch):
     monkeypatch.setattr("bcd_implicit.solve", nothing)
     outcome = run(*call)
     assert outcome.exit_code == 130
-    assert outcome.stderr == "Error: interrupted, and nothing more is written.\n"
+    assert outcome.stderr == "Error: interrupted; nothing more is written.\n"

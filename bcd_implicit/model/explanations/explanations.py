@@ -90,8 +90,8 @@ class Explanations(Derivatives, Robustness):
         about = check_choice("about", ABOUT[self.link] if about is None else about, ("values", "class", "labels"))
         if about == "class":
             if outputs is not None:
-                cause = "is for values and labels, and this is about a class, which all outputs decide"
-                raise InvalidInputError("outputs", cause, "Leave it out, or ask about='values'")
+                cause = "is for values and labels, but this explanation is about a class, which depends on all outputs"
+                raise InvalidInputError("outputs", cause, "Omit it, or use about='values'")
             # One output has a class on each side of 0.
             about = "labels" if len(self.d) == 1 else about
         chosen = {"method": method, "rounds": rounds, "n_cuts": n_cuts}
@@ -158,7 +158,7 @@ class Explanations(Derivatives, Robustness):
         known = Groups.parse(groups, None, self.input_names)
         scored = get_loss(BY_LINK[self.link] if loss is None else loss)
         if scored.link != self.link:
-            cause = f"{scored.name!r} is for predictions on the scale {scored.link!r}, and the model's is {self.link!r}"
+            cause = f"{scored.name!r} is for predictions on the scale {scored.link!r}, but the model's scale is {self.link!r}"
             raise InvalidInputError("loss", cause, "Leave it out")
         n_repeats = check_number("n_repeats", n_repeats, 1, integer=True, remedy="Give 1 or more")
         rng = random_generator(random_state)

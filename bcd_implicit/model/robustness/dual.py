@@ -44,7 +44,7 @@ def dual(system: BoundedSystem, box: Box, tasks: Tasks, rounds: int, n_cuts: int
         A model of too many states.
     """
     if len(system.b) > MOST_STATES:
-        cause = f'has {len(system.b)} states, and method="dual" takes up to {MOST_STATES}'
+        cause = f'has {len(system.b)} states, and method="dual" is limited to {MOST_STATES}'
         raise InvalidInputError("model", cause, 'Use method="backward"')
     return backward(system, box, tasks, rounds, n_cuts, improve=best)
 

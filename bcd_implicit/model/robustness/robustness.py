@@ -192,7 +192,7 @@ class Robustness(Declared):
         if towards is not None:
             weights = self._towards(towards, len(inputs))
         elif q == 1 and self.link != "logit":
-            cause = "is missing, and one output that is no log odds has no margin"
+            cause = "is missing, but one output that is not log odds has no margin"
             raise InvalidInputError("towards", cause, "Give [1] for a larger prediction, or [-1] for a smaller one")
         else:
             weights = None
