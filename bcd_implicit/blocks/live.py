@@ -17,7 +17,7 @@ def block_problem(
 ) -> BlockProblem:
     """The live CVXPY problem of one block, for a notebook.
 
-    A number that is a ``cvxpy.Parameter`` can be changed, and the problem solved again, without building it anew::
+    A number that is a ``cvxpy.Parameter`` can be changed, and the problem solved again, without rebuilding it::
 
         live = bi.block_problem(problem, it, "hidden", parameters="all")
         live.param_dict["norm_bound"].value = 0.8

@@ -34,7 +34,7 @@ class BlockSolution:
     certificate : Certificate
         Gap, residual and violation recomputed from the data.
     dual_values : mapping
-        By constraint: "norm_bound" (one a row of A), "group_lasso" (constraint form), and the user's by name, for which
+        By constraint: "norm_bound" (one per row of A), "group_lasso" (constraint form), and the user's by name, for which
         a conic solver gives CVXPY's: an array, or a list of them where a function returns several constraints. Signs
         and units as in :mod:`bcd_implicit.constraints`.
     seconds : float

@@ -80,7 +80,7 @@ def solve_block(
         through CVXPY all the same. "cvxpy" takes the conic solver that serves the block best, and others when that
         misses the tolerance.
         "auto" is "native", then "cvxpy" where that misses the tolerance.
-        Where a solver that is named fails, others are tried all the same, with a warning; the solution's ``solver``
+        If a solver that is named fails, others are tried all the same, with a warning; the solution's ``solver``
         is the one that it comes from. One that misses ``tol``, but not a relative gap of 1e-3, is kept, with a warning.
     tol : float
         Relative duality gap aimed at; missing it warns with the gap reached.
@@ -127,7 +127,7 @@ def solve_prepared(
 ) -> BlockSolution:
     """Solve a block that stands, with a known solver and a checked tolerance.
 
-    "native" is the block's own solver. Where a constraint or penalty of the user acts or a block has none, with
+    "native" is the block's own solver. If a constraint or penalty of the user acts or a block has none, with
     "cvxpy", and with "auto" where the native solver misses the tolerance, the block's preferred conic solvers are
     tried in turn until one meets it; the best certificate wins. They are tried as well where a named solver fails:
     raises, returns numbers that are not finite, or a point that its certificate refuses. With ``never_worse`` a point

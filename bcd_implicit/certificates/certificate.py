@@ -28,7 +28,7 @@ class Certificate:
         the solver gave no dual values that fit its point.
     scale : float
         What makes the gap relative: the block's own objective at the point or, where that is larger, where it has done
-        nothing (predictions of zero; A = B = b = 0 in the hidden block; no step in the prox-linear block). Where the
+        nothing (predictions of zero; A = B = b = 0 in the hidden block; no step in the prox-linear block). If the
         objective is a billionth of that, a point may pass though another has half of it.
     kkt_residual : float
         Norm of the proximal-gradient step, relative to the gradient at zero; with a user's term that of the compiled
@@ -85,7 +85,7 @@ class Certificate:
 def nothing(problem: TrainingProblem, it: Iterate) -> float:
     """A floor for scales: a thousandth of the loss with its ridge, or of the loss of predicting zero.
 
-    Where a block's own part is below that, the gap is measured by it: a block that has nothing to do (X = 0, or
+    If a block's own part is below that, the gap is measured by it: a block that has nothing to do (X = 0, or
     targets met exactly) would have no scale otherwise. The regularisation of (A, B) plays no part: at the point that
     a block starts from it may be large beyond all measure.
     """

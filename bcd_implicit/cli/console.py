@@ -130,7 +130,7 @@ def to_the_end(status: bi.Status) -> Iterator[None]:
         yield
     if bi.Status.INTERRUPTED.name in (status.name, limits.reached):
         cut_short = status.cut_short
-        end = "what is written is what was reached by then" if cut_short else "all had been done, and is written"
+        end = "the results so far are written" if cut_short else "all work was done, and the results are written"
         notes.print(f"Interrupted: {end}.", soft_wrap=True)
         leave(INTERRUPTED)
     if status.cut_short:

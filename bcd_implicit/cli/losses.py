@@ -87,8 +87,8 @@ def _note_what_may_be_classes(columns: Columns) -> None:
     if columns.classes is None and values.shape[1] == 1 and are_few_whole_numbers(values):
         column = columns.outputs.columns[0]
         print_note(
-            f"column {column!r} holds {len(np.unique(values))} different whole numbers, and they are taken for "
-            "numbers; --classify makes classes of them, and --loss squared says that this is meant."
+            f"column {column!r} holds {len(np.unique(values))} different whole numbers, which are treated as "
+            "numbers. Add --classify if they are classes, or --loss squared if numbers are right."
         )
 
 

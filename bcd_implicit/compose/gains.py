@@ -26,7 +26,7 @@ class SmallGain:
         The spectral radius of ``|K| S``, with S the sensitivity. Below 1 it proves that the feedback is well-posed.
     sensitivity : ndarray of shape (q, p)
         S = ``|D| + |C| (I - L |A|)^-1 L |B|``, which bounds how much each output changes by each input; L has the
-        largest slopes of the states' functions. Where the model is well-posed by its matrix measure alone, the negative
+        largest slopes of the states' functions. If the model is well-posed by its matrix measure alone, the negative
         entries on A's diagonal stand in place of those of ``|A|``.
     closed : ImplicitModel
         The model with feedback.

@@ -94,7 +94,7 @@ def compress(
     norm_bound : float, optional
         Below 1: bounds rows of A, times the slope, over the states that may depend on each other in circles, so that
         the smaller model is well-posed. By default 0.95, or what the model has where that is more. Self-loops stay as
-        they are, and no new ones appear: a state would explain itself best. Where only the matrix measure proves the
+        they are, and no new ones appear: a state would explain itself best. If only the matrix measure proves the
         model well-posed, the negative ones leave the other entries so much more room.
     tol : float
         Relative duality gap of each row.
@@ -160,7 +160,7 @@ def _warn_of_missed(target: float, smallest: SmallModel, *, given: bool) -> None
     else:
         remedy = "There is no smaller one: raise the target"
     warn_convergence(
-        f"target={target:.3g} is not met: the smallest model, of alpha={smallest.alpha:.3g}, has a share of "
+        f"target={target:.3g} is not met: the smallest model (alpha={smallest.alpha:.3g}) keeps a share of "
         f"{smallest.share:.3g} ({kept}). {remedy}."
     )
 

@@ -80,7 +80,7 @@ class SmallModel:
     def r2(self) -> float:
         """The share of the predictions' variance, over all outputs, that the smaller model gives back; at most 1.
 
-        Where predictions do not vary but by rounding, it is 1 if they are the same to rounding, and else 0.
+        If predictions do not vary but by rounding, it is 1 if they are the same to rounding, and else 0.
         """
         before, after = self._predictions
         lost, all_of_it = np.linalg.norm(after - before), np.linalg.norm(before - before.mean(axis=0))

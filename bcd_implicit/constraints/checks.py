@@ -67,7 +67,7 @@ def _named(constraints: Any) -> dict[str, UserFunction]:
             raise ConstraintError("constraints", f"{name!r} is the name of one of the problem's own constraints", "Rename yours")
         if name in named:
             raise ConstraintError(
-                "constraints", f"two have the name {name!r}", "Pass a mapping {name: function} with names of your own"
+                "constraints", f"two have the name {name!r}", "Pass a mapping {name: function} with other names"
             )
         named[name] = function
     return named

@@ -83,15 +83,15 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
     fit_intercept, pass_through : bool
         Whether there are b and d; whether there is D. Without intercepts the data are not centred, only scaled.
     constraints : function, str, or sequence or mapping of these
-        As of :class:`~bcd_implicit.TrainingProblem`. They act on the matrices for standardised inputs and targets.
+        As in :class:`~bcd_implicit.TrainingProblem`. They act on the matrices for standardised inputs and targets.
     pattern : mapping from "A", "B", "C", "D" to masks, or ImplicitModel, optional
-        Which entries are free, as of :class:`~bcd_implicit.TrainingProblem`; the others are zero.
+        Which entries are free, as in :class:`~bcd_implicit.TrainingProblem`; the others are zero.
     method : {"prox-linear", "fenchel", "gradient"}
-        As of :func:`~bcd_implicit.solve`; "gradient" with its default options.
+        As in :func:`~bcd_implicit.solve`; "gradient" with its default options.
     solver : str
-        As of :func:`~bcd_implicit.solve`.
+        As in :func:`~bcd_implicit.solve`.
     max_cycles, tol
-        As of :func:`~bcd_implicit.solve`, of the final fit.
+        As in :func:`~bcd_implicit.solve`, of the final fit.
     n_folds : int
         Number of folds for the choice of alpha.
     n_init : int
@@ -123,7 +123,7 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         Number of cycles of the last solve: with several starts, those after they were compared.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
-        Where X was a data frame.
+        Set if X was a data frame.
     classes_ : ndarray of shape (n_classes,)
         Of several labels their places: 0, 1, ...
     """

@@ -40,7 +40,7 @@ def read_new_inputs(estimator: BaseEstimator, X: ArrayLike) -> Any:
     Raises
     ------
     InvalidInputError
-        As of :func:`~bcd_implicit.support.arrays.read_samples`.
+        As in :func:`~bcd_implicit.support.arrays.read_samples`.
     ValueError
         Other columns than in ``fit``, in scikit-learn's words.
     """
@@ -78,7 +78,7 @@ def read_classes(y: Any, inputs: Samples, for_numbers: str = FOR_NUMBERS) -> np.
     Raises
     ------
     InvalidInputError
-        As of :func:`~bcd_implicit.support.samples.read_labels`; also several columns, bytes, durations, labels of kinds
+        As in :func:`~bcd_implicit.support.samples.read_labels`; also several columns, bytes, durations, labels of kinds
         that have no order, or numbers that are no classes.
     """
     labels = read_labels("y", check_given(y), inputs, "X")
@@ -220,7 +220,7 @@ def numbers_or_indicators(
     Raises
     ------
     InvalidInputError
-        As of :func:`read_classes` and :func:`~bcd_implicit.support.samples.read_targets`.
+        As in :func:`read_classes` and :func:`~bcd_implicit.support.samples.read_targets`.
 
     Warns
     -----

@@ -38,14 +38,14 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
     loss : {"squared", "huber", "absolute", "quantile", "poisson", ...} or Loss
         What is predicted: "squared" the mean, "huber" the same where few targets far off are to count for less,
         "absolute" the median, "quantile" another quantile, "poisson" the mean of counts or rates, as the exponential
-        of what the model puts out. Others are as of :class:`~bcd_implicit.TrainingProblem`.
+        of what the model puts out. Others are as in :class:`~bcd_implicit.TrainingProblem`.
     quantile : float in (0, 1)
         The level, of the loss "quantile" alone: 0.9 is what nine targets in ten stay below. With other losses it has to
         be the default.
     huber_threshold : float
         Of the loss "huber" alone: from which distance on a target counts by its absolute error, in standard deviations
         of the targets. These are measured by the median distance from the median, divided by 0.6745, which outliers do
-        not stretch (where that is zero, as usual). A :class:`~bcd_implicit.HuberLoss` is in the same unit. Where the
+        not stretch (where that is zero, as usual). A :class:`~bcd_implicit.HuberLoss` is in the same unit. If the
         noise is much smaller than the targets, a smaller threshold leaves outliers less weight.
     activation : str or Activation
     alpha : float or sequence of float
@@ -66,15 +66,15 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
     fit_intercept, pass_through : bool
         Whether there are b and d; whether there is D. Without intercepts the data are not centred, only scaled.
     constraints : function, str, or sequence or mapping of these
-        As of :class:`~bcd_implicit.TrainingProblem`. They act on the matrices for standardised inputs and targets.
+        As in :class:`~bcd_implicit.TrainingProblem`. They act on the matrices for standardised inputs and targets.
     pattern : mapping from "A", "B", "C", "D" to masks, or ImplicitModel, optional
-        Which entries are free, as of :class:`~bcd_implicit.TrainingProblem`; the others are zero.
+        Which entries are free, as in :class:`~bcd_implicit.TrainingProblem`; the others are zero.
     method : {"prox-linear", "fenchel", "gradient"}
-        As of :func:`~bcd_implicit.solve`; "gradient" with its default options.
+        As in :func:`~bcd_implicit.solve`; "gradient" with its default options.
     solver : str
-        As of :func:`~bcd_implicit.solve`.
+        As in :func:`~bcd_implicit.solve`.
     max_cycles, tol
-        As of :func:`~bcd_implicit.solve`, of the final fit.
+        As in :func:`~bcd_implicit.solve`, of the final fit.
     n_folds : int
         Number of folds for the choice of alpha.
     n_init : int
@@ -107,7 +107,7 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         Number of cycles of the last solve: with several starts, those after they were compared.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
-        Where X was a data frame.
+        Set if X was a data frame.
 
     Examples
     --------

@@ -87,11 +87,11 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         test say.
     loss : "auto", str or Loss
         What models are trained and judged by. "auto" is the cross-entropy for classes (the logistic loss for two), and
-        the squared loss for numbers. Others are as of :class:`~bcd_implicit.TrainingProblem`; "cross-entropy" takes
+        the squared loss for numbers. Others are as in :class:`~bcd_implicit.TrainingProblem`; "cross-entropy" takes
         whole numbers for classes too.
     activation : str or Activation
     rule : str or None
-        As of :meth:`bcd_implicit.PathResult.select`: None is "min". Not with ``n_features_to_select``.
+        As in :meth:`bcd_implicit.PathResult.select`: None is "min". Not with ``n_features_to_select``.
     level : float, "auto" or None
         The level of the score tests that correct the rule; None for none. "auto" is 0.05, and none with
         ``n_features_to_select``, which a level of your own does not go with.
@@ -103,13 +103,13 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         Whether the model has D. The group lasso then is on the columns of (B; D), so that an input left out has no
         part in the model at all.
     groups, group_weights
-        As of :class:`~bcd_implicit.TrainingProblem`: inputs that stay or leave together.
+        As in :class:`~bcd_implicit.TrainingProblem`: inputs that stay or leave together.
     n_kappas : int
         Length of the path.
     n_folds : int
         Number of folds.
     max_features, ridges
-        As of :meth:`bcd_implicit.PathResult.select`: the most inputs that are tried, and what the refits' ridge is
+        As in :meth:`bcd_implicit.PathResult.select`: the most inputs that are tried, and what the refits' ridge is
         chosen from. The path ends at ``max_features``.
     min_features_to_select : int
         If fewer stand out, as many as stay longest on the path are kept, with a warning: the next step of a pipeline
@@ -133,7 +133,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         With the refitted model and the table of candidates, for standardised data.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
-        Where X was a data frame.
+        Set if X was a data frame.
     """
 
     def __init__(
@@ -209,7 +209,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the samples in the loss.
         sample_groups : array-like of shape (n_samples,), optional
-            A label a sample, equal for those that belong together, as of :meth:`bcd_implicit.PathResult.select`. (The
+            One label per sample, equal for those that belong together, as in :meth:`bcd_implicit.PathResult.select`. (The
             parameter ``groups`` is of inputs.) Samples then stay in the order given.
 
         Returns
@@ -330,7 +330,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         return selected if isinstance(numbers, np.ndarray) else np.asarray(selected)
 
     def explain(self, costs: bool | str = False) -> Reasons:
-        """Why each input was kept or dropped, a line each: as ``Selection.explain``.
+        """Why each input was kept or dropped, one line each: as ``Selection.explain``.
 
         Parameters
         ----------

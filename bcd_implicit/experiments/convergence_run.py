@@ -35,7 +35,7 @@ from bcd_implicit.terms.losses import get_loss
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# The flow ends when the gap is this share of the first, or later, when its slowest part alone is left. Where no W has
+# The flow ends when the gap is this share of the first, or later, when its slowest part alone is left. If no W has
 # the least loss there is no rate to wait for, and this share of the gradient's square ends it.
 END, END_OF_GRADIENT = 1e-22, 1e-6
 # Of the bounds' exponentials, whose exponents are below 500.
@@ -57,7 +57,7 @@ class Convergence:
     start, end : DeepLinear
         Where the flow begins and ends: A, B, gamma and W.
     best : Expansion
-        The global optimum, by one convex solve. Where no W has the least loss, that of the ball that holds the flow.
+        The global optimum, by one convex solve. If no W has the least loss, that of the ball that holds the flow.
     flow, descent : DataFrame
         A row for each step: ``time`` (of descent, the sum of the step sizes), ``gap`` (the loss above the optimum),
         ``k`` and ``metric`` (lambda_min of D_t) at this point, the bounds ``theorem``, ``computed`` and

@@ -36,7 +36,7 @@ class BySteps(Declared):
         Returns
         -------
         DataFrame
-            A row a step: step; error, the largest of ``|x_k - x*|`` over hidden features and samples; bound, on
+            One row per step: step; error, the largest of ``|x_k - x*|`` over hidden features and samples; bound, on
             the error, nu/(1-nu) times the last change; a_priori, nu^k/(1-nu) times the first change, which is known
             after one step. nu is :meth:`~bcd_implicit.ImplicitModel.contraction`, and where that is not L ||A||_inf,
             with L the activation's largest slope, changes are measured in its units. Steps are damped where only such

@@ -249,7 +249,7 @@ class Derivatives(Declared):
             How states that depend on each other in circles are treated; elsewhere all are exact. "exact" solves for
             the adjoint states. "jacobian-free" takes no notice of the circles (Fung et al., arXiv 2103.12803).
             "neumann" goes round them ``n_terms`` times. What is left out shrinks with the contraction factor nu as
-            nu^(1 + n_terms) / (1 - nu). Where only damped steps contract, rounds are damped as well.
+            nu^(1 + n_terms) / (1 - nu). If only damped steps contract, rounds are damped as well.
         n_terms : int
             Of "neumann" alone; 0 is "jacobian-free".
         solver : str

@@ -128,7 +128,7 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
     def measure_inf(self) -> float:
         """mu_inf(A), the matrix measure of the max-norm: the largest ``A_ii + sum_{j != i} |A_ij|``.
 
-        It is at most ||A||_inf, and less where the diagonal is negative. Where phi never falls, L mu_inf(A) < 1 makes
+        It is at most ||A||_inf, and less where the diagonal is negative. If phi never falls, L mu_inf(A) < 1 makes
         the model well-posed (Jafarpour et al., arXiv 2106.03194).
         """
         # Without a dense copy, which many states have no room for, and without a difference of large sums.
@@ -154,7 +154,7 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
         """Whether the spectral radius of L ``|A|`` is below 1, so that every input has one equilibrium.
 
         L is the activation's largest slope: 1, and 1/4 for the sigmoid. This is the weaker test (arXiv 1908.06315,
-        theorem 2.2); L ||A||_inf < 1 implies it. Where phi never falls, and no activation does, negative entries on the
+        theorem 2.2); L ||A||_inf < 1 implies it. If phi never falls, and no activation does, negative entries on the
         diagonal of A need not count as positive ones: L mu_inf(A) < 1 is enough (:meth:`measure_inf`; Jafarpour et al.,
         arXiv 2106.03194). What counts are components in which states depend on each other in circles
         (:meth:`structure`): without one, any functions will do.
@@ -175,7 +175,7 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
     def contraction(self) -> float:
         """Factor by which a Picard step shrinks the error: L ||A||_inf, or after rescaling where that is 1 or more.
 
-        L is the activation's largest slope: 1, and 1/4 for the sigmoid. Where only the matrix measure proves the model
+        L is the activation's largest slope: 1, and 1/4 for the sigmoid. If only the matrix measure proves the model
         well-posed (:meth:`is_well_posed`), it is the factor of a damped step, as the solver "forward-backward" takes.
 
         Raises
@@ -191,7 +191,7 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
         """Model with L ||A||_inf < 1 and the same predictions, by a diagonal change of the state's units.
 
         L is the activation's largest slope. With V = diag(v), ``L |A| v < v``: the state x / v has matrices V^-1 A V,
-        V^-1 B, V^-1 b, C V (arXiv 1908.06315, section 2.4). It needs phi(t z) = t phi(z) for t > 0. Where only the
+        V^-1 B, V^-1 b, C V (arXiv 1908.06315, section 2.4). It needs phi(t z) = t phi(z) for t > 0. If only the
         matrix measure proves the model well-posed, the new one has L mu_inf(A) < 1 (:meth:`measure_inf`).
 
         Raises
@@ -266,7 +266,7 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
         Parameters
         ----------
         U : array-like of shape (m, p)
-            Inputs, one sample a row. If the model has names, a data frame's columns are matched by name: others are
+            Inputs, one sample per row. If the model has names, a data frame's columns are matched by name: others are
             ignored, and those may be absent whose columns of B and D are zero, as after a selection. A model trained on
             an array takes columns in their order, unless they are called ``u0, u1, ...`` as it calls them itself.
         solver : {"auto", "picard", "forward-backward", "active-set", "newton", "anderson", "broyden"}

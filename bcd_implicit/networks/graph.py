@@ -27,7 +27,7 @@ class Graph:
         The input's shape without the axis of samples, such as (features,) or (channels, height, width).
     keep_affine : bool or "auto"
         Affine values, such as the means of an average pool, are multiplied into the weights behind them and cost no
-        states. Where that multiplies the entries, they are better kept as identity states: "auto" does so where it at
+        states. If that multiplies the entries, they are better kept as identity states: "auto" does so where it at
         least halves the entries, True always, False never.
 
     Attributes

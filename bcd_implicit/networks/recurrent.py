@@ -31,7 +31,7 @@ def rnn(
     *,
     activation: str | ElementwiseFunction = "tanh",
 ) -> Node:
-    """Elman's network x_t = phi(W_ih u_t + b_ih + W_hh x_{t-1} + b_hh): h states a step.
+    """Elman's network x_t = phi(W_ih u_t + b_ih + W_hh x_{t-1} + b_hh): h states per step.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def lstm(
 ) -> Node:
     """Long short-term memory, gates in the order i, f, g, o: c_t = f c_{t-1} + i g, x_t = o tanh(c_t).
 
-    11 h states a step: the gates, tanh(c_t) and 6 h for three products of two ``square`` states each.
+    11 h states per step: the gates, tanh(c_t) and 6 h for three products of two ``square`` states each.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def gru(
 ) -> Node:
     """Gated recurrent units, gates in the order r, z, n: n = tanh(.. + r (W_hn x + b_hn)), x_t = n + z (x_{t-1} - n).
 
-    7 h states a step: three gates, and 4 h for two products of two ``square`` states each. Where a graph keeps affine
+    7 h states per step: three gates, and 4 h for two products of two ``square`` states each. If a graph keeps affine
     values, x_t is kept too.
 
     Parameters

@@ -53,7 +53,7 @@ def animate_path(
     Returns
     -------
     matplotlib.animation.FuncAnimation
-        One frame a kappa. The title counts the inputs that are left. It plays once.
+        One frame per kappa. The title counts the inputs that are left. It plays once.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def animate_cobweb(
     Returns
     -------
     matplotlib.animation.FuncAnimation
-        Two frames a step: up or down to the curve, then across to the diagonal. It plays once.
+        Two frames per step: up or down to the curve, then across to the diagonal. It plays once.
 
     Raises
     ------

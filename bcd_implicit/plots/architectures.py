@@ -26,7 +26,7 @@ def architecture_path(path: ArchitecturePath, ax: Axes | None = None) -> Axes:
     Raises
     ------
     InvalidInputError
-        No such path.
+        Not an ArchitecturePath.
     """
     check_kind("path", path, ArchitecturePath)
     ax = axes_of(ax)

@@ -69,7 +69,7 @@ def cobweb(
     Raises
     ------
     InvalidInputError
-        No model, not one input, another feature, no start, or limits that do not rise.
+        Not a model, not one input, another feature, no start, or limits that do not rise.
     NotWellPosedError
         A model with several hidden features has no certified equilibrium.
     """

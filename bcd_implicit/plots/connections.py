@@ -80,7 +80,7 @@ def architecture(of: Fitted | Compression, ax: Axes | None = None) -> Axes:
     Raises
     ------
     InvalidInputError
-        No model.
+        Not a model.
     """
     from matplotlib.collections import LineCollection
 

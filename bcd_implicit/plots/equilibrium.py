@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def states(of: Fitted, U: ArrayLike | None = None, ax: Axes | None = None) -> Axes:
-    """The equilibrium states: a row a hidden feature, a column a sample (some of them, where pixels are fewer).
+    """The equilibrium states: one row per hidden feature, one column per sample (some of them, where pixels are fewer).
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def states(of: Fitted, U: ArrayLike | None = None, ax: Axes | None = None) -> Ax
     Raises
     ------
     InvalidInputError
-        No model, or one without inputs.
+        Not a model, or one without inputs.
     NotWellPosedError
         The model has no certified equilibrium.
     """
@@ -70,7 +70,7 @@ def picard_convergence(of: Fitted, U: ArrayLike | None = None, ax: Axes | None =
     Raises
     ------
     InvalidInputError
-        No model, or one without inputs.
+        Not a model, or one without inputs.
     NotWellPosedError
         The model has no certified equilibrium.
     """
@@ -119,7 +119,7 @@ def solver_convergence(
     Raises
     ------
     InvalidInputError
-        No model, one without inputs, another solver or none.
+        Not a model, one without inputs, another solver or none.
     NotWellPosedError
         The model has no certified equilibrium.
     """

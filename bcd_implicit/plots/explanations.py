@@ -94,7 +94,7 @@ def explanation(of: Explanation, sample: int = 0, output: str | int = 0, ax: Axe
 
 
 def importance(of: Importance, ax: Axes | None = None) -> Axes:
-    """What each measure says of each input, as a share of the largest: a row an input, a marker a measure.
+    """What each measure says of each input, as a share of the largest: one row per input, one marker per measure.
 
     The largest permutation importance is at the top; as many inputs are drawn as there is room for. Long names need a
     figure that makes room for them: ``plt.subplots(layout="constrained")``.

@@ -49,7 +49,7 @@ def column_norms(
     highlight : bool array of shape (p,), optional
         Inputs drawn in colour; the nonzero ones by default.
     names : sequence of str, optional
-        Names of the inputs; the model's by default. Where they do not all fit the highlighted inputs are named, and
+        Names of the inputs; the model's by default. If they do not all fit the highlighted inputs are named, and
         where these do not fit either, inputs are numbered.
     ax : Axes, optional
     truth : bool array of shape (p,), optional
@@ -125,7 +125,7 @@ def kappa_path(
     Raises
     ------
     InvalidInputError
-        No path, or an array of another length.
+        Not a path, or an array of another length.
     """
     check_kind("path", path, PathResult)
     ax = axes_of(ax)

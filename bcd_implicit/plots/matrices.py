@@ -39,7 +39,7 @@ def sparsity(of: Fitted, matrix: str = "all", ax: Axes | None = None) -> Axes:
     Raises
     ------
     InvalidInputError
-        No model, another matrix, or one of more than four million entries.
+        Not a model, another matrix, or one of more than four million entries.
     """
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap, LogNorm
@@ -98,7 +98,7 @@ def entries(
     Raises
     ------
     InvalidInputError
-        No model or matrix, other letters, a limit that is not positive, or more than four million entries.
+        Not a model or matrix, other letters, a limit that is not positive, or more than four million entries.
     """
     ax, colorbar = axes_of(ax), check_flag("colorbar", colorbar)
     if isinstance(of, (np.ndarray, list, tuple, pd.DataFrame)):

@@ -50,7 +50,7 @@ def residuals(
     Raises
     ------
     InvalidInputError
-        No model, one without samples, or another kind.
+        Not a model, one without samples, or another kind.
     NotWellPosedError
         The model has no certified equilibrium.
     """

@@ -35,7 +35,7 @@ def p_values(selection: Selection, ax: Axes | None = None) -> Axes:
     Raises
     ------
     InvalidInputError
-        No selection, or one without score tests.
+        Not a selection, or one without score tests.
     """
     check_kind("selection", selection, Selection)
     ax = axes_of(ax)

@@ -44,7 +44,7 @@ def matrix(of: Fitted, ax: Axes | None = None, *, parts: str = "A", pixels: int 
     Raises
     ------
     InvalidInputError
-        No model, other parts, or another number of pixels.
+        Not a model, other parts, or another number of pixels.
     """
     from matplotlib.colors import ListedColormap
 

@@ -33,7 +33,7 @@ def robustness(curve: RobustnessCurve, ax: Axes | None = None) -> Axes:
     Raises
     ------
     InvalidInputError
-        No curve.
+        Not a curve.
     """
     check_kind("curve", curve, RobustnessCurve)
     ax, table = axes_of(ax), curve.table

@@ -26,7 +26,7 @@ def history(result: BcdResult, ax: Axes | None = None) -> Axes:
     Raises
     ------
     InvalidInputError
-        No result of a loop.
+        Not a result of solve.
     """
     check_kind("result", result, BcdResult)
     ax = axes_of(ax)
@@ -53,7 +53,7 @@ def certificates(result: BcdResult, ax: Axes | None = None) -> Axes:
     Raises
     ------
     InvalidInputError
-        No result of a loop.
+        Not a result of solve.
     """
     check_kind("result", result, BcdResult)
     ax = axes_of(ax)

@@ -68,7 +68,7 @@ def bounds(
     Raises
     ------
     InvalidInputError
-        No bounds, more than ten outputs, or arrays or names that do not fit.
+        Not a Bounds, more than ten outputs, or arrays or names that do not fit.
     """
     check_kind("found", found, Bounds)
     sort = check_flag("sort", sort)
@@ -154,7 +154,7 @@ def sensitivity(of: Fitted | pd.DataFrame, ax: Axes | None = None, *, sort: bool
     Raises
     ------
     InvalidInputError
-        No model, a table with negative numbers, or a state's function has no Lipschitz constant.
+        Not a model, a table with negative numbers, or a state's function has no Lipschitz constant.
     NotWellPosedError
         The model has no certified equilibrium.
     """

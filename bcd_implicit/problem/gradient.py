@@ -70,7 +70,7 @@ def gradient(problem: TrainingProblem, iterate: Iterate, *, method: str = "exact
     ----------
     problem : TrainingProblem
     iterate : Iterate
-        Its states are solved anew first, from its own X.
+        Its states are solved again first, from its own X.
     method, n_terms
         As for :meth:`~bcd_implicit.model.derivatives.Derivatives.vjp`.
 

@@ -37,7 +37,7 @@ class Iterate:
     D : ndarray of shape (q, p)
     d : ndarray of shape (q,)
     X : ndarray of shape (n, m)
-        States, one sample a column.
+        States, one sample per column.
     """
 
     A: np.ndarray

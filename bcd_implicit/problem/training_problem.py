@@ -58,7 +58,7 @@ class TrainingProblem(InUnits):
     Parameters
     ----------
     U : array-like of shape (m, p)
-        Inputs, one sample a row.
+        Inputs, one sample per row.
     Y : array-like of shape (m, q) or (m,)
         Targets.
     n_hidden : int
@@ -103,7 +103,7 @@ class TrainingProblem(InUnits):
     groups : sequence of p labels, or mapping from names to lists of input names, optional
         Inputs that stay or leave together, such as the one-hot columns of one variable: equal labels, or the inputs
         that a mapping lists. By default each input by itself.
-    group_weights : sequence, one a group in the order of first appearance, or mapping from groups to numbers
+    group_weights : sequence, one per group in the order of first appearance, or mapping from groups to numbers
         Multiply the groups' norms; by default the square root of a group's size. An input of weight 0 is not
         penalised and always stays.
     group_norm : {2, "inf"}
@@ -133,7 +133,7 @@ class TrainingProblem(InUnits):
     Attributes
     ----------
     U : ndarray of shape (p, m)
-        The inputs in the paper's orientation, one sample a column; standardised where asked, and so is Y.
+        The inputs in the paper's orientation, one sample per column; standardised where asked, and so is Y.
     Y : ndarray of shape (q, m)
     scaling : Standardization or None
         The means and scales of standardised data.
@@ -215,7 +215,7 @@ class TrainingProblem(InUnits):
         return np.asarray(self.activation.divergence(it.X, self.preactivation(it)) @ self.shares)
 
     def user_terms(self, it: Iterate, without: Sequence[str] = ()) -> list[UserTerms]:
-        """The user's constraints and penalties, one item a block; not of a block with letters ``without``."""
+        """The user's constraints and penalties, one item per block; not of a block with letters ``without``."""
         blocks = [letters for letters in self.block_letters if self.constraints and not {*letters} & {*without}]
         return [terms_at(self.constraints, it, letters) for letters in blocks]
 
@@ -233,7 +233,7 @@ class TrainingProblem(InUnits):
         return self.objective_at_states(it) + self.fenchel_term(it)
 
     def equilibrium_objective(self, it: Iterate) -> float:
-        """The true objective (T): states solved anew, whatever X the iterate carries."""
+        """The true objective (T): states solved again, whatever X the iterate carries."""
         return self.objective_at_states(self.at_equilibrium(it))
 
     def violation(self, it: Iterate) -> float:
@@ -279,7 +279,7 @@ class TrainingProblem(InUnits):
     def room(self, A: np.ndarray) -> np.ndarray:
         """For each state an r: states that miss their equations by s_i are off by ``max_i s_i / r``; shape (n,).
 
-        With L the activation's largest slope it is 1 - L ||A||_inf for all states. Where that is not positive it may be
+        With L the activation's largest slope it is 1 - L ||A||_inf for all states. If that is not positive it may be
         1 - L mu_inf(A), or, if A is well-posed by its spectral radius, another number for each. Not positive: nothing
         is known.
         """

@@ -29,7 +29,7 @@ class Selection(SelectionRecord):
     result : BcdResult
         The refit on the support alone, without group lasso, on all samples; for an empty support the best constant.
     table : DataFrame
-        A row a candidate: kappa, n_selected, what the rule looked at, chosen (before the score tests), inputs. The
+        One row per candidate: kappa, n_selected, what the rule looked at, chosen (before the score tests), inputs. The
         rules by cross-validation show error with its standard error, and by how much it is above the best one's, with
         the standard error of that.
     rule : str
@@ -61,7 +61,7 @@ class Selection(SelectionRecord):
         progress: bool | Progress = False,
         max_seconds: float | None = None,
     ) -> Reasons:
-        """Why each input was kept or dropped: a line each, in words.
+        """Why each input was kept or dropped: one line each, in words.
 
         Each line says up to which kappa of the path the input is in, the p-value of its last score test, and on request
         what leaving it out costs. Printed it is text; ``.table`` has the numbers.
@@ -74,7 +74,7 @@ class Selection(SelectionRecord):
             the score tests. The inputs were chosen with the help of these samples, so costs are a little too high.
             "all": with every other input too.
         n_jobs, progress, max_seconds
-            Of these refits, as in :meth:`bcd_implicit.PathResult.select`. Where time or Ctrl-C ends them, the costs
+            Of these refits, as in :meth:`bcd_implicit.PathResult.select`. If time or Ctrl-C ends them, the costs
             found by then are told.
 
         Returns
@@ -106,7 +106,7 @@ class Selection(SelectionRecord):
         """How sure the selection is: how often halves of the samples repeat it, and intervals by the bootstrap.
 
         Frequencies: on each of ``n_halves`` random halves of the samples, in complementary pairs (Shah and Samworth
-        2013), a path on the same kappas, the same rule and the same score tests choose anew. With half the samples
+        2013), a path on the same kappas, the same rule and the same score tests choose again. With half the samples
         fewer inputs stand out, so that frequencies are rather too low.
 
         Intervals: the selected inputs are refitted on ``n_refits`` bootstrap samples (Efron 1979), each from a start of

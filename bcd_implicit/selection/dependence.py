@@ -22,7 +22,7 @@ MOST_CLASSES = 10
 # Fewer rows say too little.
 LEAST_ROWS = 20
 REMEDY = (
-    "The score tests then let in inputs without a part. Pass sample_groups, a label a sample that is equal for those "
+    "The score tests then let in inputs without a part. Pass sample_groups, one label per sample that is equal for those "
     "that belong together"
 )
 

@@ -155,7 +155,7 @@ def warn_if_faded(problem: TrainingProblem, results: tuple[BcdResult, ...], star
     if not is_collapsed(results) and has_faded(problem, results[0].iterate, start):
         spread = float(np.sqrt(statistics.variance(problem.Y, problem.shares)).max())
         remedy = (
-            f"Where the ridges are too large for the targets, whose largest standard deviation is {spread:.1e}, bring "
+            f"If the ridges are too large for the targets, whose largest standard deviation is {spread:.1e}, bring "
             "these to about 1, or lower ridge and ridge_hidden."
             if spread > 0
             else "The targets do not vary: check them."

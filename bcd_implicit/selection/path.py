@@ -47,7 +47,7 @@ def kappa_path(
     n_kappas : int
         The length of the automatic grid: geometric, from 1/30 to 10 times :func:`bcd_implicit.reference_kappa`, or with
         "fenchel" from 1/100 to 3 times.
-        Where the first kappa keeps no input (or fewer than
+        If the first kappa keeps no input (or fewer than
         ``n_features``) the grid starts again ten times lower, three times at most.
         The path ends early where B = 0.
     random_state : int or None
@@ -56,7 +56,7 @@ def kappa_path(
         The grid, instead of the automatic one. Sorted here: weights upwards, radii downwards.
     n_features : int, optional
         So many inputs are wanted: the path ends at the first kappa that keeps no more, and ``select(n_features=...)``
-        takes them. Where the grid jumps from more inputs to fewer, by more than a tenth, up to five kappas in between
+        takes them. If the grid jumps from more inputs to fewer, by more than a tenth, up to five kappas in between
         are tried. The automatic grid goes on beyond its end, up to twice its length, while more are in; a warning says
         so if that is not enough.
     max_features : int, optional
@@ -81,7 +81,7 @@ def kappa_path(
     Returns
     -------
     PathResult
-        Where Ctrl-C or the time limit ends it within the first kappa it has one entry, the best iterate so far.
+        If Ctrl-C or the time limit ends it within the first kappa it has one entry, the best iterate so far.
 
     Raises
     ------

@@ -63,7 +63,7 @@ class PathRecord:
     def leaves_at(self) -> np.ndarray:
         """The kappa of the path from which on an input stays out. Shape (p,).
 
-        Where it is in to the end ``inf``, or 0 in constraint form, in which the radius falls. Where it is never in
+        If it is in to the end ``inf``, or 0 in constraint form, in which the radius falls. If it is never in
         (see :attr:`ever_in`) the first kappa.
         """
         # An input that is never in, at place -1, stays out from the first kappa on.
@@ -112,7 +112,7 @@ class PathRecord:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row a kappa: kappa, n_selected, objective, mean loss, cycles, status."""
+        """One row per kappa: kappa, n_selected, objective, mean loss, cycles, status."""
         return pd.DataFrame(
             {
                 "kappa": self.kappas,

@@ -112,7 +112,7 @@ class PathResult(PathRecord):
         n_subsamples : int
             Of the rule "stability".
         sample_groups : array-like of shape (m,), optional
-            A label a sample, equal for those that belong together: of one person, machine or field, or one series.
+            One label per sample, equal for those that belong together: of one person, machine or field, or one series.
             Folds and subsamples never split a group, and the score tests let groups change places, with their samples
             in the order given. Without it all samples are taken for independent.
         random_state : int or None
@@ -197,7 +197,7 @@ class PathResult(PathRecord):
         Returns
         -------
         DataFrame
-            A row an input: input (its name), leaves_at (the kappa from which on it stays out: the first, and a norm of
+            One row per input: input (its name), leaves_at (the kappa from which on it stays out: the first, and a norm of
             0, where it was never in), norm (of its column at the last kappa before that, which decides between inputs
             that leave together) and, with subsamples, frequency (the share of them in which it is in).
 
@@ -262,7 +262,7 @@ class PathResult(PathRecord):
         Parameters
         ----------
         n_kappas, random_state, progress, max_seconds
-            As of :func:`bcd_implicit.kappa_path`.
+            As in :func:`bcd_implicit.kappa_path`.
 
         Returns
         -------

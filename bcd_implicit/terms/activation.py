@@ -109,7 +109,7 @@ class Activation(ElementwiseFunction):
     def divergence(self, x: np.ndarray, z: np.ndarray) -> np.ndarray:
         """F(x, z) = g(x) + g*(z) - x z >= 0, elementwise; ``inf`` outside the domain of g.
 
-        With p = phi(z) it is g(x) - g(p) - z (x - p), in which rounding of p is of second order. Where x is near p
+        With p = phi(z) it is g(x) - g(p) - z (x - p), in which rounding of p is of second order. If x is near p
         that is a small difference of large numbers, and objectives and certificates are made of it: there it is
         (x - p)^2 times the integral of (1 - t) g''(p + t (x - p)) over t from 0 to 1.
         """

@@ -14,7 +14,7 @@ from bcd_implicit.terms.lines import EPS
 class ElementwiseFunction:
     """A function of one variable, applied entry by entry.
 
-    Where states depend on each other in a circle it has to be Lipschitz; elsewhere any function will do. An
+    If states depend on each other in a circle it has to be Lipschitz; elsewhere any function will do. An
     :class:`~bcd_implicit.Activation` is one that comes with its Fenchel pair, which training asks for.
 
     Attributes

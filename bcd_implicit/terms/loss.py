@@ -29,7 +29,7 @@ def in_rows(sample: int) -> str:
 class Loss:
     """A convex loss L(f, y) >= 0 of the predictions f = CX + DU + d, summed over outputs.
 
-    Arrays of predictions, targets and dual points have the shape (q, m), one sample a column.
+    Arrays of predictions, targets and dual points have the shape (q, m), one sample per column.
 
     Attributes
     ----------

@@ -102,7 +102,7 @@ def solve(
     random_state : int, Generator or None
         Seed of the start, and of the batches of "gradient".
     start : Iterate, BcdResult or ImplicitModel, optional
-        Warm start, e.g. another run's result or a network to fine-tune; takes the place of the random start. Where its
+        Warm start, e.g. another run's result or a network to fine-tune; takes the place of the random start. If its
         loss overflows, C, D and d begin at zero instead.
     callback : callable, optional
         ``callback(cycle, objective, iterate)`` after every cycle; a true return value stops the loop. The iterate's
@@ -110,7 +110,7 @@ def solve(
     progress : bool, int or callable
         True shows a bar while it runs, in a terminal or a notebook; a function gets the share done (0 to 1) and a text.
         The estimators' ``verbose`` takes the same, and numbers here count as there. For log files there is
-        ``logging.getLogger("bcd_implicit")``: a line a cycle at the level INFO.
+        ``logging.getLogger("bcd_implicit")``: one line per cycle at the level INFO.
     block_tol : float or None
         Relative duality gap asked of every block of the last cycle. The prox-linear loop's steps before are only as
         exact as lowering (T) needs, unless ``solver`` names another than "auto" and "native" or the user's constraints
@@ -156,7 +156,7 @@ def solve(
         "gradient"; a checkpoint of another run, with what differs.
     BlockSolveError
         A block is infeasible (the message names the constraints in conflict) or unbounded, no feasible start was found
-        (the error's ``iterate`` is the start as it was), or the named solver lacks a cone. Where no solver gives a
+        (the error's ``iterate`` is the start as it was), or the named solver lacks a cone. If no solver gives a
         point the last good iterate is returned instead.
 
     Warns

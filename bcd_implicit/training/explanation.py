@@ -96,7 +96,7 @@ def _multiplier(problem: TrainingProblem, matrix: np.ndarray, smooth: np.ndarray
 
 
 def _costs(problem: TrainingProblem, it: Iterate, norms: np.ndarray) -> dict[str, np.ndarray]:
-    """The loss as it is and with each group that is in at its mean: nothing is refitted, but states are solved anew."""
+    """The loss as it is and with each group that is in at its mean: nothing is refitted, but states are solved again."""
     loss, without = problem.mean_loss(it), np.full(len(norms), np.nan)
     means = statistics.mean(problem.U, problem.shares)
     for g in np.flatnonzero(norms > 0):
@@ -131,7 +131,7 @@ def _condition(problem: TrainingProblem, table: pd.DataFrame) -> str:
     if met.empty:
         return f"{count}. {rule}."
     off = float((met["gradient"] / met["limit"] - 1).abs().max())
-    return f"{count}. {rule}. Where an input is in, the two are equal: here to within {off:.2g} of them."
+    return f"{count}. {rule}. If an input is in, the two are equal: here to within {off:.2g} of them."
 
 
 def _in_words(found: Certificate) -> str:

@@ -69,7 +69,7 @@ class Continuation(FenchelSchedule):
     Parameters
     ----------
     most, settled : float
-        As of :class:`~bcd_implicit.training.fenchel_weights.FenchelSchedule`.
+        As in :class:`~bcd_implicit.training.fenchel_weights.FenchelSchedule`.
     factor : float
     """
 
@@ -96,7 +96,7 @@ class DualAscent(FenchelSchedule):
     Parameters
     ----------
     most, settled : float
-        As of :class:`~bcd_implicit.training.fenchel_weights.FenchelSchedule`.
+        As in :class:`~bcd_implicit.training.fenchel_weights.FenchelSchedule`.
     tolerance : float
         Relative to the mean of half the feature's squares: the square of a relative error of the states.
     step : float

@@ -87,7 +87,7 @@ class BcdResult:
     iterate : Iterate
         Matrices and equilibrium states.
     history : DataFrame
-        A row a cycle: cycle, objective (the one the loop never raises; of "gradient" (T) at the end of the cycle, which
+        One row per cycle: cycle, objective (the one the loop never raises; of "gradient" (T) at the end of the cycle, which
         may be higher than before), change, asked (of its blocks: ``block_tol``, or in a rough cycle the share of all
         gains at which native steps end), gap and kkt_residual (NaN in a rough cycle, and in one of "gradient" that
         ended with no look at them), violation, learning_rate, seconds, ...
@@ -137,7 +137,7 @@ class BcdResult:
         return float(self.history["seconds"].sum())
 
     def explain(self, costs: bool = True) -> Reasons:
-        """Why each input is in at this kappa or not: a line each, in words, and how training ended.
+        """Why each input is in at this kappa or not: one line each, in words, and how training ended.
 
         An input that is out stays out where the gradient of the loss in its column is at most kappa times its weight:
         the optimality condition of the group lasso, recomputed from the data through the equilibrium
@@ -153,7 +153,7 @@ class BcdResult:
         Returns
         -------
         Reasons
-            Printed it is text. Its ``table`` has a row an input, or group: input, outcome, why, inputs, norm (of its
+            Printed it is text. Its ``table`` has one row per input, or group: input, outcome, why, inputs, norm (of its
             columns), weight, gradient (its dual norm), limit (kappa, or the multiplier of the bound, times the weight),
             enters_at (a kappa), passes_through (the norm of its column of D where D is not penalised), free (false
             where the pattern holds it at zero); with costs also loss and loss_without.

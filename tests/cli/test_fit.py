@@ -181,7 +181,7 @@ def test_ctrl_c_leaves_the_model_and_ends_with_130(folder, here, monkeypatch):
     outcome = run(*call)
     assert outcome.exit_code == 130
     assert "interrupted after 5 cycles" in outcome.stdout
-    assert outcome.stderr.splitlines()[-1] == "Interrupted: what is written is what was reached by then."
+    assert outcome.stderr.splitlines()[-1] == "Interrupted: the results so far are written."
     assert ImplicitModel.load("m.npz").B.shape == (3, 5)
 
     def nothing(*args, **options):

@@ -66,7 +66,7 @@ def test_least_squares_for_classes_on_request(table):
     # Indicators of -1 and 1, whose mean an intercept keeps.
     assert model.predict(table[["age", "bmi"]]).mean(axis=0).sum() == pytest.approx(-1, abs=1e-6)
     line = fail("predict", "m.npz", "d.csv", "--output", "p.csv", "--probabilities")
-    assert "--probabilities: m.npz holds a model that knows none. Train it with --loss cross-entropy" in line
+    assert "--probabilities: m.npz holds a model that has none. Train it with --loss cross-entropy" in line
 
 
 def test_counts_are_predicted_as_rates(table):

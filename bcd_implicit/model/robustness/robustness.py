@@ -127,7 +127,7 @@ class Robustness(Declared):
     def sensitivity(self) -> pd.DataFrame:
         """How much each input can move each output, whatever the inputs: ``|y - y'| <= S |u - u'|``.
 
-        S = ``|D| + |C| (I - L |A|)^-1 L |B|``, rounded up; L has the largest slopes of the states' functions. Where the
+        S = ``|D| + |C| (I - L |A|)^-1 L |B|``, rounded up; L has the largest slopes of the states' functions. If the
         model is well-posed by its matrix measure alone, the negative entries on A's diagonal stand in place of those
         of ``|A|`` (El Ghaoui et al., arXiv 1908.06315, section 4).
 

@@ -1,6 +1,6 @@
 """What stands for a tensor: a node, numbers, or what only certain operations take.
 
-A node has no axis of samples, a tensor has it first: axis 1 of a tensor is axis 0 of its node. Where a shape is asked
+A node has no axis of samples, a tensor has it first: axis 1 of a tensor is axis 0 of its node. If a shape is asked
 for, samples are one.
 """
 
