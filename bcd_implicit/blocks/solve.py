@@ -68,7 +68,7 @@ def solve_block(
     max_seconds: float | None = None,
     **block_options: Any,
 ) -> BlockSolution:
-    """Solve one block and certify the point found.
+    """Solve one block and certify the solution.
 
     Parameters
     ----------
@@ -76,19 +76,17 @@ def solve_block(
     it : Iterate
     block : {"output", "state", "hidden", "prox-linear"}
     solver : {"auto", "native", "cvxpy", "CLARABEL", "ECOS", "SCS"} or another solver that CVXPY has installed
-        "native" takes the block's own solver; a block on which a constraint or penalty of the user acts goes
-        through CVXPY all the same. "cvxpy" takes the conic solver that serves the block best, and others when that
-        misses the tolerance.
-        "auto" is "native", then "cvxpy" where that misses the tolerance.
-        If a solver that is named fails, others are tried all the same, with a warning; the solution's ``solver``
-        is the one that it comes from. One that misses ``tol``, but not a relative gap of 1e-3, is kept, with a warning.
+        "native" uses the block's own solver. Blocks affected by the user's constraints or penalties always go through
+        CVXPY. "cvxpy" uses the conic solver that suits the block best, and tries others if that misses the tolerance.
+        "auto" is "native", then "cvxpy" if that misses the tolerance. If a named solver fails, others are tried, with a
+        warning; the solution's ``solver`` says which one was used. A solution that misses ``tol`` but has a relative
+        gap of at most 1e-3 is kept, with a warning.
     tol : float
-        Relative duality gap aimed at; missing it warns with the gap reached.
+        Target for the relative duality gap. If it is missed, a warning gives the gap reached.
     solver_options : mapping, optional
-        Passed to the solver as they are, e.g. ``{"max_iter": 200}``.
+        Passed to the solver unchanged, e.g. ``{"max_iter": 200}``.
     max_seconds : float, optional
-        Give up after so many seconds. A conic solver that is under way, or CVXPY's compiling, works on in the
-        background to its own end.
+        Give up after this many seconds. A running conic solver, or CVXPY's compilation, finishes in the background.
     **block_options
         ``mu`` for "prox-linear".
 
@@ -99,13 +97,13 @@ def solve_block(
     Raises
     ------
     InvalidInputError
-        An unknown block or solver (the message lists the known ones), or an iterate whose loss overflows, as that of
-        e^1000 expected counts, for another block than "output".
+        An unknown block or solver (the message lists the known ones), or, for blocks other than "output", an iterate
+        whose loss overflows (for example expected counts of e^1000).
     BlockSolveError
-        The block is infeasible or unbounded, the named solver lacks a cone that it needs, CVXPY has no form for the
-        activation where it would have to solve a state or hidden block, no solver gave a point, or
-        the points of all were refused (a relative gap above 1e-3, or a violation above 1e-6) and the best of them is
-        worse than the iterate that was passed. The error's ``iterate`` is that one.
+        The block is infeasible or unbounded, the named solver does not support a cone that the block needs, CVXPY would
+        have to solve a state or hidden block whose activation has no CVXPY form, or no solver gave a point. Also raised
+        if all points were refused (a relative gap above 1e-3, or a violation above 1e-6) and the best of them is worse
+        than the iterate passed. The error's ``iterate`` is the iterate passed.
     NothingYetError
         ``max_seconds`` passed first.
     """

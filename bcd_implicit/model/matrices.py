@@ -20,7 +20,7 @@ UNITS = "Choose other units for inputs, outputs or states"
 
 
 class Unchanging:
-    """An object of which some attributes are set once, so that what was found out about it stays true."""
+    """An object with attributes that can be set only once, so that cached results stay valid."""
 
     _set_once: tuple[str, ...] = ()
 

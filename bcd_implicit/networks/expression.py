@@ -24,7 +24,7 @@ METHODS = 'Use a node\'s own methods, such as node.linear(W) or node.activate("t
 
 
 class Expression:
-    """What a :class:`~bcd_implicit.networks.Node` is without its layers: states, arithmetic and shapes.
+    """The part of a :class:`~bcd_implicit.networks.Node` other than its layers: states, arithmetic and shapes.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Expression:
     # States -------------------------------------------------------------------------------------------------------
 
     def activate(self, activation: str | ElementwiseFunction) -> Self:
-        """A function of every value: a new block of states, except for the identity.
+        """Apply a function to every value: a new block of states, except for the identity.
 
         Parameters
         ----------
@@ -75,11 +75,11 @@ class Expression:
         return node
 
     def keep(self) -> Self:
-        """The same values as identity states, so that weights behind are not multiplied into what stands before."""
+        """The same values as identity states, so that later weights are not multiplied into earlier ones."""
         return self._node(self._states.add("identity", self._rows), self.shape)
 
     def times(self, other: Expression) -> Self:
-        """The product of two nodes, value by value: ((a + b)^2 - (a - b)^2) / 4, two ``square`` states a product.
+        """The product of two nodes, value by value: ((a + b)^2 - (a - b)^2) / 4, two ``square`` states per product.
 
         It loses digits where a and b have very different sizes: its error is about the rounding of the larger one's
         square. Scale them to about the same size first.
@@ -159,7 +159,7 @@ class Expression:
     # Shapes -------------------------------------------------------------------------------------------------------
 
     def reshape(self, *shape: Any) -> Self:
-        """The same values in another shape; -1 stands for one length that follows."""
+        """The same values in another shape; -1 stands for the one length that follows from the others."""
         wanted = listed_integers("shape", shape, "Give lengths, such as reshape(2, -1)")
         try:
             places = self._places().reshape(wanted)
@@ -172,7 +172,7 @@ class Expression:
         return self.reshape(-1)
 
     def transpose(self, *axes: int) -> Self:
-        """Axes in another order, reversed without one."""
+        """Axes in another order; reversed if no order is given."""
         order = listed_integers("axes", axes, "Give the numbers of the axes, such as transpose(1, 0)")
         try:
             places = self._places().transpose(order or None)
@@ -246,7 +246,7 @@ def concatenate(nodes: Sequence[Kind], axis: int = 0) -> Kind:
     Raises
     ------
     InvalidInputError
-        No list of nodes, shapes that do not fit, or nodes of different graphs.
+        Not a list of nodes, shapes that do not fit, or nodes of different graphs.
     """
     remedy = "Give a list of nodes; 0 * node + array is an array as a node"
     if isinstance(nodes, Expression):

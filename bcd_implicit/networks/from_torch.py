@@ -55,14 +55,14 @@ def from_torch(
     """The implicit model of a PyTorch module, which is traced by ``torch.fx``.
 
     It can have linear layers, convolutions and pools of one and two axes, batch norm, activations, dropout, recurrent
-    layers (``batch_first=True``), sums, products, slices, joins and reshapes, as modules, functions or methods. What it
-    cannot have is named in the error. A softmax at the end becomes the model's link: ``response`` gives probabilities,
-    and ``predict`` what the softmax is taken of. So does a log-softmax: ``response`` gives its exponentials, not the
-    module's logarithms. A module of :func:`to_torch` goes back to a model with sparse matrices, trained or not, and a
-    layer of :mod:`bcd_implicit.torch` to its own.
+    layers (``batch_first=True``), sums, products, slices, joins and reshapes, as modules, functions or methods. The
+    error names anything that is not supported. A softmax at the end becomes the model's link: ``response`` returns
+    probabilities, and ``predict`` the inputs of the softmax. The same holds for a log-softmax: ``response`` returns
+    probabilities, not the module's logarithms. A module from :func:`to_torch`, trained or not, becomes a model with
+    sparse matrices again; a layer of :mod:`bcd_implicit.torch` becomes its own model.
 
-    The model is compared with the module on two random inputs, so that what a trace does not see, such as a hook, does
-    not pass.
+    The model is compared with the module on two random inputs, to detect anything that the trace misses, such as a
+    hook.
 
     Parameters
     ----------
@@ -77,13 +77,13 @@ def from_torch(
     Returns
     -------
     ImplicitModel
-        Its inputs (m, p) are the samples flattened as ``reshape(m, -1)`` does it, and so are its outputs.
+        Its inputs (m, p) are the samples flattened as by ``reshape(m, -1)``, and so are its outputs.
 
     Raises
     ------
     InvalidInputError
-        PyTorch is missing; no module, or a compiled one; training mode; a layer or an operation without a counterpart;
-        a module whose path depends on its values; one that mixes samples.
+        PyTorch is missing; the argument is not a module, is compiled, or is in training mode; a layer or an operation
+        is not supported; the module's control flow depends on values; or it mixes samples.
 
     Examples
     --------

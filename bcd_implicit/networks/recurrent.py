@@ -113,7 +113,7 @@ def gru(
 ) -> Node:
     """Gated recurrent units, gates in the order r, z, n: n = tanh(.. + r (W_hn x + b_hn)), x_t = n + z (x_{t-1} - n).
 
-    7 h states per step: three gates, and 4 h for two products of two ``square`` states each. If a graph keeps affine
+    7 h states per step: three gates, and 4 h for two products of two ``square`` states each. If the graph keeps affine
     values, x_t is kept too.
 
     Parameters
@@ -164,7 +164,7 @@ def equilibrium_rnn(
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
 ) -> ImplicitModel:
-    """The recurrent network that never ends, x_t = phi(W x_{t-1} + U u + b) with u held: its limit is an equilibrium.
+    """The infinite recurrent network x_t = phi(W x_{t-1} + U u + b) with constant u: its limit is an equilibrium.
 
     Nothing is unrolled: x = phi(Wx + Uu + b), y = Cx + d is the implicit model itself.
 
@@ -184,7 +184,7 @@ def equilibrium_rnn(
     InvalidInputError
         Shapes that do not fit.
     NotWellPosedError
-        The iteration need not end in one equilibrium.
+        The iteration need not converge to a unique equilibrium.
     """
     try:
         model = ImplicitModel(
