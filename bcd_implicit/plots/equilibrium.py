@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def states(of: Fitted, U: ArrayLike | None = None, ax: Axes | None = None) -> Axes:
-    """The equilibrium states: one row per hidden feature, one column per sample (only some samples if there are more than pixels).
+    """The equilibrium states: one row per hidden feature, one column per sample (only some samples if pixels are few).
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def solver_convergence(
 ) -> Axes:
     """Errors of several solvers by step, under their bounds.
 
-    It draws the table ofs :meth:`~bcd_implicit.model.by_steps.BySteps.solver_convergence`.
+    It draws the tables of :meth:`~bcd_implicit.model.by_steps.BySteps.solver_convergence`.
 
     Parameters
     ----------
