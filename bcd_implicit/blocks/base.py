@@ -49,7 +49,7 @@ class Block:
 
     def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
         if self.holds_loss and problem.overflows(it):
-            cause = f"gives predictions at which the {problem.loss.name} loss overflows, so block '{self.name}' cannot start from it"
+            cause = f"makes the {problem.loss.name} loss overflow, so block '{self.name}' cannot start from it"
             raise InvalidInputError("iterate", cause, "Solve the output block first, or start from problem.initial()")
         self.problem = problem
         self.it = it

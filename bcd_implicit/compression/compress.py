@@ -219,7 +219,10 @@ def _alphas(alpha: Any) -> list[float]:
     given = [alpha] if np.ndim(alpha) == 0 else check_list("alpha", alpha, "numbers", "Give numbers such as 0.1")
     if not given:
         raise InvalidInputError("alpha", "is an empty list", "Give numbers such as 0.1")
-    return [check_number("alpha", a, 0, remedy="Give 0 or more, such as 0.1; from 4 on, the model is constant") for a in given]
+    return [
+        check_number("alpha", a, 0, remedy="Give 0 or more, such as 0.1; from 4 on, the model is constant")
+        for a in given
+    ]
 
 
 def _data(model: ImplicitModel, U: ArrayLike, Y: ArrayLike | None) -> dict[str, Any]:

@@ -64,7 +64,9 @@ def _named(constraints: Any) -> dict[str, UserFunction]:
         if not isinstance(name, str):
             raise ConstraintError("constraints", f"has the name {shown(name)}, which is not text", "Use text for names")
         if name in OWN_NAMES:
-            raise ConstraintError("constraints", f"{name!r} is the name of one of the problem's own constraints", "Rename yours")
+            raise ConstraintError(
+                "constraints", f"{name!r} is the name of one of the problem's own constraints", "Rename yours"
+            )
         if name in named:
             raise ConstraintError(
                 "constraints", f"two have the name {name!r}", "Pass a mapping {name: function} with other names"

@@ -204,7 +204,9 @@ def convex_state(fenchel_weights: ArrayLike | None = None) -> ReadyMade:
         return ReadyMade(convex_state, {}, lambda A: cp.lambda_max(A + A.T) <= 1, latex=lambda A: formula)
     weights = as_array("fenchel_weights", fenchel_weights)
     if weights.ndim != 1 or not ((weights > 0) & np.isfinite(weights)).all():
-        raise InvalidInputError("fenchel_weights", "is not a list of positive numbers", "Give one for each hidden feature")
+        raise InvalidInputError(
+            "fenchel_weights", "is not a list of positive numbers", "Give one for each hidden feature"
+        )
     ratios = np.sqrt(weights[:, None] / weights)
 
     def pose(A: cp.Expression) -> cp.Constraint:

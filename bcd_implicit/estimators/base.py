@@ -96,7 +96,9 @@ def seed_of(random_state: int | np.random.RandomState | None) -> int:
         return int(check_random_state(random_state).randint(2**31 - 1))
     except ValueError:
         cause = f"got {shown(random_state)}"
-        raise InvalidInputError("random_state", cause, "Give a whole number of 0 or more, a RandomState or None") from None
+        raise InvalidInputError(
+            "random_state", cause, "Give a whole number of 0 or more, a RandomState or None"
+        ) from None
 
 
 class TrainedEstimator(KeepsFunctions, BaseEstimator):

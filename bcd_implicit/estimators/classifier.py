@@ -212,7 +212,7 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         if several is None:
             weight = weight * class_factors(self.class_weight, labels, weight)
         elif self.class_weight is not None:
-            cause = f"is {shown(self.class_weight)}, which is for samples of one class each, but y has {labels.shape[1]} labels"
+            cause = f"is {shown(self.class_weight)}, for one class per sample, but y has {labels.shape[1]} labels"
             raise InvalidInputError("class_weight", cause, "Omit it, and weight samples with sample_weight in fit")
         values, labels, weight = (array[weight > 0] for array in (inputs.values, labels, weight))
         targets, self.classes_ = indicators(labels)
@@ -228,7 +228,9 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
             check_choice("loss", self.loss, FOR_CLASSES)
         loss = get_loss(self.loss)
         if loss.name not in FOR_CLASSES:
-            raise InvalidInputError("loss", f"{loss.name!r} is not a loss for classes", f"Use one of {', '.join(FOR_CLASSES)}")
+            raise InvalidInputError(
+                "loss", f"{loss.name!r} is not a loss for classes", f"Use one of {', '.join(FOR_CLASSES)}"
+            )
         one_a_column = has_several or len(self.classes_) == 2
         check_logistic(loss, 2 if one_a_column else len(self.classes_))
         return LOSSES["logistic"] if loss.name == "cross-entropy" and one_a_column else loss

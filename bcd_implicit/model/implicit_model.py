@@ -171,7 +171,9 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
     def _gains(self) -> np.ndarray:
         if not np.isfinite(self.activation.slopes(self.n_hidden)).all():
             cause = "has a function without a Lipschitz constant, so Picard's iteration need not contract"
-            raise InvalidInputError("activation", cause, "States and predictions do not need it: they are computed stage by stage")
+            raise InvalidInputError(
+                "activation", cause, "States and predictions do not need it: they are computed stage by stage"
+            )
         return self._structure.gains()
 
     def contraction(self) -> float:

@@ -124,7 +124,9 @@ class Expression:
         return self * factors
 
     def __rtruediv__(self, other: Any) -> NoReturn:
-        raise InvalidInputError("node", "divides, but a quotient is not a sum of states", "Multiply, or divide by numbers")
+        raise InvalidInputError(
+            "node", "divides, but a quotient is not a sum of states", "Multiply, or divide by numbers"
+        )
 
     def __pow__(self, exponent: float) -> Self:
         if np.ndim(exponent) or exponent != 2:

@@ -288,7 +288,9 @@ def _check_taken(step: Any, arguments: list[Any]) -> None:
 
 def _default(step: Any) -> Any:
     if not step.args:
-        raise InvalidInputError(str(step.target), "is a second input", "Wrap the module in one that takes a single input")
+        raise InvalidInputError(
+            str(step.target), "is a second input", "Wrap the module in one that takes a single input"
+        )
     return step.args[0]
 
 
@@ -360,7 +362,7 @@ def _compare_in_mode(
     off, largest = float(np.abs(found - given).max()), float(np.abs(given).max())
     if not off <= ROUNDING.get(kind, 0.1) * max(largest, np.finfo(float).tiny):
         cause = f"differs from its trace, by {off:.2g} of {largest:.2g} on random inputs"
-        remedy = "In forward, use no hooks, global values or number of samples, and no += on tensors that are read elsewhere"
+        remedy = "In forward, avoid hooks, global values, the number of samples, and += on tensors read elsewhere"
         if in_place:
             cause += f"; what {', '.join(in_place)} change in place is read afterwards, or changes elsewhere"
             remedy = "Avoid inplace=True and methods that end in _. Otherwise l" + remedy[1:]

@@ -293,6 +293,4 @@ class Node(Expression):
     def _check_axes(self, name: str, n_axes: int) -> None:
         if self.ndim != n_axes + 1:
             wanted = ("channels", "length") if n_axes == 1 else ("channels", "height", "width")
-            raise InvalidInputError(
-                name, f"got shape {self.shape}", f"It takes ({', '.join(wanted)}): reshape first"
-            )
+            raise InvalidInputError(name, f"got shape {self.shape}", f"It takes ({', '.join(wanted)}): reshape first")

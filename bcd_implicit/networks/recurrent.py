@@ -215,9 +215,7 @@ def _prepared(
     if not isinstance(sequence, Node):
         raise InvalidInputError("sequence", f"is {shown(sequence)}, not a node", "Make it from graph.input")
     if sequence.ndim != 2:
-        raise InvalidInputError(
-            "sequence", f"has shape {sequence.shape}", "It takes (steps, features): reshape first"
-        )
+        raise InvalidInputError("sequence", f"has shape {sequence.shape}", "It takes (steps, features): reshape first")
     weight_hh = read_numbers("weight_hh", weight_hh, 2)
     h = weight_hh.shape[1]
     if weight_hh.shape != (n_gates * h, h):

@@ -58,7 +58,7 @@ class Iterate:
         return replace(self, **parts)
 
     def contiguous(self) -> Iterate:
-        """The same, in the memory layout of arrays read from a file: in another layout, products may round differently."""
+        """The same, in the memory layout of arrays read from a file; other layouts may round differently."""
         return Iterate(**{letter: np.ascontiguousarray(part) for letter, part in vars(self).items()})
 
     def read_only(self) -> Iterate:

@@ -249,7 +249,7 @@ class Specification(KeepsFunctions):
         return np.asarray(self.grouped(it).any(axis=0))
 
     def explain(self) -> ProblemExplanation:
-        """A summary of the problem: the formula with its numbers, the constraints by name, sizes, and settings in words.
+        """Summary of the problem: the formula with its numbers, constraints by name, sizes, and settings in words.
 
         Returns
         -------

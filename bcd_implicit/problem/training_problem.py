@@ -224,7 +224,7 @@ class TrainingProblem(InUnits):
         return sum(terms.penalty() for terms in self.user_terms(it, without))
 
     def objective_at_states(self, it: Iterate) -> float:
-        """(1/m) L + regularisation + the user's penalties, at the iterate's own X; this is (T) if X is the equilibrium."""
+        """(1/m) L + regularisation + the user's penalties, at the iterate's own X; (T) if X is the equilibrium."""
         regularization = self.output_regularization(it) + self.hidden_regularization(it)
         return self.mean_loss(it) + regularization + self.user_penalty(it)
 
@@ -278,7 +278,7 @@ class TrainingProblem(InUnits):
         return self.equilibrium(it, tol).X
 
     def room(self, A: np.ndarray) -> np.ndarray:
-        """A number r for each state: if states miss their equations by s_i, their error is at most ``max_i s_i / r``; shape (n,).
+        """Numbers r, shape (n,): if states miss their equations by s_i, their errors are at most ``max_i s_i / r``.
 
         With L the activation's largest slope it is 1 - L ||A||_inf for all states. If that is not positive it may be
         1 - L mu_inf(A), or, if A is well-posed by its spectral radius, another number for each. Not positive: nothing

@@ -122,7 +122,7 @@ class ArchitecturePath(Sequence[FoundArchitecture]):
         return self.found[check_number("k", k, -n, n - 1, integer=True, remedy=remedy)].model
 
     def smallest(self, tolerance: float = 0.05) -> int:
-        """Index of the model with the fewest entries of A whose unseen loss exceeds the smallest by at most ``tolerance``.
+        """Index of the model with the fewest entries of A whose unseen loss is within ``tolerance`` of the least.
 
         Parameters
         ----------

@@ -170,7 +170,7 @@ class PathRecord:
         return support
 
     def enough(self, least: int) -> int:
-        """How many inputs :meth:`longest` needs to return at least this many; all that were ever in, if these are fewer."""
+        """How many inputs :meth:`longest` needs to return at least this many, or all that were ever in."""
         groups = self.problem.group_lasso.groups
         n = int(groups.spread(groups.weights == 0).sum())
         for members in self.groups_in_order():

@@ -163,7 +163,9 @@ def check_names(argument: str, names: Sequence[str] | None, length: int, letter:
         return [f"{letter}{j}" for j in range(length)]
     listed = [str(name) for name in check_list(argument, names, "names", "Give one name for each variable")]
     if len(listed) != length:
-        raise InvalidInputError(argument, f"has {len(listed)} names for {length} variables", "Give one name for each variable")
+        raise InvalidInputError(
+            argument, f"has {len(listed)} names for {length} variables", "Give one name for each variable"
+        )
     if len(set(listed)) < length:
         twice = next(name for name in listed if listed.count(name) > 1)
         raise InvalidInputError(argument, f"has {twice!r} twice", "Give every variable a name of its own")

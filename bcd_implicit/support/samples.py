@@ -197,7 +197,9 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> np.n
     weights = read_samples("sample_weight", listed).values
     if weights.shape != (n_samples, 1):
         size = f"{len(weights)} weights" if weights.shape[1] == 1 else f"shape {weights.shape}"
-        raise InvalidInputError("sample_weight", f"has {size} for {n_samples} samples", "Give one number for each sample")
+        raise InvalidInputError(
+            "sample_weight", f"has {size} for {n_samples} samples", "Give one number for each sample"
+        )
     weights = weights[:, 0]
     if weights.min() < 0:
         row = int(weights.argmin())

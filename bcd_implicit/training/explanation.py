@@ -96,7 +96,7 @@ def _multiplier(problem: TrainingProblem, matrix: np.ndarray, smooth: np.ndarray
 
 
 def _costs(problem: TrainingProblem, it: Iterate, norms: np.ndarray) -> dict[str, np.ndarray]:
-    """The loss as it is and with each group that is in at its mean: nothing is refitted, but states are solved again."""
+    """The loss, and the loss with each group that is in at its mean: states are solved again, without a refit."""
     loss, without = problem.mean_loss(it), np.full(len(norms), np.nan)
     means = statistics.mean(problem.U, problem.shares)
     for g in np.flatnonzero(norms > 0):

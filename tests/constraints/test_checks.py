@@ -67,7 +67,10 @@ class TestNames:
         [
             ([keeps_b_small, keeps_b_small], "constraints: two have the name 'keeps_b_small'. Pass a mapping"),
             ({1: keeps_b_small}, "constraints: has the name 1, which is not text"),
-            ({"norm_bound": keeps_b_small}, "'norm_bound' is the name of one of the problem's own constraints. Rename yours"),
+            (
+                {"norm_bound": keeps_b_small},
+                "'norm_bound' is the name of one of the problem's own constraints. Rename yours",
+            ),
             ("abc", r"constraint abc: cannot be read \(no ready-made constraint\). Write one of"),
             ({"mine": "box(B, size=1)"}, r"constraint box\(B, size=1\): cannot be read"),
             ("__import__('os').system('true')", "cannot be read"),

@@ -70,7 +70,11 @@ def test_layers_without_a_counterpart_are_all_named_and_the_known_ones_listed():
 @pytest.mark.parametrize(
     ("layer", "shape", "part"),
     [
-        (nn.Softplus(threshold=1), 5, "at '0': threshold 1 is not supported: the function jumps at the threshold. Use thr"),
+        (
+            nn.Softplus(threshold=1),
+            5,
+            "at '0': threshold 1 is not supported: the function jumps at the threshold. Use thr",
+        ),
         (nn.Conv2d(1, 1, 3, dtype=torch.complex128), (1, 5, 5), "its '0.weight' is of torch.complex128. Complex"),
         (nn.LazyLinear(3), 5, "its '0.weight' has no values yet. Call the module once"),
         (nn.Linear(5, 3, device="meta"), 5, "its '0.weight' is on the device meta, which holds no values"),

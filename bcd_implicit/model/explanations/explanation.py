@@ -217,7 +217,9 @@ class Explanation:
         """
         if self.question.margins:
             if change is not None:
-                raise InvalidInputError("change", "is for values, but this explanation is about classes", "Leave it out")
+                raise InvalidInputError(
+                    "change", "is for values, but this explanation is about classes", "Leave it out"
+                )
         else:
             remedy = "Give by how much predictions may move, such as 0.1"
             change = check_number("change", change, 0, boundaries="neither", remedy=remedy)

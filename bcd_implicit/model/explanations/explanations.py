@@ -159,7 +159,9 @@ class Explanations(Derivatives, Robustness):
         known = Groups.parse(groups, None, self.input_names)
         scored = get_loss(BY_LINK[self.link] if loss is None else loss)
         if scored.link != self.link:
-            cause = f"{scored.name!r} is for predictions on the scale {scored.link!r}, but the model's scale is {self.link!r}"
+            cause = (
+                f"{scored.name!r} is for predictions on the scale {scored.link!r}, but the model is on {self.link!r}"
+            )
             raise InvalidInputError("loss", cause, "Leave it out")
         n_repeats = check_number("n_repeats", n_repeats, 1, integer=True, remedy="Give 1 or more")
         rng = random_generator(random_state)

@@ -94,7 +94,9 @@ def axis_of(node: Node, dim: int) -> int:
     """
     axis = dim - 1 if dim > 0 else dim + node.ndim
     if not 0 <= axis < node.ndim:
-        raise InvalidInputError("dim", f"{dim} is the axis of samples, or not one of the {node.ndim + 1} axes", ONE_SAMPLE)
+        raise InvalidInputError(
+            "dim", f"{dim} is the axis of samples, or not one of the {node.ndim + 1} axes", ONE_SAMPLE
+        )
     return axis
 
 
