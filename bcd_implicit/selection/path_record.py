@@ -153,8 +153,8 @@ class PathRecord:
                 break
             support[members] = True
         n_found = int(support.sum())
-        weaker = f"Compute the path with {'smaller kappas' if problem.group_form == 'penalty' else 'larger radii'}" if
-        n_found == 0 and self.ever_in.any():
+        weaker = f"Compute the path with {'smaller kappas' if problem.group_form == 'penalty' else 'larger radii'}"
+        if n_found == 0 and self.ever_in.any():
             first = problem.groups[self.order()[0][0]]
             raise InvalidInputError("n_features", f"{n_features} is less than group {first!r} has", "Give more")
         if n_found == 0:
