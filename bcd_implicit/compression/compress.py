@@ -94,7 +94,7 @@ def compress(
     norm_bound : float, optional
         Below 1: bounds rows of A, times the slope, over the states that may depend on each other in circles, so that
         the smaller model is well-posed. By default 0.95, or what the model has where that is more. Self-loops stay as
-        they are, and no new ones appear: a state would explain itself best. Where only the matrix measure proves the
+        they are, and no new ones appear: a state would explain itself best. If only the matrix measure proves the
         model well-posed, the negative ones leave the other entries so much more room.
     tol : float
         Relative duality gap of each row.
@@ -121,7 +121,7 @@ def compress(
     if target is None and alpha is None:
         raise InvalidInputError("target", "is missing, and so is alpha", "Give one, such as target=0.2")
     if target is not None:
-        target = check_number("target", target, 0, 1, remedy="Give the share of entries to be left, such as 0.2")
+        target = check_number("target", target, 0, 1, remedy="Give the share of entries to keep, such as 0.2")
     alphas = None if alpha is None else _alphas(alpha)
     check_choice("matching", matching, MATCHINGS)
     check_choice("remove", remove, REMOVALS)
@@ -154,13 +154,13 @@ def compress(
 def _warn_of_missed(target: float, smallest: SmallModel, *, given: bool) -> None:
     kept = ", ".join(f"{count} of {letter}" for letter, count in smallest.nonzeros.items() if count)
     if given:
-        remedy = "Give larger alphas (from 4 on all is constant), or leave them out"
+        remedy = "Give larger alphas (from 4 on, the model is constant), or omit them"
     elif smallest._task.remove == "units":
-        remedy = 'Other entries stay: compress the smaller model by remove="entries"'
+        remedy = 'To remove more, compress the smaller model with remove="entries"'
     else:
         remedy = "There is no smaller one: raise the target"
     warn_convergence(
-        f"target={target:.3g} is not met: the smallest model, of alpha={smallest.alpha:.3g}, has a share of "
+        f"target={target:.3g} is not met: the smallest model (alpha={smallest.alpha:.3g}) keeps a share of "
         f"{smallest.share:.3g} ({kept}). {remedy}."
     )
 
@@ -177,7 +177,7 @@ def _point(task: Task, alpha: float) -> SmallModel:
     if worst > task.tol:
         warn_convergence(
             f"alpha={alpha:.3g}: the largest relative gap of a row is {worst:.1e}, above tol={task.tol:.1e}. Its "
-            "entries are near the optimum, but not as near as asked for. Raise tol, or alpha."
+            "entries are near the optimum, but not within tol. Raise tol or alpha."
         )
     return found
 
@@ -219,7 +219,10 @@ def _alphas(alpha: Any) -> list[float]:
     given = [alpha] if np.ndim(alpha) == 0 else check_list("alpha", alpha, "numbers", "Give numbers such as 0.1")
     if not given:
         raise InvalidInputError("alpha", "is an empty list", "Give numbers such as 0.1")
-    return [check_number("alpha", a, 0, remedy="Give 0 or more, such as 0.1; from 4 on all is constant") for a in given]
+    return [
+        check_number("alpha", a, 0, remedy="Give 0 or more, such as 0.1; from 4 on, the model is constant")
+        for a in given
+    ]
 
 
 def _data(model: ImplicitModel, U: ArrayLike, Y: ArrayLike | None) -> dict[str, Any]:
@@ -247,7 +250,7 @@ def _structure(
     slopes = model.activation.slopes(n)
     for number, states in enumerate(structure.cycles):
         if not np.isfinite(slopes[states]).all():
-            cause = "lets states depend on each other in circles whose function has no Lipschitz constant"
+            cause = "has cycles of states whose function has no Lipschitz constant"
             raise InvalidInputError("connections", cause, 'Use "model" or "forward"')
         component[states] = number
         # Where only the matrix measure proves the model well-posed, gains have negative entries on their diagonal.
@@ -298,10 +301,10 @@ def _free(model: ImplicitModel, connections: str | Mapping[str, ArrayLike] | Non
 
 def _mask(letter: str, given: ArrayLike, own: dict[str, Matrix]) -> Matrix:
     if letter not in own:
-        raise InvalidInputError("connections", f"has {shown(letter)}, which is no matrix", "Use A, B, C, D")
+        raise InvalidInputError("connections", f"has {shown(letter)}, which is not a matrix", "Use A, B, C, D")
     mask = check_part(f"connections[{letter!r}]", given)
     if mask.shape != own[letter].shape or n_nonzero(mask) != n_nonzero(mask == 1):
-        remedy = "True where an entry may be other than zero"
+        remedy = "True where an entry may be nonzero"
         raise InvalidInputError("connections", f"of {letter} must be a mask of shape {own[letter].shape}", remedy)
     return sp.csr_array(mask != 0)
 

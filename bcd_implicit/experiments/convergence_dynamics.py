@@ -157,7 +157,7 @@ def gradient_descent(problem: Shallow, around: Expansion, start: DeepLinear, sha
     Parameters
     ----------
     problem, around, start, share
-        As of :func:`gradient_flow`.
+        As in :func:`gradient_flow`.
     n_steps : int
         At most so many.
     """

@@ -164,7 +164,7 @@ def run_synthetic(
     progress : bool or callable
         As in :func:`bcd_implicit.solve`.
     max_seconds : float, optional
-        As of :func:`run_table`.
+        As in :func:`run_table`.
     """
     check_choice("data", family, FAMILIES, "family")
     start = time.perf_counter()
@@ -270,7 +270,7 @@ def run_table(
     name : str
         For titles and messages.
     loss : str or Loss
-        As of :class:`~bcd_implicit.TrainingProblem`.
+        As in :class:`~bcd_implicit.TrainingProblem`.
     seed : int
         Of the split, the start and the folds.
     rule, n_features, level, n_jobs

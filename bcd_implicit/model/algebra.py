@@ -1,7 +1,7 @@
 """How models are put together: A, B, b, C, D and d of the whole from those of its parts.
 
 The formulas follow from putting y = Cx + Du + d in the place of an input (El Ghaoui et al., arXiv 1908.06315,
-section 3). No equilibrium is solved for. Where parts feed each other in one direction only, every component with a
+section 3). No equilibrium is solved for. If parts feed each other in one direction only, every component with a
 cycle of the whole is one of a part: the whole is well-posed if and only if all parts are. Only a feedback makes new
 cycles.
 """

@@ -48,7 +48,7 @@ class FixedPoint:
     Attributes
     ----------
     X : ndarray of shape (n, m)
-        States, one sample a column ((m, n) when it comes from a model: samples are rows there).
+        States, one sample per column ((m, n) when it comes from a model: samples are rows there).
     n_iter : int
         Steps or rounds taken.
     solver : str

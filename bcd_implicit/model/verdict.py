@@ -54,7 +54,7 @@ class Verdict:
     def why(self) -> str:
         """What ``reason`` says after the verdict."""
         if self.acyclic:
-            return "no state depends on itself, whatever the functions"
+            return "no state depends on itself, whatever the activation functions"
         if not self.is_well_posed():
             states, gains, radius = self._worst
             size = f"the {root_name(gains)} is {not_below_one(radius)}, on {self._place(states)}"

@@ -22,8 +22,8 @@ MOST_CLASSES = 10
 # Fewer rows say too little.
 LEAST_ROWS = 20
 REMEDY = (
-    "The score tests then let in inputs without a part. Pass sample_groups, a label a sample that is equal for those "
-    "that belong together"
+    "The score tests then select inputs that play no part. Pass sample_groups, one label per sample that is equal for "
+    "samples that belong together"
 )
 
 

@@ -113,7 +113,7 @@ def walk(
     tell : callable
         Gets the share done and a text.
     wanted : Wanted
-        Where the grid jumps from more inputs than ``n_features`` to fewer, kappas in between are tried.
+        If the grid jumps from more inputs than ``n_features`` to fewer, kappas in between are tried.
     n_more : int
         So many kappas at most follow the grid, at its last ratio, while more inputs are in than ``n_features``.
     run : callable

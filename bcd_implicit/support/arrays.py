@@ -72,7 +72,7 @@ class _NoNumberError(InvalidInputError, TypeError):
 
 
 class Samples(NamedTuple):
-    """A person's table as numbers, one sample a row.
+    """A person's table as numbers, one sample per row.
 
     Attributes
     ----------
@@ -98,7 +98,7 @@ class Samples(NamedTuple):
 
     @property
     def columns(self) -> np.ndarray:
-        """The paper's matrix, one sample a column, shape (k, m)."""
+        """The paper's matrix, one sample per column, shape (k, m)."""
         return np.ascontiguousarray(self.values.T)
 
     def called(self, column: int) -> str:

@@ -29,7 +29,7 @@ class Reasons:
     sentences : sequence of str
         What holds for all inputs.
     table : DataFrame
-        A row an input, or a group where inputs are grouped: input (its name), outcome ("kept", "added" or "dropped"),
+        One row per input, or per group: input (its name), outcome ("kept", "added" or "dropped"),
         why (in words), inputs (the names of all of the group), and the numbers that the words were made from. Those
         that were kept come first.
     """

@@ -50,7 +50,7 @@ def _warn_of_row_numbers(name: str, inputs: Samples) -> None:
     )
     without = f"{name}.drop(columns={found})" if inputs.labels else f"numpy.delete({name}, {found}, axis=1)"
     warnings.warn(
-        f"{name}: {which} the rows. Where rows are sorted this can tell the targets although it means nothing: leave "
+        f"{name}: {which} the rows. If rows are sorted this can tell the targets although it means nothing: leave "
         f"it out, {without}. If it does mean something, such as time, silence this warning: "
         "warnings.simplefilter('ignore', bcd_implicit.DataWarning).",
         DataWarning,
@@ -197,7 +197,9 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> np.n
     weights = read_samples("sample_weight", listed).values
     if weights.shape != (n_samples, 1):
         size = f"{len(weights)} weights" if weights.shape[1] == 1 else f"shape {weights.shape}"
-        raise InvalidInputError("sample_weight", f"has {size} for {n_samples} samples", "Give one number a sample")
+        raise InvalidInputError(
+            "sample_weight", f"has {size} for {n_samples} samples", "Give one number for each sample"
+        )
     weights = weights[:, 0]
     if weights.min() < 0:
         row = int(weights.argmin())

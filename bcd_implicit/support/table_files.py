@@ -93,7 +93,7 @@ def table_of(name: str, content: bytes, form: TextFormat | None = None, file_nam
     Raises
     ------
     InvalidInputError
-        As of :func:`read_table`.
+        As in :func:`read_table`.
     """
     content, inner = _unpacked(name, content, file_name or f"data{_recognised(content)}")
     ending = Path(inner).suffix.lower() if file_name else _recognised(content)

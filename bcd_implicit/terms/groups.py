@@ -106,7 +106,7 @@ class Groups:
         ----------
         groups : sequence of p labels, mapping from a group's name to its inputs' names, or None
             Inputs with equal labels belong together; inputs that a mapping does not name stand alone.
-        weights : sequence, one a group in the order of first appearance, mapping from names, or None
+        weights : sequence, one per group in the order of first appearance, mapping from names, or None
             Groups that a mapping does not name, and all by default, weigh the square root of their size.
         input_names : sequence of str
 

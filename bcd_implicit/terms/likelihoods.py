@@ -86,7 +86,7 @@ class CrossEntropy(Loss):
     max_curvature = 0.5
 
     def check_targets(self, Y, names, argument="Y", place=in_rows):
-        remedy = "Pass one column a class, 1 for the sample's own and else 0, such as pandas.get_dummies(y) gives"
+        remedy = "Pass one column for each class: 1 for the sample's own class, else 0, as from pandas.get_dummies(y)"
         refuse(Y < 0, Y, "the cross-entropy needs probabilities of classes", remedy, names, argument, place)
         if len(Y) < 2:
             raise InvalidInputError(

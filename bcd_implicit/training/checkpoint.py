@@ -35,7 +35,7 @@ from bcd_implicit.training.result import HISTORY, BcdResult, Status
 SECONDS, TIMES_A_WRITE = 30.0, 20.0
 # Of what tells two runs apart a message has so much; runs of two commands differ in nearly all.
 MOST_TOLD = 3
-REMEDY = "Give the file of an earlier run, or a new name to start anew"
+REMEDY = "Give the file of an earlier run, or a new name to start again"
 # Of runs from before there was this setting.
 _SINCE = {"well_posedness": "inf-norm"}
 _FORMAT = "bcd_implicit checkpoint 1"

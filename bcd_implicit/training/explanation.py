@@ -99,7 +99,7 @@ def _multiplier(problem: TrainingProblem, matrix: np.ndarray, smooth: np.ndarray
 
 
 def _costs(problem: TrainingProblem, it: Iterate, norms: np.ndarray) -> dict[str, np.ndarray]:
-    """The loss as it is and with each group that is in at its mean: nothing is refitted, but states are solved anew."""
+    """The loss, and the loss with each group that is in at its mean: states are solved again, without a refit."""
     loss, without = problem.mean_loss(it), np.full(len(norms), np.nan)
     means = statistics.mean(problem.U, problem.shares)
     for g in np.flatnonzero(norms > 0):
@@ -135,7 +135,7 @@ def _condition(problem: TrainingProblem, table: pd.DataFrame) -> str:
     if met.empty:
         return f"{count}. {rule}."
     off = float((met["gradient"] / met["limit"] - 1).abs().max())
-    return f"{count}. {rule}. Where an input is in, the two are equal: here to within {off:.2g} of them."
+    return f"{count}. {rule}. If an input is in, the two are equal: here to within {off:.2g} of them."
 
 
 def _in_words(found: Certificate) -> str:

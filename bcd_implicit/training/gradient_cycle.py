@@ -3,7 +3,7 @@
 A step takes some samples, solves for their states from those that they had last, and moves A, B, b, C, D and d by the
 gradient of the loss and the ridges there, as the optimizer says. Then come the proximal maps of the norm bound with the
 penalty of A and of the group lasso, in the optimizer's metric. A cycle is an epoch, and ends with the states of all
-samples at equilibrium and (T). Where it changes next to nothing, the best iterate is certified: the residuals of the
+samples at equilibrium and (T). If it changes next to nothing, the best iterate is certified: the residuals of the
 output block and of the prox-linear block, which no step has computed, tell whether it is stationary.
 """
 

@@ -41,7 +41,7 @@ def test_whatever_a_solver_raises_the_next_one_is_tried(kind, case):
     right = solve_block(*case, "output", "CLARABEL").objective
     with faulty(kind, ["CLARABEL"]), pytest.warns(ConvergenceWarning, match="solver CLARABEL ended with") as caught:
         solution = solve_block(*case, "output", "CLARABEL")
-    assert "The solution of SCS is taken instead. See docs/" in str(caught[0].message)
+    assert "The solution of SCS was used instead. See docs/" in str(caught[0].message)
     assert solution.solver == "SCS"
     assert solution.objective == pytest.approx(right, rel=1e-6)
     with faulty(kind, ["CLARABEL"]):  # a solver that nobody named may fail in silence: the solution names another
@@ -219,7 +219,7 @@ def test_a_loops_result_names_who_solved_its_blocks():
         result = bi.solve(problem, solver="SCS", max_cycles=3)
     # Once for each block, however many cycles there are.
     of_output, of_prox_linear, ending = (str(warning.message) for warning in caught)
-    instead = "The solution of CLARABEL is taken instead."
+    instead = "The solution of CLARABEL was used instead."
     assert f"{instead} (4 times in this run; the numbers are the last.)" in of_output
     n_attempts = int(result.history["attempts"].sum())
     assert f"{instead} ({n_attempts} times in this run; the numbers are the last.)" in of_prox_linear

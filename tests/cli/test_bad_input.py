@@ -64,7 +64,7 @@ def test_a_table_of_which_the_separator_is_not_found(folder, here):
         assert one in fail(command, "x.txt", "--target", "y", *(["--model", "m.npz"] if command == "fit" else []))
     assert one in fail("predict", folder / "m.npz", "x.txt", "--output", "p.csv")
     told = fail("fit", "x.txt", "--target", "y", "--model", "m.npz", "--sep", "|")
-    assert "'|' does not separate its fields. Say with --sep what does, such as --sep space." in told
+    assert "'|' does not separate its fields. Give the separator, such as --sep space." in told
     succeed("fit", "x.txt", "--target", "y", "--model", "m.npz", "--sep", "space", "--max-cycles", 2)
 
 

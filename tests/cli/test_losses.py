@@ -66,7 +66,7 @@ def test_least_squares_for_classes_on_request(table):
     # Indicators of -1 and 1, whose mean an intercept keeps.
     assert model.predict(table[["age", "bmi"]]).mean(axis=0).sum() == pytest.approx(-1, abs=1e-6)
     line = fail("predict", "m.npz", "d.csv", "--output", "p.csv", "--probabilities")
-    assert "--probabilities: m.npz holds a model that knows none. Train it with --loss cross-entropy" in line
+    assert "--probabilities: m.npz holds a model that has none. Train it with --loss cross-entropy" in line
 
 
 def test_counts_are_predicted_as_rates(table):
@@ -97,9 +97,9 @@ def test_targets_that_a_loss_does_not_take(table):
     line = fail("fit", "d.csv", *options("word"), *where, "--loss", "poisson")
     assert "--loss: poisson does not suit column 'word', which holds 3 classes. Use cross-entropy or squared." in line
     line = fail("fit", "d.csv", *options("count"), *where, "--loss", "cross-entropy")
-    assert "--loss: cross-entropy is for classes, and column 'count' holds numbers. Add --classify" in line
+    assert "--loss: cross-entropy is for classes, but column 'count' holds numbers. Add --classify" in line
     line = fail("fit", "d.csv", *options("y"), *where, "--quantile", 0.9)
-    assert "--quantile: is the level of the loss quantile alone. Add --loss quantile." in line
+    assert "--quantile: applies only to --loss quantile. Add --loss quantile." in line
     assert "--quantile: 1.5 is not in the range" in fail("fit", "d.csv", *options("y"), *where, "--quantile", 1.5)
     assert not Path("m.npz").exists()
 
@@ -130,7 +130,7 @@ def shares_of(labels):
 def test_scores_and_probabilities_are_two_tables(table):
     succeed("fit", "d.csv", *options("word"), "--model", "m.npz", "--max-cycles", 1)
     line = fail("predict", "m.npz", "d.csv", "--output", "p.csv", "--scores", "--probabilities")
-    assert "--probabilities: and --scores ask for different tables. Give one of them" in line
+    assert "--probabilities: and --scores ask for different outputs. Give one of them" in line
     assert not Path("p.csv").exists()
 
 
@@ -174,5 +174,5 @@ def test_hubers_threshold_is_an_option(table):
     a, b = (ImplicitModel.load(name) for name in ("a.npz", "b.npz"))
     assert not np.allclose(a.d, b.d)
     line = fail(*fit, "c.npz", "--huber-threshold", 0.1)
-    assert "--huber-threshold: is a number of the loss huber alone. Add --loss huber." in line
+    assert "--huber-threshold: applies only to --loss huber. Add --loss huber." in line
     assert "Error: --huber-threshold: " in fail(*fit, "c.npz", "--loss", "huber", "--huber-threshold", 0)

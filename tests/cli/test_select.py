@@ -98,7 +98,7 @@ def test_sample_groups_is_a_column_of_labels_and_no_input(here, monkeypatch):
     assert list(seen["sample_groups"][:7]) == ["p0"] * 6 + ["p1"]
     assert "person" not in seen["X"].columns
     words = fail("select", "data.csv", "--target", "y", "--sample-groups", "y")
-    assert "--sample-groups: names column 'y', which another option names too. Name it once." in words
+    assert "--sample-groups: names column 'y', which another option also names. Name it once." in words
     assert "no column named 'nobody'" in fail("select", "data.csv", "--target", "y", "--sample-groups", "nobody")
 
 
@@ -199,6 +199,6 @@ def test_a_folder_that_stays_empty_is_removed_if_this_run_made_it(folder, here, 
     for output, left in (("new/inner", ["kept"]), ("old/kept", ["kept"]), ("old/new", ["kept"])):
         outcome = run(command, *table, "--output", output)
         assert outcome.exit_code == 130
-        assert outcome.stderr.endswith("Error: interrupted, and nothing more is written.\n")
+        assert outcome.stderr.endswith("Error: interrupted; nothing more is written.\n")
         assert os.listdir(here) == ["old"]
         assert os.listdir("old") == left

@@ -46,7 +46,7 @@ squares = ImplicitModel([[0.0]], [[1.0]], None, [[1.0]], activation="square")
             "model: has states whose function has no Lipschitz constant, so that",
         ),
         (lambda: compose.small_gain(f, squares), "K: has states whose function has no Lipschitz constant, so that no"),
-        (lambda: compose.labelled(f, name=""), "name: must be a text that says something, got ''. Such as name="),
+        (lambda: compose.labelled(f, name=""), "name: must be a text that is not empty, got ''. Such as name="),
         (lambda: compose.small_gain(f, "x"), "K: must be a matrix, a number or a model, got 'x'."),
         (lambda: compose.stack([f, f]), "models: are in a list. Pass them one by one: stack(*models)."),
         (lambda: compose.cascade((f, f)), "models: are in a tuple. Pass them one by one: cascade(*models)."),

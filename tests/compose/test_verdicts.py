@@ -180,5 +180,5 @@ def test_what_becomes_of_the_parts(tmp_path):
 
 @pytest.mark.parametrize("name", ["", "  ", 3, ["f"]])
 def test_a_name_is_a_text(name):
-    with pytest.raises(InvalidInputError, match="^name: must be a text that says something, got"):
+    with pytest.raises(InvalidInputError, match="^name: must be a text that is not empty, got"):
         labelled(f, name=name)

@@ -155,7 +155,7 @@ def test_sparse_models_stay_sparse():
         ({"alpha": []}, "alpha: is an empty list"),
         ({"alpha": 0.1, "matching": "exact"}, "matching"),
         ({"alpha": 0.1, "connections": "all"}, "connections"),
-        ({"alpha": 0.1, "connections": {"E": [[1]]}}, "connections: has 'E', which is no matrix"),
+        ({"alpha": 0.1, "connections": {"E": [[1]]}}, "connections: has 'E', which is not a matrix"),
         ({"alpha": 0.1, "connections": {"A": [[1]]}}, "connections: of A must be a mask of shape \\(11, 11\\)"),
         ({"alpha": 0.1, "reweight": -1}, "reweight: got -1, must be >= 0. Give 0 or more rounds."),
         ({"alpha": 0.1, "tol": 0}, "tol: got 0, must be > 0. Give a small positive number, such as 1e-6."),

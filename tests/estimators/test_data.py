@@ -212,7 +212,7 @@ def test_a_few_whole_numbers_may_be_classes_however_they_are_written(kind):
     ("labels", "message"),
     [
         (None, "fit requires y to be passed, but the target y is None"),
-        (["a"] * 30, "has one class only, 'a', among the samples that have a weight"),
+        (["a"] * 30, "has only one class, 'a', among the samples that have a weight"),
         (["a", None, "b"] * 10, r"contains missing values \(NaN\): 10 \(first at row 1\)"),
         (["a", "b"] * 7, "has 14 samples but X has 30. Give both the same rows"),
         (np.ones((30, 1, 1)), "has 3 dimensions|dim 3"),

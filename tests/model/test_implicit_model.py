@@ -354,7 +354,7 @@ def test_units_that_are_too_far_apart_are_not_certified():
             ):
                 call()
         # Without a cycle states need no units, but numbers end at 1e308.
-        with pytest.raises(InvalidInputError, match="^A: takes states of these inputs beyond what numbers can hold"):
+        with pytest.raises(InvalidInputError, match="^A: makes the states for these inputs overflow"):
             chain.predict([[1.0]])
 
 

@@ -190,7 +190,7 @@ def test_models_that_are_not_well_posed_and_functions_of_your_own_are_refused():
         name = "cube"
 
     model = bi.ImplicitModel([[0.0]], [[1.0]], None, [[1.0]], activation=Cube())
-    with pytest.raises(bi.InvalidInputError, match=r"cube has no counterpart in PyTorch here\. Known are relu"):
+    with pytest.raises(bi.InvalidInputError, match=r"cube has no counterpart in PyTorch\. Known are relu"):
         bi.to_torch(model)
 
 

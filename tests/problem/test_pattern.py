@@ -54,8 +54,8 @@ def test_a_model_stands_for_its_entries_that_are_not_zero():
     ("pattern", "message"),
     [
         (np.ones((4, 4)), "pattern: is of type ndarray. Pass a mapping such as"),
-        ({"X": np.ones((4, 30))}, "pattern: has 'X', which is no matrix. Use A, B, C, D"),
-        ({"b": np.ones(4)}, "pattern: has 'b', which is no matrix"),
+        ({"X": np.ones((4, 30))}, "pattern: has 'X', which is not a matrix. Use A, B, C, D"),
+        ({"b": np.ones(4)}, "pattern: has 'b', which is not a matrix"),
         ({"A": np.ones((4, 5))}, "pattern: of A has shape (4, 5), (4, 4) needed"),
         ({"B": np.ones(5)}, "pattern: of B has shape (5,), (4, 5) needed"),
         ({"C": np.full((3, 4), 2)}, "pattern: of C has entries other than True and False, 0 and 1"),

@@ -78,7 +78,7 @@ def test_replace_and_subset_keep_the_weights():
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ([1.0, 2.0, 3.0], "sample_weight: has 3 weights for 4 samples. Give one number a sample"),
+        ([1.0, 2.0, 3.0], "sample_weight: has 3 weights for 4 samples. Give one number for each sample"),
         (2.0, "sample_weight: has 1 weights for 4 samples"),
         (np.ones((4, 2)), r"sample_weight: has shape \(4, 2\) for 4 samples"),
         ([1.0, -0.5, 1.0, 1.0], "sample_weight: is -0.5 at row 1. Weights are 0 or more"),

@@ -103,7 +103,7 @@ def test_rows_of_a_person_become_columns_and_names_are_kept():
         ({"activation": ["relu"]}, "activation: unknown activation"),
         ({"input_names": ["a", "a"]}, "input_names: has 'a' twice"),
         ({"input_names": ["a"]}, "input_names: has 1 names for 2 variables"),
-        ({"input_names": 4}, "input_names: must be a list of names, got 4. Give one name a variable"),
+        ({"input_names": 4}, "input_names: must be a list of names, got 4. Give one name for each variable"),
         ({"input_names": "ab"}, "input_names: must be a list of names, got 'ab'"),
         ({"output_names": "y"}, "output_names: must be a list of names, got 'y'"),
         ({"group_norm": True}, "group_norm: unknown norm True. Use one of 2, inf"),

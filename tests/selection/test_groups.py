@@ -256,5 +256,5 @@ def test_a_users_constraint_on_D_acts_in_stacked_blocks(data):
     problem = bi.TrainingProblem(data.U, data.Y, 2, kappa=0.1, group_over="BD", constraints=[constraint])
     result = bi.solve(problem, "fenchel", max_cycles=3, tol=1e-1)
     assert result.model.D.min() >= -1e-6
-    with pytest.raises(bi.ConstraintError, match="couples C and D, which no single block holds"):
+    with pytest.raises(bi.ConstraintError, match="couples C and D, which are not in one block"):
         problem.replace(constraints=[lambda v: v["C"] @ np.ones((2, 8)) + v["D"] >= 0])

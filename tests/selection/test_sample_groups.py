@@ -24,7 +24,7 @@ def test_labels_of_any_kind_become_numbers():
 @pytest.mark.parametrize(
     ("labels", "n_folds", "message"),
     [
-        ([1, 2], 2, "sample_groups: has 2 labels for 3 samples. Give one label a sample"),
+        ([1, 2], 2, "sample_groups: has 2 labels for 3 samples. Give one label per sample"),
         ([1, None, 2], 2, "sample_groups: has no label at row 1"),
         (
             [1, 1, 2],

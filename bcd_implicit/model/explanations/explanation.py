@@ -95,7 +95,7 @@ class Explanation:
     def class_changes(self) -> np.ndarray:
         """Of classes, (m, k, g): "yes" where another one was found, "no" where none can be, "open" in between."""
         if not self.question.margins:
-            raise InvalidInputError("about", "is 'values', which have no classes", "Ask about='class' or 'labels'")
+            raise InvalidInputError("about", "is 'values', which have no classes", "Use about='class' or 'labels'")
         return np.where(self.reached_lower < 0, "yes", np.where(self.lower > 0, "no", "open"))
 
     def order(self, sample: int = 0, output: int = 0) -> np.ndarray:
@@ -217,7 +217,9 @@ class Explanation:
         """
         if self.question.margins:
             if change is not None:
-                raise InvalidInputError("change", "is for values, and this is about classes", "Leave it out")
+                raise InvalidInputError(
+                    "change", "is for values, but this explanation is about classes", "Leave it out"
+                )
         else:
             remedy = "Give by how much predictions may move, such as 0.1"
             change = check_number("change", change, 0, boundaries="neither", remedy=remedy)

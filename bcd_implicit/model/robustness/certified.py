@@ -99,7 +99,7 @@ def certified_accuracy(
     box = Box.around(inputs, radius, norm, model.input_names)
     options = check_options(method, rounds, n_cuts, euclidean=box.euclidean)
     if not several and model.link != "logit":
-        cause = "has one output that is no log odds, and so no classes"
+        cause = "has one output, which is not log odds, so there are no classes"
         raise InvalidInputError("model", cause, "Pass a classifier, or use model.bounds")
     classes = classes_of(y, model.output_names, len(inputs))
     system, n = model._bounded, len(model.b)

@@ -125,11 +125,11 @@ class Robustness(Declared):
         return places_of("outputs", outputs, self.output_names)
 
     def sensitivity(self) -> pd.DataFrame:
-        """How much each input can move each output, whatever the inputs: ``|y - y'| <= S |u - u'|``.
+        """How much each input can move each output, for any inputs: ``|y - y'| <= S |u - u'|``.
 
-        S = ``|D| + |C| (I - L |A|)^-1 L |B|``, rounded up; L has the largest slopes of the states' functions. Where the
-        model is well-posed by its matrix measure alone, the negative entries on A's diagonal stand in place of those
-        of ``|A|`` (El Ghaoui et al., arXiv 1908.06315, section 4).
+        S = ``|D| + |C| (I - L |A|)^-1 L |B|``, rounded up; L has the largest slopes of the states' functions. If the
+        model is well-posed by its matrix measure alone, the negative entries on A's diagonal replace those of ``|A|``
+        (El Ghaoui et al., arXiv 1908.06315, section 4).
 
         Returns
         -------
@@ -192,7 +192,7 @@ class Robustness(Declared):
         if towards is not None:
             weights = self._towards(towards, len(inputs))
         elif q == 1 and self.link != "logit":
-            cause = "is missing, and one output that is no log odds has no margin"
+            cause = "is missing, but one output that is not log odds has no margin"
             raise InvalidInputError("towards", cause, "Give [1] for a larger prediction, or [-1] for a smaller one")
         else:
             weights = None
@@ -226,20 +226,20 @@ class Robustness(Declared):
         return np.broadcast_to(weights.T if np.ndim(towards) == 1 else weights, (m, q))
 
     def lipschitz(self, norm: str | float = "inf") -> float:
-        """How much outputs can move for each unit that inputs do, at most: ``|y - y'| <= K |u - u'|``.
+        """The most that outputs can move per unit of movement of the inputs: ``|y - y'| <= K |u - u'|``.
 
         Parameters
         ----------
         norm : {"inf", 2}
-            Of both sides. "inf", the largest absolute value: K is the largest row sum of :meth:`sensitivity`. 2, the
-            Euclidean length: K is the norm of :meth:`sensitivity`, or, where functions never fall and it is less, that
-            of a semidefinite program (Fazlyab et al., arXiv 1906.04893, at equilibrium), proved by the program's
-            weights, whatever its accuracy, to a part in 1e9.
+            The norm for inputs and outputs. "inf", the largest absolute value: K is the largest row sum of
+            :meth:`sensitivity`. 2, the Euclidean norm: K is the norm of :meth:`sensitivity`, or the smaller bound of a
+            semidefinite program if the functions never fall (Fazlyab et al., arXiv 1906.04893, at equilibrium). The
+            program's weights prove that bound to a part in 1e9, however accurately it was solved.
 
         Raises
         ------
         InvalidInputError
-            Another norm, or a state's function that has no Lipschitz constant.
+            An unknown norm, or a state's function that has no Lipschitz constant.
         NotWellPosedError
             The model has no certified equilibrium.
         """
