@@ -35,8 +35,8 @@ from bcd_implicit.support.text_format import TextFormat
         type=PipedPath(STANDARD_OUTPUT),
         metavar="FILE",
         required=True,
-        help="File to write. The ending sets the format: .csv, .tsv, .json, .xlsx, .parquet, or .csv.gz, .bz2, .xz, .zip "
-        "for compressed text. - writes CSV to standard output.",
+        help="File to write. The ending sets the format: .csv, .tsv, .json, .xlsx, .parquet, or .csv.gz, .bz2, .xz, "
+        ".zip for compressed text. - writes CSV to standard output.",
     ),
     option("--probabilities", is_flag=True, help="Write the probability of each class instead of the class."),
     option("--scores", is_flag=True, help="Write the model's raw outputs, one for each class, instead of the class."),

@@ -42,8 +42,7 @@ def stills(
     """Solve a block at several values of one parameter, and draw one column of panels for each value.
 
     The top panels show the matrices with signs, the bottom panels the norms of their columns. Afterwards the parameter
-    has its old value again. With
-    ``standardize=True`` the matrices are those for standardised columns.
+    has its old value again. With ``standardize=True`` the matrices are those for standardised columns.
 
     Parameters
     ----------
