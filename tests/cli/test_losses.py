@@ -138,7 +138,7 @@ def test_scores_and_probabilities_are_two_tables(table):
 def test_what_has_no_probabilities_says_what_it_predicts(table, target, loss, what):
     succeed("fit", "d.csv", *options(target), "--model", "m.npz", "--loss", loss)
     line = fail("predict", "m.npz", "d.csv", "--output", "p.csv", "--probabilities")
-    assert f"m.npz holds a model of {what}, which has none. Leave it out, to write the {what}." in line
+    assert f"m.npz holds a model of {what}, which has none. Omit it to write the {what}." in line
 
 
 def test_whole_numbers_that_may_be_classes_are_noted(table):

@@ -117,9 +117,9 @@ def test_unknown_labels_are_refused(wrong, message):
 
 def test_the_small_gain_names_the_model_that_is_not_well_posed_by_itself():
     bad = ImplicitModel([[2.0]], [[1.0]], None, [[1.0]])
-    with pytest.raises(NotWellPosedError, match=r"^model, by itself: A: spectral radius of \|A\| is 2 on its states"):
+    with pytest.raises(NotWellPosedError, match=r"^model on its own: A: spectral radius of \|A\| is 2 on its states"):
         compose.small_gain(bad, 0.1)
-    with pytest.raises(NotWellPosedError, match=r"^K, by itself: A: spectral radius of \|A\| is 2 on its states"):
+    with pytest.raises(NotWellPosedError, match=r"^K on its own: A: spectral radius of \|A\| is 2 on its states"):
         compose.small_gain(f, bad)
 
 

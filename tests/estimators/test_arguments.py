@@ -53,7 +53,7 @@ def test_accuracies_are_of_labels_like_those_of_the_fit():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"quantile": 0.9}, r"""quantile: is a number of loss="quantile" alone, and loss is 'squared'. Choose loss="""),
+        ({"quantile": 0.9}, r"""quantile: applies only to loss="quantile", but loss is 'squared'. Choose loss="""),
         (
             {"quantile": 0.9, "loss": bi.QuantileLoss(0.5)},
             r"quantile: .* and loss is <loss quantile .*an object has its",

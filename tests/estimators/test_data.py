@@ -232,7 +232,7 @@ def test_numbers_and_tables_of_labels_are_no_classes():
         ImplicitClassifier(**QUICK).fit(X, Y)
     with pytest.raises(InvalidInputError, match=r"^y: 2 columns are not numeric: 0 \(text, row 0 holds 'a'\)"):
         ImplicitClassifier(**QUICK).fit(X, np.full((30, 2), "a"))
-    cause = "y: has 2 columns, and row 3 in column 1 is neither 0 nor 1. Give one column of labels, or a column of 0 "
+    cause = "y: has 2 columns, but row 3 in column 1 is neither 0 nor 1. Give one column of labels, or a column of 0 "
     with pytest.raises(InvalidInputError, match=cause):
         ImplicitClassifier(**QUICK).fit(X, np.column_stack([np.zeros(30), np.where(np.arange(30) == 3, 2, 1)]))
 

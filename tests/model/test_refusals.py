@@ -49,7 +49,7 @@ def of_two(**options):
             lambda: made(b=[1.0, 2.0]),
             "b: has shape (2,), (1,) needed. The shapes must fit n=1 hidden features, p=1 inputs,",
         ),
-        (lambda: made(b=[1e200]), "b: has entries as large as 1.0e+200, and 1e+100 is the most."),
+        (lambda: made(b=[1e200]), "b: has entries as large as 1.0e+200, but the limit is 1e+100."),
         (lambda: made(link="probit"), "link: unknown link 'probit'. Use one of identity, logit, softmax, log."),
         (lambda: made(input_names="a"), "input_names: must be a list of names, got 'a'."),
         (

@@ -314,7 +314,7 @@ class TestArguments:
         [
             ("prox-linear", {"max_cycle": 3}, "max_cycle: is no argument of solve. Perhaps max_cycles was meant."),
             ("prox-linear", {"learning_rat": 3}, "Perhaps learning_rate of method='gradient' was meant."),
-            ("fenchel", {"batch_size": 3}, "is an option of method='gradient' alone, and method is 'fenchel'"),
+            ("fenchel", {"batch_size": 3}, "applies only to method='gradient', but method is 'fenchel'"),
             ("prox-linear", {"zzz": 3}, "method='prox-linear' has no options of its own."),
             ("gradient", {"zzz": 3}, "method='gradient' has the options batch_size, n_steps"),
             ("gradient", {"batch_size": 0}, "batch_size: got 0, must be >= 1. Give 1 or more samples"),

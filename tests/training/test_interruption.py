@@ -328,7 +328,9 @@ def test_estimators_are_fitted_with_what_there_is(path):
 def test_the_choice_of_alpha_leaves_time_to_train(path, monkeypatch):
     monkeypatch.setattr("bcd_implicit.estimators.base.CV_SHARE", 1e-9)
     X, y = path.problem.U.T, path.problem.Y[0]
-    with pytest.warns(ConvergenceWarning, match="fit: there was no time to choose alpha, and 0.03 is the middle one."):
+    with pytest.warns(
+        ConvergenceWarning, match="fit: there was no time to choose alpha, so the middle one \(0.03\) was used."
+    ):
         fitted = bi.ImplicitRegressor(2, max_seconds=1000, tol=1e-2).fit(X, y)
     assert fitted.result_.status is Status.CONVERGED
 

@@ -37,10 +37,10 @@ def test_classes_are_names_or_places(y, names, classes):
 @pytest.mark.parametrize(
     ("y", "names", "words"),
     [
-        ([1, 2], NUMBERED, "has the number 1, which may be a place, or a name like '1', '2', '3'. Give names"),
+        ([1, 2], NUMBERED, "has the number 1, which may be a position, or a name like '1', '2', '3'. Give names"),
         ([0, 3], NUMBERED, "has the number 3, which may be a place"),
         ([2.0, 1.0], ["1.0", "2.0", "3.0"], "has the number 2.0, which may be a place"),
-        ([1, 1], ["2"], "has the number 1, which may be a place, or a name like '2'"),
+        ([1, 1], ["2"], "has the number 1, which may be a position, or a name like '2'"),
         ([0, 1], ["-1"], "which may be a place"),
         (["pig", "dog"], NAMED, "has the class 'pig'. Use names of outputs or numbers from 0 to 2"),
         (["cat", "cow", "dog"], ["dog"], "has the class 'cat'. Use numbers from 0 to 1, or 'dog' and one other"),
