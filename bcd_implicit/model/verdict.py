@@ -110,7 +110,7 @@ class Verdict:
         wasted = (self._A[states][:, states].diagonal() < 0) & ~phi.rises(len(states))
         name = self._function.take(states[wasted][:1]).name if wasted.any() else ""
         return (
-            f" Negative entries on the diagonal count only where functions never fall, and {name} may." if name else ""
+            f" Negative diagonal entries count only for functions that never fall, but {name} may fall." if name else ""
         )
 
     @property

@@ -111,9 +111,9 @@ class _ScoreTests:
         self._tested: dict[tuple[str, int], dict[str, Any]] = {}
         if self.settings.sample_groups is not None and self.exchange.least_p_value >= self.to_enter:
             warnings.warn(
-                f"sample_groups: so few groups of one size can change places that no p-value is below "
-                f"{self.exchange.least_p_value:.2g}: the score tests let no input in. Give more groups, or level=None. "
-                f"{see('samples-belong-together')}",
+                "sample_groups: too few groups of one size can be permuted, so no p-value is below "
+                f"{self.exchange.least_p_value:.2g}: the score tests cannot add inputs. Give more groups, or "
+                f"level=None. {see('samples-belong-together')}",
                 UserWarning,
                 stacklevel=2,
             )

@@ -209,6 +209,6 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> np.n
         raise InvalidInputError(
             "sample_weight",
             f"is positive for {n_positive} sample(s), at least 2 needed",
-            "A sample of weight zero is left out",
+            "A sample of weight zero is dropped",
         )
     return weights / weights.max()

@@ -132,7 +132,7 @@ class Checkpoint:
         self.done: list[Any] = []
         self.under_way: Any = None
         if not resume and self.path.is_file() and not is_archive(self.path):
-            raise InvalidInputError(str(self.path), "is there already, and is no checkpoint", "Give another name")
+            raise InvalidInputError(str(self.path), "exists, and is not a checkpoint", "Give another name")
         if resume and self.path.exists():
             self.is_new = False
             stored = self._read()

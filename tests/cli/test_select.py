@@ -140,7 +140,7 @@ def test_options_of_select_reach_the_experiment(folder, here, monkeypatch):
     assert (second["level"], second["rule"], second["n_features"]) == ("auto", None, 2)
     assert first["groups"] == {"color": ["color=blue", "color=red"]}
     line = fail(*options, "--n-features", 2, "--rule", "min")
-    assert "--rule: min does not choose a number of inputs, --n-features=2 does. Leave one of the two out." in line
+    assert "--rule: min does not choose a number of inputs, --n-features=2 does. Use only one of the two." in line
     line = fail(*options, "--n-features", 2, "--level", 0.05)
     assert "--level: got 0.05, but score tests would change the number of inputs, which --n-features=2 fixes." in line
 

@@ -27,7 +27,7 @@ squares = ImplicitModel([[0.0]], [[1.0]], None, [[1.0]], activation="square")
         (lambda: compose.feedback(f, [[np.nan]]), "in column 0 (first at row 0). Replace such entries."),
         (
             lambda: compose.affine([[1, 2.0], [3]]),
-            "M: has rows of different lengths. Give every row one entry a column.",
+            "M: has rows of different lengths. Give every row one entry for each column.",
         ),
         (lambda: f @ [[1, 2.0], [3]], "N: has rows of different lengths."),
         (lambda: f + np.array([np.nan]), "c: contains missing values (NaN): 1 (first at row 0). Replace such entries."),

@@ -126,7 +126,7 @@ def test_messages_about_targets_of_classes_do_not_contradict_each_other():
     ) as error:
         ImplicitRegressor(loss="logistic").fit(IRIS, SPECIES)
     assert "row 100 of 'y0' is 2" in str(error.value)
-    with pytest.raises(InvalidInputError, match="the cross-entropy needs a column for each class, and there is one"):
+    with pytest.raises(InvalidInputError, match="the cross-entropy needs a column for each class, but there is one"):
         ImplicitRegressor(loss="cross-entropy").fit(IRIS, SPECIES)
     with pytest.raises(InvalidInputError, match="columns that sum to 1, and row 0 sums to 2"):
         ImplicitRegressor(loss="cross-entropy").fit(IRIS, np.ones((150, 2)))

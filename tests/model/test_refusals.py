@@ -43,7 +43,7 @@ def of_two(**options):
             "A: column 0 is not numeric: complex numbers, row 0 holds 1j. Pass an array of real numbers.",
         ),
         (lambda: made(A=np.ones((1, 1, 1))), "A: has 3 dimensions. Pass a matrix or a vector."),
-        (lambda: made(A=[[1, 2], [3]]), "A: has rows of different lengths. Give every row one entry a column."),
+        (lambda: made(A=[[1, 2], [3]]), "A: has rows of different lengths. Give every row one entry for each column."),
         (lambda: made(b=np.ones((1, 2))), "b: has 2 columns, 1 needed. Pass a vector."),
         (
             lambda: made(b=[1.0, 2.0]),

@@ -147,7 +147,7 @@ def test_bad_arguments_are_named(problem, options, named):
 
 @pytest.mark.parametrize("name", ["start", "checkpoint", "resume"])
 def test_options_of_one_solve_are_refused(problem, name, tmp_path):
-    with pytest.raises(InvalidInputError, match=f"^{name}: is an option of one solve, and none of a path"):
+    with pytest.raises(InvalidInputError, match=f"^{name}: is an option of solve, not of a path"):
         architecture_path(problem, 2, **{name: tmp_path / "kept"})
     assert not list(tmp_path.iterdir())
 

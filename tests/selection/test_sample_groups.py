@@ -29,7 +29,7 @@ def test_labels_of_any_kind_become_numbers():
         (
             [1, 1, 2],
             3,
-            "sample_groups: has 2 group(s), and 3 are needed. Folds and halves of the samples never split a group",
+            "sample_groups: has 2 group(s), but 3 are needed. Folds and halves of the samples never split a group",
         ),
         (np.ones((3, 2)), 2, "sample_groups: has shape (3, 2)"),
     ],
