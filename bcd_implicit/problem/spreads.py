@@ -45,8 +45,8 @@ def warn_if_spreads_differ(name: str, rows: np.ndarray, shares: np.ndarray, name
     warnings.warn(
         f"{name}: the spreads of its columns differ by a factor of {spreads[large] / least[small]:.3g}: "
         f"{names[large]!r} has {spreads[large]:.3g}, {names[small]!r} {least[small]:.3g}. Penalties treat all "
-        "columns alike, so a column's units decide how much it counts. Pass standardize=True: the model still takes and "
-        "gives values in your units. standardize=False keeps the columns unchanged, without this warning.",
+        "columns alike, so a column's units decide how much it counts. Pass standardize=True: the model still takes "
+        "and gives values in your units. standardize=False keeps the columns unchanged, without this warning.",
         DataWarning,
         stacklevel=3,
     )

@@ -39,7 +39,7 @@ def warn_of_lost_digits(problem: TrainingProblem, it: Iterate, stacklevel: int =
     if off > WEAKEST * predicted:
         advice = "raise ridge" if problem.ridge == 0 else "raise ridge, or scale the data"
         warn_convergence(
-            f"Rounding errors in the predictions (up to {predicted:.3g}) may be {off:.1e}: C has entries up to "
+            f"Rounding may change the predictions (up to {predicted:.3g}) by {off:.1e}: C has entries up to "
             f"{np.abs(it.C).max():.1e}, with ridge={problem.ridge:g}; {advice}. {see('predictions-lose-digits')}",
             stacklevel=stacklevel + 1,
         )

@@ -83,7 +83,7 @@ def test_warnings_of_a_path_become_one_line(here, monkeypatch):
     make_table().to_csv("data.csv", index=False)
     outcome = succeed("select", "data.csv", "--target", "y")
     assert [line for line in outcome.stderr.splitlines() if not line.startswith("Note: ")] == [
-        "Warning: 3 warnings that something ended short of its tolerance, so its numbers are approximate; "
+        "Warning: 3 warnings that a tolerance was not met, so the numbers are approximate; "
         "the last: fit 2 fell short. See docs/troubleshooting.md#training-did-not-converge."
     ]
 

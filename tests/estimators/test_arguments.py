@@ -56,9 +56,9 @@ def test_accuracies_are_of_labels_like_those_of_the_fit():
         ({"quantile": 0.9}, r"""quantile: applies only to loss="quantile", but loss is 'squared'. Choose loss="""),
         (
             {"quantile": 0.9, "loss": bi.QuantileLoss(0.5)},
-            r"quantile: .* and loss is <loss quantile .*an object has its",
+            r"quantile: .* but loss is <loss quantile .*an object has its",
         ),
-        ({"huber_threshold": 0.3}, """huber_threshold: is a number of loss="huber" alone"""),
+        ({"huber_threshold": 0.3}, """huber_threshold: applies only to loss="huber", but"""),
         ({"huber_threshold": 0.3, "loss": bi.HuberLoss()}, "huber_threshold: .*an object has its own number"),
         ({"huber_threshold": 0.3, "loss": "quantile", "quantile": 0.9}, "huber_threshold: "),
     ],

@@ -168,7 +168,7 @@ def test_a_model_without_pass_through_is_a_pattern_without_it():
     model = given.model(given.pattern.applied(random_iterate(given)))
     assert random_problem(SIZE, pattern=model, pass_through=False).pattern
     through = bi.ImplicitModel(model.A, model.B, None, model.C, np.ones((3, 5)))
-    with pytest.raises(bi.InvalidInputError, match=r"has free entries of D.*of a model, make it zero"):
+    with pytest.raises(bi.InvalidInputError, match=r"has free entries of D.*in a model, make it zero"):
         random_problem(SIZE, pattern=through, pass_through=False)
 
 

@@ -159,7 +159,7 @@ def test_lines_are_counted_as_in_the_file():
         ("u\n1\n\n3\n", "line 3 is empty. Remove the line, or fill it."),
         ("a,b\n1,2\n\n3,4\n", "line 3 is empty."),
         ("a,b\n1,2\n,\n3,4\n", "line 3 is empty."),
-        ("a,b\n1,2\n1,2,3\n", "line 3 has 3 fields, the header has 2 fields. Mend the line, or say with --sep"),
+        ("a,b\n1,2\n1,2,3\n", "line 3 has 3 fields, the header has 2 fields. Correct the line, or give the separator"),
         ("a,b\n1,2,3\n4,5,6\n", "line 2 has 3 fields, the header has 2 fields."),
         ("a,b\n1\n2,3\n", "line 2 has 1 field, the header has 2 fields."),
         ('a,b\n"1\n2",3\n4\n', "line 4 has 1 field, the header has 2 fields."),

@@ -337,7 +337,9 @@ class TestArguments:
     def test_constraints_of_the_user_need_blocks(self):
         problem = random_problem(SIZE, constraints=[bi.constraints.nonnegative("B")])
         for call in (lambda: solve(problem, "gradient"), lambda: bi.kappa_path(problem, method="gradient")):
-            with pytest.raises(InvalidInputError, match='takes no constraints .* Use "prox-linear" or "fenchel"'):
+            with pytest.raises(
+                InvalidInputError, match='does not support your own constraints .* Use "prox-linear" or "fenchel"'
+            ):
                 call()
 
     def test_a_path_and_an_estimator(self):
