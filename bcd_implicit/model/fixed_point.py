@@ -31,7 +31,7 @@ FORWARD_BACKWARD = "forward-backward"
 MAX_ITER = 100_000
 # Damped steps that are shorter than this share of a whole one are none to begin with.
 SHORTEST = 0.1
-# A larger bound on the error, relative to the states, is told.
+# A larger bound on the error, relative to the states, gives a warning.
 WEAKEST = 1e-6
 #: What Newton costs, in Picard steps: at the least, and more where every sample has a pattern of its own (benchmarks/
 #: states.py; it is about the same for every number of hidden features, LAPACK being slow where they are few).

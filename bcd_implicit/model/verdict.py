@@ -14,7 +14,7 @@ from bcd_implicit.model.rounding import near_one
 from bcd_implicit.model.well_posedness import norm_is_below_one, not_below_one, root_name, signed, spectral_radius
 from bcd_implicit.terms.function import ElementwiseFunction
 
-# So many states of a component are named, and of more the first.
+# At most this many states of a component are named.
 NAMED = 6
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from bcd_implicit.errors import DataWarning
 from bcd_implicit.problem import statistics
 
-# From so many times on.
+# The smallest ratio of spreads that warns.
 TIMES = 10
 
 

@@ -256,9 +256,9 @@ def grow(evidence: Evidence, support: np.ndarray) -> tuple[Refit, Iterate | None
     """The refit on a support with as many hidden features as the samples favour, and where to start it.
 
     They are doubled while that takes a fiftieth of the best constant's loss off that of the first fold's samples, and
-    more than a standard error of the difference. One fold will do: these gains are large, and the fits dear. The
-    model of that fold is the start; none where nothing was gained.
-    A user's constraints, and a pattern of A, B or C, may not fit another number of features: then it stays.
+    more than a standard error of the difference. One fold is enough: these gains are large, and the fits expensive. The
+    model of that fold is the start; none where nothing was gained. A user's constraints, and a pattern of A, B or C,
+    may not fit another number of features: then it stays.
     """
     problem, s = evidence.path.problem, evidence.settings
     best, start = evidence.refit_on(support), None

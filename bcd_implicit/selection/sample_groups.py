@@ -23,7 +23,7 @@ def check_sample_groups(sample_groups: ArrayLike | None, n_samples: int, n_folds
     n_samples : int
         The number m of samples.
     n_folds : int
-        So many groups are needed at least.
+        The smallest number of groups needed.
 
     Returns
     -------

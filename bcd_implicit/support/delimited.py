@@ -1,7 +1,7 @@
 """Text with separators, as people have it: CSV from a spreadsheet, a database, an instrument, another country.
 
-Encoding, separator, decimal mark and the lines above the header are guessed where they are not told. Python's csv
-module finds the records and the lines they are on; pandas reads their values.
+Encoding, separator, decimal mark and the lines above the header are guessed unless they are given. Python's csv module
+finds the records and the lines they are on; pandas reads their values.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import pandas as pd
 
 # Lines of text are no longer than this, and names no longer than that before the line wraps.
 WIDTH, LONGEST_NAME = 79, 24
-# So many inputs that were dropped are shown; the table has all.
+# At most this many dropped inputs are shown; the table has all of them.
 MOST_DROPPED = 20
 #: What a table begins with.
 COLUMNS = ("input", "outcome", "why")

@@ -9,7 +9,7 @@ from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.notices import warn_convergence
 
-# Predictions that may be off by a larger share of the largest are told.
+# A larger possible error, relative to the largest prediction, gives a warning.
 WEAKEST = 1e-6
 # So many roundings of a state, at the least, are what its bound allows for.
 ROUNDINGS = 1e4
