@@ -108,7 +108,7 @@ def test_a_point_refused_for_its_duals_alone_may_be_the_start():
 
 
 @pytest.mark.parametrize(
-    ("name", "point"), [("output", "where the block began"), ("output", "zero"), ("hidden", "zero")]
+    ("name", "point"), [("output", "at the starting point"), ("output", "zero"), ("hidden", "zero")]
 )
 def test_a_solver_that_denies_a_point_that_there_is_has_failed(name, point):
     problem = random_problem(SIZE, constraints=[ready.nonnegative("B"), ready.nonnegative("C")])
@@ -182,7 +182,7 @@ def test_a_native_solver_that_fails_is_followed_by_conic_ones(fault, monkeypatch
 
     monkeypatch.setattr(OutputBlock, "solve_native", fails)
     assert solve_block(problem, it, "output").solver == "CLARABEL"
-    with pytest.warns(ConvergenceWarning, match="solver native ended with status 'failed: .*CLARABEL is taken instead"):
+    with pytest.warns(ConvergenceWarning, match="solver native ended with status 'failed: .*CLARABEL was used instead"):
         solution = solve_block(problem, it, "output", "native")
     assert solution.objective == pytest.approx(right, rel=1e-6)
 
