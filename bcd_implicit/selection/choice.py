@@ -162,7 +162,7 @@ class Selection(SelectionRecord):
 
     def _repr_html_(self) -> str:
         refit = self.result
-        ended = {"cut short": f"{self.status.cause}; this is the result so far"} if self.status.cut_short else {}
+        ended = {"cut short": f"{self.status.cause}; this is what was decided by then"} if self.status.cut_short else {}
         facts = {
             "inputs selected": names_of(self.input_names, self.support),
             "rule": self.rule,

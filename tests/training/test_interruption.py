@@ -243,8 +243,8 @@ def test_a_selection_is_what_is_decided_so_far(path):
     ):
         chosen = path.select(max_seconds=1e-6)
     assert chosen.status is Status.TIME_LIMIT
-    assert repr(chosen).endswith("], stopped at max_seconds)")
-    assert "stopped at max_seconds; this is the result so far" in chosen._repr_html_()
+    assert repr(chosen).endswith(" Stopped at max_seconds.)")
+    assert "stopped at max_seconds; this is what was decided by then" in chosen._repr_html_()
     assert chosen.rule == "plateau"
     np.testing.assert_array_equal(chosen.support, path.plateau())
     np.testing.assert_array_equal(chosen.model.B.any(axis=0) <= chosen.support, True)
