@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def history(result: BcdResult, ax: Axes | None = None) -> Axes:
-    """The objective, cycle by cycle. No loop raises it, except ``method="gradient"``.
+    """The objective by cycle. Only ``method="gradient"`` can increase it.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def history(result: BcdResult, ax: Axes | None = None) -> Axes:
     Raises
     ------
     InvalidInputError
-        No result of a loop.
+        Not a result of solve.
     """
     check_kind("result", result, BcdResult)
     ax = axes_of(ax)
@@ -42,8 +42,9 @@ def history(result: BcdResult, ax: Axes | None = None) -> Axes:
 def certificates(result: BcdResult, ax: Axes | None = None) -> Axes:
     """The largest relative gap, KKT residual and violation of the blocks, cycle by cycle.
 
-    Put it under :func:`history`, with ``sharex=True``: two scales in one panel would be hard to read. Rough cycles have
-    a violation only. What is unknown in all cycles has no line, and the legend says so.
+    Draw it below :func:`history`, with ``sharex=True``: two scales in one panel would be hard to read. Rough cycles
+    (inexact block solves) have only a violation. A quantity that is unknown in all cycles has no line, and the legend
+    says so.
 
     Parameters
     ----------
@@ -53,13 +54,13 @@ def certificates(result: BcdResult, ax: Axes | None = None) -> Axes:
     Raises
     ------
     InvalidInputError
-        No result of a loop.
+        Not a result of solve.
     """
     check_kind("result", result, BcdResult)
     ax = axes_of(ax)
     table = result.history.replace(np.inf, np.nan)
     # Marks that are seen where two values are next to equal: an open square, and a cross inside it.
-    kinds = {"gap": ("relative gap", {"color": USED, "marker": "o", "ms": 5, "lw": 1.2}),
+    kinds: dict[str, tuple[str, dict[str, Any]]] = {"gap": ("relative gap", {"color": USED, "marker": "o", "ms": 5, "lw": 1.2}),
              "kkt_residual": ("KKT residual", {"color": MARK, "marker": "s", "ms": 8, "mfc": "none", "lw": 2.4}),
              "violation": ("violation", {"color": UNUSED, "marker": "x", "ms": 5, "lw": 1.2})}  # fmt: skip
     for column, (label, style) in kinds.items():
