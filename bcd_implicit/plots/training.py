@@ -60,9 +60,11 @@ def certificates(result: BcdResult, ax: Axes | None = None) -> Axes:
     ax = axes_of(ax)
     table = result.history.replace(np.inf, np.nan)
     # Marks that are seen where two values are next to equal: an open square, and a cross inside it.
-    kinds: dict[str, tuple[str, dict[str, Any]]] = {"gap": ("relative gap", {"color": USED, "marker": "o", "ms": 5, "lw": 1.2}),
-             "kkt_residual": ("KKT residual", {"color": MARK, "marker": "s", "ms": 8, "mfc": "none", "lw": 2.4}),
-             "violation": ("violation", {"color": UNUSED, "marker": "x", "ms": 5, "lw": 1.2})}  # fmt: skip
+    kinds: dict[str, tuple[str, dict[str, Any]]] = {
+        "gap": ("relative gap", {"color": USED, "marker": "o", "ms": 5, "lw": 1.2}),
+        "kkt_residual": ("KKT residual", {"color": MARK, "marker": "s", "ms": 8, "mfc": "none", "lw": 2.4}),
+        "violation": ("violation", {"color": UNUSED, "marker": "x", "ms": 5, "lw": 1.2}),
+    }
     for column, (label, style) in kinds.items():
         unknown = "" if table[column].notna().any() else " (unknown)"
         ax.plot(table["cycle"], table[column], label=label + unknown, **style)

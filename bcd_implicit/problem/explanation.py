@@ -124,8 +124,8 @@ def _of_bound(problem: Any) -> list[str]:
         return ["norm_bound 0 means A = 0: a network with one hidden layer."]
     steps = int(np.ceil(np.log(1e-6) / np.log(nu)))
     return [
-        f"norm_bound {nu:g}: each Picard step shrinks the error of the states by the factor {nu:g} or more, to a "
-        f"millionth in {steps} steps."
+        f"norm_bound {nu:g}: each Picard step multiplies the error of the states by at most {nu:g}; {steps} steps "
+        "reduce it to a millionth."
     ]
 
 

@@ -202,7 +202,7 @@ def test_an_explanation_says_what_the_settings_mean():
     loss = 0.5 * problem.Y.var(axis=1).sum()
     assert f"the best constant prediction, has the mean loss {loss:.4g}." in str(explanation)
     assert f"adds 0.2 to the objective, {0.2 / loss:.2g} times that loss." in str(explanation)
-    assert "to a millionth in 20 steps" in str(explanation)
+    assert "20 steps reduce it to a millionth" in str(explanation)
     wide = bi.TrainingProblem(problem.U.T * [1, 100, 1, 1], problem.Y.T, 3)
     assert "the spreads of its columns differ" in str(wide.explain())
     assert "Pass standardize=True" in str(wide.explain())
