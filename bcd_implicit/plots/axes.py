@@ -133,8 +133,9 @@ def label_axis(axis: Axis, text: str, *, is_name: bool = False) -> None:
 
 
 def numbered(kind: str, names: Sequence[str] | None) -> str:
-    """The label of an axis without names: numbers, and why, if there are names."""
-    return f"{kind} $j$ (no room for names)" if names else f"{kind} $j$"
+    """The label of an axis without names: numbers, and why, if there are names that say more than u0, u1, ..."""
+    said = names is not None and any(name != f"u{j}" for j, name in enumerate(names))
+    return f"{kind} $j$ (no room for names)" if said else f"{kind} $j$"
 
 
 def title(ax: Axes, text: str) -> None:

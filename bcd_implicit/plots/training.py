@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bcd_implicit.plots.arguments import axes_of, check_kind, label_cycles
-from bcd_implicit.plots.axes import headroom, label_axis, logarithmic
+from bcd_implicit.plots.axes import label_axis, legend_above, logarithmic
 from bcd_implicit.plots.style import MARK, ROUNDING, UNUSED, USED
 from bcd_implicit.training.result import BcdResult
 
@@ -69,8 +69,7 @@ def certificates(result: BcdResult, ax: Axes | None = None) -> Axes:
         unknown = "" if table[column].notna().any() else " (unknown)"
         ax.plot(table["cycle"], table[column], label=label + unknown, **style)
     logarithmic(ax.yaxis, table[list(kinds)].to_numpy(), ROUNDING)
-    headroom(ax)
     label_cycles(ax)
     label_axis(ax.yaxis, "certificates of the blocks")
-    ax.legend(fontsize="small")
+    legend_above(ax)
     return ax

@@ -105,7 +105,7 @@ def test_many_inputs_are_numbered_or_the_largest_named():
     S = wide.sensitivity()
     left, right = Figure(figsize=(12, 4)).subplots(1, 2)
     plots.sensitivity(wide, left)
-    assert left.get_xlabel() == "input $j$ (no room for names)"
+    assert left.get_xlabel() == "input $j$"
     assert not left.texts
     plots.sensitivity(S, right, sort=True)
     shown = [text.get_text() for text in right.get_xticklabels()]
