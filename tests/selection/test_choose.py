@@ -145,7 +145,7 @@ def test_progress_is_told(problem):
         ),
         (
             lambda p, path: path.select(n_features=2, level=0.05),
-            "level: got 0.05, but score tests would change the number of inputs, which n_features=2 fixes. Use only one",
+            "level: got 0.05, but score tests would change the number of inputs, which n_features=2 fixes. Use",
         ),
         (lambda p, path: path.select(ridges=[-1]), "ridges: got -1"),
         (lambda p, path: path.select(ridges=()), "ridges: is empty"),
