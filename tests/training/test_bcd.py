@@ -318,7 +318,7 @@ def test_a_start_that_could_overflow_is_named(letter):
     start = problem.initial()
     huge = start.replace(**{letter: np.full_like(getattr(start, letter), 1e308)})
     with pytest.raises(
-        InvalidInputError, match=rf"^start\.{letter}: has entries as large as 1\.0e\+308, but the limit is 1e\+100"
+        InvalidInputError, match=rf"^start\.{letter}: has entries as large as 1\.0e\+308, but the limit"
     ):
         solve(problem, start=huge)
 
