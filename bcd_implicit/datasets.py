@@ -35,13 +35,13 @@ class SyntheticData:
     Y : ndarray of shape (m, q)
         Outputs of ``model``, each of about unit variance, plus noise.
     support : ndarray of bool, shape (p,)
-        The inputs that the model uses: the nonzero columns of its B, and of its D where it has one.
+        The inputs that the model uses: the nonzero columns of its B, and of its D if it has one.
     model : ImplicitModel
         The generating model.
     noise : float
-        Standard deviation of the noise in units of each output's own.
+        Standard deviation of the noise, as a multiple of each output's standard deviation.
     correlation : float
-        Of neighbouring inputs.
+        Correlation of neighbouring inputs.
     """
 
     U: np.ndarray
@@ -52,7 +52,7 @@ class SyntheticData:
     correlation: float = 0.0
 
     def sample(self, n_samples: int, random_state: int | np.random.Generator | None) -> tuple[np.ndarray, np.ndarray]:
-        """Fresh noise-free inputs and outputs of the same model, e.g. to test on."""
+        """New noise-free inputs and outputs of the same model, e.g. for testing."""
         n_samples = check_number("n_samples", n_samples, 1, integer=True)
         U = _draw_inputs(random_generator(random_state), n_samples, len(self.support), self.correlation)
         return U, self.model.predict(U)
@@ -132,12 +132,12 @@ def make_column_sparse(
     n_informative : int
         Number of nonzero columns of B, at random places.
     noise : float
-        Standard deviation of added noise, in units of each output's.
+        Standard deviation of the added noise, as a multiple of each output's standard deviation.
     random_state : int or None
     correlation : float
         Of neighbouring inputs, in (-1, 1): the inputs are an AR(1) sequence.
     pass_through : bool
-        Give D nonzero columns too, the same as B's, and as much of the outputs' variance as CX has.
+        Also give D nonzero columns, the same as those of B, with as much of the outputs' variance as CX has.
 
     Returns
     -------
@@ -163,7 +163,7 @@ def make_even(
     noise: float = 0.05,
     random_state: int | None = None,
 ) -> SyntheticData:
-    """Outputs even in the inputs, y(-u) = y(u), so that every linear method sees nothing.
+    """Outputs that are even in the inputs, y(-u) = y(u), so that a linear method finds nothing.
 
     Hidden units come in pairs with input weights (w, -w) and equal output weights; A treats the two units of a
     pair alike, so the sign of u only swaps them.

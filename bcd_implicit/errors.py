@@ -20,7 +20,7 @@ def see(section: str) -> str:
 class BcdError(Exception):
     """Base class of every error that this package raises on purpose.
 
-    An error of a kind that the documentation explains has the place as a note, which Python shows below the message.
+    If the documentation explains the error, a note with the link is shown below the message.
     """
 
     #: The section of the troubleshooting page that explains the error; empty where its message says it all.
@@ -33,14 +33,14 @@ class BcdError(Exception):
 
 
 class InvalidInputError(BcdError, ValueError):
-    """An argument, a table or a file cannot be used; the message says which, why and what to do.
+    """An argument, a data set or a file cannot be used; the message says which, why and what to do.
 
     Parameters
     ----------
     argument : str
         Name of the offending argument, column or file.
     cause : str
-        What was wrong with it, with the value met.
+        What is wrong with it, with the value.
     remedy : str, optional
         What to do about it.
     """
@@ -126,10 +126,10 @@ class BlockSolveError(BcdError, RuntimeError):
     infeasible : bool
         True when the block has no feasible point (or is unbounded): trying again cannot help.
     unfit : bool
-        True when the solver does not take problems of the block's kind.
+        True when the solver does not support this kind of problem.
     iterate : Iterate or None
-        The last good one: where the block began. If no start was found that meets the user's constraints, the start
-        that was given or drawn, which need not meet them.
+        The last good iterate, from which the block started. If no start was found that meets the user's constraints,
+        the start that was given or drawn; it need not meet them.
     """
 
     section = "a-solver-failed"
@@ -145,13 +145,13 @@ class BlockSolveError(BcdError, RuntimeError):
 
 
 class NothingYetError(BcdError, TimeoutError):
-    """``max_seconds`` passed before there was anything to return: a call that has no part answer needs more time."""
+    """``max_seconds`` passed before there was a result to return: allow more time."""
 
     section = "it-takes-too-long"
 
 
 class _Explained(UserWarning):
-    """A warning whose message ends with the place that explains it, unless it names one of its own."""
+    """A warning whose message ends with a link to its explanation, unless it already has one."""
 
     section: ClassVar[str]
 
@@ -161,12 +161,12 @@ class _Explained(UserWarning):
 
 
 class ConvergenceWarning(_Explained):
-    """Something stopped short of the requested tolerance; the message gives the numbers."""
+    """A computation did not reach the requested tolerance; the message gives the numbers."""
 
     section = "training-did-not-converge"
 
 
 class DataWarning(_Explained):
-    """Data can be used but look wrong, as a column that only numbers the rows; the message says what to do."""
+    """Data can be used but look wrong, such as a column that only numbers the rows; the message says what to do."""
 
     section = "the-data-look-wrong"

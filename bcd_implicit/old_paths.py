@@ -11,7 +11,7 @@ from collections.abc import MutableMapping
 from types import ModuleType
 from typing import Any
 
-# Public names by the module in which they once stood. Where a package has that module's name, it offers them itself.
+# Public names by the module in which they once stood. If a package has that module's name, it offers them itself.
 MOVED = {
     "activations": ("ACTIVATIONS", "Activation"),
     "bcd": ("METHODS", "solve"),

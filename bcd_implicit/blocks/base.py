@@ -49,7 +49,7 @@ class Block:
 
     def __init__(self, problem: TrainingProblem, it: Iterate) -> None:
         if self.holds_loss and problem.overflows(it):
-            cause = f"has predictions whose {problem.loss.name} loss overflows: block '{self.name}' cannot begin there"
+            cause = f"makes the {problem.loss.name} loss overflow, so block '{self.name}' cannot start from it"
             raise InvalidInputError("iterate", cause, "Solve the output block first, or start from problem.initial()")
         self.problem = problem
         self.it = it
@@ -92,7 +92,7 @@ class Block:
             self.formula,
         )
         if not posed.is_dcp():
-            raise AssertionError(f"block '{self.name}' as posed is not convex: this is a defect, please report it")
+            raise AssertionError(f"block '{self.name}' is not convex. This is a bug: please report it")
         return posed
 
     @property
@@ -133,10 +133,10 @@ class Block:
 
     def not_conic(self, solver: str) -> BlockSolveError:
         """The error of a solver that needs CVXPY's form of a block that has none."""
-        status = f"{UNFIT} the Fenchel pair of {self.problem.activation.name}, which CVXPY has no form for"
+        status = f"{UNFIT} the Fenchel pair of {self.problem.activation.name}, which has no CVXPY form"
         remedy = 'Use another activation, or method="prox-linear": '
         if self.constrained:
-            remedy += "a constraint of yours acts on this block"
+            remedy += "one of your own constraints acts on this block"
         elif self.has_native:
             remedy = 'Use solver="native" or "auto"'
         else:

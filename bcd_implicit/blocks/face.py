@@ -1,6 +1,6 @@
 """The terms of the (A, B, b) blocks beside their smooth part, and the faces on which these terms are smooth.
 
-T = (A | B | b) is one matrix of shape (n, P), P = n + p + 1, or n + p without an intercept. Where the groups are
+T = (A | B | b) is one matrix of shape (n, P), P = n + p + 1, or n + p without an intercept. If the groups are
 columns of (B; D) it goes on below with the rows (0 | D | d).
 """
 

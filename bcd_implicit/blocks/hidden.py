@@ -4,7 +4,7 @@
          + ridge_hidden/2 (||A||_F^2 + ||B||_F^2)
     s.t. Z = AX + BU + b,  max_slope ||A||_inf <= norm_bound    (or sum_j ||B e_j||_2 <= kappa instead of the penalty)
 
-Where the groups are columns of (B; D), D and d are variables too, with the loss of CX + DU + d for fixed CX. Where that
+Where the groups are columns of (B; D), D and d are variables too, with the loss of CX + DU + d for fixed CX. If that
 loss has kinks the block goes through CVXPY.
 """
 

@@ -48,7 +48,7 @@ class KroneckerModel:
     H : ndarray of shape (P, P) or None
         The same where it is at hand: the shorter way unless samples are few.
     row_units : ndarray of shape (n,), optional
-        Where rows of M differ in size, about how: ``curvature`` is then relative to these.
+        If rows of M differ in size, about how: ``curvature`` is then relative to these.
 
     Attributes
     ----------

@@ -17,7 +17,7 @@ def block_problem(
 ) -> BlockProblem:
     """The live CVXPY problem of one block, for a notebook.
 
-    A number that is a ``cvxpy.Parameter`` can be changed, and the problem solved again, without building it anew::
+    A number that is a ``cvxpy.Parameter`` can be changed, and the problem solved again, without rebuilding it::
 
         live = bi.block_problem(problem, it, "hidden", parameters="all")
         live.param_dict["norm_bound"].value = 0.8
@@ -30,12 +30,12 @@ def block_problem(
         Holds the other blocks' values.
     block : {"output", "state", "hidden", "prox-linear"}
     parameters : "all" or list of str, optional
-        Which numbers are parameters; "kappa", "kappa_A" and "fenchel_weight" unless others are named. There are
+        Which numbers are parameters. The default is "kappa", "kappa_A" and "fenchel_weight". The choices are
 
         - "norm_bound", "kappa", "kappa_A" and "ridge_hidden" in "hidden" and "prox-linear", where "kappa_A" is one
           weight for all entries;
-        - "fenchel_weight" in "hidden"; where hidden features have their own it is the largest, and the others keep
-          their ratios to it;
+        - "fenchel_weight" in "hidden"; if each hidden feature has its own weight, the parameter is the largest one, and
+          the others keep their ratios to it;
         - "mu" in "prox-linear";
         - "ridge" in "output", and with ``group_over="BD"`` in "hidden" and "prox-linear";
         - "threshold" of the Huber loss in "output", and with ``group_over="BD"`` in "hidden";
@@ -48,15 +48,15 @@ def block_problem(
     Returns
     -------
     BlockProblem
-        A ``cvxpy.Problem`` whose value is the block's objective. Its ``var_dict`` has the block's variables by letter,
-        beside those that only pose the activation, its ``param_dict`` the parameters, and its ``constraint_dict`` and
-        ``dual_values`` constraints and dual values by name: "norm_bound", "group_lasso", "pattern of A", and the names
-        of your own. ``print`` shows it in symbols, a notebook in LaTeX.
+        A ``cvxpy.Problem`` whose value is the block's objective. ``var_dict`` has the block's variables by letter, with
+        the auxiliary variables of the activation. ``param_dict`` has the parameters. ``constraint_dict`` and
+        ``dual_values`` have the constraints and dual values by name: "norm_bound", "group_lasso", "pattern of A", and
+        the names of your own constraints. ``print`` shows the problem in symbols, a notebook in LaTeX.
 
     Raises
     ------
     InvalidInputError
-        An unknown block, option or parameter, a state or hidden block of an activation that CVXPY has no form for, or
-        an iterate whose loss overflows.
+        An unknown block, option or parameter, a state or hidden block whose activation has no CVXPY form, or an iterate
+        whose loss overflows.
     """
     return make_block(problem, it, block, **block_options).cvxpy_problem(parameters)

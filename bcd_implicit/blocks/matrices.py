@@ -1,6 +1,6 @@
 """What the two blocks in (A, B, b) share: the row sets, the group lasso, the ridge, and the native solve.
 
-Where the groups are columns of (B; D), both blocks hold D and d too: the prediction is affine in them.
+If the groups are columns of (B; D), both blocks hold D and d too: the prediction is affine in them.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ class MatricesBlock(Block):
     def native_optimum(self, tol: float, met: Callable[[Iterate], bool]) -> tuple[Iterate, bool]:
         """The block's optimum without CVXPY, by Newton steps, and whether ``met`` accepted it.
 
-        On the groups that are in or near it. Where another one's gradient turns out to let it in, it is added.
+        On the groups that are in or near it. If another one's gradient turns out to let it in, it is added.
         """
         T, smooth, terms = self.joined(self.repaired(self.last_solution or self.it)), self.smooth(), self.terms
         gradient = smooth.value_and_gradient(T)[1]

@@ -2,7 +2,7 @@
 
     min  (1/m) L(Y, CX + DU + d) + ridge/2 (||C||_F^2 + ||D||_F^2) + what does not depend on C, D, d
 
-Where the groups are columns of (B; D), D belongs to the blocks in (A, B, b) and is fixed here.
+If the groups are columns of (B; D), D belongs to the blocks in (A, B, b) and is fixed here.
 
 Under a pattern the outputs whose rows of (C, D) have the same free entries are a regression by themselves
 (:mod:`~bcd_implicit.problem.output_parts`), unless the loss couples them with others.

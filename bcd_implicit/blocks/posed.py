@@ -73,7 +73,7 @@ class BlockProblem(cp.Problem):
         if self.param_dict:
             held = ", ".join(f"{name} = {_value(p):.4g}" for name, p in self.param_dict.items())
             lines.append(f"parameters: {held}")
-        lines.append(f"fixed: {self._fixed()}; their own terms are constant, not shown, and part of the value")
+        lines.append(f"fixed: {self._fixed()}; their terms are constant: not shown, but included in the value")
         return "\n".join(lines)
 
     def __repr__(self) -> str:

@@ -18,7 +18,7 @@ t = vec(dT), column by column, the smooth part is
 Here w_k and r_k occur in products of two only, so each is held times the root of its sample's weight, sqrt(omega_k),
 and the means become sums.
 
-Where the groups are columns of (B; D), dD and dd are variables too: the outputs move by C N_k dT w_k + dD u_k + dd.
+If the groups are columns of (B; D), dD and dd are variables too: the outputs move by C N_k dT w_k + dD u_k + dd.
 T then has the rows (0 | D | d) below the others, and there is no matrix K.
 """
 
@@ -57,7 +57,7 @@ class ProxLinearBlock(MatricesBlock):
     ----------
     problem : TrainingProblem
     it : Iterate
-        Its states are solved anew first.
+        Its states are solved again first.
     mu : float, optional
         Proximal weight; by default the mean curvature of the linearised loss. It may be changed later:
         the linearisation is kept.

@@ -14,7 +14,7 @@ On the right face Newton's method converges quadratically, so the last digits co
 Iutzeler, Malick, *Newton acceleration on manifolds identified by proximal gradient methods*, arXiv 2012.12936).
 Most solves take three to ten iterations. With more inputs than samples and no ridge it may be hundreds.
 
-The hidden block is solved by this alone, and the prox-linear block where its unknowns are few. Where they are many it
+The hidden block is solved by this alone, and the prox-linear block where its unknowns are few. If they are many it
 begins with the steps of :mod:`~bcd_implicit.blocks.kronecker` and comes here for the last digits. In both only the
 groups that are in or near it take part (:meth:`~bcd_implicit.blocks.face.Terms.active`).
 """
@@ -69,7 +69,7 @@ def minimise(
     aim : float
         ``met`` is asked once the next step promises to lower the objective by no more than this.
     met : callable
-        The certificate: whether a point will do. Where it will not, the aim is lowered a hundredfold.
+        The certificate: whether a point will do. If it will not, the aim is lowered a hundredfold.
     share : float
         ``met`` is asked as well once an iteration gains no more than this share of what all have gained.
 
@@ -130,7 +130,7 @@ def _proximal_step(smooth: Smooth, terms: Terms, start: _Point, stretch: float) 
     """One step in the metric stretch * curvature, the stretch doubled until the quadratic bound holds.
 
     The doubling ends: the curvature is about the mean over the rows, and the bound holds once it exceeds the largest.
-    Where rounding hides that, a limit ends it.
+    If rounding hides that, a limit ends it.
     """
     gradient = start.gradient + terms.ridge * start.T
     while True:
@@ -148,9 +148,9 @@ def _proximal_step(smooth: Smooth, terms: Terms, start: _Point, stretch: float) 
 def _newton_step(smooth: Smooth, terms: Terms, start: _Point, damping: float) -> tuple[_Point, float, float]:
     """Newton in the face of a point; also the step's length, and its promise: minus the gradient times the direction.
 
-    Where the quadratic model is exact a whole step brings half of the promise.
+    If the quadratic model is exact a whole step brings half of the promise.
 
-    Where entries turned round and the objective rose, the face was too large: Newton goes on from there, in the face
+    If entries turned round and the objective rose, the face was too large: Newton goes on from there, in the face
     without them, and only if that ends no lower either the first step is shortened.
     """
     face, gradient = terms.face(start.T, start.gradient)

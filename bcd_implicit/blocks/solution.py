@@ -20,25 +20,25 @@ IMPROVED = "improved"
 
 @dataclass(frozen=True)
 class BlockSolution:
-    """One block, solved.
+    """The solution of one block.
 
     Attributes
     ----------
     block, solver : str
     status : str
-        The solver's own word. What counts is the certificate.
+        As the solver reports it. Rely on the certificate instead.
     iterate : Iterate
-        The point with the block's variables exchanged, feasible.
+        The iterate with the block's variables replaced by the feasible solution.
     objective : float
-        The block's objective there, from NumPy.
+        The block's objective at that point, computed by NumPy.
     certificate : Certificate
         Gap, residual and violation recomputed from the data.
     dual_values : mapping
-        By constraint: "norm_bound" (one a row of A), "group_lasso" (constraint form), and the user's by name, for which
-        a conic solver gives CVXPY's: an array, or a list of them where a function returns several constraints. Signs
-        and units as in :mod:`bcd_implicit.constraints`.
+        By constraint: "norm_bound" (one per row of A), "group_lasso" (constraint form), and the user's by name, for
+        which a conic solver gives CVXPY's dual values: an array, or a list of arrays if a function returns several
+        constraints. Signs and units as in :mod:`bcd_implicit.constraints`.
     seconds : float
-        Building, compiling and solving.
+        Time for building, compiling and solving.
     """
 
     block: str
@@ -63,21 +63,21 @@ class BlockSolution:
 
     @property
     def solved(self) -> bool:
-        """Whether an optimum was asked for; else only a better point."""
+        """Whether an optimum was asked for, not only a better point."""
         return self.status != IMPROVED
 
     @property
     def rank(self) -> tuple[float, bool, float]:
-        """Smaller is better: by the gap; where none is known, a feasible point is, and then the lower objective."""
+        """Smaller is better: compares gaps; if no gap is known, feasibility and then the objective."""
         return self.certificate.relative_gap, not self.feasible, self.objective
 
     @property
     def fair(self) -> bool:
-        """Whether it is near enough to the optimum to be no fault of its solver."""
+        """Whether the point is near enough to the optimum that its solver is not at fault."""
         return self.feasible and self.certificate.relative_gap <= FAIR_GAP
 
     def meets(self, tol: float) -> bool:
-        """Whether the certificate holds to the tolerance or, where no gap is known, the residual is small."""
+        """Whether the certificate holds to the tolerance or, if no gap is known, the residual is small."""
         certificate = self.certificate
         if certificate.known:
             return certificate.holds(tol)

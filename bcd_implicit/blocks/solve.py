@@ -51,7 +51,7 @@ def make_block(problem: TrainingProblem, it: Iterate, block: str, **block_option
     for option in block_options:
         if option not in kind.options:
             known = f"Its options are: {', '.join(kind.options)}" if kind.options else "It has no options"
-            raise InvalidInputError(option, f"is no option of block '{block}'", known)
+            raise InvalidInputError(option, f"is not an option of block '{block}'", known)
     start = time.perf_counter()
     built = kind(problem, check_iterate(it, problem.shapes, problem.activation), **block_options)
     built.build_seconds = time.perf_counter() - start
@@ -68,7 +68,7 @@ def solve_block(
     max_seconds: float | None = None,
     **block_options: Any,
 ) -> BlockSolution:
-    """Solve one block and certify the point found.
+    """Solve one block and certify the solution.
 
     Parameters
     ----------
@@ -76,19 +76,17 @@ def solve_block(
     it : Iterate
     block : {"output", "state", "hidden", "prox-linear"}
     solver : {"auto", "native", "cvxpy", "CLARABEL", "ECOS", "SCS"} or another solver that CVXPY has installed
-        "native" takes the block's own solver; a block on which a constraint or penalty of the user acts goes
-        through CVXPY all the same. "cvxpy" takes the conic solver that serves the block best, and others when that
-        misses the tolerance.
-        "auto" is "native", then "cvxpy" where that misses the tolerance.
-        Where a solver that is named fails, others are tried all the same, with a warning; the solution's ``solver``
-        is the one that it comes from. One that misses ``tol``, but not a relative gap of 1e-3, is kept, with a warning.
+        "native" uses the block's own solver. Blocks affected by the user's constraints or penalties always go through
+        CVXPY. "cvxpy" uses the conic solver that suits the block best, and tries others if that misses the tolerance.
+        "auto" is "native", then "cvxpy" if that misses the tolerance. If a named solver fails, others are tried, with a
+        warning; the solution's ``solver`` says which one was used. A solution that misses ``tol`` but has a relative
+        gap of at most 1e-3 is kept, with a warning.
     tol : float
-        Relative duality gap aimed at; missing it warns with the gap reached.
+        Target for the relative duality gap. If it is missed, a warning gives the gap reached.
     solver_options : mapping, optional
-        Passed to the solver as they are, e.g. ``{"max_iter": 200}``.
+        Passed to the solver unchanged, e.g. ``{"max_iter": 200}``.
     max_seconds : float, optional
-        Give up after so many seconds. A conic solver that is under way, or CVXPY's compiling, works on in the
-        background to its own end.
+        Give up after this many seconds. A running conic solver, or CVXPY's compilation, finishes in the background.
     **block_options
         ``mu`` for "prox-linear".
 
@@ -99,13 +97,13 @@ def solve_block(
     Raises
     ------
     InvalidInputError
-        An unknown block or solver (the message lists the known ones), or an iterate whose loss overflows, as that of
-        e^1000 expected counts, for another block than "output".
+        An unknown block or solver (the message lists the known ones), or, for blocks other than "output", an iterate
+        whose loss overflows (for example expected counts of e^1000).
     BlockSolveError
-        The block is infeasible or unbounded, the named solver lacks a cone that it needs, CVXPY has no form for the
-        activation where it would have to solve a state or hidden block, no solver gave a point, or
-        the points of all were refused (a relative gap above 1e-3, or a violation above 1e-6) and the best of them is
-        worse than the iterate that was passed. The error's ``iterate`` is that one.
+        The block is infeasible or unbounded, the named solver does not support a cone that the block needs, CVXPY would
+        have to solve a state or hidden block whose activation has no CVXPY form, or no solver gave a point. Also raised
+        if all points were refused (a relative gap above 1e-3, or a violation above 1e-6) and the best of them is worse
+        than the iterate passed. The error's ``iterate`` is the iterate passed.
     NothingYetError
         ``max_seconds`` passed first.
     """
@@ -127,7 +125,7 @@ def solve_prepared(
 ) -> BlockSolution:
     """Solve a block that stands, with a known solver and a checked tolerance.
 
-    "native" is the block's own solver. Where a constraint or penalty of the user acts or a block has none, with
+    "native" is the block's own solver. If a constraint or penalty of the user acts or a block has none, with
     "cvxpy", and with "auto" where the native solver misses the tolerance, the block's preferred conic solvers are
     tried in turn until one meets it; the best certificate wins. They are tried as well where a named solver fails:
     raises, returns numbers that are not finite, or a point that its certificate refuses. With ``never_worse`` a point
@@ -181,7 +179,7 @@ def solve_prepared(
     if candidates[0] == solver != best.solver:
         fault = _shortfall(block, found[0], tol) if found[0].solver == solver else str(failures[0])
         warn_convergence(
-            f"{fault} The solution of {best.solver} is taken instead. {see('a-solver-failed')}", stacklevel=3
+            f"{fault} The solution of {best.solver} was used instead. {see('a-solver-failed')}", stacklevel=3
         )
     if not met:
         # The caller of solve_block.
@@ -221,7 +219,7 @@ def _checked(error: BlockSolveError, block: Block) -> BlockSolveError:
     if "infeasible" in error.status and "unbounded" not in error.status:
         zero = block.it.replace(**{k: np.zeros_like(getattr(block.it, k)) for k in block.letters})
         if _meets_all(block, block.it):
-            return _failure(block, error.solver, f"{DENIES}, but where the block began does")
+            return _failure(block, error.solver, f"{DENIES}, but the starting point does")
         if _meets_all(block, zero):
             return _failure(block, error.solver, f"{DENIES}, but zero does")
     return error
@@ -239,7 +237,7 @@ def _check_not_worse(block: Block, best: BlockSolution, found: list[BlockSolutio
     # Not for the last digits: a block may begin at its optimum.
     if not best.objective - began > tol * abs(began) or not _meets_all(block, block.it):
         return
-    objectives = f"its objective is {best.objective:.6g}, and {began:.6g} where the block began"
+    objectives = f"its objective is {best.objective:.6g}, and {began:.6g} at the starting point"
     status = f"refused: relative gap {best.certificate.relative_gap:.1e}, {objectives}"
     gaps = ", ".join(f"{s.solver} {s.certificate.relative_gap:.1e}" for s in found)
     remedy = f"Every solver's point was refused (relative gaps: {gaps}). Try another solver, or scale the data"

@@ -182,7 +182,7 @@ def _remedy(solver: str, status: str) -> str:
     if "infeasible" in status:
         return "No point meets all constraints: relax the user's constraints, or check norm_bound and kappa"
     if "unbounded" in status:
-        return "Give ridge or ridge_hidden a positive value, and check that no penalty of yours falls without end"
+        return "Give ridge or ridge_hidden a positive value, and check that your own penalties are bounded below"
     if status.startswith(UNFIT):
-        return "Use CLARABEL or SCS, which take all cones"
+        return "Use CLARABEL or SCS, which accept all cones"
     return f"Try another solver ({', '.join(s for s in SOLVERS if s != solver)}) or a looser tol, or scale the data"

@@ -1,4 +1,4 @@
-"""The loss of some samples as a function of their states: L(y, Cx + e), e = Du + d, one sample a column."""
+"""The loss of some samples as a function of their states: L(y, Cx + e), e = Du + d, one sample per column."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ class Samples:
     def direction(self, X: np.ndarray, r: np.ndarray, damping: np.ndarray) -> np.ndarray:
         """Newton's direction in the states whose slope is not zero, times g''.
 
-        Where A + A' is large and z negative, states may have no curvature at all: hence the damping.
+        If A + A' is large and z negative, states may have no curvature at all: hence the damping.
         """
         g_curvature = np.minimum(self.phi.g_curvature(X), STEEPEST)
         H = (self.A.T * self.phi.derivative(self.A @ X + self.c).T[:, None, :]) @ self.weighted_A  # (samples, n, n)

@@ -1,4 +1,4 @@
-"""What is known of a block's point."""
+"""Proof of how good a block's solution is: duality gap, KKT residual and constraint violation."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ EPS = float(np.finfo(float).eps)
 
 @dataclass(frozen=True)
 class Certificate:
-    """What is known of a block's point.
+    """Proof of how good a block's solution is: duality gap, KKT residual and constraint violation.
 
     Attributes
     ----------
     gap : float
-        Upper bound on objective - optimum of this block; ``inf`` where none is known: an input is free of every
-        penalty and constraint (kappa or its group's weight is 0, and so is a ridge on its column), an entry of A has no
-        ridge and no bound from below (on the diagonal, with the matrix measure), or a user's term acts on the block and
-        the solver gave no dual values that fit its point.
+        Upper bound on objective - optimum of this block. It is ``inf`` if no bound is known: an input has no penalty or
+        constraint (kappa or its group's weight is 0, and so is the ridge on its column); an entry of A has no ridge and
+        no lower bound (on the diagonal, with the matrix measure); or a user's term acts on the block and the solver
+        gave no dual values that fit its point.
     scale : float
-        What makes the gap relative: the block's own objective at the point or, where that is larger, where it has done
-        nothing (predictions of zero; A = B = b = 0 in the hidden block; no step in the prox-linear block). Where the
-        objective is a billionth of that, a point may pass though another has half of it.
+        The gap is divided by this: the larger of the block's objective at the point and at a trivial point (predictions
+        of zero; A = B = b = 0 in the hidden block; no step in the prox-linear block). If the objective is a billionth
+        of that, a point may pass although another has half the objective.
     kkt_residual : float
         Norm of the proximal-gradient step, relative to the gradient at zero; with a user's term that of the compiled
         problem, as in :mod:`~bcd_implicit.certificates.conic`; ``inf`` where unknown.
@@ -38,7 +38,7 @@ class Certificate:
         of the pattern relative to the matrix's largest entry, of the range of phi and of a user's constraints in their
         own units.
     allowed_violation : float
-        So much of it is none.
+        Violations up to this size count as none.
     """
 
     gap: float
@@ -49,7 +49,7 @@ class Certificate:
 
     @property
     def relative_gap(self) -> float:
-        """Gap / scale; 0 for a gap of 0, and infinite where one of them is beyond numbers."""
+        """Gap / scale; 0 for a gap of 0, and infinite if one of them overflows."""
         if not (np.isfinite(self.gap) and np.isfinite(self.scale)):
             return np.inf
         return 0.0 if self.gap <= 0 else self.gap / max(self.scale, SMALLEST) if self.scale > 0 else np.inf
@@ -85,7 +85,7 @@ class Certificate:
 def nothing(problem: TrainingProblem, it: Iterate) -> float:
     """A floor for scales: a thousandth of the loss with its ridge, or of the loss of predicting zero.
 
-    Where a block's own part is below that, the gap is measured by it: a block that has nothing to do (X = 0, or
+    If a block's own part is below that, the gap is measured by it: a block that has nothing to do (X = 0, or
     targets met exactly) would have no scale otherwise. The regularisation of (A, B) plays no part: at the point that
     a block starts from it may be large beyond all measure.
     """

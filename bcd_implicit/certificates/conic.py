@@ -106,10 +106,10 @@ class ConicClaim:
     def _left_over(self, r: np.ndarray, forces: np.ndarray, scale: float) -> float:
         """A bound on -<r, x*> - 1/2 (x* - x)'P (x* - x), part by part.
 
-        ||r|| ||x*||, where x* is taken to be no longer than ``REACH`` allows. Where r is no small part of the forces, x
+        ||r|| ||x*||, where x* is taken to be no longer than ``REACH`` allows. If r is no small part of the forces, x
         may be short because the claim is wrong: then x* may also be as long as the constants of its rows make it or,
         where there are none, until the forces amount to the objective. (What no force acts on has a small r all the
-        same.) Where P is curved by at least k the bound is also -<r, x> + r^2 / 2k, wherever x* is.
+        same.) If P is curved by at least k the bound is also -<r, x> + r^2 / 2k, wherever x* is.
         """
         off, length, force = (np.sqrt(np.add.reduceat(part**2, self.parts)) for part in (r, self.x, forces))
         reach = REACH * length

@@ -24,7 +24,7 @@ def duality_certificate(problem: TrainingProblem, it: Iterate) -> Certificate:
     """Certificate of (C, D, d) for fixed X, by a dual point V of the loss (Fenchel and Rockafellar).
 
     With G = sum_k omega_k v_k w_k' + ridge (C | D), over the regressors w, the gap is at most
-    sum_k omega_k (L(f_k) + L*(v_k) - <v_k, f_k>) + ||G||^2 / (2 ridge), of terms of which none is negative. Where there
+    sum_k omega_k (L(f_k) + L*(v_k) - <v_k, f_k>) + ||G||^2 / (2 ridge), of terms of which none is negative. If there
     is no ridge, as on intercepts, G has to vanish up to rounding.
     """
     gap = _Gap(problem, it)

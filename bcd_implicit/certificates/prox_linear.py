@@ -21,7 +21,7 @@ def prox_linear_certificate(
     The smooth part is 1/2 ||y - J dT||^2 with rows sqrt(omega_k) (r_k - C N_k dT w_k) and sqrt(mu omega_k) dT w_k, in
     the coordinates of the loss's quadratic model, plus a constant. With V = J dT - y, and V' the same after the
     intercepts are re-solved, the data's part of the gap is 1/2 ||V - s V'||^2. J is applied sample by sample; no Gram
-    matrix is formed. Where the groups are columns of (B; D), dO = dD u_k + dd is added to the outputs.
+    matrix is formed. If the groups are columns of (B; D), dO = dD u_k + dd is added to the outputs.
 
     ``responses`` are :func:`~bcd_implicit.certificates.responses.equilibrium_responses` at the base, for who certifies
     several points.

@@ -29,7 +29,7 @@ def state_certificate(
     V is a subgradient of the loss at the predictions f, up to its divergence D(f, V, y), and C'V + linear the gradient
     of all but g, that a z is made to balance: ``lambda z = -(C'V + linear)``.
 
-    Where all but g is convex, the gap is at most ``D(f, V, y) + sum_i lambda_i F_phi(x_i, z_i)``.
+    If all but g is convex, the gap is at most ``D(f, V, y) + sum_i lambda_i F_phi(x_i, z_i)``.
 
     Else, for a subgradient r at x and the block's least curvature s,
     ``objective(x) - optimum <= D(f, V, y) + <r, x - x*> - s/2 ||x - x*||^2``, and x* is bounded: every term of the

@@ -75,7 +75,7 @@ class _Commands(click.Group):
         except bi.BcdError as error:
             fail(error, 1)
         except KeyboardInterrupt:
-            fail("interrupted, and nothing more is written.", INTERRUPTED)
+            fail("interrupted; nothing more is written.", INTERRUPTED)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -63,7 +63,9 @@ def check(model_path: Path) -> None:
         cycles = [stage.cycle for stage in structure.stages if stage.cycle is not None]
         factor = max((contraction(cycle.gains, cycle.weights) for cycle in cycles), default=0.0)
         name = "forward-backward" if damped else "Picard"
-        facts[f"{name}: error after a step"] = f"at most {factor:.4g} of the error before" if factor else "none: A = 0"
+        facts[f"{name}: error after a step"] = (
+            f"at most {factor:.4g} of the previous error" if factor else "none: A = 0"
+        )
         facts[f"{name}: bound on the error"] = f"{factor / (1 - factor):.4g} x last change" if factor else "0"
         steps = math.ceil(math.log(1e-6) / math.log(factor)) if factor else 1
         # The states' solver goes over to Newton's method where that costs less.

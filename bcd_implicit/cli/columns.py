@@ -33,7 +33,7 @@ from bcd_implicit.support.tables import (
 from bcd_implicit.support.text_format import TextFormat
 
 REMEDIES = {
-    "text": "Encode categories with --categorical COLUMN (of the target with --classify), or leave columns out with "
+    "text": "Encode categories with --categorical COLUMN (of the target with --classify), or drop columns out with "
     "--ignore COLUMN",
     "missing": "Drop rows with missing values with --drop-missing",
 }
@@ -76,7 +76,7 @@ def read_columns(data: Path, choice: ColumnChoice, form: TextFormat, sample_grou
     together = () if sample_groups is None else (unicodedata.normalize("NFC", sample_groups),)
     check_columns(table, use=choice.use, categorical=choice.categorical, sample_groups=together)
     if both := {*together} & {*choice.targets, *choice.categorical, *choice.use}:
-        cause = f"names column {min(both)!r}, which another option names too"
+        cause = f"names column {min(both)!r}, which another option also names"
         raise bi.InvalidInputError("sample_groups", cause, "Name it once")
     inputs, targets = split_targets(table, choice.targets, list(dict.fromkeys([*choice.ignore, *together])))
     labels = table[list(together)]
@@ -94,13 +94,13 @@ def read_columns(data: Path, choice: ColumnChoice, form: TextFormat, sample_grou
     outputs = _indicators(name_of(data), targets[classes]) if classes else _numbers(targets)
     # After everything that may end in an error, which is to be one line.
     for column in left_out:
-        print_note(f"column {column!r} only numbers the rows and is left out; --use {shlex.quote(column)} keeps it.")
+        print_note(f"column {column!r} only numbers the rows, so it is dropped; --use {shlex.quote(column)} keeps it.")
     if len(inputs) < len(full):
         rows = listed([place(full, int(row)) for row in np.flatnonzero(~full)])
         print_note(f"dropped {len(full) - len(inputs)} of {len(full)} rows, which have missing values ({rows}).")
     if classes and not choice.classify and look_like_numbers(found := set(categories_of(targets[classes]))):
         shown = f"{len(found)} different texts that look like numbers, such as {min(found)!r}"
-        print_note(f"column {classes!r} holds {shown}, and each is a class; --classify says that this is meant.")
+        print_note(f"column {classes!r} holds {shown}. Each is treated as a class. Add --classify if that is right.")
     groups = {column: list(parts[column].columns) for column in categorical}
     known = labels[together[0]] if together else None
     return Columns(pd.concat(parts.values(), axis=1), outputs, groups, classes, known)
@@ -110,7 +110,7 @@ def _check_rows(name: str, table: pd.DataFrame, categorical: Sequence[str], clas
     BadEntries.find(table, [*categorical, *([classes] if classes else [])]).refuse(name, REMEDIES)
     if len(table) < 2:
         cause = f"has {count(len(table), 'row')} without missing values, at least 2 needed"
-        raise bi.InvalidInputError(name, cause, "Give more rows, or leave a column out with --ignore COLUMN")
+        raise bi.InvalidInputError(name, cause, "Give more rows, or drop a column with --ignore COLUMN")
     if classes and table[classes].nunique() < 2:
         raise bi.InvalidInputError(name, f"column {classes!r} holds one class only", "Give rows of two or more")
 
@@ -137,7 +137,7 @@ def _check_separator(data: Path, table: pd.DataFrame, form: TextFormat) -> None:
         return
     sought = f"{form.sep!r} does not separate" if form.sep else "no comma, semicolon, tab or | separates"
     cause = f"has one column, {table.columns[0]!r}: {sought} its fields"
-    raise bi.InvalidInputError(name_of(data), cause, "Say with --sep what does, such as --sep space")
+    raise bi.InvalidInputError(name_of(data), cause, "Give the separator, such as --sep space")
 
 
 @contextmanager
@@ -167,7 +167,7 @@ def _indicators(name: str, column: pd.Series) -> pd.DataFrame:
     found = sorted(set(categories_of(column)))
     if len(found) > len(column) / ROWS_A_CATEGORY:
         cause = f"column {column.name!r} has {len(found)} different values in {len(column)} rows"
-        remedy = "Encode it as numbers; an input may also be left out with --ignore COLUMN"
+        remedy = "Encode it as numbers; an input may also be dropped with --ignore COLUMN"
         raise bi.InvalidInputError(name, f"{cause}, too many for categories", remedy)
     return indicators(column, found)
 

@@ -112,7 +112,7 @@ def one_warning() -> Iterator[None]:
             warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
     if len(stops) > 1:
         print_warning(
-            f"{len(stops)} warnings that something ended short of its tolerance, so its numbers are approximate; "
+            f"{len(stops)} warnings that a tolerance was not met, so the numbers are approximate; "
             f"the last: {stops[-1].message}",
             bi.ConvergenceWarning,
         )
@@ -132,11 +132,11 @@ def to_the_end(status: bi.Status) -> Iterator[None]:
         yield
     if bi.Status.INTERRUPTED.name in (status.name, limits.reached):
         cut_short = status.cut_short
-        end = "what is written is what was reached by then" if cut_short else "all had been done, and is written"
+        end = "the results so far are written" if cut_short else "all work was done, and the results are written"
         notes.print(f"Interrupted: {end}.", soft_wrap=True)
         leave(INTERRUPTED)
     if status.cut_short:
-        notes.print("The time is over: what is written is what was reached by then.", soft_wrap=True)
+        notes.print("The time limit was reached: the results so far are written.", soft_wrap=True)
     if anyone_left_alone():
         leave(0)
 

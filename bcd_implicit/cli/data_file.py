@@ -33,7 +33,7 @@ def check_data(data: Path) -> None:
     Raises
     ------
     InvalidInputError
-        As of :func:`~bcd_implicit.support.files.check_is_file`.
+        As in :func:`~bcd_implicit.support.files.check_is_file`.
     """
     if data != STANDARD_INPUT:
         check_is_file(data)
@@ -45,7 +45,7 @@ def read_data(data: Path, form: TextFormat) -> pd.DataFrame:
     Raises
     ------
     InvalidInputError
-        As of :func:`~bcd_implicit.support.table_files.read_table`.
+        As in :func:`~bcd_implicit.support.table_files.read_table`.
     """
     from bcd_implicit.support.table_files import read_table, table_of
 

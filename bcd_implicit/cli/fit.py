@@ -93,7 +93,7 @@ _ENDINGS = {
         "constraints",
         multiple=True,
         metavar="CALL",
-        help='Constraint such as "nonnegative(B)" or "box(C, lower=0, upper=1)", on the matrices for standardised columns. '
+        help='Constraint such as "nonnegative(B)" or "box(C, lower=0, upper=1)", on the matrices as trained. '
         "May be repeated.",
     ),
 )

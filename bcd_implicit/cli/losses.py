@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 # What to do about targets that a loss does not take, by the loss.
 REMEDIES = {
-    "logistic": "Pass 0 and 1, or probabilities; of one column of classes, give --classify in place of --loss logistic",
+    "logistic": "Pass 0 and 1, or probabilities; for one column of classes, use --classify instead of --loss logistic",
     "cross-entropy": "Pass a column of 0 and 1, or of probabilities, for each class; or one column of classes with "
     "--classify",
-    "poisson": "Pass counts or rates; for other numbers there are --loss squared, huber and absolute",
+    "poisson": "Pass counts or rates; for other numbers use --loss squared, huber or absolute",
 }
 
 
@@ -53,9 +53,9 @@ class LossChoice:
 
         name = self.loss or ("cross-entropy" if columns.classes else "squared")
         if self.quantile is not None and name != "quantile":
-            raise bi.InvalidInputError("quantile", "is the level of the loss quantile alone", "Add --loss quantile")
+            raise bi.InvalidInputError("quantile", "applies only to --loss quantile", "Add --loss quantile")
         if self.huber_threshold is not None and name != "huber":
-            raise bi.InvalidInputError("huber_threshold", "is a number of the loss huber alone", "Add --loss huber")
+            raise bi.InvalidInputError("huber_threshold", "applies only to --loss huber", "Add --loss huber")
         loss = bi.LOSSES[name]
         if self.quantile is not None:
             loss = bi.QuantileLoss(self.quantile)
@@ -65,7 +65,7 @@ class LossChoice:
         if columns.classes:
             loss, outputs = _of_classes(loss, columns)
         elif name == "cross-entropy" and outputs.shape[1] == 1:
-            cause = f"cross-entropy is for classes, and column {outputs.columns[0]!r} holds numbers"
+            cause = f"cross-entropy is for classes, but column {outputs.columns[0]!r} holds numbers"
             raise bi.InvalidInputError("loss", cause, "Add --classify if they stand for classes")
         try:
             loss.check_targets(outputs.to_numpy().T, list(outputs.columns), name_of(data), partial(place, outputs))
@@ -87,8 +87,8 @@ def _note_what_may_be_classes(columns: Columns) -> None:
     if columns.classes is None and values.shape[1] == 1 and are_few_whole_numbers(values):
         column = columns.outputs.columns[0]
         print_note(
-            f"column {column!r} holds {len(np.unique(values))} different whole numbers, and they are taken for "
-            "numbers; --classify makes classes of them, and --loss squared says that this is meant."
+            f"column {column!r} holds {len(np.unique(values))} different whole numbers, which are treated as "
+            "numbers. Add --classify if they are classes, or --loss squared if numbers are right."
         )
 
 

@@ -35,8 +35,8 @@ from bcd_implicit.support.text_format import TextFormat
         type=PipedPath(STANDARD_OUTPUT),
         metavar="FILE",
         required=True,
-        help="File to write. The ending sets the format: .csv, .tsv, .json, .xlsx, .parquet, or .csv.gz, .bz2, .xz, .zip "
-        "for compressed text. - writes CSV to standard output.",
+        help="File to write. The ending sets the format: .csv, .tsv, .json, .xlsx, .parquet, or .csv.gz, .bz2, .xz, "
+        ".zip for compressed text. - writes CSV to standard output.",
     ),
     option("--probabilities", is_flag=True, help="Write the probability of each class instead of the class."),
     option("--scores", is_flag=True, help="Write the model's raw outputs, one for each class, instead of the class."),
@@ -58,10 +58,10 @@ def predict(model_path: Path, data: Path, output: Path, probabilities: bool, sco
     to_standard_output = output == STANDARD_OUTPUT
     if to_standard_output and asked_for_json():
         cause = "and --output - both need standard output"
-        raise bi.InvalidInputError("json", cause, "Give --output a file, or leave --json out")
+        raise bi.InvalidInputError("json", cause, "Give --output a file, or omit --json")
     if scores and probabilities:
-        cause = "and --scores ask for different tables"
-        raise bi.InvalidInputError("probabilities", cause, "Give one of them, and run the command again for the other")
+        cause = "and --scores ask for different outputs"
+        raise bi.InvalidInputError("probabilities", cause, "Use one of them, and run the command again for the other")
     # Before the imports, which take longer than the checks.
     check_is_file(model_path)
     check_data(data)
@@ -80,10 +80,10 @@ def predict(model_path: Path, data: Path, output: Path, probabilities: bool, sco
     model = bi.ImplicitModel.load(model_path)
     inputs = read_inputs(data, model.input_names, form)
     if probabilities and model.link not in ("softmax", "logit"):
-        cause, remedy = "a model that knows none", "Train it with --loss cross-entropy, or use --scores"
+        cause, remedy = "a model that has none", "Train it with --loss cross-entropy, or use --scores"
         if not class_column(model.output_names):
             predicts = "rates" if model.link == "log" else "numbers"
-            cause, remedy = f"a model of {predicts}, which has none", f"Leave it out, to write the {predicts}"
+            cause, remedy = f"a model of {predicts}, which has none", f"Omit it to write the {predicts}"
         raise bi.InvalidInputError("probabilities", f"{model_path} holds {cause}", remedy)
     found = model.predict(inputs) if scores else model.response(inputs)
     predictions = pd.DataFrame(found, columns=model.output_names)

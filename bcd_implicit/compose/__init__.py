@@ -1,7 +1,7 @@
 """Models put together: what operators of models do, as functions of any number of them, and what is no operator.
 
 A composition is one implicit model, made without solving for a state. Sparse matrices stay sparse, and matrices of
-more than a million entries become sparse where fewer than a tenth are not zero. Where there is no feedback, every cycle
+more than a million entries become sparse where fewer than a tenth are not zero. If there is no feedback, every cycle
 of states is in one of the parts: the composition is well-posed if and only if all parts are, though ||A||_inf may be
 anything.
 

@@ -31,7 +31,7 @@ def check_name(name: Any) -> str:
         No text, or an empty one.
     """
     if not isinstance(name, str) or not name.strip():
-        raise InvalidInputError("name", f"must be a text that says something, got {shown(name)}", 'Such as name="pump"')
+        raise InvalidInputError("name", f"must be a text that is not empty, got {shown(name)}", 'Such as name="pump"')
     return name
 
 

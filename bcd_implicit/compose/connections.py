@@ -20,64 +20,64 @@ from bcd_implicit.terms.links import LINKS
 
 
 def cascade(*models: Any) -> ImplicitModel:
-    """One after the other, the first one first: ``cascade(f, g, h)`` is ``h @ g @ f``.
+    """Connect models in series, the first one first: ``cascade(f, g, h)`` is ``h @ g @ f``.
 
     Parameters
     ----------
     *models : ImplicitModel or array of shape (k, j)
-        An array stands for the product with it, and labels of a data frame for names. Each takes the predictions of
-        the one before as they are, whatever their link; the last one's link is that of the whole.
+        An array stands for multiplication by it; the labels of a data frame are used as names. Each model takes the
+        predictions of the one before unchanged, whatever their link. The result has the link of the last model.
 
     Raises
     ------
     InvalidInputError
-        A model takes other inputs than the one before gives.
+        A model's inputs differ from the outputs of the one before.
     """
     return _folded("cascade", algebra.cascade, models)
 
 
 def stack(*models: Any) -> ImplicitModel:
-    """All on the same inputs, outputs side by side: ``f | g``.
+    """Put models on the same inputs and concatenate their outputs: ``f | g``.
 
     Raises
     ------
     InvalidInputError
-        Other inputs or links, or links that say something of all outputs together (softmax).
+        Different inputs or links, or a link that couples all outputs (softmax).
     """
     return ImplicitModel._of(algebra.stack(_systems("stack", models)))
 
 
 def parallel(*models: Any) -> ImplicitModel:
-    """Each on its own inputs, inputs and outputs side by side: ``f & g``.
+    """Put models on separate inputs and concatenate inputs and outputs: ``f & g``.
 
     Raises
     ------
     InvalidInputError
-        Other links, or links that say something of all outputs together (softmax).
+        Different links, or a link that couples all outputs (softmax).
     """
     return ImplicitModel._of(algebra.parallel(_systems("parallel", models)))
 
 
 def total(*models: Any) -> ImplicitModel:
-    """The sum of outputs, all on the same inputs: ``f + g``.
+    """Sum the outputs of models on the same inputs: ``f + g``.
 
     Raises
     ------
     InvalidInputError
-        Other inputs, outputs or links.
+        Different inputs, outputs or links.
     """
     return ImplicitModel._of(algebra.total(_systems("total", models)))
 
 
 def product(*models: Any) -> ImplicitModel:
-    """Products of outputs, all on the same inputs: ``f * g``, by two states with the function "square" for each.
+    """Multiply the outputs of models on the same inputs: ``f * g``, with two "square" states for each product.
 
-    Rounding is about 1e-16 (y1^2 + y2^2): bring factors of different size to the same one first.
+    The rounding error is about 1e-16 (y1^2 + y2^2): scale factors of different size to about the same size first.
 
     Raises
     ------
     InvalidInputError
-        Other inputs or outputs.
+        Different inputs or outputs.
     """
     return _folded("product", algebra.product, models)
 
@@ -91,7 +91,7 @@ def affine(
 ) -> ImplicitModel:
     """The model of y = M u + c.
 
-    A model has one state at the least. The one of this is 0, nothing reads it, and compositions leave it out.
+    A model has at least one state. Here it is 0 and unused, and compositions drop it.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ def affine(
     Raises
     ------
     InvalidInputError
-        Shapes that do not fit, or entries that are no finite numbers.
+        Shapes that do not fit, or entries that are not finite.
     """
     system = affine_of("M", check_array("M", M, "a matrix"))
     if c is not None:
@@ -129,7 +129,7 @@ def labelled(
     link: str | None = None,
     name: str | None = None,
 ) -> ImplicitModel:
-    """The same model with other names or another link; what is None stays.
+    """Return the model with new names or a new link; arguments that are None change nothing.
 
     Parameters
     ----------
@@ -137,13 +137,13 @@ def labelled(
     input_names, output_names : sequence of str, optional
     link : str, optional
     name : str, optional
-        What the :meth:`~bcd_implicit.ImplicitModel.structure` of a composition calls the model, which counts as one
-        part then, whatever it was put together from. Files do not keep it.
+        The name of the model in the :meth:`~bcd_implicit.ImplicitModel.structure` of a composition, where it then
+        counts as one part. It is not saved to files.
 
     Raises
     ------
     InvalidInputError
-        Another number of names, one twice, or an unknown link; a name that is no text.
+        A wrong number of names, a duplicate name, an unknown link, or a name that is not text.
     """
     system = check_model("model", model)._system
     if name is not None:

@@ -1,4 +1,4 @@
-"""The small-gain theorem for a feedback around an implicit model: why it is well-posed, told by two gains."""
+"""The small-gain theorem for a feedback around an implicit model: why it is well-posed, by two gains."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bcd_implicit.model.operators import affine_of
 
 @dataclass(frozen=True)
 class SmallGain:
-    """Whether a feedback is well-posed, by the gains of its two parts, and by the whole.
+    """Whether a feedback is well-posed: by the gains of its two parts, and by the model as a whole.
 
     Attributes
     ----------
@@ -26,8 +26,8 @@ class SmallGain:
         The spectral radius of ``|K| S``, with S the sensitivity. Below 1 it proves that the feedback is well-posed.
     sensitivity : ndarray of shape (q, p)
         S = ``|D| + |C| (I - L |A|)^-1 L |B|``, which bounds how much each output changes by each input; L has the
-        largest slopes of the states' functions. Where the model is well-posed by its matrix measure alone, the negative
-        entries on A's diagonal stand in place of those of ``|A|``.
+        largest slopes of the states' functions. If the model is well-posed by its matrix measure alone, the negative
+        entries on A's diagonal replace those of ``|A|``.
     closed : ImplicitModel
         The model with feedback.
     """
@@ -43,7 +43,7 @@ class SmallGain:
 
     @property
     def reason(self) -> str:
-        """The verdict of the whole, which is the sharper one, and what the gains say."""
+        """The verdict on the whole model, which is the sharper one, and the verdict of the gains."""
         relation = "below 1, which proves it" if self.proves else "not below 1, which proves nothing"
         return (
             f"{self.closed.structure().reason}. Small gain: the spectral radius of |K| S is {self.gain:.4g}, {relation}"
@@ -87,4 +87,4 @@ def _sensitivity(name: str, model: ImplicitModel) -> np.ndarray:
     try:
         return model._sensitivity(name, "Ask model.feedback(K).structure().reason")
     except NotWellPosedError as error:
-        raise NotWellPosedError(f"{name}, by itself: {error}") from None
+        raise NotWellPosedError(f"{name} on its own: {error}") from None

@@ -1,4 +1,4 @@
-"""What pruning does to a model, told state by state."""
+"""The effect of pruning on a model, state by state."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from bcd_implicit.model.implicit_model import ImplicitModel
 
 @dataclass(frozen=True)
 class Pruning:
-    """What ``model.pruned()`` does.
+    """The result of ``model.pruned()``, with the reasons.
 
     Attributes
     ----------
     model : ImplicitModel
-        The pruned one.
+        The pruned model.
     kept : ndarray of int
-        The states that stay, by their places in the model before.
+        Indices, in the original model, of the states that are kept.
     constant : ndarray of int
-        States that depend on no input and no cycle; b and d have their part now.
+        States that depend on no input and no cycle; they are now part of b and d.
     dead : ndarray of int
         States that no output depends on.
     twins : dict of int to int
-        States that are equal to another one that stays, and which.
+        States that equal a kept state, mapped to it.
     """
 
     model: ImplicitModel
@@ -44,7 +44,7 @@ class Pruning:
 
 
 def pruning(model: ImplicitModel) -> Pruning:
-    """The pruned model, and which states went and why: see :meth:`~bcd_implicit.model.operators.Operators.pruned`.
+    """The pruned model, and why each state was removed: see :meth:`~bcd_implicit.model.operators.Operators.pruned`.
 
     Raises
     ------

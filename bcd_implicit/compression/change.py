@@ -66,7 +66,7 @@ def change_bound(model: ImplicitModel, small: ImplicitModel, U: ArrayLike) -> np
     for letter in "ABC":
         shapes = getattr(model, letter).shape, getattr(small, letter).shape
         if shapes[0] != shapes[1]:
-            remedy = "Compare with a model whose states are in the same places: before pruning"
+            remedy = "Compare before pruning, while both models have the same states"
             raise InvalidInputError("small", f"has {letter} of shape {shapes[1]}, the model {shapes[0]}", remedy)
     small.structure().check()
     inputs = inputs_of(model, U).T

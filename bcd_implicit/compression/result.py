@@ -80,7 +80,7 @@ class SmallModel:
     def r2(self) -> float:
         """The share of the predictions' variance, over all outputs, that the smaller model gives back; at most 1.
 
-        Where predictions do not vary but by rounding, it is 1 if they are the same to rounding, and else 0.
+        If predictions do not vary but by rounding, it is 1 if they are the same to rounding, and else 0.
         """
         before, after = self._predictions
         lost, all_of_it = np.linalg.norm(after - before), np.linalg.norm(before - before.mean(axis=0))
@@ -124,14 +124,14 @@ class SmallModel:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Compression:
-    """A path of smaller models, by increasing alpha, and the one that was chosen.
+    """A path of smaller models, by increasing alpha, and the chosen one.
 
     Attributes
     ----------
     original : ImplicitModel
     path : tuple of SmallModel
     chosen : int
-        The place in the path of the one chosen.
+        Index of the chosen model in the path.
     """
 
     original: ImplicitModel
@@ -141,12 +141,12 @@ class Compression:
 
     @property
     def small(self) -> SmallModel:
-        """The chosen one, with its gaps and bounds."""
+        """The chosen model, with its gaps and bounds."""
         return self.path[self.chosen]
 
     @property
     def model(self) -> ImplicitModel:
-        """The chosen model, without states that predictions do without."""
+        """The chosen model, without states that predictions do not need."""
         return self.small.model
 
     def change_bound(self, U: ArrayLike) -> np.ndarray:
@@ -165,7 +165,7 @@ class Compression:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """A row for each model: entries left, states, R2 and agreement with the original's predictions, change, gap."""
+        """One row per model: nonzero entries, states, R2 and agreement with the original's predictions, change, gap."""
         return pd.DataFrame([point.row for point in self.path])
 
     def __repr__(self) -> str:

@@ -56,7 +56,7 @@ def from_text(text: str) -> ReadyMade:
         try:
             return ast.literal_eval(node)
         except ValueError:
-            raise ValueError(f"{ast.unparse(node)} is no letter, number or list") from None
+            raise ValueError(f"{ast.unparse(node)} is not a letter, number or list") from None
 
     known = f"Write one of {', '.join(READY_MADE)} with its arguments, such as nonnegative(B)"
     try:

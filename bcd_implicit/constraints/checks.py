@@ -64,10 +64,12 @@ def _named(constraints: Any) -> dict[str, UserFunction]:
         if not isinstance(name, str):
             raise ConstraintError("constraints", f"has the name {shown(name)}, which is not text", "Use text for names")
         if name in OWN_NAMES:
-            raise ConstraintError("constraints", f"{name!r} is the name of one of the problem's own", "Rename yours")
+            raise ConstraintError(
+                "constraints", f"{name!r} is the name of one of the problem's own constraints", "Rename yours"
+            )
         if name in named:
             raise ConstraintError(
-                "constraints", f"two have the name {name!r}", "Pass a mapping {name: function} with names of your own"
+                "constraints", f"two have the name {name!r}", "Pass a mapping {name: function} with other names"
             )
         named[name] = function
     return named
@@ -120,17 +122,17 @@ def _check_term(where: str, term: cp.Constraint | cp.Expression, ids: set[int]) 
     variables = term.variables()
     own = [x.name() for x in variables if x.id not in ids]
     if own or not variables:
-        cause = f"has variables of its own, {', '.join(own)}" if own else f"{term} depends on none of the variables"
-        raise ConstraintError(where, cause, "Write it in the variables that it is given, and in constants")
+        cause = f"has its own variables, {', '.join(own)}" if own else f"{term} depends on none of the variables"
+        raise ConstraintError(where, cause, "Use only the variables passed to it, and constants")
     if not all(np.isfinite(constant.value).all() for constant in term.constants() if constant.value is not None):
-        raise ConstraintError(where, f"{term} contains NaN or infinity", "Leave out bounds that are infinite")
+        raise ConstraintError(where, f"{term} contains NaN or infinity", "Omit infinite bounds")
     unset = [p.name() for p in term.parameters() if p.value is None]
     if unset:
         raise ConstraintError(where, f"parameter {', '.join(unset)} has no value", "Set its .value first")
     if isinstance(term, cp.Expression) and not term.is_scalar():
         raise ConstraintError(
             where,
-            f"returned the expression {term} of shape {term.shape}, and a penalty is one number",
+            f"returned the expression {term} of shape {term.shape}, but a penalty is one number",
             "Take its cp.sum or a norm, or compare it with a bound to make it a constraint",
         )
     if not (term.is_dcp() if isinstance(term, cp.Constraint) else term.is_convex()):
@@ -146,7 +148,7 @@ def _why_not_convex(term: cp.Constraint | cp.Expression) -> str:
     if culprit is not None:
         return f"{culprit} is neither convex nor concave"
     if isinstance(term, cp.Expression):
-        return "it is concave, and a penalty is minimised"
+        return "it is concave, but a penalty is minimised"
     if isinstance(term, cp.constraints.Inequality):
         return "it bounds a convex expression from below, or a concave one from above"
     return "this kind of constraint needs affine expressions"
@@ -183,11 +185,11 @@ def _fits_no_block(
     unknown = [str(name) for name in asked if name not in shapes]
     blocks_in_words = ", or ".join(", ".join(block) for block in blocks)
     if unknown:
-        return ConstraintError(where, f"asks for {unknown[0]}, which is no variable", f"Choose from {blocks_in_words}")
+        return ConstraintError(where, f"uses {unknown[0]}, which is not a variable", f"Choose from {blocks_in_words}")
     if "X" in asked:
-        return ConstraintError(where, "asks for X, which the equilibrium decides", f"Choose from {blocks_in_words}")
+        return ConstraintError(where, "uses X, which the equilibrium determines", f"Choose from {blocks_in_words}")
     return ConstraintError(
         where,
-        f"couples {' and '.join(asked)}, which no single block holds",
+        f"couples {' and '.join(asked)}, which are not in one block",
         f"One constraint may use {blocks_in_words}, not both",
     )

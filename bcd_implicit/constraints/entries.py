@@ -57,8 +57,8 @@ def box(matrix: str, lower: ArrayLike | None = None, upper: ArrayLike | None = N
     ----------
     matrix : {"A", "B", "b", "C", "D", "d"}
     lower, upper : float or array that fits the matrix, optional
-        Absent or infinite where there is no bound; one of them is needed. Dual values come in this order, of the
-        finite bounds alone where some are infinite (row by row).
+        None or infinite means no bound; at least one is needed. Dual values come in this order. If some bounds are
+        infinite, they are those of the finite bounds only, row by row.
 
     Raises
     ------
@@ -71,7 +71,7 @@ def box(matrix: str, lower: ArrayLike | None = None, upper: ArrayLike | None = N
     if (low == np.inf).any() or (high == -np.inf).any():
         raise InvalidInputError("lower", "is inf, or upper -inf, which no entry can meet", "Exchange their signs")
     if not (np.isfinite(low).any() or np.isfinite(high).any()):
-        raise InvalidInputError("lower", "and upper are absent or infinite", "Give at least one finite bound")
+        raise InvalidInputError("lower", "and upper are missing or infinite", "Give at least one finite bound")
     try:
         crossed = bool((low > high).any())
     except ValueError:
@@ -107,15 +107,15 @@ def box(matrix: str, lower: ArrayLike | None = None, upper: ArrayLike | None = N
 
 
 def fixed_entries(matrix: str, mask: ArrayLike, values: ArrayLike = 0.0) -> ReadyMade:
-    """Some entries are known.
+    """Fix some entries at given values.
 
     Parameters
     ----------
     matrix : {"A", "B", "b", "C", "D", "d"}
     mask : array of bool, of the matrix's shape
-        True where an entry is fixed. Dual values come in its order, row by row.
+        True for the entries that are fixed. Dual values come row by row.
     values : float or array that fits the matrix
-        Read where the mask is True.
+        Only the values where the mask is True are used.
 
     Raises
     ------

@@ -43,7 +43,7 @@ def state_gain_bound(gain: float = 1.0, max_slope: float = 1.0) -> ReadyMade:
     Parameters
     ----------
     gain : float > 0
-        For relu and other functions with ``phi(t z) = t phi(z)`` it only sets the states' unit: 1 will do.
+        For relu and other functions with ``phi(t z) = t phi(z)`` it only sets the unit of the states, so use 1.
     max_slope : float > 0
         The largest slope of the activation, ``problem.activation.max_slope``. It is 1 for relu and tanh.
 
@@ -81,7 +81,7 @@ def output_gain_bound(bound: ArrayLike, states: float = 1.0) -> ReadyMade:
     Raises
     ------
     InvalidInputError
-        A number that is not positive and finite, or no number.
+        An argument that is not a positive finite number.
     """
     bounds = positive_each("bound", bound, "Give a positive number, or one for each output")
     positive("states", states, ONE)
@@ -102,8 +102,8 @@ def output_gain_bound(bound: ArrayLike, states: float = 1.0) -> ReadyMade:
 def margin_gain_bound(bound: float, states: float = 1.0) -> ReadyMade:
     """No difference of two outputs moves by more than ``bound`` for each unit of the largest change of an input.
 
-    ``states ||C_k - C_j||_1 + ||D_k - D_j||_1 <= bound`` for every pair of outputs. A class stays the predicted one as
-    long as its margin is larger than ``bound`` times the change. What all outputs have in common is not bounded.
+    ``states ||C_k - C_j||_1 + ||D_k - D_j||_1 <= bound`` for every pair of outputs. The predicted class does not change
+    while its margin is larger than ``bound`` times the change. Changes common to all outputs are not bounded.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ def margin_gain_bound(bound: float, states: float = 1.0) -> ReadyMade:
     def pose(C: cp.Expression, D: cp.Expression, bound: Any, states: Any) -> cp.Constraint:
         first, second = np.triu_indices(C.shape[0], 1)
         if not len(first):
-            raise InvalidInputError("the problem", "has one output, and no pair", "Use output_gain_bound")
+            raise InvalidInputError("the problem", "has one output, so there are no pairs", "Use output_gain_bound")
         return _gains(C[first] - C[second], D[first] - D[second], states) <= bound
 
     def latex(C: str, D: str, bound: str, states: str) -> str:

@@ -27,7 +27,7 @@ NORMS: dict[str, Any] = {"1": 1, "2": 2, "inf": "inf"}
 
 
 def l1_bound(matrix: str, bound: float) -> ReadyMade:
-    """The sum of the absolute values of all entries is at most ``bound``: few entries are not zero.
+    """The sum of the absolute values of all entries is at most ``bound``, which favours zero entries.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def l1_bound(matrix: str, bound: float) -> ReadyMade:
 
 
 def l1_penalty(matrix: str, weight: float) -> ReadyMade:
-    """The objective gains ``weight`` times the sum of the absolute values of all entries.
+    """Add ``weight`` times the sum of the absolute values of all entries to the objective.
 
     Parameters
     ----------
@@ -183,16 +183,16 @@ def _line_norm_bound(
 def convex_state(fenchel_weights: ArrayLike | None = None) -> ReadyMade:
     """lambda_max(A + A') <= 1, which makes the state block convex. Blocks in A then need CLARABEL or SCS.
 
-    The block's quadratic part M = Lambda - Lambda A - A'Lambda, Lambda the Fenchel weights, is then positive
-    semidefinite, and the block needs no proximal term, for piecewise-linear activations, softplus and arctan. For the
-    others g's curvature of at least 1 makes it convex as well, but CVXPY knows their g only as a whole, and a proximal
-    term stays.
+    The block's quadratic part M = Lambda - Lambda A - A'Lambda, with Lambda the Fenchel weights, is then positive
+    semidefinite. For piecewise-linear activations, softplus and arctan the block then needs no proximal term. For other
+    activations g has curvature of at least 1, which also makes the block convex, but CVXPY cannot separate this
+    curvature from g, so the proximal term is kept.
 
     Parameters
     ----------
     fenchel_weights : array-like of shape (n_hidden,), optional
-        One for each hidden feature, where they differ: the bound is then on S A S^-1 with S the roots of them, and only
-        their ratios matter. Weights that a schedule changes are others than these, and a proximal term may come back.
+        One for each hidden feature, if they differ. The bound is then on S A S^-1, with S the diagonal of their square
+        roots; only their ratios matter. If a schedule changes the weights, a proximal term may be needed again.
 
     Raises
     ------
@@ -204,7 +204,9 @@ def convex_state(fenchel_weights: ArrayLike | None = None) -> ReadyMade:
         return ReadyMade(convex_state, {}, lambda A: cp.lambda_max(A + A.T) <= 1, latex=lambda A: formula)
     weights = as_array("fenchel_weights", fenchel_weights)
     if weights.ndim != 1 or not ((weights > 0) & np.isfinite(weights)).all():
-        raise InvalidInputError("fenchel_weights", "is not a list of positive numbers", "Give one a hidden feature")
+        raise InvalidInputError(
+            "fenchel_weights", "is not a list of positive numbers", "Give one for each hidden feature"
+        )
     ratios = np.sqrt(weights[:, None] / weights)
 
     def pose(A: cp.Expression) -> cp.Constraint:

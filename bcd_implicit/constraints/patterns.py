@@ -17,7 +17,7 @@ def _zero_where(X: cp.Expression, mask: np.ndarray) -> list[cp.Constraint]:
 
 
 def banded(matrix: str = "A", lower: int = 1, upper: int = 1) -> ReadyMade:
-    """Entries more than ``lower`` places below or ``upper`` above the diagonal are zero.
+    """Entries more than ``lower`` positions below or ``upper`` above the diagonal are zero.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def banded(matrix: str = "A", lower: int = 1, upper: int = 1) -> ReadyMade:
     Raises
     ------
     InvalidInputError
-        An unknown matrix, or a bandwidth that is no whole number from 0 on.
+        An unknown matrix, or a bandwidth that is not a whole number of 0 or more.
     """
     check_choice("matrix", matrix, MATRICES)
     for name, width in (("lower", lower), ("upper", upper)):
@@ -49,17 +49,17 @@ def feedforward(layer_sizes: Sequence[int]) -> ReadyMade:
 
     The state is x = (x_L, ..., x_1), the last layer first (arXiv 1908.06315, the section on feedforward networks), so
     a layer sees those that come before it, and every layer may see the inputs. Picard's iteration ends after L steps.
-    The model would be well-posed without the norm bound, which stays in force all the same.
+    The model would be well-posed without the norm bound, but the bound still applies.
 
     Parameters
     ----------
     layer_sizes : sequence of int
-        Number of states in layers 1 to L, from the inputs on; their sum is ``n_hidden``.
+        Number of states in layers 1 to L, starting at the inputs; their sum is ``n_hidden``.
 
     Raises
     ------
     InvalidInputError
-        Sizes that are no whole numbers from 1 on.
+        Sizes that are not whole numbers of 1 or more.
     """
     if not isinstance(layer_sizes, (list, tuple, np.ndarray)) or not len(layer_sizes):
         raise InvalidInputError("layer_sizes", f"is {short(layer_sizes)}", "Give a list of sizes such as [4, 3]")

@@ -23,18 +23,18 @@ FOR_ZEROS = "for exact zeros use fixed_entries"
 
 
 class ReadyMade:
-    """What the calls of this module return: a function of the variables that has a name.
+    """A ready-made constraint or penalty: a named function of the CVXPY variables.
 
     Attributes
     ----------
     name : str
-        The call and the matrices, such as "box(B)".
+        The function's name and the matrices, such as "box(B)".
     matrices : tuple of str
-        The letters of what it acts on. By default that of the argument ``matrix``, or A where there is none.
+        The letters of the matrices that it acts on. By default that of the argument ``matrix``, or A if there is none.
     arguments : dict
-        Those of the call.
+        The arguments of the call.
     latex : str
-        Its formula, with the arguments' values; empty where it has none.
+        Its formula, with the values of the arguments; empty if it has none.
     """
 
     def __init__(
@@ -61,14 +61,14 @@ class ReadyMade:
         return self.posed(variables, as_number)
 
     def posed(self, variables: Mapping[str, cp.Expression], scalar: Scalar) -> Any:
-        """The same with bounds that are single numbers as ``scalar`` gives them, by the arguments' names."""
+        """The same, with each single-number bound replaced by ``scalar`` of its argument's name."""
         # Only entries have bounds of either sign.
         signed = {"signed": True} if {"lower", "upper"} & {*self._bounds} else {}
         held = {k: scalar(k, v, **signed) if _single(v) else v for k, v in self._held().items()}
         return self._pose(*(variables[letter] for letter in self.matrices), **held)
 
     def formula(self, shown: Shown) -> str:
-        """The formula in LaTeX, with bounds that are single numbers as ``shown`` gives them."""
+        """The formula in LaTeX, with each single-number bound replaced by ``shown`` of its argument's name."""
         if self._latex is None:
             return ""
         held = {k: shown(k, v) if _single(v) else _in_latex(v) for k, v in self._held().items()}

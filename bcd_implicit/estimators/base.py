@@ -96,11 +96,13 @@ def seed_of(random_state: int | np.random.RandomState | None) -> int:
         return int(check_random_state(random_state).randint(2**31 - 1))
     except ValueError:
         cause = f"got {shown(random_state)}"
-        raise InvalidInputError("random_state", cause, "Give a whole number from 0 on, a RandomState or None") from None
+        raise InvalidInputError(
+            "random_state", cause, "Give a whole number of 0 or more, a RandomState or None"
+        ) from None
 
 
 class TrainedEstimator(KeepsFunctions, BaseEstimator):
-    """What the regressor and the classifier share: parameters, and training on numeric targets."""
+    """Shared by the regressor and the classifier: parameters, and training on numeric targets."""
 
     def __init__(
         self,
@@ -195,7 +197,7 @@ class TrainedEstimator(KeepsFunctions, BaseEstimator):
                     self.alpha_ = self._chosen_alpha(problem, alphas, n_folds, seed, between(tell, 0.0, 0.7))
             except Stop:
                 self.alpha_ = alphas[len(alphas) // 2]
-                middle = f"there was no time to choose alpha, and {self.alpha_:g} is the middle one"
+                middle = f"there was no time to choose alpha, so the middle one ({self.alpha_:g}) was used"
             logger.info("fit: alpha %.3g", self.alpha_)
             problem = problem.replace(ridge=self.alpha_, ridge_hidden=self.alpha_)
             start = self._warm_start(problem, seed)
@@ -292,8 +294,8 @@ class TrainedEstimator(KeepsFunctions, BaseEstimator):
         """How much the outputs move with each input, shape (n_features,): for SelectFromModel and RFE.
 
         The root mean square, over samples and outputs, of the derivative of a prediction with respect to the input,
-        both in standard deviations (:meth:`~bcd_implicit.model.derivatives.Derivatives.jacobian`); predictions of
-        classes and rates on the scale of logarithms.
+        both in standard deviations (:meth:`~bcd_implicit.model.derivatives.Derivatives.jacobian`). For classes and
+        rates, predictions are taken on the log scale.
         """
         check_is_fitted(self, "model_")
         problem, model = self.result_.problem, self.result_.model
@@ -315,23 +317,23 @@ class TrainedEstimator(KeepsFunctions, BaseEstimator):
         rounds: int | None = None,
         n_cuts: int | None = None,
     ) -> Explanation:
-        """Which inputs, each by itself, could have changed predictions, and by how much: bounds and attacks.
+        """Which single inputs could have changed predictions, and by how much: bounds and attacks.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features), or (n_features,)
             A few samples, or one; a row of a data frame keeps its names.
         radius : float, or array-like of shape (n_features,) or (n_samples, n_features)
-            How far each input may be from there, in the units of X: ``0.1 * X_train.std()``, for example.
+            How far each input may move, in the units of X: ``0.1 * X_train.std()``, for example.
         about : {"values", "class", "labels"}, optional
-            What is explained; by default of a classifier the class, or each of several labels, and values otherwise.
+            What to explain. For a classifier the default is the class, or each of several labels; otherwise the values.
         groups, outputs, method, rounds, n_cuts
             As for :meth:`~bcd_implicit.model.explanations.explanations.Explanations.explain`.
 
         Returns
         -------
         Explanation
-            Of what ``model_`` puts out: values, logarithms of rates, or the margin of the class that is predicted.
+            It explains the output of ``model_``: values, logarithms of rates, or the margin of the predicted class.
         """
         check_is_fitted(self, "model_")
         inputs, about = self._new_inputs(as_rows(X, "X")), self._explained() if about is None else about
@@ -352,9 +354,9 @@ class TrainedEstimator(KeepsFunctions, BaseEstimator):
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
-            Samples, better such as the model was not trained on.
+            Samples, preferably ones that the model was not trained on.
         y : array-like, optional
-            Targets or labels, as for ``fit``; without, shuffles are measured by how far they move predictions.
+            Targets or labels, as for ``fit``. If absent, shuffles are measured by how far they move predictions.
         groups, n_repeats, random_state
             As for :meth:`~bcd_implicit.model.explanations.explanations.Explanations.importance`.
 

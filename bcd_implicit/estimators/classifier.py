@@ -45,13 +45,13 @@ def _knows_probabilities(classifier: ImplicitClassifier) -> bool:
 
 
 class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
-    """Classification by an implicit model: of two classes or more, or of labels of which a sample may have several.
+    """Classification by an implicit model: two or more classes, or several labels per sample.
 
-    By the cross-entropy, which is the logistic loss for two classes, and for each of several labels. The class with the
-    largest probability is taken, and each label whose probability is above one half.
+    The loss is the cross-entropy, which for two classes and for each of several labels is the logistic loss. The
+    predicted class is the one with the largest probability; a label is predicted if its probability is above one half.
 
-    The property ``feature_importances_``, for SelectFromModel and RFE, says how much predictions move with each input:
-    the root mean square of their derivatives over the samples, both in standard deviations.
+    The property ``feature_importances_``, for SelectFromModel and RFE, measures how much predictions move with each
+    input: the root mean square of their derivatives over the samples, both in standard deviations.
 
     Parameters
     ----------
@@ -60,72 +60,73 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
     loss : {"cross-entropy", "logistic", "squared"} or Loss
         "logistic" is the same as "cross-entropy" for two classes and for several labels. "squared" is least squares on
         targets of 1 for a sample's class and -1 for the others (one column for two classes), as in scikit-learn's
-        ``RidgeClassifier``: it is quicker, and has no probabilities.
+        ``RidgeClassifier``: it is faster, but has no probabilities.
     class_weight : None, "balanced" or dict
         Multiplies the weights of each class's samples: "balanced" gives all classes the same weight together. A
-        dictionary may name classes that y lacks, as a fold does, if it names all that y has.
+        dictionary may name classes that are not in y (as in a fold), but must name all that are.
     activation : str or Activation
     alpha : float or sequence of float
         Ridge on A, B, C and D, in the units of standardised inputs; ``ridge`` and ``ridge_hidden`` of
-        :class:`~bcd_implicit.TrainingProblem`. Of several, cross-validation (of prox-linear fits with kappa = 0)
-        chooses the largest whose mean loss is within a standard error, that of the difference, of the least. Its
-        fits stop earlier than the final one, at tol 3e-2. A list takes as many times longer as it has numbers, times
-        the folds: give one number where a search around the estimator chooses.
+        :class:`~bcd_implicit.TrainingProblem`. From a list, cross-validation (of prox-linear fits with kappa = 0)
+        chooses the largest value whose mean loss is within one standard error (of the difference) of the smallest.
+        These fits stop earlier than the final one, at tol 3e-2. The time grows with the length of the list times the
+        number of folds: give one number if an outer search chooses alpha.
     kappa : float
         Weight of the group lasso on the columns of B. To select inputs use :class:`ImplicitFeatureSelector`.
     norm_bound : float in [0, 1)
         Bound on the contraction factor: the largest row sum of absolute values of A, times the activation's largest
-        slope (1/4 for sigmoid, else 1). With a ``pattern`` only entries inside its cycles count.
+        slope (1/4 for sigmoid, else 1). With a ``pattern``, only entries inside its cycles count.
     well_posedness : {"inf-norm", "measure"}
-        With "measure" row sums have the diagonal entries of A instead of their absolute values: A has more room.
+        With "measure", row sums use the diagonal entries of A instead of their absolute values, which allows more
+        matrices A.
     fenchel_weight : float or array-like of shape (n_hidden,)
-        Only of the method "fenchel": the weight of its relaxed equilibrium, or one for each hidden feature.
+        Only for the method "fenchel": the weight of its relaxed equilibrium, or one for each hidden feature.
     fit_intercept, pass_through : bool
-        Whether there are b and d; whether there is D. Without intercepts the data are not centred, only scaled.
+        Whether the model has b and d, and whether it has D. Without intercepts the data are not centred, only scaled.
     constraints : function, str, or sequence or mapping of these
-        As of :class:`~bcd_implicit.TrainingProblem`. They act on the matrices for standardised inputs and targets.
+        As in :class:`~bcd_implicit.TrainingProblem`. They apply to the matrices for standardised inputs and targets.
     pattern : mapping from "A", "B", "C", "D" to masks, or ImplicitModel, optional
-        Which entries are free, as of :class:`~bcd_implicit.TrainingProblem`; the others are zero.
+        Which entries are free, as in :class:`~bcd_implicit.TrainingProblem`; the others are zero.
     method : {"prox-linear", "fenchel", "gradient"}
-        As of :func:`~bcd_implicit.solve`; "gradient" with its default options.
+        As in :func:`~bcd_implicit.solve`; "gradient" with its default options.
     solver : str
-        As of :func:`~bcd_implicit.solve`.
+        As in :func:`~bcd_implicit.solve`.
     max_cycles, tol
-        As of :func:`~bcd_implicit.solve`, of the final fit.
+        As in :func:`~bcd_implicit.solve`, for the final fit.
     n_folds : int
         Number of folds for the choice of alpha.
     n_init : int
-        So many random starts of the final fit. The one whose objective is least at ten times ``tol`` is trained on.
-        With a warm start there is no other.
+        Number of random starts of the final fit. All are trained to ten times ``tol``; the one with the smallest
+        objective is trained further. A warm start is used alone.
     warm_start : bool
-        Start from the last fit instead of at random, where the sizes and ``fit_intercept`` are the same and its inputs
-        still reached the state.
+        Start from the last fit instead of at random, if the sizes and ``fit_intercept`` are the same and the last fit
+        uses its inputs (B is not zero).
     random_state : int, RandomState or None
-        Of the start and of the folds.
+        Seed of the start and of the folds.
     n_jobs : int or None
         Processes for the folds and the starts, as in joblib. The answer does not depend on it.
     verbose : bool, int or callable
         Show progress, as ``progress`` of :func:`~bcd_implicit.solve`.
     max_seconds : float, optional
-        Stop after so many seconds, of which the choice of alpha takes 0.7 at most (where it takes longer, alpha is the
-        middle one). Training then ends with what it has, with a warning; on Ctrl-C as well.
+        Stop after this many seconds, with a warning and the best fit so far; Ctrl-C does the same. The choice of alpha
+        may use 70 % of the time; if it needs more, the middle alpha is used.
 
     Attributes
     ----------
     model_ : ImplicitModel
-        In the data's own units.
+        The trained model, in the data's own units.
     result_ : BcdResult
-        History, status and certificates, of the problem with standardised data.
+        History, status and certificates, for the problem with standardised data.
     alpha_ : float
     cv_errors_ : dict or None
-        Cross-validated loss by alpha, in shares of that of the best constant; None where there was no choice to make.
+        Cross-validated loss by alpha, as a share of the loss of the best constant; None if there was no choice to make.
     n_iter_ : int
-        Number of cycles of the last solve: with several starts, those after they were compared.
+        Number of cycles of the last solve; with several starts, those after the comparison.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
-        Where X was a data frame.
+        Set if X was a data frame.
     classes_ : ndarray of shape (n_classes,)
-        Of several labels their places: 0, 1, ...
+        With several labels, their indices: 0, 1, ...
     """
 
     def __init__(
@@ -195,7 +196,7 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         ----------
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,), or (n_samples, n_labels)
-            Class labels; or, of labels of which a sample may have several, a column of 0 and 1 for each.
+            Class labels. If a sample may have several labels, a column of 0 and 1 for each label.
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the samples in the loss.
 
@@ -211,8 +212,8 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         if several is None:
             weight = weight * class_factors(self.class_weight, labels, weight)
         elif self.class_weight is not None:
-            cause = f"is {shown(self.class_weight)}, for samples of one class each, and y has {labels.shape[1]} labels"
-            raise InvalidInputError("class_weight", cause, "Leave it out, and weigh samples by sample_weight of fit")
+            cause = f"is {shown(self.class_weight)}, for one class per sample, but y has {labels.shape[1]} labels"
+            raise InvalidInputError("class_weight", cause, "Omit it, and weight samples with sample_weight in fit")
         values, labels, weight = (array[weight > 0] for array in (inputs.values, labels, weight))
         targets, self.classes_ = indicators(labels)
         names = names_of_indicators(self.classes_) if several is None else several.names
@@ -227,16 +228,18 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
             check_choice("loss", self.loss, FOR_CLASSES)
         loss = get_loss(self.loss)
         if loss.name not in FOR_CLASSES:
-            raise InvalidInputError("loss", f"{loss.name!r} is not for classes", f"Use one of {', '.join(FOR_CLASSES)}")
+            raise InvalidInputError(
+                "loss", f"{loss.name!r} is not a loss for classes", f"Use one of {', '.join(FOR_CLASSES)}"
+            )
         one_a_column = has_several or len(self.classes_) == 2
         check_logistic(loss, 2 if one_a_column else len(self.classes_))
         return LOSSES["logistic"] if loss.name == "cross-entropy" and one_a_column else loss
 
     def decision_function(self, X: ArrayLike) -> np.ndarray:
-        """What the model puts out: (n_samples, n_classes), or (n_samples,) for two classes, positive for the second.
+        """Raw outputs of the model: (n_samples, n_classes), or (n_samples,) for two classes, positive for the second.
 
-        Log odds of two classes or of several labels, logarithms of probabilities up to a constant of more classes, or
-        predicted indicators for the squared loss.
+        For two classes or several labels these are log odds; for more classes, log probabilities up to a constant; for
+        the squared loss, predicted indicators.
 
         Parameters
         ----------
@@ -247,7 +250,7 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         return scores[:, 0] if scores.shape[1] == 1 else scores
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """Predicted class labels, shape (n_samples,); of several labels 0 or 1 for each, shape (n_samples, n_labels).
+        """Predicted classes, shape (n_samples,); with several labels, 0 or 1 for each, shape (n_samples, n_labels).
 
         Parameters
         ----------
@@ -259,19 +262,19 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         return self.classes_[(scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)]
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """Share of the samples that are predicted right, with all their labels where there are several.
+        """Share of samples predicted correctly; with several labels, all labels of a sample must be correct.
 
         Parameters
         ----------
         X : array-like of shape (n_samples, n_features)
         y : array-like of shape (n_samples,), or (n_samples, n_labels)
-            Columns of a data frame of several labels are matched by name.
+            With several labels, the columns of a data frame are matched by name.
         sample_weight : array-like of shape (n_samples,), optional
 
         Raises
         ------
         InvalidInputError
-            Another number of samples or labels.
+            A different number of samples or labels.
         """
         predicted = self.predict(X)
         y = self._new_labels(y, len(predicted))
@@ -287,8 +290,8 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
             labels = as_pandas_or_array("y", given)
         check_as_many("y", len(labels), n_samples)
         if labels.shape[1:] not in (((n_labels,),) if self._has_several else ((), (1,))):
-            wanted = f"{n_labels} columns, one a label" if self._has_several else "one column"
-            cause = f"has shape {labels.shape}, and the classifier was fitted on {wanted}"
+            wanted = f"{n_labels} columns, one for each label" if self._has_several else "one column"
+            cause = f"has shape {labels.shape}, but the classifier was fitted on {wanted}"
             raise InvalidInputError("y", cause, "Pass labels as to fit")
         return labels
 
@@ -302,7 +305,7 @@ class ImplicitClassifier(ClassifierMixin, TrainedEstimator):
         else:
             found = (labels.reshape(-1, 1) == self.classes_).astype(float)
             if (unknown := found.sum(axis=1) == 0).any():
-                cause = f"has the class {shown(labels.ravel()[unknown][0])}, which fit has not seen"
+                cause = f"has the class {shown(labels.ravel()[unknown][0])}, which was not in the training data"
                 raise InvalidInputError("y", cause, f"The classes are {listed(list(map(shown, self.classes_)))}")
             found = found if found.shape[1] > 2 else found[:, 1:]
         return 2 * found - 1 if self.result_.problem.loss.quadratic else found

@@ -26,7 +26,7 @@ from bcd_implicit.support.notations import (
 from bcd_implicit.support.samples import check_sizes, read_labels, read_targets
 from bcd_implicit.terms.loss import Loss
 
-FOR_NUMBERS = "for numbers there is ImplicitRegressor"
+FOR_NUMBERS = "for numbers use ImplicitRegressor"
 
 
 def keep_names(estimator: BaseEstimator, inputs: Samples) -> None:
@@ -40,7 +40,7 @@ def read_new_inputs(estimator: BaseEstimator, X: ArrayLike) -> Any:
     Raises
     ------
     InvalidInputError
-        As of :func:`~bcd_implicit.support.arrays.read_samples`.
+        As in :func:`~bcd_implicit.support.arrays.read_samples`.
     ValueError
         Other columns than in ``fit``, in scikit-learn's words.
     """
@@ -78,7 +78,7 @@ def read_classes(y: Any, inputs: Samples, for_numbers: str = FOR_NUMBERS) -> np.
     Raises
     ------
     InvalidInputError
-        As of :func:`~bcd_implicit.support.samples.read_labels`; also several columns, bytes, durations, labels of kinds
+        As in :func:`~bcd_implicit.support.samples.read_labels`; also several columns, bytes, durations, labels of kinds
         that have no order, or numbers that are no classes.
     """
     labels = read_labels("y", check_given(y), inputs, "X")
@@ -123,7 +123,7 @@ def read_labels_of_several(y: Any, inputs: Samples) -> Samples | None:
     others = ~np.isin(labels.values, (0, 1))
     if others.any():
         row, column = (int(i) for i in np.argwhere(others)[0])
-        cause = f"has {labels.values.shape[1]} columns, and row {row}{labels.where(column)} is neither 0 nor 1"
+        cause = f"has {labels.values.shape[1]} columns, but row {row}{labels.where(column)} is neither 0 nor 1"
         remedy = f"Give one column of labels, or a column of 0 and 1 for each label; {FOR_NUMBERS}"
         raise InvalidInputError("y", cause, remedy)
     return labels
@@ -159,13 +159,13 @@ def class_factors(class_weight: Any, labels: np.ndarray, weight: np.ndarray) -> 
     unknown = [label for label in class_weight if label not in known]
     # One that is misspelt leaves its class unnamed.
     if unknown and not known.keys() <= class_weight.keys():
-        cause = f"names the class {shown(unknown[0])}, which y does not hold"
+        cause = f"names the class {shown(unknown[0])}, which is not in y"
         raise InvalidInputError("class_weight", cause, f"The classes are {listed(list(map(shown, known)))}")
     factors = known | {label: check_number("class_weight", f, 0, remedy=remedy) for label, f in class_weight.items()}
     found = np.array([factors[label] for label in classes.tolist()])[place]
     if not (found * weight).any():
         raise InvalidInputError(
-            "class_weight", "leaves no sample a weight", "Give two classes or more a positive number"
+            "class_weight", "gives no sample a positive weight", "Give two classes or more a positive number"
         )
     return found
 
@@ -181,7 +181,7 @@ def indicators(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     binarizer = LabelBinarizer()
     columns = binarizer.fit_transform(labels).astype(float)
     if len(binarizer.classes_) < 2:
-        cause = f"has one class only, {str(labels[0])!r}, among the samples that have a weight"
+        cause = f"has only one class, {str(labels[0])!r}, among the samples that have a weight"
         raise InvalidInputError("y", cause, "Give samples of two classes or more")
     return columns, binarizer.classes_
 
@@ -195,7 +195,7 @@ def check_logistic(loss: Loss, n_classes: int) -> None:
         As said.
     """
     if loss.name == "logistic" and n_classes > 2:
-        cause = f"'logistic' is for two classes, or for several labels, and y has {n_classes} classes"
+        cause = f"'logistic' is for two classes, or for several labels, but y has {n_classes} classes"
         raise InvalidInputError("loss", cause, "Use cross-entropy")
 
 
@@ -220,7 +220,7 @@ def numbers_or_indicators(
     Raises
     ------
     InvalidInputError
-        As of :func:`read_classes` and :func:`~bcd_implicit.support.samples.read_targets`.
+        As in :func:`read_classes` and :func:`~bcd_implicit.support.samples.read_targets`.
 
     Warns
     -----
@@ -235,8 +235,8 @@ def numbers_or_indicators(
         if unknown and look_like_numbers(classes):
             warnings.warn(
                 f"y holds {len(classes)} different labels that look like numbers, such as {str(classes[0])!r}, and "
-                "each becomes a class. If they are numbers, pass them as such: y.astype(float), of text with a decimal "
-                "point and without units.",
+                "each becomes a class. If they are numbers, pass y.astype(float), with a decimal point and "
+                "without units.",
                 DataWarning,
                 stacklevel=3,
             )
@@ -245,8 +245,8 @@ def numbers_or_indicators(
     values = targets.values
     if unknown and column is not None and column.dtype.kind != "f" and are_few_whole_numbers(values):
         warnings.warn(
-            f"y holds {len(np.unique(values))} different whole numbers and they are taken for numbers. If they are "
-            "classes, pass pandas.Series(y, dtype='category'); if not, y.astype(float) says so.",
+            f"y holds {len(np.unique(values))} different whole numbers, which are treated as numbers. If they are "
+            "classes, pass pandas.Series(y, dtype='category'); if not, pass y.astype(float).",
             DataWarning,
             stacklevel=3,
         )

@@ -26,88 +26,90 @@ QUANTILE, HUBER_THRESHOLD = 0.5, 1.0
 
 
 class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
-    """Regression by an implicit model, for one target or several: of means, medians, quantiles, rates of counts.
+    """Regression by an implicit model, for one target or several: means, medians, quantiles or count rates.
 
-    The property ``feature_importances_``, for SelectFromModel and RFE, says how much predictions move with each input:
-    the root mean square of their derivatives over the samples, both in standard deviations.
+    The property ``feature_importances_``, for SelectFromModel and RFE, measures how much predictions move with each
+    input: the root mean square of their derivatives over the samples, both in standard deviations.
 
     Parameters
     ----------
     n_hidden : int
         Number of hidden features.
     loss : {"squared", "huber", "absolute", "quantile", "poisson", ...} or Loss
-        What is predicted: "squared" the mean, "huber" the same where few targets far off are to count for less,
-        "absolute" the median, "quantile" another quantile, "poisson" the mean of counts or rates, as the exponential
-        of what the model puts out. Others are as of :class:`~bcd_implicit.TrainingProblem`.
+        What is predicted. "squared": the mean. "huber": the mean, with less influence of outliers. "absolute": the
+        median. "quantile": another quantile. "poisson": the mean of counts or rates, as the exponential of the model's
+        output. For other losses see :class:`~bcd_implicit.TrainingProblem`.
     quantile : float in (0, 1)
-        The level, of the loss "quantile" alone: 0.9 is what nine targets in ten stay below. With other losses it has to
-        be the default.
+        The level for the loss "quantile": nine targets in ten are below the quantile of level 0.9. Leave it at the
+        default for other losses.
     huber_threshold : float
-        Of the loss "huber" alone: from which distance on a target counts by its absolute error, in standard deviations
-        of the targets. These are measured by the median distance from the median, divided by 0.6745, which outliers do
-        not stretch (where that is zero, as usual). A :class:`~bcd_implicit.HuberLoss` is in the same unit. Where the
-        noise is much smaller than the targets, a smaller threshold leaves outliers less weight.
+        Only for the loss "huber": the error beyond which the loss is linear, in standard deviations of the targets. The
+        standard deviation is estimated by the median distance from the median, divided by 0.6745, so that outliers do
+        not affect it (if that is zero, the usual estimate is used). A :class:`~bcd_implicit.HuberLoss` uses the same
+        unit. If the noise is much smaller than the spread of the targets, a smaller threshold reduces the weight of
+        outliers.
     activation : str or Activation
     alpha : float or sequence of float
         Ridge on A, B, C and D, in the units of standardised inputs and targets; ``ridge`` and ``ridge_hidden`` of
-        :class:`~bcd_implicit.TrainingProblem`. Of several, cross-validation (of prox-linear fits with kappa = 0)
-        chooses the largest whose mean loss is within a standard error, that of the difference, of the least. Its
-        fits stop earlier than the final one, at tol 3e-2. A list takes as many times longer as it has numbers, times
-        the folds: give one number where a search around the estimator chooses.
+        :class:`~bcd_implicit.TrainingProblem`. From a list, cross-validation (of prox-linear fits with kappa = 0)
+        chooses the largest value whose mean loss is within one standard error (of the difference) of the smallest.
+        These fits stop earlier than the final one, at tol 3e-2. The time grows with the length of the list times the
+        number of folds: give one number if an outer search chooses alpha.
     kappa : float
         Weight of the group lasso on the columns of B. To select inputs use :class:`ImplicitFeatureSelector`.
     norm_bound : float in [0, 1)
         Bound on the contraction factor: the largest row sum of absolute values of A, times the activation's largest
-        slope (1/4 for sigmoid, else 1). With a ``pattern`` only entries inside its cycles count.
+        slope (1/4 for sigmoid, else 1). With a ``pattern``, only entries inside its cycles count.
     well_posedness : {"inf-norm", "measure"}
-        With "measure" row sums have the diagonal entries of A instead of their absolute values: A has more room.
+        With "measure", row sums use the diagonal entries of A instead of their absolute values, which allows more
+        matrices A.
     fenchel_weight : float or array-like of shape (n_hidden,)
-        Only of the method "fenchel": the weight of its relaxed equilibrium, or one for each hidden feature.
+        Only for the method "fenchel": the weight of its relaxed equilibrium, or one for each hidden feature.
     fit_intercept, pass_through : bool
-        Whether there are b and d; whether there is D. Without intercepts the data are not centred, only scaled.
+        Whether the model has b and d, and whether it has D. Without intercepts the data are not centred, only scaled.
     constraints : function, str, or sequence or mapping of these
-        As of :class:`~bcd_implicit.TrainingProblem`. They act on the matrices for standardised inputs and targets.
+        As in :class:`~bcd_implicit.TrainingProblem`. They apply to the matrices for standardised inputs and targets.
     pattern : mapping from "A", "B", "C", "D" to masks, or ImplicitModel, optional
-        Which entries are free, as of :class:`~bcd_implicit.TrainingProblem`; the others are zero.
+        Which entries are free, as in :class:`~bcd_implicit.TrainingProblem`; the others are zero.
     method : {"prox-linear", "fenchel", "gradient"}
-        As of :func:`~bcd_implicit.solve`; "gradient" with its default options.
+        As in :func:`~bcd_implicit.solve`; "gradient" with its default options.
     solver : str
-        As of :func:`~bcd_implicit.solve`.
+        As in :func:`~bcd_implicit.solve`.
     max_cycles, tol
-        As of :func:`~bcd_implicit.solve`, of the final fit.
+        As in :func:`~bcd_implicit.solve`, for the final fit.
     n_folds : int
         Number of folds for the choice of alpha.
     n_init : int
-        So many random starts of the final fit. The one whose objective is least at ten times ``tol`` is trained on.
-        With a warm start there is no other.
+        Number of random starts of the final fit. All are trained to ten times ``tol``; the one with the smallest
+        objective is trained further. A warm start is used alone.
     warm_start : bool
-        Start from the last fit instead of at random, where the sizes and ``fit_intercept`` are the same and its inputs
-        still reached the state.
+        Start from the last fit instead of at random, if the sizes and ``fit_intercept`` are the same and the last fit
+        uses its inputs (B is not zero).
     random_state : int, RandomState or None
-        Of the start and of the folds.
+        Seed of the start and of the folds.
     n_jobs : int or None
         Processes for the folds and the starts, as in joblib. The answer does not depend on it.
     verbose : bool, int or callable
         Show progress, as ``progress`` of :func:`~bcd_implicit.solve`.
     max_seconds : float, optional
-        Stop after so many seconds, of which the choice of alpha takes 0.7 at most (where it takes longer, alpha is the
-        middle one). Training then ends with what it has, with a warning; on Ctrl-C as well.
+        Stop after this many seconds, with a warning and the best fit so far; Ctrl-C does the same. The choice of alpha
+        may use 70 % of the time; if it needs more, the middle alpha is used.
 
     Attributes
     ----------
     model_ : ImplicitModel
-        In the data's own units.
+        The trained model, in the data's own units.
     result_ : BcdResult
-        History, status and certificates, of the problem with standardised data.
+        History, status and certificates, for the problem with standardised data.
     alpha_ : float
     cv_errors_ : dict or None
-        Cross-validated loss by alpha, in shares of that of the best constant, for the squared loss the variance; None
-        where there was no choice to make.
+        Cross-validated loss by alpha, as a share of the loss of the best constant (for the squared loss, the variance);
+        None if there was no choice to make.
     n_iter_ : int
-        Number of cycles of the last solve: with several starts, those after they were compared.
+        Number of cycles of the last solve; with several starts, those after the comparison.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
-        Where X was a data frame.
+        Set if X was a data frame.
 
     Examples
     --------
@@ -190,7 +192,7 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         """Raise an error where a number was chosen that the loss does not look at."""
         if value == default or self.loss == name:
             return
-        whose = f'is a number of loss="{name}" alone, and loss is {self.loss!r}'
+        whose = f'applies only to loss="{name}", but loss is {self.loss!r}'
         remedy = f'Choose loss="{name}", or leave {argument} at {default:g}'
         if isinstance(self.loss, (QuantileLoss, HuberLoss)):
             remedy += ": an object has its own number"
@@ -219,7 +221,7 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         return self
 
     def predict(self, X: ArrayLike) -> np.ndarray:
-        """Predicted targets, of the shape that y had.
+        """Predicted targets, in the shape of the y passed to ``fit``.
 
         Parameters
         ----------
@@ -229,9 +231,9 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         return self.model_.response(inputs)
 
     def score(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """R2 of the predictions, or of other losses than "squared" and "huber" D2; the mean over the outputs.
+        """R2 of the predictions ("squared" and "huber") or D2 (other losses); the mean over the outputs.
 
-        D2 is the share of the loss of the best constant that the predictions take away, as in
+        D2 is the share by which the predictions reduce the loss of the best constant, as in
         ``sklearn.metrics.d2_pinball_score`` and ``d2_tweedie_score``.
 
         Parameters
@@ -244,7 +246,7 @@ class ImplicitRegressor(MultiOutputMixin, RegressorMixin, TrainedEstimator):
         Raises
         ------
         InvalidInputError
-            Another number of samples or outputs, or targets that the loss has no value for.
+            A different number of samples or outputs, or targets for which the loss is not defined.
         """
         inputs, loss = self._new_inputs(X), self.result_.problem.loss
         targets = self._new_targets(y, len(inputs))

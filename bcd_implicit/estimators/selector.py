@@ -76,64 +76,65 @@ def _in_order(
 
 
 class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
-    """The inputs that matter, by the group-lasso path of an implicit model.
+    """Select the inputs that matter, by the group-lasso path of an implicit model.
 
     Parameters
     ----------
     n_hidden : int
         Number of hidden features.
     n_features_to_select : int or None
-        So many inputs, those that stay longest on the path, which ends there. None: as many as the rule and the score
-        test say.
+        Select exactly this many inputs: those that stay longest on the path, which ends there. None: the rule and the
+        score tests decide.
     loss : "auto", str or Loss
-        What models are trained and judged by. "auto" is the cross-entropy for classes (the logistic loss for two), and
-        the squared loss for numbers. Others are as of :class:`~bcd_implicit.TrainingProblem`; "cross-entropy" takes
-        whole numbers for classes too.
+        The loss for training and evaluation. "auto" is the cross-entropy for classes (the logistic loss for two) and
+        the squared loss for numbers. For other losses see :class:`~bcd_implicit.TrainingProblem`; "cross-entropy" also
+        treats whole numbers as classes.
     activation : str or Activation
     rule : str or None
-        As of :meth:`bcd_implicit.PathResult.select`: None is "min". Not with ``n_features_to_select``.
+        As in :meth:`bcd_implicit.PathResult.select`: None is "min". Not with ``n_features_to_select``.
     level : float, "auto" or None
-        The level of the score tests that correct the rule; None for none. "auto" is 0.05, and none with
-        ``n_features_to_select``, which a level of your own does not go with.
+        The level of the score tests that correct the rule; None for no tests. "auto" is 0.05, or no tests with
+        ``n_features_to_select``, which cannot be combined with a level.
     norm_bound : float in [0, 1)
     well_posedness : {"inf-norm", "measure"}
     ridge, ridge_hidden : float
         Ridge on (C, D) and on (A, B), for standardised data.
     pass_through : bool
-        Whether the model has D. The group lasso then is on the columns of (B; D), so that an input left out has no
-        part in the model at all.
+        Whether the model has D. The group lasso then acts on the columns of (B; D), so that a dropped input has no part
+        in the model at all.
     groups, group_weights
-        As of :class:`~bcd_implicit.TrainingProblem`: inputs that stay or leave together.
+        As in :class:`~bcd_implicit.TrainingProblem`: inputs that are kept or dropped together.
     n_kappas : int
         Length of the path.
     n_folds : int
         Number of folds.
     max_features, ridges
-        As of :meth:`bcd_implicit.PathResult.select`: the most inputs that are tried, and what the refits' ridge is
-        chosen from. The path ends at ``max_features``.
+        As in :meth:`bcd_implicit.PathResult.select`: the largest number of inputs that is tried, and the candidates for
+        the ridge of the refits. The path passes quickly over larger supports.
     min_features_to_select : int
-        If fewer stand out, as many as stay longest on the path are kept, with a warning: the next step of a pipeline
-        needs some. Inputs that are never in on the path are not among them. 0 leaves the choice as it is.
+        If fewer inputs are selected, this many that stay longest on the path are kept, with a warning, because the next
+        step of a pipeline needs some. Inputs that are never on the path are not among them. 0 does not change the
+        selection.
     random_state : int, RandomState or None
     n_jobs : int or None
         Processes, as in joblib. The answer does not depend on it.
     verbose : bool, int or callable
         Show progress, as ``progress`` of :func:`~bcd_implicit.solve`.
     max_seconds : float, optional
-        Stop after so many seconds, half of them for the path at most, with what is known by then and a warning; on
-        Ctrl-C as well.
+        Stop after this many seconds, with a warning and the result so far; Ctrl-C does the same. The path may use half
+        of the time.
 
     Attributes
     ----------
     support_ : ndarray of bool, shape (n_features,)
     leaves_at_ : ndarray of shape (n_features,)
-        The kappa from which on an input stays out: the larger, the more it matters. Infinite where it is in to the end.
+        The kappa from which on an input is out: the larger, the more it matters. Infinite if it is in to the end.
     path_ : PathResult
     selection_ : Selection
-        With the refitted model and the table of candidates, for standardised data.
+        The refitted model and the table of candidates, for standardised data.
     n_features_in_ : int
     feature_names_in_ : ndarray of str
-        Where X was a data frame.
+        Set if X was a data frame.
     """
 
     def __init__(
@@ -209,8 +210,8 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the samples in the loss.
         sample_groups : array-like of shape (n_samples,), optional
-            A label a sample, equal for those that belong together, as of :meth:`bcd_implicit.PathResult.select`. (The
-            parameter ``groups`` is of inputs.) Samples then stay in the order given.
+            One label per sample, equal for samples that belong together, as in :meth:`bcd_implicit.PathResult.select`.
+            (The parameter ``groups`` is for inputs.) Samples are then not shuffled.
 
         Returns
         -------
@@ -219,7 +220,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         Warns
         -----
         UserWarning
-            Samples look as if they belonged together though no ``sample_groups`` were given.
+            Samples look as if they belong together, but no ``sample_groups`` were given.
         """
         inputs = read_inputs("X", X)
         targets, output_names, loss = _read_targets(y, inputs, self.loss)
@@ -241,7 +242,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             # One that merging has left stands there twice.
             all_equal = not (np.ptp(samples.U, axis=0).any() or np.ptp(samples.Y, axis=0).any())
             cause = f"has {'no' if all_equal else len(samples.U)} samples that differ and have a weight"
-            raise InvalidInputError("X", cause, f"Give {LEAST_TO_SELECT} or more, to divide for cross-validation")
+            raise InvalidInputError("X", cause, f"Give {LEAST_TO_SELECT} or more, for cross-validation")
         seed = seed_of(self.random_state)
         problem = TrainingProblem(
             samples.U,
@@ -294,7 +295,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
                 few += " stand out" if n_found > 1 else " stands out"
                 warnings.warn(
                     f"{few}, fewer than min_features_to_select={least}: "
-                    + (f"{kept} matter." if enough else "none is kept, as none was ever in on the path."),
+                    + (f"{kept} matter." if enough else "none is kept, because none was ever on the path."),
                     UserWarning,
                     stacklevel=2,
                 )
@@ -335,12 +336,12 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         Parameters
         ----------
         costs : bool or "all"
-            Whether to refit without each input, to say what leaving it out costs; it takes a while.
+            Whether to refit without each input, to report what dropping it costs; this takes a while.
 
         Returns
         -------
         Reasons
-            Printed it is text; ``.table`` has the numbers. Kappas are those for standardised data.
+            Print it to read the text; ``.table`` has the numbers. Kappas are those for standardised data.
         """
         check_is_fitted(self, "support_")
         return self.selection_.explain(

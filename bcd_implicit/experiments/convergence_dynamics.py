@@ -157,9 +157,9 @@ def gradient_descent(problem: Shallow, around: Expansion, start: DeepLinear, sha
     Parameters
     ----------
     problem, around, start, share
-        As of :func:`gradient_flow`.
+        As in :func:`gradient_flow`.
     n_steps : int
-        At most so many.
+        The largest number.
     """
     begin, A, B = time.perf_counter(), start.A, start.B
     points, sizes, size = [start], [0.0], 1.0

@@ -35,7 +35,7 @@ from bcd_implicit.terms.losses import get_loss
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# The flow ends when the gap is this share of the first, or later, when its slowest part alone is left. Where no W has
+# The flow ends when the gap is this share of the first, or later, when its slowest part alone is left. If no W has
 # the least loss there is no rate to wait for, and this share of the gradient's square ends it.
 END, END_OF_GRADIENT = 1e-22, 1e-6
 # Of the bounds' exponentials, whose exponents are below 500.
@@ -47,7 +47,7 @@ MOST_WEIGHTS = 4000
 
 @dataclass(frozen=True, repr=False)
 class Convergence:
-    """One run: the loss gap of gradient flow and descent beside the bounds that are proved of it.
+    """One run: the loss gap of gradient flow and descent, compared with the proved bounds.
 
     Attributes
     ----------
@@ -57,17 +57,18 @@ class Convergence:
     start, end : DeepLinear
         Where the flow begins and ends: A, B, gamma and W.
     best : Expansion
-        The global optimum, by one convex solve. Where no W has the least loss, that of the ball that holds the flow.
+        The global optimum, by one convex solve. If no W attains the infimum, the optimum within the ball that contains
+        the flow.
     flow, descent : DataFrame
         A row for each step: ``time`` (of descent, the sum of the step sizes), ``gap`` (the loss above the optimum),
         ``k`` and ``metric`` (lambda_min of D_t) at this point, the bounds ``theorem``, ``computed`` and
         ``integrated``, and ``lift``, by how much at most the step's error raised the gap.
     rates : Series
         Exponents a unit of time: ``theorem``, ``computed``, ``measured`` (from start to end), ``end`` (over the last
-        e^-4 of the gap), ``end_predicted`` (the same of the flow made linear at its end), ``linearised`` (its slowest
-        part, to which the slope tends). The last two are nan where no W has the least loss.
+        e^-4 of the gap), ``end_predicted`` (the same for the flow linearised at its end), ``linearised`` (its slowest
+        part, to which the slope tends). The last two are nan if no W attains the infimum.
     k_ball : float
-        The constant of the loss for every W in the ball that holds flow and descent; the largest ``k`` of all of them.
+        The constant of the loss for every W in the ball that contains flow and descent: the largest ``k``.
     newton_error : float
         The largest relative difference between the flow's direction and the trust-region Newton step, at three points.
     solves : DataFrame
@@ -94,7 +95,7 @@ class Convergence:
         Parameters
         ----------
         faster : float
-            Try bounds whose exponents are so many times as large, which must be broken at some point.
+            Multiply the exponents of the bounds by this. With a large factor, the bounds must be broken at some point.
 
         Returns
         -------
@@ -127,7 +128,7 @@ class Convergence:
 
     @property
     def report(self) -> dict[str, Any]:
-        """What ``report.json`` holds; rates that do not exist are null."""
+        """The contents of ``report.json``; rates that do not exist are null."""
         (q, n), m = self.start.W.shape, self.problem.Psi.shape[1]
         columns = ["time", "gap", *BOUNDS]
         return {
@@ -161,11 +162,11 @@ def convergence(
     horizon: float | None = None,
     n_steps: int = 1000,
 ) -> Convergence:
-    """Gradient flow and descent of a deep equilibrium model that is linear in its features, beside their bounds.
+    """Gradient flow and descent of a deep equilibrium model that is linear in its features, with the proved bounds.
 
     The model is f(u) = B (I - gamma sigma(A))^-1 psi(u), with sigma the softmax of each column and psi fixed random
-    features. Its loss is not convex in (A, B), and the gap to the global optimum falls at a linear rate all the same,
-    of any width. ``docs/convergence.md`` proves it, with the constants.
+    features. Its loss is not convex in (A, B), but the gap to the global optimum falls at a linear rate, for any width.
+    ``docs/convergence.md`` proves it, with the constants.
 
     Parameters
     ----------
@@ -179,12 +180,13 @@ def convergence(
     loss : {"squared", "cross-entropy"}
         Summed over samples; the squared loss without a factor of a half.
     random_state : int, Generator or None
-        Of data, features and start.
+        Seed of data, features and start.
     horizon : float, optional
-        The time at which the flow ends. By default it ends when the gap is 1e-22 of the first, or later, as its slope
-        has to be that of the slowest part; where no W has the least loss, when the gradient in W is 1e-3 of the first.
+        The time at which the flow ends. By default it ends when the gap is 1e-22 of the initial one and its slope is
+        that of the slowest part. If no W attains the infimum, it ends when the gradient in W is 1e-3 of the initial
+        one.
     n_steps : int
-        Of gradient descent, at most.
+        The largest number of steps of gradient descent.
 
     Returns
     -------
@@ -193,7 +195,7 @@ def convergence(
     Raises
     ------
     InvalidInputError
-        An argument out of its range.
+        An argument is out of range.
 
     Warns
     -----
@@ -215,11 +217,11 @@ def convergence(
     check_choice("loss", loss, CONVERGENCE_LOSSES)
     q = check_number("n_outputs", n_outputs, 1 if loss == "squared" else 2, integer=True)
     m = check_number("n_samples", n_samples, 2, integer=True)
-    remedy = "Nearer to 1 the inverse of I - gamma sigma(A) has too few right digits"
+    remedy = "Nearer to 1 the inverse of I - gamma sigma(A) has too few correct digits"
     gamma = check_number("gamma", gamma, 0, LARGEST_GAMMA, boundaries="right", remedy=remedy)
     if n * (n + q) > MOST_WEIGHTS:
         cause = f"{n} hidden features and {q} outputs make {n * (n + q)} weights"
-        raise InvalidInputError("n_hidden", cause, f"At most {MOST_WEIGHTS} are feasible: take smaller numbers")
+        raise InvalidInputError("n_hidden", cause, f"At most {MOST_WEIGHTS} are feasible: choose smaller numbers")
     if horizon is not None:
         horizon = check_number("horizon", horizon, 0, boundaries="neither")
     n_steps = check_number("n_steps", n_steps, 1, integer=True)

@@ -69,7 +69,7 @@ class Shallow:
     Parameters
     ----------
     Psi : ndarray of shape (n, m)
-        Features, one sample a column; not all zero.
+        Features, one sample per column; not all zero.
     Y : ndarray of shape (q, m)
         Targets.
     loss : Loss

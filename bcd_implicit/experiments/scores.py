@@ -29,7 +29,7 @@ class Scores:
         The share of the best constant's loss that is taken away; None for the squared loss, whose R2 it is, and for
         Huber's, whose threshold is in the units of training.
     accuracy : float or None
-        Where the targets indicate classes: the share of samples whose class has the largest prediction.
+        If the targets indicate classes: the share of samples whose class has the largest prediction.
     log_loss : float or None
         Of probabilities of classes: minus the mean logarithm of that of the sample's own.
     """

@@ -3,7 +3,7 @@
 For piecewise-linear activations the equation is linear once the pattern of active pieces is right: a few rounds find
 the pattern, and the state is exact. It then is an active-set method, and costs the same for every contraction factor.
 For smooth activations it is Newton's method, quadratically convergent. That it ends is not proved for every A:
-samples that do not settle go to Picard, which contracts from anywhere. Where states are held back by large negative
+samples that do not settle go to Picard, which contracts from anywhere. If states are held back by large negative
 entries on the diagonal of A, Newton goes back and forth between flat parts of phi, and Picard's damped steps are
 short. So it begins where each of these states solves its own equation, the others as they are.
 """
@@ -21,7 +21,7 @@ from bcd_implicit.support.parts import parts
 MAX_ROUNDS = 10
 #: Samples of one pattern share an inverse where they are this many on average: it costs as much as three solves.
 SHARED_BY = 4
-#: Where steps are damped, states solve their own equations first, so often at the most and in at most so many steps,
+#: If steps are damped, states solve their own equations first, so often at the most and in at most so many steps,
 #: until preactivations move by less than this: phi is about straight there.
 MOST_SWEEPS, MOST_STEPS, NEAR = 200, 100, 0.1
 #: From this many hidden features for each right-hand side on it pays to leave rows of slope zero out of the systems.

@@ -6,7 +6,7 @@ one system for a sample, whatever the number of inputs and parameters. Stage by 
 is a product where there is no cycle, and a system of a component's size where there is one.
 
 On a component with a cycle the series w = sum_k (A^T S)^k g may be cut off after k terms: k = 0 is the gradient that
-takes no notice of the cycle (Fung et al., Jacobian-free backpropagation, arXiv 2103.12803). Where only damped steps
+takes no notice of the cycle (Fung et al., Jacobian-free backpropagation, arXiv 2103.12803). If only damped steps
 contract (:mod:`~bcd_implicit.model.well_posedness`) that series may grow without end, and another takes its place:
 w = alpha sum_k (I - alpha + A^T S alpha)^k g, alpha the steps' damping. It is the same w, and its terms shrink as the
 steps do: column j of the matrix has the absolute sum ``1 - alpha_j + alpha_j s_j (A_jj + sum_{i != j} |A_ji|)``.
@@ -108,7 +108,7 @@ def adjoint_error(
 
     They are put into their equation: w = C^T dY + A^T lambda, missed = S w - lambda. The true ones differ from lambda
     by missed + S e, with ``|e| <= |A^T| (|missed| + S |e|)``. On a cycle with units v, in which a step contracts by nu,
-    A^T S contracts by nu in ``sum_i v_i |e_i|``. Where the gains have negative entries on the diagonal it need not, but
+    A^T S contracts by nu in ``sum_i v_i |e_i|``. If the gains have negative entries on the diagonal it need not, but
     ``(1 - nu) sum_i v_i |e_i|`` is at most ``sum_i v_i (|A^T| |missed|)_i`` all the same. For k terms of the series on
     one cycle with v = 1 the bound is at most L nu^(k+1) / (1 - nu) times the l1 norm of C^T dY, L the largest slope.
 

@@ -1,7 +1,7 @@
 """How models are put together: A, B, b, C, D and d of the whole from those of its parts.
 
 The formulas follow from putting y = Cx + Du + d in the place of an input (El Ghaoui et al., arXiv 1908.06315,
-section 3). No equilibrium is solved for. Where parts feed each other in one direction only, every component with a
+section 3). No equilibrium is solved for. If parts feed each other in one direction only, every component with a
 cycle of the whole is one of a part: the whole is well-posed if and only if all parts are. Only a feedback makes new
 cycles.
 """
@@ -333,7 +333,7 @@ def _common_link(parts: Sequence[System], *, side_by_side: bool) -> str:
         cause = f"have predictions on different scales ({', '.join(sorted(links))})"
         raise InvalidInputError("models", cause, 'Say which one holds for all: bi.compose.labelled(f, link="identity")')
     if side_by_side and links == {"softmax"} and len(parts) > 1:
-        cause = "have predictions on the softmax scale, which side by side would be those of one choice, not of several"
+        cause = "have predictions on the softmax scale, which side by side would be treated as one choice, not several"
         remedy = 'Take them as numbers: bi.compose.labelled(f, link="identity")'
         raise InvalidInputError("models", cause, remedy)
     return links.pop()

@@ -22,7 +22,7 @@ ALL_OF_THE_FIRST, GROWTH = 20, 1.1
 
 
 class BySteps(Declared):
-    """What of a model shows how its states are reached; :class:`~bcd_implicit.ImplicitModel` inherits it."""
+    """Methods that show how a model's states converge; :class:`~bcd_implicit.ImplicitModel` inherits them."""
 
     def picard_convergence(self, U: ArrayLike, n_steps: int = 50) -> pd.DataFrame:
         """The error of Picard's iteration from x = 0 for inputs U (m, p), step by step, and two bounds on it.
@@ -31,15 +31,15 @@ class BySteps(Declared):
         ----------
         U : array-like of shape (m, p)
         n_steps : int
-            The most steps; fewer are taken where rounding is reached.
+            The largest number of steps; the iteration ends earlier once rounding dominates.
 
         Returns
         -------
         DataFrame
-            A row a step: step; error, the largest of ``|x_k - x*|`` over hidden features and samples; bound, on
+            One row per step: step; error, the largest of ``|x_k - x*|`` over hidden features and samples; bound, on
             the error, nu/(1-nu) times the last change; a_priori, nu^k/(1-nu) times the first change, which is known
-            after one step. nu is :meth:`~bcd_implicit.ImplicitModel.contraction`, and where that is not L ||A||_inf,
-            with L the activation's largest slope, changes are measured in its units. Steps are damped where only such
+            after one step. nu is :meth:`~bcd_implicit.ImplicitModel.contraction`. If nu is not L ||A||_inf, with L the
+            activation's largest slope, changes are measured in rescaled units. Steps are damped if only damped steps
             contract.
 
         Raises
@@ -57,7 +57,7 @@ class BySteps(Declared):
     def solver_convergence(self, U: ArrayLike, solver: str = "newton", n_steps: int = 1000) -> pd.DataFrame:
         """The error of a solver of the states from x = phi(Bu + b), step by step, and its certified bound.
 
-        All states are solved as one equation, also where :meth:`~bcd_implicit.ImplicitModel.states` goes by stages.
+        All states are solved as one equation, even if :meth:`~bcd_implicit.ImplicitModel.states` works stage by stage.
 
         Parameters
         ----------
@@ -65,7 +65,7 @@ class BySteps(Declared):
         solver : str
             As for :meth:`~bcd_implicit.ImplicitModel.states`.
         n_steps : int
-            The most steps, or rounds; fewer are taken where rounding is reached.
+            The largest number of steps or rounds; the iteration ends earlier once rounding dominates.
 
         Returns
         -------
@@ -77,7 +77,7 @@ class BySteps(Declared):
         Raises
         ------
         InvalidInputError
-            Another solver, or inputs that do not fit.
+            An unknown solver, or inputs that do not fit.
         NotWellPosedError
             The model is not :meth:`well-posed <bcd_implicit.ImplicitModel.is_well_posed>`.
         """

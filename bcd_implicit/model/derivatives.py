@@ -197,12 +197,12 @@ def _in_entries(matrix: Matrix, left: np.ndarray, right: np.ndarray) -> Matrix:
 
 
 class Derivatives(Declared):
-    """What of a model is a derivative; :class:`~bcd_implicit.ImplicitModel` inherits it."""
+    """Derivatives of a model's predictions; :class:`~bcd_implicit.ImplicitModel` inherits them."""
 
     def jacobian(self, U: ArrayLike) -> np.ndarray:
         """Derivatives of the predictions with respect to the inputs, D + C (I - S A)^-1 S B with S = diag(phi').
 
-        By the implicit function theorem; at a kink of phi one of the two slopes is taken.
+        Computed by the implicit function theorem; at a kink of phi one of the two slopes is used.
 
         Parameters
         ----------
@@ -235,9 +235,9 @@ class Derivatives(Declared):
         """Gradients of ``sum_k <dY_k, y(u_k)>`` in the inputs and in A, B, b, C, D, d: a vector-Jacobian product.
 
         For a loss L of the predictions, with dY its gradient there, these are the gradients of L. They cost one linear
-        system a sample, by adjoint states, and no Jacobian. y is what :meth:`~bcd_implicit.ImplicitModel.predict`
-        returns, on the scale that ``link`` says; for a loss of :meth:`~bcd_implicit.ImplicitModel.response` dY has to
-        contain the link's own derivative. At a kink of phi one of the two slopes is taken.
+        system per sample, by adjoint states, without a Jacobian. y is what :meth:`~bcd_implicit.ImplicitModel.predict`
+        returns, on the scale given by ``link``; for a loss of :meth:`~bcd_implicit.ImplicitModel.response`, dY has to
+        include the derivative of the link. At a kink of phi one of the two slopes is used.
 
         Parameters
         ----------
@@ -246,16 +246,17 @@ class Derivatives(Declared):
         dY : array-like of shape (m, q)
             A weight for each prediction; a vector if there is one output.
         method : {"exact", "jacobian-free", "neumann"}
-            How states that depend on each other in circles are treated; elsewhere all are exact. "exact" solves for
-            the adjoint states. "jacobian-free" takes no notice of the circles (Fung et al., arXiv 2103.12803).
-            "neumann" goes round them ``n_terms`` times. What is left out shrinks with the contraction factor nu as
-            nu^(1 + n_terms) / (1 - nu). Where only damped steps contract, rounds are damped as well.
+            How cycles of states (states that depend on each other) are treated; elsewhere all methods are exact.
+            "exact" solves for the adjoint states. "jacobian-free" ignores the cycles (Fung et al., arXiv 2103.12803).
+            "neumann" goes round them ``n_terms`` times. The error shrinks with the contraction factor nu as nu^(1 +
+            n_terms) / (1 - nu). If only damped steps contract, the rounds are damped too.
         n_terms : int
-            Of "neumann" alone; 0 is "jacobian-free".
+            Only for "neumann"; 0 is the same as "jacobian-free".
         solver : str
-            Of the states, as for :meth:`~bcd_implicit.ImplicitModel.states`. They are found to a relative 1e-13.
+            Solver for the states, as in :meth:`~bcd_implicit.ImplicitModel.states`. They are computed to a relative
+            error of 1e-13.
         states : FixedPoint, optional
-            What :meth:`~bcd_implicit.ImplicitModel.states` returned for these inputs, so that they are not found again.
+            The result of :meth:`~bcd_implicit.ImplicitModel.states` for these inputs, to avoid computing it again.
 
         Returns
         -------
@@ -267,7 +268,7 @@ class Derivatives(Declared):
         Raises
         ------
         InvalidInputError
-            Another method, no number of terms, or inputs, weights and states that do not fit.
+            An unknown method, an invalid number of terms, or inputs, weights or states that do not fit.
         NotWellPosedError
             The model has no certified equilibrium.
         """

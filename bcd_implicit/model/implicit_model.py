@@ -52,22 +52,24 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
     d : array of shape (q,) or None
         None stands for zeros. Matrices may be dense or scipy.sparse, which are kept as ``csr_array``.
     activation : str, ElementwiseFunction or list of (str or ElementwiseFunction, int)
-        phi: one for all states, or blocks of so many states in their order. Besides the activations there are "square"
-        and "abs"; functions that are not Lipschitz, as the square, serve states outside cycles.
+        phi: one for all states, or a list of blocks (function, number of states). Besides the activations there are
+        "square" and "abs". Functions that are not Lipschitz, such as the square, may only be used for states outside
+        cycles.
     link : {"identity", "logit", "softmax", "log"}
-        The scale of y, from which :meth:`response` leads back: the targets' own, log odds, logarithms of probabilities
-        up to a constant, or of rates.
+        The scale of y, which :meth:`response` inverts: the targets' own units, log odds, log probabilities up to a
+        constant, or log rates.
     input_names, output_names : sequence of str, optional
         Names of the p inputs and q outputs, kept with the model; ``u0, u1, ...`` and ``y0, y1, ...`` by default.
     vector_output : bool
-        Whether :meth:`predict` and :meth:`response` give a vector of shape (m,), which takes q = 1. Models trained on a
-        vector of targets do. :meth:`outputs`, derivatives, bounds and attacks keep the axis of outputs.
+        Whether :meth:`predict` and :meth:`response` return a vector of shape (m,), which requires q = 1. It is set for
+        models trained on a vector of targets. :meth:`outputs`, derivatives, bounds and attacks keep the axis of
+        outputs.
 
     Raises
     ------
     InvalidInputError
-        Shapes that do not fit, NaN or infinity, entries beyond 1e100. A model that is not well-posed may be built and
-        looked at; only ``states`` and ``predict`` refuse it.
+        Shapes that do not fit, NaN or infinity, entries beyond 1e100. A model that is not well-posed can be built and
+        inspected; only ``states`` and ``predict`` refuse it.
     """
 
     _set_once = (*LETTERS, "activation")
@@ -106,7 +108,7 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
         self.output_names = check_names("output_names", output_names, q, "y")
         self.vector_output = check_flag("vector_output", vector_output)
         if self.vector_output and q != 1:
-            raise InvalidInputError("vector_output", f"is True, and the model has {q} outputs", "Leave it out")
+            raise InvalidInputError("vector_output", f"is True, but the model has {q} outputs", "Leave it out")
 
     @property
     def n_hidden(self) -> int:
@@ -118,7 +120,7 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
         return Structure(self.A, self.activation, self.B, parts=self._parts)
 
     def structure(self) -> Structure:
-        """What depends on what: stages, components with cycles, density, and why the model is well-posed."""
+        """The dependencies between states: stages, components with cycles, density, and why the model is well-posed."""
         return self._structure
 
     def norm_inf(self) -> float:
@@ -128,7 +130,7 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
     def measure_inf(self) -> float:
         """mu_inf(A), the matrix measure of the max-norm: the largest ``A_ii + sum_{j != i} |A_ij|``.
 
-        It is at most ||A||_inf, and less where the diagonal is negative. Where phi never falls, L mu_inf(A) < 1 makes
+        It is at most ||A||_inf, and less where the diagonal is negative. If phi never falls, L mu_inf(A) < 1 makes
         the model well-posed (Jafarpour et al., arXiv 2106.03194).
         """
         # Without a dense copy, which many states have no room for, and without a difference of large sums.
@@ -145,7 +147,7 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
     def spectral_radius(self) -> float:
         """Perron-Frobenius eigenvalue: the spectral radius of ``|A|``, never above ``norm_inf``.
 
-        It is the largest of all components with a cycle, and 0 where there is none.
+        It is the largest over all components with a cycle, and 0 if there is none.
         """
         cycles = (np.abs(dense(self.A[states][:, states])) for states in self._structure.cycles)
         return max(map(well_posedness.spectral_radius, cycles), default=0.0)
@@ -154,10 +156,10 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
         """Whether the spectral radius of L ``|A|`` is below 1, so that every input has one equilibrium.
 
         L is the activation's largest slope: 1, and 1/4 for the sigmoid. This is the weaker test (arXiv 1908.06315,
-        theorem 2.2); L ||A||_inf < 1 implies it. Where phi never falls, and no activation does, negative entries on the
+        theorem 2.2); L ||A||_inf < 1 implies it. If phi never falls, and no activation does, negative entries on the
         diagonal of A need not count as positive ones: L mu_inf(A) < 1 is enough (:meth:`measure_inf`; Jafarpour et al.,
-        arXiv 2106.03194). What counts are components in which states depend on each other in circles
-        (:meth:`structure`): without one, any functions will do.
+        arXiv 2106.03194). Only cycles count, that is, components in which states depend on each other
+        (:meth:`structure`). Without cycles, any functions are allowed.
         """
         return self._structure.is_well_posed()
 
@@ -168,15 +170,17 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
 
     def _gains(self) -> np.ndarray:
         if not np.isfinite(self.activation.slopes(self.n_hidden)).all():
-            cause = "has a function without a Lipschitz constant, and Picard's iteration need not contract"
-            raise InvalidInputError("activation", cause, "States and predictions do without: they are found by stages")
+            cause = "has a function without a Lipschitz constant, so Picard's iteration need not contract"
+            raise InvalidInputError(
+                "activation", cause, "States and predictions do not need it: they are computed stage by stage"
+            )
         return self._structure.gains()
 
     def contraction(self) -> float:
-        """Factor by which a Picard step shrinks the error: L ||A||_inf, or after rescaling where that is 1 or more.
+        """Factor by which a Picard step shrinks the error: L ||A||_inf, or after rescaling if that is 1 or more.
 
-        L is the activation's largest slope: 1, and 1/4 for the sigmoid. Where only the matrix measure proves the model
-        well-posed (:meth:`is_well_posed`), it is the factor of a damped step, as the solver "forward-backward" takes.
+        L is the activation's largest slope: 1, and 1/4 for the sigmoid. If only the matrix measure proves the model
+        well-posed (:meth:`is_well_posed`), it is the factor of a damped step of the solver "forward-backward".
 
         Raises
         ------
@@ -188,10 +192,10 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
         return well_posedness.contraction(self._gains(), self._weights())
 
     def rescaled(self) -> ImplicitModel:
-        """Model with L ||A||_inf < 1 and the same predictions, by a diagonal change of the state's units.
+        """Model with L ||A||_inf < 1 and the same predictions, by a diagonal rescaling of the state.
 
         L is the activation's largest slope. With V = diag(v), ``L |A| v < v``: the state x / v has matrices V^-1 A V,
-        V^-1 B, V^-1 b, C V (arXiv 1908.06315, section 2.4). It needs phi(t z) = t phi(z) for t > 0. Where only the
+        V^-1 B, V^-1 b, C V (arXiv 1908.06315, section 2.4). It needs phi(t z) = t phi(z) for t > 0. If only the
         matrix measure proves the model well-posed, the new one has L mu_inf(A) < 1 (:meth:`measure_inf`).
 
         Raises
@@ -204,12 +208,12 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
         Warns
         -----
         ConvergenceWarning
-            The new units differ by more than 1e6, and predictions lose digits.
+            The new units differ by more than 1e6, so predictions lose accuracy.
         """
         if not self.activation.positively_homogeneous:
             name = self.activation.name
             cause = f"{name} is not positively homogeneous, so rescaling the state changes predictions"
-            raise InvalidInputError("activation", cause, "Rescaling serves relu, leaky_relu and identity")
+            raise InvalidInputError("activation", cause, "Rescaling works for relu, leaky_relu and identity")
         v = self._weights()
         if v.max() > WIDEST_UNITS:
             warnings.warn(
@@ -231,9 +235,10 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
         tol : float
             Largest error accepted, relative to the largest state.
         solver : {"auto", "picard", "forward-backward", "active-set", "newton", "anderson", "broyden"}
-            Picard's iteration; the same with damped steps, in its place where only such contract; Newton's method on
-            the active pieces of the activation, which takes a few rounds however near to 1 the contraction factor is
-            and has two names; Anderson's and Broyden's accelerations of Picard; or what is likely to be the cheapest.
+            "auto" chooses the solver that is likely to be fastest. "picard" is Picard's fixed-point iteration.
+            "forward-backward" damps its steps, and replaces it if only damped steps contract. "active-set" and "newton"
+            both mean Newton's method on the active pieces of the activation, which takes few rounds even if the
+            contraction factor is near 1. "anderson" and "broyden" accelerate Picard's iteration.
 
         Returns
         -------
@@ -243,7 +248,7 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
         Raises
         ------
         InvalidInputError
-            Another solver, or inputs that do not fit.
+            An unknown solver, or inputs that do not fit.
         NotWellPosedError
             The model is not :meth:`well-posed <is_well_posed>`.
         """
@@ -261,27 +266,28 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
         return self.B @ inputs + self.b[:, None]
 
     def predict(self, U: ArrayLike, *, solver: str = "auto") -> np.ndarray:
-        """Predictions Cx + Du + d at the equilibrium, on the scale that ``link`` says.
+        """Predictions Cx + Du + d at the equilibrium, on the scale given by ``link``.
 
         Parameters
         ----------
         U : array-like of shape (m, p)
-            Inputs, one sample a row. If the model has names, a data frame's columns are matched by name: others are
-            ignored, and those may be absent whose columns of B and D are zero, as after a selection. A model trained on
-            an array takes columns in their order, unless they are called ``u0, u1, ...`` as it calls them itself.
+            Inputs, one sample per row. If the model has names, a data frame's columns are matched by name: other
+            columns are ignored, and columns that the model does not use (zero in B and D, as after a selection) may be
+            absent. A model trained on an array takes columns in order, unless they have the default names ``u0, u1,
+            ...``.
         solver : {"auto", "picard", "forward-backward", "active-set", "newton", "anderson", "broyden"}
-            Of the states, as for :meth:`states`.
+            Solver for the states, as in :meth:`states`.
 
         Returns
         -------
         ndarray of shape (m, q), or (m,)
-            A vector where the model was trained on one (``vector_output``).
+            A vector if the model was trained on one (``vector_output``).
         """
         with finishing(), told_once():
             return self._as_trained(self._outputs(U, solver))
 
     def response(self, U: ArrayLike, *, solver: str = "auto") -> np.ndarray:
-        """What predictions say of the targets, in their own units: numbers, probabilities, or rates.
+        """Predictions in the units of the targets: numbers, probabilities or rates.
 
         Parameters
         ----------
@@ -319,7 +325,7 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
     def unstandardized(
         self, input_mean: np.ndarray, input_scale: np.ndarray, target_mean: np.ndarray, target_scale: np.ndarray
     ) -> ImplicitModel:
-        """Model for raw inputs and outputs, from one trained on (u - mean) / scale. A does not change."""
+        """Model for raw inputs and outputs, from a model trained on (u - mean) / scale. A does not change."""
         B, C = scaled(self.B, columns=1 / input_scale), scaled(self.C, rows=target_scale)
         D = scaled(self.D, rows=target_scale, columns=1 / input_scale)
         # D is in raw units by now, and so is the B that b takes off.
@@ -333,12 +339,12 @@ class ImplicitModel(Unchanging, Operators, BySteps, Explanations):
         return model
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the model to an npz file without pickle; the file appears whole or not at all.
+        """Write the model to an npz file without pickle. A failed write does not leave a partial file.
 
         Raises
         ------
         InvalidInputError
-            No name of a file, or one that cannot be written.
+            Not a file name, or a file that cannot be written.
         """
         path = check_path("path", path)
         arrays = {letter: getattr(self, letter) for letter in LETTERS}

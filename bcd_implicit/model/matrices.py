@@ -20,14 +20,14 @@ UNITS = "Choose other units for inputs, outputs or states"
 
 
 class Unchanging:
-    """An object of which some attributes are set once, so that what was found out about it stays true."""
+    """An object with attributes that can be set only once, so that cached results stay valid."""
 
     _set_once: tuple[str, ...] = ()
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in self._set_once and name in vars(self):
             kind = type(self).__name__
-            raise AttributeError(f"{name} of an {kind} does not change: make another {kind} with what is to be new")
+            raise AttributeError(f"{name} of an {kind} cannot be changed: make a new {kind} with the new values")
         super().__setattr__(name, value)
 
 
@@ -67,7 +67,7 @@ def _check_sparse(name: str, value: Any) -> sp.csr_array:
     if value.dtype.kind not in "fiub":
         raise InvalidInputError(name, f"is a sparse array of {value.dtype}", "Pass a matrix of real numbers")
     if not min(value.shape):
-        raise InvalidInputError(name, f"has shape {value.shape}", "Give it one row and one column at the least")
+        raise InvalidInputError(name, f"has shape {value.shape}", "Give it at least one row and one column")
     # A copy: what the caller does with its own is no matter here.
     matrix = sp.csr_array(value, dtype=float, copy=True)
     matrix.sum_duplicates()

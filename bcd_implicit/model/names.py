@@ -18,8 +18,8 @@ from bcd_implicit.support.display import quoted
 
 #: The names of inputs or outputs, None where they are only numbered.
 Names: TypeAlias = list[str] | None
-BY_ORDER = "Give the model's names, or an array, which goes by its order"
-RENAME = "Name them alike by bi.compose.labelled, or pick and order them by a matrix: M @ f, f @ N"
+BY_ORDER = "Use the model's names, or pass an array, which is matched by position"
+RENAME = "Give them the same names with bi.compose.labelled, or select and order them by a matrix: M @ f, f @ N"
 
 
 def own(names: Sequence[str], letter: str) -> Names:
@@ -64,7 +64,9 @@ def matched(given: Names, wanted: Sequence[str], what: str, letter: str, argumen
     if any(own(names, letter) is None or _only_count(names) for names in (given, wanted)):
         return None
     cause = f"{has} the {what} {quoted(given)}, the problem {quoted(wanted)}"
-    raise InvalidInputError(argument, cause, "Give them the problem's names, or none: they then go by their order")
+    raise InvalidInputError(
+        argument, cause, "Give them the problem's names, or no names: they are then matched by position"
+    )
 
 
 def places(

@@ -28,10 +28,10 @@ ARRAYS = (np.ndarray, pd.Series, pd.DataFrame)
 
 
 class Operators(Declared):
-    """What of a model is made of its parts alone; :class:`~bcd_implicit.ImplicitModel` inherits it.
+    """Operators that combine models; :class:`~bcd_implicit.ImplicitModel` inherits them.
 
-    Operators act on predictions, on the scale that ``link`` says. ``g @ f`` keeps the link of g; ``M @ f`` and
-    ``f * g`` have none; the others keep that of their parts, which has to be one.
+    Operators act on predictions, on the scale given by ``link``. ``g @ f`` keeps the link of g; ``M @ f`` and ``f * g``
+    have none; the others require parts with the same link, and keep it.
     """
 
     # NumPy and pandas leave operators between their arrays and a model to the model.
@@ -157,19 +157,19 @@ class Operators(Declared):
         Parameters
         ----------
         K : array of shape (p, q), sparse or not, or float, or ImplicitModel
-            A number stands for that many times the identity. A model of q inputs and p outputs feeds back its
-            predictions of y. Labels of a data frame are matched by name.
+            A number means that multiple of the identity. A model of q inputs and p outputs feeds back its predictions
+            of y. Labels of a data frame are matched by name.
 
         Returns
         -------
         ImplicitModel
-            Its own test tells whether it is well-posed, and where not, of which parts the states of the cycle are:
-            ``structure().reason``. :func:`~bcd_implicit.compose.small_gain` explains it by the two gains.
+            ``structure().reason`` says whether it is well-posed and, if not, which parts the states of the cycle belong
+            to. :func:`~bcd_implicit.compose.small_gain` explains this by the two gains.
 
         Raises
         ------
         InvalidInputError
-            K of another shape or with other names, or one that makes I - DK singular: outputs are then not determined.
+            K has a wrong shape or wrong names, or makes I - DK singular, so that outputs are not determined.
         """
         system = self._system
         (p, _), (q, _) = system.inputs, system.outputs
@@ -185,12 +185,12 @@ class Operators(Declared):
         return self._of(algebra.feedback(system, affine_of("K", K, system.outputs, system.inputs).D))
 
     def pruned(self) -> Self:
-        """The model without states that predictions do without; these stay the same, to rounding.
+        """The model without states that predictions do not need. Predictions stay the same, up to rounding.
 
-        States that no output depends on go, and those that depend on no input and no cycle: they are constants, added
-        to b and d. States that are equal for all inputs become one, the largest such groups that exact equality of
-        weights proves. Inputs and outputs stay. :func:`~bcd_implicit.compose.pruning` tells which states
-        went.
+        States that no output depends on are removed. States that depend on no input and no cycle are constants, and are
+        added to b and d. States that are equal for all inputs are merged, in the largest groups that exact equality of
+        weights proves. Inputs and outputs do not change. :func:`~bcd_implicit.compose.pruning` lists the states that
+        were removed.
 
         Raises
         ------

@@ -16,7 +16,7 @@ from bcd_implicit.model.matrices import Matrix
 from bcd_implicit.model.well_posedness import REMEDY
 from bcd_implicit.terms.function import ElementwiseFunction
 
-# So many parts are told, and of more the first.
+# At most this many parts are named.
 NAMED = 6
 SCALE_FEEDBACK = "Scale the feedback down"
 
@@ -30,7 +30,7 @@ class Part:
     states : ndarray of int, shape (k,)
         Where its states are in the whole.
     A : ndarray or sparse array of shape (k, k)
-        As it was by itself, without what a feedback added.
+        The part on its own, without a feedback.
     function : ElementwiseFunction
         Of its states.
     name : str, optional
@@ -73,11 +73,11 @@ def blamed(parts: Sequence[Part], states: np.ndarray, is_well_posed: Callable[[P
     # A single part that fails is the whole.
     if not involved or (bad and len(parts) == 1):
         return "", REMEDY
-    verb, itself, it = ("are", "themselves", "them") if len(bad or involved) > 1 else ("is", "itself", "it")
+    verb, its_own, it = ("are", "their own", "them") if len(bad or involved) > 1 else ("is", "its own", "it")
     if bad:
-        why = f"; {_in_a_row(bad)} {verb} not well-posed by {itself}"
+        why = f"; {_in_a_row(bad)} {verb} not well-posed on {its_own}"
         return why, f"Scale A of {_in_a_row(bad)} down, or train {it} with norm_bound < 1"
-    return f"; {_in_a_row([*involved])} {verb} well-posed by {itself}, a feedback makes this cycle", SCALE_FEEDBACK
+    return f"; {_in_a_row([*involved])} {verb} well-posed on {its_own}, but a feedback makes this cycle", SCALE_FEEDBACK
 
 
 def _in_a_row(texts: Sequence[str]) -> str:

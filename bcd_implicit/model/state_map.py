@@ -29,7 +29,7 @@ def units_or_none(v: np.ndarray) -> np.ndarray | None:
 class StateMap:
     """x -> phi(Ax + drive), with all that its solvers share.
 
-    Where only the matrix measure of A proves it well-posed, as entries on its diagonal are negative
+    If only the matrix measure of A proves it well-posed, as entries on its diagonal are negative
     (:mod:`~bcd_implicit.model.well_posedness`), steps are damped, state by state with ``alpha_i = 1 / (1 + L_i
     |A_ii|)``: they go to ``phi((1 - alpha) x + alpha (Ax + drive))`` where phi is a projection, which is
     forward-backward splitting (Winston and Kolter, arXiv 2006.08591), and else to ``(1 - alpha) x + alpha phi(Ax +
@@ -40,7 +40,7 @@ class StateMap:
     ----------
     A : ndarray of shape (n, n)
     drive : ndarray of shape (n, m)
-        BU + b, one sample a column.
+        BU + b, one sample per column.
     activation : ElementwiseFunction
     weights : ndarray of shape (n,) or None
         Positive v: changes are measured in ``max_i |x_i| / v_i``. None stands for ones.
@@ -116,7 +116,7 @@ class StateMap:
     def gain(self) -> float:
         """What times the last change bounds the error, in the states' own units: ``nu / (1 - nu)``.
 
-        Where steps are damped, 1 / (1 - nu), times the change over alpha: of the state i with the largest ``|e_i| /
+        If steps are damped, 1 / (1 - nu), times the change over alpha: of the state i with the largest ``|e_i| /
         v_i = E``, ``E <= |change_i| / v_i + (1 - alpha_i (1 - nu)) E``.
         """
         return (self.nu if self.damping is None else 1.0) / (1 - self.nu) * self.widest * (1 + 8 * EPS)
@@ -179,7 +179,7 @@ class StateMap:
 
         In exact arithmetic it would be ``nu/(1-nu) max_i |new - X|_i`` (El Ghaoui et al., arXiv 1908.06315,
         section 2). With ``|new - phi(AX + drive)| <= r`` it is ``(nu |new - X| + r) / (1-nu)``: the r found here holds
-        whatever the rounding, barring underflow. Where steps are damped, r is found at X = new.
+        whatever the rounding, barring underflow. If steps are damped, r is found at X = new.
 
         Parameters
         ----------

@@ -142,7 +142,7 @@ def _matrix(letter: str, stored: Mapping[str, np.ndarray], shape: tuple[int, int
     rows = [stored.get(f"{letter}_{part}") for part in _ROWS]
     whole = stored.get(letter)
     if (whole is None) == (rows[0] is None) or any((part is None) != (rows[0] is None) for part in rows):
-        raise InvalidInputError(letter, "is not there, or not in one of the two ways", REMEDY)
+        raise InvalidInputError(letter, "is missing, or not stored in one of the two ways", REMEDY)
     if whole is not None:
         return whole
     try:
@@ -155,7 +155,7 @@ def _matrix(letter: str, stored: Mapping[str, np.ndarray], shape: tuple[int, int
 
 def _function(path: str | os.PathLike[str], name: str, parameters: Mapping[str, float]) -> ElementwiseFunction:
     if name not in ACTIVATIONS and name not in FUNCTIONS:
-        cause = f"holds a model of the activation {name!r}, which is not known here"
+        cause = f"holds a model of the activation {name!r}, which is not registered"
         remedy = (
             "Register it first: bcd_implicit.register_activation; or put it into bcd_implicit.terms.functions.FUNCTIONS"
         )

@@ -80,7 +80,7 @@ class Cycle:
     A : ndarray of shape (k, k)
         Between these states, dense.
     gains : ndarray of shape (k, k)
-        G, as of :meth:`Structure.gains`.
+        G, as in :meth:`Structure.gains`.
     """
 
     A: np.ndarray

@@ -78,7 +78,7 @@ def solve_states(
             here, n_iter = point.X, max(n_iter, point.n_iter)
             names.append(point.solver)
         if not np.isfinite(here).all():
-            cause = "takes states of these inputs beyond what numbers can hold"
+            cause = "makes the states for these inputs overflow"
             raise InvalidInputError("A", cause, "Choose units in which entries of A and B, or the inputs, are smaller")
         X[stage.states] = here
     # Of several components the one that took more than the others' solver.

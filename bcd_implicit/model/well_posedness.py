@@ -5,7 +5,7 @@ their Perron-Frobenius root, is below 1 (El Ghaoui et al., arXiv 1908.06315, the
 implies it. A positive vector v with ``G v < v`` proves it (Collatz and Wielandt) and gives the units: in
 ``max_i |x_i| / v_i`` a step contracts by ``max_i (G v)_i / v_i``.
 
-Where phi never falls, negative entries on the diagonal of A hold states back: G may have L A_ii there, instead of
+If phi never falls, negative entries on the diagonal of A hold states back: G may have L A_ii there, instead of
 ``L |A_ii|``. The same condition is then one on the matrix measure, mu(L A) < 1 in the units v (Jafarpour et al., arXiv
 2106.03194; with v = 1 it is ``L (A_ii + sum_{j != i} |A_ij|) < 1`` for every row). For two states and s, the most by
 which either misses the equation, their difference e has ``(1 - d_i A_ii) |e_i| <= d_i sum_{j != i} |A_ij| |e_j| + s_i``

@@ -29,7 +29,7 @@ def check_fit(name: str, given: int, wanted: int, what: str, shape: tuple[int, .
         As said.
     """
     if given != wanted:
-        raise InvalidInputError(name, f"is for {given} {what}, the node of shape {shape} has {wanted}")
+        raise InvalidInputError(name, f"is for {given} {what}, but the node of shape {shape} has {wanted}")
 
 
 def check_size(name: str, n_entries: int, what: str, remedy: str) -> None:
@@ -41,7 +41,7 @@ def check_size(name: str, n_entries: int, what: str, remedy: str) -> None:
         As said.
     """
     if n_entries > MOST_ENTRIES:
-        cause = f"makes {what} of {n_entries:,} entries, and {MOST_ENTRIES:,} is the most"
+        cause = f"makes {what} of {n_entries:,} entries, but the limit is {MOST_ENTRIES:,}"
         raise InvalidInputError(name, cause, remedy)
 
 
@@ -86,9 +86,9 @@ def read_numbers(name: str, value: Any, ndim: int | None = None) -> np.ndarray:
             if not isinstance(entry, (Real, Decimal)):
                 raise InvalidInputError(name, f"must be {wanted}, got {kind_of(entry)}", "Give real numbers")
     if ndim is not None and given.ndim != ndim:
-        raise InvalidInputError(name, f"must be {wanted}, got the shape {given.shape}")
+        raise InvalidInputError(name, f"must be {wanted}, got shape {given.shape}")
     if not given.size:
-        raise InvalidInputError(name, f"is empty, of the shape {given.shape}", "Give one entry or more")
+        raise InvalidInputError(name, f"is empty (shape {given.shape})", "Give one entry or more")
     try:
         # A long double may be larger than any float: infinity.
         with np.errstate(over="ignore"):

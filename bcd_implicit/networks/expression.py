@@ -24,7 +24,7 @@ METHODS = 'Use a node\'s own methods, such as node.linear(W) or node.activate("t
 
 
 class Expression:
-    """What a :class:`~bcd_implicit.networks.Node` is without its layers: states, arithmetic and shapes.
+    """The part of a :class:`~bcd_implicit.networks.Node` other than its layers: states, arithmetic and shapes.
 
     Attributes
     ----------
@@ -60,7 +60,7 @@ class Expression:
     # States -------------------------------------------------------------------------------------------------------
 
     def activate(self, activation: str | ElementwiseFunction) -> Self:
-        """A function of every value: a new block of states, except for the identity.
+        """Apply a function to every value: a new block of states, except for the identity.
 
         Parameters
         ----------
@@ -75,11 +75,11 @@ class Expression:
         return node
 
     def keep(self) -> Self:
-        """The same values as identity states, so that weights behind are not multiplied into what stands before."""
+        """The same values as identity states, so that later weights are not multiplied into earlier ones."""
         return self._node(self._states.add("identity", self._rows), self.shape)
 
     def times(self, other: Expression) -> Self:
-        """The product of two nodes, value by value: ((a + b)^2 - (a - b)^2) / 4, two ``square`` states a product.
+        """The product of two nodes, value by value: ((a + b)^2 - (a - b)^2) / 4, two ``square`` states per product.
 
         It loses digits where a and b have very different sizes: its error is about the rounding of the larger one's
         square. Scale them to about the same size first.
@@ -124,7 +124,9 @@ class Expression:
         return self * factors
 
     def __rtruediv__(self, other: Any) -> NoReturn:
-        raise InvalidInputError("node", "divides, and a quotient is no sum of states", "Multiply, or divide by numbers")
+        raise InvalidInputError(
+            "node", "divides, but a quotient is not a sum of states", "Multiply, or divide by numbers"
+        )
 
     def __pow__(self, exponent: float) -> Self:
         if np.ndim(exponent) or exponent != 2:
@@ -136,7 +138,7 @@ class Expression:
     __radd__, __rmul__ = __add__, __mul__
 
     def __lt__(self, other: Any) -> NoReturn:
-        raise InvalidInputError("node", "has no values to compare, only their formulas", 'Use "relu", "abs" or "clip"')
+        raise InvalidInputError("node", "has formulas, not values to compare", 'Use "relu", "abs" or "clip"')
 
     __le__ = __gt__ = __ge__ = __lt__
 
@@ -144,7 +146,7 @@ class Expression:
         """What NumPy does for array + node and the like is left to the node; its other functions are refused."""
         name = function.__name__
         if method != "__call__" or options or not (name in ARITHMETIC or name.startswith(("less", "greater"))):
-            raise InvalidInputError("node", f"numpy.{name} takes arrays and no nodes", METHODS)
+            raise InvalidInputError("node", f"numpy.{name} accepts arrays, not nodes", METHODS)
         if name not in ARITHMETIC:
             return self < inputs[0]
         # In place of an array comes here what has the node on its right.
@@ -154,12 +156,12 @@ class Expression:
         return getattr(self, f"__r{ARITHMETIC[name]}__")(first)
 
     def __array__(self, *_: Any, **__: Any) -> np.ndarray:
-        raise InvalidInputError("node", "is no array: it has formulas in place of values", METHODS)
+        raise InvalidInputError("node", "is not an array: it has formulas instead of values", METHODS)
 
     # Shapes -------------------------------------------------------------------------------------------------------
 
     def reshape(self, *shape: Any) -> Self:
-        """The same values in another shape; -1 stands for one length that follows."""
+        """The same values in another shape; -1 stands for the one length that follows from the others."""
         wanted = listed_integers("shape", shape, "Give lengths, such as reshape(2, -1)")
         try:
             places = self._places().reshape(wanted)
@@ -172,12 +174,12 @@ class Expression:
         return self.reshape(-1)
 
     def transpose(self, *axes: int) -> Self:
-        """Axes in another order, reversed without one."""
-        order = listed_integers("axes", axes, "Give the axes' numbers, such as transpose(1, 0)")
+        """Axes in another order; reversed if no order is given."""
+        order = listed_integers("axes", axes, "Give the numbers of the axes, such as transpose(1, 0)")
         try:
             places = self._places().transpose(order or None)
         except (OverflowError, ValueError):
-            cause = f"{order} is no order of the axes of {self.shape}"
+            cause = f"{order} is not an order of the axes of {self.shape}"
             raise InvalidInputError("axes", cause, f"Give each number below {self.ndim} once") from None
         return self._rearranged(places)
 
@@ -187,10 +189,10 @@ class Expression:
             places = np.asarray(self._places()[key])
         except (IndexError, TypeError, ValueError):
             raise InvalidInputError(
-                "node", f"has the shape {self.shape}, and no place {key!r}", "Places count from 0"
+                "node", f"has shape {self.shape}, and no element {key!r}", "Places count from 0"
             ) from None
         if not places.size:
-            raise InvalidInputError("node", f"has the shape {self.shape}, of which nothing is left at {key}")
+            raise InvalidInputError("node", f"has shape {self.shape}, and {key} selects nothing")
         return self._rearranged(places)
 
     def __iter__(self) -> Iterator[Self]:
@@ -207,9 +209,9 @@ class Expression:
         try:
             places = np.broadcast_to(self._places(), wanted)
         except ValueError:
-            cause = f"{wanted} is not what the shape {self.shape} can be repeated to"
+            cause = f"{wanted} is not a shape to which {self.shape} can be broadcast"
             raise InvalidInputError(
-                "shape", cause, "Only axes of length 1, and new ones in front, are repeated"
+                "shape", cause, "Only axes of length 1, and new axes in front, can be broadcast"
             ) from None
         return self._rearranged(places)
 
@@ -232,7 +234,7 @@ class Expression:
 
     def _node(self, rows: Affine, shape: Shape) -> Self:
         if not rows.is_finite():
-            cause = "has weights that multiply or add up to more than floating point holds"
+            cause = "has weights whose products or sums overflow"
             raise InvalidInputError("node", cause, "Use smaller numbers")
         return type(self)(self._states, rows, tuple(int(length) for length in shape))
 
@@ -246,7 +248,7 @@ def concatenate(nodes: Sequence[Kind], axis: int = 0) -> Kind:
     Raises
     ------
     InvalidInputError
-        No list of nodes, shapes that do not fit, or nodes of different graphs.
+        Not a list of nodes, shapes that do not fit, or nodes of different graphs.
     """
     remedy = "Give a list of nodes; 0 * node + array is an array as a node"
     if isinstance(nodes, Expression):
@@ -256,7 +258,7 @@ def concatenate(nodes: Sequence[Kind], axis: int = 0) -> Kind:
         raise InvalidInputError("nodes", "there are none", "Give one node or more")
     for k, node in enumerate(nodes):
         if not isinstance(node, Expression):
-            raise InvalidInputError("nodes", f"has {shown(node)} at place {k}, which is no node", remedy)
+            raise InvalidInputError("nodes", f"has {shown(node)} at position {k}, which is not a node", remedy)
         _check_graph(nodes[0], node)
     axis = check_number("axis", axis, integer=True)
     starts = np.cumsum([0, *(node.size for node in nodes)])
@@ -288,5 +290,5 @@ def _common_shape(first: Shape, second: Shape) -> Shape:
     try:
         return np.broadcast_shapes(first, second)
     except ValueError:
-        cause = f"has the shape {first}, which does not fit to the shape {second}"
+        cause = f"has shape {first}, which does not fit shape {second}"
         raise InvalidInputError("node", cause, "Lengths must be the same, or 1") from None

@@ -25,18 +25,18 @@ def from_sklearn(estimator: Any) -> ImplicitModel:
     Parameters
     ----------
     estimator : MLPRegressor, MLPClassifier or Pipeline
-        A pipeline ends in one of them, and what stands before scales: ``StandardScaler`` or ``MinMaxScaler``.
+        A pipeline must end in one of them; its earlier steps may be ``StandardScaler`` or ``MinMaxScaler``.
 
     Returns
     -------
     ImplicitModel
-        ``predict`` of a regressor's model equals that of the regressor; ``response`` of a classifier's model its
-        ``predict_proba``, for two classes the column of the second. Names of features and classes are kept.
+        For a regressor, the model's ``predict`` equals the regressor's. For a classifier, the model's ``response``
+        equals ``predict_proba`` (with two classes, its second column). Names of features and classes are kept.
 
     Raises
     ------
     InvalidInputError
-        Another estimator, or one that is not fitted.
+        An estimator of another kind, or one that is not fitted.
 
     Examples
     --------

@@ -55,14 +55,14 @@ def from_torch(
     """The implicit model of a PyTorch module, which is traced by ``torch.fx``.
 
     It can have linear layers, convolutions and pools of one and two axes, batch norm, activations, dropout, recurrent
-    layers (``batch_first=True``), sums, products, slices, joins and reshapes, as modules, functions or methods. What it
-    cannot have is named in the error. A softmax at the end becomes the model's link: ``response`` gives probabilities,
-    and ``predict`` what the softmax is taken of. So does a log-softmax: ``response`` gives its exponentials, not the
-    module's logarithms. A module of :func:`to_torch` goes back to a model with sparse matrices, trained or not, and a
-    layer of :mod:`bcd_implicit.torch` to its own.
+    layers (``batch_first=True``), sums, products, slices, joins and reshapes, as modules, functions or methods. The
+    error names anything that is not supported. A softmax at the end becomes the model's link: ``response`` returns
+    probabilities, and ``predict`` the inputs of the softmax. The same holds for a log-softmax: ``response`` returns
+    probabilities, not the module's logarithms. A module from :func:`to_torch`, trained or not, becomes a model with
+    sparse matrices again; a layer of :mod:`bcd_implicit.torch` becomes its own model.
 
-    The model is compared with the module on two random inputs, so that what a trace does not see, such as a hook, does
-    not pass.
+    The model is compared with the module on two random inputs, to detect anything that the trace misses, such as a
+    hook.
 
     Parameters
     ----------
@@ -77,13 +77,13 @@ def from_torch(
     Returns
     -------
     ImplicitModel
-        Its inputs (m, p) are the samples flattened as ``reshape(m, -1)`` does it, and so are its outputs.
+        Its inputs (m, p) are the samples flattened as by ``reshape(m, -1)``, and so are its outputs.
 
     Raises
     ------
     InvalidInputError
-        PyTorch is missing; no module, or a compiled one; training mode; a layer or an operation without a counterpart;
-        a module whose path depends on its values; one that mixes samples.
+        PyTorch is missing; the argument is not a module, is compiled, or is in training mode; a layer or an operation
+        is not supported; the module's control flow depends on values; or it mixes samples.
 
     Examples
     --------
@@ -112,7 +112,7 @@ def from_torch(
     if isinstance(module, (ImplicitModule, ImplicitLayer)):
         n_inputs = math.prod(Graph(input_shape).input.shape)
         if n_inputs != module.n_inputs:
-            cause = f"has {n_inputs} values, the module takes {module.n_inputs}"
+            cause = f"has {n_inputs} values, but the module takes {module.n_inputs}"
             raise InvalidInputError("input_shape", cause, "Give the shape of one sample")
         return module.model(input_names=input_names, output_names=output_names)
     _check_mode(module, torch)
@@ -147,8 +147,8 @@ def _check_kind(module: Any, implicit: tuple[type, ...], torch: Any) -> None:
     elif type(module).__name__ == "OptimizedModule":
         cause, remedy = "is compiled by torch.compile", "Pass the module that it was made from, module._orig_mod"
     elif inside:
-        cause = f"has an implicit model as its part {inside[0]!r}, which cannot be traced"
-        remedy = "Convert each part by itself, and put models together: g @ f is g after f"
+        cause = f"contains an implicit model, {inside[0]!r}, which cannot be traced"
+        remedy = "Convert each part on its own, then combine the models: g @ f is g after f"
     else:
         return
     raise InvalidInputError("module", cause, remedy)
@@ -161,7 +161,7 @@ def _check_mode(module: Any, torch: Any) -> None:
         between = isinstance(layer, torch.nn.RNNBase) and layer.dropout > 0
         if layer.training and (random or batch or between):
             where = f"{type(layer).__name__} {name!r}" if name else type(layer).__name__
-            cause = f"is in training mode, in which its {where} does not give what it predicts"
+            cause = f"is in training mode, in which its {where} does not return its predictions"
             raise InvalidInputError("module", cause, "Call module.eval() first")
 
 
@@ -171,7 +171,7 @@ def _check_weights(module: Any, torch: Any) -> None:
         if torch.nn.parameter.is_lazy(tensor):
             cause, remedy = "has no values yet", "Call the module once with samples first"
         elif tensor.is_meta:
-            cause, remedy = "is on the device meta, and has no values", "Load its weights onto a device"
+            cause, remedy = "is on the device meta, which holds no values", "Load its weights onto a device"
         elif tensor.is_complex():
             cause, remedy = f"is of {tensor.dtype}", "Complex numbers have no counterpart: use real ones"
         else:
@@ -187,7 +187,7 @@ def _traced(module: Any, torch: Any) -> Any:
         cause = f"torch.fx cannot trace it ({type(error).__name__}: {text}{_place(error, module)})"
         remedy = "Rewrite forward, or build it with bi.networks.Graph"
         if isinstance(error, torch.fx.proxy.TraceError):
-            remedy = f"Its path must not depend on values; r{remedy[1:]}"
+            remedy = f"Its control flow must not depend on values; r{remedy[1:]}"
         raise InvalidInputError("module", cause, remedy) from None
 
 
@@ -222,7 +222,7 @@ def _check_known(traced: Any) -> None:
     if unknown:
         raise InvalidInputError(
             "module",
-            f"has what no implicit model is made of here: {', '.join(dict.fromkeys(unknown))}",
+            f"has parts that cannot be converted: {', '.join(dict.fromkeys(unknown))}",
             "; ".join(remedies),
         )
 
@@ -262,7 +262,7 @@ def _run(traced: Any, given: Any) -> Any:
             elif step.op == "call_module":
                 layer, tensors = traced.get_submodule(step.target), [*arguments, *options.values()]
                 if any(tensor is not None for tensor in tensors[1:]):
-                    raise InvalidInputError("input", "is not the only one", "Call the layer with one tensor alone")
+                    raise InvalidInputError("input", "is not the only one", "Call the layer with a single tensor")
                 values[step.name] = LAYERS[type(layer).__name__](tensors[0], layer)
             else:
                 values[step.name] = OPERATIONS[_name(step)](*arguments, **options)
@@ -273,7 +273,7 @@ def _run(traced: Any, given: Any) -> Any:
             # Without the name of the function here, which no person called.
             told = str(error).split("() ")[-1]
             where = f"module, at {step.target if isinstance(step.target, str) else step.name!r}"
-            raise InvalidInputError(where, f"is called in a way that has no counterpart ({told})") from None
+            raise InvalidInputError(where, f"is called in a way that is not supported ({told})") from None
     raise AssertionError("a trace ends in its output")
 
 
@@ -288,7 +288,9 @@ def _check_taken(step: Any, arguments: list[Any]) -> None:
 
 def _default(step: Any) -> Any:
     if not step.args:
-        raise InvalidInputError(str(step.target), "is a second input", "Wrap the module in one of a single input")
+        raise InvalidInputError(
+            str(step.target), "is a second input", "Wrap the module in one that takes a single input"
+        )
     return step.args[0]
 
 
@@ -329,7 +331,7 @@ def _compare(model: ImplicitModel, module: Any, shape: tuple[int, ...], in_place
         module.eval()
         _compare_in_mode(model, module, shape, in_place, torch)
     except InvalidInputError:
-        cause = "is in training mode, in which it does not give what it predicts"
+        cause = "is in training mode, in which it does not return its predictions"
         raise InvalidInputError("module", cause, "Call module.eval() first") from None
     finally:
         for layer, training in modes.items():
@@ -355,13 +357,13 @@ def _compare_in_mode(
     if model.link == "softmax" and np.all(given <= 0):
         given = np.exp(given)
     if found.shape != given.shape:
-        cause = f"gives {given.shape[1:]} outputs a sample, its trace {found.shape[1:]}"
+        cause = f"gives {given.shape[1:]} outputs per sample, but its trace gives {found.shape[1:]}"
         raise InvalidInputError("module", cause, "Let its forward keep the axis of samples first")
     off, largest = float(np.abs(found - given).max()), float(np.abs(given).max())
     if not off <= ROUNDING.get(kind, 0.1) * max(largest, np.finfo(float).tiny):
-        cause = f"gives other outputs than its trace says, by {off:.2g} of {largest:.2g} on random inputs"
-        remedy = "Let no hook, number of samples or global value take part in forward, nor += on what is read elsewhere"
+        cause = f"differs from its trace, by {off:.2g} of {largest:.2g} on random inputs"
+        remedy = "In forward, avoid hooks, global values, the number of samples, and += on tensors read elsewhere"
         if in_place:
             cause += f"; what {', '.join(in_place)} change in place is read afterwards, or changes elsewhere"
-            remedy = "Leave out inplace=True and methods that end in _, or else: l" + remedy[1:]
+            remedy = "Avoid inplace=True and methods that end in _. Otherwise i" + remedy[1:]
         raise InvalidInputError("module", cause, remedy)

@@ -16,7 +16,7 @@ from bcd_implicit.networks.states import States
 
 
 class Graph:
-    """A network that is put together from its input and built into one implicit model.
+    """A network that is assembled from its input and built into one implicit model.
 
     With layer maps z_l = W_l x_{l-1} + b_l the model's states are all layers' outputs, the last layer's first, so that
     A is strictly block upper triangular (El Ghaoui et al., arXiv 1908.06315, section 3).
@@ -26,9 +26,9 @@ class Graph:
     input_shape : int or tuple of int
         The input's shape without the axis of samples, such as (features,) or (channels, height, width).
     keep_affine : bool or "auto"
-        Affine values, such as the means of an average pool, are multiplied into the weights behind them and cost no
-        states. Where that multiplies the entries, they are better kept as identity states: "auto" does so where it at
-        least halves the entries, True always, False never.
+        Affine values, such as the means of an average pool, are multiplied into the weights that follow and cost no
+        states. If that creates many more entries, it is better to keep them as identity states. "auto" does so if it at
+        least halves the number of entries, True always, False never.
 
     Attributes
     ----------
@@ -66,10 +66,10 @@ class Graph:
         input_names: Sequence[str] | None = None,
         output_names: Sequence[str] | None = None,
     ) -> ImplicitModel:
-        """The model x = phi(Ax + Bu + b), y = Cx + Du + d whose y is a node.
+        """The model x = phi(Ax + Bu + b), y = Cx + Du + d whose output y is a node.
 
-        Inputs and outputs of more axes than one are flattened, the last axis first to run, as NumPy does it. Blocks of
-        states that the output does not depend on are left out. A purely affine network gets its outputs as states.
+        Inputs and outputs with several axes are flattened with the last axis varying fastest, as in NumPy. Blocks of
+        states that the output does not depend on are dropped. In a purely affine network the outputs become states.
 
         Parameters
         ----------
@@ -81,10 +81,10 @@ class Graph:
         Raises
         ------
         InvalidInputError
-            No node of this graph, or names that do not fit.
+            Not a node of this graph, or names that do not fit.
         """
         if not isinstance(output, Node) or output._states is not self._states:
-            raise InvalidInputError("output", "is no node of this graph", "Make it from graph.input")
+            raise InvalidInputError("output", "is not a node of this graph", "Make it from graph.input")
         rows, states = output._rows, self._states
         live = states.needed_by(rows)
         if not live.size:

@@ -49,7 +49,7 @@ class Node(Expression):
         n_out, before = matrix.shape[0], self.size // features
         if before > 1:
             check_size(
-                "weight", before * matrix.nnz, "a matrix", "The weights are written out for each place: take fewer"
+                "weight", before * matrix.nnz, "a matrix", "The weights are written out for each position: use fewer"
             )
             matrix = sparse.csr_array(sparse.kron(sparse.eye_array(before), matrix, format="csr"))
         return self._weighed(matrix, (*self.shape[:-1], n_out), bias, np.tile(np.arange(n_out), before))
@@ -65,10 +65,10 @@ class Node(Expression):
     def __matmul__(self, weight: ArrayLike) -> Node:
         """The product x @ W with a matrix (features in, features out) or a vector (features in,) of weights."""
         if isinstance(weight, Expression):
-            raise InvalidInputError("node", "is multiplied with another by @", "Use * for products of each value")
+            raise InvalidInputError("node", "is multiplied by another node with @", "Use * for products of each value")
         given = read_numbers("weight", weight)
         if given.ndim not in (1, 2) or not self.ndim:
-            cause = f"has the shape {given.shape}, the node {self.shape}"
+            cause = f"has shape {given.shape}, but the node {self.shape}"
             raise InvalidInputError("weight", cause, "Give a matrix or a vector, and use * for products of each value")
         product = self.linear(np.atleast_2d(given.T))
         return product if given.ndim == 2 else product.reshape(self.shape[:-1])
@@ -100,7 +100,7 @@ class Node(Expression):
         dilation: int | Sequence[int] = 1,
         groups: int = 1,
     ) -> Node:
-        """Convolution of (channels, height, width), in the sense of the field: without turning the kernel round.
+        """Convolution of (channels, height, width) as in deep learning: the kernel is not flipped.
 
         Parameters
         ----------
@@ -109,7 +109,7 @@ class Node(Expression):
         stride, padding, dilation : int or sequence of int
             A number, or one for each axis. The padding may be "same", which keeps the lengths, or "valid", which is 0.
         groups : int
-            Channels in and out are cut into so many groups, each with weights of its own.
+            Number of groups into which input and output channels are divided, each with its own weights.
 
         Raises
         ------
@@ -158,12 +158,12 @@ class Node(Expression):
         bias: ArrayLike | None = None,
         eps: float = 1e-5,
     ) -> Node:
-        """Batch normalisation as it predicts: weight (x - mean) / sqrt(var + eps) + bias, channel by channel.
+        """Batch normalisation in evaluation mode: weight (x - mean) / sqrt(var + eps) + bias, channel by channel.
 
         Parameters
         ----------
         mean, var, weight, bias : array-like of shape (channels,)
-            Those of the first axis; running means and variances.
+            For the channels of the first axis; running means and variances.
         eps : float
 
         Raises
@@ -212,7 +212,7 @@ class Node(Expression):
         )
 
     def adaptive_avg_pool(self, size: int | Sequence[int]) -> Node:
-        """Means over windows that cut every axis behind the channels into ``size`` parts of about the same length."""
+        """Means over windows that divide every axis after the channels into ``size`` parts of about the same length."""
         self._check_channels("adaptive_avg_pool", 1)
         n_axes = self.ndim - 1
         axes = [Windows.adaptive(n, k) for n, k in zip(self.shape[1:], for_axes("size", size, n_axes), strict=True)]
@@ -231,8 +231,9 @@ class Node(Expression):
     ) -> Node:
         """The largest values in windows of (channels, height, width), by max(a, b) = b + relu(a - b) in pairs.
 
-        Windows are ``size`` apart unless a stride is given. Behind an activation phi, which is monotone, the pool is
-        taken before it, max phi(z) = phi(max z): a cell of four then costs 4 states instead of 7, and rounds as phi.
+        Windows are ``size`` apart unless a stride is given. After a (monotone) activation phi, the maximum is moved
+        before it, max phi(z) = phi(max z): a window of four values then costs 4 states instead of 7, with the rounding
+        errors of phi.
         """
         return self._max_pool(2, size, stride, padding, dilation)
 
@@ -287,11 +288,9 @@ class Node(Expression):
         """Raise an error if the node has no channels, or fewer axes behind them."""
         if self.ndim < n_axes + 1:
             wanted = "(channels, length) or more axes" if n_axes else "(channels,) or more axes"
-            raise InvalidInputError(name, f"got the shape {self.shape}", f"It takes {wanted}: reshape first")
+            raise InvalidInputError(name, f"got shape {self.shape}", f"It takes {wanted}: reshape first")
 
     def _check_axes(self, name: str, n_axes: int) -> None:
         if self.ndim != n_axes + 1:
             wanted = ("channels", "length") if n_axes == 1 else ("channels", "height", "width")
-            raise InvalidInputError(
-                name, f"got the shape {self.shape}", f"It takes ({', '.join(wanted)}): reshape first"
-            )
+            raise InvalidInputError(name, f"got shape {self.shape}", f"It takes ({', '.join(wanted)}): reshape first")

@@ -31,7 +31,7 @@ def rnn(
     *,
     activation: str | ElementwiseFunction = "tanh",
 ) -> Node:
-    """Elman's network x_t = phi(W_ih u_t + b_ih + W_hh x_{t-1} + b_hh): h states a step.
+    """Elman's network x_t = phi(W_ih u_t + b_ih + W_hh x_{t-1} + b_hh): h states per step.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def lstm(
 ) -> Node:
     """Long short-term memory, gates in the order i, f, g, o: c_t = f c_{t-1} + i g, x_t = o tanh(c_t).
 
-    11 h states a step: the gates, tanh(c_t) and 6 h for three products of two ``square`` states each.
+    11 h states per step: the gates, tanh(c_t) and 6 h for three products of two ``square`` states each.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def gru(
 ) -> Node:
     """Gated recurrent units, gates in the order r, z, n: n = tanh(.. + r (W_hn x + b_hn)), x_t = n + z (x_{t-1} - n).
 
-    7 h states a step: three gates, and 4 h for two products of two ``square`` states each. Where a graph keeps affine
+    7 h states per step: three gates, and 4 h for two products of two ``square`` states each. If the graph keeps affine
     values, x_t is kept too.
 
     Parameters
@@ -164,7 +164,7 @@ def equilibrium_rnn(
     input_names: Sequence[str] | None = None,
     output_names: Sequence[str] | None = None,
 ) -> ImplicitModel:
-    """The recurrent network that never ends, x_t = phi(W x_{t-1} + U u + b) with u held: its limit is an equilibrium.
+    """The infinite recurrent network x_t = phi(W x_{t-1} + U u + b) with constant u: its limit is an equilibrium.
 
     Nothing is unrolled: x = phi(Wx + Uu + b), y = Cx + d is the implicit model itself.
 
@@ -184,7 +184,7 @@ def equilibrium_rnn(
     InvalidInputError
         Shapes that do not fit.
     NotWellPosedError
-        The iteration need not end in one equilibrium.
+        The iteration need not converge to a unique equilibrium.
     """
     try:
         model = ImplicitModel(
@@ -198,7 +198,7 @@ def equilibrium_rnn(
     if not structure.is_well_posed():
         raise NotWellPosedError(
             f"W: the iteration need not end in one equilibrium. It is {structure.reason}, where A is W and L the "
-            "largest slope of the activation. Scale W down, or use a function of smaller slopes."
+            "largest slope of the activation. Scale W down, or use an activation with smaller slopes."
         )
     return model
 
@@ -215,9 +215,7 @@ def _prepared(
     if not isinstance(sequence, Node):
         raise InvalidInputError("sequence", f"is {shown(sequence)}, not a node", "Make it from graph.input")
     if sequence.ndim != 2:
-        raise InvalidInputError(
-            "sequence", f"has the shape {sequence.shape}", "It takes (steps, features): reshape first"
-        )
+        raise InvalidInputError("sequence", f"has shape {sequence.shape}", "It takes (steps, features): reshape first")
     weight_hh = read_numbers("weight_hh", weight_hh, 2)
     h = weight_hh.shape[1]
     if weight_hh.shape != (n_gates * h, h):
@@ -225,7 +223,7 @@ def _prepared(
         raise InvalidInputError("weight_hh", f"has shape {weight_hh.shape}, {wanted} needed")
     driving = read_weight("weight_ih", weight_ih, sequence.shape[1], sequence.shape)
     if driving.shape[0] != n_gates * h:
-        cause = f"has {driving.shape[0]} rows, weight_hh has {n_gates * h}"
+        cause = f"has {driving.shape[0]} rows, but weight_hh has {n_gates * h}"
         raise InvalidInputError("weight_ih", cause, "Both have one for each gate and hidden unit")
     driven = sequence.linear(driving)
     for name, bias in (("bias_ih", bias_ih), ("bias_hh", bias_hh)):

@@ -10,13 +10,13 @@ from bcd_implicit.networks.from_torch import torch_or_error
 
 
 def to_torch(model: ImplicitModel) -> Any:
-    """A PyTorch module that predicts what an implicit model does, in double precision and with gradients.
+    """A PyTorch module with the predictions of an implicit model, in double precision and with gradients.
 
-    Its parameters are the entries of A, B, C and D that are not zero, and b and d, so that it keeps the model's pattern
-    when it is trained. It does not know that weights of a convolution were shared, nor which layers they came from, and
-    it gives predictions, not what ``link`` makes of them. States in cycles are found by fixed-point iteration, which
-    training can spoil: nothing here keeps the spectral radius of ``|A|`` below 1. Derivatives of any order are right.
-    :func:`~bcd_implicit.from_torch` makes a model of the module again, with the parameters that it has by then.
+    Its parameters are the nonzero entries of A, B, C and D, and b and d, so that training keeps the model's pattern. It
+    does not know that weights of a convolution were shared, or which layers they came from. It returns predictions,
+    without applying ``link``. States in cycles are computed by fixed-point iteration. Training can make this diverge,
+    because nothing here keeps the spectral radius of ``|A|`` below 1. Derivatives of any order are correct.
+    :func:`~bcd_implicit.from_torch` converts the module, with its current parameters, back to a model.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def to_torch(model: ImplicitModel) -> Any:
     Raises
     ------
     InvalidInputError
-        PyTorch is missing; no model; a function of states that PyTorch does not have.
+        PyTorch is missing; the argument is not a model; or PyTorch does not have a state's function.
     NotWellPosedError
         The model is not well-posed.
 

@@ -46,8 +46,8 @@ class Windows:
         if n_in + 2 * padding < reach:
             raise InvalidInputError(
                 "size",
-                f"a window reaches over {reach} positions, the input with its padding has {n_in + 2 * padding}",
-                "Take a smaller window or more padding",
+                f"a window reaches over {reach} positions, but the padded input has {n_in + 2 * padding}",
+                "Use a smaller window or more padding",
             )
         n_out = (n_in + 2 * padding - reach) // stride + 1
         place = np.arange(n_out)[:, None] * stride + np.arange(size) * dilation - padding
@@ -104,10 +104,10 @@ def paddings(value: Any, sizes: Sequence[int], strides: Sequence[int], dilations
         return [0] * len(sizes)
     reaches = [d * (k - 1) for d, k in zip(dilations, sizes, strict=True)]
     if any(reach % 2 for reach in reaches):
-        cause = f"'same' with the kernel {tuple(sizes)} pads one side more than the other"
+        cause = f"'same' with the kernel {tuple(sizes)} would pad one side more than the other"
         raise InvalidInputError("padding", cause, "Use a kernel of odd lengths, or pad by a number")
     if any(stride > 1 for stride in strides):
-        raise InvalidInputError("padding", "'same' keeps lengths, which strides divide", "Pad by a number")
+        raise InvalidInputError("padding", "'same' keeps lengths, but strides divide them", "Pad by a number")
     return [reach // 2 for reach in reaches]
 
 
@@ -122,7 +122,7 @@ def convolution_matrix(weight: np.ndarray, axes: Sequence[Windows], groups: int 
     axes : sequence of Windows
         One for each axis of positions.
     groups : int
-        Channels out and in are cut into so many groups, each with weights of its own.
+        Number of groups into which output and input channels are divided, each with its own weights.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def convolution_matrix(weight: np.ndarray, axes: Sequence[Windows], groups: int 
         place = np.add.outer(place * axis.n_in, axis.place).ravel()
     n_out, n_in = (int(np.prod([getattr(axis, name) for axis in axes])) for name in ("n_out", "n_in"))
     channels, of_group = weight.shape[:2]
-    remedy = "Shared weights are written out: take smaller images or fewer channels"
+    remedy = "Shared weights are written out: use smaller images or fewer channels"
     check_size("weight", channels * of_group * len(out), "a matrix", remedy)
     first = np.arange(channels) // (channels // groups) * of_group
     source = first[:, None] + np.arange(of_group)

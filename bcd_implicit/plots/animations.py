@@ -38,7 +38,7 @@ def animate_path(
     names: Sequence[str] | None = None,
     interval: float = 300.0,
 ) -> FuncAnimation:
-    """Draw the lines of a path from left to right; a line fades when its input is dropped.
+    """Animate the lines of a path from left to right; a line fades when its input is dropped.
 
     The lines are those of :func:`~bcd_implicit.plots.kappa_path`.
 
@@ -53,7 +53,7 @@ def animate_path(
     Returns
     -------
     matplotlib.animation.FuncAnimation
-        One frame a kappa. The title counts the inputs that are left. It plays once.
+        One frame per kappa. The title counts the remaining inputs. The animation plays once.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def animate_cobweb(
     Returns
     -------
     matplotlib.animation.FuncAnimation
-        Two frames a step: up or down to the curve, then across to the diagonal. It plays once.
+        Two frames per step: up or down to the curve, then across to the diagonal. The animation plays once.
 
     Raises
     ------

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def architecture_path(path: ArchitecturePath, ax: Axes | None = None) -> Axes:
-    """Mean loss against entries of A, of the path's models: under the penalty and refitted, on unseen samples if given.
+    """Mean loss against entries of A along a path: penalised and refitted models, on unseen samples if given.
 
-    Beside each refitted model stands the number of its states on cycles.
+    The number beside each refitted model is the number of its states on cycles.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def architecture_path(path: ArchitecturePath, ax: Axes | None = None) -> Axes:
     Raises
     ------
     InvalidInputError
-        No such path.
+        Not an ArchitecturePath.
     """
     check_kind("path", path, ArchitecturePath)
     ax = axes_of(ax)

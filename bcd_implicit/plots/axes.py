@@ -171,7 +171,7 @@ def name_ticks(axis: Axis, places: np.ndarray, names: Sequence[str]) -> bool:
 def label_lines(ax: Axes, x: float, colours: dict[str, str], heights: dict[str, float], top: float) -> bool:
     """Names beside the ends of lines at x, below ``top``, moved apart where they would overlap; whether there is room.
 
-    Where there is not, none are drawn.
+    If there is not, none are drawn.
     """
     names = sorted(heights, key=lambda name: heights[name])
     shown = shortened(names)

@@ -28,17 +28,17 @@ PIXELS = 200
 
 
 def decision_regions(classifier: Any, X: ArrayLike, y: ArrayLike, ax: Axes | None = None) -> Axes:
-    """The probabilities of the classes over the plane of two inputs, and samples.
+    """Draw class probabilities over the plane of two inputs, and samples.
 
-    Each class has a colour; where classes are as likely, their colours mix. Black lines part the regions in which
-    another class is the most probable one.
+    Each class has a colour; where classes are about equally likely, their colours mix. Black lines separate the regions
+    of the most probable class.
 
     Parameters
     ----------
-    classifier : ImplicitClassifier, or another one of scikit-learn's with ``predict_proba``
+    classifier : ImplicitClassifier, or another scikit-learn classifier with ``predict_proba``
         Fitted on two inputs.
     X : array-like of shape (m, 2)
-        Samples to show; with a margin, the plane is as large as they need.
+        Samples to show. The plane covers them, with a margin.
     y : array-like of shape (m,)
         Their classes.
     ax : Axes, optional
@@ -46,8 +46,7 @@ def decision_regions(classifier: Any, X: ArrayLike, y: ArrayLike, ax: Axes | Non
     Raises
     ------
     InvalidInputError
-        A classifier without probabilities or with more than ten classes, another number of inputs, or a class that the
-        classifier does not know.
+        A classifier without probabilities or with more than ten classes, not two inputs, or an unknown class.
     """
     from matplotlib.colors import to_rgb
 
@@ -91,15 +90,15 @@ def reliability(
     n_bins: int = 10,
     label: str | None = None,
 ) -> Axes:
-    """How often a class comes true against the probability that it was given, in bins of equal width.
+    """Observed frequency of a class against its predicted probability, in bins of equal width.
 
-    Of two classes that is the second; of more, the probabilities of all classes are taken together. A calibrated
-    classifier is on the diagonal but for chance, of which the bars are two standard errors. Draw several classifiers on
-    the same axes to compare them.
+    With two classes, the second class is drawn; with more, all classes are pooled. A calibrated classifier is on the
+    diagonal up to chance; the error bars are two standard errors. Draw several classifiers on the same axes to compare
+    them.
 
     Parameters
     ----------
-    classifier : ImplicitClassifier, or another one of scikit-learn's with ``predict_proba``
+    classifier : ImplicitClassifier, or another scikit-learn classifier with ``predict_proba``
     X : array-like of shape (m, p)
         Samples that it was not fitted on.
     y : array-like of shape (m,)
@@ -107,12 +106,12 @@ def reliability(
     ax : Axes, optional
     n_bins : int
     label : str, optional
-        What the legend calls it.
+        Label for the legend.
 
     Raises
     ------
     InvalidInputError
-        A classifier without probabilities, or a class that it does not know.
+        A classifier without probabilities, or an unknown class.
     """
     n_bins = check_number("n_bins", n_bins, 1, integer=True, remedy="Give a number such as 10")
     classes = _classes(classifier)
@@ -169,7 +168,7 @@ def _belonging(y: ArrayLike, classes: np.ndarray, n_samples: int) -> np.ndarray:
         raise InvalidInputError("y", cause, "Drop these rows")
     if labels.shape != (n_samples,):
         cause = f"has the shape {labels.shape} for {n_samples} samples"
-        raise InvalidInputError("y", cause, "Give one label a sample")
+        raise InvalidInputError("y", cause, "Give one label per sample")
     belongs = labels[:, None] == classes
     if unknown := [str(label) for label in labels[~belongs.any(axis=1)]]:
         remedy = f"The classes are {', '.join(map(str, classes))}"

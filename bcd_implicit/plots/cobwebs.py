@@ -48,9 +48,9 @@ def cobweb(
 ) -> Axes:
     """Picard's iteration x <- phi(Ax + Bu + b) of one hidden feature: to the curve, across to the diagonal, and again.
 
-    The curve sends the feature's state to its next one. Equilibria are where it meets the diagonal. A model with one
-    hidden feature need not be well-posed. With more features, the curve has the other features at their equilibrium,
-    and the steps of the whole iteration reach it only in the end.
+    The curve maps the feature's state to its next state. Equilibria are where it meets the diagonal. A model with one
+    hidden feature need not be well-posed. With more features, the curve holds the other features at their equilibrium,
+    so the steps of the full iteration approach the curve only as they converge.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def cobweb(
     Raises
     ------
     InvalidInputError
-        No model, not one input, another feature, no start, or limits that do not rise.
+        Not a model, not one input, an unknown feature, no start, or limits that do not increase.
     NotWellPosedError
         A model with several hidden features has no certified equilibrium.
     """

@@ -25,20 +25,20 @@ CURVE, ASIDE = 16, 0.35
 
 
 def compression(result: Compression, ax: Axes | None = None, *, error: str = "R2") -> Axes:
-    """Error against size along a path of smaller models; the chosen one is marked.
+    """Error against size along a path of smaller models; the chosen model is marked.
 
     Parameters
     ----------
     result : Compression
     ax : Axes, optional
     error : {"R2", "agreement", "certified change"}
-        The share of the predictions' variance that is lost, 1 - R2; the share of samples whose largest output is
-        another one; or the largest change of a prediction and, dashed, its certified bound.
+        "R2": the share of the predictions' variance that is lost, 1 - R2. "agreement": the share of samples whose
+        largest output changes. "certified change": the largest change of a prediction and, dashed, its certified bound.
 
     Raises
     ------
     InvalidInputError
-        Another result, or another error.
+        Not a Compression, or an unknown error.
     """
     check_kind("result", result, Compression)
     ax = axes_of(ax)
@@ -67,10 +67,10 @@ def compression(result: Compression, ax: Axes | None = None, *, error: str = "R2
 def architecture(of: Fitted | Compression, ax: Axes | None = None) -> Axes:
     """Inputs, states and outputs as dots, in columns by stage, and every entry of A, B, C and D as a line.
 
-    States of cycles, and connections inside them, stand out. Of a model without cycles all lines lead to the right: a
-    stage is a layer, and lines that pass a column skip a layer. Inputs that nothing depends on are grey. A model of
-    more than 400 variables is drawn by groups: a dot for each cycle and for the rest of each stage, with a thicker line
-    where there are more entries.
+    States on cycles, and connections inside them, are highlighted. In a model without cycles all lines go to the right:
+    a stage is a layer, and lines that pass a column skip a layer. Inputs that nothing depends on are grey. A model of
+    more than 400 variables is drawn by groups: a dot for each cycle and for the rest of each stage, with thicker lines
+    for more entries.
 
     Parameters
     ----------
@@ -80,7 +80,7 @@ def architecture(of: Fitted | Compression, ax: Axes | None = None) -> Axes:
     Raises
     ------
     InvalidInputError
-        No model.
+        Not a model.
     """
     from matplotlib.collections import LineCollection
 

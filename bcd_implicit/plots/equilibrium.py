@@ -21,20 +21,20 @@ if TYPE_CHECKING:
 
 
 def states(of: Fitted, U: ArrayLike | None = None, ax: Axes | None = None) -> Axes:
-    """The equilibrium states: a row a hidden feature, a column a sample (some of them, where pixels are fewer).
+    """The equilibrium states: one row per hidden feature, one column per sample (only some samples if pixels are few).
 
     Parameters
     ----------
     of : ImplicitModel, BcdResult or Selection
     U : array-like of shape (m, p), optional
-        Inputs; by default those that the result was trained on. A model needs them.
+        Inputs; by default those that the result was trained on. Required for a model.
     ax : Axes, optional
-        A colour bar takes some of its room.
+        Part of it is used for a colour bar.
 
     Raises
     ------
     InvalidInputError
-        No model, or one without inputs.
+        Not a model, or a model without inputs.
     NotWellPosedError
         The model has no certified equilibrium.
     """
@@ -56,21 +56,21 @@ def states(of: Fitted, U: ArrayLike | None = None, ax: Axes | None = None) -> Ax
 def picard_convergence(of: Fitted, U: ArrayLike | None = None, ax: Axes | None = None, *, n_steps: int = 50) -> Axes:
     """Picard's measured error by step, under its two bounds.
 
-    A picture of the table :meth:`~bcd_implicit.model.by_steps.BySteps.picard_convergence`.
+    It draws the table of :meth:`~bcd_implicit.model.by_steps.BySteps.picard_convergence`.
 
     Parameters
     ----------
     of : ImplicitModel, BcdResult or Selection
     U : array-like of shape (m, p), optional
-        Inputs; by default those that the result was trained on. A model needs them.
+        Inputs; by default those that the result was trained on. Required for a model.
     ax : Axes, optional
     n_steps : int
-        The most steps; fewer are taken where rounding is reached.
+        The largest number of steps; the iteration ends earlier once rounding dominates.
 
     Raises
     ------
     InvalidInputError
-        No model, or one without inputs.
+        Not a model, or a model without inputs.
     NotWellPosedError
         The model has no certified equilibrium.
     """
@@ -103,23 +103,23 @@ def solver_convergence(
 ) -> Axes:
     """Errors of several solvers by step, under their bounds.
 
-    A picture of the tables :meth:`~bcd_implicit.model.by_steps.BySteps.solver_convergence`.
+    It draws the tables of :meth:`~bcd_implicit.model.by_steps.BySteps.solver_convergence`.
 
     Parameters
     ----------
     of : ImplicitModel, BcdResult or Selection
     U : array-like of shape (m, p), optional
-        Inputs; by default those that the result was trained on. A model needs them.
+        Inputs; by default those that the result was trained on. Required for a model.
     ax : Axes, optional
     solvers : str or sequence of str
         Names that :meth:`~bcd_implicit.ImplicitModel.states` knows.
     n_steps : int
-        The most steps; fewer are taken where rounding is reached.
+        The largest number of steps; the iteration ends earlier once rounding dominates.
 
     Raises
     ------
     InvalidInputError
-        No model, one without inputs, another solver or none.
+        Not a model, a model without inputs, an unknown solver or none.
     NotWellPosedError
         The model has no certified equilibrium.
     """

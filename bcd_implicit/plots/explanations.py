@@ -36,27 +36,27 @@ ROUNDING = 1e-6
 
 
 def explanation(of: Explanation, sample: int = 0, output: str | int = 0, ax: Axes | None = None) -> Axes:
-    """A tornado: for each input a bar from the least to the largest that it could have made of a prediction.
+    """A tornado plot: for each input, a bar over the values that it could have given a prediction.
 
-    Pale is what certified bounds leave possible, dark is what is reached. The input that can do most is at the top; as
-    many are drawn as there is room for, with their values and radii on the right. Of a class bars are of its margin;
-    what is reached of another class, left of 0, has another colour. Long names need a figure that makes room for them:
+    Pale bars show the certified bounds, dark bars the values reached by an attack. The input with the largest effect is
+    at the top; as many inputs are drawn as fit, with their values and radii on the right. For a class, the bars show
+    its margin; the part left of 0, where another class is reached, has another colour. For long names, use
     ``plt.subplots(layout="constrained")``.
 
     Parameters
     ----------
     of : Explanation
-        What :meth:`~bcd_implicit.model.explanations.explanations.Explanations.explain` returned.
+        The result of :meth:`~bcd_implicit.model.explanations.explanations.Explanations.explain`.
     sample : int
         Which of its samples.
     output : str or int
-        Which of its outputs, by name or place.
+        Which of its outputs, by name or index.
     ax : Axes, optional
 
     Raises
     ------
     InvalidInputError
-        Something else to draw, or no such sample or output.
+        Not an Explanation, or an unknown sample or output.
     """
     check_kind("of", of, Explanation)
     m, k, g = of.lower.shape
@@ -94,21 +94,21 @@ def explanation(of: Explanation, sample: int = 0, output: str | int = 0, ax: Axe
 
 
 def importance(of: Importance, ax: Axes | None = None) -> Axes:
-    """What each measure says of each input, as a share of the largest: a row an input, a marker a measure.
+    """Measures of the importance of each input, each as a share of its largest value: one marker per measure.
 
-    The largest permutation importance is at the top; as many inputs are drawn as there is room for. Long names need a
-    figure that makes room for them: ``plt.subplots(layout="constrained")``.
+    The largest permutation importance is at the top; as many inputs are drawn as fit. For long names, use
+    ``plt.subplots(layout="constrained")``.
 
     Parameters
     ----------
     of : Importance
-        What :meth:`~bcd_implicit.model.explanations.explanations.Explanations.importance` returned.
+        The result of :meth:`~bcd_implicit.model.explanations.explanations.Explanations.importance`.
     ax : Axes, optional
 
     Raises
     ------
     InvalidInputError
-        Something else to draw.
+        Not an Importance.
     """
     check_kind("of", of, Importance)
     ax = axes_of(ax)

@@ -27,7 +27,7 @@ from bcd_implicit.support.checks import check_names, check_number
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# So many lines that are not highlighted have a name, where there is room.
+# At most this many lines that are not highlighted are named.
 MOST_OTHERS = 3
 
 
@@ -49,18 +49,18 @@ def column_norms(
     highlight : bool array of shape (p,), optional
         Inputs drawn in colour; the nonzero ones by default.
     names : sequence of str, optional
-        Names of the inputs; the model's by default. Where they do not all fit the highlighted inputs are named, and
-        where these do not fit either, inputs are numbered.
+        Names of the inputs; the model's by default. If they do not all fit, only the highlighted inputs are named. If
+        these do not fit either, inputs are numbered.
     ax : Axes, optional
     truth : bool array of shape (p,), optional
-        The inputs that matter, where that is known: circles mark them.
+        The inputs that matter, if known: circles mark them.
     sort : bool
-        The largest norms first, and only those whose names have room.
+        Draw the largest norms first, and only those whose names fit.
 
     Raises
     ------
     InvalidInputError
-        Something else to draw, or an array of another length.
+        Nothing that can be drawn, or an array of the wrong length.
     """
     ax = axes_of(ax)
     norms, known_names, label = norms_of(of)
@@ -105,27 +105,27 @@ def kappa_path(
     highlighted: str = "selected",
     others: str = "not selected",
 ) -> Axes:
-    """Norm of every column of B, or of (B; D) where these are grouped, against kappa.
+    """Norm of every column of B, or of (B; D) if these are grouped, against kappa.
 
     Parameters
     ----------
     path : PathResult
     chosen : Selection or float, optional
-        What was chosen from the path, or a kappa to mark.
+        The selection made from the path, or a kappa to mark.
     highlight : bool array of shape (p,), optional
-        Inputs drawn in colour: the true ones where they are known; by default the chosen ones, or those that are left
-        at the end.
+        Inputs drawn in colour, such as the true ones if known; by default the chosen ones, or those that remain at the
+        end.
     ax : Axes, optional
     names : sequence of str, optional
         Names of the inputs; the highlighted lines, and the largest three of the others, are labelled with them at
         their left ends. The problem's by default.
     highlighted, others : str
-        What the legend calls the two groups.
+        Legend labels of the two groups.
 
     Raises
     ------
     InvalidInputError
-        No path, or an array of another length.
+        Not a path, or an array of the wrong length.
     """
     check_kind("path", path, PathResult)
     ax = axes_of(ax)

@@ -39,10 +39,10 @@ def stills(
     figure: Figure | None = None,
     solver: str | None = None,
 ) -> Figure:
-    """A block solved at several values of one parameter, a column of pictures for each value.
+    """Solve a block at several values of one parameter, and draw one column of panels for each value.
 
-    On top the matrices with their signs, below the norms of their columns. The parameter keeps its value. With
-    ``standardize=True`` the matrices are those for standardised columns.
+    The top panels show the matrices with signs, the bottom panels the norms of their columns. Afterwards the parameter
+    has its old value again. With ``standardize=True`` the matrices are those for standardised columns.
 
     Parameters
     ----------
@@ -52,9 +52,9 @@ def stills(
         A name in ``live.param_dict``.
     values : sequence of float
     figure : Figure, optional
-        An empty one to draw on; by default a new one.
+        An empty figure to draw on; by default a new one.
     solver : str, optional
-        CVXPY's name of a conic solver, which CVXPY chooses by default.
+        CVXPY's name of a conic solver; by default CVXPY chooses.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def stills(
     Raises
     ------
     InvalidInputError
-        Another kind of problem, a state block, an unknown parameter, or no values.
+        Not a live block, a state block, an unknown parameter, or no values.
     """
     held = _parameter(live, parameter)
     numbers = [check_number("values", value) for value in check_list("values", values, "numbers", "Give some values")]
@@ -104,14 +104,14 @@ def sliders(
     Parameters
     ----------
     live : BlockProblem
-        From :func:`~bcd_implicit.block_problem`, which says what is a parameter; any block but "state".
+        From :func:`~bcd_implicit.block_problem`, which determines the parameters; any block but "state".
     parameters : sequence of str, optional
         Names in ``live.param_dict``; by default all of them.
     ranges : mapping, optional
-        The least and the largest value of a slider, by the parameter's name. By default a hundredth of its value and
-        a hundred times it, and up to 0.99 for "norm_bound".
+        The smallest and largest value of a slider, by the parameter's name. By default a hundredth of its value and a
+        hundred times its value; for "norm_bound", up to 0.99.
     solver : str, optional
-        CVXPY's name of a conic solver, which CVXPY chooses by default.
+        CVXPY's name of a conic solver; by default CVXPY chooses.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def sliders(
     Raises
     ------
     InvalidInputError
-        ipywidgets is not installed, another kind of problem, a state block, or an unknown parameter.
+        ipywidgets is not installed, the problem is not a live block or is a state block, or a parameter is unknown.
     """
     try:
         import ipywidgets as widgets

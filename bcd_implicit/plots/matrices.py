@@ -30,19 +30,19 @@ FAINTEST = 1e-4
 
 
 def sparsity(of: Fitted, matrix: str = "all", ax: Axes | None = None) -> Axes:
-    """Magnitudes of the entries of (A B; C D), or of one of them; zeros are blank.
+    """Magnitudes of the entries of (A B; C D), or of one matrix; zeros are blank.
 
     Parameters
     ----------
     of : ImplicitModel, BcdResult or Selection
     matrix : {"all", "A", "B", "C", "D"}
     ax : Axes, optional
-        A colour bar takes some of its room.
+        Part of it is used for a colour bar.
 
     Raises
     ------
     InvalidInputError
-        No model, another matrix, or one of more than four million entries.
+        Not a model, an unknown matrix, or more than four million entries.
     """
     from matplotlib import colormaps
     from matplotlib.colors import ListedColormap, LogNorm
@@ -92,16 +92,16 @@ def entries(
     letters : {"AB", "CD", "A", "B", "C", "D"}
         Which matrices of a model.
     ax : Axes, optional
-        A colour bar takes some of its room.
+        Part of it is used for a colour bar.
     limit : float, optional
-        Magnitude at which colours end; by default the largest one. Panels with the same limit can be compared.
+        Magnitude at the end of the colour scale; by default the largest. Panels with the same limit can be compared.
     colorbar : bool
-        Whether to draw the scale of colours. Several panels need it once.
+        Whether to draw the colour bar. Several panels need only one.
 
     Raises
     ------
     InvalidInputError
-        No model or matrix, other letters, a limit that is not positive, or more than four million entries.
+        Not a model or matrix, unknown letters, a limit that is not positive, or more than four million entries.
     """
     ax, colorbar = axes_of(ax), check_flag("colorbar", colorbar)
     if isinstance(of, (np.ndarray, list, tuple, pd.DataFrame)):

@@ -33,16 +33,16 @@ def residuals(
     *,
     kind: str = "residual_vs_predicted",
 ) -> Axes:
-    """Residuals against predictions, or the targets themselves; outputs by colour where they are few.
+    """Residuals (or targets) against predictions; a few outputs have different colours.
 
-    Both in the targets' own units: of a model of classes or counts the prediction is the probability or the rate
+    Both are in the units of the targets: for classes or counts the prediction is the probability or the rate
     (:meth:`~bcd_implicit.ImplicitModel.response`).
 
     Parameters
     ----------
     of : ImplicitModel, BcdResult or Selection
     U, Y : array-like of shape (m, p) and (m, q), optional
-        Samples; by default those that the result was trained on. A model needs them.
+        Samples; by default those that the result was trained on. Required for a model.
     ax : Axes, optional
     kind : {"residual_vs_predicted", "actual_vs_predicted"}
         As in scikit-learn's PredictionErrorDisplay.
@@ -50,7 +50,7 @@ def residuals(
     Raises
     ------
     InvalidInputError
-        No model, one without samples, or another kind.
+        Not a model, a model without samples, or an unknown kind.
     NotWellPosedError
         The model has no certified equilibrium.
     """
@@ -89,14 +89,14 @@ def quantile_bands(
     y: ArrayLike | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Bands between predicted quantiles: the outermost two, the next two, and a line where one is left.
+    """Bands between pairs of predicted quantiles, from the outermost pair inwards; a single middle one is a line.
 
-    The legend says how many of the targets are in each band.
+    The legend gives the share of the targets in each band.
 
     Parameters
     ----------
     x : array-like of shape (m,)
-        What the bands are drawn against, such as an input, or the predicted median.
+        Values for the horizontal axis, such as an input or the predicted median.
     quantiles : mapping from float to array-like of shape (m,)
         Predictions by their levels, such as ``{0.1: low, 0.5: median, 0.9: high}``.
     y : array-like of shape (m,), optional
@@ -106,7 +106,7 @@ def quantile_bands(
     Raises
     ------
     InvalidInputError
-        Levels that are not between 0 and 1, none at all, or arrays of another length.
+        No levels, levels that are not between 0 and 1, or arrays of the wrong length.
 
     Warns
     -----
@@ -145,7 +145,7 @@ def _warn_if_crossed(levels: list[float], predicted: Mapping[float, np.ndarray])
         worst = f"{levels[pair]:g} and {levels[pair + 1]:g}, {100 * falls[pair].mean():.3g} %"
         warnings.warn(
             f"quantiles: of {100 * falls.any(axis=0).mean():.3g} % of the samples they cross, a higher level having "
-            f"the lower prediction (most often the levels {worst}). Each level is a model by itself: check that levels "
+            f"the lower prediction (most often the levels {worst}). Each level is a separate model: check that levels "
             "and predictions belong together, and fit with more samples or a larger alpha.",
             DataWarning,
             stacklevel=3,

@@ -21,21 +21,22 @@ LEAST = 1e-300
 
 
 def p_values(selection: Selection, ax: Axes | None = None) -> Axes:
-    """The p-value of each input's last score test, the smallest at the top, beside the level; a bar each.
+    """The p-value of each input's last score test as a bar, the smallest at the top, with the level.
 
-    Selected inputs are in colour. To stay, a p-value has to be below the level; to enter, below a fifth of it.
+    Selected inputs are in colour. An input stays if its p-value is below the level, and enters if it is below a fifth
+    of it.
 
     Parameters
     ----------
     selection : Selection
         One with score tests.
     ax : Axes, optional
-        As many rows are drawn as it has room for, 30 at most.
+        As many rows are drawn as fit, 30 at most.
 
     Raises
     ------
     InvalidInputError
-        No selection, or one without score tests.
+        Not a selection, or a selection without score tests.
     """
     check_kind("selection", selection, Selection)
     ax = axes_of(ax)
@@ -58,19 +59,19 @@ def p_values(selection: Selection, ax: Axes | None = None) -> Axes:
 
 
 def stability(of: Uncertainty, ax: Axes | None = None) -> Axes:
-    """How often halves of the samples select each input: a bar each, those of the selection in colour.
+    """How often halves of the samples select each input, as bars; selected inputs are in colour.
 
     Parameters
     ----------
     of : Uncertainty
-        What ``selection.uncertainty()`` returned, with halves.
+        The result of ``selection.uncertainty()``, with halves.
     ax : Axes, optional
-        As many rows are drawn as it has room for, 30 at most.
+        As many rows are drawn as fit, 30 at most.
 
     Raises
     ------
     InvalidInputError
-        Something else, or no halves.
+        Not an Uncertainty, or no halves.
     """
     check_kind("of", of, Uncertainty)
     ax = axes_of(ax)
@@ -93,16 +94,16 @@ def effects(of: Uncertainty, output: str | int = 0, ax: Axes | None = None) -> A
     Parameters
     ----------
     of : Uncertainty
-        What ``selection.uncertainty()`` returned, with refits.
+        The result of ``selection.uncertainty()``, with refits.
     output : str or int
-        Whose predictions, by name or place.
+        The output, by name or index.
     ax : Axes, optional
-        As many rows are drawn as it has room for, 30 at most.
+        As many rows are drawn as fit, 30 at most.
 
     Raises
     ------
     InvalidInputError
-        Something else, no refits, no inputs, or no such output.
+        Not an Uncertainty, no refits, no inputs, or an unknown output.
     """
     check_kind("of", of, Uncertainty)
     ax = axes_of(ax)

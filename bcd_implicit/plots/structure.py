@@ -26,11 +26,11 @@ SMALL = 8.0
 
 
 def matrix(of: Fitted, ax: Axes | None = None, *, parts: str = "A", pixels: int = 800) -> Axes:
-    """The entries of A that are not zero, with lines between the blocks of states; entries on cycles stand out.
+    """The nonzero entries of A, with lines between the blocks of states; entries on cycles are highlighted.
 
-    A block is a run of states that are solved for together, or that have one function: a layer, in a network's model.
-    In a model without cycles the picture is strictly block triangular. A convolution shows as stripes, and a layer of
-    all with all as a full block.
+    A block is a run of states that are solved together or have the same function: in the model of a network, a layer.
+    In a model without cycles the picture is strictly block triangular. A convolution appears as stripes, and a fully
+    connected layer as a full block.
 
     Parameters
     ----------
@@ -39,12 +39,13 @@ def matrix(of: Fitted, ax: Axes | None = None, *, parts: str = "A", pixels: int 
     parts : {"A", "all"}
         "all" draws (A B; C D): inputs are the last columns, outputs the last rows.
     pixels : int
-        The picture has no more of them each way: of a larger matrix each is one in which some entry is not zero.
+        The largest number of pixels in each direction. In a larger matrix, a pixel is drawn if any of its entries is
+        nonzero.
 
     Raises
     ------
     InvalidInputError
-        No model, other parts, or another number of pixels.
+        Not a model, unknown parts, or an invalid number of pixels.
     """
     from matplotlib.colors import ListedColormap
 

@@ -20,10 +20,10 @@ MOST_NAMED = 6
 
 
 def robustness(curve: RobustnessCurve, ax: Axes | None = None) -> Axes:
-    """What is certified against what is accurate: the models along the bounds, and the others beside them.
+    """Certified robustness against accuracy, for the models along the bounds and the baselines.
 
-    Of classes certified accuracy against accuracy, else the mean certified width of predictions against R2. Light
-    marks, linked, are what attacks leave or reach: the truth is between the two.
+    For classes: certified accuracy against accuracy. Otherwise: the mean certified width of predictions against R2.
+    Light marks, joined by lines, show the result of attacks: the true robustness is between the two.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def robustness(curve: RobustnessCurve, ax: Axes | None = None) -> Axes:
     Raises
     ------
     InvalidInputError
-        No curve.
+        Not a curve.
     """
     check_kind("curve", curve, RobustnessCurve)
     ax, table = axes_of(ax), curve.table

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def history(result: BcdResult, ax: Axes | None = None) -> Axes:
-    """The objective that the loop never raises, cycle by cycle.
+    """The objective by cycle; training never increases it.
 
     Parameters
     ----------
@@ -26,7 +26,7 @@ def history(result: BcdResult, ax: Axes | None = None) -> Axes:
     Raises
     ------
     InvalidInputError
-        No result of a loop.
+        Not a result of solve.
     """
     check_kind("result", result, BcdResult)
     ax = axes_of(ax)
@@ -42,8 +42,9 @@ def history(result: BcdResult, ax: Axes | None = None) -> Axes:
 def certificates(result: BcdResult, ax: Axes | None = None) -> Axes:
     """The largest relative gap, KKT residual and violation of the blocks, cycle by cycle.
 
-    Put it under :func:`history`, with ``sharex=True``: two scales in one panel would be hard to read. Rough cycles have
-    a violation only. What is unknown in all cycles has no line, and the legend says so.
+    Draw it below :func:`history`, with ``sharex=True``: two scales in one panel would be hard to read. Rough cycles
+    (inexact block solves) have only a violation. A quantity that is unknown in all cycles has no line, and the legend
+    says so.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ def certificates(result: BcdResult, ax: Axes | None = None) -> Axes:
     Raises
     ------
     InvalidInputError
-        No result of a loop.
+        Not a result of solve.
     """
     check_kind("result", result, BcdResult)
     ax = axes_of(ax)

@@ -32,7 +32,7 @@ from bcd_implicit.support.frames import as_pandas
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# More outputs than this have no colours to tell them apart.
+# More outputs than this cannot be distinguished by colour.
 MOST_OUTPUTS = 10
 # What all intervals of a sample take of the room from one sample to the next.
 SHARE = 0.7
@@ -49,7 +49,7 @@ def bounds(
     names: Sequence[str] | None = None,
     sort: bool = False,
 ) -> Axes:
-    """The interval of every sample and output, with the prediction; several outputs side by side, by colour.
+    """The interval and prediction of every sample and output; outputs are side by side, by colour.
 
     Parameters
     ----------
@@ -57,18 +57,18 @@ def bounds(
         What :meth:`~bcd_implicit.model.robustness.robustness.Robustness.bounds` returns, of up to ten outputs.
     ax : Axes, optional
     truth : array-like of shape (m,) or (m, k), optional
-        The targets, for crosses; a data frame by names of outputs, where these have names of their own.
+        The targets, drawn as crosses. The columns of a data frame are matched by name if the outputs have names.
     attack : Attack, or several, optional
-        Predictions that are reached are drawn as ticks across the intervals.
+        The predictions reached by the attack are drawn as ticks across the intervals.
     names : sequence of str, optional
-        Of the samples; by default they are numbered.
+        Names of the samples; by default they are numbered.
     sort : bool
-        Samples in the order of their predictions, of the first output.
+        Sort samples by their predictions of the first output.
 
     Raises
     ------
     InvalidInputError
-        No bounds, more than ten outputs, or arrays or names that do not fit.
+        Not Bounds, more than ten outputs, or arrays or names that do not fit.
     """
     check_kind("found", found, Bounds)
     sort = check_flag("sort", sort)
@@ -78,7 +78,7 @@ def bounds(
         check_kind("attack", one, Attack)
     m, k = found.lower.shape
     if k > MOST_OUTPUTS:
-        cause = f"has {k} outputs, and {MOST_OUTPUTS} colours tell them apart"
+        cause = f"has {k} outputs, but colours distinguish only {MOST_OUTPUTS}"
         raise InvalidInputError("found", cause, "Choose some: model.bounds(U, radius, outputs=[...])")
     # A data frame by its names, of whatever library.
     truth = as_pandas("truth", truth)
@@ -138,23 +138,23 @@ def _fitting(name: str, values: Any, shape: tuple[int, int]) -> np.ndarray:
 
 
 def sensitivity(of: Fitted | pd.DataFrame, ax: Axes | None = None, *, sort: bool = False) -> Axes:
-    """How much each input can move each output, at most: a heat map, with numbers where they have room.
+    """How much each input can move each output, at most: a heat map, with numbers if they fit.
 
-    Long names need a figure that makes room for them: ``plt.subplots(layout="constrained")``.
+    For long names, use ``plt.subplots(layout="constrained")``.
 
     Parameters
     ----------
     of : ImplicitModel, BcdResult, Selection or DataFrame
-        The model, or what its ``sensitivity()`` returned: a row for each output, a column for each input.
+        The model, or the result of its ``sensitivity()``: a row for each output, a column for each input.
     ax : Axes, optional
-        A colour bar takes some of its room.
+        Part of it is used for a colour bar.
     sort : bool
-        The inputs that can move some output most first, and only those whose names have room.
+        Draw the inputs that can move some output most first, and only those whose names fit.
 
     Raises
     ------
     InvalidInputError
-        No model, a table with negative numbers, or a state's function has no Lipschitz constant.
+        Not a model, a table with negative numbers, or a state's function has no Lipschitz constant.
     NotWellPosedError
         The model has no certified equilibrium.
     """

@@ -57,35 +57,34 @@ class ProblemGradient:
 
 
 def gradient(problem: TrainingProblem, iterate: Iterate, *, method: str = "exact", n_terms: int = 5) -> ProblemGradient:
-    """Gradient of the loss and the ridges in A, B, b, C, D, d, where X is the equilibrium of these matrices.
+    """Gradient of the loss and the ridges with respect to A, B, b, C, D, d, with X the equilibrium of these matrices.
 
     The smooth part of (T) is ``(1/m) L(Y, CX + DU + d) + ridge/2 (||C||^2 + ||D||^2) + ridge_hidden/2 (||A||^2 +
-    ||B||^2)`` with ``X = phi(AX + BU + b)``, and with sample weights in place of 1/m. The group lasso, the bound on A,
-    its penalty, and penalties and constraints of your own are not in it: they have proximal maps and projections of
-    their own.
-    Entries that the pattern holds at zero have gradient zero, and so have D without pass-through, b and d without
-    intercept.
+    ||B||^2)`` with ``X = phi(AX + BU + b)``, and with sample weights in place of 1/m. It excludes the group lasso, the
+    bound on A, the penalty of A, and your own penalties and constraints: these are handled by proximal maps and
+    projections. The gradient is zero for entries that the pattern fixes at zero, for D without pass-through, and for b
+    and d without intercept.
 
     Parameters
     ----------
     problem : TrainingProblem
     iterate : Iterate
-        Its states are solved anew first, from its own X.
+        Its states are solved again first, from its own X.
     method, n_terms
-        As for :meth:`~bcd_implicit.model.derivatives.Derivatives.vjp`.
+        As in :meth:`~bcd_implicit.model.derivatives.Derivatives.vjp`.
 
     Returns
     -------
     ProblemGradient
         The gradients by letter, the equilibrium ``X``, and on request ``error_bound`` by letter. At a kink of phi or of
-        the loss one of the slopes is taken.
+        the loss one of the slopes is used.
 
     Raises
     ------
     InvalidInputError
-        No problem, an iterate that does not fit, another method.
+        Not a problem, an iterate that does not fit, or an unknown method.
     NotWellPosedError
-        The iterate's A allows no certified equilibrium.
+        The iterate's A has no certified equilibrium.
 
     Examples
     --------

@@ -37,7 +37,7 @@ class Iterate:
     D : ndarray of shape (q, p)
     d : ndarray of shape (q,)
     X : ndarray of shape (n, m)
-        States, one sample a column.
+        States, one sample per column.
     """
 
     A: np.ndarray
@@ -54,11 +54,11 @@ class Iterate:
         return cls(**{letter: np.zeros(shape) for letter, shape in shapes.items()})
 
     def replace(self, **parts: np.ndarray) -> Iterate:
-        """A copy with some parts exchanged."""
+        """A copy with some parts replaced."""
         return replace(self, **parts)
 
     def contiguous(self) -> Iterate:
-        """The same, laid out as a file brings arrays back: in another layout products may round differently."""
+        """The same, in the memory layout of arrays read from a file; other layouts may round differently."""
         return Iterate(**{letter: np.ascontiguousarray(part) for letter, part in vars(self).items()})
 
     def read_only(self) -> Iterate:

@@ -23,7 +23,7 @@ class OutputPart:
     used : ndarray of bool, shape (n + p,)
         The free entries of their rows of (C | D).
     states, inputs : ndarray of int
-        What the part's problem keeps. Where no state is free that is one, which is zero there.
+        What the part's problem keeps. If no state is free that is one, which is zero there.
     problem : TrainingProblem
         Good for its output block alone.
     it : Iterate

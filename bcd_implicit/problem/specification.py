@@ -149,10 +149,9 @@ class Specification(KeepsFunctions):
 
     @property
     def block_letters(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """The variables that a constraint may use together: each of them moves in one block only.
+        """The sets of variables that one constraint may use together: each set belongs to one block.
 
-        Those of the hidden and the prox-linear block, and those of the output block. With stacked groups d moves in
-        both.
+        One set for the hidden and the prox-linear block, one for the output block. With stacked groups, d is in both.
         """
         return (("A", "B", "b", "D"), ("C",)) if self.stacked else (("A", "B", "b"), ("C", "D", "d"))
 
@@ -204,7 +203,7 @@ class Specification(KeepsFunctions):
             ("loss", loss.free_targets == self.loss.free_targets),
         ):
             if not same:
-                cause = "cannot be replaced by this on standardised data, which depend on it"
+                cause = "cannot be replaced on standardised data, which depend on it"
                 raise InvalidInputError(name, cause, "Build a new problem")
 
     def subset(self, samples: np.ndarray | None = None, inputs: np.ndarray | None = None) -> Self:
@@ -232,7 +231,7 @@ class Specification(KeepsFunctions):
         return self.pass_through and not self.stacked
 
     def grouped(self, it: Iterate) -> np.ndarray:
-        """The matrix whose columns the group lasso sees: B, or (B; D)."""
+        """The matrix whose columns are in the group lasso: B, or (B; D)."""
         return np.vstack([it.B, it.D]) if self.stacked else it.B
 
     @property
@@ -242,15 +241,15 @@ class Specification(KeepsFunctions):
         return np.vstack([self.pattern.entries(letter, self.shapes[letter]) for letter in letters])
 
     def with_grouped(self, it: Iterate, G: np.ndarray) -> Iterate:
-        """The iterate with :meth:`grouped` exchanged."""
+        """The iterate with :meth:`grouped` replaced."""
         return it.replace(B=G[: self.n_hidden], D=G[self.n_hidden :]) if self.stacked else it.replace(B=G)
 
     def selected(self, it: Iterate) -> np.ndarray:
-        """The inputs that the group lasso left in: bool, shape (p,)."""
+        """The inputs with nonzero columns: bool, shape (p,)."""
         return np.asarray(self.grouped(it).any(axis=0))
 
     def explain(self) -> ProblemExplanation:
-        """The problem in one look: the formula with its numbers, the constraints by name, sizes, and settings in words.
+        """Summary of the problem: the formula with its numbers, constraints by name, sizes, and settings in words.
 
         Returns
         -------

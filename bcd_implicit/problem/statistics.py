@@ -34,7 +34,7 @@ def effective_samples(shares: np.ndarray) -> float:
 def standard_error(values: np.ndarray, shares: np.ndarray, groups: np.ndarray | None = None) -> np.ndarray:
     """Standard error of :func:`mean` for independent samples; a weight of 2 is not two of them.
 
-    The root of m/(m - 1) sum_k omega_k^2 (v_k - mean)^2, where m is the effective number of samples. Where samples
+    The root of m/(m - 1) sum_k omega_k^2 (v_k - mean)^2, where m is the effective number of samples. If samples
     belong together (a label each), only their groups are independent, and it is the groups' sums that are squared.
     """
     terms = shares * (values - mean(values, shares)[..., None])

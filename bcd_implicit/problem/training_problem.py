@@ -58,32 +58,31 @@ class TrainingProblem(InUnits):
     Parameters
     ----------
     U : array-like of shape (m, p)
-        Inputs, one sample a row.
+        Inputs, one sample per row.
     Y : array-like of shape (m, q) or (m,)
         Targets.
     n_hidden : int
         Number n of hidden features, at least 1.
     activation : str or Activation
     loss : str or Loss
-        "squared", "huber", "absolute", "quantile", "logistic" (targets 0 and 1, each output by itself),
-        "cross-entropy" (an indicator column for each class) or "poisson" (counts); predictions of the last three are
-        on the scale of logarithms. One with a parameter is passed as an object, such as ``bi.QuantileLoss(0.9)``.
+        "squared", "huber", "absolute", "quantile", "logistic" (targets 0 and 1, each output separately),
+        "cross-entropy" (an indicator column for each class) or "poisson" (counts); predictions of the last three are on
+        the log scale. A loss with a parameter is passed as an object, such as ``bi.QuantileLoss(0.9)``.
     norm_bound : float in [0, 1)
         The bound nu on the contraction factor L ||A||_inf, L the activation's largest slope: ||A||_inf is at most
         nu / L, that is nu, and 4 nu for the sigmoid. 0 means A = 0, a network with one hidden layer. With a ``pattern``
-        it is on the entries of A inside cycles alone, those between states that may depend on each other in circles,
-        and 0 makes these zero. The pattern of a feedforward network has none: the bound is without effect.
+        it applies only to the entries of A inside cycles, that is, between states that may depend on each other, and 0
+        makes these zero. The pattern of a feedforward network has no cycles, so the bound has no effect.
     well_posedness : {"inf-norm", "measure"}
-        What the bound is on: ||A||_inf, or the matrix measure mu_inf(A) = ``max_i (A_ii + sum_{j != i} |A_ij|)``, which
-        is no larger. The measure lets the diagonal of A be negative without limit, and other entries be as much larger:
-        0 does not mean A = 0 then. Without ``ridge_hidden`` it leaves gaps of the blocks in (A, B, b) unknown, unless a
-        conic solver solves them.
+        What is bounded: ||A||_inf, or the matrix measure mu_inf(A) = ``max_i (A_ii + sum_{j != i} |A_ij|)``, which is
+        never larger. With the measure, the diagonal of A may be negative without limit, and the other entries in its
+        row may be larger by the same amount, so a bound of 0 does not mean A = 0. Without ``ridge_hidden``, the gaps of
+        the blocks in (A, B, b) are then unknown unless a conic solver solves them.
     kappa : float >= 0
         Group-lasso weight (penalty form) or radius (constraint form).
     group_form : {"penalty", "constraint"}
     fenchel_weight : float > 0, or array-like of shape (n_hidden,)
-        The weight lambda of the Fenchel term in (F), or one for each hidden feature; the prox-linear loop does not use
-        it.
+        The weight lambda of the Fenchel term in (F), or one for each hidden feature. Only the method "fenchel" uses it.
     ridge, ridge_hidden : float >= 0
         Weights on (C, D) and on (A, B). Intercepts are never penalised.
     fit_intercept : bool
@@ -93,47 +92,47 @@ class TrainingProblem(InUnits):
     constraints : function, str, or sequence or mapping from names of these
         A function gets the block's CVXPY variables by letter and returns CVXPY constraints, e.g.
         ``lambda v: v["A"] >= 0``, or a scalar convex expression that is added to the objective, e.g.
-        ``lambda v: cp.norm(v["C"], "fro")``. A text such as "nonnegative(B)" stands for one of the ready-made ones of
+        ``lambda v: cp.norm(v["C"], "fro")``. A text such as "nonnegative(B)" stands for a ready-made constraint of
         :mod:`bcd_implicit.constraints`.
     sample_weight : array-like of shape (m,), optional
-        How often each sample counts, 0 or more; only ratios matter. Samples of weight 0 are left out: U, Y and X hold
-        the others, in their order, and m is their number.
+        How often each sample counts, 0 or more; only ratios matter. Samples of weight 0 are dropped: U, Y and X have
+        only the others, in order, and m is their number.
     input_names, output_names : sequence of str, optional
         Taken from data frames when absent.
     groups : sequence of p labels, or mapping from names to lists of input names, optional
-        Inputs that stay or leave together, such as the one-hot columns of one variable: equal labels, or the inputs
-        that a mapping lists. By default each input by itself.
-    group_weights : sequence, one a group in the order of first appearance, or mapping from groups to numbers
-        Multiply the groups' norms; by default the square root of a group's size. An input of weight 0 is not
-        penalised and always stays.
+        Inputs that are kept or dropped together, such as the one-hot columns of one variable: inputs with equal labels,
+        or the inputs that a mapping lists. By default each input is a group.
+    group_weights : sequence, one per group in the order of first appearance, or mapping from groups to numbers
+        Multiply the groups' norms; by default the square root of a group's size. An input of weight 0 is not penalised
+        and is never dropped.
     group_norm : {2, "inf"}
         The norm of a group's entries: Euclidean, or the largest.
     group_over : {"B", "BD"}
-        What a group's entries are: those of its columns of B, or of (B; D) stacked, so that an input that only passes
-        through D is selected too, and one that leaves is gone from both. In prox-linear and hidden blocks D and d are
-        then variables beside A, B and b.
+        The entries of a group: those of its columns of B, or of (B; D) stacked. With "BD", an input that acts only
+        through D counts as selected, and a dropped input is zero in both matrices. The prox-linear and hidden blocks
+        then also have D and d as variables.
     pattern : mapping from "A", "B", "C", "D" to masks, or ImplicitModel, optional
         Which entries are free: arrays of bool (or of 0 and 1, or sparse) of the matrix's shape, True where an entry is
-        free. All others are zero in every iterate, as the structure of a network asks. Matrices that are not named
-        are free, but for D without ``pass_through``. Of a model, whose states have the problem's activation, the
-        entries that are not zero are free. Labels of data frames (columns of B and D, rows of C and D) and names of a
-        model are matched with the names of inputs and outputs, where both sides have names.
+        free. All others are zero in every iterate, as in the structure of a network. Matrices that are not named are
+        free (except D without ``pass_through``). If a model is given, its nonzero entries are free; its states must
+        have the problem's activation. Labels of data frames (columns of B and D, rows of C and D) and names of a model
+        are matched with the names of inputs and outputs, if both sides have names.
 
     kappa_A : float >= 0, or array-like of shape (n_hidden, n_hidden)
         Weight of the entrywise penalty ``sum_ij kappa_A_ij |A_ij|``, one for all entries or one for each: the larger
         it is, the more entries of A are zero. Under the measure the entries of the diagonal that count with their sign
         are not penalised. :func:`~bcd_implicit.architecture_path` tries many weights.
     standardize : bool, optional
-        True trains on columns of mean 0 and standard deviation 1 (with ``fit_intercept=False`` only the deviation is
-        1; targets as the loss allows, those of classes and counts not at all), as the estimators do. Penalties,
-        constraints, group weights, patterns, iterates and certificates are those of the standardised problem.
-        ``result.model`` is in the data's own units, and so are models given as ``start``. False keeps the columns as
-        they are, and so does None, the default, which warns where their units differ much.
+        True trains on columns of mean 0 and standard deviation 1, as the estimators do. (With ``fit_intercept=False``
+        the means are kept; targets are scaled only if the loss allows it, which it does not for classes and counts.)
+        Penalties, constraints, group weights, patterns, iterates and certificates are those of the standardised
+        problem. ``result.model`` is in the data's own units, and so are models given as ``start``. False does not
+        change the columns. Nor does None, the default, but it warns if their units differ much.
 
     Attributes
     ----------
     U : ndarray of shape (p, m)
-        The inputs in the paper's orientation, one sample a column; standardised where asked, and so is Y.
+        The inputs in the paper's orientation, one sample per column; standardised if asked for, like Y.
     Y : ndarray of shape (q, m)
     scaling : Standardization or None
         The means and scales of standardised data.
@@ -144,21 +143,22 @@ class TrainingProblem(InUnits):
     constraints : dict
         The functions by name.
     pattern : Pattern
-        The masks, of those matrices that are not wholly free.
+        The masks of the matrices that are not entirely free.
 
     Raises
     ------
     InvalidInputError
-        Any argument out of its range, U and Y of other than finite numbers or of different length, fewer than two
-        samples of positive weight.
+        An argument is out of range, U or Y has entries that are not finite, their lengths differ, or fewer than two
+        samples have positive weight.
     ConstraintError
-        A user's constraint or penalty that is not convex, couples blocks, or fails.
+        A user's constraint or penalty is not convex, couples blocks, or fails.
 
     Warns
     -----
     DataWarning
-        A column only numbers the rows, a target does not vary, U and Y have the same row labels in other orders, or
-        the standard deviations of inputs (or of targets) differ tenfold or more and ``standardize`` is not given.
+        A column only numbers the rows, a target does not vary, U and Y have the same row labels in different orders, or
+        ``standardize`` is not given and the standard deviations of inputs (or of targets) differ by a factor of ten or
+        more.
     """
 
     # Parts of the objective -----------------------------------------------------------------------------------
@@ -180,16 +180,16 @@ class TrainingProblem(InUnits):
         return float(self.loss.value(self.prediction(it), self.Y) @ self.shares)
 
     def overflows(self, it: Iterate) -> bool:
-        """Whether the mean loss is beyond 1e100, so that gradients and curvatures may be beyond what numbers can hold.
+        """Whether the mean loss is beyond 1e100, so that gradients and curvatures may overflow.
 
-        The Poisson loss is there from a predicted logarithm of 230 on.
+        For the Poisson loss, this happens from a predicted logarithm of 230 on.
         """
         with np.errstate(over="ignore", invalid="ignore"):
             return not self.mean_loss(it) <= LARGEST_LOSS
 
     @property
     def loss_of_zero(self) -> float:
-        """(1/m) L(Y, 0): what a model that predicts zero loses."""
+        """(1/m) L(Y, 0): the loss of a model that predicts zero."""
         return float(self.loss.value(np.zeros_like(self.Y), self.Y) @ self.shares)
 
     def output_regularization(self, it: Iterate) -> float:
@@ -197,7 +197,7 @@ class TrainingProblem(InUnits):
         return 0.5 * self.ridge * float(np.sum(it.C**2) + np.sum(it.D**2))
 
     def output_objective(self, it: Iterate) -> float:
-        """The loss and the ridge on C and D: what the output block can change."""
+        """The loss and the ridge on C and D: the part that the output block can change."""
         return self.mean_loss(it) + self.output_regularization(it)
 
     def hidden_regularization(self, it: Iterate) -> float:
@@ -215,16 +215,16 @@ class TrainingProblem(InUnits):
         return np.asarray(self.activation.divergence(it.X, self.preactivation(it)) @ self.shares)
 
     def user_terms(self, it: Iterate, without: Sequence[str] = ()) -> list[UserTerms]:
-        """The user's constraints and penalties, one item a block; not of a block with letters ``without``."""
+        """The user's constraints and penalties, one item per block, except for a block with letters ``without``."""
         blocks = [letters for letters in self.block_letters if self.constraints and not {*letters} & {*without}]
         return [terms_at(self.constraints, it, letters) for letters in blocks]
 
     def user_penalty(self, it: Iterate, without: Sequence[str] = ()) -> float:
-        """The sum of the user's penalties; not of those on a block with letters ``without``."""
+        """The sum of the user's penalties, except those on a block with letters ``without``."""
         return sum(terms.penalty() for terms in self.user_terms(it, without))
 
     def objective_at_states(self, it: Iterate) -> float:
-        """(1/m) L + regularisation + the user's penalties, at the iterate's own X; (T) when X is the equilibrium."""
+        """(1/m) L + regularisation + the user's penalties, at the iterate's own X; (T) if X is the equilibrium."""
         regularization = self.output_regularization(it) + self.hidden_regularization(it)
         return self.mean_loss(it) + regularization + self.user_penalty(it)
 
@@ -233,13 +233,14 @@ class TrainingProblem(InUnits):
         return self.objective_at_states(it) + self.fenchel_term(it)
 
     def equilibrium_objective(self, it: Iterate) -> float:
-        """The true objective (T): states solved anew, whatever X the iterate carries."""
+        """The true objective (T): states are computed again, ignoring the iterate's X."""
         return self.objective_at_states(self.at_equilibrium(it))
 
     def violation(self, it: Iterate) -> float:
         """The largest violation of the bound on A, of the group-lasso constraint and of the pattern.
 
-        The bound is that inside cycles. That of the pattern is relative to the largest entry of its matrix.
+        The bound on A is that inside cycles. The violation of the pattern is relative to the largest entry of its
+        matrix.
         """
         own = self.row_set.violation(it.A), self.group_lasso.violation(self.grouped(it)), self.pattern.violation(it)
         return max(own)
@@ -277,9 +278,9 @@ class TrainingProblem(InUnits):
         return self.equilibrium(it, tol).X
 
     def room(self, A: np.ndarray) -> np.ndarray:
-        """For each state an r: states that miss their equations by s_i are off by ``max_i s_i / r``; shape (n,).
+        """Numbers r, shape (n,): if states miss their equations by s_i, their errors are at most ``max_i s_i / r``.
 
-        With L the activation's largest slope it is 1 - L ||A||_inf for all states. Where that is not positive it may be
+        With L the activation's largest slope it is 1 - L ||A||_inf for all states. If that is not positive it may be
         1 - L mu_inf(A), or, if A is well-posed by its spectral radius, another number for each. Not positive: nothing
         is known.
         """
@@ -301,7 +302,8 @@ class TrainingProblem(InUnits):
         """Start: A = 0, C = D = 0, random rows of B through the centre of the inputs, X at equilibrium.
 
         B is scaled by the inputs' standard deviations, so that the start does not depend on their units. Hidden
-        features that a pattern lets see no input, as those of a network's later layers, have random rows of A instead.
+        features whose pattern allows no input, such as those of a network's later layers, have random rows of A
+        instead.
 
         Parameters
         ----------

@@ -18,11 +18,11 @@ STATE_TOL = 1e-13
 
 
 class InUnits(Specification):
-    """What of a TrainingProblem knows both the data's units and those it trains in."""
+    """The part of a TrainingProblem that converts between the data's units and the units of training."""
 
     @property
     def samples(self) -> tuple[np.ndarray, np.ndarray]:
-        """Inputs (m, p) and targets (m, q) in the data's own units, those of weight 0 left out."""
+        """Inputs (m, p) and targets (m, q) in the data's own units, without samples of weight 0."""
         return (self.U.T, self.Y.T) if self.scaling is None else self.scaling.undo(self.U.T, self.Y.T)
 
     def standardised(self, U: np.ndarray, Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -30,10 +30,9 @@ class InUnits(Specification):
         return (U, Y) if self.scaling is None else self.scaling.apply(U, Y)
 
     def iterate(self, model: ImplicitModel) -> Iterate:
-        """The point with a model's matrices and its states on this problem's samples: what :meth:`model` takes back.
+        """The iterate with a model's matrices and its states on this problem's samples: the inverse of :meth:`model`.
 
-        To fine-tune a network from elsewhere, pass it to :func:`~bcd_implicit.solve` as ``start=model``, which comes
-        through here.
+        To fine-tune a given network, pass it to :func:`~bcd_implicit.solve` as ``start=model``, which uses this method.
 
         Parameters
         ----------
@@ -46,7 +45,7 @@ class InUnits(Specification):
         InvalidInputError
             The model does not fit the problem.
         NotWellPosedError
-            The model has no equilibrium for certain.
+            The model has no certified equilibrium.
         """
         if not isinstance(model, ImplicitModel):
             raise InvalidInputError("model", f"is of type {type(model).__name__}", "Pass an ImplicitModel")
@@ -58,9 +57,9 @@ class InUnits(Specification):
         return Iterate(**matrices, b=model.b, d=model.d, X=X).contiguous()
 
     def model(self, it: Iterate, input_names: Sequence[str] | None = None) -> ImplicitModel:
-        """The iterate's matrices as a model for the data's own units.
+        """The iterate's matrices as a model in the data's own units.
 
-        The inputs have the problem's names unless given.
+        The inputs have the problem's names unless others are given.
         """
         model = self.model_of_columns(it, input_names)
         return model if self.scaling is None else self.scaling.raw_model(model)

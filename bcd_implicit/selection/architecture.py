@@ -63,42 +63,44 @@ def architecture_path(
     max_seconds: float | None = None,
     **options: Any,
 ) -> ArchitecturePath:
-    """Train with a falling weight of the entrywise penalty of A, each model from the one before.
+    """Train with a decreasing weight of the entrywise penalty of A, each model from the one before.
 
-    The path begins at the least weight that leaves A = 0 in the best model without connections, a network with one
-    hidden layer, and connections between states come in as it falls: which, and whether they make layers or cycles, is
-    a result of training. Its first model is trained further from there, and may have a first connection. Ctrl-C ends it
-    with what was found so far; a second Ctrl-C raises KeyboardInterrupt.
+    The path begins at the smallest weight for which A = 0 is stationary, at the best model without connections (a
+    network with one hidden layer). Connections between states appear as the weight falls; training decides which ones,
+    and whether they form layers or cycles. The first model is trained further from this start, and may have a first
+    connection. Ctrl-C ends the path with the models found so far; a second Ctrl-C raises KeyboardInterrupt.
 
     Parameters
     ----------
     problem : TrainingProblem
-        Its own ``kappa_A`` plays no part.
+        Its own ``kappa_A`` is not used.
     n_kappas : int
-        The length of the automatic grid: geometric, from the least weight with A = 0 to a hundredth of it.
+        The length of the automatic grid: geometric, from the smallest weight with A = 0 to a hundredth of it.
     random_state : int or None
         Seed of the first start.
     kappas : sequence of float, optional
-        The weights, instead of the automatic grid. Sorted here, downwards, each once.
+        The weights, instead of the automatic grid. They are sorted downwards, without duplicates.
     by : {"entries", "rows", "both"}
-        What is reweighted: each entry by its size, so that small ones leave and large ones pay less; each row by its
-        sum of sizes, so that states listen to many others or to none; or both, by the geometric mean.
+        What is reweighted. "entries": each entry by its size, so that small entries become zero and large ones are
+        penalised less. "rows": each row by its sum of sizes, so that states depend on many others or on none. "both":
+        by the geometric mean of these.
     reweight : int
-        Rounds of that at each weight. The factors are 1 / (size / mean size + 0.3). With 0 all entries weigh the same.
+        Rounds of reweighting at each weight. The factors are 1 / (size / mean size + 0.3). With 0 all entries weigh the
+        same.
     refit : bool
-        Train the connections that were found once more without the penalty. With ``pattern`` the norm bound is then on
-        those inside cycles alone.
+        Train the connections that were found once more without the penalty. They are the ``pattern`` of the refit, so
+        the norm bound then applies only to those inside cycles.
     unseen : pair of array-like (U, Y), optional
-        Samples on which losses are to be told. Columns of data frames are matched by name.
+        Unseen samples for which losses are reported. Columns of data frames are matched by name.
     max_cycles, tol
         As in :func:`bcd_implicit.solve`, for each solve.
     progress : bool or callable
         As in :func:`bcd_implicit.solve`.
     max_seconds : float, optional
-        For the whole path.
+        Time limit for the whole path.
     **options
         Others of :func:`bcd_implicit.solve`, such as ``method``, ``solver`` or ``block_tol``; ``start``, ``checkpoint``
-        and ``resume`` are of one solve alone, and refused.
+        and ``resume`` are not supported for a path.
 
     Returns
     -------
@@ -116,7 +118,7 @@ def architecture_path(
     ConvergenceWarning
         As in :func:`bcd_implicit.solve`, once for all weights; also where Ctrl-C or the time limit ended the path.
     UserWarning
-        The states of the model with A = 0 do not vary, so that no weight lets a connection in.
+        The states of the model with A = 0 do not vary, so no weight gives a connection.
     """
     check_problem(problem)
     _check_options(options)
@@ -134,8 +136,8 @@ def architecture_path(
         least_empty, found, ended = least_empty_weight(plain, first.iterate), list[FoundArchitecture](), None
         if _is_dead(plain, first.iterate, random_state):
             warnings.warn(
-                "architecture_path: the states of the model with A = 0 do not vary with the inputs, so no weight lets "
-                f"a connection in. Lower kappa (now {problem.kappa:.3g}), or try another random_state.",
+                "architecture_path: the states of the model with A = 0 do not vary with the inputs, so no weight "
+                f"gives a connection. Lower kappa (now {problem.kappa:.3g}), or try another random_state.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -239,8 +241,8 @@ def _is_dead(problem: TrainingProblem, it: Iterate, random_state: int | None) ->
 def _check_options(options: dict[str, Any]) -> None:
     for name in ONE_SOLVE:
         if name in options:
-            remedy = "Leave it out: every model of a path starts from the one before, and a path is kept as a whole"
-            raise InvalidInputError(name, "is an option of one solve, and none of a path", remedy)
+            remedy = "Omit it: every model of a path starts from the one before"
+            raise InvalidInputError(name, "is an option of solve, not of a path", remedy)
 
 
 def _check_unseen(problem: TrainingProblem, unseen: Any) -> Samples:

@@ -90,7 +90,7 @@ class ArchitecturePath(Sequence[FoundArchitecture]):
     least_empty : float
         The least weight at which A = 0 is stationary, for the best model with A = 0 that training found.
     cut_short : Status or None
-        INTERRUPTED or TIME_LIMIT where that ended the path early.
+        INTERRUPTED or TIME_LIMIT if that ended the path early.
     """
 
     problem: TrainingProblem
@@ -110,34 +110,34 @@ class ArchitecturePath(Sequence[FoundArchitecture]):
         return np.array([each.kappa_A for each in self.found])
 
     def model(self, k: int) -> ImplicitModel:
-        """The model at the k-th weight: refitted, unless the path was walked without.
+        """The model at the k-th weight: the refitted one, unless the path has ``refit=False``.
 
         Raises
         ------
         InvalidInputError
-            There is no such place.
+            The index is out of range.
         """
         n = len(self)
         remedy = f"The path has {n} models: give a place from 0 to {n - 1}, or from -{n} to count from its end"
         return self.found[check_number("k", k, -n, n - 1, integer=True, remedy=remedy)].model
 
     def smallest(self, tolerance: float = 0.05) -> int:
-        """The place of the model with the fewest entries of A whose unseen loss is at most the least, and so much more.
+        """Index of the model with the fewest entries of A whose unseen loss is within ``tolerance`` of the least.
 
         Parameters
         ----------
         tolerance : float
-            A share of the least loss.
+            A share of the smallest loss.
 
         Raises
         ------
         InvalidInputError
-            The path was walked without unseen samples.
+            The path was computed without unseen samples.
         """
         tolerance = check_number("tolerance", tolerance, 0, remedy="Give a share of the loss, such as 0.05")
         losses = np.array([each.unseen_losses[-1] if each.unseen_losses else np.nan for each in self.found])
         if np.isnan(losses).all():
-            raise InvalidInputError("unseen", "was not given", "Walk the path with unseen=(U, Y)")
+            raise InvalidInputError("unseen", "was not given", "Compute the path with unseen=(U, Y)")
         good = np.flatnonzero(losses <= losses.min() * (1 + tolerance))
         return int(min(good, key=lambda k: entries(self.found[k].model)["A"]))
 
@@ -145,7 +145,7 @@ class ArchitecturePath(Sequence[FoundArchitecture]):
     def table(self) -> pd.DataFrame:
         """A row for each weight: entries of A and of all, states on cycles, stages, objective, losses, gap, status.
 
-        The objective is under the row's own reweighted weights, so that rows do not compare by it; they do by losses.
+        The objective uses the row's own reweighted weights, so compare rows by their losses, not by the objective.
         """
         return pd.DataFrame([each.row for each in self.found])
 

@@ -22,35 +22,35 @@ class Selection(SelectionRecord):
     support : ndarray of bool, shape (p,)
         The inputs kept.
     kappa : float
-        The first kappa of the path that has this support, or the support nearest to it where none has: see
-        ``on_path``. The rule may have chosen another one, ``chosen_kappa``, if score tests changed its choice.
+        The first kappa of the path with this support, or with the nearest support if none has exactly this one: see
+        ``on_path``. If score tests changed the rule's choice, the rule's kappa is ``chosen_kappa``.
     index : int
-        Its place on the path.
+        Its index on the path.
     result : BcdResult
         The refit on the support alone, without group lasso, on all samples; for an empty support the best constant.
     table : DataFrame
-        A row a candidate: kappa, n_selected, what the rule looked at, chosen (before the score tests), inputs. The
-        rules by cross-validation show error with its standard error, and by how much it is above the best one's, with
-        the standard error of that.
+        One row per candidate: kappa, n_selected, the rule's criterion, chosen (before the score tests), inputs. Rules
+        by cross-validation have the error and its standard error, and the excess over the best error with its standard
+        error.
     rule : str
-        Or "n_features" where their number was given.
+        The name of the rule, or "n_features" if their number was given.
     input_names : list of str
     tests : DataFrame or None
         The score tests, a row each: inputs (names; a group is tested as one), asked ("enter" next to the support, or
-        "stay" next to the others of it), p_value (for all inputs together, to be compared with ``level``, or a fifth of
-        it to enter) and by ("formula", or "permutation" where that is doubtful or samples belong together). Of inputs
-        that were tested several times the last answer. None where there were no tests.
+        "stay" next to the others of it), p_value (family-wise; compare it with ``level``, or with a fifth of it to
+        enter) and by ("formula", or "permutation" if the formula is doubtful or samples belong together). For inputs
+        that were tested several times, the last test. None if there were no tests.
     before_tests : ndarray of bool, shape (p,)
         The inputs that the rule chose.
     level : float or None
-        Of the score tests.
+        Level of the score tests.
     evidence : Evidence
         The path, how the choice was made, and what it was made from.
     """
 
     @property
     def how(self) -> str:
-        """In words what the rule chose at which kappa, and what the score tests changed, with their p-values."""
+        """A text: which inputs the rule chose at which kappa, and what the score tests changed, with p-values."""
         return explanation.in_words(self)
 
     def explain(
@@ -61,10 +61,10 @@ class Selection(SelectionRecord):
         progress: bool | Progress = False,
         max_seconds: float | None = None,
     ) -> Reasons:
-        """Why each input was kept or dropped: a line each, in words.
+        """Why each input was kept or dropped, one line each.
 
         Each line says up to which kappa of the path the input is in, the p-value of its last score test, and on request
-        what leaving it out costs. Printed it is text; ``.table`` has the numbers.
+        what dropping it costs. Print the result to read the text; ``.table`` has the numbers.
 
         Parameters
         ----------
@@ -74,8 +74,8 @@ class Selection(SelectionRecord):
             the score tests. The inputs were chosen with the help of these samples, so costs are a little too high.
             "all": with every other input too.
         n_jobs, progress, max_seconds
-            Of these refits, as in :meth:`bcd_implicit.PathResult.select`. Where time or Ctrl-C ends them, the costs
-            found by then are told.
+            For these refits, as in :meth:`bcd_implicit.PathResult.select`. If time or Ctrl-C ends them, the costs found
+            so far are reported.
 
         Returns
         -------
@@ -88,7 +88,7 @@ class Selection(SelectionRecord):
         Raises
         ------
         InvalidInputError
-            Other ``costs``.
+            An invalid value of ``costs``.
         """
         return explanation.explain(self, costs, n_jobs=n_jobs, progress=progress, max_seconds=max_seconds)
 
@@ -103,20 +103,20 @@ class Selection(SelectionRecord):
         progress: bool | Progress = False,
         max_seconds: float | None = None,
     ) -> Uncertainty:
-        """How sure the selection is: how often halves of the samples repeat it, and intervals by the bootstrap.
+        """How stable the selection is: how often halves of the samples repeat it, and bootstrap intervals.
 
         Frequencies: on each of ``n_halves`` random halves of the samples, in complementary pairs (Shah and Samworth
-        2013), a path on the same kappas, the same rule and the same score tests choose anew. With half the samples
-        fewer inputs stand out, so that frequencies are rather too low.
+        2013), inputs are selected again, with the same kappas, rule and score tests. With half the samples fewer inputs
+        stand out, so the frequencies tend to be too low.
 
-        Intervals: the selected inputs are refitted on ``n_refits`` bootstrap samples (Efron 1979), each from a start of
-        its own, with the ridge and the hidden features of the final refit. The effect of an input is the mean slope of
+        Intervals: the selected inputs are refitted on ``n_refits`` bootstrap samples (Efron 1979), each from its own
+        start, with the ridge and the hidden features of the final refit. The effect of an input is the mean slope of
         the prediction in it; an input whose effect changes its sign among the samples may have a mean slope near zero.
-        Intervals are for the inputs selected as if they had been known beforehand: they do not account for the choice.
-        They tell how far refits differ and are no confidence intervals: in a simulation those of effects held the truth
+        The intervals treat the selected inputs as known beforehand: they do not account for the selection. They show
+        how far refits differ and are not confidence intervals: in a simulation, those of effects contained the truth
         less often than they should (``docs/selection.md`` has the figure).
 
-        Groups of samples, if the selection had some, are drawn whole.
+        If the selection had groups of samples, groups are never split.
 
         Parameters
         ----------
@@ -125,13 +125,13 @@ class Selection(SelectionRecord):
         n_refits : int
             0 for no intervals, or 20 or more. Each takes about as long as the final refit.
         confidence : float
-            The share of refits inside the intervals, in the middle.
+            The central share of refits inside the intervals.
         random_state : int, Generator or None
-            Of the halves, the bootstrap samples, and the starts.
+            Seed of the halves, the bootstrap samples and the starts.
         n_jobs : int, optional
             As in joblib. The answer does not depend on it.
         progress, max_seconds
-            As in :func:`bcd_implicit.solve`. Cut short by time or Ctrl-C, the answer is of what was done by then.
+            As in :func:`bcd_implicit.solve`. If time or Ctrl-C ends it, the result covers the work done so far.
 
         Returns
         -------
@@ -140,7 +140,7 @@ class Selection(SelectionRecord):
         Raises
         ------
         InvalidInputError
-            Numbers out of range.
+            A number is out of range.
         NothingYetError
             ``max_seconds`` passed before there were two halves or 20 refits.
         """

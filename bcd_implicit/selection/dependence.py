@@ -15,15 +15,15 @@ from bcd_implicit.errors import see
 FALSE_ALARMS = 0.01
 # Neighbours whose inputs and residuals are less alike than this, multiplied, change no level that anyone would notice.
 MATTERS = 0.01
-# So many orders are tried, of which none may show neighbours as alike.
+# Number of orders that are tried; none of them may show neighbours as alike.
 N_ORDERS = 199
 # More runs of equal samples than this are groups, rather than a table sorted by classes.
 MOST_CLASSES = 10
 # Fewer rows say too little.
 LEAST_ROWS = 20
 REMEDY = (
-    "The score tests then let in inputs without a part. Pass sample_groups, a label a sample that is equal for those "
-    "that belong together"
+    "The score tests then select inputs that play no part. Pass sample_groups, one label per sample that is equal for "
+    "samples that belong together"
 )
 
 

@@ -2,7 +2,7 @@
 
 The formula of :mod:`bcd_implicit.selection.significance` takes sums over samples for normal variables. They are not
 where both the residuals and an input have rare large values, as few samples then decide. How far they are is known: the
-variance of a statistic over all orders of the samples, in closed form, should be what the formula says. Where it is
+variance of a statistic over all orders of the samples, in closed form, should be what the formula says. If it is
 larger the formula is doubtful, and random orders are tried instead; always where samples belong together, for there the
 variance is another one.
 """
@@ -64,9 +64,9 @@ def family_wise(
     Parameters
     ----------
     problem, result, support, asked
-        As of :func:`bcd_implicit.selection.significance.entry_p_values`.
+        As in :func:`bcd_implicit.selection.significance.entry_p_values`.
     level : float
-        Where the formula finds nothing below it no orders are tried, unless samples belong together.
+        If the formula finds nothing below it no orders are tried, unless samples belong together.
     exchange : Exchange
         Which samples may change places.
     random_state : int or None

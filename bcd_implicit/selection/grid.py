@@ -34,20 +34,20 @@ def reference_kappa(
     max_seconds: float | None = None,
     **options: Any,
 ) -> float:
-    """The size of kappa at which columns of B leave, to within a small factor.
+    """The size of kappa at which columns of B become zero, to within a small factor.
 
-    After two cycles without group lasso: the largest column norm of the gradient with respect to B, at B = 0, of
-    the smooth part of the method's own (A, B, b) block, which would have B = 0 from there on if nothing else moved.
+    After two cycles without group lasso: the largest column norm of the gradient with respect to B, at B = 0, of the
+    smooth part of the method's (A, B, b) block. From that kappa on, B = 0 if nothing else moved.
 
     Parameters
     ----------
     problem : TrainingProblem
-        Its own kappa plays no part.
+        Its own kappa is not used.
     method : str
     random_state : int or None
-        Of the start.
+        Seed of the start.
     max_seconds : float, optional
-        Give up after so many seconds.
+        Give up after this many seconds.
     **options
         Others of :func:`bcd_implicit.solve`, such as ``solver``.
 
@@ -63,7 +63,7 @@ def reference_kappa(
     Warns
     -----
     UserWarning
-        After the two cycles B is zero or next to it, as where the targets do not vary: there is no scale to see.
+        After the two cycles B is zero or almost zero, for example because the targets do not vary: kappa has no scale.
     """
     with stoppable(max_seconds):
         reference, faded = _reference(check_problem(problem), method, random_state, options)
@@ -155,7 +155,7 @@ def warn_if_faded(problem: TrainingProblem, results: tuple[BcdResult, ...], star
     if not is_collapsed(results) and has_faded(problem, results[0].iterate, start):
         spread = float(np.sqrt(statistics.variance(problem.Y, problem.shares)).max())
         remedy = (
-            f"Where the ridges are too large for the targets, whose largest standard deviation is {spread:.1e}, bring "
+            f"If the ridges are too large for the targets, whose largest standard deviation is {spread:.1e}, bring "
             "these to about 1, or lower ridge and ridge_hidden."
             if spread > 0
             else "The targets do not vary: check them."

@@ -36,52 +36,52 @@ def kappa_path(
     checkpoint: str | os.PathLike[str] | None = None,
     resume: bool = True,
 ) -> PathResult:
-    """Solve the problem for a growing kappa, each from the solution before.
+    """Solve the problem for increasing kappa, each time from the previous solution.
 
-    Ctrl-C ends it with the kappas done so far; a second Ctrl-C raises KeyboardInterrupt.
+    Ctrl-C ends the path with the kappas done so far; a second Ctrl-C raises KeyboardInterrupt.
 
     Parameters
     ----------
     problem : TrainingProblem
-        Its own kappa plays no part.
+        Its own kappa is not used.
     n_kappas : int
         The length of the automatic grid: geometric, from 1/30 to 10 times :func:`bcd_implicit.reference_kappa`, or with
         "fenchel" from 1/100 to 3 times.
-        Where the first kappa keeps no input (or fewer than
+        If the first kappa keeps no input (or fewer than
         ``n_features``) the grid starts again ten times lower, three times at most.
         The path ends early where B = 0.
     random_state : int or None
         Seed of the first start.
     kappas : sequence of float, optional
-        The grid, instead of the automatic one. Sorted here: weights upwards, radii downwards.
+        The grid, instead of the automatic one. It is sorted: weights upwards, radii downwards.
     n_features : int, optional
-        So many inputs are wanted: the path ends at the first kappa that keeps no more, and ``select(n_features=...)``
-        takes them. Where the grid jumps from more inputs to fewer, by more than a tenth, up to five kappas in between
-        are tried. The automatic grid goes on beyond its end, up to twice its length, while more are in; a warning says
-        so if that is not enough.
+        The number of inputs wanted. The path ends at the first kappa that keeps no more than this, and
+        ``select(n_features=...)`` uses them. If the grid jumps from more inputs to fewer, by more than a tenth, up to
+        five kappas in between are tried. While more inputs are in, the automatic grid is extended, up to twice its
+        length; a warning is given if that is not enough.
     max_features : int, optional
-        Larger supports are not wanted: kappas that keep more inputs are passed in three cycles each (their status is
-        STOPPED) and only serve as starts for the next, and ``select`` takes none of their supports. It saves much of
-        the time where there are many inputs.
+        The largest support (set of inputs in the model) wanted. A kappa that keeps more inputs gets only three cycles
+        (its status is STOPPED), serves only as the start for the next, and is not a candidate for ``select``. This
+        saves much time if there are many inputs.
     method, solver, max_cycles, tol, solver_options
-        As in :func:`bcd_implicit.solve`, for each kappa. The tolerance is looser than there: a path needs
-        supports, and its choice is refitted.
+        As in :func:`bcd_implicit.solve`, for each kappa. The tolerance is looser than there, because a path needs only
+        supports, and the chosen one is refitted.
     block_tol : float, optional
-        Relative duality gap asked of every block of a kappa's last cycle. None stands for 1e-2 for the prox-linear loop
-        with its native solvers, whose zeros are exact all the same, and for 1e-6 elsewhere: a conic solver's zeros are
-        as good as its tolerance.
+        Relative duality gap required of every block in a kappa's last cycle. None means 1e-2 for the prox-linear loop
+        with its native solvers, whose zeros are exact anyway. Otherwise it means 1e-6, because a conic solver's zeros
+        are only as exact as its tolerance.
     start : Iterate, BcdResult or ImplicitModel, optional
-        Where the first solve starts, as in :func:`bcd_implicit.solve`: a model that uses the inputs, since those that
-        are out at the start rarely come in. The automatic grid does not depend on it.
+        Where the first solve starts, as in :func:`bcd_implicit.solve`: use a model that uses the inputs, since inputs
+        that are out at the start rarely come in. The automatic grid does not depend on it.
     progress : bool or callable
-        As in :func:`bcd_implicit.solve`; it moves with every cycle.
+        As in :func:`bcd_implicit.solve`; it is updated in every cycle.
     max_seconds, checkpoint, resume
         As in :func:`bcd_implicit.solve`, for the whole path.
 
     Returns
     -------
     PathResult
-        Where Ctrl-C or the time limit ends it within the first kappa it has one entry, the best iterate so far.
+        If Ctrl-C or the time limit ends the path within the first kappa, it has one entry, the best iterate so far.
 
     Raises
     ------
@@ -91,9 +91,9 @@ def kappa_path(
     Warns
     -----
     UserWarning
-        No input is in, even at the first kappa, or more than ``n_features`` are in at the last.
+        No input is in even at the first kappa, or more than ``n_features`` are in at the last.
     ConvergenceWarning
-        As in :func:`bcd_implicit.solve`; also where Ctrl-C or the time limit ended the path.
+        As in :func:`bcd_implicit.solve`; also if Ctrl-C or the time limit ended the path.
     """
     record = solve_path(
         problem,

@@ -23,7 +23,7 @@ LEAST_NORM = 1e-3
 
 @dataclass(frozen=True)
 class PathRecord:
-    """Models along increasing kappa, and what they say of the inputs.
+    """Models along increasing kappa, and their supports.
 
     Attributes
     ----------
@@ -31,11 +31,11 @@ class PathRecord:
     results : tuple of BcdResult
         One for each kappa, warm-started from the one before.
     solve_options : dict
-        What every solve of the path was called with.
+        The options of every solve of the path.
     max_features : int or None
-        Supports with more inputs are not wanted: their models are rough.
+        Larger supports are not wanted: their models are only rough.
     cut_short : Status or None
-        INTERRUPTED or TIME_LIMIT where that ended the path early.
+        INTERRUPTED or TIME_LIMIT if that ended the path early.
     """
 
     problem: TrainingProblem
@@ -51,7 +51,7 @@ class PathRecord:
 
     @property
     def column_norms(self) -> np.ndarray:
-        """||B e_j||_2 along the path, or that of (B; D) e_j where these are grouped; shape (n_kappas, p)."""
+        """||B e_j||_2 along the path, or that of (B; D) e_j if these are grouped; shape (n_kappas, p)."""
         return np.array([column_norms(r.problem.grouped(r.iterate)) for r in self.results])
 
     @property
@@ -61,17 +61,17 @@ class PathRecord:
 
     @property
     def leaves_at(self) -> np.ndarray:
-        """The kappa of the path from which on an input stays out. Shape (p,).
+        """The kappa of the path from which on an input is out. Shape (p,).
 
-        Where it is in to the end ``inf``, or 0 in constraint form, in which the radius falls. Where it is never in
-        (see :attr:`ever_in`) the first kappa.
+        It is ``inf`` if the input is in to the end (in constraint form, in which the radius falls, it is 0). It is the
+        first kappa if the input is never in (see :attr:`ever_in`).
         """
         # An input that is never in, at place -1, stays out from the first kappa on.
         return np.append(self.kappas, self.beyond)[self._last + 1]
 
     @property
     def ever_in(self) -> np.ndarray:
-        """Which inputs are in at some kappa of the path; of the others it says nothing. Bool, shape (p,)."""
+        """Which inputs are in at some kappa; the path has no information on the others. Bool, shape (p,)."""
         return np.asarray(self.supports.any(axis=0))
 
     @property
@@ -87,9 +87,9 @@ class PathRecord:
         return np.inf if self.problem.group_form == "penalty" else 0.0
 
     def order(self) -> tuple[np.ndarray, np.ndarray]:
-        """The inputs, those that stay longest first, and their norms at the last kappa at which they are in.
+        """The inputs, the longest-staying first, and their norms at the last kappa at which they are in.
 
-        Those that are never in come last, with a norm of 0: among them the order means nothing.
+        Inputs that are never in come last, with a norm of 0; their order has no meaning.
         """
         last, norms = self._last, self.column_norms
         # Place -1 would read the end of the path.
@@ -101,7 +101,7 @@ class PathRecord:
     def weights_by_size(self) -> np.ndarray:
         """Weights under which groups that are small at the first kappa count more, shape (n_groups,).
 
-        Those of the problem, divided by the groups' norms there relative to the largest.
+        The problem's weights, divided by the groups' norms there relative to the largest norm.
         """
         first = self.results[0]
         lasso = first.problem.group_lasso
@@ -112,7 +112,7 @@ class PathRecord:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row a kappa: kappa, n_selected, objective, mean loss, cycles, status."""
+        """One row per kappa: kappa, n_selected, objective, mean loss, cycles, status."""
         return pd.DataFrame(
             {
                 "kappa": self.kappas,
@@ -125,17 +125,17 @@ class PathRecord:
         )
 
     def nearest(self, support: np.ndarray) -> int:
-        """The place on the path with this support, or with the one that differs least from it."""
+        """The index on the path of this support, or of the support that differs least from it."""
         # Of several the first, at which kappa shrinks least.
         return int((self.supports != support).sum(axis=1).argmin())
 
     def longest(self, n_features: int) -> np.ndarray:
-        """The inputs that stay longest, groups whole: bool, shape (p,). Never one that was never in.
+        """The inputs that stay longest, in whole groups: bool, shape (p,). Inputs that were never in are excluded.
 
         Raises
         ------
         InvalidInputError
-            Not between 1 and p, fewer than the first group has, or no input was ever in.
+            The number is not between 1 and p, or less than the size of the first group, or no input was ever in.
 
         Warns
         -----
@@ -153,7 +153,7 @@ class PathRecord:
                 break
             support[members] = True
         n_found = int(support.sum())
-        weaker = f"Walk the path with {'smaller kappas' if problem.group_form == 'penalty' else 'larger radii'}"
+        weaker = f"Compute the path with {'smaller kappas' if problem.group_form == 'penalty' else 'larger radii'}"
         if n_found == 0 and self.ever_in.any():
             first = problem.groups[self.order()[0][0]]
             raise InvalidInputError("n_features", f"{n_features} is less than group {first!r} has", "Give more")
@@ -170,7 +170,7 @@ class PathRecord:
         return support
 
     def enough(self, least: int) -> int:
-        """How many inputs :meth:`longest` takes to have at least so many; where fewer were ever in, all of these."""
+        """How many inputs :meth:`longest` needs to return at least this many, or all that were ever in."""
         groups = self.problem.group_lasso.groups
         n = int(groups.spread(groups.weights == 0).sum())
         for members in self.groups_in_order():
@@ -180,7 +180,7 @@ class PathRecord:
         return n
 
     def groups_in_order(self) -> Iterator[np.ndarray]:
-        """The members of each group that was ever in, the group that stays longest first; none of weight 0."""
+        """The members of each group that was ever in, the longest-staying group first, without groups of weight 0."""
         groups = self.problem.group_lasso.groups
         labels = groups.labels[self.order()[0][: np.count_nonzero(self.ever_in)]]
         # A dict keeps the order in which the labels come.

@@ -33,11 +33,11 @@ class PathResult(PathRecord):
     results : tuple of BcdResult
         One for each kappa, warm-started from the one before.
     solve_options : dict
-        What every solve of the path was called with; ``select`` refits with the same.
+        The options of every solve of the path; ``select`` refits with the same.
     max_features : int or None
         As given to :func:`bcd_implicit.kappa_path`.
     cut_short : Status or None
-        INTERRUPTED or TIME_LIMIT where that ended the path early.
+        INTERRUPTED or TIME_LIMIT if that ended the path early.
     """
 
     def __repr__(self) -> str:
@@ -76,56 +76,57 @@ class PathResult(PathRecord):
         progress: bool | Progress = False,
         max_seconds: float | None = None,
     ) -> Selection:
-        """Choose a support without knowing the truth, and refit on it.
+        """Choose a support (a set of inputs) from the data, and refit on it.
 
-        Ctrl-C ends it with what is known so far (a second one raises KeyboardInterrupt), and so does ``max_seconds``:
-        the support that stays longest on the path, then the rule's, then that of the score tests; the refit takes no
-        more cycles then, and the selection's status says so.
+        Ctrl-C or ``max_seconds`` ends the selection with the best support so far (a second Ctrl-C raises
+        KeyboardInterrupt): the one that stays longest on the path, then the rule's, then that of the score tests. The
+        refit then takes no more cycles, and the selection's status says so.
 
-        The candidates are the supports of the path. (They have seen all samples; what is fitted to judge them in
-        cross-validation has not seen the samples that it is judged on.)
+        The candidates are the supports of the path. (The path uses all samples, but in cross-validation each refit is
+        judged on samples that it has not seen.)
 
         Parameters
         ----------
         rule : str, optional
             "min", the default: the support with the smallest error in cross-validation, after a refit without group
             lasso.
-            "paired-one-se": the sparsest one whose error exceeds that by less than one standard error of their
-            difference; "one-se": by less than one standard error of the smallest error itself.
-            "bic", "ebic": information criteria of refits on all samples. "plateau": the support that stays longest.
-            "gap": the widest gap between the kappas at which inputs leave. "stability": what most subsamples keep.
+            "paired-one-se": the sparsest support whose error exceeds the smallest by less than one standard error of
+            their difference. "one-se": the same, with one standard error of the smallest error. "bic", "ebic":
+            information criteria of refits on all samples. "plateau": the support that stays longest. "gap": the widest
+            gap between the kappas at which inputs drop out. "stability": the inputs that most subsamples keep.
             ``docs/selection.md`` compares them. Not with ``n_features``.
         n_features : int, optional
-            So many inputs instead of a rule and score tests, by :meth:`ranking`: those that stay longest. Groups stay
-            whole, so that it may be fewer. Inputs that are never in on the path are never chosen: where fewer were, it
-            is these, with a warning. A path to that number, ``kappa_path(n_features=...)``, takes less time.
+            Select this many inputs, those that stay longest (:meth:`ranking`), instead of using a rule and score tests.
+            Groups are not split, so there may be fewer. Inputs that are never in on the path are never chosen: if fewer
+            were in, these are returned, with a warning. ``kappa_path(n_features=...)`` computes a shorter path to that
+            number.
         n_folds : int
         max_features : int, optional
-            Larger supports are no candidates. By default that of the path or, if it has none, half of the samples that
-            a fold trains on, but at least 10: a refit on more inputs costs much and says little.
+            Larger supports are not candidates. The default is that of the path or, if it has none, half of a fold's
+            training samples, but at least 10: a refit on more inputs is slow and not informative.
         level : float, "auto" or None
-            The level of a score test, for all inputs together, by which inputs then enter and leave; None for no test.
-            Those that samples held out miss do not leave. "auto" is 0.05, and no test with ``n_features``, with
-            which a level of your own does not go.
+            The family-wise level of the score tests that then add and drop inputs; None for no tests. An input is not
+            dropped if held-out samples are predicted worse without it. "auto" is 0.05, or no tests with ``n_features``,
+            which cannot be combined with a level.
         grow_hidden : bool
             Let the final refit have twice, four or eight times the hidden features if cross-validation favours that.
         n_subsamples : int
-            Of the rule "stability".
+            Number of subsamples for the rule "stability".
         sample_groups : array-like of shape (m,), optional
-            A label a sample, equal for those that belong together: of one person, machine or field, or one series.
-            Folds and subsamples never split a group, and the score tests let groups change places, with their samples
-            in the order given. Without it all samples are taken for independent.
+            One label per sample, equal for samples that belong together: of one person, machine or field, or one
+            series. Folds and subsamples never split a group, and the score tests permute whole groups, with their
+            samples in the given order. Without it all samples are treated as independent.
         random_state : int or None
             Shuffles the folds, draws the orders of permutation tests, and starts the fits.
         method : str
-            The loop of the refits. The prox-linear loop by default, whatever walked the path: it fits better.
+            The method of the refits. The default is "prox-linear", whatever the method of the path, because it fits
+            better.
         max_cycles, tol
-            Of each fit in cross-validation; those of score tests go to a fifth of tol, those of growing and
-            of what it costs when inputs leave to a fiftieth and less. The final refit goes to a twentieth. The last two
-            take up to six times the cycles.
+            For each fit in cross-validation. Score tests use a fifth of tol; growing, and the cost of dropping inputs,
+            a fiftieth or less; the final refit a twentieth. The last two use up to six times the cycles.
         ridges : sequence of float, optional
-            Values of ``ridge_hidden`` for the refits, of which cross-validation chooses one: noisy data want more
-            than the path needs. By default the problem's own, and 30 and 1000 times that.
+            Values of ``ridge_hidden`` for the refits, from which cross-validation chooses one: noisy data need a larger
+            ridge than the path. By default the problem's own, and 30 and 1000 times that.
         n_jobs : int, optional
             As in joblib: processes for folds, refits and subsamples. The answer does not depend on it.
         progress, max_seconds
@@ -138,14 +139,14 @@ class PathResult(PathRecord):
         Warns
         -----
         UserWarning
-            Samples look as if they belonged together though no ``sample_groups`` were given, or groups are so few that
-            the score tests can show nothing.
+            Samples look as if they belong together but no ``sample_groups`` were given, or there are too few groups for
+            the score tests to be significant.
 
         Raises
         ------
         InvalidInputError
-            An unknown rule, a rule or a level besides ``n_features``, fewer samples or groups of them than folds need,
-            more features than inputs, or a number of features where no input was ever in on the path.
+            An unknown rule, a rule or a level together with ``n_features``, too few samples or groups for the folds,
+            more features than inputs, or ``n_features`` if no input was ever in on the path.
         """
         return choose(
             self,
@@ -176,14 +177,15 @@ class PathResult(PathRecord):
         progress: bool | Progress = False,
         max_seconds: float | None = None,
     ) -> pd.DataFrame:
-        """The inputs, the most important first. Those that are never in on the path come last, in no order.
+        """The inputs, the most important first. Those that are never in on the path come last, in arbitrary order.
 
         Parameters
         ----------
         n_subsamples : int
-            With subsamples, the table has their frequencies too; each walks the path again on half of the samples.
+            Number of subsamples, 0 for none. With subsamples, the table also has frequencies; each subsample computes
+            the path again on half of the samples.
         random_state : int or None
-            Of the subsamples and their starts.
+            Seed of the subsamples and their starts.
         kappa : float, optional
             Where frequencies are taken: the path's nearest kappa. By default the one at which half of the inputs
             that are ever in have left.
@@ -192,14 +194,14 @@ class PathResult(PathRecord):
         n_jobs : int, optional
             As in joblib: processes for the subsamples.
         progress, max_seconds
-            Of the subsamples; as in :func:`bcd_implicit.solve`, but that without all of them there is no answer.
+            For the subsamples, as in :func:`bcd_implicit.solve`, but all of them are needed for a result.
 
         Returns
         -------
         DataFrame
-            A row an input: input (its name), leaves_at (the kappa from which on it stays out: the first, and a norm of
-            0, where it was never in), norm (of its column at the last kappa before that, which decides between inputs
-            that leave together) and, with subsamples, frequency (the share of them in which it is in).
+            One row per input: input (its name), leaves_at (the kappa from which on it is out; if it was never in, the
+            first kappa, with a norm of 0), norm (of its column at the last kappa before that, which orders inputs that
+            drop out together) and, with subsamples, frequency (the share of them in which it is in).
 
         Raises
         ------
@@ -228,9 +230,9 @@ class PathResult(PathRecord):
         progress: bool | Progress = False,
         max_seconds: float | None = None,
     ) -> np.ndarray:
-        """In which share of random halves of the samples an input is in, at each kappa of the path.
+        """Share of random halves of the samples in which an input is in, at each kappa of the path.
 
-        The halves come in complementary pairs (Shah and Samworth 2013), each with a start of its own. The arguments are
+        The halves come in complementary pairs (Shah and Samworth 2013), each with its own start. The arguments are
         those of :meth:`ranking`.
 
         Returns
@@ -255,19 +257,19 @@ class PathResult(PathRecord):
     ) -> PathResult:
         """A second path on which groups that are small at the first kappa of this one weigh more.
 
-        Their weights are divided by their norms there, so that little is taken from what is large (the adaptive lasso
-        of Zou 2006, for groups Wang and Leng 2008). It helps where there are few outputs: with friedman1, whose path
-        seldom holds exactly the true inputs, the second path mostly does (``benchmarks/adaptive.py``).
+        Their weights are divided by their norms there, so that large groups are shrunk less (the adaptive lasso of Zou
+        2006, for groups Wang and Leng 2008). It helps where there are few outputs: with friedman1, whose path seldom
+        holds exactly the true inputs, the second path mostly does (``benchmarks/adaptive.py``).
 
         Parameters
         ----------
         n_kappas, random_state, progress, max_seconds
-            As of :func:`bcd_implicit.kappa_path`.
+            As in :func:`bcd_implicit.kappa_path`.
 
         Returns
         -------
         PathResult
-            Like this path it ends with the kappas done where Ctrl-C or ``max_seconds`` ends it.
+            If Ctrl-C or ``max_seconds`` ends it, it has the kappas done so far.
         """
         again = solve_path(
             self.problem.replace(group_weights=self.weights_by_size),

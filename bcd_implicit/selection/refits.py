@@ -104,7 +104,7 @@ def run_refit(
 def has_faded(problem: TrainingProblem, it: Iterate, fresh: Iterate) -> bool:
     """Whether the inputs hardly reach the state any more, next to a fresh start's.
 
-    A large ridge does that. Where B and C are next to zero the objective is flat, and no fit comes back from there.
+    A large ridge does that. If B and C are next to zero the objective is flat, and no fit comes back from there.
     """
     size, usual = (
         np.linalg.norm(in_spreads(point, problem.U, problem.Y, problem.shares)["B"]) for point in (it, fresh)

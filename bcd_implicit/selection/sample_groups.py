@@ -19,11 +19,11 @@ def check_sample_groups(sample_groups: ArrayLike | None, n_samples: int, n_folds
     Parameters
     ----------
     sample_groups : array-like of shape (m,) or None
-        A label a sample: numbers, texts, anything that can be told apart.
+        One label per sample: numbers, texts, anything that can be told apart.
     n_samples : int
         The number m of samples.
     n_folds : int
-        So many groups are needed at least.
+        The smallest number of groups needed.
 
     Returns
     -------
@@ -36,7 +36,7 @@ def check_sample_groups(sample_groups: ArrayLike | None, n_samples: int, n_folds
     """
     if sample_groups is None:
         return None
-    remedy = "Give one label a sample"
+    remedy = "Give one label per sample"
     listed: Any = sample_groups.to_numpy() if hasattr(sample_groups, "to_numpy") else sample_groups
     labels = np.asarray(listed, dtype=None if isinstance(listed, np.ndarray) else object)
     if labels.ndim == 2 and labels.shape[1] == 1:
@@ -51,7 +51,7 @@ def check_sample_groups(sample_groups: ArrayLike | None, n_samples: int, n_folds
     if len(found) < n_folds:
         raise InvalidInputError(
             "sample_groups",
-            f"has {len(found)} group(s), and {n_folds} are needed",
+            f"has {len(found)} group(s), but {n_folds} are needed",
             "Folds and halves of the samples never split a group: choose fewer folds, or give smaller groups",
         )
     return np.asarray(codes)

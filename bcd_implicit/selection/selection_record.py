@@ -32,7 +32,7 @@ class SelectionRecord:
 
     @property
     def status(self) -> Status:
-        """That of the refit: INTERRUPTED or TIME_LIMIT where that ended the choice early, at any of its steps."""
+        """The status of the refit: INTERRUPTED or TIME_LIMIT if the selection ended early, at any step."""
         return self.result.status
 
     @property
@@ -53,13 +53,13 @@ class SelectionRecord:
 
     @property
     def changed_by_tests(self) -> dict[str, list[str]]:
-        """Names of the inputs that the score tests let in ("entered") and sent away ("left") after the rule."""
+        """Names of the inputs that the score tests added ("entered") and dropped ("left") after the rule."""
         entered, left = self.support & ~self.before_tests, self.before_tests & ~self.support
         return {"entered": self._named(entered), "left": self._named(left)}
 
     @property
     def chosen_kappa(self) -> float | None:
-        """The kappa at which the rule chose, before the score tests; None where it chose no support of the path."""
+        """The kappa at which the rule chose, before the score tests; None if it chose no support of the path."""
         rows = self.table.loc[self.table["chosen"], "kappa"]
         return float(rows.iloc[0]) if len(rows) and self.rule != "n_features" else None
 

@@ -41,7 +41,7 @@ class Uncertainty:
     Attributes
     ----------
     frequencies : DataFrame
-        A row an input, or group: input, inputs (those of the group), selected, frequency (the share of the halves of
+        One row per input, or group: input, inputs (those of the group), selected, frequency (the share of the halves of
         the samples on which the same rule and score tests, along a path of their own, select it; NaN without halves).
     effects : DataFrame
         A row a selected input and output: input, output, effect (the mean slope of the prediction in the input, of the
@@ -53,7 +53,7 @@ class Uncertainty:
     confidence : float
         Of the intervals, such as 0.95.
     n_halves, n_refits : int
-        So many were done.
+        The number that was done.
     status : Status or None
         INTERRUPTED or TIME_LIMIT where that ended it early: there are fewer halves or refits then.
     """
@@ -68,7 +68,7 @@ class Uncertainty:
 
     @property
     def table(self) -> pd.DataFrame:
-        """Frequencies beside effects: a row an input where there is one output, else an input and output.
+        """Frequencies beside effects: one row per input where there is one output, else an input and output.
 
         Of a group each input has a row.
         """

@@ -126,12 +126,12 @@ def check_entries(name: str, matrix: np.ndarray, remedy: str) -> None:
         As said.
     """
     if (largest := np.abs(matrix).max()) > LARGEST_ENTRY:
-        cause = f"has entries as large as {largest:.1e}, and {LARGEST_ENTRY:.0e} is the most"
+        cause = f"has entries as large as {largest:.1e}, but the limit is {LARGEST_ENTRY:.0e}"
         raise InvalidInputError(name, cause, remedy)
 
 
 def check_arrays(U: ArrayLike, Y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs (p, m) and targets (q, m) as the paper has them, one sample a column, from a person's tables of rows."""
+    """Inputs (p, m) and targets (q, m) as the paper has them, one sample per column, from a person's tables of rows."""
     inputs = read_inputs("U", U, quiet=True)
     return inputs.columns, read_targets("Y", Y, inputs, "U").columns
 
@@ -161,9 +161,11 @@ def check_names(argument: str, names: Sequence[str] | None, length: int, letter:
     """
     if names is None:
         return [f"{letter}{j}" for j in range(length)]
-    listed = [str(name) for name in check_list(argument, names, "names", "Give one name a variable")]
+    listed = [str(name) for name in check_list(argument, names, "names", "Give one name for each variable")]
     if len(listed) != length:
-        raise InvalidInputError(argument, f"has {len(listed)} names for {length} variables", "Give one name a variable")
+        raise InvalidInputError(
+            argument, f"has {len(listed)} names for {length} variables", "Give one name for each variable"
+        )
     if len(set(listed)) < length:
         twice = next(name for name in listed if listed.count(name) > 1)
         raise InvalidInputError(argument, f"has {twice!r} twice", "Give every variable a name of its own")

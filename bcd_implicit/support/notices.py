@@ -52,7 +52,7 @@ _NUMBER = re.compile(r"[-+]?\b(?:\d+(?:\.\d+)?(?:e[-+]?\d+)?|inf|nan)\b")
 def told_once() -> Iterator[None]:
     """Convergence warnings of this thread that differ in numbers alone are one, given at the end.
 
-    For a function that would repeat itself step by step: its caller is told. Where it raises an error, that is said.
+    For a function that would repeat itself step by step: its caller is told. If it raises an error, that is said.
     """
     with collected() as messages:
         yield

@@ -36,7 +36,7 @@ class _ByValue:
 
 
 class KeepsFunctions:
-    """For classes of which one attribute holds functions of a person's own: pickle stores them too."""
+    """For classes with an attribute that holds the user's functions: pickle stores these too."""
 
     #: The attribute, and what messages call one of the functions.
     _functions: ClassVar[tuple[str, str]] = ("constraints", "constraint")

@@ -93,7 +93,7 @@ def table_of(name: str, content: bytes, form: TextFormat | None = None, file_nam
     Raises
     ------
     InvalidInputError
-        As of :func:`read_table`.
+        As in :func:`read_table`.
     """
     content, inner = _unpacked(name, content, file_name or f"data{_recognised(content)}")
     ending = Path(inner).suffix.lower() if file_name else _recognised(content)
@@ -139,7 +139,9 @@ def _unpacked(name: str, content: bytes, inner: str) -> tuple[bytes, str]:
     except InvalidInputError:
         raise
     except _DAMAGE as error:
-        raise InvalidInputError(name, f"is damaged: it cannot be unpacked ({error})", "Fetch or make it anew") from None
+        raise InvalidInputError(
+            name, f"is damaged: it cannot be unpacked ({error})", "Download or create it again"
+        ) from None
 
 
 def _parse(name: str, content: bytes, ending: str, form: TextFormat) -> pd.DataFrame:

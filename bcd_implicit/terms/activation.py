@@ -29,7 +29,7 @@ class Activation(ElementwiseFunction):
     Attributes
     ----------
     name : str
-        The name under which a person asks for it.
+        The name by which users select it.
     domain : tuple of float
         Closed interval on which g is finite: the range of phi in floating point.
     max_slope : float
@@ -37,10 +37,10 @@ class Activation(ElementwiseFunction):
         max_slope ||A||_inf.
     quadratic_part : float
         The largest c for which ``cvxpy_g_rest`` can express g(x) - c/2 x^2 by DCP rules. It is 1 for the
-        piecewise-linear activations, 0 where g is only known to CVXPY as a whole, and 1 without a CVXPY form: for
-        every c up to that the rest is convex.
+        piecewise-linear activations, 0 if CVXPY knows g only as a whole, and 1 without a CVXPY form: for every smaller
+        c the rest is convex too.
     positively_homogeneous : bool
-        True when phi(t z) = t phi(z) for every t > 0, which lets a model be rescaled.
+        True when phi(t z) = t phi(z) for every t > 0, which allows rescaling a model.
     """
 
     domain: tuple[float, float] = (-np.inf, np.inf)
@@ -50,7 +50,7 @@ class Activation(ElementwiseFunction):
 
     @property
     def conic(self) -> bool:
-        """Whether CVXPY can state both halves of the pair; without it the blocks that need them are native only."""
+        """Whether both halves of the pair have a CVXPY form. If not, only native solvers can solve their blocks."""
         return type(self).cvxpy_g_conjugate is not Activation.cvxpy_g_conjugate
 
     def g(self, x: np.ndarray) -> np.ndarray:
@@ -64,14 +64,14 @@ class Activation(ElementwiseFunction):
     def g_subgradient(self, x: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         """The subgradient of g at x nearest to ``wanted``; at the ends of the domain with the normal cone there.
 
-        This one knows those at a point in which phi is constant around ``wanted``. A subclass whose g has a kink
-        inside the domain knows the others.
+        This method covers points at which phi is constant around ``wanted``. A subclass whose g has a kink inside the
+        domain has to cover the others.
         """
         # x = phi(z) says that z is a subgradient at x.
         return np.where(self(wanted) == x, wanted, self.g_derivative(x))
 
     def g_curvature(self, x: np.ndarray) -> np.ndarray:
-        """g''(x) inside the domain; where g' has a kink, the value on one side."""
+        """g''(x) inside the domain; at a kink of g', the value on one side."""
         return 1 / np.maximum(self.derivative(self.g_derivative(x)), TINY)
 
     def g_conjugate(self, z: np.ndarray) -> np.ndarray:
@@ -83,7 +83,7 @@ class Activation(ElementwiseFunction):
     ) -> tuple[cp.Expression, list[cp.Constraint]]:
         """Sum of weights * (g(x) - quadratic_part/2 x^2), and the constraints of g's domain.
 
-        There is a weight for each column, or for each entry.
+        Weights are one for each column, or one for each entry.
 
         Raises
         ------
@@ -109,9 +109,9 @@ class Activation(ElementwiseFunction):
     def divergence(self, x: np.ndarray, z: np.ndarray) -> np.ndarray:
         """F(x, z) = g(x) + g*(z) - x z >= 0, elementwise; ``inf`` outside the domain of g.
 
-        With p = phi(z) it is g(x) - g(p) - z (x - p), in which rounding of p is of second order. Where x is near p
-        that is a small difference of large numbers, and objectives and certificates are made of it: there it is
-        (x - p)^2 times the integral of (1 - t) g''(p + t (x - p)) over t from 0 to 1.
+        With p = phi(z) it is g(x) - g(p) - z (x - p), in which rounding of p is of second order. If x is near p
+        that is a small difference of large numbers, on which objectives and certificates depend. There it is computed
+        as (x - p)^2 times the integral of (1 - t) g''(p + t (x - p)) over t from 0 to 1.
         """
         x = np.asarray(x, dtype=float)
         p, inside = self(z), np.clip(x, *self.domain)

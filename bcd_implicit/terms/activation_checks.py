@@ -141,7 +141,7 @@ def _check_g(points: _Points) -> None:
 
 
 def _check_curvature(points: _Points) -> None:
-    # g'' is 1 over the slope of phi. Where phi is flat, many z belong to one x, and g' has a kink there.
+    # g'' is 1 over the slope of phi. If phi is flat, many z belong to one x, and g' has a kink there.
     z, phi, h = points.z, points.phi, points.step
     curvature = points.of.g_curvature(phi)
     before, after = phi - points.of(z - h), points.of(z + h) - phi

@@ -71,21 +71,22 @@ def register_activation(
     cvxpy_g_conjugate: Callable[[cp.Expression], cp.Expression] | None = None,
     overwrite: bool = False,
 ) -> Activation:
-    """Make an activation known by its name, wherever one can be named.
+    """Register an activation, so that it can be used by name.
 
-    It is looked at first, at many points: phi monotone with slopes up to ``max_slope``, which is at most 1, the domain,
-    derivatives against differences, g(x) + g*(z) - x z >= 0 and 0 at x = phi(z), CVXPY's values against NumPy's.
+    It is checked first, at many points: phi is monotone with slopes up to ``max_slope``, which is at most 1; the
+    domain; derivatives against differences; g(x) + g*(z) - x z >= 0, and 0 at x = phi(z); CVXPY's values against
+    NumPy's.
 
     Parameters
     ----------
     activation : str or Activation
-        A name, for formulas; or an instance of a subclass of :class:`~bcd_implicit.Activation`.
+        A name, to be followed by formulas; or an instance of a subclass of :class:`~bcd_implicit.Activation`.
     phi, derivative, g, g_derivative, g_conjugate : callable
-        Of a name: the formulas, functions of an array each.
+        With a name: the formulas, each a function of an array.
     g_curvature, divergence, domain, max_slope, positively_homogeneous, cvxpy_g, cvxpy_g_conjugate
-        What else is known of it, as for :class:`~bcd_implicit.terms.formula_activation.FormulaActivation`.
+        Further properties, as in :class:`~bcd_implicit.terms.formula_activation.FormulaActivation`.
     overwrite : bool
-        Whether one that was registered under this name is replaced. The built-in ones stay.
+        Whether to replace an activation registered under this name. Built-in ones cannot be replaced.
 
     Returns
     -------
@@ -94,8 +95,8 @@ def register_activation(
     Raises
     ------
     InvalidInputError
-        The name is taken, a formula is missing, or a condition fails: the message says which, at which point, and with
-        which values.
+        The name is taken, a formula is missing, or a condition fails: the message gives the condition, the point and
+        the values.
 
     Examples
     --------
@@ -130,7 +131,7 @@ def register_activation(
             **formulas,
         )
     elif any(formula is not None for formula in formulas.values()):
-        raise InvalidInputError("activation", "is an Activation, and formulas are given too", "Give one of them")
+        raise InvalidInputError("activation", "is an Activation, but formulas are given too", "Give one of them")
     check_defined("activation", activation, Activation, NEEDED)
     name = activation.name
     if not name:

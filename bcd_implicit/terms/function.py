@@ -14,26 +14,26 @@ from bcd_implicit.terms.lines import EPS
 class ElementwiseFunction:
     """A function of one variable, applied entry by entry.
 
-    Where states depend on each other in a circle it has to be Lipschitz; elsewhere any function will do. An
-    :class:`~bcd_implicit.Activation` is one that comes with its Fenchel pair, which training asks for.
+    For states on a cycle it has to be Lipschitz; elsewhere any function is allowed. An
+    :class:`~bcd_implicit.Activation` also has a Fenchel pair, which training needs.
 
     Attributes
     ----------
     name : str
-        The name under which a person asks for it.
+        The name by which users select it.
     max_slope : float
         Its Lipschitz constant, ``inf`` if there is none.
     positively_homogeneous : bool
         True when phi(t z) = t phi(z) for every t > 0.
     nondecreasing : bool
-        True when phi never falls. Else :meth:`image` should be defined too: what the largest slope says is wide.
+        True when phi never falls. If False, define :meth:`image` too: the bound from the largest slope is wide.
     projection : bool
         True when phi is the projection on an interval, its range.
     kinks : tuple of float
-        Where phi is cut into pieces, in their order; empty where it has one piece, or where pieces are not known.
+        The points between pieces of phi, in order; empty if it has one piece, or if its pieces are not known.
     curvatures : tuple of int or None
-        Of the pieces between the kinks: 0 where phi is linear, 1 where it is convex and -1 where it is concave, with
-        the derivative that :meth:`derivative` gives inside. None where nothing is known.
+        For each piece between the kinks: 0 if phi is linear, 1 if convex, -1 if concave, with the derivative given by
+        :meth:`derivative` inside. None if unknown.
     """
 
     name: str
@@ -63,20 +63,20 @@ class ElementwiseFunction:
         raise undefined(self, "derivative")
 
     def image(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The least and the largest value between ``low`` and ``high``.
+        """The smallest and the largest value between ``low`` and ``high``.
 
-        Here those at the ends where phi never falls, and else the numbers that the largest slope leaves possible.
+        By default the values at the ends if phi never falls, and otherwise bounds from the largest slope.
 
         Raises
         ------
         InvalidInputError
-            phi may fall, and has no largest slope.
+            phi may fall and has no largest slope.
         """
         first, last = self(low), self(high)
         if self.nondecreasing:
             return first, last
         if not np.isfinite(self.max_slope):
-            cause = f"{self.name} may fall and has no largest slope: its values between two points may be any"
+            cause = f"{self.name} may fall and has no largest slope, so its values between two points are not bounded"
             raise InvalidInputError("activation", cause, "Define image, or max_slope, or nondecreasing = True")
         # From the ends phi moves by |slope| times the distance at most: the two cones cross half-way.
         reach = 0.5 * self.max_slope * (high - low)
@@ -90,11 +90,11 @@ class ElementwiseFunction:
         return self.curvatures is not None and not any(self.curvatures)
 
     def tilted_max(self, w: np.ndarray, tilt: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """What ``w phi(z) - tilt z`` is at most for z between ``low`` and ``high``, rounding included."""
+        """An upper bound on ``w phi(z) - tilt z`` for z between ``low`` and ``high``, rounding included."""
         return lines.tilted_max(self, w, tilt, low, high)
 
     def envelope_slopes(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Slopes of two lines, one below phi and one above it between ``low`` and ``high``, close to it half-way."""
+        """Slopes of two lines between ``low`` and ``high``, one below phi and one above, close to it in the middle."""
         return lines.envelope_slopes(self, low, high)
 
     def outline(self, low: np.ndarray, high: np.ndarray) -> list[np.ndarray]:
@@ -102,7 +102,7 @@ class ElementwiseFunction:
         return lines.outline(self, low, high)
 
     def cut_points(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """Where to cut ranges in two: at the kink that is nearest to the middle, or there if there is none inside."""
+        """Where to split ranges: at the kink nearest to the middle, or in the middle if there is no kink inside."""
         return lines.cut_points(self, low, high)
 
     def is_linear(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:

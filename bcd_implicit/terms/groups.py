@@ -106,7 +106,7 @@ class Groups:
         ----------
         groups : sequence of p labels, mapping from a group's name to its inputs' names, or None
             Inputs with equal labels belong together; inputs that a mapping does not name stand alone.
-        weights : sequence, one a group in the order of first appearance, mapping from names, or None
+        weights : sequence, one per group in the order of first appearance, mapping from names, or None
             Groups that a mapping does not name, and all by default, weigh the square root of their size.
         input_names : sequence of str
 
@@ -173,7 +173,7 @@ def _labels_of(groups: Mapping[str, Sequence[Any]], input_names: Sequence[str]) 
         # Standing alone it would be a group of its own, under a name that is taken.
         if name not in labels and name in taken:
             raise InvalidInputError(
-                "groups", f"{name!r} is a group and an input outside of it", "Give the group another name"
+                "groups", f"{name!r} is the name of a group and of an input outside it", "Give the group another name"
             )
     return [labels.get(name, name) for name in input_names]
 
@@ -208,4 +208,6 @@ def _weights_of(
 
 
 def _weight(group: Any, weight: Any) -> float:
-    return check_number(f"group_weights of {group!r}", weight, 0, remedy="Give 0, to keep the group in, or more")
+    return check_number(
+        f"group_weights of {group!r}", weight, 0, remedy="Give a positive number, or 0 to never drop the group"
+    )

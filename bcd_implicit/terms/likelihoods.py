@@ -86,11 +86,11 @@ class CrossEntropy(Loss):
     max_curvature = 0.5
 
     def check_targets(self, Y, names, argument="Y", place=in_rows):
-        remedy = "Pass one column a class, 1 for the sample's own and else 0, such as pandas.get_dummies(y) gives"
+        remedy = "Pass one column for each class: 1 for the sample's own class, else 0, as from pandas.get_dummies(y)"
         refuse(Y < 0, Y, "the cross-entropy needs probabilities of classes", remedy, names, argument, place)
         if len(Y) < 2:
             raise InvalidInputError(
-                argument, "the cross-entropy needs a column for each class, and there is one", remedy
+                argument, "the cross-entropy needs a column for each class, but there is one", remedy
             )
         totals = Y.sum(axis=0)
         if (bad := np.abs(totals - 1) > SUM_OFF).any():
@@ -175,7 +175,7 @@ class PoissonLoss(Loss):
     link = "log"
 
     def check_targets(self, Y, names, argument="Y", place=in_rows):
-        remedy = "Pass counts or rates; for other numbers there are the squared, Huber and absolute losses"
+        remedy = "Pass counts or rates; for other numbers use the squared, Huber or absolute loss"
         refuse(Y < 0, Y, "the Poisson loss needs targets of 0 or more", remedy, names, argument, place)
 
     @staticmethod

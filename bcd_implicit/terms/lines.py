@@ -40,7 +40,7 @@ class Pieces(Protocol):
 def tilted_max(phi: Pieces, w: np.ndarray, tilt: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """What ``w phi(z) - tilt z`` is at most for z between ``low`` and ``high``, rounding included.
 
-    On a piece where it is linear or convex the largest value is at an end. Where it is concave it lies below each of
+    On a piece where it is linear or convex the largest value is at an end. If it is concave it lies below each of
     its tangents; the one with about the smallest slope is taken. Without pieces all that is known of phi is that it
     does not leave its image, and, where it never falls, its largest slope.
     """
@@ -100,7 +100,7 @@ def envelope_slopes(phi: Pieces, low: np.ndarray, high: np.ndarray) -> tuple[np.
     """Slopes of a line below phi and of one above it between ``low`` and ``high``, each of their shape.
 
     Each line is, half-way between the ends, as close to phi as one can be: that of phi's convex, or concave, envelope.
-    Where phi is not linear between its kinks, about. For relu that is the chord above, and below a slope of 1 where
+    If phi is not linear between its kinks, about. For relu that is the chord above, and below a slope of 1 where
     more of the interval is on the right of 0, else 0 (Zhang et al., CROWN, arXiv 1811.00866).
     """
     points = outline(phi, low, high)

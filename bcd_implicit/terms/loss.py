@@ -29,28 +29,28 @@ def in_rows(sample: int) -> str:
 class Loss:
     """A convex loss L(f, y) >= 0 of the predictions f = CX + DU + d, summed over outputs.
 
-    Arrays of predictions, targets and dual points have the shape (q, m), one sample a column.
+    Arrays of predictions, targets and dual points have the shape (q, m), one sample per column.
 
     Attributes
     ----------
     name : str
-        The name under which a person asks for it.
+        The name by which users select it.
     quadratic : bool
-        True for the squared loss alone, for which there are closed forms.
+        True only for the squared loss, which has closed forms.
     smooth : bool
-        Whether it has a gradient everywhere. One that has not offers :meth:`smoothed`.
+        Whether it has a gradient everywhere. If not, it offers :meth:`smoothed`.
     separable : bool
         Whether it is a sum over outputs, so that its second derivative is a diagonal.
     max_curvature : float
         The largest second derivative; ``inf`` where there is no bound.
     free_targets : bool
-        Whether targets may be any numbers, in any units: the loss then changes with them as the predictions do. Of
-        the others, value is minus the logarithm of a likelihood, up to a constant.
+        Whether targets may be any numbers, in any units, so that targets and predictions can be rescaled together.
+        Otherwise the loss is minus a log likelihood, up to a constant.
     robust_units : bool
-        Whether standardised targets are in units that few targets far off do not stretch: 1/0.6745 times the median
-        distance from the median, which of normal targets is the standard deviation.
+        Whether targets are standardised by a scale that outliers do not affect: 1/0.6745 times the median distance from
+        the median, which for normal targets is the standard deviation.
     link : str
-        The name in :data:`~bcd_implicit.terms.links.LINKS` of the scale that predictions are on.
+        The scale of the predictions, a name in :data:`~bcd_implicit.terms.links.LINKS`.
     """
 
     name: ClassVar[str]
@@ -73,34 +73,34 @@ class Loss:
         return rf"{written(self.name)}(f, y)"
 
     def formula(self, shown: Shown) -> str:
-        """The same with the ``movable`` parameters as ``shown`` gives them."""
+        """The same, with the ``movable`` parameters replaced by ``shown``."""
         return self.latex
 
     def check_targets(self, Y: np.ndarray, names: list[str], argument: str = "Y", place: Place = in_rows) -> None:
-        """Raise an error that names the first target that the loss has no value for.
+        """Raise an error that names the first target for which the loss is not defined.
 
         Parameters
         ----------
         Y : ndarray of shape (q, m)
         names : list of str
-            Of the outputs.
+            Names of the outputs.
         argument : str
-            What the targets are called.
+            The name of the targets in the message.
         place : callable
-            What a sample is called, such as "row 3".
+            Gives the name of a sample, such as "row 3".
 
         Raises
         ------
         InvalidInputError
-            As said. Shape and finiteness are checked elsewhere.
+            A target is not allowed. Shape and finiteness are checked elsewhere.
         """
 
     def value(self, prediction: np.ndarray, Y: np.ndarray) -> np.ndarray:
-        """The loss of each sample, shape (m,): the problem weighs them."""
+        """The loss of each sample, shape (m,), without weights."""
         raise undefined(self, "value")
 
     def gradient(self, prediction: np.ndarray, Y: np.ndarray) -> np.ndarray:
-        """Gradient with respect to the prediction, shape (q, m); where there is none, one subgradient."""
+        """Gradient with respect to the prediction, shape (q, m); at a kink, one subgradient."""
         raise undefined(self, "gradient")
 
     def second_derivative(self, prediction: np.ndarray, Y: np.ndarray, change: np.ndarray) -> np.ndarray:
@@ -114,8 +114,8 @@ class Loss:
     def curvature(self, prediction: np.ndarray, Y: np.ndarray) -> np.ndarray:
         """Weights h > 0, shape (q, m), of a quadratic model of the loss, gradient'e + h/2 e^2.
 
-        Near the second derivative, or above it, and never small beside the gradient: the model's minimum is at a
-        distance that the model can be trusted over.
+        h is near the second derivative, or above it, and never small compared with the gradient, so that the minimum of
+        the model is within the range where the model is accurate.
         """
         raise undefined(self, "curvature")
 
@@ -126,7 +126,7 @@ class Loss:
     def divergence(self, prediction: np.ndarray, V: np.ndarray, Y: np.ndarray) -> np.ndarray:
         """L(f) + L*(v) - <v, f> >= 0 of each sample, shape (m,), for v in the domain: zero for v the gradient at f.
 
-        A gap is a sum of these: none of them may be the small difference of large numbers.
+        Gaps are sums of these values, so none may be computed as the small difference of large numbers.
         """
         raise undefined(self, "divergence")
 
@@ -135,44 +135,44 @@ class Loss:
         return V
 
     def best_constant(self, Y: np.ndarray, shares: np.ndarray) -> np.ndarray:
-        """The constant prediction of least mean loss, shape (q,); where that is infinite, a large one."""
+        """The constant prediction with the smallest mean loss, shape (q,); if that is infinite, a large one."""
         raise undefined(self, "best_constant")
 
     def response(self, prediction: np.ndarray) -> np.ndarray:
-        """What the prediction says of the target, in the target's own units: a mean, a quantile, probabilities."""
+        """The prediction in the target's units: a mean, a quantile or probabilities."""
         return LINKS[self.link](prediction)
 
     def loss_of_constant(self, Y: np.ndarray, shares: np.ndarray) -> float:
-        """The mean loss of :meth:`~bcd_implicit.Loss.best_constant`: what a model without inputs loses."""
+        """The mean loss of :meth:`~bcd_implicit.Loss.best_constant`: the loss of a model without inputs."""
         constant = np.broadcast_to(self.best_constant(Y, shares)[:, None], Y.shape)
         return float(self.value(constant, Y) @ shares)
 
     def d2(self, prediction: np.ndarray, Y: np.ndarray, shares: np.ndarray) -> float:
-        """The share of the best constant's loss that predictions take away: R2 for the squared loss."""
+        """The share by which predictions reduce the loss of the best constant: R2 for the squared loss."""
         loss, constant = float(self.value(prediction, Y) @ shares), self.loss_of_constant(Y, shares)
         # Targets that do not vary have nothing to explain: as scikit-learn has it.
         return 1 - loss / constant if constant > 0 else float(loss == 0)
 
     def cvxpy(self, prediction: cp.Expression, Y: np.ndarray, weights: float | np.ndarray = 1.0) -> cp.Expression:
-        """The sum over samples of weights * loss as a CVXPY expression; one weight, or one a sample."""
+        """The sum over samples of weights * loss as a CVXPY expression; one weight, or one per sample."""
         raise undefined(self, "cvxpy")
 
     def smoothed(self, V: np.ndarray, width: float | np.ndarray) -> Loss:
-        """A smooth loss whose minimum is at that of this one where V is the dual solution.
+        """A smooth loss that has the same minimum as this one if V is the dual solution.
 
         The Moreau envelope around the multipliers V: max_v <v, f - y> - width/2 ||v - V||^2 over the domain of the
-        conjugate, of one width or one a sample. Its gradient is in that domain, and is the next V (method of
+        conjugate, with one width, or one per sample. Its gradient is in that domain, and is the next V (method of
         multipliers; Rockafellar, *Mathematics of Operations Research* 1976).
         """
         raise undefined(self, "smoothed")
 
     def of_outputs(self, outputs: np.ndarray) -> Loss:
-        """The loss of some outputs (indices) alone, where it is a sum over outputs."""
+        """The loss of some outputs (indices) only, for a loss that is a sum over outputs."""
         return self
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """What tells it from others of its class, by name, as an activation's."""
+        """Its parameters by name, as for an activation."""
         return {}
 
     def __eq__(self, other: object) -> bool:

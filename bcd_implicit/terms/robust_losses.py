@@ -22,7 +22,7 @@ STEPS = 50
 
 
 class HuberLoss(Loss):
-    """(f - y)^2 / 2 where ``|f - y|`` is at most the threshold, and beyond it ``threshold * (|f - y| - threshold/2)``.
+    """(f - y)^2 / 2 if ``|f - y|`` is at most the threshold, and ``threshold * (|f - y| - threshold/2)`` beyond it.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ class HuberLoss(Loss):
 
 
 class KinkedLoss(Loss):
-    """above (f - y) where f > y, and below (y - f) where f < y: a kink at the target."""
+    """above (f - y) if f > y, and below (y - f) if f < y: a kink at the target."""
 
     smooth = False
     free_targets = True
@@ -148,12 +148,12 @@ class AbsoluteLoss(KinkedLoss):
 
 
 class QuantileLoss(KinkedLoss):
-    """level (y - f) where f < y, (1 - level) (f - y) where f > y: the prediction is the quantile of that level.
+    """level (y - f) if f < y, (1 - level) (f - y) if f > y: the prediction is the quantile of that level.
 
     Parameters
     ----------
     level : float in (0, 1)
-        0.9 asks for what nine targets in ten stay below. (Koenker and Bassett, *Econometrica* 1978.)
+        Nine targets in ten are below the quantile of level 0.9. (Koenker and Bassett, *Econometrica* 1978.)
     """
 
     name = "quantile"

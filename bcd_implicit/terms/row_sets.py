@@ -342,7 +342,7 @@ class RowBall(RowSet):
 class RowMeasure(RowSet):
     """``mu_inf(A) = max_i (A_ii + sum_{j != i} |A_ij|) <= radius``: the matrix measure of the norm ||.||_inf.
 
-    It contains the ball of the same radius. Where an entry of the diagonal is not inside, and so is zero, its row is in
+    It contains the ball of the same radius. If an entry of the diagonal is not inside, and so is zero, its row is in
     the ball.
     """
 

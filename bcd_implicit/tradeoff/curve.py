@@ -52,14 +52,14 @@ class RobustPoint:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class RobustnessCurve:
-    """Models along falling bounds, and how good and how robust they are on test samples.
+    """Models along decreasing bounds, with their accuracy and robustness on test samples.
 
     Attributes
     ----------
     points : tuple of RobustPoint
-        The plain model, those along the bounds, from loose to tight, then the baselines.
+        The plain model, then the models along the bounds, from loose to tight, then the baselines.
     radius : float or ndarray
-        How far each input may be off in the table.
+        How far each input may move, for the table.
     classes : bool
         Whether the targets of the test samples are classes.
     margins : bool
@@ -75,7 +75,7 @@ class RobustnessCurve:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """A row for each model, by name: the bound, the gain that it has, and the columns of :meth:`at`."""
+        """One row for each model, by name: the bound, the model's gain, and the columns of :meth:`at`."""
         return self.at(self.radius)
 
     def at(self, radius: ArrayLike) -> pd.DataFrame:
@@ -84,9 +84,9 @@ class RobustnessCurve:
         Returns
         -------
         DataFrame
-            With the columns "bound", "gain", where bounds are on margins "gain of margins", and those of
-            :func:`~bcd_implicit.tradeoff.measures.measured`: of classes "accuracy", "attacked" and "certified", else
-            "R2", "attacked width" and "certified width".
+            With the columns "bound", "gain", if bounds are on margins "gain of margins", and those of
+            :func:`~bcd_implicit.tradeoff.measures.measured`: for classes "accuracy", "attacked" and "certified",
+            otherwise "R2", "attacked width" and "certified width".
 
         Raises
         ------
@@ -138,41 +138,41 @@ def robustness_curve(
     random_state: int | None = 0,
     progress: bool | Progress = False,
 ) -> RobustnessCurve:
-    """Train models whose outputs move by at most a bound for each unit of the largest change of an input.
+    """Train models with a bound on how far their outputs move per unit of the largest change of an input.
 
-    First the problem as it is, then with :func:`~bcd_implicit.constraints.state_gain_bound` and
-    :func:`~bcd_implicit.constraints.output_gain_bound` added, from the loosest bound to the tightest, each from the
-    model before; they take the place of constraints of these names that the problem has. These blocks go through CVXPY.
-    Let ``norm_bound`` be near 1, since the bound on the states implies what makes the model well-posed.
+    The first model has no bound. The next ones have :func:`~bcd_implicit.constraints.state_gain_bound` and
+    :func:`~bcd_implicit.constraints.output_gain_bound` added, from the loosest bound to the tightest, each starting
+    from the model before. These replace constraints of the same names in the problem. Their blocks go through CVXPY.
+    Choose ``norm_bound`` near 1, since the bound on the states already makes the model well-posed.
 
     Parameters
     ----------
     problem : TrainingProblem
     bounds : list of float > 0
-        On each output's gain. As all constraints, in the units in which the problem trains: with ``standardize=True``
-        in standard deviations, while the table's gains are of the models in the data's units.
+        Bounds on each output's gain. Like all constraints, they are in the units of training: standard deviations with
+        ``standardize=True``. The gains in the table are those of the models in the data's units.
     U_test : array-like of shape (m, p)
     y_test : array-like of shape (m,) or (m, q)
-        Classes, by number or name, where the problem has several outputs and this has one column or the loss is that
-        of classes; else targets, of which a data frame's columns are matched by name.
+        Classes, by number or name, if the loss is one for classes, or if the problem has several outputs and this has
+        one column. Otherwise targets; the columns of a data frame are matched by name.
     radius : float, or array-like of shape (p,) or (m, p)
-        How far each input may be off, for the table.
+        How far each input may move, for the table.
     margins : bool
         Bound each difference of two outputs instead, by :func:`~bcd_implicit.constraints.margin_gain_bound`.
     states : float > 0
         The bound on the states' gain. With relu it only sets their unit.
     start : BcdResult, optional
-        Of training the problem as it is; trained here by default. Weights, penalties and data may be others.
+        The result of training without the bounds; trained here by default. Its weights, penalties and data may differ.
     baselines : mapping of str to ImplicitModel, optional
         Further models for the table.
     max_cycles, tol
-        Of each training, as for :func:`~bcd_implicit.solve`.
+        For each training, as in :func:`~bcd_implicit.solve`.
     n_cuts : int
-        Of the bounds in the table, as for :meth:`~bcd_implicit.model.robustness.robustness.Robustness.bounds`.
+        For the bounds in the table, as in :meth:`~bcd_implicit.model.robustness.robustness.Robustness.bounds`.
     random_state : int or None
         Seed of the plain training.
     progress : bool, int or callable
-        As for :func:`~bcd_implicit.solve`.
+        As in :func:`~bcd_implicit.solve`.
 
     Returns
     -------
@@ -181,23 +181,23 @@ def robustness_curve(
     Raises
     ------
     InvalidInputError
-        Bounds that are not positive, a start or baselines that do not fit, a name twice, margins of one output, or
-        samples, a radius and ``n_cuts`` that do not fit: all found before any training.
+        Bounds that are not positive, a start or baselines that do not fit, a duplicate name, margins of one output, or
+        samples, a radius or ``n_cuts`` that do not fit. All are checked before training.
     ConstraintError
-        Groups of columns of (B; D): C and D share no block.
+        Groups of columns of (B; D): C and D are then not in the same block.
     BlockSolveError
         As :func:`~bcd_implicit.solve`.
 
     Warns
     -----
     ConvergenceWarning
-        A training did not converge within ``max_cycles``.
+        Training did not converge within ``max_cycles``.
     """
     check_problem(problem)
     if start is not None:
         _check_start(start, problem)
     if check_flag("margins", margins) and problem.n_outputs == 1:
-        raise InvalidInputError("margins", "there is one output, and no pair", "Leave it out, to bound the output")
+        raise InvalidInputError("margins", "there is one output, so there are no pairs", "Omit it, to bound the output")
     check_options("backward", 0, n_cuts)
     names = _names(bounds)
     others = _baselines(baselines, [PLAIN, *names])

@@ -84,7 +84,7 @@ def solve(
 ) -> BcdResult:
     """Train an implicit model by block-coordinate descent, or by gradients through the equilibrium.
 
-    Ctrl-C ends it with the best iterate so far; a second Ctrl-C raises KeyboardInterrupt.
+    Ctrl-C ends training with the best iterate so far; a second Ctrl-C raises KeyboardInterrupt.
 
     Parameters
     ----------
@@ -92,79 +92,79 @@ def solve(
     method : {"prox-linear", "fenchel", "gradient"}
         The first two solve blocks; "gradient" takes steps of Adam or SGD on (T).
     solver : {"auto", "native", "cvxpy", "CLARABEL", "ECOS", "SCS"} or another solver that CVXPY has installed
-        As in :func:`~bcd_implicit.solve_block`: a block on which a constraint or penalty of the user acts goes
-        through CVXPY in any case.
+        As in :func:`~bcd_implicit.solve_block`: blocks affected by the user's constraints or penalties always go
+        through CVXPY.
     max_cycles : int
-        The most cycles to take.
+        The largest number of cycles.
     tol : float
-        Stop when a cycle lowers the objective by less than this, relatively; with "gradient", when it changes it by
-        less and the best iterate so far is stationary.
+        Stop when a cycle lowers the objective by less than this, relatively. With "gradient", stop when a cycle changes
+        it by less and the best iterate so far is stationary.
     random_state : int, Generator or None
         Seed of the start, and of the batches of "gradient".
     start : Iterate, BcdResult or ImplicitModel, optional
-        Warm start, e.g. another run's result or a network to fine-tune; takes the place of the random start. Where its
-        loss overflows, C, D and d begin at zero instead.
+        Warm start, e.g. another run's result or a network to fine-tune; replaces the random start. If its loss
+        overflows, C, D and d start at zero instead.
     callback : callable, optional
         ``callback(cycle, objective, iterate)`` after every cycle; a true return value stops the loop. The iterate's
         arrays cannot be written to: copy those that you change.
     progress : bool, int or callable
-        True shows a bar while it runs, in a terminal or a notebook; a function gets the share done (0 to 1) and a text.
-        The estimators' ``verbose`` takes the same, and numbers here count as there. For log files there is
-        ``logging.getLogger("bcd_implicit")``: a line a cycle at the level INFO.
+        True shows a progress bar in a terminal or a notebook. A function is called with the share done (0 to 1) and a
+        text. The estimators' ``verbose`` accepts the same values, and numbers mean the same in both. For log files use
+        ``logging.getLogger("bcd_implicit")``: it has one line per cycle at the level INFO.
     block_tol : float or None
-        Relative duality gap asked of every block of the last cycle. The prox-linear loop's steps before are only as
-        exact as lowering (T) needs, unless ``solver`` names another than "auto" and "native" or the user's constraints
-        ask for one; the history's column "asked" says what was asked. None leaves it at such steps and certifies the
-        output block alone, for fits that are only compared; where every step is exact it means 1e-6. With "gradient",
-        an iterate is stationary if the KKT residuals of the output and the prox-linear block are at most the root of
-        this (they fall with the gap's root), 1e-3 by default. None lets a small change alone end it.
+        Relative duality gap required of every block in the last cycle. Before that, the prox-linear loop solves blocks
+        only as exactly as lowering (T) needs, unless a conic solver is used (by ``solver``, or because of the user's
+        constraints). The history's column "asked" has the tolerance of each cycle. With None there are only these
+        inexact steps, and only the output block is certified: use it for fits that are only compared. If every step is
+        exact, None means 1e-6. With "gradient", an iterate is stationary if the KKT residuals of the output and the
+        prox-linear block are at most the square root of this (residuals fall with the square root of the gap), 1e-3 by
+        default; with None, a small change is enough to stop.
     atol : float
-        Stop also when a cycle lowers the objective by less than this, in the objective's own units.
+        Stop also when a cycle lowers the objective by less than this, in the units of the objective.
     solver_options : mapping, optional
         The solver's own options.
     fenchel_schedule : {"fixed", "continuation", "dual-ascent"} or object
-        How the weights of the Fenchel term grow while the method "fenchel" runs: not at all; all of them geometrically
-        (:class:`~bcd_implicit.Continuation`); or each while its hidden feature is far from equilibrium
-        (:class:`~bcd_implicit.DualAscent`). The loop ends only once they no longer grow. The history tells their mean,
-        and the result's problem has the last ones.
+        How the weights of the Fenchel term grow while the method "fenchel" runs. "fixed": not at all. "continuation":
+        all geometrically (:class:`~bcd_implicit.Continuation`). "dual-ascent": each while its hidden feature is far
+        from equilibrium (:class:`~bcd_implicit.DualAscent`). The loop ends only once they no longer grow. The history
+        has their mean, and the result's problem the last ones.
     max_seconds : float, optional
-        Stop after so many seconds, with the best iterate so far. What is under way then ends within about a second.
+        Stop after this many seconds, with the best iterate so far. Running work ends within about a second.
     checkpoint : path, optional
         A file to which the state is written about twice a minute, and at the end.
     resume : bool
-        Go on from that file where there is one: the result is the same, to the last bit, as without the break (but for
-        the history's seconds). Only ``max_cycles``, ``max_seconds``, ``callback`` and ``progress`` may be others; and
-        with ``schedule="cosine"``, which goes by it, not ``max_cycles``. A run that a callback stopped goes on, too.
-        Under a loss with kinks the first call's ``max_cycles`` stays in force for the cycles on a smoothed loss with
-        which it begins, 30 at most. The gradient loop has no such cycles.
+        Continue from that file if it exists. The result is the same, to the last bit, as without the break (except for
+        the seconds in the history). Only ``max_cycles``, ``max_seconds``, ``callback`` and ``progress`` may differ
+        (with ``schedule="cosine"``, which depends on it, not ``max_cycles``). A run stopped by a callback continues,
+        too. With a loss that has kinks, training begins with up to 30 cycles on a smoothed loss; for these the
+        ``max_cycles`` of the first call still applies. The gradient loop has no such cycles.
     **method_options
-        Of "gradient" alone: ``batch_size``, ``n_steps``, ``gradient``, ``n_terms``, ``optimizer``, ``learning_rate``,
-        ``schedule`` and ``exact_output``, as in
-        :class:`~bcd_implicit.training.gradient_options.GradientOptions`.
+        Only for "gradient": ``batch_size``, ``n_steps``, ``gradient``, ``n_terms``, ``optimizer``, ``learning_rate``,
+        ``schedule`` and ``exact_output``, as in :class:`~bcd_implicit.training.gradient_options.GradientOptions`.
 
     Returns
     -------
     BcdResult
-        Its states are at equilibrium, whatever the method, and its output block is solved at them: its objective may be
-        lower than the history's last, and with "fenchel" it is (T) while the history has (F). With "gradient" it is
-        the best of the history's iterates.
+        For every method, its states are at equilibrium and the output block is solved at these states. Its objective
+        may therefore be lower than the last one in the history. With "fenchel" it is (T), while the history has (F).
+        With "gradient" it is the best iterate of the history.
 
     Raises
     ------
     InvalidInputError
-        A bad argument, named; a keyword that neither this function nor the method knows; constraints of the user with
-        "gradient"; a checkpoint of another run, with what differs.
+        A bad argument, named; an unknown keyword; the user's constraints with "gradient"; a checkpoint of another run,
+        with what differs.
     BlockSolveError
         A block is infeasible (the message names the constraints in conflict) or unbounded, no feasible start was found
-        (the error's ``iterate`` is the start as it was), or the named solver lacks a cone. Where no solver gives a
-        point the last good iterate is returned instead.
+        (the error's ``iterate`` is the start as it was), or the named solver does not support a cone. If no solver
+        gives a point, the last good iterate is returned instead.
 
     Warns
     -----
     ConvergenceWarning
-        The loop ended without meeting ``tol``, a block missed ``block_tol``, a solver failed, or C is so large, as it
-        may be without a ridge, that rounding tells in the predictions; with the numbers. What happens in many cycles is
-        told once, at the end.
+        The loop ended without meeting ``tol``, a block missed ``block_tol``, a solver failed, or C is so large
+        (possible without a ridge) that rounding affects the predictions. The warning gives the numbers. A problem in
+        many cycles is reported once, at the end.
     """
     check_problem(problem)
     method, solver, max_cycles, tol = check_loop(method, solver, max_cycles, tol)

@@ -99,7 +99,7 @@ def _multiplier(problem: TrainingProblem, matrix: np.ndarray, smooth: np.ndarray
 
 
 def _costs(problem: TrainingProblem, it: Iterate, norms: np.ndarray) -> dict[str, np.ndarray]:
-    """The loss as it is and with each group that is in at its mean: nothing is refitted, but states are solved anew."""
+    """The loss, and the loss with each group that is in at its mean: states are solved again, without a refit."""
     loss, without = problem.mean_loss(it), np.full(len(norms), np.nan)
     means = statistics.mean(problem.U, problem.shares)
     for g in np.flatnonzero(norms > 0):
@@ -117,15 +117,15 @@ def _condition(problem: TrainingProblem, table: pd.DataFrame) -> str:
     what = "inputs" if problem.group_lasso.groups.alone else "groups"
     if not kept.any() and not problem.stacked:
         return (
-            f"No input is in at kappa {problem.kappa:.3g}. Without inputs no state varies, so that C and all gradients "
-            "are zero whatever the inputs are worth: train with a smaller kappa, or along a path, kappa_path(problem)."
+            f"No input is in at kappa {problem.kappa:.3g}. Without inputs no state varies, so C and all gradients "
+            "are zero, however useful the inputs are. Train with a smaller kappa, or along a path, kappa_path(problem)."
         )
     n = int(kept.sum())
     count = f"{n} of {len(table)} {what} {'is' if n == 1 else 'are'} in at kappa {problem.kappa:.3g}"
     penalised = table[table["weight"] > 0]
     multiplier = float((penalised["limit"] / penalised["weight"]).iloc[0])
     if multiplier == 0:
-        return f"{count}, which keeps none out: {'the bound is not reached' if problem.kappa else 'kappa is 0'}."
+        return f"{count}, which excludes none: {'the bound is not reached' if problem.kappa else 'kappa is 0'}."
     scale = "kappa" if problem.group_form == "penalty" else f"the bound's multiplier {multiplier:.3g}"
     rule = f"At a stationary point the gradient of the loss in an input's {columns} is at most {scale} times its weight"
     if problem.group_lasso.norm.name != "2":
@@ -135,7 +135,7 @@ def _condition(problem: TrainingProblem, table: pd.DataFrame) -> str:
     if met.empty:
         return f"{count}. {rule}."
     off = float((met["gradient"] / met["limit"] - 1).abs().max())
-    return f"{count}. {rule}. Where an input is in, the two are equal: here to within {off:.2g} of them."
+    return f"{count}. {rule}. If an input is in, the two are equal: here to within {off:.2g} of them."
 
 
 def _in_words(found: Certificate) -> str:

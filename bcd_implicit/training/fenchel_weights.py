@@ -23,12 +23,12 @@ from bcd_implicit.support.checks import check_number
 
 @dataclass(frozen=True)
 class FenchelSchedule:
-    """The problem's weights for good.
+    """Fixed weights: those of the problem.
 
     Parameters
     ----------
     most : float
-        The largest weight, in multiples of the problem's own.
+        The largest weight, as a multiple of the problem's own.
     settled : float
         Weights are raised once a cycle lowers (F) by less than this share of it.
     """
@@ -43,20 +43,20 @@ class FenchelSchedule:
         check_number("settled", self.settled, 0, 1, boundaries="neither", remedy="Give a share such as 0.01")
 
     def factors(self, divergences: np.ndarray) -> np.ndarray:
-        """By what each weight is multiplied, 1 or more, given every feature's relative divergence: shape (n,)."""
+        """Factors for the weights, 1 or more, given every feature's relative divergence: shape (n,)."""
         return np.ones_like(divergences)
 
     def raised(self, problem: TrainingProblem, it: Iterate, weights: np.ndarray) -> np.ndarray:
-        """The weights that follow, shape (n,); the same where none is to be raised.
+        """The next weights, shape (n,); the same if none is to be raised.
 
         Parameters
         ----------
         problem : TrainingProblem
-            With its own weights, from which the schedule began.
+            It has the weights with which the schedule began.
         it : Iterate
-            With the loop's own states, which are not at equilibrium.
+            It has the loop's own states, which are not at equilibrium.
         weights : ndarray of shape (n,)
-            Those of now.
+            The current weights.
         """
         factors = self.factors(relative_divergences(problem, it))
         return np.asarray(np.maximum(np.minimum(factors * weights, self.most * problem.fenchel_weights), weights))
@@ -69,7 +69,7 @@ class Continuation(FenchelSchedule):
     Parameters
     ----------
     most, settled : float
-        As of :class:`~bcd_implicit.training.fenchel_weights.FenchelSchedule`.
+        As in :class:`~bcd_implicit.training.fenchel_weights.FenchelSchedule`.
     factor : float
     """
 
@@ -96,9 +96,9 @@ class DualAscent(FenchelSchedule):
     Parameters
     ----------
     most, settled : float
-        As of :class:`~bcd_implicit.training.fenchel_weights.FenchelSchedule`.
+        As in :class:`~bcd_implicit.training.fenchel_weights.FenchelSchedule`.
     tolerance : float
-        Relative to the mean of half the feature's squares: the square of a relative error of the states.
+        Relative to half the feature's mean square; it is the square of a relative error of the states.
     step : float
     """
 

@@ -3,7 +3,7 @@
 A step takes some samples, solves for their states from those that they had last, and moves A, B, b, C, D and d by the
 gradient of the loss and the ridges there, as the optimizer says. Then come the proximal maps of the norm bound with the
 penalty of A and of the group lasso, in the optimizer's metric. A cycle is an epoch, and ends with the states of all
-samples at equilibrium and (T). Where it changes next to nothing, the best iterate is certified: the residuals of the
+samples at equilibrium and (T). If it changes next to nothing, the best iterate is certified: the residuals of the
 output block and of the prox-linear block, which no step has computed, tell whether it is stationary.
 """
 
@@ -219,7 +219,7 @@ def gradient_unfinished(loop: Loop, status: Status) -> str:
     """What a warning says of a run that did not converge: a larger tol would not have ended it where it was steep."""
     remedy = 'try another learning_rate, or finish with the method "prox-linear"'
     if status is Status.STALLED:
-        return f"stopped without progress until the learning rate was halved to nothing; {remedy}"
+        return f"stopped without progress: the learning rate was halved to zero; {remedy}"
     if status is Status.MAX_CYCLES and math.sqrt(loop.block_tol) < _residual(loop) < math.inf:
         return f"stopped at max_cycles before the KKT residual was small; raise max_cycles, {remedy}"
     return str(status.value)

@@ -36,7 +36,7 @@ class State:
     objective : float
         The one that the loop lowers.
     rows : list of dict
-        The history, a row a cycle.
+        The history, one row per cycle.
     nothing : float
         An objective of this size is rounding.
     change : float

@@ -39,7 +39,7 @@ HISTORY = (
 
 
 class Status(Enum):
-    """How a loop ended. The value is a sentence for a person, with the advice in it."""
+    """How training ended. The value is a sentence with advice."""
 
     CONVERGED = "converged: a cycle changed the objective by less than tol or atol (blockwise stationary, not global)"
     MAX_CYCLES = "stopped at max_cycles before it had converged; raise max_cycles or tol"
@@ -50,8 +50,8 @@ class Status(Enum):
         "a block could not be solved; the last good iterate is returned: try another solver or scale the data"
     )
     STOPPED = "stopped by the callback"
-    INTERRUPTED = "interrupted by Ctrl-C; the best iterate so far is returned: start=result goes on from it"
-    TIME_LIMIT = "stopped at max_seconds; the best iterate so far is returned: start=result goes on from it"
+    INTERRUPTED = "interrupted by Ctrl-C; the best iterate so far is returned: start=result continues from it"
+    TIME_LIMIT = "stopped at max_seconds; the best iterate so far is returned: start=result continues from it"
 
     @property
     def ok(self) -> bool:
@@ -61,7 +61,7 @@ class Status(Enum):
 
     @property
     def cause(self) -> str:
-        """What the sentence begins with, without the advice."""
+        """The first part of the sentence, without the advice."""
         return self.value.partition(";")[0]
 
     @property
@@ -72,7 +72,7 @@ class Status(Enum):
 
 def ended_early(status: Status | None) -> dict[str, str]:
     """What the table of a path says where it was cut short, by name; nothing where it was not."""
-    return {} if status is None else {"cut short": f"{status.cause}; this is what was reached by then"}
+    return {} if status is None else {"cut short": f"{status.cause}; this is the result so far"}
 
 
 @dataclass(frozen=True)
@@ -87,18 +87,18 @@ class BcdResult:
     iterate : Iterate
         Matrices and equilibrium states.
     history : DataFrame
-        A row a cycle: cycle, objective (the one the loop never raises; of "gradient" (T) at the end of the cycle, which
-        may be higher than before), change, asked (of its blocks: ``block_tol``, or in a rough cycle the share of all
-        gains at which native steps end), gap and kkt_residual (NaN in a rough cycle, and in one of "gradient" that
-        ended with no look at them), violation, learning_rate, seconds, ...
+        One row per cycle: cycle, objective (never increases; with "gradient" it is (T) at the end of the cycle, which
+        may increase), change, asked (the tolerance of its blocks: ``block_tol``, or in a rough cycle, which solves
+        blocks inexactly, the share of all gains at which native steps end), gap and kkt_residual (NaN in a rough cycle,
+        and in a cycle of "gradient" without a check), violation, learning_rate, seconds, ...
     certificates : mapping of str to Certificate
-        Of the last exact solve of every block. A run that a callback stops in a rough cycle, or with
-        ``block_tol=None``, may have the output block's alone. Of "gradient", which solves no block on the way, those
-        of the result as it is.
+        Those of the last exact solve of every block. A run that a callback stops in a rough cycle, or with
+        ``block_tol=None``, may have only that of the output block. With "gradient", which solves no blocks in training,
+        they are computed for the result.
     dual_values : mapping
-        By constraint, of the last solved block on which it acts, as in :class:`~bcd_implicit.BlockSolution`.
+        By constraint, from the last solved block that it affects, as in :class:`~bcd_implicit.BlockSolution`.
     solvers : mapping of str to str
-        The solver from which each block's last exact solution comes: another than ``solver`` where that failed.
+        The solver from which each block's last exact solution comes: it differs from ``solver`` if that failed.
     """
 
     problem: TrainingProblem
@@ -137,26 +137,26 @@ class BcdResult:
         return float(self.history["seconds"].sum())
 
     def explain(self, costs: bool = True) -> Reasons:
-        """Why each input is in at this kappa or not: a line each, in words, and how training ended.
+        """Why each input is in or out at this kappa, one line each, and how training ended.
 
-        An input that is out stays out where the gradient of the loss in its column is at most kappa times its weight:
-        the optimality condition of the group lasso, recomputed from the data through the equilibrium
-        (:func:`bcd_implicit.gradient`), by code that solved no block. It comes in once kappa falls below their ratio,
-        all else as it is.
+        An input stays out if the gradient of the loss with respect to its column is at most kappa times its weight: the
+        optimality condition of the group lasso. It is recomputed from the data through the equilibrium
+        (:func:`bcd_implicit.gradient`), independently of the block solvers. All else equal, the input enters once kappa
+        falls below their ratio.
 
         Parameters
         ----------
         costs : bool
-            Say what the loss would be without each input that is in: with the input at its mean, and nothing refitted.
-            It takes a solve of the states for each.
+            Report the loss without each input that is in: with the input at its mean, without refitting. This takes one
+            solve of the states per input.
 
         Returns
         -------
         Reasons
-            Printed it is text. Its ``table`` has a row an input, or group: input, outcome, why, inputs, norm (of its
-            columns), weight, gradient (its dual norm), limit (kappa, or the multiplier of the bound, times the weight),
-            enters_at (a kappa), passes_through (the norm of its column of D where D is not penalised), free (false
-            where the pattern holds it at zero); with costs also loss and loss_without.
+            Print it to read the text. Its ``table`` has one row per input or group: input, outcome, why, inputs, norm
+            (of its columns), weight, gradient (its dual norm), limit (kappa, or the multiplier of the bound, times the
+            weight), enters_at (a kappa), passes_through (the norm of its column of D if D is not penalised), free
+            (false if the pattern fixes it at zero); with costs also loss and loss_without.
         """
         return explanation.explain(self.problem, self.iterate, self.status.value, self.method, self.certificates, costs)
 

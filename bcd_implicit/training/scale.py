@@ -26,7 +26,7 @@ def scaled_by(t: float, it: Iterate) -> Iterate:
 def best_scale(problem: TrainingProblem, it: Iterate) -> float:
     """The t for which (B, b, X) divided by t and C times t cost least; 1 where none is better.
 
-    Where phi(t z) = t phi(z) that predicts the same for every t > 0. The best one minimises::
+    If phi(t z) = t phi(z) that predicts the same for every t > 0. The best one minimises::
 
         kappa sum_j ||B_j|| / t + ridge_hidden/2 ||B||^2 / t^2 + ridge/2 ||C||^2 t^2
 

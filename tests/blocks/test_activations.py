@@ -138,7 +138,7 @@ def test_a_native_miss_warns_and_asks_no_conic_solver(activation, monkeypatch):
 def test_a_constraint_on_a_native_only_block_is_an_error_of_that_block(activation):
     problem = problem_of(activation).replace(constraints=[lambda v: v["A"] >= 0])
     it = at(problem, "hidden")
-    with pytest.raises(BlockSolveError, match="a constraint of yours acts on this block") as caught:
+    with pytest.raises(BlockSolveError, match="one of your own constraints acts on this block") as caught:
         solve_block(problem, it, "hidden")
     assert caught.value.unfit
     with pytest.raises(BlockSolveError, match="cannot take the Fenchel pair"):

@@ -41,7 +41,7 @@ def test_whatever_a_solver_raises_the_next_one_is_tried(kind, case):
     right = solve_block(*case, "output", "CLARABEL").objective
     with faulty(kind, ["CLARABEL"]), pytest.warns(ConvergenceWarning, match="solver CLARABEL ended with") as caught:
         solution = solve_block(*case, "output", "CLARABEL")
-    assert "The solution of SCS is taken instead. See docs/" in str(caught[0].message)
+    assert "The solution of SCS was used instead. See docs/" in str(caught[0].message)
     assert solution.solver == "SCS"
     assert solution.objective == pytest.approx(right, rel=1e-6)
     with faulty(kind, ["CLARABEL"]):  # a solver that nobody named may fail in silence: the solution names another
@@ -108,7 +108,7 @@ def test_a_point_refused_for_its_duals_alone_may_be_the_start():
 
 
 @pytest.mark.parametrize(
-    ("name", "point"), [("output", "where the block began"), ("output", "zero"), ("hidden", "zero")]
+    ("name", "point"), [("output", "at the starting point"), ("output", "zero"), ("hidden", "zero")]
 )
 def test_a_solver_that_denies_a_point_that_there_is_has_failed(name, point):
     problem = random_problem(SIZE, constraints=[ready.nonnegative("B"), ready.nonnegative("C")])
@@ -182,7 +182,7 @@ def test_a_native_solver_that_fails_is_followed_by_conic_ones(fault, monkeypatch
 
     monkeypatch.setattr(OutputBlock, "solve_native", fails)
     assert solve_block(problem, it, "output").solver == "CLARABEL"
-    with pytest.warns(ConvergenceWarning, match="solver native ended with status 'failed: .*CLARABEL is taken instead"):
+    with pytest.warns(ConvergenceWarning, match="solver native ended with status 'failed: .*CLARABEL was used instead"):
         solution = solve_block(problem, it, "output", "native")
     assert solution.objective == pytest.approx(right, rel=1e-6)
 
@@ -219,7 +219,7 @@ def test_a_loops_result_names_who_solved_its_blocks():
         result = bi.solve(problem, solver="SCS", max_cycles=3)
     # Once for each block, however many cycles there are.
     of_output, of_prox_linear, ending = (str(warning.message) for warning in caught)
-    instead = "The solution of CLARABEL is taken instead."
+    instead = "The solution of CLARABEL was used instead."
     assert f"{instead} (4 times in this run; the numbers are the last.)" in of_output
     n_attempts = int(result.history["attempts"].sum())
     assert f"{instead} ({n_attempts} times in this run; the numbers are the last.)" in of_prox_linear

@@ -228,7 +228,7 @@ where
     F(x, z) = g(x) + g^*(z) - x z with (g^*)' = phi, zero where x = phi(z)
     phi(z) = max(z, 0)
 parameters: norm_bound = 0.5
-fixed: b = 0, C, D, d = 0, X; their own terms are constant, not shown, and part of the value"""
+fixed: b = 0, C, D, d = 0, X; their terms are constant: not shown, but included in the value"""
     )
     live.param_dict["norm_bound"].value = 0.25
     assert "parameters: norm_bound = 0.25" in str(live)

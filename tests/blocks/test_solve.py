@@ -217,9 +217,9 @@ def test_wide_tables_leave_the_gram_matrix_singular_and_every_solver_copes(seed,
 def test_options_of_blocks_are_checked():
     problem = random_problem((3, 4, 2, 30))
     it = random_iterate(problem)
-    with pytest.raises(InvalidInputError, match="mu: is no option of block 'hidden'. It has no options"):
+    with pytest.raises(InvalidInputError, match="mu: is not an option of block 'hidden'. It has no options"):
         solve_block(problem, it, "hidden", mu=1.0)
-    with pytest.raises(InvalidInputError, match="sover: is no option of block 'prox-linear'. Its options are: mu"):
+    with pytest.raises(InvalidInputError, match="sover: is not an option of block 'prox-linear'. Its options are: mu"):
         solve_block(problem, it, "prox-linear", sover="SCS")
     with pytest.raises(InvalidInputError, match="iterate.X: has values from -1 .*outside the range of relu"):
         solve_block(problem, it.replace(X=it.X * 0 - 1), "hidden")

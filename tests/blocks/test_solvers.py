@@ -116,7 +116,7 @@ def test_any_installed_solver_may_be_named_and_an_unfit_one_says_so():
     assert solution.objective == pytest.approx(solve_block(problem, it, "output", "CLARABEL").objective, rel=1e-6)
     with pytest.raises(BlockSolveError, match="OSQP .*'cannot take the block's second-order cones'") as e:
         solve_block(problem, it, "hidden", "OSQP")
-    assert "Use CLARABEL or SCS, which take all cones" in str(e.value)
+    assert "Use CLARABEL or SCS, which accept all cones" in str(e.value)
     assert e.value.unfit
     assert not e.value.infeasible
     exponential = problem.replace(constraints=[lambda v: cp.sum(cp.exp(v["d"])) <= 9])

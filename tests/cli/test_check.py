@@ -36,7 +36,7 @@ def test_check_of_a_trained_model(folder):
         ([[0.0, 3.0], [0.1, 0.0]], 0, "yes: the spectral radius of L |A| is 0.5477, below 1, on its states"),
         ([[-3.0, 3.5], [1.0, -0.5]], 0, "yes: L mu_inf(A) is 0.5, below 1, on its states"),
         ([[-3.0, 3.5], [1.0, -0.5]], 0, "mu_inf(A) 0.5"),
-        ([[-3.0, 3.5], [1.0, -0.5]], 0, "forward-backward: error after a step at most 0.875 of the error before"),
+        ([[-3.0, 3.5], [1.0, -0.5]], 0, "forward-backward: error after a step at most 0.875 of the previous error"),
         (0.5 * np.eye(2), 0, "yes: L ||A||_inf is 0.5, below 1"),
         (np.zeros((2, 2)), 0, "none: A = 0"),
     ],
@@ -54,7 +54,7 @@ def test_check_tells_well_posed_from_not(here, A, code, words):
         (3 * np.eye(2), 0, "yes: L ||A||_inf is 0.75, below 1"),
         (3 * np.eye(2), 0, "largest slope L 0.25"),
         (3 * np.eye(2), 0, "margin 4 - ||A||_inf 1"),
-        (3 * np.eye(2), 0, "at most 0.75 of the error before"),
+        (3 * np.eye(2), 0, "at most 0.75 of the previous error"),
         ([[2.0, 3.0], [0.0, 2.0]], 0, "yes: L ||A||_inf is 0.5, below 1, on all 2 components with a cycle"),
         (4 * np.eye(2), 1, "NO: the spectral radius of L |A| is 1, not below 1"),
     ],
@@ -85,7 +85,7 @@ def test_a_deep_network_with_a_cycle_has_no_common_units_and_needs_none(here):
     A[-1, -1] = 0.5
     ImplicitModel(A, np.eye(n), None, np.ones((1, n)), np.ones((1, n))).save("m.npz")
     words = " ".join(succeed("check", "m.npz").stdout.replace("│", " ").split())
-    assert "at most 0.5 of the error before" in words
+    assert "at most 0.5 of the previous error" in words
     assert "yes: L ||A||_inf is 0.5, below 1, on the component with a cycle (1 of 60 states)" in words
     assert "inputs used 60 of 60: 60 in B, 60 in D" in words
     assert "margin" not in words

@@ -146,7 +146,7 @@ def test_columns_that_are_no_categories(here):
 def test_a_column_that_numbers_the_rows_is_left_out_with_a_note(folder, here):
     outcome = succeed("fit", folder / "data.csv", *FIT)
     assert outcome.stderr.splitlines()[0] == (
-        "Note: column 'id' only numbers the rows and is left out; --use id keeps it."
+        "Note: column 'id' only numbers the rows, so it is dropped; --use id keeps it."
     )
     assert ImplicitModel.load("m.npz").input_names == ["age", "bmi", "dose", "noise"]
     outcome = succeed("fit", folder / "data.csv", *FIT, "--use", "id")

@@ -34,7 +34,7 @@ def test_demo_ends_with_what_there_is_when_the_time_is_over(here, monkeypatch):
     small = partial(datasets.make_column_sparse, n_samples=40, n_features=4, n_outputs=3, n_hidden=2, n_informative=2)
     monkeypatch.setitem(feature_selection.FAMILIES, "column-sparse", small)
     outcome = succeed("demo", "--no-real-table", "--n-hidden", 1, "--max-seconds", 1e-6, "--json")
-    assert "The time is over: what is written is what was reached by then." in outcome.stderr
+    assert "The time limit was reached: the results so far are written." in outcome.stderr
     report = json.loads(Path("demo-output/report.json").read_text())
     assert report["status"] == "TIME_LIMIT"
     told = json.loads(outcome.stdout)
@@ -44,7 +44,7 @@ def test_demo_ends_with_what_there_is_when_the_time_is_over(here, monkeypatch):
     assert told["column-sparse"] == report
     outcome = run("demo", "--n-seeds", 2, "--n-hidden", 1, "--max-seconds", 1e-6)
     assert outcome.exit_code == 1
-    assert "passed before there was a result. Give more time." in outcome.stderr
+    assert "passed before there was a result. Allow more time." in outcome.stderr
 
 
 @pytest.mark.slow

@@ -181,7 +181,7 @@ def test_ctrl_c_leaves_the_model_and_ends_with_130(folder, here, monkeypatch):
     outcome = run(*call)
     assert outcome.exit_code == 130
     assert "interrupted after 5 cycles" in outcome.stdout
-    assert outcome.stderr.splitlines()[-1] == "Interrupted: what is written is what was reached by then."
+    assert outcome.stderr.splitlines()[-1] == "Interrupted: the results so far are written."
     assert ImplicitModel.load("m.npz").B.shape == (3, 5)
 
     def nothing(*args, **options):
@@ -190,4 +190,4 @@ def test_ctrl_c_leaves_the_model_and_ends_with_130(folder, here, monkeypatch):
     monkeypatch.setattr("bcd_implicit.solve", nothing)
     outcome = run(*call)
     assert outcome.exit_code == 130
-    assert outcome.stderr == "Error: interrupted, and nothing more is written.\n"
+    assert outcome.stderr == "Error: interrupted; nothing more is written.\n"

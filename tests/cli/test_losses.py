@@ -66,7 +66,7 @@ def test_least_squares_for_classes_on_request(table):
     # Indicators of -1 and 1, whose mean an intercept keeps.
     assert model.predict(table[["age", "bmi"]]).mean(axis=0).sum() == pytest.approx(-1, abs=1e-6)
     line = fail("predict", "m.npz", "d.csv", "--output", "p.csv", "--probabilities")
-    assert "--probabilities: m.npz holds a model that knows none. Train it with --loss cross-entropy" in line
+    assert "--probabilities: m.npz holds a model that has none. Train it with --loss cross-entropy" in line
 
 
 def test_counts_are_predicted_as_rates(table):
@@ -97,9 +97,9 @@ def test_targets_that_a_loss_does_not_take(table):
     line = fail("fit", "d.csv", *options("word"), *where, "--loss", "poisson")
     assert "--loss: poisson does not suit column 'word', which holds 3 classes. Use cross-entropy or squared." in line
     line = fail("fit", "d.csv", *options("count"), *where, "--loss", "cross-entropy")
-    assert "--loss: cross-entropy is for classes, and column 'count' holds numbers. Add --classify" in line
+    assert "--loss: cross-entropy is for classes, but column 'count' holds numbers. Add --classify" in line
     line = fail("fit", "d.csv", *options("y"), *where, "--quantile", 0.9)
-    assert "--quantile: is the level of the loss quantile alone. Add --loss quantile." in line
+    assert "--quantile: applies only to --loss quantile. Add --loss quantile." in line
     assert "--quantile: 1.5 is not in the range" in fail("fit", "d.csv", *options("y"), *where, "--quantile", 1.5)
     assert not Path("m.npz").exists()
 
@@ -130,7 +130,7 @@ def shares_of(labels):
 def test_scores_and_probabilities_are_two_tables(table):
     succeed("fit", "d.csv", *options("word"), "--model", "m.npz", "--max-cycles", 1)
     line = fail("predict", "m.npz", "d.csv", "--output", "p.csv", "--scores", "--probabilities")
-    assert "--probabilities: and --scores ask for different tables. Give one of them" in line
+    assert "--probabilities: and --scores ask for different outputs. Give one of them" in line
     assert not Path("p.csv").exists()
 
 
@@ -138,11 +138,11 @@ def test_scores_and_probabilities_are_two_tables(table):
 def test_what_has_no_probabilities_says_what_it_predicts(table, target, loss, what):
     succeed("fit", "d.csv", *options(target), "--model", "m.npz", "--loss", loss)
     line = fail("predict", "m.npz", "d.csv", "--output", "p.csv", "--probabilities")
-    assert f"m.npz holds a model of {what}, which has none. Leave it out, to write the {what}." in line
+    assert f"m.npz holds a model of {what}, which has none. Omit it to write the {what}." in line
 
 
 def test_whole_numbers_that_may_be_classes_are_noted(table):
-    note = "Note: column 'count' holds 8 different whole numbers, and they are taken for numbers; --classify makes"
+    note = "Note: column 'count' holds 8 different whole numbers, which are treated as numbers. Add --classify"
     table["count"] = table["count"].clip(upper=7)
     assert sorted(table["count"].unique()) == list(range(8))
     table.to_csv("w.csv", index=False)
@@ -156,10 +156,10 @@ def test_whole_numbers_that_may_be_classes_are_noted(table):
 def test_remedies_are_in_the_words_of_the_command_line(table):
     fit = ["fit", "d.csv", *options("count"), "--model", "m.npz"]
     line = fail(*fit, "--loss", "logistic")
-    assert "is 2. Pass 0 and 1, or probabilities; of one column of classes, give --classify in place of --loss" in line
+    assert "is 2. Pass 0 and 1, or probabilities; for one column of classes, use --classify instead of --loss" in line
     table.assign(count=table["count"] - 1).to_csv("n.csv", index=False)
     line = fail("fit", "n.csv", *fit[2:], "--loss", "poisson")
-    assert "of 'count' is -1. Pass counts or rates; for other numbers there are --loss squared, huber and" in line
+    assert "of 'count' is -1. Pass counts or rates; for other numbers use --loss squared, huber or" in line
     table.assign(y=0.5, count=0.7).to_csv("s.csv", index=False)
     two = ["--target", "count", "--target", "y", "--ignore", "word", "--model", "m.npz"]
     line = fail("fit", "s.csv", *two, "--loss", "cross-entropy")
@@ -174,5 +174,5 @@ def test_hubers_threshold_is_an_option(table):
     a, b = (ImplicitModel.load(name) for name in ("a.npz", "b.npz"))
     assert not np.allclose(a.d, b.d)
     line = fail(*fit, "c.npz", "--huber-threshold", 0.1)
-    assert "--huber-threshold: is a number of the loss huber alone. Add --loss huber." in line
+    assert "--huber-threshold: applies only to --loss huber. Add --loss huber." in line
     assert "Error: --huber-threshold: " in fail(*fit, "c.npz", "--loss", "huber", "--huber-threshold", 0)

@@ -22,7 +22,7 @@ def test_from_text_is_the_call():
     ("call", "message"),
     [
         (lambda: ready.from_text("nope(B)"), r"constraint nope\(B\): cannot be read.*Write one of banded, box"),
-        (lambda: ready.from_text("box(B, f(1))"), r"f\(1\) is no letter, number or list"),
+        (lambda: ready.from_text("box(B, f(1))"), r"f\(1\) is not a letter, number or list"),
         (lambda: ready.from_text("nonnegative("), "was never closed"),
         (lambda: ready.from_text("nonnegative(B).name"), "no ready-made constraint"),
         (lambda: ready.from_text("box(**{'matrix': 'B'})"), "cannot be read"),

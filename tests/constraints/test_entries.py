@@ -11,8 +11,8 @@ from bcd_implicit import constraints as ready
     ("call", "message"),
     [
         (lambda: ready.nonnegative("Z"), "matrix: unknown matrix 'Z'. Use one of A, B, C, D, b, d"),
-        (lambda: ready.box("A"), "lower: and upper are absent or infinite. Give at least one finite bound"),
-        (lambda: ready.box("A", -np.inf), "lower: and upper are absent or infinite"),
+        (lambda: ready.box("A"), "lower: and upper are missing or infinite. Give at least one finite bound"),
+        (lambda: ready.box("A", -np.inf), "lower: and upper are missing or infinite"),
         (lambda: ready.box("A", [np.inf, 0]), "lower: is inf, or upper -inf"),
         (lambda: ready.box("A", 1, 0), "lower: is above upper. Exchange them"),
         (lambda: ready.box("A", np.zeros((2, 2)), np.zeros(3)), r"lower: has shape \(2, 2\), upper \(3,\)"),

@@ -81,7 +81,7 @@ def test_they_can_be_written_as_text():
         (lambda: problem_with(ready.output_gain_bound(1), group_over="BD"), "couples C and D"),
         (
             lambda: random_problem((4, 5, 1, 40), constraints=[ready.margin_gain_bound(1)]),
-            "the problem has one output, and no pair. Use output_gain_bound.\n",
+            "the problem has one output, so there are no pairs. Use output_gain_bound.\n",
         ),
     ],
 )

@@ -41,8 +41,8 @@ def test_accuracies_are_of_labels_like_those_of_the_fit():
     assert several.score(IRIS, Y) == np.mean((several.predict(IRIS) == Y).all(axis=1))
     assert several.score(IRIS, pd.DataFrame(Y)) == several.score(IRIS, Y)
     for fitted, y, message in (
-        (one, Y, r"y: has shape \(150, 2\), and the classifier was fitted on one column"),
-        (several, SPECIES, r"y: has shape \(150,\), and the classifier was fitted on 2 columns, one a label"),
+        (one, Y, r"y: has shape \(150, 2\), but the classifier was fitted on one column"),
+        (several, SPECIES, r"y: has shape \(150,\), but the classifier was fitted on 2 columns, one for each label"),
         (one, SPECIES[1:], "y: has 149 samples but X has 150"),
         (one, None, "y: fit requires y to be passed"),
     ):
@@ -53,12 +53,12 @@ def test_accuracies_are_of_labels_like_those_of_the_fit():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"quantile": 0.9}, r"""quantile: is a number of loss="quantile" alone, and loss is 'squared'. Choose loss="""),
+        ({"quantile": 0.9}, r"""quantile: applies only to loss="quantile", but loss is 'squared'. Choose loss="""),
         (
             {"quantile": 0.9, "loss": bi.QuantileLoss(0.5)},
-            r"quantile: .* and loss is <loss quantile .*an object has its",
+            r"quantile: .* but loss is <loss quantile .*an object has its",
         ),
-        ({"huber_threshold": 0.3}, """huber_threshold: is a number of loss="huber" alone"""),
+        ({"huber_threshold": 0.3}, """huber_threshold: applies only to loss="huber", but"""),
         ({"huber_threshold": 0.3, "loss": bi.HuberLoss()}, "huber_threshold: .*an object has its own number"),
         ({"huber_threshold": 0.3, "loss": "quantile", "quantile": 0.9}, "huber_threshold: "),
     ],
@@ -78,7 +78,7 @@ def test_class_weights_may_name_a_class_that_a_fold_lacks():
     assert np.isfinite(cross_val_score(classifier, IRIS, WORDS, cv=folds)).all()
     # As in scikit-learn: one that is misspelt leaves a class without a weight.
     for wrong in ({"a": 1.0, "B": 2.0, "c": 3.0}, {"z": 2.0}):
-        with pytest.raises(InvalidInputError, match="class_weight: names the class '[Bz]', which y does not hold"):
+        with pytest.raises(InvalidInputError, match="class_weight: names the class '[Bz]', which is not in y"):
             ImplicitClassifier(**QUICK, class_weight=wrong).fit(IRIS, WORDS)
         with pytest.raises(ValueError, match="not in class_weight"):
             LogisticRegression(class_weight=wrong).fit(IRIS, WORDS)
@@ -87,9 +87,9 @@ def test_class_weights_may_name_a_class_that_a_fold_lacks():
 
 
 def test_class_weights_that_leave_nothing():
-    with pytest.raises(InvalidInputError, match="class_weight: leaves no sample a weight"):
+    with pytest.raises(InvalidInputError, match="class_weight: gives no sample a positive weight"):
         ImplicitClassifier(**QUICK, class_weight={0: 0, 1: 0}).fit(IRIS[:100], SPECIES[:100])
-    with pytest.raises(InvalidInputError, match="y: has one class only, '1', among the samples that have a weight"):
+    with pytest.raises(InvalidInputError, match="y: has only one class, '1', among the samples that have a weight"):
         ImplicitClassifier(**QUICK, class_weight={0: 0}).fit(IRIS[:100], SPECIES[:100])
 
 
@@ -117,7 +117,7 @@ def test_a_classifier_speaks_of_its_own_losses():
         assert str(error.value).endswith("Use one of cross-entropy, logistic, squared.")
     with pytest.raises(InvalidInputError) as error:
         ImplicitClassifier().fit(IRIS, IRIS[:, 0])
-    assert str(error.value).endswith("Give one column of labels; for numbers there is ImplicitRegressor.")
+    assert str(error.value).endswith("Give one column of labels; for numbers use ImplicitRegressor.")
 
 
 def test_messages_about_targets_of_classes_do_not_contradict_each_other():
@@ -126,7 +126,7 @@ def test_messages_about_targets_of_classes_do_not_contradict_each_other():
     ) as error:
         ImplicitRegressor(loss="logistic").fit(IRIS, SPECIES)
     assert "row 100 of 'y0' is 2" in str(error.value)
-    with pytest.raises(InvalidInputError, match="the cross-entropy needs a column for each class, and there is one"):
+    with pytest.raises(InvalidInputError, match="the cross-entropy needs a column for each class, but there is one"):
         ImplicitRegressor(loss="cross-entropy").fit(IRIS, SPECIES)
     with pytest.raises(InvalidInputError, match="columns that sum to 1, and row 0 sums to 2"):
         ImplicitRegressor(loss="cross-entropy").fit(IRIS, np.ones((150, 2)))

@@ -138,7 +138,7 @@ def test_classifier_without_weight_on_a_class_does_not_know_it():
     assert fitted.decision_function(X).shape == (150,)
     assert (fitted.decision_function(X)[y == 2] > 0).all()  # positive for the second
     np.testing.assert_array_equal(fitted.predict(X[y != 1]), y[y != 1])
-    with pytest.raises(InvalidInputError, match=r"y: has one class only, '0.0', .*Give samples of two classes or more"):
+    with pytest.raises(InvalidInputError, match=r"y: has only one class, '0.0', .*Give samples of two classes or more"):
         ImplicitClassifier().fit(X, np.zeros(150))
 
 

@@ -56,7 +56,9 @@ def test_a_classifier_explains_classes_by_their_labels(loss):
         fitted.explain(IRIS[0], 0.1, about="odds")
     by_words = fitted.importance(IRIS, WORDS, n_repeats=2)
     assert by_words.measures["permutation"].max() > 0
-    with pytest.raises(InvalidInputError, match="y: has the class 'rose', which fit has not seen. The classes are"):
+    with pytest.raises(
+        InvalidInputError, match="y: has the class 'rose', which was not in the training data. The classes are"
+    ):
         fitted.importance(IRIS, np.where(WORDS == "setosa", "rose", WORDS))
     with pytest.raises(InvalidInputError, match=r"y: has shape \(50, 2\)"):
         fitted.importance(IRIS, np.zeros((50, 2)))

@@ -159,7 +159,7 @@ def test_class_weights_are_sample_weights():
     ("class_weight", "message"),
     [
         ("even", r"class_weight: got 'even'\. Give None, \"balanced\""),
-        ({"d": 1.0}, r"class_weight: names the class 'd', which y does not hold\. The classes are 'a', 'b', 'c'"),
+        ({"d": 1.0}, r"class_weight: names the class 'd', which is not in y\. The classes are 'a', 'b', 'c'"),
         ({"a": -1.0}, "class_weight: got -1"),
         ([1, 2, 3], "class_weight: got"),
     ],
@@ -185,7 +185,7 @@ def test_labels_of_which_a_sample_may_have_several():
     assert 0.3 < fitted.score(X, Y) < 1.0  # all labels right
     with pytest.raises(
         InvalidInputError,
-        match="class_weight: is 'balanced', for samples of one class each, and y has 3 labels. Leave it out",
+        match="class_weight: is 'balanced', for one class per sample, but y has 3 labels. Leave it out",
     ):
         ImplicitClassifier(class_weight="balanced").fit(X, Y)
     least_squares = ImplicitClassifier(**QUICK, loss="squared").fit(X, Y)
@@ -194,9 +194,9 @@ def test_labels_of_which_a_sample_may_have_several():
 
 def test_losses_that_do_not_suit_are_named():
     X, y = load_iris(return_X_y=True)
-    with pytest.raises(InvalidInputError, match="loss: 'logistic' is for two classes, or .*, and y has 3 classes"):
+    with pytest.raises(InvalidInputError, match="loss: 'logistic' is for two classes, or .*, but y has 3 classes"):
         ImplicitClassifier(loss="logistic").fit(X, y)
-    with pytest.raises(InvalidInputError, match="loss: 'huber' is not for classes. Use one of cross-entropy, "):
+    with pytest.raises(InvalidInputError, match="loss: 'huber' is not a loss for classes. Use one of cross-entropy, "):
         ImplicitClassifier(loss="huber").fit(X, y)
     with pytest.raises(InvalidInputError, match="loss: unknown loss 'pinball'"):
         ImplicitRegressor(loss="pinball").fit(X, y)

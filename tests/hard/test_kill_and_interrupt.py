@@ -131,7 +131,7 @@ def test_the_command_line_ends_with_130_and_leaves_what_it_has(command, tmp_path
     # Drawing the figure takes a second or two.
     assert time.monotonic() - began < 3 * LATEST
     assert "Traceback" not in err
-    assert "Interrupted: what is written is what was reached by then." in err
+    assert "Interrupted: the results so far are written." in err
     written = {"m.npz"} if name == "fit" else {"model.npz", "report.json", "feature_selection.png"}
     assert set(os.listdir(tmp_path)) == {"data.csv", "run.npz", *written}
     bi.ImplicitModel.load(tmp_path / ("m.npz" if name == "fit" else "model.npz"))

@@ -104,7 +104,7 @@ def test_registered_activations_are_saved_by_name(tmp_path, model, monkeypatch):
     ImplicitModel(model.A, model.B, model.b, model.C, activation="asinh").save(tmp_path / "m.npz")
     assert ImplicitModel.load(tmp_path / "m.npz").activation is asinh
     del registered["asinh"]
-    with pytest.raises(InvalidInputError, match="activation 'asinh', which is not known here. Register it first"):
+    with pytest.raises(InvalidInputError, match="activation 'asinh', which is not registered. Register it first"):
         ImplicitModel.load(tmp_path / "m.npz")
 
 
@@ -198,10 +198,10 @@ def test_sparse_matrices_stay_sparse(tmp_path, sparse):
         ({"A_starts": np.array([0, 3, 2, 5, 5, 5])}, "A: cannot be read"),
         ({"A_starts": np.array([0, 2, 5, 5])}, "_starts has shape"),
         ({"A_data": np.ones(4)}, "has shape (5,), (4,) needed"),
-        ({"A": np.zeros((5, 5))}, "A: is not there, or not in one of the two ways"),
+        ({"A": np.zeros((5, 5))}, "A: is missing, or not stored in one of the two ways"),
         ({"sizes": np.array([2, 4])}, "has blocks of 2 + 4 = 6 states, but A has 5"),
         ({"sizes": np.array([5, 0])}, "activation, states of block 1: got 0"),
-        ({"activations": np.array(["tanh", "sine"])}, "activation 'sine', which is not known here"),
+        ({"activations": np.array(["tanh", "sine"])}, "activation 'sine', which is not registered"),
     ],
 )
 def test_damaged_sparse_files_are_refused(tmp_path, sparse, members, cause):

@@ -78,14 +78,14 @@ def test_replace_and_subset_keep_the_weights():
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ([1.0, 2.0, 3.0], "sample_weight: has 3 weights for 4 samples. Give one number a sample"),
+        ([1.0, 2.0, 3.0], "sample_weight: has 3 weights for 4 samples. Give one number for each sample"),
         (2.0, "sample_weight: has 1 weights for 4 samples"),
         (np.ones((4, 2)), r"sample_weight: has shape \(4, 2\) for 4 samples"),
         ([1.0, -0.5, 1.0, 1.0], "sample_weight: is -0.5 at row 1. Weights are 0 or more"),
         ([1.0, 1.0, np.nan, 1.0], r"sample_weight: contains missing values \(NaN\): 1 \(first at row 2\)"),
         ([1.0, 1.0, 1.0, np.inf], r"sample_weight: contains infinity: 1 \(first at row 3\)"),
         ([0.0, 0.0, 0.0, 0.0], r"sample_weight: is positive for 0 sample\(s\), at least 2 needed"),
-        ([0.0, 0.0, 3.0, 0.0], r"sample_weight: is positive for 1 sample\(s\).*A sample of weight zero is left out"),
+        ([0.0, 0.0, 3.0, 0.0], r"sample_weight: is positive for 1 sample\(s\).*A sample of weight zero is dropped"),
         (["a", "b", "c", "d"], "sample_weight: is not numeric: text, row 0 holds 'a'"),
         ("balanced", "sample_weight: is not numeric: text, row 0 holds 'balanced'"),
     ],

@@ -148,7 +148,7 @@ def test_a_problem_shows_shapes_and_settings(shown):
             [[0.0, 2.0], [2.0, 0.0]],
             "not known to be well-posed: the spectral radius of L |A| is 2, not below 1, on its states",
         ),
-        ([[0.0, 2.0], [0.0, 0.0]], "well-posed: no state depends on itself, whatever the functions"),
+        ([[0.0, 2.0], [0.0, 0.0]], "well-posed: no state depends on itself, whatever the activation functions"),
     ],
 )
 def test_a_model_shows_its_norm_against_the_bound(A, words):

@@ -213,7 +213,7 @@ def test_bad_parameters_are_named(make, message):
     [
         ("logistic", [0.0, 1.0, 2.0, 1.0], "targets from 0 to 1, row 2 of 'y0' is 2"),
         ("poisson", [0.0, 1.0, -2.0, 1.0], "targets of 0 or more, row 2 of 'y0' is -2"),
-        ("cross-entropy", [0.0, 1.0, 0.0, 1.0], "one column a class"),
+        ("cross-entropy", [0.0, 1.0, 0.0, 1.0], "one column for each class"),
         (
             "cross-entropy",
             [[1.0, 0.0], [0.5, 0.4], [0.0, 1.0], [1.0, 0.0]],

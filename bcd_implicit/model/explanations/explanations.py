@@ -45,11 +45,11 @@ class Explanations(Derivatives, Robustness):
         rounds: int | None = None,
         n_cuts: int | None = None,
     ) -> Explanation:
-        """Which inputs, each by itself, could have changed predictions, and by how much.
+        """Which single inputs could have changed predictions, and by how much.
 
-        For each input, moved up or down by its radius while all others stay, certified bounds on the prediction, and
-        the least and largest values that an attack finds: what is proved possible at most, and what is shown to be
-        possible. Of a class: which inputs alone could make it another one, and which are proved not to.
+        Each input is moved up or down by its radius while all others stay fixed. The result has certified bounds on the
+        prediction (nothing beyond them is possible), and the smallest and largest values found by an attack (these are
+        possible). For a class: which single inputs could change it, and which provably cannot.
 
         Parameters
         ----------
@@ -57,17 +57,18 @@ class Explanations(Derivatives, Robustness):
             A few samples, as for :meth:`~bcd_implicit.ImplicitModel.predict`, or one; a row of a data frame keeps its
             names.
         radius : float, or array-like of shape (p,) or (m, p)
-            How far each input may be from there, in its own units; 0 for those that are certain. There is no default,
-            as a model does not know how its inputs vary: ``0.1 * data.std()`` is a tenth of a standard deviation.
+            How far each input may move, in its own units; 0 for inputs that are certain. There is no default, because a
+            model does not know how its inputs vary: ``0.1 * data.std()`` is a tenth of a standard deviation.
         groups : sequence of p labels, or mapping from a group's name to its inputs' names, optional
             Inputs that move together, such as the columns that encode one category.
         about : {"values", "class", "labels"}, optional
-            What is explained: predictions; by how much the largest output is above all others; or, of each output, how
-            far it is on its side of 0. By default what ``link`` says: "class" for "softmax", "labels" for "logit".
+            What to explain: predictions ("values"); by how much the largest output is above all others ("class"); or
+            how far each output is from 0 ("labels"). The default follows ``link``: "class" for "softmax", "labels" for
+            "logit".
         outputs : list of str or int, optional
-            Names or places of the outputs, of values and labels; all by default.
+            Names or indices of the outputs, for values and labels; all by default.
         method, rounds, n_cuts
-            As for :meth:`~bcd_implicit.model.robustness.robustness.Robustness.bounds`, whose defaults they have.
+            As in :meth:`~bcd_implicit.model.robustness.robustness.Robustness.bounds`, with the same defaults.
 
         Returns
         -------
@@ -90,8 +91,8 @@ class Explanations(Derivatives, Robustness):
         about = check_choice("about", ABOUT[self.link] if about is None else about, ("values", "class", "labels"))
         if about == "class":
             if outputs is not None:
-                cause = "is for values and labels, and this is about a class, which all outputs decide"
-                raise InvalidInputError("outputs", cause, "Leave it out, or ask about='values'")
+                cause = "is for values and labels, but this explanation is about a class, which depends on all outputs"
+                raise InvalidInputError("outputs", cause, "Omit it, or use about='values'")
             # One output has a class on each side of 0.
             about = "labels" if len(self.d) == 1 else about
         chosen = {"method": method, "rounds": rounds, "n_cuts": n_cuts}
@@ -114,31 +115,31 @@ class Explanations(Derivatives, Robustness):
         """Which inputs the model needs, by five measures side by side.
 
         All are in standard deviations, of the inputs in U and of the predictions there, so that units do not matter:
-        the certified sensitivity, for inputs anywhere; the mean absolute derivative at the samples; what shuffling an
-        input's values among the samples takes off the score; and the lengths of the columns of B and D. Of several
-        outputs means are taken.
+        the certified sensitivity, for inputs anywhere; the mean absolute derivative at the samples; the loss of score
+        when an input's values are shuffled among the samples; and the lengths of the columns of B and D. With several
+        outputs, means are taken.
 
         Parameters
         ----------
         U : array-like of shape (m, p)
-            Samples, two at the least: better such as the model was not trained on.
+            At least two samples, preferably ones that the model was not trained on.
         Y : array-like of shape (m, q), or (m,) classes, optional
-            Targets of the score, in which shuffles are measured; columns of a data frame are matched by name. Of links
-            "logit" and "softmax" also classes, by numbers from 0 or names of outputs. Without, the predictions
-            themselves are the targets: how far shuffles move them, as a share of their variance.
+            Targets for the score that measures shuffles; columns of a data frame are matched by name. For the links
+            "logit" and "softmax" they may be classes, by number from 0 or by name of output. If absent, the predictions
+            themselves are the targets: the score is how far shuffles move them, as a share of their variance.
         groups : sequence of p labels, or mapping from a group's name to its inputs' names, optional
             Inputs that belong together are measured, and shuffled, together.
         loss : str or Loss, optional
-            Of the score, R2 or D2; by default what ``link`` says, "squared" for "identity".
+            The loss for the score (R2 or D2). The default follows ``link``: "squared" for "identity".
         n_repeats : int
-            So many shuffles of each input; their mean is taken.
+            Number of shuffles of each input; the result is their mean.
         random_state : int, Generator or None
-            Of the shuffles.
+            Seed of the shuffles.
 
         Returns
         -------
         Importance
-            ``table``: a row for each input, with measures and ranks; ``ranks`` by themselves.
+            ``table``: a row for each input, with measures and ranks; ``ranks`` has only the ranks.
 
         Raises
         ------
@@ -158,7 +159,9 @@ class Explanations(Derivatives, Robustness):
         known = Groups.parse(groups, None, self.input_names)
         scored = get_loss(BY_LINK[self.link] if loss is None else loss)
         if scored.link != self.link:
-            cause = f"{scored.name!r} is for predictions on the scale {scored.link!r}, and the model's is {self.link!r}"
+            cause = (
+                f"{scored.name!r} is for predictions on the scale {scored.link!r}, but the model is on {self.link!r}"
+            )
             raise InvalidInputError("loss", cause, "Leave it out")
         n_repeats = check_number("n_repeats", n_repeats, 1, integer=True, remedy="Give 1 or more")
         rng = random_generator(random_state)

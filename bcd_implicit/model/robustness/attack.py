@@ -86,7 +86,7 @@ def climb(asked: _Asked, box: Box, n_inputs: int | None) -> np.ndarray:
     asked : callable
         Of inputs (m, p): the values (m,) and their gradients (m, p).
     box : Box
-        Where it is one of balls, steps lead as far along the gradient, in units of the radius.
+        If it is one of balls, steps lead as far along the gradient, in units of the radius.
     n_inputs : int or None
         So many inputs of each sample may move, those with the largest ``|gradient| radius`` in the middle.
     """

@@ -22,11 +22,11 @@ from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.display import facts_table
 from bcd_implicit.support.notices import warn_convergence
 
-#: Of so many cuts there are 1,024 cases.
+#: This many cuts make 1,024 cases.
 MOST_CUTS = 10
 # A prediction that is farther out than its states may be off, and than this share of what it sums, breaks its bounds.
 CLOSE = 1e-9
-#: By default so many cuts are made, of models of no more states than this.
+#: The default number of cuts, for models of at most this many states.
 CUTS, FEW_STATES = 3, 50
 #: Methods that have cuts, and those that have balls.
 WITH_CUTS, WITH_BALLS = ("backward", "dual"), ("backward", "interval", "perron-frobenius")
@@ -69,11 +69,11 @@ def check_options(
     for name, owners, given in (("n_cuts", WITH_CUTS, n_cuts), ("max_seconds", ("exact",), max_seconds)):
         if given and method not in owners:
             known = _either(owners)
-            cause = f"is an option of method={known} alone, and method is {method!r}"
-            raise InvalidInputError(name, cause, f"Leave it out, or choose method={known}")
+            cause = f"applies only to method={known}, but method is {method!r}"
+            raise InvalidInputError(name, cause, f"Omit it, or choose method={known}")
     if euclidean and method not in WITH_BALLS:
         remedy = f"Use method={_either(WITH_BALLS)}, or bound the box around the ball"
-        raise InvalidInputError("norm", f"is 2, and method={method!r} bounds boxes alone", remedy)
+        raise InvalidInputError("norm", f"is 2, and method={method!r} bounds only boxes", remedy)
     if max_seconds is not None:
         max_seconds = check_number("max_seconds", max_seconds, 0, remedy="Give seconds, or None")
     return {
@@ -128,7 +128,7 @@ def prediction_within(
         return np.where(missed, found, np.clip(found, lower, upper))
     if crossed.any() or missed.any():
         cause = f"{system.activation.name} has {'lower bounds above upper ones' if crossed.any() else 'false bounds'}"
-        remedy = "Something that it says of itself is not true: check image, nondecreasing, max_slope and its pieces"
+        remedy = "One of its properties is wrong: check image, nondecreasing, max_slope and its pieces"
         raise InvalidInputError("activation", cause, remedy)
     # What is known better than to rounding is not left to it.
     return np.clip(found, lower, upper)

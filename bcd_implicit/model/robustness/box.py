@@ -17,9 +17,9 @@ from bcd_implicit.support.checks import check_entries, check_matrix
 
 # Squares of shares below this are lost.
 TINY = 1e-150
-SHAPES = "Give one number, one for each input, a column of one for each sample, or one for each sample and input"
+SHAPES = "Give one number, one for each input, a column with one for each sample, or one for each sample and input"
 RADII = SAMPLES._replace(
-    missing="Give 0 for what is certain",
+    missing="Give 0 for inputs that are certain",
     infinite="Give a finite radius: a multiple of how far the input varies, for instance",
     table=SHAPES,
     dimensions=SHAPES,
@@ -127,7 +127,7 @@ def check_radius(radius: Any, shape: tuple[int, int], names: Sequence[str]) -> n
     radius = in_order("radius", radius, names, "u")
     true_or_false = isinstance(radius, bool) or getattr(radius, "dtype", None) == np.bool_
     if radius is None or isinstance(radius, str) or true_or_false:
-        raise InvalidInputError("radius", f"is {shown(radius)}, no number", SHAPES)
+        raise InvalidInputError("radius", f"is {shown(radius)}, not a number", SHAPES)
     numbers = check_matrix("radius", radius if np.ndim(radius) else [radius], advice=RADII)
     if np.shape(radius) not in {(), (p,), (m, 1), (m, p)}:
         cause = f"has shape {np.shape(radius)}, () or ({p},) or ({m}, {p}) needed"

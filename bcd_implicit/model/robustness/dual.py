@@ -1,6 +1,6 @@
 """The best dual vectors: those of a linear program for each bound, for all bounds at once and without its solver.
 
-The bound of :mod:`~bcd_implicit.model.robustness.backward` is a convex function of lambda. Where phi is linear between
+The bound of :mod:`~bcd_implicit.model.robustness.backward` is a convex function of lambda. If phi is linear between
 a few points of its range, the least value is that of a linear program: a point of the convex hull of phi's graph is a
 mean of these points with weights P, and an input is one of the ends of its interval. Let F hold phi at the points, or
 the ends, and Z hold z, or zeros. The program is, mean for mean with the weights of each state and input,
@@ -44,7 +44,7 @@ def dual(system: BoundedSystem, box: Box, tasks: Tasks, rounds: int, n_cuts: int
         A model of too many states.
     """
     if len(system.b) > MOST_STATES:
-        cause = f'has {len(system.b)} states, and method="dual" takes up to {MOST_STATES}'
+        cause = f'has {len(system.b)} states, and method="dual" is limited to {MOST_STATES}'
         raise InvalidInputError("model", cause, 'Use method="backward"')
     return backward(system, box, tasks, rounds, n_cuts, improve=best)
 

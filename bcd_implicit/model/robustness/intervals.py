@@ -1,6 +1,6 @@
 """Intervals of states and preactivations for boxes of inputs, stage by stage.
 
-Where no state depends on itself the interval of phi(z) follows from that of z, and so on. On a component with a cycle a
+If no state depends on itself the interval of phi(z) follows from that of z, and so on. On a component with a cycle a
 box ``[low, high]`` holds the state of every input if, whenever state i is at an end of its interval and the others are
 anywhere in theirs, phi(z_i) does not leave the interval there: by the theorem of Poincare and Miranda there is an
 equilibrium in the box then, and there is only one. Such a box is found by steps from one around the equilibrium of the

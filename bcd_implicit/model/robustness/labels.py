@@ -43,7 +43,7 @@ def in_order(argument: str, given: Any, names: Sequence[str], letter: str) -> An
         return values
     if missing:
         remedy = f"Give a number for each of {quoted(names)}"
-        raise InvalidInputError(argument, f"has the labels {quoted(labels)} and lacks {missing[0]!r}", remedy)
+        raise InvalidInputError(argument, f"has the labels {quoted(labels)} but not {missing[0]!r}", remedy)
     if twice := [name for name in names if labels.count(name) > 1]:
         raise InvalidInputError(argument, f"has the label {twice[0]!r} twice", "Rename one of them")
     return values[..., [labels.index(name) for name in names]]
@@ -124,7 +124,7 @@ def _check_places_only(argument: str, numbers: Sequence[Any], place: Mapping[str
 
 
 def _ambiguous(argument: str, number: Any, names: Sequence[str]) -> InvalidInputError:
-    cause = f"has the number {number}, which may be a place, or a name like {quoted(names)}"
+    cause = f"has the number {number}, which may be a position, or a name like {quoted(names)}"
     return InvalidInputError(argument, cause, "Give names of outputs, as text")
 
 

@@ -1,6 +1,6 @@
 """The Lipschitz constant of a model in the Euclidean norm, by a semidefinite program.
 
-Where phi never falls and has slopes up to L, two equilibria have ``dx_i (L_i dz_i - dx_i) >= 0`` for every state. With
+If phi never falls and has slopes up to L, two equilibria have ``dx_i (L_i dz_i - dx_i) >= 0`` for every state. With
 weights Lambda >= 0, a diagonal matrix, and dz = A dx + B du, twice the sum of these is taken off from ``g |du|^2 -
 |C dx + D du|^2``. If what is left is never negative, outputs move by ``sqrt(g) |du|`` at most. That is
 
@@ -28,7 +28,7 @@ MARGIN = 1e-7
 def euclidean(system: BoundedSystem, C: Matrix, D: Matrix, S: np.ndarray) -> float:
     """A bound on ``|dy| / |du|`` in the Euclidean norm, from S, (q, p), which bounds them entry by entry.
 
-    Where a function falls somewhere it is the norm of S.
+    If a function falls somewhere it is the norm of S.
     """
     if not np.isfinite(S).all():
         return np.inf

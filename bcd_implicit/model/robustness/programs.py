@@ -221,7 +221,7 @@ def exact(
                 inputs[:, k] = np.clip(u, box.center[:, j] - box.radius[:, j], box.center[:, j] + box.radius[:, j])
     certificate = AttainedCertificate(inputs, tasks)
     if (missed := ~attains(system, certificate, found)).any():
-        told = f"{missed.sum()} of {len(tasks)} bounds are not attained by an input that was found"
+        told = f"{missed.sum()} of {len(tasks)} bounds are not attained by any input that was found"
         if max_seconds is None:
             why = ". The solver's tolerances are about 1e-6: choose units in which inputs and states are about 1."
         else:

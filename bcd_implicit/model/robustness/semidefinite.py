@@ -186,7 +186,7 @@ def semidefinite(system: BoundedSystem, box: Box, tasks: Tasks, rounds: int) -> 
         A state's function that is not relu.
     """
     if system.activation.name != "relu":
-        cause = f"is {system.activation.name}, and semidefinite programs are of relu alone"
+        cause = f"is {system.activation.name}, but semidefinite programs are only for relu"
         raise InvalidInputError("activation", cause, 'Use method="backward", with n_cuts')
     found, linear = backward(system, box, tasks, rounds)
     z, n, K = _ranges(linear), len(system.b), len(tasks)

@@ -42,7 +42,7 @@ def sigmoid(input: Node) -> Node:
 def softplus(input: Node, beta: float = 1.0, threshold: float = 20.0) -> Node:
     """log(1 + e^(beta z)) / beta; PyTorch takes z itself beyond a threshold, off by 2e-9 at the most if that is 20."""
     if threshold < 20:
-        cause = f"{threshold!r} has no counterpart: beyond it the function jumps"
+        cause = f"{threshold!r} is not supported: the function jumps at the threshold"
         raise InvalidInputError("threshold", cause, "Use threshold=20 or more")
     return input.activate("softplus") if beta == 1 else (input * beta).activate("softplus") / beta
 

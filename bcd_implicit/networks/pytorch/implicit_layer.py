@@ -108,7 +108,7 @@ class ImplicitLayer(torch.nn.Module):
             raise InvalidInputError("model", f"is {type(model).__name__}, not an ImplicitModel", "Pass a model")
         sparse = [letter for letter in LETTERS if sp.issparse(getattr(model, letter))]
         if sparse:
-            cause = f"has sparse matrices ({', '.join(sparse)}), of which the layer would train the zeros too"
+            cause = f"has sparse matrices ({', '.join(sparse)}), and the layer would also train their zeros"
             raise InvalidInputError("model", cause, "Use bi.to_torch, which keeps them, or make the matrices dense")
         model.structure().check()
         adjoint_terms(gradient, n_terms, "gradient")
@@ -193,11 +193,11 @@ class ImplicitLayer(torch.nn.Module):
         """
         # PyTorch's tracer would keep the predictions of this one batch as constants.
         if torch.jit.is_tracing():
-            cause = "is traced, and the states of an ImplicitLayer are found outside of PyTorch"
-            raise InvalidInputError("u", cause, "Leave it out of what is traced, and call it as it is")
+            cause = "is being traced, but the states of an ImplicitLayer are computed outside PyTorch"
+            raise InvalidInputError("u", cause, "Exclude it from the trace, and call it directly")
         check_tensor(u, self.d.dtype)
         if not u.ndim or u.shape[-1] != self.n_inputs:
-            cause, p = f"has the shape {tuple(u.shape)}", self.n_inputs
+            cause, p = f"has shape {tuple(u.shape)}", self.n_inputs
             raise InvalidInputError("u", cause, f"Give {p} inputs along the last axis: (..., {p})")
         parameters = [getattr(self, letter) for letter in LETTERS]
         rows = u.reshape(math.prod(u.shape[:-1]), self.n_inputs)

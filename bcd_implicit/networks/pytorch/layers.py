@@ -37,7 +37,7 @@ def _convolution(node: Node, layer: Any) -> Node:
 
 def _batch_norm(node: Node, layer: Any) -> Node:
     if layer.running_mean is None:
-        cause = "normalises by the samples at hand, which are not those of one sample alone"
+        cause = "normalises by the statistics of the batch, not those of one sample"
         raise InvalidInputError("track_running_stats", cause, "Use track_running_stats=True")
     parts = (layer.running_mean, layer.running_var, layer.weight, layer.bias)
     return operations.batch_norm(node, *parts, eps=layer.eps)

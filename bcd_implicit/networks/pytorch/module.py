@@ -234,7 +234,7 @@ class ImplicitModule(torch.nn.Module):
         check_tensor(u, self.d.dtype)
         p = self.n_inputs
         if not u.ndim or u[:1].numel() != p * len(u[:1]):
-            raise InvalidInputError("u", f"has the shape {tuple(u.shape)}", f"Give {p} inputs a sample: (m, {p})")
+            raise InvalidInputError("u", f"has shape {tuple(u.shape)}", f"Give {p} inputs per sample: (m, {p})")
         inputs = u.reshape(len(u), p).T
         states = inputs.new_zeros(0, inputs.shape[1])
         for stage in self.stages:
@@ -287,7 +287,7 @@ def _fixed_point(
         last, x = x, step(x)
         change = float((x - last).abs().max())
         if not math.isfinite(change):
-            _warn(f"met values that are not finite in its step {k}", "Let inputs and parameters be finite")
+            _warn(f"produced values that are not finite in step {k}", "Check that inputs and parameters are finite")
             return x
         if change <= tol * float(x.abs().max()):
             return x
@@ -311,6 +311,6 @@ def _function(function: ElementwiseFunction) -> Function:
         sizes = [size for _, size in function.blocks]
         return lambda z: torch.cat([part(x) for part, x in zip(parts, z.split(sizes), strict=True)])
     if function.name not in FUNCTIONS:
-        cause = f"{function.name} has no counterpart in PyTorch here"
-        raise InvalidInputError("activation", cause, f"Known are {', '.join(FUNCTIONS)}")
+        cause = f"{function.name} has no counterpart in PyTorch"
+        raise InvalidInputError("activation", cause, f"The known ones are {', '.join(FUNCTIONS)}")
     return FUNCTIONS[function.name](**function.parameters)

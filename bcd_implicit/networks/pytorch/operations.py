@@ -102,8 +102,8 @@ def _refuse(**options: Any) -> None:
 def softmax(input: Node, dim: int | None = None, *_: Any, **__: Any) -> Probabilities:
     """The softmax over all values of a sample, or its logarithm."""
     if input.ndim != 1 or dim not in (None, 1, -1):
-        cause = f"{dim} of the shape {input.shape}: a softmax has a counterpart over all outputs of a sample alone"
-        raise InvalidInputError("dim", cause, "Leave it out, or flatten first")
+        cause = f"{dim} of the shape {input.shape}: a softmax is supported only over all outputs of a sample"
+        raise InvalidInputError("dim", cause, "Omit it, or flatten first")
     return Probabilities(input)
 
 
@@ -121,7 +121,7 @@ def _arithmetic(operation: Callable[[Any, Any], Node]) -> Callable[..., Node]:
 def product(input: Any, other: Any) -> Node:
     """The product x @ W with numbers W of shape (features in, features out) or (features in,)."""
     if not isinstance(input, Node) or not isinstance(other, np.ndarray) or other.ndim not in (1, 2):
-        what = "has a counterpart only as x @ W, with x computed from the input and W a constant matrix or vector"
+        what = "is supported only as x @ W, with x computed from the input and W a constant matrix or vector"
         raise InvalidInputError("product", what, "Use * for products of each value")
     return input @ other
 

@@ -35,7 +35,7 @@ def permute(input: Node, *dims: Any) -> Node:
     """Axes in another order."""
     order = tuple(dims[0]) if len(dims) == 1 and isinstance(dims[0], (tuple, list)) else dims
     if len(order) != input.ndim + 1 or order[0] not in (0, -input.ndim - 1):
-        raise InvalidInputError("dims", f"{order} do not leave the axis of samples first", ONE_SAMPLE)
+        raise InvalidInputError("dims", f"{order} do not keep the axis of samples first", ONE_SAMPLE)
     return input.transpose(*(axis_of(input, dim) for dim in order[1:]))
 
 
@@ -65,7 +65,7 @@ def unsqueeze(input: Node, dim: int) -> Node:
     """A new axis of length 1."""
     place = dim - 1 if dim > 0 else dim + input.ndim + 1
     if not 0 <= place <= input.ndim:
-        raise InvalidInputError("dim", f"{dim} is the axis of samples, or none", ONE_SAMPLE)
+        raise InvalidInputError("dim", f"{dim} is the axis of samples, or does not exist", ONE_SAMPLE)
     return input.reshape(*input.shape[:place], 1, *input.shape[place:])
 
 
@@ -113,7 +113,7 @@ def stack(tensors: Sequence[Node], dim: int = 0) -> Node:
 def turned(input: Any) -> np.ndarray:
     """Rows of a constant matrix as columns."""
     if not isinstance(input, np.ndarray):
-        raise InvalidInputError("t", "would let samples change places", ONE_SAMPLE)
+        raise InvalidInputError("t", "would reorder samples", ONE_SAMPLE)
     return input.T
 
 

@@ -1,6 +1,6 @@
 """What stands for a tensor: a node, numbers, or what only certain operations take.
 
-A node has no axis of samples, a tensor has it first: axis 1 of a tensor is axis 0 of its node. Where a shape is asked
+A node has no axis of samples, a tensor has it first: axis 1 of a tensor is axis 0 of its node. If a shape is asked
 for, samples are one.
 """
 
@@ -16,7 +16,7 @@ from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.networks.node import Node
 from bcd_implicit.support.arrays import array_of
 
-ONE_SAMPLE = "Let samples stay apart, along the first axis"
+ONE_SAMPLE = "Keep samples separate, along the first axis"
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Cells:
 
 # What is said where these are computed with, and what to take instead.
 WHOLE: dict[type, tuple[str, str, str]] = {
-    Probabilities: ("softmax", "is not the last step", "Only a network's end can be a softmax"),
+    Probabilities: ("softmax", "is not the last step", "Only the last layer of a network can be a softmax"),
     Layers: (
         "hidden states",
         "of a recurrent layer do not have samples along their first axis",
@@ -94,7 +94,9 @@ def axis_of(node: Node, dim: int) -> int:
     """
     axis = dim - 1 if dim > 0 else dim + node.ndim
     if not 0 <= axis < node.ndim:
-        raise InvalidInputError("dim", f"{dim} is the axis of samples, or none of {node.ndim + 1}", ONE_SAMPLE)
+        raise InvalidInputError(
+            "dim", f"{dim} is the axis of samples, or not one of the {node.ndim + 1} axes", ONE_SAMPLE
+        )
     return axis
 
 
@@ -105,6 +107,6 @@ def operand(node: Node, other: Any) -> Any:
     numbers = np.asarray(array(other))
     if numbers.ndim > node.ndim:
         if numbers.shape[0] != 1 or numbers.ndim != node.ndim + 1:
-            raise InvalidInputError("operand", f"has the shape {numbers.shape}, with an axis of samples", ONE_SAMPLE)
+            raise InvalidInputError("operand", f"has shape {numbers.shape}, with an axis of samples", ONE_SAMPLE)
         return numbers[0]
     return numbers

@@ -264,7 +264,7 @@ def test_a_wrong_answer_does_not_pass_its_check():
         ([1.0, 2.0, 3.0], True, {}, "radius: is True, no number. Give one number"),
         ([1.0, 2.0, 3.0], np.ones(3, dtype=bool), {}, "radius: is an array.*, no number. Give one number"),
         ([1.0, 2.0, 3.0], np.inf, {}, "radius: contains infinity: 1 .*Give a finite radius"),
-        ([1.0, 2.0, 3.0], np.nan, {}, "radius: contains missing values .*Give 0 for what is certain"),
+        ([1.0, 2.0, 3.0], np.nan, {}, "radius: contains missing values .*Give 0 for inputs that are certain"),
         ([1.0, 2.0, 3.0], {"u0": 0.1}, {}, "radius: has the labels 'u0' and lacks 'u1'. Give a number for each of"),
         ([1.0, 2.0, 3.0], {}, {}, r"radius: has shape \(0,\). Give one number"),
         ([1.0, 2.0, 3.0], 0.1, {"groups": [0, 1]}, "groups: has 2 labels for 3 inputs"),
@@ -286,7 +286,7 @@ def test_what_cannot_be_asked_of_values_or_classes_is_said():
     for change, words in ((None, "change: must be a number, got None. Give by how much"), (0.0, "change: got 0.0")):
         with pytest.raises(bi.InvalidInputError, match=words):
             values.safe(change)
-    with pytest.raises(bi.InvalidInputError, match="change: is for values, and this is about classes"):
+    with pytest.raises(bi.InvalidInputError, match="change: is for values, but this explanation is about classes"):
         classes.safe(1.0)
     with pytest.raises(bi.InvalidInputError, match="about: is 'values', which have no classes"):
         values.class_changes  # noqa: B018

@@ -103,7 +103,7 @@ def test_without_time_bounds_hold_and_a_warning_tells():
     model, *_ = layers(rng, (4, 12, 12, 1))
     U = rng.normal(size=(1, 4))
     with pytest.warns(
-        bi.ConvergenceWarning, match="bounds are not attained by an input that was found in max_seconds=0"
+        bi.ConvergenceWarning, match="bounds are not attained by any input that was found in max_seconds=0"
     ):
         found = model.bounds(U, 1.0, method="exact", max_seconds=0)
     least, largest = reached(model, inside(rng, U, 1.0, 500))
