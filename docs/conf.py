@@ -77,7 +77,7 @@ html_theme_options = {
 }
 html_extra_path = ["redirect"]  # the site opens at its root too
 html_copy_source = False
-html_search_scorer = "search_scorer.js"
+html_search_scorer = str(Path(__file__).parent / "search_scorer.js")  # relative to the current folder otherwise
 smartquotes = False  # a prime is a transpose
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]
