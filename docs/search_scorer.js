@@ -1,9 +1,11 @@
 // How the search of the site ranks: headings of the guide, then public names, then text, and last the internal modules.
-// Sphinx reads these numbers in place of its own.
-const Scorer = {
-  // A page of an internal module has two dots in its name, or more.
-  score: ([docname, title, anchor, descr, score]) =>
-    /^docs\/modules\/\w+\.\w+\./.test(docname) ? score - 100 : score,
+// Sphinx reads these numbers in place of its own, and declares the name again with var.
+var Scorer = {
+  score: ([docname, title, anchor, descr, score, file, kind]) => {
+    // A page of an internal module has two dots in its name, or more.
+    if (/^docs\/modules\/\w+\.\w+\./.test(docname)) return score - 100;
+    return docname.startsWith("docs/modules/") && kind === "text" ? score - 3 : score;
+  },
   title: 15,
   partialTitle: 7,
   objNameMatch: 12,
