@@ -127,12 +127,19 @@ def keep_modules_out_of_the_sidebar(app: Sphinx, doctree: nodes.document) -> Non
 
 
 def keep_punctuation_with_formulas(app: Sphinx, doctree: nodes.document) -> None:
-    """Let no line begin with the comma after a formula: browsers break lines on both sides of a picture."""
+    """Keep a formula, the comma after it and the bracket before it on a line: browsers break it beside a picture."""
     for formula in list(doctree.findall(nodes.math)):
-        after = formula.next_node(descend=False, siblings=True)
-        if isinstance(after, nodes.Text) and (mark := re.match("[,.;:)?]+", after)):
-            formula.parent.replace(after, nodes.Text(after[mark.end() :]))
-            formula.replace_self(nodes.inline("", "", formula.deepcopy(), nodes.Text(mark[0]), classes=["unbroken"]))
+        parent, at = formula.parent, formula.parent.index(formula)
+        before, after = parent[:at][-1:], parent[at + 1 :][:1]
+        opened = re.search(r"\(+$", before[0]) if before and isinstance(before[0], nodes.Text) else None
+        closed = re.match(r"[,.;:)?]+", after[0]) if after and isinstance(after[0], nodes.Text) else None
+        if opened or closed:
+            marks = [nodes.Text(mark[0]) if mark else nodes.Text("") for mark in (opened, closed)]
+            parent[at] = nodes.inline("", "", marks[0], formula.deepcopy(), marks[1], classes=["unbroken"])
+            if opened:
+                parent[at - 1] = nodes.Text(before[0][: opened.start()])
+            if closed:
+                parent[at + 1] = nodes.Text(after[0][closed.end() :])
 
 
 def no_links_to_made_sources(
