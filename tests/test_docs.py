@@ -20,7 +20,7 @@ from bcd_implicit.terms.group_norms import GROUP_NORMS
 from bcd_implicit.training.optimizers import OPTIMIZERS
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 WITH_PYTHON = [page for page in PAGES[1:] if PYTHON.search(page.read_text())]
 
