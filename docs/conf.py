@@ -50,7 +50,7 @@ project_copyright = (
 )
 
 root_doc = "docs/index"
-include_patterns = ["docs/**", "notebooks/*.ipynb", "notebooks/solutions/*.ipynb", "README.md", "CHANGELOG.md"]
+include_patterns = ["docs/**", "notebooks/*.ipynb", "notebooks/solutions/*.ipynb", "*.md"]
 exclude_patterns = [".*", "build", "docs/templates"]
 extensions = [
     "myst_nb",
@@ -77,18 +77,21 @@ html_theme_options = {
 }
 html_extra_path = ["redirect"]  # the site opens at its root too
 html_copy_source = False
+html_search_scorer = str(Path(__file__).parent / "search_scorer.js")  # relative to the current folder otherwise
 smartquotes = False  # a prime is a transpose
 
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 myst_heading_anchors = 4  # a link to a heading that is not there fails the strict build
 nb_execution_mode = "off"  # make notebooks executes them
 nb_render_markdown_format = "myst"  # formulas in outputs
+nb_ipywidgets_js: dict[str, Any] = {}  # the scripts come from the network, and sliders would need Python
 
-copybutton_prompt_text = r">>> |\.\.\. |\$ "
+# The first two are Python's, the others the shell's: a command may go on in lines that begin with "> ".
+copybutton_prompt_text = r">>> |\.\.\. |\$ |> "
 copybutton_prompt_is_regexp = True
 
 templates_path = [str(Path(__file__).parent / "templates")]  # autosummary would look in the source folder
-autosummary_context = {"shown_above": shown_above()}
+autosummary_context = {"shown_above": shown_above(), "homes": HOMES}
 autosummary_mock_imports = ["bcd_implicit.__main__", "torch"]  # an import of the first starts the command line
 autodoc_mock_imports = ["torch"]  # optional, and the site is built without it
 # The value of a dictionary of classes and functions says less than the line above it.
@@ -123,6 +126,30 @@ def keep_modules_out_of_the_sidebar(app: Sphinx, doctree: nodes.document) -> Non
             toc.parent.remove(toc)
 
 
+def keep_punctuation_with_formulas(app: Sphinx, doctree: nodes.document) -> None:
+    """Keep a formula, the comma after it and the bracket before it on a line: browsers break it beside a picture."""
+    for formula in list(doctree.findall(nodes.math)):
+        parent, at = formula.parent, formula.parent.index(formula)
+        before, after = parent[:at][-1:], parent[at + 1 :][:1]
+        opened = re.search(r"\(+$", before[0]) if before and isinstance(before[0], nodes.Text) else None
+        closed = re.match(r"[,.;:)?]+", after[0]) if after and isinstance(after[0], nodes.Text) else None
+        if opened or closed:
+            marks = [nodes.Text(mark[0]) if mark else nodes.Text("") for mark in (opened, closed)]
+            parent[at] = nodes.inline("", "", marks[0], formula.deepcopy(), marks[1], classes=["unbroken"])
+            if opened:
+                parent[at - 1] = nodes.Text(before[0][: opened.start()])
+            if closed:
+                parent[at + 1] = nodes.Text(after[0][closed.end() :])
+
+
+def no_links_to_made_sources(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: nodes.document | None
+) -> None:
+    """Leave out the links to a page's source in the repository where there is none: the build writes these pages."""
+    if pagename.startswith(MODULES):
+        context["page_source_suffix"] = ""
+
+
 def warn_of_missing_names(app: Sphinx, env: BuildEnvironment) -> None:
     """Warn, so that the strict build fails, if a public name is documented nowhere."""
     documented = env.domaindata["py"]["objects"]
@@ -136,6 +163,8 @@ def setup(app: Sphinx) -> None:
     """Called by Sphinx."""
     app.config.mathjax_path = "mathjax/tex-svg.js"  # the extension's own choice needs fonts, which files may not load
     app.connect("doctree-read", keep_modules_out_of_the_sidebar, priority=100)  # before Sphinx collects the trees
+    app.connect("doctree-read", keep_punctuation_with_formulas)
     app.connect("autodoc-skip-member", without_other_libraries)
     app.connect("autodoc-process-signature", named_defaults)
+    app.connect("html-page-context", no_links_to_made_sources)
     app.connect("env-check-consistency", warn_of_missing_names)

@@ -20,7 +20,7 @@ from bcd_implicit.terms.group_norms import GROUP_NORMS
 from bcd_implicit.training.optimizers import OPTIMIZERS
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 WITH_PYTHON = [page for page in PAGES[1:] if PYTHON.search(page.read_text())]
 
@@ -141,6 +141,36 @@ def test_messages_name_sections_that_exist():
     assert len(named) >= 6
     assert len(of_classes) >= 6
     assert named | of_classes <= headings_of(ROOT / "docs" / "troubleshooting.md")
+
+
+def texts_of(file):
+    """The strings of a file, a line each; a gap where something is filled in."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(part.value if isinstance(part, ast.Constant) else "\0" for part in node.values)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+
+
+# What a message fills in: text in quotes, numbers, letters, solvers, blocks and plurals.
+FILLED_IN = re.compile(
+    r"""'[^']*' | \bNaN\b | \b[A-Z]+\b(?!\ residual) | \bkappa\b | \bfields\b | [-+]?\d[\d.e+-]* | \w+[.-][a-z]+:
+    | its\ states | \ and\  | \w+\[\d\]""",
+    re.VERBOSE,
+)
+
+
+def test_messages_of_the_troubleshooting_page_are_those_of_the_code():
+    said = "\n".join(text for file in (ROOT / "bcd_implicit").rglob("*.py") for text in texts_of(file))
+    page = (ROOT / "docs" / "troubleshooting.md").read_text()
+    quotes = re.findall(r"^> \w+: ((?:.*)(?:\n> .*)*)", page, re.MULTILINE)
+    pieces = [
+        piece.strip(" .,:()=|_")
+        for quote in quotes
+        for piece in FILLED_IN.split(" ".join(quote.replace("\n> ", " ").split()))
+    ]
+    assert len(quotes) >= 16
+    assert not [piece for piece in pieces if " " in piece and piece not in said]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)

@@ -3,8 +3,11 @@
 import base64
 import importlib.util
 import io
+import json
+import re
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 from unittest import mock
 
@@ -48,17 +51,46 @@ def test_pages_that_do_not_fit_are_found(tmp_path):
     ]
 
 
-def test_a_card_says_what_the_notebook_says():
+def test_a_card_has_the_heading_the_caption_and_the_time_of_its_notebook(tmp_path):
     pytest.importorskip("sphinx", reason="the gallery is an extension of Sphinx")
     gallery = module("notebook_gallery")
-    assert gallery.first_sentence("\n$$\nx\n$$\n\nSee [this](that.md): it\nholds. More.") == "See this."
     png = io.BytesIO()
-    Image.new("RGB", (2, 2)).save(png, format="PNG")
-    pixel = base64.b64encode(png.getvalue()).decode()
-    drawn = {"cell_type": "code", "source": [], "outputs": [{"data": {"image/png": pixel}}], "metadata": {}}
-    texts = ["# Title\n\nIntroduction.", "## A\n\nFirst. Second.", "Third.", "## B\n\nFourth."]
-    title, a, third, b = ({"cell_type": "markdown", "source": [text], "metadata": {}} for text in texts)
-    found = list(gallery.figures([title, a, drawn, drawn, third, drawn, b, drawn]))
-    assert [figure.heading for figure in found] == ["A", "A", "A", "B"]
-    assert [figure.sentence for figure in found] == ["First.", "", "Third.", "Fourth."]
-    assert gallery.seconds_of([title, drawn]) is None
+    picture = Image.new("RGB", (40, 20))
+    picture.paste((255, 0, 0), (20, 0, 40, 20))
+    picture.save(png, format="PNG")
+    pixels = base64.b64encode(png.getvalue()).decode()
+    drawn = [
+        {"cell_type": "code", "id": name, "source": [], "outputs": [{"data": {"image/png": pixels}}], "metadata": {}}
+        for name in ("one", "two", "three")
+    ]
+    texts = ["# Title\n\nIntroduction.\n\nTime: 9 seconds.", "## A\n\nFirst.", "Second.", "## B\n\nThird."]
+    title, a, second, b = ({"cell_type": "markdown", "source": [text], "metadata": {}} for text in texts)
+    cells = [title, a, drawn[0], second, drawn[1], b, drawn[2]]
+    found = list(gallery.figures(cells))
+    assert [(figure.heading, figure.cell) for figure in found] == [("A", "one"), ("A", "two"), ("B", "three")]
+    assert gallery.unmatched(found, {"one": {}, "three": {}, "four": {}}) == ["four", "two"]
+
+    notebook = tmp_path / "00_some.ipynb"
+    notebook.write_text(json.dumps({"cells": [title, a, drawn[0]]}))
+    page = gallery.section(notebook, {"one": {"caption": "`B` in red.", "crop": [0.5, 0, 1, 1]}})
+    assert "Time: 9 seconds." in page
+    assert ":img-alt: B in red.\n" in page
+    assert "\n`B` in red.\n" in page
+    shown = re.search("base64,(.*)", page)[1]
+    with Image.open(io.BytesIO(base64.b64decode(shown))) as half:
+        assert half.size == (20, 20)
+        assert half.convert("RGB").getcolors() == [(400, (255, 0, 0))]
+
+
+def test_every_figure_of_the_notebooks_has_a_caption():
+    pytest.importorskip("sphinx", reason="the gallery is an extension of Sphinx")
+    gallery = module("notebook_gallery")
+    captions = tomllib.loads(gallery.CAPTIONS.read_text())
+    notebooks = {path.stem: path for path in (DOCS.parent / "notebooks").glob("*.ipynb")}
+    assert set(captions) == set(notebooks)
+    for name, path in notebooks.items():
+        cells = json.loads(path.read_text())["cells"]
+        assert not gallery.unmatched(list(gallery.figures(cells)), captions[name])
+        assert gallery.time_of(cells)
+    said = [figure["caption"] for figures in captions.values() for figure in figures.values()]
+    assert len(set(said)) == len(said)
