@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, Self
 
@@ -344,9 +345,13 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             Print it to read the text; ``.table`` has the numbers. Kappas are those for standardised data.
         """
         check_is_fitted(self, "support_")
-        return self.selection_.explain(
+        reasons = self.selection_.explain(
             costs, n_jobs=self.n_jobs, progress=self.verbose if callable(self.verbose) else bool(self.verbose)
         )
+        if self.n_features_to_select is None and self.selection_.rule == "n_features":
+            few = f"Fewer inputs stand out than min_features_to_select={self.min_features_to_select}."
+            reasons = replace(reasons, sentences=[few, *reasons.sentences])
+        return reasons
 
     def _get_support_mask(self) -> np.ndarray:
         check_is_fitted(self, "support_")

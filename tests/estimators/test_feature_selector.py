@@ -59,6 +59,9 @@ def test_where_nothing_stands_out_the_next_step_still_gets_an_input(plain_choice
         kept = ImplicitFeatureSelector(2, n_kappas=4).fit(X, noise)
     assert kept.support_.sum() == 1
     assert kept.transform(X).shape == (40, 1)
+    said = kept.explain().sentences[:2]
+    assert said[0] == "Fewer inputs stand out than min_features_to_select=1."
+    assert said[1].startswith("Chosen by number: the 1 of 3 inputs that stays longest on the path.")
     empty = ImplicitFeatureSelector(2, n_kappas=4, min_features_to_select=0).fit(X, noise)
     assert not empty.support_.any()
 
@@ -101,7 +104,7 @@ def test_the_path_ends_at_the_number_of_inputs_asked_for(plain_choice):
     assert np.isinf(selector.leaves_at_[selector.path_.supports[-1]]).all()
     reasons = selector.explain()
     assert set(reasons.table.query("outcome == 'kept'")["input"]) == {"x0", "x1"}
-    assert "2 of 3 inputs were asked for" in repr(reasons)
+    assert "the 2 of 3 inputs that stay longest" in repr(reasons)
 
 
 def test_inputs_that_were_never_in_are_not_kept():
