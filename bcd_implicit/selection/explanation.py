@@ -29,6 +29,8 @@ WHO = {
     "ebic": "The criterion EBIC",
 }
 ALL = "all"
+# Why an input stays that failed its test.
+WORSE = "held-out samples are predicted worse without"
 
 
 def explain(
@@ -106,7 +108,7 @@ def _tested(selection: SelectionRecord) -> str:
     if not failed.any():
         return said
     did, them = ("failed its test but was", "it") if failed.sum() == 1 else ("failed their tests but were", "them")
-    return f"{said}. {_with_p_values(facts[failed])} {did} kept, because held-out samples miss {them}"
+    return f"{said}. {_with_p_values(facts[failed])} {did} kept, because {WORSE} {them}"
 
 
 def _with_p_values(facts: pd.DataFrame) -> str:
@@ -191,11 +193,11 @@ def _of_the_tests(selection: SelectionRecord, row: dict[str, Any]) -> str:
     p = f"p = {row['p_value']:.2g}" + (" by permutation" if row["p_value_by"] == "permutation" else "")
     if row["selected"] and not row["by_rule"]:
         who = WHO.get(selection.rule, f"the rule {selection.rule}").replace("Cross", "cross").replace("The", "the")
-        return f"added by a score test, {p}: {who} had left it out"
+        return f"added by a score test, {p}: {who} had dropped it"
     if row["by_rule"] and not row["selected"]:
         return f"dropped by a score test, {p}"
     if row["selected"]:
-        return p if row["p_value"] < level else f"fails its score test ({p}), but held-out samples miss it"
+        return p if row["p_value"] < level else f"not significant ({p}), but {WORSE} it"
     return f"adds too little {'to the selected inputs' if selection.support.any() else 'on its own'} ({p})"
 
 

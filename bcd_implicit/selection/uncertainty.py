@@ -57,7 +57,7 @@ class Uncertainty:
     confidence : float
         Of the intervals, such as 0.95.
     n_halves, n_refits : int
-        So many were done.
+        The number that was done.
     status : Status or None
         INTERRUPTED or TIME_LIMIT where that ended it early: there are fewer halves or refits then.
     """
@@ -85,9 +85,13 @@ class Uncertainty:
         score = f"{self.score['estimate']:.3f}, {self.confidence:.0%} of refits from {low:.3f} to {high:.3f}"
         return ended | {
             "frequency": f"share of {self.n_halves} halves of the samples that select the input; half the samples show "
-            "less, so an input with a small p-value may have a low share",
+            "less, so an input with a small p-value may have a low share"
+            if self.n_halves
+            else "no halves",
             "effect": f"mean slope; low and high hold {self.confidence:.0%} of {self.n_refits} bootstrap refits on the "
-            "selected inputs; they ignore how these were selected, and are narrower than confidence intervals",
+            "selected inputs; they ignore how these were selected, and are narrower than confidence intervals"
+            if self.n_refits
+            else "mean slope; no refits",
             "score on samples not seen": score if self.n_refits else "no refits",
         }
 

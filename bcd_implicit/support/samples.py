@@ -50,8 +50,8 @@ def _warn_of_row_numbers(name: str, inputs: Samples) -> None:
     )
     without = f"{name}.drop(columns={found})" if inputs.labels else f"numpy.delete({name}, {found}, axis=1)"
     warnings.warn(
-        f"{name}: {which} the rows. If rows are sorted this can tell the targets although it means nothing: leave "
-        f"it out, {without}. If it does mean something, such as time, silence this warning: "
+        f"{name}: {which} the rows. If the rows are sorted, this reveals the targets although it has no meaning: "
+        f"drop it, {without}. If it has a meaning, such as time, silence this warning: "
         "warnings.simplefilter('ignore', bcd_implicit.DataWarning).",
         DataWarning,
         stacklevel=4,
@@ -209,6 +209,6 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> np.n
         raise InvalidInputError(
             "sample_weight",
             f"is positive for {n_positive} sample(s), at least 2 needed",
-            "A sample of weight zero is left out",
+            "A sample of weight zero is dropped",
         )
     return weights / weights.max()

@@ -62,7 +62,7 @@ def check_method_options(
             )
     if problem.constraints and not METHODS[method].by_blocks:
         able = " or ".join(f'"{name}"' for name, other in METHODS.items() if other.by_blocks)
-        cause = f"{method!r} takes no constraints or penalties of your own, and the problem has some"
+        cause = f"{method!r} does not support your own constraints and penalties, but the problem has some"
         raise InvalidInputError("method", cause, f"Use {able}")
     kind = METHODS[method].options
     return None if kind is None else kind(**given)
@@ -71,8 +71,8 @@ def check_method_options(
 def _unknown(name: str, method: str, known: list[str], arguments: list[str]) -> InvalidInputError:
     owners = [other for other in METHODS if name in names_of_options(other)]
     if owners:
-        cause = f"is an option of method={owners[0]!r} alone, and method is {method!r}"
-        return InvalidInputError(name, cause, f"Leave it out, or choose method={owners[0]!r}")
+        cause = f"applies only to method={owners[0]!r}, but method is {method!r}"
+        return InvalidInputError(name, cause, f"Omit it, or choose method={owners[0]!r}")
     everywhere = {option: other for other in METHODS for option in names_of_options(other)}
     near = OTHERWISE.get(name) or difflib.get_close_matches(name, [*arguments, *everywhere], n=1)
     if near:
@@ -80,7 +80,7 @@ def _unknown(name: str, method: str, known: list[str], arguments: list[str]) -> 
         rest = f"Perhaps {near[0]}{of} was meant"
     else:
         rest = f"method={method!r} has " + (f"the options {', '.join(known)}" if known else "no options of its own")
-    return InvalidInputError(name, "is no argument of solve", rest)
+    return InvalidInputError(name, "is not an argument of solve", rest)
 
 
 def described(options: Any, max_cycles: int) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def test_inputs_that_the_tests_let_in_are_added(path):
     added = row_of(reasons, chosen.input_names[second])
     assert added["outcome"] == "added"
     assert "added by a score test" in added["why"]
-    assert added["why"].endswith("the rule stability had left it out")
+    assert added["why"].endswith("the rule stability had dropped it")
     assert other.how.startswith("The rule stability chose 1 of 8 inputs. Score tests at level 0.05 added ")
 
 
@@ -159,9 +159,9 @@ def test_an_input_that_failed_its_test_and_was_kept_is_named(chosen):
     reasons = other.explain()
     assert other.how.endswith(
         f"Score tests at level 0.05 changed nothing. {name} (p = 0.4) failed its test but was kept, because held-out "
-        "samples miss it."
+        "samples are predicted worse without it."
     )
-    words = r"fails its score test \(p = 0\.4( by permutation)?\), but held-out samples miss it$"
+    words = r"not significant \(p = 0\.4( by permutation)?\), but held-out samples are predicted worse without it$"
     assert re.search(words, row_of(reasons, name)["why"])
     assert "it depends on which these are" in reasons.sentences[1]
 

@@ -51,7 +51,7 @@ def test_groups_by_name_and_by_label_are_the_same():
         ("age", None, "groups: must be a list of labels, got 'age'. Give one label for each input, or a mapping"),
         ({"colour": ["red", "purple"]}, None, "groups: group 'colour' names an input 'purple' that does not exist"),
         ({"a": ["red"], "b": ["red"]}, None, "groups: input 'red' is in 'a' and in 'b'"),
-        ({"age": ["red", "green"]}, None, "groups: 'age' is a group and an input outside of it"),
+        ({"age": ["red", "green"]}, None, "groups: 'age' is the name of a group and of an input outside it"),
         (COLOUR, [1, 2], "group_weights: has 2 numbers for 3 groups. Give one a group"),
         (COLOUR, {"red": 1}, "group_weights: names a group 'red' that does not exist. The groups are age, colour,"),
         (COLOUR, [1, -2, 1], "group_weights of 'colour': got -2, must be >= 0. Give 0"),

@@ -209,8 +209,8 @@ def test_outputs_are_chosen_by_name_or_number_and_named_in_the_table():
         ("outputs", {"outputs": "y0"}, "must be a list"),
         ("rounds", {"rounds": -1}, ""),
         ("n_cuts", {"n_cuts": 11}, "Give 0 to 10 cuts"),
-        ("n_cuts", {"n_cuts": 2, "method": "lp"}, "is an option of method='backward' or 'dual' alone"),
-        ("max_seconds", {"max_seconds": 2.0}, "is an option of method='exact' alone"),
+        ("n_cuts", {"n_cuts": 2, "method": "lp"}, "applies only to method='backward' or 'dual'"),
+        ("max_seconds", {"max_seconds": 2.0}, "applies only to method='exact'"),
         ("max_seconds", {"max_seconds": -1}, ""),
     ],
 )
