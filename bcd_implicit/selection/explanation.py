@@ -49,7 +49,7 @@ def explain(
     sentences = [f"{in_words(selection)} The path goes from kappa {kappas[0]:.3g} to {kappas[-1]:.3g}."]
     if known["p_value"].notna().any() and selection.support.any():
         sentences.append(
-            "A p-value judges an input next to a refit on the other selected inputs, so it depends on which these are."
+            "A p-value judges an input next to a refit on the other selected inputs, and changes with that refit."
         )
     if selection.result.problem.scaling is not None:
         sentences.append(f"Units: {STANDARDISED}.")

@@ -163,7 +163,7 @@ def test_an_input_that_failed_its_test_and_was_kept_is_named(chosen):
     )
     words = r"not significant \(p = 0\.4( by permutation)?\), but held-out samples are predicted worse without it$"
     assert re.search(words, row_of(reasons, name)["why"])
-    assert "it depends on which these are" in reasons.sentences[1]
+    assert "changes with that refit" in reasons.sentences[1]
 
 
 def test_an_input_that_comes_back_is_not_said_to_drop_out(chosen):
