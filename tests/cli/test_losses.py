@@ -130,7 +130,7 @@ def shares_of(labels):
 def test_scores_and_probabilities_are_two_tables(table):
     succeed("fit", "d.csv", *options("word"), "--model", "m.npz", "--max-cycles", 1)
     line = fail("predict", "m.npz", "d.csv", "--output", "p.csv", "--scores", "--probabilities")
-    assert "--probabilities: and --scores ask for different outputs. Give one of them" in line
+    assert "--probabilities: and --scores ask for different outputs. Use one of them" in line
     assert not Path("p.csv").exists()
 
 

@@ -185,7 +185,7 @@ def test_labels_of_which_a_sample_may_have_several():
     assert 0.3 < fitted.score(X, Y) < 1.0  # all labels right
     with pytest.raises(
         InvalidInputError,
-        match="class_weight: is 'balanced', for one class per sample, but y has 3 labels. Leave it out",
+        match="class_weight: is 'balanced', for one class per sample, but y has 3 labels. Omit it",
     ):
         ImplicitClassifier(class_weight="balanced").fit(X, Y)
     least_squares = ImplicitClassifier(**QUICK, loss="squared").fit(X, Y)

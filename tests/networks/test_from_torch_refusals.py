@@ -215,7 +215,7 @@ def test_a_path_that_depends_on_values_is_named_by_its_layer_and_line():
     assert ", in its layer '1', at `gate = Of(lambda self, x: x if x.sum() > 0 else -x)`)" in text
     assert "Its control flow must not depend on values; " in text
     text = message(Of(lambda self, x: F.relu(x, bogus=1)))
-    assert "Its path" not in text
+    assert "Its control flow" not in text
     assert "Rewrite forward, or" in text
     assert "at `text = message(Of(lambda self, x: F.relu(x, bogus=1)))`)" in text
 

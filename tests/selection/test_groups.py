@@ -54,7 +54,7 @@ def test_groups_by_name_and_by_label_are_the_same():
         ({"age": ["red", "green"]}, None, "groups: 'age' is the name of a group and of an input outside it"),
         (COLOUR, [1, 2], "group_weights: has 2 numbers for 3 groups. Give one a group"),
         (COLOUR, {"red": 1}, "group_weights: names a group 'red' that does not exist. The groups are age, colour,"),
-        (COLOUR, [1, -2, 1], "group_weights of 'colour': got -2, must be >= 0. Give 0"),
+        (COLOUR, [1, -2, 1], "group_weights of 'colour': got -2, must be >= 0. Give a positive number"),
         (COLOUR, [0, 0, 0], "group_weights: are all zero"),
         ([1, 2, None, 3, 4], None, "groups: has an empty label"),
         ([1, "1", 2, 3, 4], None, "groups: has labels that read alike"),

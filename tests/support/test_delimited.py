@@ -123,9 +123,9 @@ def test_an_empty_line_parts_a_title_with_commas_from_the_header():
 def test_what_may_be_a_title_is_said_to_be_one():
     remedy = "if the lines above the column names are a title, remove them."
     for text, line in (
-        ("Measurements, all\nof 2020\nx,z,y\n1,2,3\n2,3,1\n", "line 2 has 1 field, the header has 2 fields. Mend"),
-        ("x,z\n\n1,2,3\n2,3,1\n", "line 2 is empty. Remove the line, or fill it; if what"),
-        ("Weights, all\n\nx,y\n1,2\n3,4\n", "line 2 is empty. Remove the line, or fill it; if what"),
+        ("Measurements, all\nof 2020\nx,z,y\n1,2,3\n2,3,1\n", "line 2 has 1 field, the header has 2 fields. Correct"),
+        ("x,z\n\n1,2,3\n2,3,1\n", "line 2 is empty. Remove the line, or fill it; if the lines"),
+        ("Weights, all\n\nx,y\n1,2\n3,4\n", "line 2 is empty. Remove the line, or fill it; if the lines"),
     ):
         message = refusal(text)
         assert message.startswith(line)

@@ -317,7 +317,9 @@ def test_a_start_that_could_overflow_is_named(letter):
     problem = random_problem((3, 4, 2, 30))
     start = problem.initial()
     huge = start.replace(**{letter: np.full_like(getattr(start, letter), 1e308)})
-    with pytest.raises(InvalidInputError, match=rf"^start\.{letter}: has entries as large as 1\.0e\+308, and 1e\+100"):
+    with pytest.raises(
+        InvalidInputError, match=rf"^start\.{letter}: has entries as large as 1\.0e\+308, but the limit"
+    ):
         solve(problem, start=huge)
 
 

@@ -52,7 +52,7 @@ def test_other_blocks_refuse_to_begin_where_the_loss_overflows(options, block, s
         f"iterate: makes the poisson loss overflow, so block '{block}' cannot start from it. Solve the output "
         "block first, or start from problem.initial()."
     )
-    with pytest.raises(bi.InvalidInputError, match="poisson loss overflows"):
+    with pytest.raises(bi.InvalidInputError, match="poisson loss overflow"):
         bi.block_problem(problem, it, block)
 
 

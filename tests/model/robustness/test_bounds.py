@@ -114,7 +114,7 @@ def test_labels_of_a_radius_are_names_of_inputs():
     one = pd.Series({"b": 0.2, "c": 0.3, "a": 0.1})
     np.testing.assert_array_equal(model.bounds(U, one).upper, model.bounds(U, [0.1, 0.2, 0.3]).upper)
     np.testing.assert_array_equal(model.bounds(U, pd.Series([0.1, 0.2, 0.3])).upper, model.bounds(U, one).upper)
-    with pytest.raises(bi.InvalidInputError, match="radius: has the labels 'a', 'c' and lacks 'b'"):
+    with pytest.raises(bi.InvalidInputError, match="radius: has the labels 'a', 'c' but not 'b'"):
         model.bounds(U, one[["a", "c"]])
 
 
