@@ -148,7 +148,8 @@ def uncertainty(
             # Nothing to return: as for any other call that has no result.
             if len(supports) < LEAST and len(refits) < LEAST:
                 raise
-    supports, refits = (done if len(done) >= LEAST else [] for done in (supports, refits))
+    supports = supports if len(supports) >= LEAST else []
+    refits = refits if len(refits) >= LEAST else []
     if 0 < len(refits) < ENOUGH_REFITS:
         warnings.warn(
             f"uncertainty: {len(refits)} refits are too few for intervals; low and high are close to the least and the "
