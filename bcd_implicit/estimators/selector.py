@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, Self
 
@@ -225,11 +226,13 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         inputs = read_inputs("X", X)
         targets, output_names, loss = _read_targets(y, inputs, self.loss)
         keep_names(self, inputs)
-        p, remedy = inputs.values.shape[1], "Between 1 and all inputs"
+        p, remedy = inputs.values.shape[1], "Give a number from 1 to the number of inputs"
         n_features, least = self.n_features_to_select, self.min_features_to_select
         if n_features is not None:
             check_number("n_features_to_select", n_features, 1, p, integer=True, remedy=remedy)
-        check_number("min_features_to_select", least, 0, p, integer=True, remedy="Between 0 and all inputs")
+        check_number(
+            "min_features_to_select", least, 0, p, integer=True, remedy="Give a number from 0 to the number of inputs"
+        )
         check_rule(self.rule, self.level, n_features, "n_features_to_select")
         check_jobs(self.n_jobs)
         n_folds = check_number("n_folds", self.n_folds, 2, integer=True, remedy="Give 2 or more folds")
@@ -344,9 +347,13 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             Print it to read the text; ``.table`` has the numbers. Kappas are those for standardised data.
         """
         check_is_fitted(self, "support_")
-        return self.selection_.explain(
+        reasons = self.selection_.explain(
             costs, n_jobs=self.n_jobs, progress=self.verbose if callable(self.verbose) else bool(self.verbose)
         )
+        if self.n_features_to_select is None and self.selection_.rule == "n_features":
+            few = f"Fewer inputs stand out than min_features_to_select={self.min_features_to_select}."
+            reasons = replace(reasons, sentences=[few, *reasons.sentences])
+        return reasons
 
     def _get_support_mask(self) -> np.ndarray:
         check_is_fitted(self, "support_")

@@ -91,6 +91,15 @@ class FeatureSelection:
         return self.path.column_norms[self.selection.index]
 
     @property
+    def refit_norms(self) -> np.ndarray:
+        """The same after the refit, in the same units: those of training."""
+        found = column_norms(self.path.problem.grouped(self.selection.result.iterate))
+        support, norms = self.selection.support, np.zeros(len(self.selection.support))
+        # The best constant has a column for every input.
+        norms[support] = found if support.any() else []
+        return norms
+
+    @property
     def report(self) -> dict[str, Any]:
         """What ``report.json`` holds.
 

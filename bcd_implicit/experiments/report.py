@@ -14,6 +14,7 @@ from rich.text import Text
 from bcd_implicit import plots
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.experiments.feature_selection import FeatureSelection
+from bcd_implicit.plots.arguments import norm_label
 from bcd_implicit.selection.path import PathResult
 from bcd_implicit.support.files import write_atomically
 from bcd_implicit.support.json_text import json_text
@@ -32,10 +33,13 @@ def figure(run: FeatureSelection) -> Any:
     if run.true_norms is not None:
         plots.column_norms(run.true_norms, highlight, ax=axes[0, 0]).set_title("generating B (n = 20)")
     else:
-        plots.column_norms(run.selection, highlight, ax=axes[0, 0]).set_title("after the refit")
+        plots.column_norms(run.refit_norms, highlight, names, ax=axes[0, 0]).set_title("after the refit")
     n = run.path.problem.n_hidden
     at = rf"$\kappa$ = {run.selection.kappa:.3g}" + ("" if run.selection.on_path else ", nearest point of the path")
     plots.column_norms(run.learned_norms, highlight, names, ax=axes[0, 1]).set_title(rf"learned B (n = {n}), {at}")
+    # Arrays have no units of their own; both are in those of training.
+    for ax in axes[0, synthetic:]:
+        ax.set_ylabel(norm_label(run.path.problem))
     words = {"highlighted": "used by the generating B", "others": "not used"} if synthetic else {}
     plots.kappa_path(run.path, run.selection, highlight, ax=axes[1, 0], names=names, **words).set_title(
         "path: every column's norm"
@@ -81,7 +85,7 @@ def summary(run: FeatureSelection, most: int = 25) -> RichTable:
     table.add_column("input")
     if synthetic:
         table.add_column("generating norm", justify="right")
-    table.add_column("learned norm", justify="right")
+    table.add_column(f"norm at kappa {run.path.kappas[run.selection.index]:.3g}", justify="right")
     table.add_column("selected")
     # Where the truth is known it says more than any reason.
     table.add_column("drops out at kappa" if synthetic else "why", justify="right" if synthetic else "left")

@@ -123,7 +123,8 @@ class Selection(SelectionRecord):
         n_halves : int
             0 for no frequencies. Each takes about as long as path and selection do.
         n_refits : int
-            0 for no intervals, or 20 or more. Each takes about as long as the final refit.
+            0 for no intervals, or 2 or more; a warning says that fewer than 20 are too few. Each takes about as long as
+            the final refit.
         confidence : float
             The central share of refits inside the intervals.
         random_state : int, Generator or None
@@ -131,7 +132,8 @@ class Selection(SelectionRecord):
         n_jobs : int, optional
             As in joblib. The answer does not depend on it.
         progress, max_seconds
-            As in :func:`bcd_implicit.solve`. If time or Ctrl-C ends it, the result covers the work done so far.
+            As in :func:`bcd_implicit.solve`. If time or Ctrl-C ends it, the result covers the work done so far: the
+            refits come first, and the halves after all of them.
 
         Returns
         -------
@@ -142,7 +144,12 @@ class Selection(SelectionRecord):
         InvalidInputError
             A number is out of range.
         NothingYetError
-            ``max_seconds`` passed before there were two halves or 20 refits.
+            ``max_seconds`` passed before two refits were done (two halves, if there are no refits).
+
+        Warns
+        -----
+        UserWarning
+            Fewer than 20 refits were asked for, or done in the time.
         """
         return uncertainty(
             self,

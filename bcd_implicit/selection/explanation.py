@@ -29,6 +29,8 @@ WHO = {
     "ebic": "The criterion EBIC",
 }
 ALL = "all"
+# Why an input stays that failed its test.
+WORSE = "held-out samples are predicted worse without"
 
 
 def explain(
@@ -45,6 +47,10 @@ def explain(
     check_jobs(n_jobs)
     known, kappas = _facts(selection), selection.evidence.path.kappas
     sentences = [f"{in_words(selection)} The path goes from kappa {kappas[0]:.3g} to {kappas[-1]:.3g}."]
+    if known["p_value"].notna().any() and selection.support.any():
+        sentences.append(
+            "A p-value judges an input next to a refit on the other selected inputs, and changes with that refit."
+        )
     if selection.result.problem.scaling is not None:
         sentences.append(f"Units: {STANDARDISED}.")
     if costs:
@@ -75,7 +81,7 @@ def _chosen(selection: SelectionRecord) -> str:
     n, p, kappa = int(selection.before_tests.sum()), len(selection.support), selection.chosen_kappa
     are_in = f"{n} of {p} inputs {'is' if n == 1 else 'are'} in"
     if selection.rule == "n_features":
-        return f"{n} of {p} inputs were asked for: those that stay longest on the path"
+        return f"Chosen by number: the {n} of {p} inputs that {'stays' if n == 1 else 'stay'} longest on the path"
     if kappa is None:
         return f"{who} chose {n} of {p} inputs"
     if kappa == selection.evidence.path.beyond:
@@ -94,12 +100,19 @@ def _tested(selection: SelectionRecord) -> str:
         ("dropped", facts["by_rule"] & ~facts["selected"]),
         ("added", facts["selected"] & ~facts["by_rule"]),
     ):
-        rows = facts[changed]
-        if len(rows):
-            names = listed([f"{name}{_in_brackets(p)}" for name, p in zip(rows["input"], rows["p_value"], strict=True)])
-            changes.append(f"{verb} {names}")
+        if changed.any():
+            changes.append(f"{verb} {_with_p_values(facts[changed])}")
     n = int(selection.support.sum())
-    return f"{tests} {' and '.join(changes)}: {n} selected" if changes else f"{tests} changed nothing"
+    said = f"{tests} {' and '.join(changes)}: {n} selected" if changes else f"{tests} changed nothing"
+    failed = facts["selected"] & facts["by_rule"] & facts["penalised"] & (facts["p_value"] >= selection.level)
+    if not failed.any():
+        return said
+    did, them = ("failed its test but was", "it") if failed.sum() == 1 else ("failed their tests but were", "them")
+    return f"{said}. {_with_p_values(facts[failed])} {did} kept, because {WORSE} {them}"
+
+
+def _with_p_values(facts: pd.DataFrame) -> str:
+    return listed([f"{name}{_in_brackets(p)}" for name, p in zip(facts["input"], facts["p_value"], strict=True)])
 
 
 def _in_brackets(p_value: float) -> str:
@@ -165,8 +178,11 @@ def _of_the_path(selection: SelectionRecord, row: dict[str, Any]) -> str:
     if row["selected"] or row["by_rule"] or kappa is None or kappa == path.beyond:
         return stays
     # Some come back: the order along the path is that of growing kappas, or of falling radii.
-    later = last > kappa if path.beyond > 0 else last < kappa
-    return f"out at kappa {kappa:.3g}, though it comes back ({stays})" if later else stays
+    grows = path.beyond > 0
+    if not (last > kappa if grows else last < kappa):
+        return stays
+    end = "to the end of the path" if last == path.beyond else f"out for good at {last:.3g}"
+    return f"not in at kappa {kappa:.3g}, in again {'above' if grows else 'below'} it, {end}"
 
 
 def _of_the_tests(selection: SelectionRecord, row: dict[str, Any]) -> str:
@@ -181,12 +197,8 @@ def _of_the_tests(selection: SelectionRecord, row: dict[str, Any]) -> str:
     if row["by_rule"] and not row["selected"]:
         return f"dropped by a score test, {p}"
     if row["selected"]:
-        return (
-            p
-            if row["p_value"] < level
-            else f"{p} is not significant, but held-out samples are predicted worse without it"
-        )
-    return f"{p} next to {'the selected inputs' if selection.support.any() else 'no inputs'}"
+        return p if row["p_value"] < level else f"not significant ({p}), but {WORSE} it"
+    return f"adds too little {'to the selected inputs' if selection.support.any() else 'on its own'} ({p})"
 
 
 def _of_costs(row: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
+from textwrap import fill
 
 import numpy as np
 import pandas as pd
@@ -26,10 +27,13 @@ from bcd_implicit.support.notices import collected
 from bcd_implicit.support.parallel import check_jobs, in_parallel
 from bcd_implicit.support.parts import parts
 from bcd_implicit.support.progress import Progress, between, show_progress
+from bcd_implicit.support.reasons import WIDTH
 from bcd_implicit.training.result import Status
 
-# Fewer refits have no percentiles.
-LEAST_REFITS = 20
+# Fewer halves have no shares, and fewer refits no spread.
+LEAST = 2
+# With fewer refits percentiles are close to the extremes: a warning says so.
+ENOUGH_REFITS = 20
 # Of the tolerance of fits in cross-validation: refits are compared with each other.
 FINER = 1 / 50
 
@@ -80,13 +84,19 @@ class Uncertainty:
         low, high = self.score["low"], self.score["high"]
         score = f"{self.score['estimate']:.3f}, {self.confidence:.0%} of refits from {low:.3f} to {high:.3f}"
         return ended | {
-            "frequency": f"share of {self.n_halves} halves of the samples that select the input",
-            "effect": f"mean slope; low and high hold {self.confidence:.0%} of {self.n_refits} bootstrap refits",
+            "frequency": f"share of {self.n_halves} halves of the samples that select the input; half the samples show "
+            "less, so an input with a small p-value may have a low share"
+            if self.n_halves
+            else "no halves",
+            "effect": f"mean slope; low and high hold {self.confidence:.0%} of {self.n_refits} bootstrap refits on the "
+            "selected inputs; they ignore how these were selected, and are narrower than confidence intervals"
+            if self.n_refits
+            else "mean slope; no refits",
             "score on samples not seen": score if self.n_refits else "no refits",
         }
 
     def __repr__(self) -> str:
-        facts = "\n".join(f"{name}: {fact}" for name, fact in self._sentences().items())
+        facts = "\n".join(fill(f"{name}: {fact}", WIDTH) for name, fact in self._sentences().items())
         return f"{facts}\n{self.table.to_string(index=False, float_format='{:.3g}'.format, na_rep='-')}"
 
     def _repr_html_(self) -> str:
@@ -105,11 +115,14 @@ def uncertainty(
     max_seconds: float | None,
 ) -> Uncertainty:
     """Resample; the arguments are those of :meth:`bcd_implicit.Selection.uncertainty`."""
-    n_halves = check_number("n_halves", n_halves, 0, integer=True, remedy="Give 0 for none, or 2 or more")
-    n_refits = check_number("n_refits", n_refits, 0, integer=True, remedy=f"Give 0 for none, or {LEAST_REFITS} or more")
-    if n_halves == 1 or 0 < n_refits < LEAST_REFITS or not n_halves + n_refits:
-        name, number, least = ("n_halves", n_halves, 2) if n_halves == 1 else ("n_refits", n_refits, LEAST_REFITS)
-        raise InvalidInputError(name, f"{number} say nothing", f"Give {least} or more")
+    n_halves = check_number("n_halves", n_halves, 0, integer=True, remedy=f"Give 0 for none, or {LEAST} or more")
+    n_refits = check_number("n_refits", n_refits, 0, integer=True, remedy=f"Give 0 for none, or {LEAST} or more")
+    if n_halves == 1:
+        raise InvalidInputError("n_halves", "one half is too few for a frequency", f"Give {LEAST} or more")
+    if n_refits == 1:
+        raise InvalidInputError("n_refits", "one refit is too few for an interval", f"Give {ENOUGH_REFITS} or more")
+    if not n_halves + n_refits:
+        raise InvalidInputError("n_refits", "is 0, as n_halves is", "Give one of them 2 or more")
     confidence = check_number("confidence", confidence, 0, 1, boundaries="neither", remedy="Such as 0.95")
     check_jobs(n_jobs)
     evidence, problem, rng = selection.evidence, selection.evidence.path.problem, random_generator(random_state)
@@ -122,19 +135,28 @@ def uncertainty(
     by_count = [(selection, count, int(seed)) for count, seed in zip(counts, seeds[n_halves:], strict=True)]
     supports: list[np.ndarray] = []
     refits: list[tuple[np.ndarray, float]] = []
-    ended, share = None, n_halves / (n_halves + n_refits)
+    ended, share = None, n_refits / (n_halves + n_refits)
     with stoppable(max_seconds), show_progress(progress, "uncertainty") as tell:
         try:
-            # One by one: what is done by then is kept where it is cut short.
-            for support in in_parallel(_selected_on, by_half, n_jobs, between(tell, 0.0, share, "halves")):
-                supports.append(support)
-            for refit in in_parallel(_refitted_on, by_count, n_jobs, between(tell, share, 1.0, "refits")):
+            # One by one: what is done by then is kept where it is cut short. The refits first, which are quicker.
+            for refit in in_parallel(_refitted_on, by_count, n_jobs, between(tell, 0.0, share, "refits")):
                 refits.append(refit)
+            for support in in_parallel(_selected_on, by_half, n_jobs, between(tell, share, 1.0, "halves")):
+                supports.append(support)
         except Stop as stop:
             ended = Status[stop.status]
             # Nothing to return: as for any other call that has no result.
-            if len(supports) < 2 and len(refits) < LEAST_REFITS:
+            if len(supports) < LEAST and len(refits) < LEAST:
                 raise
+    supports = supports if len(supports) >= LEAST else []
+    refits = refits if len(refits) >= LEAST else []
+    if 0 < len(refits) < ENOUGH_REFITS:
+        warnings.warn(
+            f"uncertainty: {len(refits)} refits are too few for intervals; low and high are close to the least and the "
+            f"largest of them. Use {ENOUGH_REFITS} or more.",
+            UserWarning,
+            stacklevel=3,
+        )
     return Uncertainty(
         _frequencies(selection, supports),
         _effects(selection, [effects for effects, _ in refits], confidence),

@@ -118,7 +118,10 @@ class BcdResult:
 
     @property
     def objective(self) -> float:
-        """The true objective (T) at the result's states, which are at equilibrium."""
+        """The true objective (T) at the result's states, which are at equilibrium.
+
+        It may be below the last row of the history: after the last cycle the output block is solved once more.
+        """
         return self.problem.objective_at_states(self.iterate)
 
     @property

@@ -17,10 +17,10 @@ X = np.random.default_rng(0).standard_normal((40, 3))
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"n_features_to_select": 0}, r"^n_features_to_select: .* Between 1 and all inputs\.$"),
-        ({"n_features_to_select": 4}, r"^n_features_to_select: .* Between 1 and all inputs\.$"),
+        ({"n_features_to_select": 0}, r"^n_features_to_select: .* Give a number from 1 to the number of inputs\.$"),
+        ({"n_features_to_select": 4}, r"^n_features_to_select: .* Give a number from 1 to the number of inputs\.$"),
         ({"n_features_to_select": 0.5}, r"^n_features_to_select: must be a whole number"),
-        ({"min_features_to_select": 4}, r"^min_features_to_select: .* Between 0 and all inputs\.$"),
+        ({"min_features_to_select": 4}, r"^min_features_to_select: .* Give a number from 0 to the number of inputs\.$"),
         ({"n_folds": "3"}, r"^n_folds: must be a whole number, got '3'"),
         ({"n_folds": 1}, r"^n_folds: got 1, must be >= 2"),
         ({"rule": "best"}, r"^rule: unknown rule 'best'"),
@@ -59,6 +59,9 @@ def test_where_nothing_stands_out_the_next_step_still_gets_an_input(plain_choice
         kept = ImplicitFeatureSelector(2, n_kappas=4).fit(X, noise)
     assert kept.support_.sum() == 1
     assert kept.transform(X).shape == (40, 1)
+    said = kept.explain().sentences[:2]
+    assert said[0] == "Fewer inputs stand out than min_features_to_select=1."
+    assert said[1].startswith("Chosen by number: the 1 of 3 inputs that stays longest on the path.")
     empty = ImplicitFeatureSelector(2, n_kappas=4, min_features_to_select=0).fit(X, noise)
     assert not empty.support_.any()
 
@@ -101,7 +104,7 @@ def test_the_path_ends_at_the_number_of_inputs_asked_for(plain_choice):
     assert np.isinf(selector.leaves_at_[selector.path_.supports[-1]]).all()
     reasons = selector.explain()
     assert set(reasons.table.query("outcome == 'kept'")["input"]) == {"x0", "x1"}
-    assert "2 of 3 inputs were asked for" in repr(reasons)
+    assert "the 2 of 3 inputs that stay longest" in repr(reasons)
 
 
 def test_inputs_that_were_never_in_are_not_kept():

@@ -37,6 +37,22 @@ def test_verdict_says_what_was_chosen_where_and_what_the_score_tests_changed():
     assert title.endswith("" if chosen.on_path else ", nearest point of the path")
 
 
+def test_both_panels_of_norms_have_the_units_of_training():
+    rng = np.random.default_rng(0)
+    U = rng.standard_normal((60, 3)) * [1, 5, 1]
+    Y = U[:, :1] - U[:, 1:2] / 5 + 0.1 * rng.standard_normal((60, 1))
+    path = bi.kappa_path(bi.TrainingProblem(U, Y, 3, pass_through=False, standardize=True), 4)
+    chosen = path.select("plateau", level=None, ridges=[1e-3], grow_hidden=False)
+    run = feature_selection.FeatureSelection("t", path, chosen, chosen.model, None, 0.5, 0.4, 1.0)
+    # The model takes raw inputs, so that its columns are divided by the inputs' spreads.
+    np.testing.assert_allclose(run.refit_norms, np.linalg.norm(chosen.model.B, axis=0) * U.std(axis=0), rtol=1e-6)
+    refit, learned = report.figure(run).axes[:2]
+    assert refit.get_ylabel() == learned.get_ylabel()
+    assert "standardised" in refit.get_ylabel()
+    assert [bar.get_height() for bar in refit.patches] == run.refit_norms.tolist()
+    assert report.summary(run).columns[1].header == f"norm at kappa {chosen.kappa:.3g}"
+
+
 def test_summary_folds_the_inputs_that_do_not_matter():
     supports = np.zeros((3, 40), dtype=bool)  # inputs 0 and 1 stay, 38 leaves at the last kappa, 39 at the second
     supports[:, :2] = supports[:2, 38] = supports[0, 39] = True

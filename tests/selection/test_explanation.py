@@ -1,5 +1,6 @@
 """Why inputs were selected: the words say what path, rule, tests and refits say."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 import bcd_implicit as bi
 from bcd_implicit.problem import statistics
+from bcd_implicit.selection import explanation
 from bcd_implicit.selection.refits import Refit, folds, run_refit, sample_errors
 
 pytestmark = pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
@@ -75,7 +77,7 @@ def test_inputs_that_the_tests_let_in_are_added(path):
 
 def test_without_tests_and_with_a_number_no_p_values_are_told(path):
     chosen = path.select(n_features=2, n_folds=2, grow_hidden=False, ridges=[1e-4], tol=0.2)
-    assert chosen.how == "2 of 8 inputs were asked for: those that stay longest on the path. There were no score tests."
+    assert chosen.how == "Chosen by number: the 2 of 8 inputs that stay longest on the path. There were no score tests."
     reasons = chosen.explain()
     assert reasons.table["p_value"].isna().all()
     assert not any("p =" in why for why in reasons.table["why"])
@@ -143,4 +145,34 @@ def test_where_nothing_matters_all_are_tested_next_to_none(problem):
     reasons = chosen.explain(costs=True)
     assert (reasons.table["outcome"] == "dropped").all()
     assert (reasons.table["p_value"] > 0.01).all()
-    assert any(why.endswith("next to no inputs") for why in reasons.table["why"])
+    assert any("adds too little on its own (p = " in why for why in reasons.table["why"])
+    assert not any("next to a refit" in sentence for sentence in reasons.sentences)
+
+
+def test_an_input_that_failed_its_test_and_was_kept_is_named(chosen):
+    """Held-out samples missed it; "changed nothing" alone would hide that."""
+    name = chosen.names[0]
+    mine = (chosen.tests["asked"] == "stay") & (chosen.tests["inputs"].str[0] == name)
+    assert mine.any()
+    tests = chosen.tests.assign(p_value=chosen.tests["p_value"].where(~mine, 0.4))
+    other = replace(chosen, tests=tests, before_tests=chosen.support)
+    reasons = other.explain()
+    assert other.how.endswith(
+        f"Score tests at level 0.05 changed nothing. {name} (p = 0.4) failed its test but was kept, because held-out "
+        "samples are predicted worse without it."
+    )
+    words = r"not significant \(p = 0\.4( by permutation)?\), but held-out samples are predicted worse without it$"
+    assert re.search(words, row_of(reasons, name)["why"])
+    assert "changes with that refit" in reasons.sentences[1]
+
+
+def test_an_input_that_comes_back_is_not_said_to_drop_out(chosen):
+    """Of three kappas an input is in at the last two; the rule chose the first."""
+    path = chosen.evidence.path
+    row = {"penalised": True, "ever_in": True, "selected": False, "by_rule": False}
+    at, later = chosen.chosen_kappa, 2 * chosen.chosen_kappa
+    words = explanation._of_the_path(chosen, row | {"dropped_at": later})
+    assert words == f"not in at kappa {at:.3g}, in again above it, out for good at {later:.3g}"
+    words = explanation._of_the_path(chosen, row | {"dropped_at": path.beyond})
+    assert words.endswith("in again above it, to the end of the path")
+    assert explanation._of_the_path(chosen, row | {"dropped_at": at / 2}) == f"drops out at kappa {at / 2:.3g}"

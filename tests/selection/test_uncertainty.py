@@ -82,8 +82,9 @@ def test_groups_of_samples_are_drawn_whole():
 
 
 def test_it_prints(chosen, found):
-    text = repr(found)
+    text = " ".join(repr(found).split())
     assert f"95% of refits from {found.score['low']:.3f} to {found.score['high']:.3f}" in text
+    assert "narrower than confidence intervals" in text
     assert all(name in text for name in chosen.names)
     assert "<td>" in found._repr_html_()
     assert len(found.table) == len(found.effects) + int((~chosen.support).sum())
@@ -114,12 +115,29 @@ def test_time_that_ends_it_leaves_what_was_done(chosen, monkeypatch):
     assert "stopped at max_seconds" in repr(found)
 
 
+def test_a_few_refits_are_a_first_look_with_a_warning(chosen, monkeypatch):
+    slopes = iter(np.arange(1.0, 6.0))
+    monkeypatch.setattr(module, "_refitted_on", lambda *_: (np.full((6, 8), next(slopes)), 0.1))
+
+    def half(*_):
+        raise Stop("TIME_LIMIT")
+
+    monkeypatch.setattr(module, "_selected_on", half)
+    # The refits come first, so that they are there when the time is over.
+    with pytest.warns(UserWarning, match="5 refits are too few for intervals") as told:
+        found = chosen.uncertainty(n_halves=2, n_refits=5, confidence=1 - 1e-9)
+    assert told[0].filename == __file__
+    assert (found.n_halves, found.n_refits) == (0, 5)
+    np.testing.assert_allclose(found.effects[["low", "high"]].drop_duplicates(), [[1, 5]])
+    assert found.frequencies["frequency"].isna().all()
+
+
 @pytest.mark.parametrize(
     ("numbers", "message"),
     [
-        ({"n_halves": 1}, "n_halves: 1 say nothing. Give 2 or more"),
-        ({"n_refits": 5}, "n_refits: 5 say nothing. Give 20 or more"),
-        ({"n_halves": 0, "n_refits": 0}, "n_refits: 0 say nothing"),
+        ({"n_halves": 1}, "n_halves: one half is too few for a frequency. Give 2 or more"),
+        ({"n_refits": 1}, "n_refits: one refit is too few for an interval. Give 20 or more"),
+        ({"n_halves": 0, "n_refits": 0}, "n_refits: is 0, as n_halves is. Give one of them 2 or more"),
         ({"confidence": 1.0}, "confidence"),
     ],
 )
