@@ -29,7 +29,7 @@ def block_problem(
     it : Iterate
         Holds the other blocks' values.
     block : {"output", "state", "hidden", "prox-linear"}
-    parameters : "all" or list of str, optional
+    parameters : "all", str or list of str, optional
         Which numbers are parameters. The default is "kappa", "kappa_A" and "fenchel_weight". The choices are
 
         - "norm_bound", "kappa", "kappa_A" and "ridge_hidden" in "hidden" and "prox-linear", where "kappa_A" is one

@@ -36,6 +36,7 @@ REMEDIES = {
     "text": "Encode categories with --categorical COLUMN (of the target with --classify), or drop columns out with "
     "--ignore COLUMN",
     "missing": "Drop rows with missing values with --drop-missing",
+    "empty": "Omit columns without values with --ignore COLUMN",
 }
 #: Categories of which each has fewer rows than this on average are none.
 ROWS_A_CATEGORY = 2
@@ -81,6 +82,8 @@ def read_columns(data: Path, choice: ColumnChoice, form: TextFormat, sample_grou
     inputs, targets = split_targets(table, choice.targets, list(dict.fromkeys([*choice.ignore, *together])))
     labels = table[list(together)]
     inputs, left_out = _without_row_numbers(inputs, {*choice.use, *choice.categorical})
+    for column in targets.columns[targets.isna().all()]:
+        raise bi.InvalidInputError("target", f"column {column!r} has no values", "Choose another target")
     classes = _class_column(targets, choice.classify)
     full = pd.concat([inputs, targets, labels], axis=1).notna().all(axis=1)
     if choice.drop_missing:
@@ -88,10 +91,12 @@ def read_columns(data: Path, choice: ColumnChoice, form: TextFormat, sample_grou
     categorical = [column for column in inputs.columns if column in choice.categorical]
     _check_rows(name_of(data), pd.concat([inputs, targets, labels], axis=1), [*categorical, *together], classes)
     parts = {
-        column: _indicators(name_of(data), inputs[column]) if column in categorical else _numbers(inputs[[column]])
+        column: _indicators(name_of(data), inputs[column], "--categorical")
+        if column in categorical
+        else _numbers(inputs[[column]])
         for column in inputs.columns
     }
-    outputs = _indicators(name_of(data), targets[classes]) if classes else _numbers(targets)
+    outputs = _indicators(name_of(data), targets[classes], "--classify") if classes else _numbers(targets)
     # After everything that may end in an error, which is to be one line.
     for column in left_out:
         print_note(f"column {column!r} only numbers the rows, so it is dropped; --use {shlex.quote(column)} keeps it.")
@@ -162,12 +167,14 @@ def _numbers(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({column: to_numbers(table[column]) for column in table.columns}, index=table.index)
 
 
-def _indicators(name: str, column: pd.Series) -> pd.DataFrame:
-    """A column for each of its categories."""
+def _indicators(name: str, column: pd.Series, option: str) -> pd.DataFrame:
+    """A column for each of its categories; the option is the one that says that it has some."""
     found = sorted(set(categories_of(column)))
     if len(found) > len(column) / ROWS_A_CATEGORY:
         cause = f"column {column.name!r} has {len(found)} different values in {len(column)} rows"
-        remedy = "Encode it as numbers; an input may also be dropped with --ignore COLUMN"
+        remedy = "Choose another target" if option == "--classify" else f"Drop it with --ignore {shlex.quote(str(column.name))}"
+        if np.isfinite(to_numbers(column)).all():
+            remedy = f"Its values are numbers: omit {option} to use them as such"
         raise bi.InvalidInputError(name, f"{cause}, too many for categories", remedy)
     return indicators(column, found)
 

@@ -20,8 +20,8 @@ class Scalars:
 
     Parameters
     ----------
-    wanted : "all", sequence of str or None
-        Their names; by default "kappa", "kappa_A" and "fenchel_weight".
+    wanted : "all", str, sequence of str or None
+        Their names, or one; by default "kappa", "kappa_A" and "fenchel_weight".
 
     Attributes
     ----------
@@ -37,7 +37,8 @@ class Scalars:
         self._all = isinstance(wanted, str) and wanted == "all"
         self._named: list[Any] = []
         if wanted is not None and not self._all:
-            self._named = check_list("parameters", wanted, "names", 'Give a list of names, or "all"')
+            several = [wanted] if isinstance(wanted, str) else wanted
+            self._named = check_list("parameters", several, "names", 'Give a list of names, or "all"')
         self.wanted = list(USUAL) if wanted is None else self._named
 
     def asked(self, name: str) -> bool:

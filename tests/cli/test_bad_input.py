@@ -59,7 +59,7 @@ def test_errors_about_a_table_name_the_file_as_given_and_the_column(folder, here
 
 def test_a_table_of_which_the_separator_is_not_found(folder, here):
     Path("x.txt").write_text("x z  y\n1 2 3\n2  4 5\n3 3 1\n4 5 6\n")
-    one = "x.txt: has one column, 'x z y': no comma, semicolon, tab or | separates its fields. Say with --sep what does"
+    one = "x.txt: has one column, 'x z y': no comma, semicolon, tab or | separates its fields. Give the separator"
     for command in ("fit", "select"):
         assert one in fail(command, "x.txt", "--target", "y", *(["--model", "m.npz"] if command == "fit" else []))
     assert one in fail("predict", folder / "m.npz", "x.txt", "--output", "p.csv")
@@ -85,10 +85,10 @@ def test_bad_files(folder, here, command):
 
 def test_missing_options(folder):
     line = fail("fit", folder / "data.csv", "--model", "m.npz")
-    assert line == "Error: --target: is missing. See main fit --help."
+    assert line == "Error: --target is missing. See main fit --help."
     line = fail("predict", folder / "m.npz", folder / "data.csv")
-    assert line == "Error: --output: is missing. See main predict --help."
-    assert fail("check") == "Error: MODEL: is missing. See main check --help."
+    assert line == "Error: --output is missing. See main predict --help."
+    assert fail("check") == "Error: MODEL is missing. See main check --help."
 
 
 @pytest.mark.parametrize("command", ["check", "predict"])

@@ -138,7 +138,7 @@ def test_columns_that_are_no_categories(here):
     colored().assign(name=[f"n{j}" for j in range(60)]).to_csv("d.csv", index=False)
     options = ["--target", "y", "--categorical", "color", "--model", "m.npz"]
     line = fail("fit", "d.csv", *options, "--categorical", "name")
-    assert "d.csv: column 'name' has 60 different values in 60 rows, too many for categories. Encode it" in line
+    assert "d.csv: column 'name' has 60 different values in 60 rows, too many for categories. Drop it" in line
     assert "categorical: no column named 'x'." in fail("fit", "d.csv", *options, "--categorical", "x")
     assert "use: no column named 'x'." in fail("fit", "d.csv", *options, "--use", "x")
 

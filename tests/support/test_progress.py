@@ -105,7 +105,7 @@ def test_numbers_count_as_verbose_does(spelt, capfd):
     with show_progress(0, "work") as tell:
         tell(1.0, "done")
     assert capfd.readouterr().err == ""
-    with pytest.raises(bi.InvalidInputError, match="verbose: is no argument of solve. Perhaps progress was meant"):
+    with pytest.raises(bi.InvalidInputError, match="verbose: is not an argument of solve. Perhaps progress was meant"):
         bi.solve(random_problem((2, 3, 1, 30)), verbose=1)
 
 

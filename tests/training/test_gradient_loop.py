@@ -312,7 +312,7 @@ class TestArguments:
     @pytest.mark.parametrize(
         ("method", "options", "message"),
         [
-            ("prox-linear", {"max_cycle": 3}, "max_cycle: is no argument of solve. Perhaps max_cycles was meant."),
+            ("prox-linear", {"max_cycle": 3}, "max_cycle: is not an argument of solve. Perhaps max_cycles was meant."),
             ("prox-linear", {"learning_rat": 3}, "Perhaps learning_rate of method='gradient' was meant."),
             ("fenchel", {"batch_size": 3}, "is an option of method='gradient' alone, and method is 'fenchel'"),
             ("prox-linear", {"zzz": 3}, "method='prox-linear' has no options of its own."),
