@@ -172,7 +172,11 @@ def _indicators(name: str, column: pd.Series, option: str) -> pd.DataFrame:
     found = sorted(set(categories_of(column)))
     if len(found) > len(column) / ROWS_A_CATEGORY:
         cause = f"column {column.name!r} has {len(found)} different values in {len(column)} rows"
-        remedy = "Choose another target" if option == "--classify" else f"Drop it with --ignore {shlex.quote(str(column.name))}"
+        remedy = (
+            "Choose another target"
+            if option == "--classify"
+            else f"Drop it with --ignore {shlex.quote(str(column.name))}"
+        )
         if np.isfinite(to_numbers(column)).all():
             remedy = f"Its values are numbers: omit {option} to use them as such"
         raise bi.InvalidInputError(name, f"{cause}, too many for categories", remedy)

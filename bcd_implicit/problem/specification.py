@@ -134,7 +134,7 @@ class Specification(KeepsFunctions):
         self.groups, self.group_weights = [parsed.names[g] for g in parsed.labels], parsed.weights
         self.group_lasso = GROUP_FORMS[self.group_form](self.kappa, parsed, GROUP_NORMS[self.group_norm])
         # Last: a user's function is tried on variables of the checked shapes.
-        self.constraints = check_constraints(self.constraints, self.shapes, self.block_letters)
+        self.constraints = check_constraints(self.constraints, self.shapes, self.block_letters, self.input_names)
 
     def _inside_cycles(self, row_set: RowSet) -> np.ndarray | None:
         """The free entries of A between states of one cycle, None where all states are on cycles with each other."""
@@ -297,4 +297,6 @@ class Specification(KeepsFunctions):
 # Or both would be those of __new__, and Python's errors would name this class.
 Specification.__init__.__qualname__ = "TrainingProblem"
 _arguments = inspect.signature(Specification.__init__)
-Specification.__signature__ = _arguments.replace(parameters=list(_arguments.parameters.values())[1:])  # type: ignore[attr-defined]
+Specification.__signature__ = _arguments.replace(  # type: ignore[attr-defined]
+    parameters=list(_arguments.parameters.values())[1:], return_annotation=inspect.Signature.empty
+)

@@ -30,9 +30,13 @@ def nearest(name: str, known: Sequence[str]) -> str:
 
 
 def names_of_arguments(call: Callable[..., object]) -> list[str]:
-    """The arguments that can be passed by name."""
+    """The arguments that a caller can pass by name."""
     kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
-    return [name for name, parameter in inspect.signature(call).parameters.items() if parameter.kind in kinds]
+    return [
+        name
+        for name, parameter in inspect.signature(call).parameters.items()
+        if parameter.kind in kinds and name != "self"
+    ]
 
 
 def check_argument_names(called: str, names: Iterable[str], call: Callable[..., object]) -> None:
