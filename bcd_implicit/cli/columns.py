@@ -16,10 +16,12 @@ import bcd_implicit as bi
 from bcd_implicit.cli.column_choice import ColumnChoice
 from bcd_implicit.cli.console import count, print_note
 from bcd_implicit.cli.data_file import name_of, read_data, title_of
-from bcd_implicit.support.arrays import row_numbers
 from bcd_implicit.support.display import listed, quoted
 from bcd_implicit.support.entries import BadEntries
 from bcd_implicit.support.notations import kind_of_entry, look_like_numbers
+from bcd_implicit.support.notices import ignored
+from bcd_implicit.support.row_numbers import like_row_numbers, row_numbers
+from bcd_implicit.support.samples import OF_ROW_NUMBERS
 from bcd_implicit.support.tables import (
     categories_of,
     check_columns,
@@ -84,6 +86,8 @@ def read_columns(data: Path, choice: ColumnChoice, form: TextFormat, sample_grou
     inputs, left_out = _without_row_numbers(inputs, {*choice.use, *choice.categorical})
     for column in targets.columns[targets.isna().all()]:
         raise bi.InvalidInputError("target", f"column {column!r} has no values", "Choose another target")
+    kept = [column for column in inputs.columns if column not in {*choice.use, *choice.categorical}]
+    perhaps = like_row_numbers(_numbers(inputs[kept]).to_numpy(), kept) if len(inputs.columns) > 1 else []
     classes = _class_column(targets, choice.classify)
     full = pd.concat([inputs, targets, labels], axis=1).notna().all(axis=1)
     if choice.drop_missing:
@@ -100,6 +104,13 @@ def read_columns(data: Path, choice: ColumnChoice, form: TextFormat, sample_grou
     # After everything that may end in an error, which is to be one line.
     for column in left_out:
         print_note(f"column {column!r} only numbers the rows, so it is dropped; --use {shlex.quote(column)} keeps it.")
+    for column in perhaps:
+        advice = f"if it means nothing, drop it with --ignore {shlex.quote(column)}; --use keeps it without this note"
+        print_note(
+            f"column {column!r} looks like row numbers, some of which are missing or in another order: {advice}."
+        )
+    for column in inputs.columns[inputs.nunique() == 1]:
+        print_note(f"input {column!r} has the same value in every row, so it cannot explain the target.")
     if len(inputs) < len(full):
         rows = listed([place(full, int(row)) for row in np.flatnonzero(~full)])
         print_note(f"dropped {len(full) - len(inputs)} of {len(full)} rows, which have missing values ({rows}).")
@@ -147,9 +158,13 @@ def _check_separator(data: Path, table: pd.DataFrame, form: TextFormat) -> None:
 
 @contextmanager
 def about(data: Path) -> Iterator[None]:
-    """Errors about the tables that were made of a file name the file as it was given."""
+    """Errors about the tables that were made of a file name the file as it was given.
+
+    Row numbers have been looked for in the file, and those that are left were asked for.
+    """
     try:
-        yield
+        with ignored(OF_ROW_NUMBERS):
+            yield
     except bi.InvalidInputError as error:
         if error.argument not in ("U", "Y", title_of(data)):
             raise
