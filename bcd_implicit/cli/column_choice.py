@@ -39,9 +39,8 @@ class ColumnChoice:
             typed = tuple(unicodedata.normalize("NFC", column) for column in getattr(self, name))
             for column in typed:
                 if typed.count(column) > 1:
-                    raise InvalidInputError(
-                        name, f"names column {column!r} {typed.count(column)} times", "Name it once"
-                    )
+                    cause = f"names column {column!r} {typed.count(column)} times"
+                    raise InvalidInputError(name.removesuffix("s"), cause, "Name it once")
             object.__setattr__(self, name, typed)
         for first, second in APART:
             if both := set(getattr(self, first)) & set(getattr(self, second)):

@@ -14,6 +14,9 @@ Scalar = Callable[..., Any]
 # Changed so often that they are parameters unless others are asked for.
 USUAL = frozenset({"kappa", "kappa_A", "fenchel_weight"})
 
+#: Of a block without parameters, which is the state block.
+WHY_NONE = "numbers enter its proximal term through eigenvalues. Build the block again to change them"
+
 
 class Scalars:
     """Makes a ``cvxpy.Parameter`` of each number that is to be one, and passes the others on as they are.
@@ -67,7 +70,7 @@ class Scalars:
         for name in self._named:
             if name in self.offered:
                 continue
-            known = f"Choose from {', '.join(self.offered)}" if self.offered else "It has none"
+            known = f"Choose from {', '.join(self.offered)}" if self.offered else f"It has none: {WHY_NONE}"
             raise InvalidInputError("parameters", f"has {shown(name)}, which block '{block}' does not hold", known)
 
 
