@@ -133,7 +133,7 @@ def widths(model: bi.ImplicitModel, U: np.ndarray, outputs: list[int], radius: f
     bottom, top = reached(model, U, radius, outputs)
     row["attack"] = float(np.median((top - bottom) / exact.width))
     points = U + radius * np.random.default_rng(0).uniform(-1, 1, (N_RANDOM, *U.shape))
-    Y = model.predict(points.reshape(-1, U.shape[1]))[:, outputs].reshape(N_RANDOM, len(U), -1)
+    Y = model.outputs(points.reshape(-1, U.shape[1]))[:, outputs].reshape(N_RANDOM, len(U), -1)
     row["random"] = float(np.median(np.ptp(Y, axis=0) / exact.width))
     return row
 

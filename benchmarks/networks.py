@@ -130,8 +130,8 @@ def measured(
 ) -> dict[str, Any]:
     """A row of the table."""
     model = convert()
-    wanted, found = network().reshape(len(inputs), -1), model.predict(inputs)
-    times = seconds({"convert": convert, "network": network, "model": lambda: model.predict(inputs)}, repeats)
+    wanted, found = network().reshape(len(inputs), -1), model.outputs(inputs)
+    times = seconds({"convert": convert, "network": network, "model": lambda: model.outputs(inputs)}, repeats)
     return {
         "network": name,
         "n": model.n_hidden,

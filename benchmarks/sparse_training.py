@@ -75,7 +75,7 @@ DATA = {"friedman1": friedman1, "column-sparse": column_sparse, "digits": digits
 
 
 def lost(model: bi.ImplicitModel, U: np.ndarray, Y: np.ndarray) -> float:
-    return float(((model.predict(U) - Y) ** 2).sum() / ((Y - Y.mean(axis=0)) ** 2).sum())
+    return float(((model.outputs(U) - Y) ** 2).sum() / ((Y - Y.mean(axis=0)) ** 2).sum())
 
 
 def size(model: bi.ImplicitModel) -> int:

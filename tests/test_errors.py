@@ -98,8 +98,11 @@ class Nameless(bi.Loss):
         ),
         (Rough(), "loss: the class Rough does not define smoothed"),
         (Nameless(), "loss: the class Nameless does not define name"),
-        ("bad", "loss: 'bad' stands for what is of type int. Give that name an instance of a subclass of Loss"),
-        ("class", "loss: 'class' stands for what is the class HuberLoss"),
+        (
+            "bad",
+            "loss: 'bad' refers to something that is of type int. Give that name an instance of a subclass of Loss",
+        ),
+        ("class", "loss: 'class' refers to something that is the class HuberLoss"),
         (3, "loss: unknown loss 3. Use one of squared"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -149,7 +149,7 @@ def solve_prepared(
         )
     if solver_options and solver in SOLVER_CHOICES:
         raise InvalidInputError(
-            "solver_options", f'are one conic solver\'s own, but solver is "{solver}"', "Name the solver"
+            "solver_options", f'belong to one conic solver, but solver is "{solver}"', "Name the solver"
         )
     found: list[BlockSolution] = []
     failures: list[BlockSolveError] = []

@@ -35,7 +35,7 @@ from bcd_implicit.support.tables import (
 from bcd_implicit.support.text_format import TextFormat
 
 REMEDIES = {
-    "text": "Encode categories with --categorical COLUMN (of the target with --classify), or drop columns out with "
+    "text": "Encode categories with --categorical COLUMN (of the target with --classify), or drop columns with "
     "--ignore COLUMN",
     "missing": "Drop rows with missing values with --drop-missing",
     "empty": "Omit columns without values with --ignore COLUMN",

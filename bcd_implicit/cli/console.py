@@ -112,7 +112,7 @@ def one_warning() -> Iterator[None]:
             warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
     if len(stops) > 1:
         print_warning(
-            f"{len(stops)} warnings that something ended short of its tolerance, so its numbers are approximate; "
+            f"{len(stops)} warnings that a tolerance was not met, so the numbers are approximate; "
             f"the last: {stops[-1].message}",
             bi.ConvergenceWarning,
         )

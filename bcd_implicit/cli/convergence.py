@@ -29,7 +29,9 @@ from bcd_implicit.support.importing import importing
 )
 @option_group(
     "Training",
-    number("--horizon", "TIME", "End time of the gradient flow.  [default: when its slope no longer changes]", None),
+    number(
+        "--horizon", "TIME", "Time at which the gradient flow ends.  [default: when its slope no longer changes]", None
+    ),
     number("--n-steps", "N", "Maximum number of steps of gradient descent.", 1000, int),
     seed_option,
 )

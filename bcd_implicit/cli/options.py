@@ -158,7 +158,9 @@ def data_options(*more: Callable) -> Callable:
         option("--classify", is_flag=True, help="Treat a numeric target as classes. A text target always is."),
         option("--drop-missing", is_flag=True, help="Drop rows with missing values."),
         *more,
-        columns_option("--use", "Use this column though it only numbers the rows. Such a column is ignored otherwise."),
+        columns_option(
+            "--use", "Use this column although it only numbers the rows. Such a column is ignored otherwise."
+        ),
         *text_options,
     )
 

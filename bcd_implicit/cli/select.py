@@ -50,7 +50,11 @@ from bcd_implicit.support.text_format import TextFormat
 @option_group(
     "Selection",
     number(
-        "--n-features", "N", "Select this many inputs: those that stay longest on the path.", None, click.IntRange(1)
+        "--n-features",
+        "N",
+        "Select exactly this many inputs: those that stay longest on the path.",
+        None,
+        click.IntRange(1),
     ),
     one_of(
         "--rule",

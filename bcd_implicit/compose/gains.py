@@ -1,4 +1,4 @@
-"""The small-gain theorem for a feedback around an implicit model: why it is well-posed, told by two gains."""
+"""The small-gain theorem for a feedback around an implicit model: why it is well-posed, by two gains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What pruning does to a model, told state by state."""
+"""The effect of pruning on a model, state by state."""
 
 from __future__ import annotations
 

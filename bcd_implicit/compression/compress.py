@@ -49,18 +49,18 @@ def compress(
     norm_bound: float | None = None,
     tol: float = 1e-6,
 ) -> Compression:
-    """A model with fewer entries, or fewer states, whose predictions match those of this one at the samples U.
+    """Find a model with fewer entries or states whose predictions match those of this one at the samples U.
 
-    The states at U are known, so that every row of (A, B, b) is a convex problem by itself::
+    The states at U are known, so every row of (A, B, b) is a separate convex problem::
 
         min over rows t, c    1/m sum_k F_phi(x_k, t'w_k + c)
                               + alpha sum_j weight_j |t_j|,     w = (x, u)
 
-    F_phi(x, z) = g(x) + g*(z) - x z is the Fenchel divergence: zero exactly where x = phi(z), so that where a relu is
-    zero any negative z will do. Then the rows of (C, D, d) are found, by the squared error of the predictions. All have
-    a duality gap. Stage by stage, rows see what the smaller model has made of earlier states. An entry's weight is the
-    product of the standard deviations of what it gives to and takes from, times 0.3 in C and D: alpha has no units, and
-    from 4 on all is constant.
+    F_phi(x, z) = g(x) + g*(z) - x z is the Fenchel divergence: zero exactly if x = phi(z), so that a relu that is zero
+    allows any negative z. Then the rows of (C, D, d) are fitted, by the squared error of the predictions. Every row has
+    a duality gap. Rows are fitted stage by stage, on the earlier states of the smaller model. An entry's weight is the
+    product of the standard deviations of the two variables that it connects, times 0.3 in C and D. So alpha has no
+    units, and from 4 on the model is constant.
 
     Parameters
     ----------
@@ -71,31 +71,30 @@ def compress(
         Targets for the outputs instead of the model's own predictions, with the loss of the model's ``link``: squared,
         logistic, cross-entropy or Poisson. Columns of a data frame are matched by name.
     target : float, optional
-        The share of the model's entries of A, B, C and D, zeros not counted, that are to be left at the most; alpha is
-        searched.
+        The largest share of the model's nonzero entries of A, B, C and D to keep; alpha is searched for it.
     alpha : float or sequence of float, optional
-        One weight, or a path of them. With a target, that is looked for among these; without, the largest is chosen.
+        One weight, or a path of weights. With a target, these are searched; without, the largest is chosen.
     remove : {"entries", "units"}
-        What leaves: single entries, or states as a whole, with all that they take and give; the other entries then
-        stay, and so does all that ``connections`` lets in besides. Call it again, with the smaller model, to remove
-        entries of what is left.
+        What to remove: single entries, or whole states with all their connections. With "units" the other entries are
+        kept, including those that ``connections`` adds. Call it again with the smaller model to remove entries of that.
     matching : {"fenchel", "least-squares"}
-        By the Fenchel divergence, or by the squared error of AX + BU + b (Tsai, El Ghaoui et al., *State-driven
-        Implicit Modeling*, arXiv 2209.09389), which any functions of states will do for.
+        Match by the Fenchel divergence, or by the squared error of AX + BU + b (Tsai, El Ghaoui et al., *State-driven
+        Implicit Modeling*, arXiv 2209.09389), which works with any functions of states.
     connections : {"model", "forward", "any"} or mapping of str to mask, optional
-        What may be other than zero, but for self-loops: where the model is; also what leads from earlier stages to
-        later ones, and from all inputs and to all outputs; or everything. A mapping has masks of some of A, B, C and D,
-        dense or sparse; the others are as in the model. By default "forward" where no state depends on itself and that
-        is a million entries at the most, else "model", as for units.
+        Which entries may be nonzero (except self-loops). "model": those of the model. "forward": also those from
+        earlier stages to later ones, from all inputs and to all outputs. "any": all. A mapping has masks of some of A,
+        B, C and D, dense or sparse; the others are as in the model. The default is "forward" if no state depends on
+        itself and this gives at most a million entries. Otherwise, and for units, it is "model".
     reweight : int
-        So many rounds follow in which weights are multiplied by 1 / (size / mean size + 0.3), sizes of the last one's.
+        Number of further rounds, in which weights are multiplied by 1 / (size / mean size + 0.3), with the sizes from
+        the round before.
     refit : bool
-        Whether entries that are left are then solved for without the penalty.
+        Whether to fit the remaining entries again without the penalty.
     norm_bound : float, optional
-        Below 1: bounds rows of A, times the slope, over the states that may depend on each other in circles, so that
-        the smaller model is well-posed. By default 0.95, or what the model has where that is more. Self-loops stay as
-        they are, and no new ones appear: a state would explain itself best. If only the matrix measure proves the
-        model well-posed, the negative ones leave the other entries so much more room.
+        A number below 1. It bounds the rows of A, times the slope, over the states on cycles, so that the smaller model
+        is well-posed. The default is 0.95, or the model's own value if that is larger. Self-loops do not change, and
+        there are no new ones, because a state explains itself best. If only the matrix measure proves the model
+        well-posed, negative self-loops increase the bound of their row.
     tol : float
         Relative duality gap of each row.
 

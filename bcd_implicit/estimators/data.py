@@ -235,8 +235,8 @@ def numbers_or_indicators(
         if unknown and look_like_numbers(classes):
             warnings.warn(
                 f"y holds {len(classes)} different labels that look like numbers, such as {str(classes[0])!r}, and "
-                "each becomes a class. If they are numbers, pass them as such: y.astype(float), of text with a decimal "
-                "point and without units.",
+                "each becomes a class. If they are numbers, pass y.astype(float), with a decimal point and "
+                "without units.",
                 DataWarning,
                 stacklevel=3,
             )
@@ -245,7 +245,7 @@ def numbers_or_indicators(
     values = targets.values
     if unknown and column is not None and column.dtype.kind != "f" and are_few_whole_numbers(values):
         warnings.warn(
-            f"y holds {len(np.unique(values))} different whole numbers and they are taken for numbers. If they are "
+            f"y holds {len(np.unique(values))} different whole numbers, which are treated as numbers. If they are "
             "classes, pass pandas.Series(y, dtype='category'); if not, pass y.astype(float).",
             DataWarning,
             stacklevel=3,

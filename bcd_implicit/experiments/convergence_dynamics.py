@@ -159,7 +159,7 @@ def gradient_descent(problem: Shallow, around: Expansion, start: DeepLinear, sha
     problem, around, start, share
         As in :func:`gradient_flow`.
     n_steps : int
-        At most so many.
+        The largest number.
     """
     begin, A, B = time.perf_counter(), start.A, start.B
     points, sizes, size = [start], [0.0], 1.0

@@ -1,8 +1,8 @@
 """The blog's experiment: does the learned B show which inputs the generating model uses?
 
 Data come from a relu model with 20 hidden features and a column-sparse B. A model with the wrong guess of 10 is
-trained along a path of growing kappa, kappa is chosen without looking at the truth, and the column norms of the
-learned B are put beside those of the generating B. The same runs on a person's table, where no truth is known.
+trained along a path of increasing kappa. kappa is chosen without knowing the truth, and the column norms of the learned
+B are compared with those of the generating B. The same works on your own data, where the truth is not known.
 """
 
 from __future__ import annotations
@@ -205,18 +205,18 @@ def run_seeds(
     max_seconds: float | None = None,
     **options: Any,
 ) -> pd.DataFrame:
-    """The experiment for several seeds: a row each of seed, exact, f1, missed, false, test_r2, kappa and seconds.
+    """The experiment for several seeds: one row each with seed, exact, f1, missed, false, test_r2, kappa and seconds.
 
     Parameters
     ----------
     family, method, solver : str
     seeds : iterable of int
     n_jobs : int, optional
-        As in joblib: processes, a seed each.
+        Number of processes, as in joblib; each runs one seed at a time.
     progress : bool or callable
         As in :func:`bcd_implicit.solve`.
     max_seconds : float, optional
-        Give up after so many seconds.
+        Give up after this many seconds.
     **options
         Of :func:`run_synthetic`.
 
@@ -261,7 +261,7 @@ def run_table(
     checkpoint: str | os.PathLike[str] | None = None,
     **problem_options: Any,
 ) -> FeatureSelection:
-    """The same on a person's table: a share of the rows is set aside to test the final model.
+    """The same on your own data: a share of the rows is held out to test the final model.
 
     Parameters
     ----------
@@ -272,19 +272,20 @@ def run_table(
     loss : str or Loss
         As in :class:`~bcd_implicit.TrainingProblem`.
     seed : int
-        Of the split, the start and the folds.
+        Seed of the split, the start and the folds.
     rule, n_features, level, n_jobs
         As in :meth:`~bcd_implicit.PathResult.select`. With ``n_features`` the path ends there.
     test_share : float
-        Share of the rows set aside.
+        Share of the rows held out.
     standardize : bool
         Train on standardised columns and map the weights back, so that the model takes raw inputs.
     sample_groups : array-like, optional
-        A label a row, as in :meth:`~bcd_implicit.PathResult.select`. The share set aside is then of groups.
+        One label per row, as in :meth:`~bcd_implicit.PathResult.select`. The held-out share is then a share of the
+        groups.
     max_seconds : float, optional
-        Stop after so many seconds, half of them for the path at most, with what is known by then; on Ctrl-C as well.
+        Stop after this many seconds with the result so far; Ctrl-C does the same. The path may use half of the time.
     checkpoint : path, optional
-        Of the path, as in :func:`bcd_implicit.kappa_path`.
+        Checkpoint of the path, as in :func:`bcd_implicit.kappa_path`.
     **problem_options
         Of :class:`~bcd_implicit.TrainingProblem`: n_hidden, norm_bound, ridge, ...
     """

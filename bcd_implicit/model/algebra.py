@@ -333,7 +333,7 @@ def _common_link(parts: Sequence[System], *, side_by_side: bool) -> str:
         cause = f"have predictions on different scales ({', '.join(sorted(links))})"
         raise InvalidInputError("models", cause, 'Say which one holds for all: bi.compose.labelled(f, link="identity")')
     if side_by_side and links == {"softmax"} and len(parts) > 1:
-        cause = "have predictions on the softmax scale, which side by side would be those of one choice, not of several"
+        cause = "have predictions on the softmax scale, which side by side would be treated as one choice, not several"
         remedy = 'Take them as numbers: bi.compose.labelled(f, link="identity")'
         raise InvalidInputError("models", cause, remedy)
     return links.pop()

@@ -11,7 +11,7 @@ import numpy as np
 from bcd_implicit.model.accelerated import accelerated
 from bcd_implicit.model.state_map import Reached, StateMap
 
-#: So many of the last steps are combined.
+#: Number of the last steps that are combined.
 MEMORY = 5
 #: Added to the Gram matrices, relatively: changes may be parallel.
 REGULARIZATION = 1e-14

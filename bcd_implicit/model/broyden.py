@@ -13,7 +13,7 @@ import numpy as np
 from bcd_implicit.model.accelerated import accelerated
 from bcd_implicit.model.state_map import Reached, StateMap
 
-#: So many pairs are kept; then it begins anew. More save few steps, and each step costs as many products.
+#: Number of pairs that are kept before a restart. More pairs save few steps, but each step costs as many products.
 MEMORY = 15
 #: A step says nothing of the inverse if s'H t is below this share of its factors' lengths.
 LEAST_ANGLE = 1e-8

@@ -1,4 +1,4 @@
-"""What methods of a model that stand in files of their own may ask of it, told to type checkers once."""
+"""The attributes and methods of a model that its mixins use, declared once for type checkers."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ FORWARD_BACKWARD = "forward-backward"
 MAX_ITER = 100_000
 # Damped steps that are shorter than this share of a whole one are none to begin with.
 SHORTEST = 0.1
-# A larger bound on the error, relative to the states, is told.
+# A larger bound on the error, relative to the states, gives a warning.
 WEAKEST = 1e-6
 #: What Newton costs, in Picard steps: at the least, and more where every sample has a pattern of its own (benchmarks/
 #: states.py; it is about the same for every number of hidden features, LAPACK being slow where they are few).
@@ -210,8 +210,8 @@ def fixed_point(
     # Unless the contraction is so weak that it makes as much of the last digit of any state.
     elif summation_error(len(A)) > max(WEAKEST, tol) * (1 - states.nu) and bound.max(initial=0.0) > most:
         _warn(
-            f"Next to a contraction factor of 1 rounding grows: states as large as {size:.1e} are only known to be "
-            f"off by less than {bound.max():.1e} ({told}). Scale A down, or train with a lower norm_bound."
+            f"Near a contraction factor of 1, rounding errors grow: states as large as {size:.1e} are only known to "
+            f"within {bound.max():.1e} ({told}). Scale A down, or train with a lower norm_bound."
         )
     # Not a lambda, which pickle could not store.
     return FixedPoint(found, n_iter, name, partial(np.asarray, bound))

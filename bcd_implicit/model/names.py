@@ -63,7 +63,7 @@ def matched(given: Names, wanted: Sequence[str], what: str, letter: str, argumen
         return [given.index(name) for name in wanted]
     if any(own(names, letter) is None or _only_count(names) for names in (given, wanted)):
         return None
-    cause = f"{has} the {what} {quoted(given)}, the problem {quoted(wanted)}"
+    cause = f"{has} the {what} {quoted(given)}, but the problem {quoted(wanted)}"
     raise InvalidInputError(
         argument, cause, "Give them the problem's names, or no names: they are then matched by position"
     )

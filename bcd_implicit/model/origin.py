@@ -16,7 +16,7 @@ from bcd_implicit.model.matrices import Matrix
 from bcd_implicit.model.well_posedness import REMEDY
 from bcd_implicit.terms.function import ElementwiseFunction
 
-# So many parts are told, and of more the first.
+# At most this many parts are named.
 NAMED = 6
 SCALE_FEEDBACK = "Scale the feedback down"
 
@@ -30,7 +30,7 @@ class Part:
     states : ndarray of int, shape (k,)
         Where its states are in the whole.
     A : ndarray or sparse array of shape (k, k)
-        As it was by itself, without what a feedback added.
+        The part on its own, without a feedback.
     function : ElementwiseFunction
         Of its states.
     name : str, optional

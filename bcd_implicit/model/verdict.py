@@ -14,7 +14,7 @@ from bcd_implicit.model.rounding import near_one
 from bcd_implicit.model.well_posedness import norm_is_below_one, not_below_one, root_name, signed, spectral_radius
 from bcd_implicit.terms.function import ElementwiseFunction
 
-# So many states of a component are named, and of more the first.
+# At most this many states of a component are named.
 NAMED = 6
 
 
@@ -110,7 +110,7 @@ class Verdict:
         wasted = (self._A[states][:, states].diagonal() < 0) & ~phi.rises(len(states))
         name = self._function.take(states[wasted][:1]).name if wasted.any() else ""
         return (
-            f" Negative entries on the diagonal count only where functions never fall, and {name} may." if name else ""
+            f" Negative diagonal entries count only for functions that never fall, but {name} may fall." if name else ""
         )
 
     @property

@@ -365,5 +365,5 @@ def _compare_in_mode(
         remedy = "In forward, avoid hooks, global values, the number of samples, and += on tensors read elsewhere"
         if in_place:
             cause += f"; what {', '.join(in_place)} change in place is read afterwards, or changes elsewhere"
-            remedy = "Avoid inplace=True and methods that end in _. Otherwise l" + remedy[1:]
+            remedy = "Avoid inplace=True and methods that end in _. Otherwise i" + remedy[1:]
         raise InvalidInputError("module", cause, remedy)

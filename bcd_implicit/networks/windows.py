@@ -122,7 +122,7 @@ def convolution_matrix(weight: np.ndarray, axes: Sequence[Windows], groups: int 
     axes : sequence of Windows
         One for each axis of positions.
     groups : int
-        Channels out and in are cut into so many groups, each with weights of its own.
+        Number of groups into which output and input channels are divided, each with its own weights.
 
     Raises
     ------

@@ -167,7 +167,7 @@ def _belonging(y: ArrayLike, classes: np.ndarray, n_samples: int) -> np.ndarray:
         cause = f"contains missing values: {missing.sum()} (first at row {missing.argmax()})"
         raise InvalidInputError("y", cause, "Drop these rows")
     if labels.shape != (n_samples,):
-        cause = f"has the shape {labels.shape} for {n_samples} samples"
+        cause = f"has shape {labels.shape} for {n_samples} samples"
         raise InvalidInputError("y", cause, "Give one label per sample")
     belongs = labels[:, None] == classes
     if unknown := [str(label) for label in labels[~belongs.any(axis=1)]]:

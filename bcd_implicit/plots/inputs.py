@@ -27,7 +27,7 @@ from bcd_implicit.support.checks import check_names, check_number
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# So many lines that are not highlighted have a name, where there is room.
+# At most this many lines that are not highlighted are named.
 MOST_OTHERS = 3
 
 

@@ -145,7 +145,7 @@ def _warn_if_crossed(levels: list[float], predicted: Mapping[float, np.ndarray])
         worst = f"{levels[pair]:g} and {levels[pair + 1]:g}, {100 * falls[pair].mean():.3g} %"
         warnings.warn(
             f"quantiles: of {100 * falls.any(axis=0).mean():.3g} % of the samples they cross, a higher level having "
-            f"the lower prediction (most often the levels {worst}). Each level is a model by itself: check that levels "
+            f"the lower prediction (most often the levels {worst}). Each level is a separate model: check that levels "
             "and predictions belong together, and fit with more samples or a larger alpha.",
             DataWarning,
             stacklevel=3,

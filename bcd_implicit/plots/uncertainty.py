@@ -32,7 +32,7 @@ from bcd_implicit.support.frames import as_pandas
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-# More outputs than this have no colours to tell them apart.
+# More outputs than this cannot be distinguished by colour.
 MOST_OUTPUTS = 10
 # What all intervals of a sample take of the room from one sample to the next.
 SHARE = 0.7
@@ -78,7 +78,7 @@ def bounds(
         check_kind("attack", one, Attack)
     m, k = found.lower.shape
     if k > MOST_OUTPUTS:
-        cause = f"has {k} outputs, and {MOST_OUTPUTS} colours tell them apart"
+        cause = f"has {k} outputs, but colours distinguish only {MOST_OUTPUTS}"
         raise InvalidInputError("found", cause, "Choose some: model.bounds(U, radius, outputs=[...])")
     # A data frame by its names, of whatever library.
     truth = as_pandas("truth", truth)

@@ -121,7 +121,7 @@ def explain(problem: Any) -> ProblemExplanation:
 def _of_bound(problem: Any) -> list[str]:
     nu, inside = problem.norm_bound, problem.row_set.inside
     if inside is not None:
-        return [] if inside.any() else ["norm_bound has no effect: no state depends on itself in a circle."]
+        return [] if inside.any() else ["norm_bound has no effect: no state is on a cycle."]
     if problem.well_posedness == "measure":
         return [f"norm_bound {nu:g} bounds the matrix measure: every such A has one equilibrium for every input."]
     if nu == 0:
@@ -146,7 +146,7 @@ def _of_kappa(problem: Any) -> list[str]:
     if problem.group_form == "constraint":
         notes.append(f"kappa {kappa:g} is an upper bound on the sum of the norms in group_lasso.")
     elif kappa == 0:
-        notes.append("kappa 0: no input is penalised, so all of them stay in.")
+        notes.append("kappa 0: no input is penalised, so none is dropped.")
     else:
         share = f", {kappa / loss:.2g} times that loss" if loss > 0 else ""
         matrix = "(B; D)" if problem.stacked else "B"

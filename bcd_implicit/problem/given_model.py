@@ -30,10 +30,10 @@ def fitted(
     sizes = (model.n_hidden, *model.D.shape[::-1]), (shapes["A"][0], *shapes["D"][::-1])
     if sizes[0] != sizes[1]:
         found, needed = ("{} hidden features, {} inputs and {} outputs".format(*size) for size in sizes)
-        raise InvalidInputError(argument, f"has {found}, the problem {needed}", "They must be equal")
+        raise InvalidInputError(argument, f"has {found}, but the problem {needed}", "They must be equal")
     given = model.activation
     if (given.name, given.parameters) != (activation.name, activation.parameters):
-        cause = f"has states of {_told(given)}, the problem of {_told(activation)}"
+        cause = f"has states of {_told(given)}, but the problem of {_told(activation)}"
         if isinstance(given, Activation):
             remedy = f"Set the problem's activation={given.name!r}"
             if given.parameters:

@@ -74,11 +74,13 @@ class Pattern:
             raise InvalidInputError("pattern", f"is of type {type(given).__name__}", REMEDY)
         for letter in given:
             if letter not in MATRICES:
-                raise InvalidInputError("pattern", f"has {letter!r}, which is no matrix", f"Use {', '.join(MATRICES)}")
+                raise InvalidInputError(
+                    "pattern", f"has {letter!r}, which is not a matrix", f"Use {', '.join(MATRICES)}"
+                )
         names = {"inputs": input_names, "outputs": output_names}
         masks = {letter: _mask(letter, mask, shapes[letter], names) for letter, mask in given.items()}
         if not pass_through and "D" in masks and masks["D"].any():
-            remedy = "Leave D out of the pattern (of a model, make it zero), or set pass_through=True"
+            remedy = "Omit D from the pattern (in a model, make it zero), or set pass_through=True"
             raise InvalidInputError("pattern", "has free entries of D, but pass_through=False keeps D at zero", remedy)
         check_open(masks, pass_through)
         return Pattern({letter: mask for letter, mask in masks.items() if not mask.all()})
@@ -120,7 +122,7 @@ def check_open(masks: Mapping[str, np.ndarray], pass_through: bool) -> None:
     InvalidInputError
         As said: neither B nor D has a free entry, or neither C nor D.
     """
-    for letter, what in (("B", "no input is used"), ("C", "no output sees an input")):
+    for letter, what in (("B", "no input is used"), ("C", "no output depends on an input")):
         letters = (letter, "D") if pass_through else (letter,)
         if all(k in masks and not masks[k].any() for k in letters):
             cause = f"leaves no entry of {' and '.join(letters)} free: {what}"

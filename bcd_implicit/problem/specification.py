@@ -210,7 +210,7 @@ class Specification(KeepsFunctions):
             ("loss", loss.free_targets == self.loss.free_targets),
         ):
             if not same:
-                cause = "cannot be replaced by this on standardised data, which depend on it"
+                cause = "cannot be replaced on standardised data, which depend on it"
                 raise InvalidInputError(name, cause, "Build a new problem")
 
     def subset(self, samples: np.ndarray | None = None, inputs: np.ndarray | None = None) -> Self:

@@ -10,7 +10,7 @@ import numpy as np
 from bcd_implicit.errors import DataWarning
 from bcd_implicit.problem import statistics
 
-# From so many times on.
+# The smallest ratio of spreads that warns.
 TIMES = 10
 #: The units under ``standardize=True``.
 STANDARDISED = (
@@ -61,7 +61,7 @@ def difference(name: str, rows: np.ndarray, shares: np.ndarray, names: Sequence[
         return ""
     return (
         f"{name}: the spreads of its columns differ by a factor of {spreads[large] / least[small]:.3g}: "
-        f"{names[large]!r} has {spreads[large]:.3g}, {names[small]!r} {least[small]:.3g}. Penalties treat them "
-        "alike, so that a column's units decide how much it counts. Pass standardize=True: the model still takes and "
-        "gives values in your units."
+        f"{names[large]!r} has {spreads[large]:.3g}, {names[small]!r} {least[small]:.3g}. Penalties treat all "
+        "columns alike, so a column's units decide how much it counts. Pass standardize=True: the model still takes "
+        "and gives values in your units."
     )

@@ -111,9 +111,9 @@ class _ScoreTests:
         self._tested: dict[tuple[str, int], dict[str, Any]] = {}
         if self.settings.sample_groups is not None and self.exchange.least_p_value >= self.to_enter:
             warnings.warn(
-                f"sample_groups: so few groups of one size can change places that no p-value is below "
-                f"{self.exchange.least_p_value:.2g}: the score tests let no input in. Give more groups, or level=None. "
-                f"{see('samples-belong-together')}",
+                "sample_groups: too few groups of one size can be permuted, so no p-value is below "
+                f"{self.exchange.least_p_value:.2g}: the score tests cannot add inputs. Give more groups, or "
+                f"level=None. {see('samples-belong-together')}",
                 UserWarning,
                 stacklevel=2,
             )
@@ -256,9 +256,9 @@ def grow(evidence: Evidence, support: np.ndarray) -> tuple[Refit, Iterate | None
     """The refit on a support with as many hidden features as the samples favour, and where to start it.
 
     They are doubled while that takes a fiftieth of the best constant's loss off that of the first fold's samples, and
-    more than a standard error of the difference. One fold will do: these gains are large, and the fits dear. The
-    model of that fold is the start; none where nothing was gained.
-    A user's constraints, and a pattern of A, B or C, may not fit another number of features: then it stays.
+    more than a standard error of the difference. One fold is enough: these gains are large, and the fits expensive. The
+    model of that fold is the start; none where nothing was gained. A user's constraints, and a pattern of A, B or C,
+    may not fit another number of features: then it stays.
     """
     problem, s = evidence.path.problem, evidence.settings
     best, start = evidence.refit_on(support), None

@@ -136,8 +136,8 @@ def architecture_path(
         least_empty, found, ended = least_empty_weight(plain, first.iterate), list[FoundArchitecture](), None
         if _is_dead(plain, first.iterate, random_state):
             warnings.warn(
-                "architecture_path: the states of the model with A = 0 do not vary with the inputs, so no weight lets "
-                f"a connection in. Lower kappa (now {problem.kappa:.3g}), or try another random_state.",
+                "architecture_path: the states of the model with A = 0 do not vary with the inputs, so no weight "
+                f"gives a connection. Lower kappa (now {problem.kappa:.3g}), or try another random_state.",
                 UserWarning,
                 stacklevel=2,
             )
@@ -241,8 +241,8 @@ def _is_dead(problem: TrainingProblem, it: Iterate, random_state: int | None) ->
 def _check_options(options: dict[str, Any]) -> None:
     for name in ONE_SOLVE:
         if name in options:
-            remedy = "Leave it out: every model of a path starts from the one before, and a path is kept as a whole"
-            raise InvalidInputError(name, "is an option of one solve, and none of a path", remedy)
+            remedy = "Omit it: every model of a path starts from the one before"
+            raise InvalidInputError(name, "is an option of solve, not of a path", remedy)
 
 
 def _check_unseen(problem: TrainingProblem, unseen: Any) -> Samples:

@@ -15,7 +15,7 @@ from bcd_implicit.errors import see
 FALSE_ALARMS = 0.01
 # Neighbours whose inputs and residuals are less alike than this, multiplied, change no level that anyone would notice.
 MATTERS = 0.01
-# So many orders are tried, of which none may show neighbours as alike.
+# Number of orders that are tried; none of them may show neighbours as alike.
 N_ORDERS = 199
 # More runs of equal samples than this are groups, rather than a table sorted by classes.
 MOST_CLASSES = 10

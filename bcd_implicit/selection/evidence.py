@@ -40,7 +40,7 @@ class Settings:
 
 
 class Evidence:
-    """What a rule may look at. Parts that take long are computed when first asked for.
+    """What a rule may look at. The expensive parts are computed on first use.
 
     Attributes
     ----------

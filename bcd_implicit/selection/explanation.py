@@ -177,11 +177,15 @@ def _of_the_tests(selection: SelectionRecord, row: dict[str, Any]) -> str:
     p = f"p = {row['p_value']:.2g}" + (" by permutation" if row["p_value_by"] == "permutation" else "")
     if row["selected"] and not row["by_rule"]:
         who = WHO.get(selection.rule, f"the rule {selection.rule}").replace("Cross", "cross").replace("The", "the")
-        return f"added by a score test, {p}: {who} had left it out"
+        return f"added by a score test, {p}: {who} had dropped it"
     if row["by_rule"] and not row["selected"]:
         return f"dropped by a score test, {p}"
     if row["selected"]:
-        return p if row["p_value"] < level else f"{p} is no evidence for it, but held-out samples miss it"
+        return (
+            p
+            if row["p_value"] < level
+            else f"{p} is not significant, but held-out samples are predicted worse without it"
+        )
     return f"{p} next to {'the selected inputs' if selection.support.any() else 'no inputs'}"
 
 

@@ -199,7 +199,7 @@ def check_rule(rule: Any, level: Any, n_features: Any = None, name: str = "n_fea
         level = check_number("level", level, 0, 1, boundaries="neither", remedy="Choose a level such as 0.05, or None")
     if n_features is None:
         return rule or DEFAULT_RULE, DEFAULT_LEVEL if level == AUTO_LEVEL else level
-    remedy = "Leave one of the two out"
+    remedy = "Use only one of the two"
     if rule is not None:
         raise InvalidInputError("rule", f"{rule} does not choose a number of inputs, {name}={n_features} does", remedy)
     if given:

@@ -23,7 +23,7 @@ def check_sample_groups(sample_groups: ArrayLike | None, n_samples: int, n_folds
     n_samples : int
         The number m of samples.
     n_folds : int
-        So many groups are needed at least.
+        The smallest number of groups needed.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def check_sample_groups(sample_groups: ArrayLike | None, n_samples: int, n_folds
     if len(found) < n_folds:
         raise InvalidInputError(
             "sample_groups",
-            f"has {len(found)} group(s), and {n_folds} are needed",
+            f"has {len(found)} group(s), but {n_folds} are needed",
             "Folds and halves of the samples never split a group: choose fewer folds, or give smaller groups",
         )
     return np.asarray(codes)

@@ -1,4 +1,4 @@
-"""The solves of a kappa path: the grid, the walk along it, what ends it early, and what a person is told of it."""
+"""The solves of a kappa path: the grid, the loop along it, early endings, and progress reports."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Uncertainty:
     confidence : float
         Of the intervals, such as 0.95.
     n_halves, n_refits : int
-        So many were done.
+        The number that was done.
     status : Status or None
         INTERRUPTED or TIME_LIMIT where that ended it early: there are fewer halves or refits then.
     """

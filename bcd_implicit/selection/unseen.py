@@ -16,7 +16,7 @@ from bcd_implicit.support.notices import collected
 # Of the refits' tolerance: models on a support, and those on fewer inputs that are compared with them. These start
 # where those ended, and what more training gains is not to hide what an input costs.
 ON_THE_SUPPORT, ON_FEWER = 1 / 500, 1 / 50
-# So many times the refits' cycles.
+# Multiple of the refits' cycles.
 PATIENCE = 6
 
 

@@ -24,7 +24,7 @@ from bcd_implicit.training.result import BcdResult
 
 # ``bcd_implicit.solve``, or what stands for it.
 Run = Callable[..., BcdResult]
-# Where more inputs than wanted are in, the model is but a start for the next kappa: after so many cycles it will do.
+# If more inputs than wanted are in, the model only serves as the start for the next kappa: this many cycles are enough.
 PASSING_CYCLES = 3
 # Solves that look for the wanted number of inputs between two kappas of the grid.
 MOST_BISECTIONS = 5
@@ -115,7 +115,8 @@ def walk(
     wanted : Wanted
         If the grid jumps from more inputs than ``n_features`` to fewer, kappas in between are tried.
     n_more : int
-        So many kappas at most follow the grid, at its last ratio, while more inputs are in than ``n_features``.
+        The grid is extended by at most this many kappas, at its last ratio, while more inputs are in than
+        ``n_features``.
     run : callable
         Solves.
     """

@@ -174,7 +174,7 @@ class _Archive:
         self.lengths: dict[str, int] = {}
         self.infos = {info.filename: info for info in archive.infolist()}
         if len(self.infos) < len(archive.infolist()):
-            raise _Unexpected("a member is there twice")
+            raise _Unexpected("a member appears twice")
 
     def read(self, formats: Mapping[str, Mapping[str, Member]]) -> dict[str, np.ndarray]:
         self._check_sizes()
@@ -205,7 +205,7 @@ class _Archive:
         if any(info.flag_bits & 1 for info in infos):
             raise _Unexpected("it is encrypted")
         if any(info.compress_type == zipfile.ZIP_STORED and info.file_size != info.compress_size for info in infos):
-            raise _Unexpected("its directory contradicts itself")
+            raise _Unexpected("its directory is inconsistent")
         packed, unpacked = (sum(getattr(info, size) for info in infos) for size in ("compress_size", "file_size"))
         if packed > self.size:
             raise _Unexpected(f"it declares {packed:,} bytes and has {self.size:,}")
@@ -239,5 +239,5 @@ class _Archive:
             codes = np.frombuffer(array.tobytes(), np.dtype("u4").newbyteorder(array.dtype.byteorder))
             # Python fails without a proper error beyond the last code point, and cannot print halves of a pair.
             if np.any((codes > sys.maxunicode) | ((codes >= 0xD800) & (codes < 0xE000))):
-                raise _Unexpected(f"{name} holds what is no text")
+                raise _Unexpected(f"{name} does not hold text")
         return array

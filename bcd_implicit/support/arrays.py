@@ -54,7 +54,7 @@ SAMPLES = Advice(
     infinite="Drop these rows, or replace it first",
     table="Pass an array or a data frame with samples as rows",
     dimensions="Pass a 2-D array with samples as rows and variables as columns",
-    columns="Pass the variables that the model was made with",
+    columns="Pass the variables that the model was trained on",
 )
 WEIGHTS = Advice(
     missing="Replace such entries",
@@ -62,7 +62,7 @@ WEIGHTS = Advice(
     table="Pass an array",
     dimensions="Pass a matrix or a vector",
     columns="Pass a vector",
-    empty="Give it one row and one column at the least",
+    empty="Give it at least one row and one column",
     number="Pass an array of real numbers",
 )
 
@@ -217,7 +217,9 @@ def array_of(name: str, value: Any) -> np.ndarray:
         # What refuses to be an array says why.
         raise
     except (TypeError, ValueError):
-        raise InvalidInputError(name, "has rows of different lengths", "Give every row one entry a column") from None
+        raise InvalidInputError(
+            name, "has rows of different lengths", "Give every row one entry for each column"
+        ) from None
     if array.dtype.kind == "U" and not isinstance(value, np.ndarray):
         # NumPy would make texts of all that stands beside one: True would be 'True'.
         entries = np.asarray(value, dtype=object)
@@ -304,7 +306,7 @@ def _no_numbers(name: str, shell: Samples, refused: dict[int, tuple[int, Any]], 
     """The error for the first entry, with its row, that is no number in each of some columns."""
     kinds = {kind_of(entry) for _, entry in refused.values()}
     what = {j: f"{kind_of(entry)}, row {row} holds {_shortened(entry)}" for j, (row, entry) in refused.items()}
-    remedy = "Encode it as numbers, or leave it out"
+    remedy = "Encode it as numbers, or drop it"
     if shell.is_vector:
         cause, remedy = f"is not numeric: {what[0]}", "Encode it as numbers"
     elif len(what) == 1:

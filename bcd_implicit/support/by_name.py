@@ -40,7 +40,7 @@ def named_or_given(
     found = value if isinstance(value, kind) else known[check_choice(argument, value, known)]
     if not isinstance(found, kind):
         what = f"the class {found.__name__}" if isinstance(found, type) else f"of type {type(found).__name__}"
-        cause = f"{value!r} stands for what is {what}"
+        cause = f"{value!r} refers to something that is {what}"
         raise InvalidInputError(argument, cause, f"Give that name an instance of a subclass of {kind.__name__}")
     check_defined(argument, found, kind, needed)
     return found
@@ -58,7 +58,7 @@ def check_defined(argument: str, value: object, kind: type, needed: Sequence[str
     lacking += [] if isinstance(getattr(value, "name", None), str) else ["name"]
     if lacking:
         cause = f"the class {type(value).__name__} does not define {', '.join(lacking)}"
-        raise InvalidInputError(argument, cause, f"Define what bcd_implicit.{kind.__name__} leaves to its subclasses")
+        raise InvalidInputError(argument, cause, f"Define all abstract methods of bcd_implicit.{kind.__name__}")
 
 
 def undefined(value: object, method: str) -> NotImplementedError:

@@ -126,7 +126,7 @@ def check_entries(name: str, matrix: np.ndarray, remedy: str) -> None:
         As said.
     """
     if (largest := np.abs(matrix).max()) > LARGEST_ENTRY:
-        cause = f"has entries as large as {largest:.1e}, and {LARGEST_ENTRY:.0e} is the most"
+        cause = f"has entries as large as {largest:.1e}, but the limit is {LARGEST_ENTRY:.0e}"
         raise InvalidInputError(name, cause, remedy)
 
 

@@ -1,7 +1,7 @@
 """Text with separators, as people have it: CSV from a spreadsheet, a database, an instrument, another country.
 
-Encoding, separator, decimal mark and the lines above the header are guessed where they are not told. Python's csv
-module finds the records and the lines they are on; pandas reads their values.
+Encoding, separator, decimal mark and the lines above the header are guessed unless they are given. Python's csv module
+finds the records and the lines they are on; pandas reads their values.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bcd_implicit.support.notations import COMMA_NUMBER
 from bcd_implicit.support.text_format import TextFormat
 
 SEPARATORS = ",;\t|"
-TITLE = "if what stands above the columns' names is a title, remove it"
+TITLE = "if the lines above the column names are a title, remove them"
 #: Those of which a file itself says that it has them.
 _MARKS = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -94,7 +94,7 @@ def decode(name: str, content: bytes, encoding: str | None = None) -> str:
         if not _NO_TEXT.search(text):
             return text.removeprefix("\ufeff")
     if encoding:
-        raise InvalidInputError(name, f"is no text in the encoding {encoding}", "Leave --encoding out, or give another")
+        raise InvalidInputError(name, f"is not text in the encoding {encoding}", "Omit --encoding, or give another")
     raise InvalidInputError(name, "is not text", "Give a CSV, Parquet, JSON or Excel file")
 
 
@@ -218,7 +218,7 @@ def _lines_of_rows(
             raise InvalidInputError(
                 name,
                 f"line {line} has {had}, the header has {names}",
-                "Mend the line, or say with --sep what separates the fields" + (f"; {TITLE}" if may_be_title else ""),
+                "Correct the line, or give the separator with --sep" + (f"; {TITLE}" if may_be_title else ""),
             )
         lines.append(line)
         longest = max(longest, len(fields))

@@ -23,7 +23,7 @@ _REMEDIES = {
     "infinite": "Replace infinite values",
     "large": "Scale these columns to about 1",
     "text": "Give numbers",
-    "missing": "Fill missing values in, or remove their rows",
+    "missing": "Fill in missing values, or remove their rows",
     "empty": "Remove columns without values",
 }
 

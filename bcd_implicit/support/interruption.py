@@ -143,7 +143,7 @@ def stoppable(max_seconds: float | None = None) -> Iterator[Limits]:
         if stop.status == INTERRUPTED:
             raise KeyboardInterrupt from None
         raise NothingYetError(
-            f"max_seconds={max_seconds:g} passed before there was a result. Give more time."
+            f"max_seconds={max_seconds:g} passed before there was a result. Allow more time."
         ) from None
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-# So many numbers might be classes.
+# At most this many different numbers may be classes.
 MOST_CLASSES = 20
 COMMA_NUMBER = re.compile(r"\s*[+-]?\d*,\d+([eE][+-]?\d+)?\s*")
 _THOUSANDS = re.compile(r"\s*[+-]?[1-9]\d{0,2}([., '\u2019\u00a0\u202f]\d{3})+([.,]\d+)?\s*")

@@ -11,7 +11,7 @@ import pandas as pd
 
 # Lines of text are no longer than this, and names no longer than that before the line wraps.
 WIDTH, LONGEST_NAME = 79, 24
-# So many inputs that were dropped are shown; the table has all.
+# At most this many dropped inputs are shown; the table has all of them.
 MOST_DROPPED = 20
 #: What a table begins with.
 COLUMNS = ("input", "outcome", "why")
@@ -20,18 +20,17 @@ DROPPED = "dropped"
 
 @dataclass(frozen=True, repr=False)
 class Reasons:
-    """What became of each input, and why.
+    """The outcome for each input, and the reason.
 
     Attributes
     ----------
     title : str
-        What is explained.
+        Title of the explanation.
     sentences : sequence of str
-        What holds for all inputs.
+        Sentences that apply to all inputs.
     table : DataFrame
         One row per input, or per group: input (its name), outcome ("kept", "added" or "dropped"),
-        why (in words), inputs (the names of all of the group), and the numbers that the words were made from. Those
-        that were kept come first.
+        why (in words), inputs (all names of the group), and the numbers behind the words. Kept inputs come first.
     """
 
     title: str
@@ -40,7 +39,7 @@ class Reasons:
 
     @property
     def why(self) -> dict[str, str]:
-        """Outcome and reason in words, such as "dropped: drops out at kappa 0.2", by input; of a group for each."""
+        """Outcome and reason in words, such as "dropped: drops out at kappa 0.2", by input (each of a group)."""
         rows = zip(self._rows(self.table), self.table["inputs"], strict=True)
         return {name: f"{outcome}: {why}" for (_, outcome, why), names in rows for name in names}
 

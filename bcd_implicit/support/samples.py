@@ -55,8 +55,8 @@ def _warn_of_row_numbers(name: str, inputs: Samples) -> None:
         which = f"column {found[0]!r} {one}" if alone else f"columns {listed([*map(repr, found)])} {several}"
         without = f"{name}.drop(columns={found})" if inputs.labels else f"numpy.delete({name}, {found}, axis=1)"
         warnings.warn(
-            f"{name}: {which}. If rows are sorted this can tell the targets although it means nothing: leave it out, "
-            f"{without}. If it does mean something, such as time, silence this warning: "
+            f"{name}: {which}. If the rows are sorted, this reveals the targets although it has no meaning: drop it, "
+            f"{without}. If it has a meaning, such as time, silence this warning: "
             "warnings.simplefilter('ignore', bcd_implicit.DataWarning).",
             DataWarning,
             stacklevel=4,
@@ -214,6 +214,6 @@ def check_sample_weight(sample_weight: ArrayLike | None, n_samples: int) -> np.n
         raise InvalidInputError(
             "sample_weight",
             f"is positive for {n_positive} sample(s), at least 2 needed",
-            "A sample of weight zero is left out",
+            "A sample of weight zero is dropped",
         )
     return weights / weights.max()

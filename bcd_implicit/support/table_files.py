@@ -139,7 +139,9 @@ def _unpacked(name: str, content: bytes, inner: str) -> tuple[bytes, str]:
     except InvalidInputError:
         raise
     except _DAMAGE as error:
-        raise InvalidInputError(name, f"is damaged: it cannot be unpacked ({error})", "Fetch or make it anew") from None
+        raise InvalidInputError(
+            name, f"is damaged: it cannot be unpacked ({error})", "Download or create it again"
+        ) from None
 
 
 def _parse(name: str, content: bytes, ending: str, form: TextFormat) -> pd.DataFrame:

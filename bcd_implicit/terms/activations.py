@@ -131,7 +131,7 @@ def register_activation(
             **formulas,
         )
     elif any(formula is not None for formula in formulas.values()):
-        raise InvalidInputError("activation", "is an Activation, and formulas are given too", "Give one of them")
+        raise InvalidInputError("activation", "is an Activation, but formulas are given too", "Give one of them")
     check_defined("activation", activation, Activation, NEEDED)
     name = activation.name
     if not name:

@@ -8,7 +8,7 @@ import numpy as np
 
 from bcd_implicit.terms.function import ElementwiseFunction
 
-# So many blocks are named, and of more the first.
+# At most this many blocks are named.
 NAMED = 4
 
 

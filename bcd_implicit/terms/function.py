@@ -76,7 +76,7 @@ class ElementwiseFunction:
         if self.nondecreasing:
             return first, last
         if not np.isfinite(self.max_slope):
-            cause = f"{self.name} may fall and has no largest slope: its values between two points may be any"
+            cause = f"{self.name} may fall and has no largest slope, so its values between two points are not bounded"
             raise InvalidInputError("activation", cause, "Define image, or max_slope, or nondecreasing = True")
         # From the ends phi moves by |slope| times the distance at most: the two cones cross half-way.
         reach = 0.5 * self.max_slope * (high - low)

@@ -173,7 +173,7 @@ def _labels_of(groups: Mapping[str, Sequence[Any]], input_names: Sequence[str]) 
         # Standing alone it would be a group of its own, under a name that is taken.
         if name not in labels and name in taken:
             raise InvalidInputError(
-                "groups", f"{name!r} is a group and an input outside of it", "Give the group another name"
+                "groups", f"{name!r} is the name of a group and of an input outside it", "Give the group another name"
             )
     return [labels.get(name, name) for name in input_names]
 
@@ -208,4 +208,6 @@ def _weights_of(
 
 
 def _weight(group: Any, weight: Any) -> float:
-    return check_number(f"group_weights of {group!r}", weight, 0, remedy="Give 0, to keep the group in, or more")
+    return check_number(
+        f"group_weights of {group!r}", weight, 0, remedy="Give a positive number, or 0 to never drop the group"
+    )

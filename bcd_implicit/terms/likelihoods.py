@@ -90,7 +90,7 @@ class CrossEntropy(Loss):
         refuse(Y < 0, Y, "the cross-entropy needs probabilities of classes", remedy, names, argument, place)
         if len(Y) < 2:
             raise InvalidInputError(
-                argument, "the cross-entropy needs a column for each class, and there is one", remedy
+                argument, "the cross-entropy needs a column for each class, but there is one", remedy
             )
         totals = Y.sum(axis=0)
         if (bad := np.abs(totals - 1) > SUM_OFF).any():
@@ -175,7 +175,7 @@ class PoissonLoss(Loss):
     link = "log"
 
     def check_targets(self, Y, names, argument="Y", place=in_rows):
-        remedy = "Pass counts or rates; for other numbers there are the squared, Huber and absolute losses"
+        remedy = "Pass counts or rates; for other numbers use the squared, Huber or absolute loss"
         refuse(Y < 0, Y, "the Poisson loss needs targets of 0 or more", remedy, names, argument, place)
 
     @staticmethod

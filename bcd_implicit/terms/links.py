@@ -40,7 +40,7 @@ def responses(link: str, prediction: np.ndarray) -> np.ndarray:
         largest = float(prediction.max())
         warnings.warn(
             f"rates of {n_infinite} of {found.shape[1]} samples are infinite: their logarithms go up to {largest:.3g}, "
-            "and e^709 is the largest number. Are these inputs far from those that the model was trained on?",
+            "and e^709 is the largest number. Are these inputs far from the training data?",
             DataWarning,
             stacklevel=3,
         )

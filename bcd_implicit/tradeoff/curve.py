@@ -197,7 +197,7 @@ def robustness_curve(
     if start is not None:
         _check_start(start, problem)
     if check_flag("margins", margins) and problem.n_outputs == 1:
-        raise InvalidInputError("margins", "there is one output, and no pair", "Leave it out, to bound the output")
+        raise InvalidInputError("margins", "there is one output, so there are no pairs", "Omit it, to bound the output")
     check_options("backward", 0, n_cuts)
     names = _names(bounds)
     others = _baselines(baselines, [PLAIN, *names])

@@ -33,7 +33,7 @@ from bcd_implicit.training.result import HISTORY, BcdResult, Status
 
 # Seconds between two writes, and how many times longer than a write that has to be at least.
 SECONDS, TIMES_A_WRITE = 30.0, 20.0
-# Of what tells two runs apart a message has so much; runs of two commands differ in nearly all.
+# A message names this many of the differences between two runs; runs of two commands differ in nearly all settings.
 MOST_TOLD = 3
 REMEDY = "Give the file of an earlier run, or a new name to start again"
 # Of runs from before there was this setting.
@@ -132,7 +132,7 @@ class Checkpoint:
         self.done: list[Any] = []
         self.under_way: Any = None
         if not resume and self.path.is_file() and not is_archive(self.path):
-            raise InvalidInputError(str(self.path), "is there already, and is no checkpoint", "Give another name")
+            raise InvalidInputError(str(self.path), "exists, and is not a checkpoint", "Give another name")
         if resume and self.path.exists():
             self.is_new = False
             stored = self._read()

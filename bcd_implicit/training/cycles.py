@@ -165,7 +165,7 @@ def blocks_unfinished(loop: Loop, status: Status) -> str:
 
 
 def nothing_told(loop: Loop) -> str:
-    """Certificates of blocks that miss their tolerance are told where they were solved."""
+    """Blocks that miss their tolerance warn where they were solved."""
     return ""
 
 

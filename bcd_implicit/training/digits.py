@@ -9,7 +9,7 @@ from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.notices import warn_convergence
 
-# Predictions that may be off by a larger share of the largest are told.
+# A larger possible error, relative to the largest prediction, gives a warning.
 WEAKEST = 1e-6
 # So many roundings of a state, at the least, are what its bound allows for.
 ROUNDINGS = 1e4
@@ -39,7 +39,7 @@ def warn_of_lost_digits(problem: TrainingProblem, it: Iterate, stacklevel: int =
     if off > WEAKEST * predicted:
         advice = "raise ridge" if problem.ridge == 0 else "raise ridge, or scale the data"
         warn_convergence(
-            f"Of the predictions, up to {predicted:.3g}, rounding may make {off:.1e}: C has entries up to "
+            f"Rounding may change the predictions (up to {predicted:.3g}) by {off:.1e}: C has entries up to "
             f"{np.abs(it.C).max():.1e}, with ridge={problem.ridge:g}; {advice}. {see('predictions-lose-digits')}",
             stacklevel=stacklevel + 1,
         )

@@ -117,15 +117,15 @@ def _condition(problem: TrainingProblem, table: pd.DataFrame) -> str:
     what = "inputs" if problem.group_lasso.groups.alone else "groups"
     if not kept.any() and not problem.stacked:
         return (
-            f"No input is in at kappa {problem.kappa:.3g}. Without inputs no state varies, so that C and all gradients "
-            "are zero whatever the inputs are worth: train with a smaller kappa, or along a path, kappa_path(problem)."
+            f"No input is in at kappa {problem.kappa:.3g}. Without inputs no state varies, so C and all gradients "
+            "are zero, however useful the inputs are. Train with a smaller kappa, or along a path, kappa_path(problem)."
         )
     n = int(kept.sum())
     count = f"{n} of {len(table)} {what} {'is' if n == 1 else 'are'} in at kappa {problem.kappa:.3g}"
     penalised = table[table["weight"] > 0]
     multiplier = float((penalised["limit"] / penalised["weight"]).iloc[0])
     if multiplier == 0:
-        return f"{count}, which keeps none out: {'the bound is not reached' if problem.kappa else 'kappa is 0'}."
+        return f"{count}, which excludes none: {'the bound is not reached' if problem.kappa else 'kappa is 0'}."
     scale = "kappa" if problem.group_form == "penalty" else f"the bound's multiplier {multiplier:.3g}"
     rule = f"At a stationary point the gradient of the loss in an input's {columns} is at most {scale} times its weight"
     if problem.group_lasso.norm.name != "2":

@@ -219,7 +219,7 @@ def gradient_unfinished(loop: Loop, status: Status) -> str:
     """What a warning says of a run that did not converge: a larger tol would not have ended it where it was steep."""
     remedy = 'try another learning_rate, or finish with the method "prox-linear"'
     if status is Status.STALLED:
-        return f"stopped without progress until the learning rate was halved to nothing; {remedy}"
+        return f"stopped without progress: the learning rate was halved to zero; {remedy}"
     if status is Status.MAX_CYCLES and math.sqrt(loop.block_tol) < _residual(loop) < math.inf:
         return f"stopped at max_cycles before the KKT residual was small; raise max_cycles, {remedy}"
     return str(status.value)

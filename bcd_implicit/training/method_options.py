@@ -45,7 +45,7 @@ def check_method_options(
             raise _unknown(name, method, known, names_of_arguments(call))
     if problem.constraints and not METHODS[method].by_blocks:
         able = " or ".join(f'"{name}"' for name, other in METHODS.items() if other.by_blocks)
-        cause = f"{method!r} takes no constraints or penalties of your own, and the problem has some"
+        cause = f"{method!r} does not support your own constraints and penalties, but the problem has some"
         raise InvalidInputError("method", cause, f"Use {able}")
     kind = METHODS[method].options
     return None if kind is None else kind(**given)
@@ -54,8 +54,8 @@ def check_method_options(
 def _unknown(name: str, method: str, known: list[str], arguments: list[str]) -> InvalidInputError:
     owners = [other for other in METHODS if name in names_of_options(other)]
     if owners:
-        cause = f"is an option of method={owners[0]!r} alone, and method is {method!r}"
-        return InvalidInputError(name, cause, f"Leave it out, or choose method={owners[0]!r}")
+        cause = f"applies only to method={owners[0]!r}, but method is {method!r}"
+        return InvalidInputError(name, cause, f"Omit it, or choose method={owners[0]!r}")
     everywhere = {option: other for other in METHODS for option in names_of_options(other)}
     if near := nearest(name, [*arguments, *everywhere]):
         of = f" of method={everywhere[near]!r}" if near in everywhere else ""

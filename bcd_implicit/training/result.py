@@ -50,8 +50,8 @@ class Status(Enum):
         "a block could not be solved; the last good iterate is returned: try another solver or scale the data"
     )
     STOPPED = "stopped by the callback"
-    INTERRUPTED = "interrupted by Ctrl-C; the best iterate so far is returned: start=result goes on from it"
-    TIME_LIMIT = "stopped at max_seconds; the best iterate so far is returned: start=result goes on from it"
+    INTERRUPTED = "interrupted by Ctrl-C; the best iterate so far is returned: start=result continues from it"
+    TIME_LIMIT = "stopped at max_seconds; the best iterate so far is returned: start=result continues from it"
 
     @property
     def ok(self) -> bool:
@@ -72,7 +72,7 @@ class Status(Enum):
 
 def ended_early(status: Status | None) -> dict[str, str]:
     """What the table of a path says where it was cut short, by name; nothing where it was not."""
-    return {} if status is None else {"cut short": f"{status.cause}; this is what was reached by then"}
+    return {} if status is None else {"cut short": f"{status.cause}; this is the result so far"}
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def rows(data: Data, ridge: float, seed: int, **settings: Any) -> list[dict[str,
     start = problem.iterate(given)
     result, ours = timed(lambda: bi.solve(problem, start=start, **settings))
     back = bi.to_torch(result.model)(torch.from_numpy(data.U_new)).detach().numpy()
-    off = float(np.abs(back - result.model.predict(data.U_new)).max() / np.abs(back).max())
+    off = float(np.abs(back.reshape(len(back), -1) - result.model.outputs(data.U_new)).max() / np.abs(back).max())
     take("then blocks", result.model, ours, cycles=result.n_cycles, back_off=off)
 
     on: dict[str, Callable[[], None]] = {

@@ -54,7 +54,7 @@ RETURNED = ["nan", "infinity", "huge", "zeros", "noise", "half of it", "other bo
 @pytest.mark.parametrize(("kind", "case"), every_pair(RETURNED, KINDS_OF_PROBLEMS), indirect=["case"])
 def test_whatever_a_solver_returns_is_judged(kind, case):
     right = solve_block(*case, "output", "CLARABEL").objective
-    with faulty(kind, ["CLARABEL"]), pytest.warns(ConvergenceWarning, match="CLARABEL.* The solution of SCS is taken"):
+    with faulty(kind, ["CLARABEL"]), pytest.warns(ConvergenceWarning, match="CLARABEL.* The solution of SCS was used"):
         solution = solve_block(*case, "output", "CLARABEL")
     assert solution.objective == pytest.approx(right, rel=1e-6)
 
@@ -107,9 +107,7 @@ def test_a_point_refused_for_its_duals_alone_may_be_the_start():
     np.testing.assert_allclose(again.iterate.C, best.C, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("name", "point"), [("output", "where the block began"), ("output", "zero"), ("hidden", "zero")]
-)
+@pytest.mark.parametrize(("name", "point"), [("output", "the starting point"), ("output", "zero"), ("hidden", "zero")])
 def test_a_solver_that_denies_a_point_that_there_is_has_failed(name, point):
     problem = random_problem(SIZE, constraints=[ready.nonnegative("B"), ready.nonnegative("C")])
     it = random_iterate(problem)
@@ -182,7 +180,7 @@ def test_a_native_solver_that_fails_is_followed_by_conic_ones(fault, monkeypatch
 
     monkeypatch.setattr(OutputBlock, "solve_native", fails)
     assert solve_block(problem, it, "output").solver == "CLARABEL"
-    with pytest.warns(ConvergenceWarning, match="solver native ended with status 'failed: .*CLARABEL is taken instead"):
+    with pytest.warns(ConvergenceWarning, match="solver native ended with status 'failed: .*CLARABEL was used instead"):
         solution = solve_block(problem, it, "output", "native")
     assert solution.objective == pytest.approx(right, rel=1e-6)
 

@@ -21,7 +21,7 @@ def test_solver_options_reach_the_solver():
     assert 1e-6 < short.certificate.relative_gap < 1e-3
     assert problem.violation(short.iterate) <= 1e-8
     # A point that is no use is as good as none.
-    with pytest.warns(ConvergenceWarning, match=r"SCS ended '.*asked for 1e-06.*The solution of CLARABEL is taken"):
+    with pytest.warns(ConvergenceWarning, match=r"SCS ended '.*asked for 1e-06.*The solution of CLARABEL was used"):
         starved = solve_block(problem, it, "hidden", "SCS", solver_options={"max_iters": 3})
     assert starved.certificate.holds(1e-6)
     for solver in SOLVERS:
@@ -52,7 +52,7 @@ def test_unknown_names_list_the_known(monkeypatch):
     monkeypatch.setattr(cp, "installed_solvers", lambda: ["CLARABEL"])
     with pytest.raises(InvalidInputError, match="'osqp' is not installed. Use one of auto, native, cvxpy, CLARABEL"):
         solve_block(problem, it, "hidden", "osqp")
-    with pytest.raises(InvalidInputError, match='solver_options: are one conic solver.s own, but solver is "auto"'):
+    with pytest.raises(InvalidInputError, match='solver_options: belong to one conic solver, but solver is "auto"'):
         solve_block(problem, it, "hidden", solver_options={"max_iters": 3})
     with pytest.raises(InvalidInputError, match="unknown block 'X'. Use one of output, state, hidden, prox-linear"):
         block_problem(problem, it, "X")

@@ -82,7 +82,7 @@ def test_targets_that_are_no_classes(classes):
     classes[["age"]].assign(y=[f"{j % 30} kg" for j in range(90)]).to_csv("kg.csv", index=False)
     for options, told in (([], True), (["--classify"], False)):
         outcome = succeed("fit", "kg.csv", "--target", "y", "--model", "kg.npz", "--max-cycles", 1, *options)
-        note = "Note: column 'y' holds 30 different texts that look like numbers, such as '0 kg', and each is a class;"
+        note = "Note: column 'y' holds 30 different texts that look like numbers, such as '0 kg'. Each is treated as"
         assert (note in outcome.stderr) == told
     # Text that is numbers in another notation.
     classes[["age"]].assign(y=[f"1,{j:03}.5" for j in range(90)]).to_csv("t.csv", index=False)

@@ -44,7 +44,7 @@ def test_demo_ends_with_what_there_is_when_the_time_is_over(here, monkeypatch):
     assert told["column-sparse"] == report
     outcome = run("demo", "--n-seeds", 2, "--n-hidden", 1, "--max-seconds", 1e-6)
     assert outcome.exit_code == 1
-    assert "passed before there was a result. Give more time." in outcome.stderr
+    assert "passed before there was a result. Allow more time." in outcome.stderr
 
 
 @pytest.mark.slow

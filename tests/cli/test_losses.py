@@ -130,7 +130,7 @@ def shares_of(labels):
 def test_scores_and_probabilities_are_two_tables(table):
     succeed("fit", "d.csv", *options("word"), "--model", "m.npz", "--max-cycles", 1)
     line = fail("predict", "m.npz", "d.csv", "--output", "p.csv", "--scores", "--probabilities")
-    assert "--probabilities: and --scores ask for different outputs. Give one of them" in line
+    assert "--probabilities: and --scores ask for different outputs. Use one of them" in line
     assert not Path("p.csv").exists()
 
 
@@ -138,11 +138,11 @@ def test_scores_and_probabilities_are_two_tables(table):
 def test_what_has_no_probabilities_says_what_it_predicts(table, target, loss, what):
     succeed("fit", "d.csv", *options(target), "--model", "m.npz", "--loss", loss)
     line = fail("predict", "m.npz", "d.csv", "--output", "p.csv", "--probabilities")
-    assert f"m.npz holds a model of {what}, which has none. Leave it out, to write the {what}." in line
+    assert f"m.npz holds a model of {what}, which has none. Omit it to write the {what}." in line
 
 
 def test_whole_numbers_that_may_be_classes_are_noted(table):
-    note = "Note: column 'count' holds 8 different whole numbers, and they are taken for numbers; --classify makes"
+    note = "Note: column 'count' holds 8 different whole numbers, which are treated as numbers. Add --classify"
     table["count"] = table["count"].clip(upper=7)
     assert sorted(table["count"].unique()) == list(range(8))
     table.to_csv("w.csv", index=False)
@@ -156,10 +156,10 @@ def test_whole_numbers_that_may_be_classes_are_noted(table):
 def test_remedies_are_in_the_words_of_the_command_line(table):
     fit = ["fit", "d.csv", *options("count"), "--model", "m.npz"]
     line = fail(*fit, "--loss", "logistic")
-    assert "is 2. Pass 0 and 1, or probabilities; of one column of classes, give --classify in place of --loss" in line
+    assert "is 2. Pass 0 and 1, or probabilities; for one column of classes, use --classify instead of --loss" in line
     table.assign(count=table["count"] - 1).to_csv("n.csv", index=False)
     line = fail("fit", "n.csv", *fit[2:], "--loss", "poisson")
-    assert "of 'count' is -1. Pass counts or rates; for other numbers there are --loss squared, huber and" in line
+    assert "of 'count' is -1. Pass counts or rates; for other numbers use --loss squared, huber or" in line
     table.assign(y=0.5, count=0.7).to_csv("s.csv", index=False)
     two = ["--target", "count", "--target", "y", "--ignore", "word", "--model", "m.npz"]
     line = fail("fit", "s.csv", *two, "--loss", "cross-entropy")

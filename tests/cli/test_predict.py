@@ -50,7 +50,7 @@ def test_predict_with_a_hole_in_the_table(folder, here):
     table.loc[4, "bmi"] = np.nan
     table.to_csv("new.csv", index=False)
     line = fail("predict", folder / "m.npz", "new.csv", "--output", "p.csv")
-    assert "new.csv: missing values: column 'bmi' (line 6, 1 in all). Fill missing values in, or remove" in line
+    assert "new.csv: missing values: column 'bmi' (line 6, 1 in all). Fill in missing values, or remove" in line
     assert os.listdir(here) == ["new.csv"]
 
 

@@ -83,7 +83,7 @@ def test_warnings_of_a_path_become_one_line(here, monkeypatch):
     make_table().to_csv("data.csv", index=False)
     outcome = succeed("select", "data.csv", "--target", "y")
     assert [line for line in outcome.stderr.splitlines() if not line.startswith("Note: ")] == [
-        "Warning: 3 warnings that something ended short of its tolerance, so its numbers are approximate; "
+        "Warning: 3 warnings that a tolerance was not met, so the numbers are approximate; "
         "the last: fit 2 fell short. See docs/troubleshooting.md#training-did-not-converge."
     ]
 
@@ -140,7 +140,7 @@ def test_options_of_select_reach_the_experiment(folder, here, monkeypatch):
     assert (second["level"], second["rule"], second["n_features"]) == ("auto", None, 2)
     assert first["groups"] == {"color": ["color=blue", "color=red"]}
     line = fail(*options, "--n-features", 2, "--rule", "min")
-    assert "--rule: min does not choose a number of inputs, --n-features=2 does. Leave one of the two out." in line
+    assert "--rule: min does not choose a number of inputs, --n-features=2 does. Use only one of the two." in line
     line = fail(*options, "--n-features", 2, "--level", 0.05)
     assert "--level: got 0.05, but score tests would change the number of inputs, which --n-features=2 fixes." in line
 

@@ -27,7 +27,7 @@ squares = ImplicitModel([[0.0]], [[1.0]], None, [[1.0]], activation="square")
         (lambda: compose.feedback(f, [[np.nan]]), "in column 0 (first at row 0). Replace such entries."),
         (
             lambda: compose.affine([[1, 2.0], [3]]),
-            "M: has rows of different lengths. Give every row one entry a column.",
+            "M: has rows of different lengths. Give every row one entry for each column.",
         ),
         (lambda: f @ [[1, 2.0], [3]], "N: has rows of different lengths."),
         (lambda: f + np.array([np.nan]), "c: contains missing values (NaN): 1 (first at row 0). Replace such entries."),
@@ -117,9 +117,9 @@ def test_unknown_labels_are_refused(wrong, message):
 
 def test_the_small_gain_names_the_model_that_is_not_well_posed_by_itself():
     bad = ImplicitModel([[2.0]], [[1.0]], None, [[1.0]])
-    with pytest.raises(NotWellPosedError, match=r"^model, by itself: A: spectral radius of \|A\| is 2 on its states"):
+    with pytest.raises(NotWellPosedError, match=r"^model on its own: A: spectral radius of \|A\| is 2 on its states"):
         compose.small_gain(bad, 0.1)
-    with pytest.raises(NotWellPosedError, match=r"^K, by itself: A: spectral radius of \|A\| is 2 on its states"):
+    with pytest.raises(NotWellPosedError, match=r"^K on its own: A: spectral radius of \|A\| is 2 on its states"):
         compose.small_gain(f, bad)
 
 

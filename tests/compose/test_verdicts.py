@@ -50,11 +50,11 @@ def test_without_feedback_each_part_is_in_the_whole_as_it_was_and_the_fault_is_t
     assert (owners >= 0).all()
     for states in structure.cycles:
         assert len(set(owners[states])) == 1
-    assert ("well-posed by itself" in structure.reason) == (not whole.well_posed)
+    assert ("well-posed on its own" in structure.reason) == (not whole.well_posed)
     assert "feedback" not in structure.reason
     if not whole.well_posed:
         name = list(structure.parts)[owners[structure._worst[0][0]]]
-        assert structure.reason.endswith(f"{len(structure._worst[0])} of {name}; {name} is not well-posed by itself")
+        assert structure.reason.endswith(f"{len(structure._worst[0])} of {name}; {name} is not well-posed on its own")
         with pytest.raises(
             NotWellPosedError, match=rf"\. Scale A of {name} down, or train it with norm_bound < 1\.\nSee"
         ):
@@ -67,14 +67,14 @@ def test_a_feedback_that_makes_a_cycle_of_two_parts_is_told_from_them():
     assert radius > 1
     assert closed.structure().reason == (
         f"not known to be well-posed: the spectral radius of L |A| is {radius:.4g}, not below 1, on its states: 2 of f "
-        "and 3 of g; f and g are well-posed by themselves, a feedback makes this cycle"
+        "and 3 of g; f and g are well-posed on their own, but a feedback makes this cycle"
     )
     beside = layer | closed
     with pytest.raises(NotWellPosedError) as caught:
         beside.predict([[1.0]])
     assert str(caught.value) == (
         f"A: spectral radius of |A| is {radius:.6g} on the component of 5 states (2, 3, 4, 5, 6): 2 of f and 3 of g "
-        "(||A||_inf = 2.3), not below 1, so an equilibrium need not exist; f and g are well-posed by themselves, a "
+        "(||A||_inf = 2.3), not below 1, so an equilibrium need not exist; f and g are well-posed on their own, but a "
         "feedback makes this cycle. Scale the feedback down."
     )
     # Smaller, it is well-posed, and says so of the same parts.
@@ -88,21 +88,21 @@ def test_a_feedback_that_makes_a_cycle_of_two_parts_is_told_from_them():
 def test_parts_of_a_cycle_that_fail_by_themselves_are_blamed_first():
     bad = labelled(cycle(1.2), name="bad")
     reason = bad.feedback(0.01 * g).structure().reason
-    assert reason.endswith("on its states: 1 of bad and 3 of g; bad is not well-posed by itself")
+    assert reason.endswith("on its states: 1 of bad and 3 of g; bad is not well-posed on its own")
     reason = bad.feedback(0.01 * (cycle(1.3) @ g)).structure().reason
-    assert reason.endswith("1 of bad, 3 of g and 1 of part 3; bad and part 3 are not well-posed by themselves")
+    assert reason.endswith("1 of bad, 3 of g and 1 of part 3; bad and part 3 are not well-posed on their own")
 
 
 def test_a_model_with_a_feedback_around_itself():
     assert cycle(0.5).feedback(0.7).structure().reason == (
         "not known to be well-posed: the spectral radius of L |A| is 1.2, not below 1, on its states; the inner model "
-        "is well-posed by itself, a feedback makes this cycle"
+        "is well-posed on its own, but a feedback makes this cycle"
     )
     assert (
         labelled(cycle(0.5), name="pump")
         .feedback(0.7)
         .structure()
-        .reason.endswith("; pump is well-posed by itself, a feedback makes this cycle")
+        .reason.endswith("; pump is well-posed on its own, but a feedback makes this cycle")
     )
     # Nothing was put together here that could be told.
     for whole in (cycle(1.5), 2 * cycle(1.5)):
@@ -116,7 +116,7 @@ def test_the_squares_of_a_product_are_a_part():
     assert str(caught.value) == (
         "activation: square, which has no Lipschitz constant, is in the cycle of 6 states (0, 1, 2, 3, 4, 5): 2 of "
         "part 1, 2 of f and 2 of the product, so an equilibrium need not exist; part 1, f and the product are "
-        "well-posed by themselves, a feedback makes this cycle. Break the cycle, or give its states functions of "
+        "well-posed on their own, but a feedback makes this cycle. Break the cycle, or give its states functions of "
         "bounded slope, such as tanh."
     )
     assert "; part 1, f and the product are well-posed" in closed.structure().reason
@@ -155,7 +155,7 @@ def test_what_becomes_of_the_parts(tmp_path):
     assert (
         scaled.feedback(0.2)
         .structure()
-        .reason.endswith("f and part 2 are well-posed by themselves, a feedback makes this cycle")
+        .reason.endswith("f and part 2 are well-posed on their own, but a feedback makes this cycle")
     )
     again = whole.unstandardized(np.zeros(1), np.ones(1), np.zeros(1), np.ones(1))
     assert list(again.structure().parts) == list(pickle.loads(pickle.dumps(whole)).structure().parts) == ["f", "part 2"]
@@ -167,7 +167,7 @@ def test_what_becomes_of_the_parts(tmp_path):
         ([[1, 1]] @ twice)
         .feedback(0.5)
         .structure()
-        .reason.endswith("; the inner model is well-posed by itself, a feedback makes this cycle")
+        .reason.endswith("; the inner model is well-posed on its own, but a feedback makes this cycle")
     )
     # Files keep the model alone.
     whole.save(tmp_path / "m.npz")

@@ -53,12 +53,12 @@ def test_accuracies_are_of_labels_like_those_of_the_fit():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"quantile": 0.9}, r"""quantile: is a number of loss="quantile" alone, and loss is 'squared'. Choose loss="""),
+        ({"quantile": 0.9}, r"""quantile: applies only to loss="quantile", but loss is 'squared'. Choose loss="""),
         (
             {"quantile": 0.9, "loss": bi.QuantileLoss(0.5)},
-            r"quantile: .* and loss is <loss quantile .*an object has its",
+            r"quantile: .* but loss is <loss quantile .*an object has its",
         ),
-        ({"huber_threshold": 0.3}, """huber_threshold: is a number of loss="huber" alone"""),
+        ({"huber_threshold": 0.3}, """huber_threshold: applies only to loss="huber", but"""),
         ({"huber_threshold": 0.3, "loss": bi.HuberLoss()}, "huber_threshold: .*an object has its own number"),
         ({"huber_threshold": 0.3, "loss": "quantile", "quantile": 0.9}, "huber_threshold: "),
     ],
@@ -126,7 +126,7 @@ def test_messages_about_targets_of_classes_do_not_contradict_each_other():
     ) as error:
         ImplicitRegressor(loss="logistic").fit(IRIS, SPECIES)
     assert "row 100 of 'y0' is 2" in str(error.value)
-    with pytest.raises(InvalidInputError, match="the cross-entropy needs a column for each class, and there is one"):
+    with pytest.raises(InvalidInputError, match="the cross-entropy needs a column for each class, but there is one"):
         ImplicitRegressor(loss="cross-entropy").fit(IRIS, SPECIES)
     with pytest.raises(InvalidInputError, match="columns that sum to 1, and row 0 sums to 2"):
         ImplicitRegressor(loss="cross-entropy").fit(IRIS, np.ones((150, 2)))

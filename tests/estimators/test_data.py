@@ -203,7 +203,7 @@ def test_two_columns_of_one_name_as_text_are_refused_at_every_door(fitted):
 @pytest.mark.parametrize("kind", [int, str])
 def test_a_few_whole_numbers_may_be_classes_however_they_are_written(kind):
     labels = (np.arange(30) % 3).astype(kind)
-    with pytest.warns(bi.DataWarning, match=r"^y holds 3 different whole numbers and they are taken for numbers"):
+    with pytest.warns(bi.DataWarning, match=r"^y holds 3 different whole numbers, which are treated as numbers"):
         ImplicitFeatureSelector(**QUICK_CHOICE).fit(X, labels)
 
 
@@ -226,13 +226,11 @@ def test_labels_that_cannot_be_used_are_named(estimator, labels, message):
 
 
 def test_numbers_and_tables_of_labels_are_no_classes():
-    with pytest.raises(
-        InvalidInputError, match=r"^y: Unknown label type: continuous.*for numbers there is ImplicitReg"
-    ):
+    with pytest.raises(InvalidInputError, match=r"^y: Unknown label type: continuous.*for numbers use ImplicitReg"):
         ImplicitClassifier(**QUICK).fit(X, Y)
     with pytest.raises(InvalidInputError, match=r"^y: 2 columns are not numeric: 0 \(text, row 0 holds 'a'\)"):
         ImplicitClassifier(**QUICK).fit(X, np.full((30, 2), "a"))
-    cause = "y: has 2 columns, and row 3 in column 1 is neither 0 nor 1. Give one column of labels, or a column of 0 "
+    cause = "y: has 2 columns, but row 3 in column 1 is neither 0 nor 1. Give one column of labels, or a column of 0 "
     with pytest.raises(InvalidInputError, match=cause):
         ImplicitClassifier(**QUICK).fit(X, np.column_stack([np.zeros(30), np.where(np.arange(30) == 3, 2, 1)]))
 

@@ -108,7 +108,7 @@ def test_inputs_that_were_never_in_are_not_kept():
     with (
         pytest.warns(DataWarning, match="the target 'y0' does not vary, so no input can explain it"),
         pytest.warns(UserWarning, match="no input is in even at the first kappa"),
-        pytest.warns(UserWarning, match=r"none is kept, as none was ever in on the path\.$"),
+        pytest.warns(UserWarning, match=r"none is kept, because none was ever on the path\.$"),
     ):
         selector = ImplicitFeatureSelector(2, n_kappas=2).fit(X, np.full(40, 7.0))
     assert not selector.support_.any()

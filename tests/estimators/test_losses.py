@@ -185,7 +185,7 @@ def test_labels_of_which_a_sample_may_have_several():
     assert 0.3 < fitted.score(X, Y) < 1.0  # all labels right
     with pytest.raises(
         InvalidInputError,
-        match="class_weight: is 'balanced', for one class per sample, but y has 3 labels. Leave it out",
+        match="class_weight: is 'balanced', for one class per sample, but y has 3 labels. Omit it",
     ):
         ImplicitClassifier(class_weight="balanced").fit(X, Y)
     least_squares = ImplicitClassifier(**QUICK, loss="squared").fit(X, Y)
@@ -194,7 +194,7 @@ def test_labels_of_which_a_sample_may_have_several():
 
 def test_losses_that_do_not_suit_are_named():
     X, y = load_iris(return_X_y=True)
-    with pytest.raises(InvalidInputError, match="loss: 'logistic' is for two classes, or .*, and y has 3 classes"):
+    with pytest.raises(InvalidInputError, match="loss: 'logistic' is for two classes, or .*, but y has 3 classes"):
         ImplicitClassifier(loss="logistic").fit(X, y)
     with pytest.raises(InvalidInputError, match="loss: 'huber' is not a loss for classes. Use one of cross-entropy, "):
         ImplicitClassifier(loss="huber").fit(X, y)

@@ -320,7 +320,7 @@ def test_entries_that_could_overflow_are_refused_by_name(tmp_path, monkeypatch, 
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(
-            InvalidInputError, match=rf"^{letter}: has entries as large as 1\.0e\+308, and 1e\+100 is the most"
+            InvalidInputError, match=rf"^{letter}: has entries as large as 1\.0e\+308, but the limit is 1e\+100"
         ):
             ImplicitModel(**parts | {letter: np.full_like(parts[letter], -1e308)})
         with pytest.raises(

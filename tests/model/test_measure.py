@@ -324,5 +324,7 @@ def test_a_self_loop_far_below_zero_is_one_scalar_equation(recwarn):
 def test_of_a_function_that_falls_it_is_told_that_the_diagonal_does_not_count():
     A = [[-2.0, 0.5], [0.5, -2.0]]
     assert bi.ImplicitModel(A, np.eye(2), None, np.eye(2)).is_well_posed()
-    with pytest.raises(NotWellPosedError, match="count only where functions never fall, and abs may. Scale A down"):
+    with pytest.raises(
+        NotWellPosedError, match="count only for functions that never fall, but abs may fall. Scale A down"
+    ):
         bi.ImplicitModel(A, np.eye(2), None, np.eye(2), activation="abs").predict([[1.0, 1.0]])

@@ -43,13 +43,13 @@ def of_two(**options):
             "A: column 0 is not numeric: complex numbers, row 0 holds 1j. Pass an array of real numbers.",
         ),
         (lambda: made(A=np.ones((1, 1, 1))), "A: has 3 dimensions. Pass a matrix or a vector."),
-        (lambda: made(A=[[1, 2], [3]]), "A: has rows of different lengths. Give every row one entry a column."),
+        (lambda: made(A=[[1, 2], [3]]), "A: has rows of different lengths. Give every row one entry for each column."),
         (lambda: made(b=np.ones((1, 2))), "b: has 2 columns, 1 needed. Pass a vector."),
         (
             lambda: made(b=[1.0, 2.0]),
             "b: has shape (2,), (1,) needed. The shapes must fit n=1 hidden features, p=1 inputs,",
         ),
-        (lambda: made(b=[1e200]), "b: has entries as large as 1.0e+200, and 1e+100 is the most."),
+        (lambda: made(b=[1e200]), "b: has entries as large as 1.0e+200, but the limit is 1e+100."),
         (lambda: made(link="probit"), "link: unknown link 'probit'. Use one of identity, logit, softmax, log."),
         (lambda: made(input_names="a"), "input_names: must be a list of names, got 'a'."),
         (

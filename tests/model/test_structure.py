@@ -261,7 +261,7 @@ def test_a_model_does_not_change(kind):
     assert model.predict([[1.0]]) == pytest.approx(2)
     with pytest.raises(ValueError, match="read-only"):
         (model.A if kind is np.array else model.A.data)[0] = 0.9
-    with pytest.raises(AttributeError, match="^A of an ImplicitModel does not change: make another"):
+    with pytest.raises(AttributeError, match="^A of an ImplicitModel cannot be changed: make a new"):
         model.A = A
     # What was given is the caller's own.
     A[0, 0] = 0.9

@@ -58,7 +58,7 @@ def test_models_made_by_hand_have_columns(model):
     assert_array_equal(by_hand.predict(U)[:, 0], model.predict(U))
     assert_array_equal(bi.ImplicitModel(**parts, vector_output=True).predict(U), model.predict(U))
     parts |= {"C": np.ones((2, 3)), "D": None, "d": None}
-    with pytest.raises(bi.InvalidInputError, match="vector_output: is True, and the model has 2 outputs"):
+    with pytest.raises(bi.InvalidInputError, match="vector_output: is True, but the model has 2 outputs"):
         bi.ImplicitModel(**parts, vector_output=True)
 
 

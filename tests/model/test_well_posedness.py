@@ -79,7 +79,9 @@ def test_next_to_1_the_verdict_and_the_solver_agree():
 
 
 def test_rounding_next_to_1_is_told():
-    with pytest.warns(bi.ConvergenceWarning, match=r"rounding grows.*off by less than.*factor 1 - 1.0e-12\)\. Scale A"):
+    with pytest.warns(
+        bi.ConvergenceWarning, match=r"rounding errors grow.*only known to within.*factor 1 - 1.0e-12\)\. Scale A"
+    ):
         point = halves(1 - 1e-12).states([[1.0]])
     exact = 1 / float(1 - sum(map(Fraction, [(1 - 1e-12) / 2] * 2)))
     assert np.abs(point.X - exact).max() <= point.error_bound[0] < 1e-2 * exact

@@ -27,7 +27,7 @@ def message(module, shape=5):
     ("forward", "part"),
     [
         (lambda s, x: torch.softmax(x, -1) * 2, "softmax is not the last step"),
-        (lambda s, x: x / x.size(0), "gives other outputs than its trace says"),
+        (lambda s, x: x / x.size(0), "differs from its trace"),
         (lambda s, x: x - x.mean(0), "dim 0 is the axis of samples"),
         (lambda s, x: x.sum() + x, "dim None adds up samples"),
         (lambda s, x: x[0], "index 0 chooses among samples"),
@@ -46,14 +46,14 @@ def message(module, shape=5):
         (lambda s, x: torch.add(x, 1, out=x), "at 'add': out has no counterpart"),
         (
             lambda s, x: torch.div(x, 2, rounding_mode="floor"),
-            "no counterpart (got an unexpected keyword argument 'rounding_mode')",
+            "not supported (got an unexpected keyword argument 'rounding_mode')",
         ),
-        (lambda s, x: F.softplus(x, 1, 3.0), "at 'softplus': threshold 3.0 has no counterpart"),
+        (lambda s, x: F.softplus(x, 1, 3.0), "at 'softplus': threshold 3.0 is not supported"),
         (lambda s, x: s.linear.weight @ x.T, "T of a Node has no counterpart"),
         (lambda s, x: x.t(), "t would reorder samples"),
-        (lambda s, x: x.unsqueeze(2) @ x.unsqueeze(1), "at 'matmul': product has a counterpart only as x @ W"),
+        (lambda s, x: x.unsqueeze(2) @ x.unsqueeze(1), "at 'matmul': product is supported only as x @ W"),
         (lambda s, x: torch.stack([x, x]), "dim 0 is the axis of samples"),
-        (lambda s, x: 1 / x, "at 'truediv': node divides, and a quotient"),
+        (lambda s, x: 1 / x, "at 'truediv': node divides, but a quotient"),
         (lambda s, x: x.clamp(0, 1, out=x), "at 'clamp': is called in a way that is not supported"),
     ],
 )
@@ -85,13 +85,13 @@ def test_layers_without_a_counterpart_are_all_named_and_the_known_ones_listed():
         (nn.AvgPool2d(2, divisor_override=3), (1, 5, 5), "divisor_override 3 of AvgPool2d"),
         (nn.Conv2d(1, 1, 3, padding=1, padding_mode="reflect"), (1, 5, 5), "padding_mode 'reflect' of Conv2d"),
         (nn.Conv2d(1, 1, 2, padding="same"), (1, 5, 5), "would pad one side more than the other"),
-        (nn.Conv2d(1, 1, 3), (5, 5), "conv2d got the shape (5, 5). It takes (channels, height, width)"),
+        (nn.Conv2d(1, 1, 3), (5, 5), "conv2d got shape (5, 5). It takes (channels, height, width)"),
         (nn.LSTM(3, 2, batch_first=True, bidirectional=True), (4, 3), "bidirectional True of LSTM"),
         (nn.LSTM(3, 4, batch_first=True, proj_size=2), (4, 3), "proj_size 2 of LSTM"),
         (nn.RNN(3, 2), (4, 3), "batch_first False of RNN has no counterpart. Use batch_first=True"),
         (nn.GRU(3, 2, batch_first=True), (4, 3), "returns tuple, not one tensor"),
         (nn.BatchNorm1d(5, track_running_stats=False), 5, "Use track_running_stats=True"),
-        (nn.Linear(4, 4), 5, "at '0': weight is for 4 features, the node of shape (5,) has 5"),
+        (nn.Linear(4, 4), 5, "at '0': weight is for 4 features, but the node of shape (5,) has 5"),
         (nn.Softmax(dim=2), (2, 3), "a softmax is supported only over all outputs of a sample"),
     ],
     ids=str,
@@ -150,7 +150,7 @@ def test_compiled_modules_are_refused():
 @pytest.mark.parametrize(
     ("layer", "part"),
     [
-        (nn.BatchNorm1d(5), "its BatchNorm1d '1' does not give what it predicts. Call module.eval() first"),
+        (nn.BatchNorm1d(5), "its BatchNorm1d '1' does not return its predictions. Call module.eval() first"),
         (nn.Dropout(), "its Dropout '1' does not"),
         (nn.LSTM(5, 3, 2, batch_first=True, dropout=0.1), "its LSTM '1' does not"),
     ],
@@ -164,7 +164,7 @@ def test_training_mode_is_refused_where_it_matters(layer, part):
 def test_what_a_trace_does_not_see_does_not_pass():
     module = nn.Sequential(nn.Linear(5, 3))
     module[0].register_forward_hook(lambda layer, given, output: output * 2)
-    assert "Let no hook, number of samples or global value take part" in message(module)
+    assert "avoid hooks, global values, the number of samples" in message(module)
     # The shortcut adds what relu has changed in place by then.
     shortcut = Of(lambda self, x: self.relu(self.linear(x)) + x.add_(1), linear=nn.Linear(5, 5), relu=nn.ReLU())
     bi.from_torch(shortcut, 5)
@@ -190,11 +190,11 @@ def added(s, x):
 def test_what_changes_values_in_place_that_are_read_elsewhere_is_named(forward, name):
     text = message(Of(forward, linear=nn.Linear(5, 5)))
     assert f"on random inputs; what '{name}' change in place" in text
-    assert "Avoid inplace=True and methods that end in _. Otherwise let no hook" in text
+    assert "Avoid inplace=True and methods that end in _. Otherwise in forward, avoid hooks" in text
 
 
 def test_what_a_trace_takes_for_a_sum_may_be_a_change_in_place():
-    assert "nor += on what is read elsewhere" in message(Of(added, linear=nn.Linear(5, 5)))
+    assert "and += on tensors read elsewhere" in message(Of(added, linear=nn.Linear(5, 5)))
 
 
 def test_a_forward_that_is_another_in_training_is_refused_in_training():
@@ -215,7 +215,7 @@ def test_a_path_that_depends_on_values_is_named_by_its_layer_and_line():
     assert ", in its layer '1', at `gate = Of(lambda self, x: x if x.sum() > 0 else -x)`)" in text
     assert "Its control flow must not depend on values; " in text
     text = message(Of(lambda self, x: F.relu(x, bogus=1)))
-    assert "Its path" not in text
+    assert "Its control flow" not in text
     assert "Rewrite forward, or" in text
     assert "at `text = message(Of(lambda self, x: F.relu(x, bogus=1)))`)" in text
 

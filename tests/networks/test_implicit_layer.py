@@ -148,9 +148,9 @@ def test_there_and_back_with_names_link_and_blocks():
         assert {k: getattr(back, k) for k in given} == given
         assert str(back.activation) == str(model.activation)
     assert bi.from_torch(layer, 2, output_names=["c", "d"]).output_names == ["c", "d"]
-    with pytest.raises(bi.InvalidInputError, match="input_shape: has 6 values, the module takes 2"):
+    with pytest.raises(bi.InvalidInputError, match="input_shape: has 6 values, but the module takes 2"):
         bi.from_torch(layer, (2, 3))
-    with pytest.raises(bi.InvalidInputError, match="has an implicit model as its part '0', which cannot be traced"):
+    with pytest.raises(bi.InvalidInputError, match="contains an implicit model, '0', which cannot be traced"):
         bi.from_torch(torch.nn.Sequential(layer), 2)
     other = bi.torch.ImplicitLayer(drawn(n=5, seed=3, activation=[("softplus", 2), ("clip", 3)]))
     other.load_state_dict(layer.state_dict())
@@ -274,8 +274,8 @@ def test_wrong_inputs_are_told():
     for u, cause in [
         (np.zeros((3, 2)), r"is ndarray, not a tensor\. Pass torch\.from_numpy"),
         (torch.zeros(3, 2), r"is of torch\.float32, the module of torch\.float64\. Pass u\.to\(torch\.float64\)"),
-        (torch.zeros(3, 4, dtype=torch.double), r"has the shape \(3, 4\)\. Give 2 inputs along the last axis"),
-        (torch.tensor(1.0, dtype=torch.double), r"has the shape \(\)"),
+        (torch.zeros(3, 4, dtype=torch.double), r"has shape \(3, 4\)\. Give 2 inputs along the last axis"),
+        (torch.tensor(1.0, dtype=torch.double), r"has shape \(\)"),
         (torch.full((3, 2), torch.nan, dtype=torch.double), "U: contains missing values"),
     ]:
         with pytest.raises(bi.InvalidInputError, match=cause):
@@ -291,7 +291,7 @@ def test_a_second_derivative_is_refused_and_not_wrong():
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_a_trace_that_would_keep_one_batch_as_constants_is_refused():
-    with pytest.raises(bi.InvalidInputError, match="u: is traced.*Leave it out of what is traced"):
+    with pytest.raises(bi.InvalidInputError, match="u: is being traced.*Exclude it from the trace"):
         torch.jit.trace(bi.torch.ImplicitLayer(drawn()), inputs())
 
 

@@ -135,7 +135,7 @@ def test_the_infinite_network_is_the_limit_of_longer_and_longer_ones():
     [
         (lambda: rnn(Graph(3).input, *weights(1)), "sequence", "It takes (steps, features)"),
         (lambda: model_of(lstm, weights(3)), "weight_hh", "has shape (15, 5), (4 h, h) needed"),
-        (lambda: model_of(rnn, [np.ones((4, P)), np.ones((H, H))]), "weight_ih", "has 4 rows, weight_hh has 5"),
+        (lambda: model_of(rnn, [np.ones((4, P)), np.ones((H, H))]), "weight_ih", "has 4 rows, but weight_hh has 5"),
         (lambda: model_of(rnn, [np.ones((H, 2)), np.ones((H, H))]), "weight_ih", "is for 2 features"),
         (lambda: model_of(rnn, [*weights(1)[:3], np.ones(1)]), "bias_hh", "is for 1 outputs"),
         (lambda: model_of(gru, [*weights(3)[:3], np.ones(4)]), "bias_hh", "is for 4 outputs"),

@@ -161,7 +161,7 @@ def test_a_trained_module_goes_back_to_a_model_of_its_parameters(cycles):
     assert np.abs(trained.A.toarray() - 0.9 * model.A).max() < 1e-15
     assert np.abs(trained.predict(u) - module(torch.from_numpy(u)).detach().numpy()).max() < TOLERANCE
     assert trained.output_names == ["d", "e", "f"]
-    with pytest.raises(bi.InvalidInputError, match="input_shape: has 6 values, the module takes 4"):
+    with pytest.raises(bi.InvalidInputError, match="input_shape: has 6 values, but the module takes 4"):
         bi.from_torch(module, (2, 3))
 
 
@@ -190,7 +190,7 @@ def test_models_that_are_not_well_posed_and_functions_of_your_own_are_refused():
         name = "cube"
 
     model = bi.ImplicitModel([[0.0]], [[1.0]], None, [[1.0]], activation=Cube())
-    with pytest.raises(bi.InvalidInputError, match=r"cube has no counterpart in PyTorch\. Known are relu"):
+    with pytest.raises(bi.InvalidInputError, match=r"cube has no counterpart in PyTorch\. The known ones are relu"):
         bi.to_torch(model)
 
 
@@ -212,7 +212,7 @@ def test_an_iteration_that_meets_what_is_not_finite_stops_and_warns(within, valu
     with torch.no_grad():
         module.stages[0].within.values.fill_(within)
     u = torch.full((1, 1), value, dtype=torch.double)
-    with torch.no_grad(), pytest.warns(bi.ConvergenceWarning, match=f"values that are not finite in its {step}"):
+    with torch.no_grad(), pytest.warns(bi.ConvergenceWarning, match=f"values that are not finite in {step}"):
         assert not torch.isfinite(module(u)).item()
 
 
@@ -232,8 +232,8 @@ def test_what_is_no_model_and_what_are_no_inputs_is_told():
     for u, cause in [
         (np.zeros((3, 2)), r"is ndarray, not a tensor\. Pass torch\.from_numpy"),
         (torch.zeros(3, 2), r"is of torch\.float32, the module of torch\.float64\. Pass u\.to\(torch\.float64\)"),
-        (torch.zeros(3, 4, dtype=torch.double), r"has the shape \(3, 4\)\. Give 2 inputs a sample: \(m, 2\)"),
-        (torch.tensor(1.0, dtype=torch.double), "has the shape"),
+        (torch.zeros(3, 4, dtype=torch.double), r"has shape \(3, 4\)\. Give 2 inputs per sample: \(m, 2\)"),
+        (torch.tensor(1.0, dtype=torch.double), "has shape"),
     ]:
         with pytest.raises(bi.InvalidInputError, match=cause):
             module(u)

@@ -135,7 +135,7 @@ def test_calibrated_probabilities_of_several_classes_are_on_the_diagonal(ax):
             "classifier: has 11 classes, colours are for 10. Fit it on fewer classes.",
         ),
         (lambda X, y, ax: plots.decision_regions(Known([0, 1]), X[:, :1], y, ax), "X: has 1 columns, 2 needed."),
-        (lambda X, y, ax: plots.reliability(Known([0, 1]), X, y[1:], ax), "y: has the shape (3,) for 4 samples."),
+        (lambda X, y, ax: plots.reliability(Known([0, 1]), X, y[1:], ax), "y: has shape (3,) for 4 samples."),
         (
             lambda X, y, ax: plots.reliability(Known([0, 2]), X, y, ax),
             "y: holds '1', which the classifier does not know. The classes are 0, 2.",

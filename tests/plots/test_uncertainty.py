@@ -67,7 +67,7 @@ def test_what_does_not_fit_the_bounds_is_refused(ax, model):
         plots.bounds(found, ax, attack=[3])
     with pytest.raises(InvalidInputError, match="attack: must be a list of attacks, got 3. Pass what model.attack"):
         plots.bounds(found, ax, attack=3)
-    with pytest.raises(InvalidInputError, match="truth: has the labels 'w' and lacks 'price'"):
+    with pytest.raises(InvalidInputError, match="truth: has the labels 'w' but not 'price'"):
         plots.bounds(found, ax, truth=pd.DataFrame({"w": [1.0, 2.0]}))
     for draw in (lambda: plots.bounds(found, ax, sort="a"), lambda: plots.sensitivity(model, ax, sort="a")):
         with pytest.raises(InvalidInputError, match="sort: must be True or False, got 'a'"):

@@ -101,8 +101,12 @@ def test_labels_of_masks_are_matched_by_name():
     for frame in (B.to_numpy(), B.set_axis(range(3), axis=1)):
         assert named(pattern={"B": frame}).pattern.free["B"].tolist() == [[True, False, False]] * 2
     for matrix, mask, message in [
-        ("B", B.set_axis(list("xyz"), axis=1), "of B has the inputs 'x', 'y', 'z', the problem 'a', 'b', 'c'. Give"),
-        ("D", D.set_axis(["p", "r"]), "of D has the outputs 'p', 'r', the problem 'p', 'q'. Give"),
+        (
+            "B",
+            B.set_axis(list("xyz"), axis=1),
+            "of B has the inputs 'x', 'y', 'z', but the problem 'a', 'b', 'c'. Give",
+        ),
+        ("D", D.set_axis(["p", "r"]), "of D has the outputs 'p', 'r', but the problem 'p', 'q'. Give"),
     ]:
         with pytest.raises(bi.InvalidInputError, match=f"^pattern: {message}"):
             named(pattern={matrix: mask})
@@ -121,15 +125,18 @@ def test_names_of_a_model_are_matched_in_patterns_and_starts():
     np.testing.assert_array_equal(by_order.B, [[1, 0, 0], [0, 0, 0]])
     for inputs, outputs in [(list("xyz"), None), (None, ["p", "r"])]:
         for use in (lambda model: named(pattern=model), problem.iterate):
-            with pytest.raises(bi.InvalidInputError, match="has the (in|out)puts .*, the problem .* Give them"):
+            with pytest.raises(bi.InvalidInputError, match="has the (in|out)puts .*, but the problem .* Give them"):
                 use(network(inputs, outputs))
 
 
 def test_a_model_of_other_functions_is_no_pattern():
     for activation, message in [
-        ("tanh", "has states of tanh, the problem of relu. Set the problem's activation='tanh'"),
-        (LeakyRelu(0.2), "has states of leaky_relu .*, the problem of relu. .*activation=model.activation"),
-        ([("tanh", 1), ("relu", 1)], "has states of tanh .1., relu .1., the problem of relu. Problems have one activ"),
+        ("tanh", "has states of tanh, but the problem of relu. Set the problem's activation='tanh'"),
+        (LeakyRelu(0.2), "has states of leaky_relu .*, but the problem of relu. .*activation=model.activation"),
+        (
+            [("tanh", 1), ("relu", 1)],
+            "has states of tanh .1., relu .1., but the problem of relu. Problems have one activ",
+        ),
     ]:
         with pytest.raises(bi.InvalidInputError, match=f"^pattern: {message}"):
             named(pattern=network(None, None, activation))
@@ -161,7 +168,7 @@ def test_a_model_without_pass_through_is_a_pattern_without_it():
     model = given.model(given.pattern.applied(random_iterate(given)))
     assert random_problem(SIZE, pattern=model, pass_through=False).pattern
     through = bi.ImplicitModel(model.A, model.B, None, model.C, np.ones((3, 5)))
-    with pytest.raises(bi.InvalidInputError, match=r"has free entries of D.*of a model, make it zero"):
+    with pytest.raises(bi.InvalidInputError, match=r"has free entries of D.*in a model, make it zero"):
         random_problem(SIZE, pattern=through, pass_through=False)
 
 

@@ -85,7 +85,7 @@ def test_replace_and_subset_keep_the_weights():
         ([1.0, 1.0, np.nan, 1.0], r"sample_weight: contains missing values \(NaN\): 1 \(first at row 2\)"),
         ([1.0, 1.0, 1.0, np.inf], r"sample_weight: contains infinity: 1 \(first at row 3\)"),
         ([0.0, 0.0, 0.0, 0.0], r"sample_weight: is positive for 0 sample\(s\), at least 2 needed"),
-        ([0.0, 0.0, 3.0, 0.0], r"sample_weight: is positive for 1 sample\(s\).*A sample of weight zero is left out"),
+        ([0.0, 0.0, 3.0, 0.0], r"sample_weight: is positive for 1 sample\(s\).*A sample of weight zero is dropped"),
         (["a", "b", "c", "d"], "sample_weight: is not numeric: text, row 0 holds 'a'"),
         ("balanced", "sample_weight: is not numeric: text, row 0 holds 'balanced'"),
     ],

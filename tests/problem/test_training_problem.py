@@ -107,7 +107,7 @@ def test_rows_of_a_person_become_columns_and_names_are_kept():
         ({"input_names": "ab"}, "input_names: must be a list of names, got 'ab'"),
         ({"output_names": "y"}, "output_names: must be a list of names, got 'y'"),
         ({"group_norm": True}, "group_norm: unknown norm True. Use one of 2, inf"),
-        ({"group_weights": [1, np.nan]}, "group_weights of 'u1': must be finite, got nan. Give 0, to keep"),
+        ({"group_weights": [1, np.nan]}, "group_weights of 'u1': must be finite, got nan. Give a positive number"),
         ({"groups": {"g": []}}, "groups: group 'g' lists no inputs. List some, or leave the group out"),
         ({"groups": [[0], [1, 2]]}, "groups: must be a list of single labels, got"),
         ({"groups": 3}, "groups: must be a list of labels, got 3. Give one label for each input, or a mapping"),

@@ -147,13 +147,15 @@ def test_bad_arguments_are_named(problem, options, named):
 
 @pytest.mark.parametrize("name", ["start", "checkpoint", "resume"])
 def test_options_of_one_solve_are_refused(problem, name, tmp_path):
-    with pytest.raises(InvalidInputError, match=f"^{name}: is an option of one solve, and none of a path"):
+    with pytest.raises(InvalidInputError, match=f"^{name}: is an option of solve, not of a path"):
         architecture_path(problem, 2, **{name: tmp_path / "kept"})
     assert not list(tmp_path.iterdir())
 
 
 def test_a_start_whose_states_are_constants_is_told(problem):
-    with pytest.warns(UserWarning, match=r"do not vary with the inputs, so no weight lets .* kappa \(now 30\)") as told:
+    with pytest.warns(
+        UserWarning, match=r"do not vary with the inputs, so no weight gives .* kappa \(now 30\)"
+    ) as told:
         path = architecture_path(problem.replace(kappa=30.0), 2)
     assert told[0].filename == __file__
     assert path.least_empty == 0

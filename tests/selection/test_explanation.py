@@ -69,7 +69,7 @@ def test_inputs_that_the_tests_let_in_are_added(path):
     added = row_of(reasons, chosen.input_names[second])
     assert added["outcome"] == "added"
     assert "added by a score test" in added["why"]
-    assert added["why"].endswith("the rule stability had left it out")
+    assert added["why"].endswith("the rule stability had dropped it")
     assert other.how.startswith("The rule stability chose 1 of 8 inputs. Score tests at level 0.05 added ")
 
 

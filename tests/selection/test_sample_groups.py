@@ -29,7 +29,7 @@ def test_labels_of_any_kind_become_numbers():
         (
             [1, 1, 2],
             3,
-            "sample_groups: has 2 group(s), and 3 are needed. Folds and halves of the samples never split a group",
+            "sample_groups: has 2 group(s), but 3 are needed. Folds and halves of the samples never split a group",
         ),
         (np.ones((3, 2)), 2, "sample_groups: has shape (3, 2)"),
     ],
@@ -66,7 +66,7 @@ def test_rankings_go_by_halves_of_the_groups(monkeypatch):
     assert list(path.ranking(4, sample_groups=groups)["frequency"]) == [0, 0, 0, 0]
     assert [len(half) for half in seen] == [3, 3, 3, 3]
     assert not seen[0] & seen[1]
-    with pytest.raises(InvalidInputError, match=r"sample_groups: has 1 group\(s\), and 2 are needed"):
+    with pytest.raises(InvalidInputError, match=r"sample_groups: has 1 group\(s\), but 2 are needed"):
         path.frequencies(4, sample_groups=np.ones(24))
 
 
@@ -107,7 +107,7 @@ def test_a_selection_with_groups_keeps_what_matters_and_says_how_it_was_tested(p
     pd.testing.assert_frame_equal(path.select(sample_groups=groups, **options).tests, chosen.tests)
     with pytest.warns(UserWarning, match="the samples do not look independent"):
         path.select(**options)
-    with pytest.warns(UserWarning, match="so few groups of one size can change places"):
+    with pytest.warns(UserWarning, match="too few groups of one size can be permuted"):
         assert path.select(sample_groups=groups // 6, **options).tests is not None
 
 

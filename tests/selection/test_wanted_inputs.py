@@ -145,7 +145,7 @@ def test_a_grid_that_empties_B_at_once_starts_again_lower(empties):
     with pytest.raises(InvalidInputError, match=r"n_features: asks for 5, but no input was ever in on the path"):
         collapsed.longest(5)
     with pytest.raises(
-        InvalidInputError, match=rf"from kappa {first[0]:.3g} on\. Walk the path with smaller kappas\.$"
+        InvalidInputError, match=rf"from kappa {first[0]:.3g} on\. Compute the path with smaller kappas\.$"
     ):
         collapsed.select(n_features=5)
 

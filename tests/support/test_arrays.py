@@ -123,7 +123,7 @@ def test_all_bad_columns_are_named_at_once():
     with pytest.raises(
         InvalidInputError,
         match=r"^U: 2 columns are not numeric: 'city' \(text, row 0 holds 'Oslo'\), 'when' \(dates, row 0 holds "
-        r"2020-01-01 00:00:00\)\. Encode them as numbers, or leave them out\.$",
+        r"2020-01-01 00:00:00\)\. Encode them as numbers, or drop them\.$",
     ):
         read_samples("U", table)
     wide = pd.DataFrame({f"c{j}": ["x"] for j in range(25)})

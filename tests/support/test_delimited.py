@@ -121,11 +121,11 @@ def test_an_empty_line_parts_a_title_with_commas_from_the_header():
 
 
 def test_what_may_be_a_title_is_said_to_be_one():
-    remedy = "if what stands above the columns' names is a title, remove it."
+    remedy = "if the lines above the column names are a title, remove them."
     for text, line in (
-        ("Measurements, all\nof 2020\nx,z,y\n1,2,3\n2,3,1\n", "line 2 has 1 field, the header has 2 fields. Mend"),
-        ("x,z\n\n1,2,3\n2,3,1\n", "line 2 is empty. Remove the line, or fill it; if what"),
-        ("Weights, all\n\nx,y\n1,2\n3,4\n", "line 2 is empty. Remove the line, or fill it; if what"),
+        ("Measurements, all\nof 2020\nx,z,y\n1,2,3\n2,3,1\n", "line 2 has 1 field, the header has 2 fields. Correct"),
+        ("x,z\n\n1,2,3\n2,3,1\n", "line 2 is empty. Remove the line, or fill it; if the lines"),
+        ("Weights, all\n\nx,y\n1,2\n3,4\n", "line 2 is empty. Remove the line, or fill it; if the lines"),
     ):
         message = refusal(text)
         assert message.startswith(line)
@@ -159,7 +159,7 @@ def test_lines_are_counted_as_in_the_file():
         ("u\n1\n\n3\n", "line 3 is empty. Remove the line, or fill it."),
         ("a,b\n1,2\n\n3,4\n", "line 3 is empty."),
         ("a,b\n1,2\n,\n3,4\n", "line 3 is empty."),
-        ("a,b\n1,2\n1,2,3\n", "line 3 has 3 fields, the header has 2 fields. Mend the line, or say with --sep"),
+        ("a,b\n1,2\n1,2,3\n", "line 3 has 3 fields, the header has 2 fields. Correct the line, or give the separator"),
         ("a,b\n1,2,3\n4,5,6\n", "line 2 has 3 fields, the header has 2 fields."),
         ("a,b\n1\n2,3\n", "line 2 has 1 field, the header has 2 fields."),
         ('a,b\n"1\n2",3\n4\n', "line 4 has 1 field, the header has 2 fields."),
@@ -173,7 +173,7 @@ def test_texts_that_hold_no_table(text, message):
 
 
 def test_formats_that_are_not_text():
-    assert refusal("ä,y\n1,2\n".encode("latin-1"), encoding="utf-8").startswith("is no text in the encoding utf-8.")
+    assert refusal("ä,y\n1,2\n".encode("latin-1"), encoding="utf-8").startswith("is not text in the encoding utf-8.")
     for options, message in (
         ({"sep": "ab"}, "sep: got 'ab'. Give one character, or tab."),
         ({"sep": ""}, "sep: got ''."),
@@ -185,7 +185,7 @@ def test_formats_that_are_not_text():
         with pytest.raises(InvalidInputError) as caught:
             TextFormat(**options)
         assert str(caught.value).startswith(message)
-    with pytest.raises(InvalidInputError, match="t: is no text in the encoding hex"):
+    with pytest.raises(InvalidInputError, match="t: is not text in the encoding hex"):
         decode("t", b"ab", "hex")
 
 

@@ -33,7 +33,7 @@ def test_all_bad_columns_are_named_with_their_lines():
         "t.csv: not numeric: column 'word' (line 7 holds 'many'), column 'both' (line 3 holds '?'), column 'huge' "
         "(line 3 holds inf), column 'when' (line 2 holds 2020-01-01 00:00:00); missing values: column 'hole' (line 3, "
         "2 in all), column 'both' (line 2, 1 in all). Leave a field empty where a value is missing. Replace infinite "
-        "values. Give numbers. Fill missing values in, or remove their rows."
+        "values. Give numbers. Fill in missing values, or remove their rows."
     )
 
 

@@ -81,7 +81,7 @@ def test_a_call_with_nothing_to_return_raises_what_a_person_knows():
     with pytest.raises(KeyboardInterrupt) as caught:
         call(ctrl_c)
     assert not isinstance(caught.value, Stop)
-    message = "max_seconds=0.01 passed before there was a result. Give more time"
+    message = "max_seconds=0.01 passed before there was a result. Allow more time"
     with pytest.raises(NothingYetError, match=message) as late:
         call(lambda: time.sleep(0.02), 0.01)
     assert isinstance(late.value, BcdError)

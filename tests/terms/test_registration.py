@@ -169,7 +169,7 @@ def test_g_that_ends_nowhere_is_refused():
         (lambda: register_activation("relu", **RELU), "activation: relu is built in. Choose another name"),
         (lambda: register_activation("relu", **RELU, overwrite=True), "relu is built in"),
         (lambda: register_activation("", **RELU), "activation: has the name ''"),
-        (lambda: register_activation(LeakyRelu(), **RELU), "is an Activation, and formulas are given too"),
+        (lambda: register_activation(LeakyRelu(), **RELU), "is an Activation, but formulas are given too"),
         (
             lambda: register_activation("mine", **RELU | {"phi": 1.0}),
             "phi: is of type float. Give a function of an array",
@@ -274,7 +274,9 @@ def test_what_is_no_activation_by_its_name_or_class():
         with pytest.raises(InvalidInputError, match=r"is the class LeakyRelu. Pass an instance, such as LeakyRelu\(\)"):
             asked(LeakyRelu)
     ACTIVATIONS["bad"] = 3
-    with pytest.raises(InvalidInputError, match="activation: 'bad' stands for what is of type int. Give that name an"):
+    with pytest.raises(
+        InvalidInputError, match="activation: 'bad' refers to something that is of type int. Give that name an"
+    ):
         random_problem((2, 2, 1, 9), activation="bad")
 
 

@@ -128,7 +128,7 @@ def test_it_can_be_shown(regression):
         ({"y_test": np.ones((40, 2))}, r"y_test: has shape \(40, 2\), \(40, 1\) needed"),
         ({"y_test": np.ones((40, 2)), "baselines": {"x": SMALL}}, "y_test: has shape"),
         ({"radius": -1.0}, "radius"),
-        ({"margins": True}, "margins: there is one output, and no pair"),
+        ({"margins": True}, "margins: there is one output, so there are no pairs"),
     ],
 )
 def test_what_does_not_fit_is_told(regression, monkeypatch, change, words):

@@ -296,8 +296,8 @@ def test_a_start_may_be_a_model():
     by_model, by_iterate = (quiet(problem, max_cycles=1, start=s) for s in (first.model, first.iterate))
     assert by_model.objective == pytest.approx(by_iterate.objective, rel=1e-9)
     refused = {
-        "has 3 hidden features, 4 inputs and 2 outputs, the problem 5 hidden features, 4": {"n_hidden": 5},
-        "has states of relu, the problem of tanh": {"activation": "tanh"},
+        "has 3 hidden features, 4 inputs and 2 outputs, but the problem 5 hidden features, 4": {"n_hidden": 5},
+        "has states of relu, but the problem of tanh": {"activation": "tanh"},
     }
     for message, settings in refused.items():
         with pytest.raises(InvalidInputError, match=f"model: {message}"):
@@ -317,7 +317,9 @@ def test_a_start_that_could_overflow_is_named(letter):
     problem = random_problem((3, 4, 2, 30))
     start = problem.initial()
     huge = start.replace(**{letter: np.full_like(getattr(start, letter), 1e308)})
-    with pytest.raises(InvalidInputError, match=rf"^start\.{letter}: has entries as large as 1\.0e\+308, and 1e\+100"):
+    with pytest.raises(
+        InvalidInputError, match=rf"^start\.{letter}: has entries as large as 1\.0e\+308, but the limit"
+    ):
         solve(problem, start=huge)
 
 

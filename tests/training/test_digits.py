@@ -35,10 +35,10 @@ def test_how_much_rounding_may_make_is_told_with_numbers():
     problem = random_problem(SIZE, activation="arctan", ridge=0.0, pass_through=False)
     it = with_states_of_small_spread(problem, 1e-12)
     (message,) = told(problem, it)
-    assert "rounding may make" in message
+    assert "Rounding may change" in message
     assert "with ridge=0; raise ridge." in message
     # The bound is one: in twice as many digits the predictions differ by less.
-    claimed = float(message.split("rounding may make ")[1].split(":")[0])
+    claimed = float(message.split(") by ")[1].split(":")[0])
     Z = it.B.astype(np.longdouble) @ problem.U.astype(np.longdouble) + it.b.astype(np.longdouble)[:, None]
     off = np.abs(it.C.astype(np.longdouble) @ (np.arctan(Z) - it.X)).max()
     assert 0 < off <= claimed

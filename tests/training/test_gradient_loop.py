@@ -314,7 +314,7 @@ class TestArguments:
         [
             ("prox-linear", {"max_cycle": 3}, "max_cycle: is not an argument of solve. Perhaps max_cycles was meant."),
             ("prox-linear", {"learning_rat": 3}, "Perhaps learning_rate of method='gradient' was meant."),
-            ("fenchel", {"batch_size": 3}, "is an option of method='gradient' alone, and method is 'fenchel'"),
+            ("fenchel", {"batch_size": 3}, "applies only to method='gradient', but method is 'fenchel'"),
             ("prox-linear", {"zzz": 3}, "method='prox-linear' has no options of its own."),
             ("gradient", {"zzz": 3}, "method='gradient' has the options batch_size, n_steps"),
             ("gradient", {"batch_size": 0}, "batch_size: got 0, must be >= 1. Give 1 or more samples"),
@@ -337,7 +337,9 @@ class TestArguments:
     def test_constraints_of_the_user_need_blocks(self):
         problem = random_problem(SIZE, constraints=[bi.constraints.nonnegative("B")])
         for call in (lambda: solve(problem, "gradient"), lambda: bi.kappa_path(problem, method="gradient")):
-            with pytest.raises(InvalidInputError, match='takes no constraints .* Use "prox-linear" or "fenchel"'):
+            with pytest.raises(
+                InvalidInputError, match='does not support your own constraints .* Use "prox-linear" or "fenchel"'
+            ):
                 call()
 
     def test_a_path_and_an_estimator(self):

@@ -216,7 +216,7 @@ def test_a_path_has_the_kappas_that_are_done(problem):
         path = bi.kappa_path(problem, kappas=[0.01, 0.02, 0.04, 0.08], progress=tell, tol=0.1)
     assert path.cut_short is Status.INTERRUPTED
     assert repr(path).endswith("inputs, interrupted by Ctrl-C)")
-    assert "interrupted by Ctrl-C; this is what was reached by then" in path._repr_html_()
+    assert "interrupted by Ctrl-C; this is the result so far" in path._repr_html_()
     assert path.kappas.tolist() == [0.01, 0.02, 0.04]
     assert not any(result.status.cut_short for result in path.results)
 
@@ -328,7 +328,9 @@ def test_estimators_are_fitted_with_what_there_is(path):
 def test_the_choice_of_alpha_leaves_time_to_train(path, monkeypatch):
     monkeypatch.setattr("bcd_implicit.estimators.base.CV_SHARE", 1e-9)
     X, y = path.problem.U.T, path.problem.Y[0]
-    with pytest.warns(ConvergenceWarning, match="fit: there was no time to choose alpha, and 0.03 is the middle one."):
+    with pytest.warns(
+        ConvergenceWarning, match=r"fit: there was no time to choose alpha, so the middle one \(0.03\) was used."
+    ):
         fitted = bi.ImplicitRegressor(2, max_seconds=1000, tol=1e-2).fit(X, y)
     assert fitted.result_.status is Status.CONVERGED
 

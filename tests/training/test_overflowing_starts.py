@@ -49,10 +49,10 @@ def test_other_blocks_refuse_to_begin_where_the_loss_overflows(options, block, s
     with pytest.raises(bi.InvalidInputError) as caught:
         bi.solve_block(problem, it, block, solver)
     assert str(caught.value) == (
-        f"iterate: has predictions whose poisson loss overflows: block '{block}' cannot begin there. Solve the output "
+        f"iterate: makes the poisson loss overflow, so block '{block}' cannot start from it. Solve the output "
         "block first, or start from problem.initial()."
     )
-    with pytest.raises(bi.InvalidInputError, match="poisson loss overflows"):
+    with pytest.raises(bi.InvalidInputError, match="poisson loss overflow"):
         bi.block_problem(problem, it, block)
 
 

@@ -32,23 +32,23 @@ IN_SHORT = {"yes": "it could be another class", "no": "the class stays", "open":
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Explanation:
-    """Which inputs, each by itself, could have changed predictions and by how much.
+    """Which single inputs could have changed predictions, and by how much.
 
-    Arrays are of m samples, k outputs and g inputs or groups of inputs. Of a class there is one output, the margin by
-    which it is above all others, k = 1; a margin below 0 is another class.
+    Arrays have axes for m samples, k outputs and g inputs or groups of inputs. For a class there is one output (k = 1),
+    its margin over all others; a margin below 0 means another class.
 
     Attributes
     ----------
     question : Question
-        The inputs, their radius, and what is asked.
+        The inputs, their radius, and the quantity explained.
     shares : ndarray of shape (m, g)
-        The share of the radius that these answers are for: 1, or what :meth:`safe` found.
+        The share of the radius to which the results apply: 1, or that found by :meth:`safe`.
     proved : Proved
-        ``lower`` and ``upper``, (m, k, g): what is explained is between them for all values of the input up to its
-        radius off; and the ``bounds`` from which they were taken, with their certificates.
+        ``lower`` and ``upper``, (m, k, g): bounds on the quantity for all values of the input within its radius. Also
+        the underlying ``bounds`` with their certificates.
     reached : Reached
-        ``lower`` and ``upper``, (m, k, g): what was found, and ``lower_inputs`` and ``upper_inputs``, (m, k, g, p),
-        where.
+        ``lower`` and ``upper``, (m, k, g): the smallest and largest values found, and ``lower_inputs`` and
+        ``upper_inputs``, (m, k, g, p), where they were found.
     """
 
     question: Question
@@ -58,17 +58,17 @@ class Explanation:
 
     @property
     def lower(self) -> np.ndarray:
-        """What is explained is proved to be no less, (m, k, g)."""
+        """Proved lower bound on the quantity explained, (m, k, g)."""
         return self.proved.lower
 
     @property
     def upper(self) -> np.ndarray:
-        """What is explained is proved to be no more, (m, k, g)."""
+        """Proved upper bound on the quantity explained, (m, k, g)."""
         return self.proved.upper
 
     @property
     def reached_lower(self) -> np.ndarray:
-        """The least value found, (m, k, g)."""
+        """The smallest value found, (m, k, g)."""
         return np.clip(self.reached.lower, self.lower, self.upper)
 
     @property
@@ -78,12 +78,12 @@ class Explanation:
 
     @cached_property
     def prediction(self) -> np.ndarray:
-        """What is explained, at the inputs as they are, (m, k)."""
+        """The quantity explained, at the given inputs, (m, k)."""
         return self.question.asked(self.question.predictions)
 
     @property
     def change(self) -> np.ndarray:
-        """How far what is explained can move at most, (m, k, g); of a margin how far it can fall."""
+        """The most that the quantity can move, (m, k, g); for a margin, the most that it can fall."""
         return self._change(self.proved)
 
     def _change(self, proved: Proved) -> np.ndarray:

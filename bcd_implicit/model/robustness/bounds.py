@@ -22,11 +22,11 @@ from bcd_implicit.support.checks import check_number
 from bcd_implicit.support.display import facts_table
 from bcd_implicit.support.notices import warn_convergence
 
-#: Of so many cuts there are 1,024 cases.
+#: This many cuts make 1,024 cases.
 MOST_CUTS = 10
 # A prediction that is farther out than its states may be off, and than this share of what it sums, breaks its bounds.
 CLOSE = 1e-9
-#: By default so many cuts are made, of models of no more states than this.
+#: The default number of cuts, for models of at most this many states.
 CUTS, FEW_STATES = 3, 50
 #: Methods that have cuts, and those that have balls.
 WITH_CUTS, WITH_BALLS = ("backward", "dual"), ("backward", "interval", "perron-frobenius")

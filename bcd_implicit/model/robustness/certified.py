@@ -24,18 +24,18 @@ from bcd_implicit.support.parts import LARGEST_KEPT, parts
 
 @dataclass(frozen=True)
 class CertifiedAccuracy:
-    """For how many samples the right class is proved for the whole box.
+    """The share of samples whose class is proved correct on the whole box.
 
     Attributes
     ----------
     accuracy : float
-        The share of samples that are right in the middle of their box.
+        The share of samples that are classified correctly at the centre of their box.
     certified : float
-        The share of samples that are proved right in all of it.
+        The share of samples that are proved correct on the whole box.
     margins : ndarray of shape (m,)
-        By how much the output of the right class is above all others, at least, in all of the box.
+        Lower bound, over the whole box, on how far the output of the correct class is above all others.
     correct, proved : ndarray of shape (m,)
-        Which samples these are, bool.
+        Which samples are correct, and which are proved: bool.
     """
 
     accuracy: float
@@ -65,20 +65,21 @@ def certified_accuracy(
     n_cuts: int | None = None,
     norm: str | float = "inf",
 ) -> CertifiedAccuracy:
-    """For how many samples a classifier is proved right for all inputs within a radius.
+    """The share of samples for which a classifier is proved correct for all inputs within a radius.
 
-    The margins ``y_k - y_j`` of the right class k are bounded as rows of their own: bounds on two outputs, each for
-    itself, would be as far apart as if both could be worst for the same input.
+    The margins ``y_k - y_j`` of the correct class k are bounded directly. Separate bounds on two outputs would be
+    wider, because they assume that both outputs can be worst at the same input.
 
     Parameters
     ----------
     model : ImplicitModel
-        An output a class, the largest of which is predicted, or one output that is positive for the class 1.
+        A model with one output per class, the largest of which is predicted, or with one output that is positive for
+        class 1.
     U, radius, rounds, n_cuts, norm
         As for :meth:`~bcd_implicit.model.robustness.robustness.Robustness.bounds`.
     y : array-like of shape (m,)
-        Classes, by names of outputs or numbers from 0. Of one output 1 and 0, or its name and one other. Numbers that
-        may be names as well, as with classes called 1, 2 and 3, are refused: give these as text.
+        Classes, by names of outputs or numbers from 0. With one output: 1 and 0, or its name and one other name.
+        Ambiguous numbers (classes called 1, 2 and 3, for example) are refused: give these as text.
     method : {"backward", "dual", "perron-frobenius", "interval", "lp", "sdp", "exact"}
         How margins are bounded.
 

@@ -59,43 +59,43 @@ class Robustness(Declared):
         U : array-like of shape (m, p)
             The middle of each sample's box, as for :meth:`~bcd_implicit.ImplicitModel.predict`.
         radius : float, or array-like of shape (p,), (m, 1) or (m, p)
-            How far each input may be from there, up and down; 0 for those that are certain. Of a ball its radius, one
-            for each sample or, where there is one for each input, its axes.
+            How far each input may move, up and down; 0 for inputs that are certain. For a ball: its radius, one for
+            each sample, or its semi-axes, one for each input.
         method : {"backward", "dual", "perron-frobenius", "interval", "lp", "sdp", "exact"}
-            "backward" encloses each state's function by two lines and solves backwards for what each state is worth:
-            mostly the tightest of the quick ones. "dual" looks for the best such worths, by an interior-point method
-            for all bounds at once: what "lp" gives on the same ranges, of any function, for up to 300 states.
-            "interval" goes forward, one interval a state; any function will do.
-            "perron-frobenius" is one matrix, :meth:`sensitivity`, for all inputs. "lp" solves a linear program for each
-            bound and range, and "exact" a mixed-integer program for each bound, where functions are piecewise linear;
-            "sdp" a semidefinite program for each bound, of relu models.
+            "backward" encloses each state's function between two lines and solves backwards for a multiplier of each
+            state: usually the tightest of the fast methods. "dual" optimises these multipliers, by an interior-point
+            method for all bounds at once: as tight as "lp" on the same ranges, for any function and up to 300 states.
+            "interval" goes forward, with one interval per state, for any function. "perron-frobenius" uses one matrix,
+            :meth:`sensitivity`, for all inputs. "lp" solves a linear program for each bound and range, and "exact" a
+            mixed-integer program for each bound; both need piecewise linear functions. "sdp" solves a semidefinite
+            program for each bound of a relu model.
         outputs : list of str or int, optional
-            Names or places of the outputs; all by default.
+            Names or indices of the outputs; all by default.
         rounds : int
-            How often ranges of the states in a cycle are tightened first; 0 for not at all. "interval" and
-            "perron-frobenius" do without.
+            How often the ranges of the states in a cycle are tightened first, 0 for not at all. "interval" and
+            "perron-frobenius" do not use it.
         n_cuts : int, optional
-            Of "backward" and "dual": the ranges of so many states are cut in two, for each bound those that promise
-            most, and each of the 2^n_cuts cases is bounded by itself; at most 10. By default 3 for models of up to 50
-            states, otherwise 0.
+            Only for "backward" and "dual": the number of states whose ranges are split in two, at most 10. For each
+            bound the most promising states are chosen, and each of the 2^n_cuts cases is bounded separately. The
+            default is 3 for models of up to 50 states, otherwise 0.
         max_seconds : float, optional
-            Of "exact": for each bound.
+            Only for "exact": time limit for each bound.
         norm : {"inf", 2}
-            "inf": each input by itself is within its radius. 2: the inputs are in a ball of the Euclidean norm,
-            ``sum_j ((u_j - U_j) / radius_j)^2 <= 1``; of "backward", "interval" and "perron-frobenius".
+            "inf": each input separately is within its radius. 2: the inputs are in a ball of the Euclidean norm,
+            ``sum_j ((u_j - U_j) / radius_j)^2 <= 1``; for "backward", "interval" and "perron-frobenius".
 
         Returns
         -------
         Bounds
-            ``lower`` and ``upper`` of shape (m, q), on the scale that ``link`` says, which hold in floating point for
-            the exact equilibrium: what :meth:`~bcd_implicit.ImplicitModel.predict` computes is as far off as its
-            tolerance allows. ``certificate``, and ``check()``, which recomputes the bounds from it. Those of "exact"
-            hold to the solver's tolerances alone, and its certificate are inputs that attain them.
+            ``lower`` and ``upper`` of shape (m, q), on the scale given by ``link``. They hold in floating point for the
+            exact equilibrium; the result of :meth:`~bcd_implicit.ImplicitModel.predict` can differ from that by its
+            tolerance. ``check()`` recomputes the bounds from the ``certificate``. The bounds of "exact" hold only to
+            the solver's tolerances, and its certificate consists of inputs that attain them.
 
         Raises
         ------
         InvalidInputError
-            Inputs or a radius that do not fit, a negative radius, another method or norm, or a model that the method
+            Inputs or a radius that do not fit, a negative radius, an unknown method or norm, or a model that the method
             cannot bound.
         NotWellPosedError
             The model has no certified equilibrium.
@@ -103,7 +103,7 @@ class Robustness(Declared):
         Warns
         -----
         ConvergenceWarning
-            "exact" did not end in time: its bounds hold, but may not be exact.
+            "exact" reached its time limit: its bounds hold, but may not be exact.
         """
         inputs, begin = inputs_of(self, U), time.perf_counter()
         box = Box.around(inputs, radius, norm, self.input_names)
@@ -155,22 +155,22 @@ class Robustness(Declared):
         towards: ArrayLike | None = None,
         norm: str | float = "inf",
     ) -> Attack:
-        """Inputs within a radius of given ones that move predictions as far as is found.
+        """Find inputs within a radius of given ones that move predictions as far as possible.
 
-        First corners of the box, ``u0 + radius sign(gradient)``, or points of the sphere, then steps of projected
-        gradient; on balls such steps from other points too, always the same ones. The best is kept.
-        The gradient is that at equilibrium, by :meth:`~bcd_implicit.model.derivatives.Derivatives.vjp`. What is found
-        is within :meth:`bounds`, but for what predictions are off, and shows how tight they are at the least.
+        The search tries corners of the box, ``u0 + radius sign(gradient)``, or points of the sphere, and then takes
+        projected gradient steps (on balls also from other, fixed starting points). It keeps the best inputs. The
+        gradient is that at equilibrium, by :meth:`~bcd_implicit.model.derivatives.Derivatives.vjp`. The values found
+        are within :meth:`bounds`, up to the tolerance of predictions, and show how tight the bounds are at least.
 
         Parameters
         ----------
         U, radius, norm
             As for :meth:`bounds`.
         n_inputs : int, optional
-            So many inputs may move, for each sample those that the gradient makes worth it; all by default.
+            How many inputs may move, chosen for each sample by the gradient; all by default.
         towards : array-like of shape (q,) or (m, q), optional
-            Weights: ``<towards, y>`` is to rise. By default the margin by which the largest output is above all others
-            is to fall; of one output that is log odds, ``|y|`` until y changes its sign.
+            Weights: the attack increases ``<towards, y>``. By default it decreases the margin of the largest output
+            over all others; with one output of log odds, it decreases ``|y|`` until y changes its sign.
 
         Returns
         -------
@@ -180,7 +180,7 @@ class Robustness(Declared):
         Raises
         ------
         InvalidInputError
-            Inputs, a radius or weights that do not fit; no weights where there is one output that is not log odds.
+            Inputs, a radius or weights that do not fit; no weights for one output that is not log odds.
         NotWellPosedError
             The model has no certified equilibrium.
         """

@@ -137,7 +137,7 @@ def test_without_a_bound_for_all_inputs_the_sensitivity_is_not_known(rng):
         ({"U": np.zeros((5, 2))}, "U: has 2 columns, 3 needed"),
         ({"Y": np.zeros((4, 2))}, "Y: has 4 samples but U has 5"),
         ({"Y": np.zeros((5, 1))}, "Y: has 1 columns, 2 needed"),
-        ({"loss": "poisson"}, "loss: 'poisson' is for predictions on the scale 'log', and the model's is 'identity'"),
+        ({"loss": "poisson"}, "loss: 'poisson' is for predictions on the scale 'log', but the model is on 'identity'"),
         ({"loss": "none"}, "loss: unknown loss 'none'"),
         ({"n_repeats": 0}, "n_repeats: got 0"),
         ({"groups": [1]}, "groups: has 1 labels for 3 inputs"),

@@ -130,7 +130,7 @@ def test_lengths_lose_nothing_in_units_far_apart():
 @pytest.mark.parametrize("method", ["dual", "lp", "sdp", "exact"])
 def test_methods_of_boxes_alone_say_what_to_use(method):
     model = drawn(np.random.default_rng(4))
-    with pytest.raises(bi.InvalidInputError, match=f"norm: is 2, and method='{method}' bounds boxes.*'backward'"):
+    with pytest.raises(bi.InvalidInputError, match=f"norm: is 2, and method='{method}' bounds only boxes.*'backward'"):
         model.bounds(np.ones((1, 3)), 0.1, method=method, norm=2)
     with pytest.raises(bi.InvalidInputError, match="norm: unknown norm"):
         model.bounds(np.ones((1, 3)), 0.1, norm=3)

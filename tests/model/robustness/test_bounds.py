@@ -114,7 +114,7 @@ def test_labels_of_a_radius_are_names_of_inputs():
     one = pd.Series({"b": 0.2, "c": 0.3, "a": 0.1})
     np.testing.assert_array_equal(model.bounds(U, one).upper, model.bounds(U, [0.1, 0.2, 0.3]).upper)
     np.testing.assert_array_equal(model.bounds(U, pd.Series([0.1, 0.2, 0.3])).upper, model.bounds(U, one).upper)
-    with pytest.raises(bi.InvalidInputError, match="radius: has the labels 'a', 'c' and lacks 'b'"):
+    with pytest.raises(bi.InvalidInputError, match="radius: has the labels 'a', 'c' but not 'b'"):
         model.bounds(U, one[["a", "c"]])
 
 
@@ -209,8 +209,8 @@ def test_outputs_are_chosen_by_name_or_number_and_named_in_the_table():
         ("outputs", {"outputs": "y0"}, "must be a list"),
         ("rounds", {"rounds": -1}, ""),
         ("n_cuts", {"n_cuts": 11}, "Give 0 to 10 cuts"),
-        ("n_cuts", {"n_cuts": 2, "method": "lp"}, "is an option of method='backward' or 'dual' alone"),
-        ("max_seconds", {"max_seconds": 2.0}, "is an option of method='exact' alone"),
+        ("n_cuts", {"n_cuts": 2, "method": "lp"}, "applies only to method='backward' or 'dual'"),
+        ("max_seconds", {"max_seconds": 2.0}, "applies only to method='exact'"),
         ("max_seconds", {"max_seconds": -1}, ""),
     ],
 )

@@ -37,11 +37,11 @@ def test_classes_are_names_or_places(y, names, classes):
 @pytest.mark.parametrize(
     ("y", "names", "words"),
     [
-        ([1, 2], NUMBERED, "has the number 1, which may be a place, or a name like '1', '2', '3'. Give names"),
-        ([0, 3], NUMBERED, "has the number 3, which may be a place"),
-        ([2.0, 1.0], ["1.0", "2.0", "3.0"], "has the number 2.0, which may be a place"),
-        ([1, 1], ["2"], "has the number 1, which may be a place, or a name like '2'"),
-        ([0, 1], ["-1"], "which may be a place"),
+        ([1, 2], NUMBERED, "has the number 1, which may be a position, or a name like '1', '2', '3'. Give names"),
+        ([0, 3], NUMBERED, "has the number 3, which may be a position"),
+        ([2.0, 1.0], ["1.0", "2.0", "3.0"], "has the number 2.0, which may be a position"),
+        ([1, 1], ["2"], "has the number 1, which may be a position, or a name like '2'"),
+        ([0, 1], ["-1"], "which may be a position"),
         (["pig", "dog"], NAMED, "has the class 'pig'. Use names of outputs or numbers from 0 to 2"),
         (["cat", "cow", "dog"], ["dog"], "has the class 'cat'. Use numbers from 0 to 1, or 'dog' and one other"),
         (["cat", "cat"], ["dog"], "has the class 'cat'"),
@@ -59,7 +59,7 @@ def test_outputs_are_names_or_places():
     np.testing.assert_array_equal(places_of("outputs", ["cow", 0], NAMED), [2, 0])
     np.testing.assert_array_equal(places_of("outputs", ["3", 0], NUMBERED), [2, 0])
     np.testing.assert_array_equal(places_of("outputs", [0], ["2"]), [0])
-    with pytest.raises(bi.InvalidInputError, match="outputs: has the number 1, which may be a place"):
+    with pytest.raises(bi.InvalidInputError, match="outputs: has the number 1, which may be a position"):
         places_of("outputs", [1], NUMBERED)
     with pytest.raises(bi.InvalidInputError, match="outputs: there is no 'pig'"):
         places_of("outputs", ["pig"], NAMED)
@@ -75,7 +75,7 @@ def test_values_with_labels_are_in_the_order_of_names():
     np.testing.assert_array_equal(in_order("towards", pd.Series([5, 6, 7]), NAMED, "y"), [5, 6, 7])
     np.testing.assert_array_equal(in_order("radius", pd.Series({"b": 5, "a": 6}), ["u0", "u1"], "u"), [5, 6])
     np.testing.assert_array_equal(in_order("radius", pd.Series({"u1": 5, "u0": 6}), ["u0", "u1"], "u"), [6, 5])
-    with pytest.raises(bi.InvalidInputError, match="towards: has the labels 'cow', 'cat' and lacks 'dog'. Give a num"):
+    with pytest.raises(bi.InvalidInputError, match="towards: has the labels 'cow', 'cat' but not 'dog'. Give a num"):
         in_order("towards", series[["cow", "cat"]], NAMED, "y")
     with pytest.raises(bi.InvalidInputError, match="towards: has the label 'cow' twice"):
         in_order("towards", pd.concat([series, series[:1]]), NAMED, "y")
@@ -89,13 +89,13 @@ def test_models_take_labels_of_weights_and_of_a_radius():
     by_name = model.bounds(U, {"b": 0.1, "c": 0, "a": 0.2}).upper
     np.testing.assert_array_equal(by_name, model.bounds(U, [0.2, 0.1, 0]).upper)
     for radius in ("0.1", True, None):
-        with pytest.raises(bi.InvalidInputError, match="radius: is .*, no number. Give one number"):
+        with pytest.raises(bi.InvalidInputError, match="radius: is .*, not a number. Give one number"):
             model.bounds(U, radius)
 
 
 def test_what_has_no_classes_is_no_classifier():
     model = drawn(np.random.default_rng(1), q=1)
-    with pytest.raises(bi.InvalidInputError, match="model: has one output that is no log odds"):
+    with pytest.raises(bi.InvalidInputError, match="model: has one output, which is not log odds"):
         bi.certified_accuracy(model, np.zeros((1, 3)), [0], 0.1)
     with pytest.raises(bi.InvalidInputError, match=r"Pass result.model, model_ of an estimator"):
         bi.certified_accuracy(bi.ImplicitClassifier(), np.zeros((1, 3)), [0], 0.1)

@@ -77,6 +77,6 @@ def test_wrong_multipliers_and_bounds_prove_nothing():
 
 def test_other_functions_than_relu_are_refused():
     rng = np.random.default_rng(3)
-    with pytest.raises(bi.InvalidInputError, match='semidefinite programs are of relu alone.*Use method="backward"'):
+    with pytest.raises(bi.InvalidInputError, match='semidefinite programs are only for relu.*Use method="backward"'):
         drawn(rng, activation="clip").bounds(np.ones((1, 3)), 0.1, method="sdp")
     assert len(Tasks.each(drawn(rng)._bounded.preactivations, 2)) == 32
