@@ -29,7 +29,7 @@ def block_problem(
     it : Iterate
         Holds the other blocks' values.
     block : {"output", "state", "hidden", "prox-linear"}
-    parameters : "all" or list of str, optional
+    parameters : "all", str or list of str, optional
         Which numbers are parameters. The default is "kappa", "kappa_A" and "fenchel_weight". The choices are
 
         - "norm_bound", "kappa", "kappa_A" and "ridge_hidden" in "hidden" and "prox-linear", where "kappa_A" is one
@@ -41,7 +41,8 @@ def block_problem(
         - "threshold" of the Huber loss in "output", and with ``group_over="BD"`` in "hidden";
         - the single numbers of ready-made constraints, such as "box(B).lower" and "l1_bound(A).bound".
 
-        The state block has none: its proximal term depends on ``fenchel_weight`` through eigenvalues.
+        ``solve`` raises an error if a parameter is out of its range. The state block has no parameters: its proximal
+        term depends on ``fenchel_weight`` through eigenvalues.
     **block_options
         ``mu`` (the proximal weight) for "prox-linear".
 
@@ -51,7 +52,8 @@ def block_problem(
         A ``cvxpy.Problem`` whose value is the block's objective. ``var_dict`` has the block's variables by letter, with
         the auxiliary variables of the activation. ``param_dict`` has the parameters. ``constraint_dict`` and
         ``dual_values`` have the constraints and dual values by name: "norm_bound", "group_lasso", "pattern of A", and
-        the names of your own constraints. ``print`` shows the problem in symbols, a notebook in LaTeX.
+        the names of your own constraints; ``dual_values`` has a list where one name has several. ``print`` shows the
+        problem in symbols, a notebook in LaTeX.
 
     Raises
     ------

@@ -9,6 +9,7 @@ import cvxpy as cp  # noqa: TID253 (the base class is CVXPY's; this module is im
 import numpy as np
 
 from bcd_implicit.problem.formula import held_at_zero
+from bcd_implicit.problem.settings import RANGES, check_settings
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.support.formulas import Formula, Shown, displayed, number, written
 
@@ -39,6 +40,7 @@ class BlockProblem(cp.Problem):
     ) -> None:
         super().__init__(objective, constraints)
         self.block, self.training_problem, self._formula = block, training_problem, formula
+        self._named = named
         self.constraint_dict: dict[str, cp.Constraint] = {}
         for name, several in named.items():
             numbered = {name: several[0]} if len(several) == 1 else {f"{name}[{i}]": c for i, c in enumerate(several)}
@@ -46,8 +48,24 @@ class BlockProblem(cp.Problem):
 
     @property
     def dual_values(self) -> dict[str, Any]:
-        """The dual values by the constraints' names; None before the problem is solved."""
-        return {name: constraint.dual_value for name, constraint in self.constraint_dict.items()}
+        """The dual values by name, as in results: a list where several constraints have the name.
+
+        None before the problem is solved.
+        """
+        found = {name: [constraint.dual_value for constraint in several] for name, several in self._named.items()}
+        return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+
+    def solve(self, *arguments: Any, **options: Any) -> Any:
+        """Solve the block; arguments, result and errors are those of ``cvxpy.Problem.solve``.
+
+        Raises
+        ------
+        InvalidInputError
+            A parameter is out of the range that the training problem allows, such as a norm_bound of 2.
+        """
+        moved = {name: _value(p) for name, p in self.param_dict.items() if name in RANGES}
+        check_settings({**vars(self.training_problem), **moved})
+        return super().solve(*arguments, **options)
 
     @property
     def formula(self) -> Formula:

@@ -36,8 +36,12 @@ class ColumnChoice:
     def __post_init__(self) -> None:
         # A terminal may type an accent in two characters; the columns that were read have one.
         for name in ("targets", "ignore", "use", "categorical"):
-            typed = (unicodedata.normalize("NFC", column) for column in getattr(self, name))
-            object.__setattr__(self, name, tuple(dict.fromkeys(typed)))
+            typed = tuple(unicodedata.normalize("NFC", column) for column in getattr(self, name))
+            for column in typed:
+                if typed.count(column) > 1:
+                    cause = f"names column {column!r} {typed.count(column)} times"
+                    raise InvalidInputError(name.removesuffix("s"), cause, "Name it once")
+            object.__setattr__(self, name, typed)
         for first, second in APART:
             if both := set(getattr(self, first)) & set(getattr(self, second)):
                 cause = f"names column {min(both)!r}, and so does --{first.removesuffix('s')}"

@@ -16,10 +16,12 @@ import bcd_implicit as bi
 from bcd_implicit.cli.column_choice import ColumnChoice
 from bcd_implicit.cli.console import count, print_note
 from bcd_implicit.cli.data_file import name_of, read_data, title_of
-from bcd_implicit.support.arrays import row_numbers
 from bcd_implicit.support.display import listed, quoted
 from bcd_implicit.support.entries import BadEntries
 from bcd_implicit.support.notations import kind_of_entry, look_like_numbers
+from bcd_implicit.support.notices import ignored
+from bcd_implicit.support.row_numbers import like_row_numbers, row_numbers
+from bcd_implicit.support.samples import OF_ROW_NUMBERS
 from bcd_implicit.support.tables import (
     categories_of,
     check_columns,
@@ -36,6 +38,7 @@ REMEDIES = {
     "text": "Encode categories with --categorical COLUMN (of the target with --classify), or drop columns with "
     "--ignore COLUMN",
     "missing": "Drop rows with missing values with --drop-missing",
+    "empty": "Omit columns without values with --ignore COLUMN",
 }
 #: Categories of which each has fewer rows than this on average are none.
 ROWS_A_CATEGORY = 2
@@ -81,6 +84,10 @@ def read_columns(data: Path, choice: ColumnChoice, form: TextFormat, sample_grou
     inputs, targets = split_targets(table, choice.targets, list(dict.fromkeys([*choice.ignore, *together])))
     labels = table[list(together)]
     inputs, left_out = _without_row_numbers(inputs, {*choice.use, *choice.categorical})
+    for column in targets.columns[targets.isna().all()]:
+        raise bi.InvalidInputError("target", f"column {column!r} has no values", "Choose another target")
+    kept = [column for column in inputs.columns if column not in {*choice.use, *choice.categorical}]
+    perhaps = like_row_numbers(_numbers(inputs[kept]).to_numpy(), kept) if len(inputs.columns) > 1 else []
     classes = _class_column(targets, choice.classify)
     full = pd.concat([inputs, targets, labels], axis=1).notna().all(axis=1)
     if choice.drop_missing:
@@ -88,13 +95,22 @@ def read_columns(data: Path, choice: ColumnChoice, form: TextFormat, sample_grou
     categorical = [column for column in inputs.columns if column in choice.categorical]
     _check_rows(name_of(data), pd.concat([inputs, targets, labels], axis=1), [*categorical, *together], classes)
     parts = {
-        column: _indicators(name_of(data), inputs[column]) if column in categorical else _numbers(inputs[[column]])
+        column: _indicators(name_of(data), inputs[column], "--categorical")
+        if column in categorical
+        else _numbers(inputs[[column]])
         for column in inputs.columns
     }
-    outputs = _indicators(name_of(data), targets[classes]) if classes else _numbers(targets)
+    outputs = _indicators(name_of(data), targets[classes], "--classify") if classes else _numbers(targets)
     # After everything that may end in an error, which is to be one line.
     for column in left_out:
         print_note(f"column {column!r} only numbers the rows, so it is dropped; --use {shlex.quote(column)} keeps it.")
+    for column in perhaps:
+        advice = f"if it means nothing, drop it with --ignore {shlex.quote(column)}; --use keeps it without this note"
+        print_note(
+            f"column {column!r} looks like row numbers, some of which are missing or in another order: {advice}."
+        )
+    for column in inputs.columns[inputs.nunique() == 1]:
+        print_note(f"input {column!r} has the same value in every row, so it cannot explain the target.")
     if len(inputs) < len(full):
         rows = listed([place(full, int(row)) for row in np.flatnonzero(~full)])
         print_note(f"dropped {len(full) - len(inputs)} of {len(full)} rows, which have missing values ({rows}).")
@@ -142,9 +158,13 @@ def _check_separator(data: Path, table: pd.DataFrame, form: TextFormat) -> None:
 
 @contextmanager
 def about(data: Path) -> Iterator[None]:
-    """Errors about the tables that were made of a file name the file as it was given."""
+    """Errors about the tables that were made of a file name the file as it was given.
+
+    Row numbers have been looked for in the file, and those that are left were asked for.
+    """
     try:
-        yield
+        with ignored(OF_ROW_NUMBERS):
+            yield
     except bi.InvalidInputError as error:
         if error.argument not in ("U", "Y", title_of(data)):
             raise
@@ -162,12 +182,18 @@ def _numbers(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({column: to_numbers(table[column]) for column in table.columns}, index=table.index)
 
 
-def _indicators(name: str, column: pd.Series) -> pd.DataFrame:
-    """A column for each of its categories."""
+def _indicators(name: str, column: pd.Series, option: str) -> pd.DataFrame:
+    """A column for each of its categories; the option is the one that says that it has some."""
     found = sorted(set(categories_of(column)))
     if len(found) > len(column) / ROWS_A_CATEGORY:
         cause = f"column {column.name!r} has {len(found)} different values in {len(column)} rows"
-        remedy = "Encode it as numbers; an input may also be dropped with --ignore COLUMN"
+        remedy = (
+            "Choose another target"
+            if option == "--classify"
+            else f"Drop it with --ignore {shlex.quote(str(column.name))}"
+        )
+        if np.isfinite(to_numbers(column)).all():
+            remedy = f"Its values are numbers: omit {option} to use them as such"
         raise bi.InvalidInputError(name, f"{cause}, too many for categories", remedy)
     return indicators(column, found)
 

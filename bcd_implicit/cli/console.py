@@ -44,7 +44,7 @@ def misused(error: click.UsageError) -> None:
     # The last of the names of an argument is that of Python's.
     name = parameter and (parameter.metavar if isinstance(parameter, click.Argument) else parameter.opts[0])
     if isinstance(error, click.MissingParameter):
-        text = f"{name}: is missing."
+        text = f"{name} is missing."
     elif isinstance(error, click.BadParameter) and name:
         text = f"{name}: {error.message}"
     else:

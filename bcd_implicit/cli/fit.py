@@ -159,17 +159,17 @@ def fit(
     train, test = _divided(columns, test_share, seed)
     with about(data):
         U, Y = (part.T for part in check_arrays(columns.inputs.loc[train], columns.outputs.loc[train]))
-    problem = bi.TrainingProblem(
-        U,
-        Y,
-        **settings,
-        loss=loss,
-        constraints=[bi.constraints.from_text(text) for text in constraints],
-        groups=columns.groups or None,
-        input_names=list(columns.inputs.columns),
-        output_names=list(columns.outputs.columns),
-        standardize=standardize,
-    )
+        problem = bi.TrainingProblem(
+            U,
+            Y,
+            **settings,
+            loss=loss,
+            constraints=[bi.constraints.from_text(text) for text in constraints],
+            groups=columns.groups or None,
+            input_names=list(columns.inputs.columns),
+            output_names=list(columns.outputs.columns),
+            standardize=standardize,
+        )
     with one_warning():
         result = bi.solve(
             problem,
@@ -182,7 +182,7 @@ def fit(
             max_seconds=max_seconds,
             checkpoint=checkpoint,
         )
-    if not result.iterate.B.any():
+    if not result.iterate.B.any() and (Y[:1] != Y).any():
         print_warning(
             "B = 0: no input reaches the state, and the model is linear. Choose a smaller --kappa, another --seed, or "
             "weaker constraints.",
@@ -229,6 +229,8 @@ def fit(
         say(scores.table())
         if not len(test):
             say(NONE_HELD_OUT)
+        if len(train) <= U.shape[1] + 1:
+            say(f"A linear model can fit {count(len(train), 'row')} exactly, so the training scores mean little.")
         say(f"wrote {model_path}")
 
 

@@ -67,7 +67,7 @@ class FitScores:
         for prefix, name in MODELS.items():
             found = [self.values.get(f"{prefix}{rows}_{score}") for rows, score in columns]
             if any(value is not None for value in found):
-                shown.add_row(name, *("-" if value is None else f"{value:.4f}" for value in found))
+                shown.add_row(name, *("-" if value is None or value != value else f"{value:.4f}" for value in found))
         return shown
 
 

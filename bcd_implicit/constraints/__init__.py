@@ -19,7 +19,7 @@ For ``left == right``, adding t to the right side lowers it by the value times t
 """
 
 from bcd_implicit.constraints.by_name import READY_MADE, from_text
-from bcd_implicit.constraints.entries import box, fixed_entries, nonnegative, nonpositive
+from bcd_implicit.constraints.entries import box, fixed_entries, monotone, nonnegative, nonpositive
 from bcd_implicit.constraints.gains import margin_gain_bound, output_gain_bound, state_gain_bound
 from bcd_implicit.constraints.norms import (
     column_norm_bound,
@@ -46,6 +46,7 @@ __all__ = [
     "l1_bound",
     "l1_penalty",
     "margin_gain_bound",
+    "monotone",
     "nonnegative",
     "nonpositive",
     "nuclear_norm_bound",

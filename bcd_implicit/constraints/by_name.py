@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bcd_implicit.constraints.entries import box, fixed_entries, nonnegative, nonpositive
+from bcd_implicit.constraints.entries import box, fixed_entries, monotone, nonnegative, nonpositive
 from bcd_implicit.constraints.gains import margin_gain_bound, output_gain_bound, state_gain_bound
 from bcd_implicit.constraints.norms import (
     column_norm_bound,
@@ -24,23 +24,25 @@ from bcd_implicit.constraints.patterns import banded, feedforward, symmetric
 from bcd_implicit.constraints.ready_made import ReadyMade
 from bcd_implicit.errors import ConstraintError, InvalidInputError
 
-READY_MADE: dict[str, Callable[..., ReadyMade]] = {
+READY_MADE: dict[str, Callable[..., ReadyMade | list[ReadyMade]]] = {
     call.__name__: call
     for call in (
         banded, box, column_norm_bound, convex_state, feedforward, l1_bound, l1_penalty, fixed_entries,
-        margin_gain_bound, nonnegative, nonpositive, nuclear_norm_bound, output_gain_bound, row_norm_bound,
-        spectral_norm_bound, state_gain_bound, symmetric,
+        margin_gain_bound, monotone, nonnegative, nonpositive, nuclear_norm_bound, output_gain_bound,
+        row_norm_bound, spectral_norm_bound, state_gain_bound, symmetric,
     )
 }  # fmt: skip
 
 
-def argument_names(made_by: Callable[..., ReadyMade]) -> str:
+def argument_names(made_by: Callable[..., Any]) -> str:
     """The names of the arguments of a ready-made constraint, for messages."""
     return ", ".join(inspect.signature(made_by).parameters)
 
 
-def from_text(text: str) -> ReadyMade:
+def from_text(text: str) -> ReadyMade | list[ReadyMade]:
     """The ready-made constraint that a text such as "box(B, lower=0, upper=0.5)" stands for. Nothing is evaluated.
+
+    "monotone(increasing=[age])" stands for several. Names in lists need no quotes if they are names in Python.
 
     Raises
     ------
@@ -51,6 +53,8 @@ def from_text(text: str) -> ReadyMade:
     def value(node: ast.expr) -> Any:
         if isinstance(node, ast.Name):
             return node.id
+        if isinstance(node, (ast.List, ast.Tuple)):
+            return [value(element) for element in node.elts]
         if isinstance(node, ast.UnaryOp) and ast.unparse(node) == "-inf":
             return -np.inf
         try:

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from bcd_implicit.constraints.by_name import READY_MADE, argument_names, from_text
+from bcd_implicit.constraints.ready_made import ReadyMade
 from bcd_implicit.constraints.user import BlockVariables, UserFunction, returned
 from bcd_implicit.errors import ConstraintError, InvalidInputError, shown
 from bcd_implicit.support import cvxpy as cp
@@ -26,6 +27,7 @@ def check_constraints(
     constraints: Constraints | None,
     shapes: Mapping[str, tuple[int, ...]],
     block_letters: Sequence[tuple[str, ...]],
+    input_names: Sequence[str],
 ) -> dict[str, UserFunction]:
     """Give every function its name, and try it on variables of the problem's shapes.
 
@@ -37,7 +39,7 @@ def check_constraints(
         A function that is no function, fails, fits no block (unknown names, or variables of two blocks), returns
         neither CVXPY constraints nor scalar expressions, or something that is not convex; two of one name.
     """
-    functions = _named(constraints)
+    functions = {name: _on(name, function, input_names) for name, function in _named(constraints).items()}
     if not functions:
         return functions
     blocks = [BlockVariables({k: cp.Variable(shapes[k], name=k) for k in names}) for names in block_letters]
@@ -53,7 +55,7 @@ def _named(constraints: Any) -> dict[str, UserFunction]:
     if isinstance(constraints, Mapping):
         pairs = [(name, _read(given)) for name, given in constraints.items()]
     elif isinstance(constraints, (list, tuple)) or constraints is None:
-        functions = [_read(given) for given in constraints or ()]
+        functions = [function for given in constraints or () for function in _all_of(_read(given))]
         pairs = [(_own_name(f) or f"constraints[{i}]", f) for i, f in enumerate(functions)]
     else:
         kind = type(constraints).__name__
@@ -73,6 +75,18 @@ def _named(constraints: Any) -> dict[str, UserFunction]:
             )
         named[name] = function
     return named
+
+
+def _all_of(given: Any) -> list[Any]:
+    """One function, or the several that make one constraint."""
+    return given if isinstance(given, list) else [given]
+
+
+def _on(name: str, function: Any, input_names: Sequence[str]) -> Any:
+    try:
+        return function.on(input_names) if isinstance(function, ReadyMade) else function
+    except InvalidInputError as error:
+        raise ConstraintError(f"constraint {name!r}", f"{error.argument}: {error.cause}", error.remedy) from None
 
 
 def _read(given: Any) -> Any:

@@ -7,50 +7,102 @@ Arguments are checked by the call, and against the problem's shapes by :class:`~
 from __future__ import annotations
 
 import operator
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from bcd_implicit.constraints.ready_made import LETTERS, ReadyMade, as_array, entry, fitting, short
+from bcd_implicit.constraints.ready_made import LETTERS, ReadyMade, as_array, entry, fitting, on_inputs, short
 from bcd_implicit.errors import InvalidInputError, check_choice
 from bcd_implicit.support import cvxpy as cp
+from bcd_implicit.support.checks import check_list
 from bcd_implicit.support.formulas import number
 
 
-def nonnegative(matrix: str) -> ReadyMade:
+def nonnegative(matrix: str, inputs: Sequence[str | int] | None = None) -> ReadyMade:
     """Every entry is at least 0.
 
     Parameters
     ----------
     matrix : {"A", "B", "b", "C", "D", "d"}
+    inputs : sequence of str or int, optional
+        Only the columns of these inputs, by name or number; for "B" and "D".
 
     Raises
     ------
     InvalidInputError
-        An unknown matrix.
+        An unknown matrix, or inputs for a matrix that has no column for each input.
     """
     check_choice("matrix", matrix, LETTERS)
-    return ReadyMade(nonnegative, {"matrix": matrix}, lambda X: X >= 0, latex=lambda X: rf"{entry(X)} \ge 0")
+    arguments = {"matrix": matrix, **on_inputs(matrix, inputs)}
+    return ReadyMade(nonnegative, arguments, lambda X: X >= 0, latex=lambda X: rf"{entry(X)} \ge 0")
 
 
-def nonpositive(matrix: str) -> ReadyMade:
+def nonpositive(matrix: str, inputs: Sequence[str | int] | None = None) -> ReadyMade:
     """Every entry is at most 0.
 
     Parameters
     ----------
     matrix : {"A", "B", "b", "C", "D", "d"}
+    inputs : sequence of str or int, optional
+        Only the columns of these inputs, by name or number; for "B" and "D".
 
     Raises
     ------
     InvalidInputError
-        An unknown matrix.
+        An unknown matrix, or inputs for a matrix that has no column for each input.
     """
     check_choice("matrix", matrix, LETTERS)
-    return ReadyMade(nonpositive, {"matrix": matrix}, lambda X: X <= 0, latex=lambda X: rf"{entry(X)} \le 0")
+    arguments = {"matrix": matrix, **on_inputs(matrix, inputs)}
+    return ReadyMade(nonpositive, arguments, lambda X: X <= 0, latex=lambda X: rf"{entry(X)} \le 0")
 
 
-def box(matrix: str, lower: ArrayLike | None = None, upper: ArrayLike | None = None) -> ReadyMade:
+def monotone(increasing: Sequence[str | int] = (), decreasing: Sequence[str | int] = ()) -> list[ReadyMade]:
+    """No output decreases where one of the increasing inputs rises, and none increases where a decreasing one does.
+
+    The condition is sufficient, not necessary: A >= 0 and C >= 0, and the columns of B and D are nonnegative for each
+    increasing input and nonpositive for each decreasing one. Because phi does not decrease, Picard's iteration then
+    keeps the order of states, and so do the equilibria.
+
+    Parameters
+    ----------
+    increasing, decreasing : sequence of str or int
+        Inputs, by name or number; at least one.
+
+    Returns
+    -------
+    list of ReadyMade
+        To pass as ``constraints``, alone or in a list with others.
+
+    Raises
+    ------
+    InvalidInputError
+        No input, or one that is named twice.
+
+    Examples
+    --------
+    >>> import bcd_implicit as bi
+    >>> [constraint.name for constraint in bi.constraints.monotone(["dose"])]
+    ['nonnegative(A)', 'nonnegative(C)', 'nonnegative(B: dose)', 'nonnegative(D: dose)']
+    """
+    for argument, inputs in (("increasing", increasing), ("decreasing", decreasing)):
+        check_list(argument, inputs, "names", 'Give a list such as ["age"]')
+    if not (inputs := [*increasing, *decreasing]):
+        raise InvalidInputError("increasing", "and decreasing are empty", "Name at least one input")
+    on_inputs("B", inputs)  # each once
+    made = [nonnegative("A"), nonnegative("C")]
+    for sign, some in ((nonnegative, increasing), (nonpositive, decreasing)):
+        made += [sign(matrix, some) for matrix in ("B", "D")] if len(some) else []
+    return made
+
+
+def box(
+    matrix: str,
+    lower: ArrayLike | None = None,
+    upper: ArrayLike | None = None,
+    inputs: Sequence[str | int] | None = None,
+) -> ReadyMade:
     """Every entry lies between ``lower`` and ``upper``.
 
     Parameters
@@ -59,6 +111,8 @@ def box(matrix: str, lower: ArrayLike | None = None, upper: ArrayLike | None = N
     lower, upper : float or array that fits the matrix, optional
         None or infinite means no bound; at least one is needed. Dual values come in this order. If some bounds are
         infinite, they are those of the finite bounds only, row by row.
+    inputs : sequence of str or int, optional
+        Only the columns of these inputs, by name or number; for "B" and "D". Arrays of bounds fit these columns.
 
     Raises
     ------
@@ -102,7 +156,7 @@ def box(matrix: str, lower: ArrayLike | None = None, upper: ArrayLike | None = N
         below, above = f"{lower} \\le " if lower else "", f" \\le {upper}" if upper else ""
         return f"{below}{entry(X)}{above}"
 
-    arguments = {"matrix": matrix, "lower": lower, "upper": upper}
+    arguments = {"matrix": matrix, "lower": lower, "upper": upper, **on_inputs(matrix, inputs)}
     return ReadyMade(box, arguments, pose, latex=latex, bounds=("lower", "upper"))
 
 

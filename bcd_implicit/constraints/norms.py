@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from bcd_implicit.constraints.ready_made import (
     as_array,
     entry,
     fitting,
+    on_inputs,
     positive,
     positive_each,
 )
@@ -139,7 +140,9 @@ def row_norm_bound(matrix: str, bound: ArrayLike, norm: float | str = 2) -> Read
     return _line_norm_bound(row_norm_bound, matrix, bound, norm, axis=1)
 
 
-def column_norm_bound(matrix: str, bound: ArrayLike, norm: float | str = 2) -> ReadyMade:
+def column_norm_bound(
+    matrix: str, bound: ArrayLike, norm: float | str = 2, inputs: Sequence[str | int] | None = None
+) -> ReadyMade:
     """The norm of each column is at most ``bound``.
 
     Parameters
@@ -147,17 +150,24 @@ def column_norm_bound(matrix: str, bound: ArrayLike, norm: float | str = 2) -> R
     matrix : {"A", "B", "C", "D"}
     bound : float > 0, or one for each column
     norm : {1, 2, "inf"}
+    inputs : sequence of str or int, optional
+        Only the columns of these inputs, by name or number; for "B" and "D".
 
     Raises
     ------
     InvalidInputError
         An unknown matrix or norm, or a bound that is not positive and finite.
     """
-    return _line_norm_bound(column_norm_bound, matrix, bound, norm, axis=0)
+    return _line_norm_bound(column_norm_bound, matrix, bound, norm, axis=0, inputs=inputs)
 
 
 def _line_norm_bound(
-    made_by: Callable[..., ReadyMade], matrix: str, bound: ArrayLike, norm: float | str, axis: int
+    made_by: Callable[..., ReadyMade],
+    matrix: str,
+    bound: ArrayLike,
+    norm: float | str,
+    axis: int,
+    inputs: Sequence[str | int] | None = None,
 ) -> ReadyMade:
     check_choice("matrix", matrix, MATRICES)
     p = NORMS[check_choice("norm", f"{norm:g}" if isinstance(norm, (int, float)) else norm, NORMS)]
@@ -176,7 +186,7 @@ def _line_norm_bound(
         kind = r"\infty" if p == "inf" else p
         return rf"\|{line}\|_{kind} \le {bound} \text{{ for every {lines} }} {'ji'[axis]}"
 
-    arguments = {"matrix": matrix, "bound": bound, "norm": norm}
+    arguments = {"matrix": matrix, "bound": bound, "norm": norm, **on_inputs(matrix, inputs)}
     return ReadyMade(made_by, arguments, pose, latex=latex, bounds=("bound",))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.support import cvxpy as cp
-from bcd_implicit.support.checks import check_number
+from bcd_implicit.support.checks import check_list, check_number
+from bcd_implicit.support.display import listed
 from bcd_implicit.support.formulas import Shown, number, numbers, written
 from bcd_implicit.support.scalars import Scalar, as_number
 
@@ -33,6 +34,8 @@ class ReadyMade:
         The letters of the matrices that it acts on. By default that of the argument ``matrix``, or A if there is none.
     arguments : dict
         The arguments of the call.
+    inputs : tuple or None
+        The inputs whose columns it acts on, by name or number; None for all of each matrix.
     latex : str
         Its formula, with the values of the arguments; empty if it has none.
     """
@@ -54,7 +57,27 @@ class ReadyMade:
         self.made_by, self._pose, self._latex, self._bounds = made_by, pose, latex, bounds
         self.arguments = copy.deepcopy(arguments)  # arrays that change later change no copy of this constraint
         self.matrices = matrices or (arguments.get("matrix", "A"),)
-        self.name = f"{made_by.__name__}({', '.join(self.matrices)})"
+        self.inputs: tuple[Any, ...] | None = self.arguments.get("inputs")
+        self._columns = self.inputs
+        self.name = f"{made_by.__name__}({', '.join(self.matrices)}{_in_name(self.inputs)})"
+
+    def on(self, input_names: Sequence[str]) -> ReadyMade:
+        """The same for a problem with these inputs: names become numbers of columns.
+
+        Raises
+        ------
+        InvalidInputError
+            An input that the problem does not have.
+        """
+        if self.inputs is None:
+            return self
+        known = {**{j: j for j in range(len(input_names))}, **{name: j for j, name in enumerate(input_names)}}
+        for name in self.inputs:
+            if name not in known:
+                raise InvalidInputError("inputs", f"no input {name!r}", f"The inputs are {listed(input_names)}")
+        other = copy.copy(self)
+        other._columns = tuple(known[name] for name in self.inputs)
+        return other
 
     def __call__(self, variables: Mapping[str, cp.Expression]) -> Any:
         """CVXPY constraints, or a scalar expression that is a penalty."""
@@ -65,14 +88,25 @@ class ReadyMade:
         # Only entries have bounds of either sign.
         signed = {"signed": True} if {"lower", "upper"} & {*self._bounds} else {}
         held = {k: scalar(k, v, **signed) if _single(v) else v for k, v in self._held().items()}
-        return self._pose(*(variables[letter] for letter in self.matrices), **held)
+        return self._pose(*(self._part(variables[letter]) for letter in self.matrices), **held)
+
+    def _part(self, X: cp.Expression) -> cp.Expression:
+        if self._columns is None:
+            return X
+        if any(isinstance(column, str) for column in self._columns):
+            raise InvalidInputError("inputs", "are names, which only a problem knows", "Pass it to TrainingProblem")
+        return X[:, list(self._columns)]
 
     def formula(self, shown: Shown) -> str:
         """The formula in LaTeX, with each single-number bound replaced by ``shown`` of its argument's name."""
         if self._latex is None:
             return ""
         held = {k: shown(k, v) if _single(v) else _in_latex(v) for k, v in self._held().items()}
-        return self._latex(*self.matrices, **held)
+        whole = self._latex(*self.matrices, **held)
+        if self.inputs is None:
+            return whole
+        these = "input" if len(self.inputs) == 1 else "inputs"
+        return rf"{whole} \text{{ for the {these} }} {written(listed(list(map(str, self.inputs))))}"
 
     @property
     def latex(self) -> str:
@@ -85,11 +119,31 @@ class ReadyMade:
         return f"{self.made_by.__name__}({', '.join(f'{k}={short(v)}' for k, v in self.arguments.items())})"
 
     def __reduce__(self) -> tuple:
-        return _made_again, (self.made_by, self.arguments)
+        return _made_again, (self.made_by, self.arguments), {"_columns": self._columns}
 
 
 def _made_again(made_by: Callable[..., ReadyMade], arguments: dict[str, Any]) -> ReadyMade:
     return made_by(**arguments)
+
+
+def on_inputs(matrix: str, inputs: Sequence[str | int] | None) -> dict[str, Any]:
+    """The argument ``inputs`` of a ready-made constraint, checked: one of ``arguments`` where it is given."""
+    if inputs is None:
+        return {}
+    if matrix not in ("B", "D"):
+        raise InvalidInputError("inputs", f"{matrix} has no columns of inputs", 'Choose "B" or "D", or omit inputs')
+    names = tuple(check_list("inputs", inputs, "names", 'Give a list such as ["age"]'))
+    if not names or len(set(names)) < len(names):
+        cause = f"names {max(names, key=names.count)!r} twice" if names else "is empty"
+        raise InvalidInputError("inputs", cause, "Give each input once, or omit inputs for all of them")
+    return {"inputs": names}
+
+
+def _in_name(inputs: tuple[Any, ...] | None) -> str:
+    """Which inputs, in a constraint's name."""
+    if inputs is None:
+        return ""
+    return f": {', '.join(map(str, inputs))}" if len(inputs) <= 3 else f": {len(inputs)} inputs"
 
 
 def _single(value: Any) -> bool:

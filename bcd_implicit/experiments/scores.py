@@ -52,7 +52,9 @@ class Scores:
 
 
 def r2(Y: np.ndarray, predicted: np.ndarray) -> float:
-    """R2, averaged over outputs by variance."""
+    """R2, averaged over outputs by variance; NaN where no target varies."""
+    if (Y[:1] == Y).all():
+        return float("nan")
     return float(r2_score(Y, predicted, multioutput="variance_weighted"))
 
 

@@ -47,6 +47,9 @@ def check_kind(argument: str, value: object, *kinds: type) -> None:
         held = ("result", "model_", "result_", "path_", "selection_")
         if fitting := [name for name in held if isinstance(getattr(value, name, None), kinds)]:
             remedy += f", for example its .{' or .'.join(fitting)}"
+        elif makes := [kind.__name__.lower() for kind in kinds if hasattr(value, kind.__name__.lower())]:
+            # Such as a Selection's uncertainty().
+            remedy += f", which its .{makes[0]}() returns"
         raise InvalidInputError(argument, f"is of type {type(value).__name__}", remedy)
 
 

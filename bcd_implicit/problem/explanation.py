@@ -12,6 +12,11 @@ from bcd_implicit.problem.spreads import STANDARDISED, difference
 from bcd_implicit.support.display import names_of
 from bcd_implicit.support.formulas import Formula, displayed, plain
 
+#: Stands before the Fenchel term.
+RELAXED = 'method="fenchel" relaxes the equilibrium: its state and hidden blocks have the term'
+#: A kappa below this share of the loss, or so many times above it, depends on the units.
+SMALL_SHARE = 1e-3
+
 
 @dataclass(frozen=True)
 class ProblemExplanation:
@@ -47,7 +52,7 @@ class ProblemExplanation:
             "",
             self.formula.text(),
             "",
-            "In place of the equilibrium, the state and hidden blocks have the term",
+            RELAXED,
             *(f"    {plain(latex)}" for latex in self._relaxed),
             "",
             *(f"{word}: {said}" for word, said in self._unknowns.items()),
@@ -65,11 +70,10 @@ class ProblemExplanation:
         lines += [f"- {word}: {said}" for word, said in self._unknowns.items()]
         named = [part for part in (*self.formula.terms, *self.formula.constraints) if part.words]
         lines += [f"- `{part.name}`: {part.words}" for part in named]
-        relaxation = "In place of the equilibrium, the state and hidden blocks have the term"
         return "\n".join([
             self._repr_latex_(),
             "",
-            f"{relaxation} {', '.join(f'${latex}$' for latex in self._relaxed)}.",
+            f"{RELAXED} {', '.join(f'${latex}$' for latex in self._relaxed)}.",
             "",
             *lines,
             *(f"- {note}" for note in self.notes),
@@ -150,6 +154,8 @@ def _of_kappa(problem: Any) -> list[str]:
         if not problem.group_lasso.groups.alone:
             whose = f"a group whose columns of {matrix} have norm 1 and weight 1"
         notes.append(f"kappa {kappa:g}: {whose} adds {kappa:g} to the objective{share}.")
+        if loss > 0 and problem.scaling is None and not SMALL_SHARE <= kappa / loss <= 1 / SMALL_SHARE:
+            notes[-1] += " This depends on the targets' units; pass standardize=True."
     notes.append("bi.reference_kappa(problem) finds the scale of kappa for these data, in two training cycles.")
     return notes
 

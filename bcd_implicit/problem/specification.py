@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
@@ -22,6 +23,7 @@ from bcd_implicit.problem.iterate import Iterate
 from bcd_implicit.problem.pattern import Pattern, check_open
 from bcd_implicit.problem.settings import check_replaceable, check_settings
 from bcd_implicit.problem.spreads import warn_if_spreads_differ
+from bcd_implicit.support.argument_names import check_argument_names
 from bcd_implicit.support.checks import check_flag, check_names
 from bcd_implicit.support.formulas import displayed
 from bcd_implicit.support.samples import check_sample_weight, read_inputs, read_targets, warn_if_constant
@@ -39,6 +41,11 @@ class Specification(KeepsFunctions):
 
     scaling: Standardization | None = None
     vector_targets: bool = False
+
+    def __new__(cls, *arguments: Any, **settings: Any) -> Self:
+        # Not in __init__, where Python itself refuses unknown names, without a hint.
+        check_argument_names(cls.__name__, settings, cls.__init__)
+        return super().__new__(cls)
 
     def __init__(
         self,
@@ -127,7 +134,7 @@ class Specification(KeepsFunctions):
         self.groups, self.group_weights = [parsed.names[g] for g in parsed.labels], parsed.weights
         self.group_lasso = GROUP_FORMS[self.group_form](self.kappa, parsed, GROUP_NORMS[self.group_norm])
         # Last: a user's function is tried on variables of the checked shapes.
-        self.constraints = check_constraints(self.constraints, self.shapes, self.block_letters)
+        self.constraints = check_constraints(self.constraints, self.shapes, self.block_letters, self.input_names)
 
     def _inside_cycles(self, row_set: RowSet) -> np.ndarray | None:
         """The free entries of A between states of one cycle, None where all states are on cycles with each other."""
@@ -285,3 +292,11 @@ class Specification(KeepsFunctions):
 
     def _repr_html_(self) -> str:
         return as_html(self)
+
+
+# Or both would be those of __new__, and Python's errors would name this class.
+Specification.__init__.__qualname__ = "TrainingProblem"
+_arguments = inspect.signature(Specification.__init__)
+Specification.__signature__ = _arguments.replace(  # type: ignore[attr-defined]
+    parameters=list(_arguments.parameters.values())[1:], return_annotation=inspect.Signature.empty
+)

@@ -7,7 +7,7 @@ reads them here, so that what one refuses the others refuse in the same words.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -371,25 +371,3 @@ def _check_finite(name: str, samples: Samples, advice: Advice) -> None:
             rows, counts = bad.argmax(axis=0), bad.sum(axis=0)
             each = [f"{counts[j]}{samples.where(j)} (first at row {rows[j]})" for j in range(len(counts)) if counts[j]]
             raise InvalidInputError(name, f"contains {what}: {listed(each)}", remedy)
-
-
-def row_numbers(values: np.ndarray, names: Sequence[Any]) -> list[Any]:
-    """Names of the columns that only number the rows: whole numbers, each one more (or less) than the one before.
-
-    Parameters
-    ----------
-    values : ndarray of shape (m, k)
-    names : sequence of k names
-
-    Returns
-    -------
-    list
-        Empty below 20 rows, where a few counts may run like that by chance.
-    """
-    if len(values) < 20:
-        return []
-    # Numbers that are too large may still be refused.
-    with np.errstate(over="ignore", invalid="ignore"):
-        steps = np.diff(values, axis=0)
-    numbering = (values[0] % 1 == 0) & ((steps == 1).all(axis=0) | (steps == -1).all(axis=0))
-    return [name for name, found in zip(names, numbering, strict=True) if found]

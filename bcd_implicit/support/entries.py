@@ -24,6 +24,7 @@ _REMEDIES = {
     "large": "Scale these columns to about 1",
     "text": "Give numbers",
     "missing": "Fill in missing values, or remove their rows",
+    "empty": "Remove columns without values",
 }
 
 
@@ -39,11 +40,14 @@ class BadEntries:
         By column: where the first number beyond 1e40 is, and which.
     missing : dict
         By column: where the first is, and how many there are.
+    n_rows : int
+        Of the table.
     """
 
     not_numeric: dict[str, tuple[str, Any]]
     too_large: dict[str, tuple[str, Any]]
     missing: dict[str, tuple[str, int]]
+    n_rows: int
 
     @classmethod
     def find(cls, table: pd.DataFrame, categorical: Collection[str] = ()) -> BadEntries:
@@ -60,7 +64,7 @@ class BadEntries:
                     found[column] = place(table, row), table[column].iloc[row]
             if absent.any():
                 missing[column] = place(table, int(absent.argmax())), int(absent.sum())
-        return cls(not_numeric, too_large, missing)
+        return cls(not_numeric, too_large, missing, len(table))
 
     def refuse(self, name: str, remedies: Mapping[str, str] | None = None) -> None:
         """Raise one error that names all the columns, if there are any.
@@ -70,7 +74,7 @@ class BadEntries:
         name : str
             What the message calls the table.
         remedies : mapping, optional
-            What to do instead of the usual, by "text" and "missing".
+            What to do instead of the usual, by "text", "missing" and "empty".
 
         Raises
         ------
@@ -81,12 +85,15 @@ class BadEntries:
         for what, found in (("not numeric", self.not_numeric), (f"beyond {LARGEST:.0e}", self.too_large)):
             shown = [f"column {c!r} ({where} holds {shown_entry(value)})" for c, (where, value) in found.items()]
             causes += [f"{what}: {listed(shown)}"] if shown else []
-        if self.missing:
-            shown = [f"column {c!r} ({where}, {n} in all)" for c, (where, n) in self.missing.items()]
+        empty = [column for column, (_, n) in self.missing.items() if n == self.n_rows]
+        if empty:
+            causes.append(f"no values: {listed([f'column {column!r}' for column in empty])}")
+        if gaps := {column: found for column, found in self.missing.items() if column not in empty}:
+            shown = [f"column {c!r} ({where}, {n} in all)" for c, (where, n) in gaps.items()]
             causes.append(f"missing values: {listed(shown)}")
         if causes:
             kinds = {kind_of_entry(value) for _, value in self.not_numeric.values()}
-            kinds |= {kind for kind, found in (("large", self.too_large), ("missing", self.missing)) if found}
+            kinds |= {kind for kind, found in (("large", self.too_large), ("missing", gaps), ("empty", empty)) if found}
             advice = [remedy for kind, remedy in {**_REMEDIES, **(remedies or {})}.items() if kind in kinds]
             raise InvalidInputError(name, "; ".join(causes), ". ".join(advice))
 

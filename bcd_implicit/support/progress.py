@@ -6,6 +6,7 @@ leave an empty widget in the saved file; an updated display of plain HTML needs 
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,6 +17,7 @@ from rich import progress as bars
 from rich.console import Console
 
 from bcd_implicit.errors import InvalidInputError, shown
+from bcd_implicit.support.log import logger
 
 # Called with the share of the work done (0 to 1) and a word about what goes on.
 Progress = Callable[[float, str], None]
@@ -71,6 +73,8 @@ def show_progress(
         return nullcontext(progress)
     if not isinstance(progress, (int, np.integer, np.bool_)):
         remedy = "Give True, False, or a function of (share, text)"
+        if isinstance(progress, logging.Logger):
+            remedy = f"Add a handler to logging.getLogger({logger.name!r}): all progress is logged there"
         raise InvalidInputError(argument, f"got {shown(progress)}", remedy)
     if not progress:
         return nullcontext(silent)

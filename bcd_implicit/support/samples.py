@@ -10,11 +10,14 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from bcd_implicit.errors import DataWarning, InvalidInputError
-from bcd_implicit.support.arrays import Samples, as_pandas_or_array, read_samples, row_numbers
+from bcd_implicit.support.arrays import Samples, as_pandas_or_array, read_samples
 from bcd_implicit.support.display import listed
+from bcd_implicit.support.row_numbers import like_row_numbers, row_numbers
 
 # A gradient multiplies up to four such numbers, and weights have one over their size: beyond, floating point may end.
 LARGEST, SMALLEST = 1e40, 1e-40
+#: Both warnings about row numbers, as a regular expression.
+OF_ROW_NUMBERS = r"\w+: columns? .* (only numbers? the rows|looks? like row numbers)"
 SAME_ROWS = "Give both the same rows in the same order"
 
 
@@ -30,7 +33,8 @@ def read_inputs(name: str, table: ArrayLike, *, quiet: bool = False) -> Samples:
     Warns
     -----
     DataWarning
-        A column only numbers the rows, unless ``quiet``.
+        A column only numbers the rows, or seems to have numbered them before some were dropped or shuffled, unless
+        ``quiet``.
     """
     inputs = _one_zero(read_samples(name, table, min_rows=2, may_be_vector=False))
     check_units(name, inputs)
@@ -40,22 +44,23 @@ def read_inputs(name: str, table: ArrayLike, *, quiet: bool = False) -> Samples:
 
 
 def _warn_of_row_numbers(name: str, inputs: Samples) -> None:
-    found = row_numbers(inputs.values, inputs.labels or range(inputs.values.shape[1]))
-    if not found:
-        return
-    which = (
-        f"column {found[0]!r} only numbers"
-        if len(found) == 1
-        else f"columns {listed([repr(name) for name in found])} only number"
-    )
-    without = f"{name}.drop(columns={found})" if inputs.labels else f"numpy.delete({name}, {found}, axis=1)"
-    warnings.warn(
-        f"{name}: {which} the rows. If the rows are sorted, this reveals the targets although it has no meaning: "
-        f"drop it, {without}. If it has a meaning, such as time, silence this warning: "
-        "warnings.simplefilter('ignore', bcd_implicit.DataWarning).",
-        DataWarning,
-        stacklevel=4,
-    )
+    names = inputs.labels or range(inputs.values.shape[1])
+    for found, one, several in (
+        (row_numbers(inputs.values, names), "only numbers the rows", "only number the rows"),
+        (like_row_numbers(inputs.values, names), *[f"{verb} like row numbers" for verb in ("looks", "look")]),
+    ):
+        if not found:
+            continue
+        alone = len(found) == 1
+        which = f"column {found[0]!r} {one}" if alone else f"columns {listed([*map(repr, found)])} {several}"
+        without = f"{name}.drop(columns={found})" if inputs.labels else f"numpy.delete({name}, {found}, axis=1)"
+        warnings.warn(
+            f"{name}: {which}. If the rows are sorted, this reveals the targets although it has no meaning: drop it, "
+            f"{without}. If it has a meaning, such as time, silence this warning: "
+            "warnings.simplefilter('ignore', bcd_implicit.DataWarning).",
+            DataWarning,
+            stacklevel=4,
+        )
 
 
 def read_targets(name: str, table: ArrayLike, inputs: Samples, inputs_name: str) -> Samples:

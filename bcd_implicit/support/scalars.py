@@ -14,14 +14,17 @@ Scalar = Callable[..., Any]
 # Changed so often that they are parameters unless others are asked for.
 USUAL = frozenset({"kappa", "kappa_A", "fenchel_weight"})
 
+#: Of a block without parameters, which is the state block.
+WHY_NONE = "numbers enter its proximal term through eigenvalues. Build the block again to change them"
+
 
 class Scalars:
     """Makes a ``cvxpy.Parameter`` of each number that is to be one, and passes the others on as they are.
 
     Parameters
     ----------
-    wanted : "all", sequence of str or None
-        Their names; by default "kappa", "kappa_A" and "fenchel_weight".
+    wanted : "all", str, sequence of str or None
+        Their names, or one; by default "kappa", "kappa_A" and "fenchel_weight".
 
     Attributes
     ----------
@@ -37,7 +40,8 @@ class Scalars:
         self._all = isinstance(wanted, str) and wanted == "all"
         self._named: list[Any] = []
         if wanted is not None and not self._all:
-            self._named = check_list("parameters", wanted, "names", 'Give a list of names, or "all"')
+            several = [wanted] if isinstance(wanted, str) else wanted
+            self._named = check_list("parameters", several, "names", 'Give a list of names, or "all"')
         self.wanted = list(USUAL) if wanted is None else self._named
 
     def asked(self, name: str) -> bool:
@@ -66,7 +70,7 @@ class Scalars:
         for name in self._named:
             if name in self.offered:
                 continue
-            known = f"Choose from {', '.join(self.offered)}" if self.offered else "It has none"
+            known = f"Choose from {', '.join(self.offered)}" if self.offered else f"It has none: {WHY_NONE}"
             raise InvalidInputError("parameters", f"has {shown(name)}, which block '{block}' does not hold", known)
 
 

@@ -36,10 +36,11 @@ def pick_columns(name: str, table: pd.DataFrame, wanted: Sequence[str], what: st
     table = _with_indicators(name, table, [column for column in wanted if column not in table.columns])
     missing = [column for column in wanted if column not in table.columns]
     if missing:
+        lacking = _sources(missing, wanted)
         raise InvalidInputError(
             name,
-            f"lacks the model's {what} column {missing[0]!r} ({len(missing)} missing in all)",
-            f"The model needs: {quoted(wanted)}",
+            f"lacks the model's {what} column {lacking[0]!r} ({len(lacking)} missing in all)",
+            f"The model needs: {quoted(_sources(wanted, wanted))}",
         )
     return table[list(wanted)]
 
@@ -80,9 +81,15 @@ def check_columns(table: pd.DataFrame, **names: Sequence[str]) -> None:
     for argument, wanted in names.items():
         for column in wanted:
             if column not in table.columns:
-                raise InvalidInputError(
-                    argument, f"no column named {column!r}", f"The columns are {quoted(table.columns)}"
-                )
+                remedy = f"The columns are {quoted(table.columns)}"
+                if _look_like_a_row(table.columns):
+                    remedy += ". If these are values, add a first row with the names of the columns"
+                raise InvalidInputError(argument, f"no column named {column!r}", remedy)
+
+
+def _look_like_a_row(names: pd.Index) -> bool:
+    """Whether half of the names or more are numbers, as where a file has no header."""
+    return bool(2 * np.isfinite(to_numbers(names.to_series())).sum() >= len(names))
 
 
 def place(table: pd.DataFrame | pd.Series, row: int) -> str:
@@ -122,6 +129,13 @@ def class_column(names: Sequence[str]) -> str | None:
     """The column whose classes such names are of, ``column=class``; None if they are of none or of several."""
     columns = {name.partition("=")[0] for name in names if "=" in name}
     return min(columns) if len(names) > 1 and len(columns) == 1 and all("=" in name for name in names) else None
+
+
+def _sources(columns: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """The columns, and in the place of indicators the one that they are made from: ``color`` for ``color=red``."""
+    stems = [column.partition("=")[0] for column in wanted if "=" in column]
+    several = {stem for stem in stems if stems.count(stem) > 1}
+    return list(dict.fromkeys(stem if (stem := c.partition("=")[0]) in several else c for c in columns))
 
 
 def _with_indicators(name: str, table: pd.DataFrame, missing: Sequence[str]) -> pd.DataFrame:

@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
 from bcd_implicit.errors import InvalidInputError
 from bcd_implicit.problem.training_problem import TrainingProblem
+from bcd_implicit.support.argument_names import names_of_arguments, nearest
 from bcd_implicit.training.cycles import METHODS
 from bcd_implicit.training.optimizers import Optimizer
-
-# Arguments by the names that other libraries give them.
-OTHERWISE = {
-    "verbose": ["progress"],
-    "max_iter": ["max_cycles"],
-    "n_iter": ["max_cycles"],
-    "seed": ["random_state"],
-    "timeout": ["max_seconds"],
-    "x0": ["start"],
-    "init": ["start"],
-}
 
 
 def names_of_options(method: str) -> list[str]:
@@ -54,12 +42,7 @@ def check_method_options(
     known = names_of_options(method)
     for name in given:
         if name not in known:
-            raise _unknown(
-                name,
-                method,
-                known,
-                [k for k, p in inspect.signature(call).parameters.items() if p.kind != p.VAR_KEYWORD],
-            )
+            raise _unknown(name, method, known, names_of_arguments(call))
     if problem.constraints and not METHODS[method].by_blocks:
         able = " or ".join(f'"{name}"' for name, other in METHODS.items() if other.by_blocks)
         cause = f"{method!r} does not support your own constraints and penalties, but the problem has some"
@@ -74,10 +57,9 @@ def _unknown(name: str, method: str, known: list[str], arguments: list[str]) -> 
         cause = f"applies only to method={owners[0]!r}, but method is {method!r}"
         return InvalidInputError(name, cause, f"Omit it, or choose method={owners[0]!r}")
     everywhere = {option: other for other in METHODS for option in names_of_options(other)}
-    near = OTHERWISE.get(name) or difflib.get_close_matches(name, [*arguments, *everywhere], n=1)
-    if near:
-        of = f" of method={everywhere[near[0]]!r}" if near[0] in everywhere else ""
-        rest = f"Perhaps {near[0]}{of} was meant"
+    if near := nearest(name, [*arguments, *everywhere]):
+        of = f" of method={everywhere[near]!r}" if near in everywhere else ""
+        rest = f"Perhaps {near}{of} was meant"
     else:
         rest = f"method={method!r} has " + (f"the options {', '.join(known)}" if known else "no options of its own")
     return InvalidInputError(name, "is not an argument of solve", rest)

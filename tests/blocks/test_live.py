@@ -181,12 +181,32 @@ def test_unknown_parameters_are_refused(block):
     with pytest.raises(InvalidInputError, match=rf"'gamma', which block '{block}' does not hold") as error:
         block_problem(problem, problem.initial(), block, parameters=["gamma"])
     offered = {
-        "output": "Choose from ridge", "state": "It has none", "hidden": "Choose from fenchel_weight, kappa, "
-        "norm_bound, ridge_hidden", "prox-linear": "Choose from kappa, norm_bound, ridge_hidden, mu",
-    }  # fmt: skip
+        "output": "Choose from ridge",
+        "state": "It has none: numbers enter its proximal term",
+        "hidden": "Choose from fenchel_weight, kappa, norm_bound, ridge_hidden",
+        "prox-linear": "Choose from kappa, norm_bound, ridge_hidden, mu",
+    }
     assert offered[block] in str(error.value)
-    with pytest.raises(InvalidInputError, match="must be a list of names, got 'kappa'"):
-        block_problem(problem, problem.initial(), block, parameters="kappa")
+    message = rf"^parameters: has 'kapa', which block '{block}' does not hold. {offered[block]}"
+    with pytest.raises(InvalidInputError, match=message):
+        block_problem(problem, problem.initial(), block, parameters="kapa")
+
+
+def test_a_single_name_needs_no_list():
+    problem = posed()
+    assert [*block_problem(problem, problem.initial(), "hidden", parameters="norm_bound").param_dict] == ["norm_bound"]
+
+
+@pytest.mark.parametrize(("block", "value"), [("hidden", 2.0), ("prox-linear", 1.0)])
+def test_a_parameter_out_of_range_is_refused_at_solve(block, value):
+    problem = posed()
+    live = block_problem(problem, near(problem), block, parameters="all")
+    live.param_dict["norm_bound"].value = value
+    with pytest.raises(InvalidInputError, match=rf"^norm_bound: .*{value:g}"):
+        live.solve()
+    live.param_dict["norm_bound"].value = 0.7
+    live.solve()
+    assert live.status == "optimal"
 
 
 def test_constraints_and_dual_values_by_name():
@@ -200,6 +220,8 @@ def test_constraints_and_dual_values_by_name():
     names = ["norm_bound", "group_lasso", "pattern of A", "nonnegative(B)", "ordered[0]", "ordered[1]"]
     assert [*live.constraint_dict] == names
     assert [*live.constraint_dict.values()] == live.constraints
+    assert [*live.dual_values] == [*names[:4], "ordered"]
+    assert [values.shape for values in live.dual_values["ordered"]] == [(2, 4), (3,)]
     assert live.dual_values["nonnegative(B)"].shape == (3, 4)
     assert live.dual_values["group_lasso"] == live.constraint_dict["group_lasso"].dual_value > 0
     # What it says is what relaxing the bound gains.

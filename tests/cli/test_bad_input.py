@@ -85,10 +85,10 @@ def test_bad_files(folder, here, command):
 
 def test_missing_options(folder):
     line = fail("fit", folder / "data.csv", "--model", "m.npz")
-    assert line == "Error: --target: is missing. See main fit --help."
+    assert line == "Error: --target is missing. See main fit --help."
     line = fail("predict", folder / "m.npz", folder / "data.csv")
-    assert line == "Error: --output: is missing. See main predict --help."
-    assert fail("check") == "Error: MODEL: is missing. See main check --help."
+    assert line == "Error: --output is missing. See main predict --help."
+    assert fail("check") == "Error: MODEL is missing. See main check --help."
 
 
 @pytest.mark.parametrize("command", ["check", "predict"])

@@ -138,7 +138,7 @@ def test_columns_that_are_no_categories(here):
     colored().assign(name=[f"n{j}" for j in range(60)]).to_csv("d.csv", index=False)
     options = ["--target", "y", "--categorical", "color", "--model", "m.npz"]
     line = fail("fit", "d.csv", *options, "--categorical", "name")
-    assert "d.csv: column 'name' has 60 different values in 60 rows, too many for categories. Encode it" in line
+    assert "d.csv: column 'name' has 60 different values in 60 rows, too many for categories. Drop it" in line
     assert "categorical: no column named 'x'." in fail("fit", "d.csv", *options, "--categorical", "x")
     assert "use: no column named 'x'." in fail("fit", "d.csv", *options, "--use", "x")
 
@@ -168,3 +168,50 @@ def test_a_column_that_numbers_the_rows_is_left_out_with_a_note(folder, here):
 )
 def test_a_column_that_two_options_name(folder, here, options, words):
     assert words in fail("fit", folder / "data.csv", "--target", "y", "--model", "m.npz", *options)
+
+
+def test_row_numbers_with_gaps_are_noted_and_kept(here):
+    table = colored().assign(id=range(60)).drop(index=[3, 40])
+    table[["id", "y"]].assign(other=np.cos(table["id"])).to_csv("d.csv", index=False)
+    options = ["--target", "y", "--model", "m.npz"]
+    stderr = succeed("fit", "d.csv", *options).stderr
+    assert "Note: column 'id' looks like row numbers" in stderr
+    assert "--ignore id; --use keeps it" in stderr
+    assert "row numbers" not in succeed("fit", "d.csv", *options, "--use", "id").stderr
+
+
+def test_remedies_fit_the_column(here):
+    table = colored().assign(z=np.nan, name=[f"n{j}" for j in range(60)])
+    table[["y", "z"]].assign(u=np.cos(table["y"])).to_csv("d.csv", index=False)
+    options = ["--target", "y", "--model", "m.npz"]
+    line = fail("fit", "d.csv", *options)
+    assert "d.csv: no values: column 'z'. Omit columns without values with --ignore COLUMN." in line
+    assert "--drop-missing" not in line
+    assert "column 'z' has no values. Choose another target" in fail("fit", "d.csv", "--target", "z", *options[2:])
+    line = fail("fit", "d.csv", *options, "--ignore", "z", "--classify")
+    assert "too many for categories. Its values are numbers: omit --classify to use them as such." in line
+    line = fail("fit", "d.csv", *options, "--ignore", "z", "--categorical", "u")
+    assert "too many for categories. Its values are numbers: omit --categorical" in line
+    assert "target: names column 'y' 2 times. Name it once." in fail("fit", "d.csv", "--target", "y", *options)
+    Path("n.csv").write_text("1,2,3\n2,3,4\n3,5,4\n")
+    line = fail("fit", "n.csv", *options)
+    assert "The columns are '1', '2', '3'. If these are values, add a first row with the names" in line
+
+
+def test_targets_and_inputs_that_do_not_vary(here):
+    table = colored().assign(same=3.0)
+    table[["y", "same"]].assign(u=np.cos(table["y"])).to_csv("d.csv", index=False)
+    stderr = succeed("fit", "d.csv", "--target", "y", "--model", "m.npz").stderr
+    assert "Note: input 'same' has the same value in every row, so it cannot explain the target." in stderr
+    table.loc[:1, ["y"]].assign(u=[1.0, 2.0]).to_csv("two.csv", index=False)
+    outcome = succeed("fit", "two.csv", "--target", "y", "--model", "m.npz")
+    assert "A linear model can fit 2 rows exactly" in outcome.stdout
+
+
+def test_a_model_asks_for_the_columns_of_categories_by_their_own_name(here):
+    colored().to_csv("d.csv", index=False)
+    succeed("fit", "d.csv", "--target", "y", "--categorical", "color", "--model", "m.npz")
+    colored().drop(columns="color").to_csv("new.csv", index=False)
+    line = fail("predict", "m.npz", "new.csv", "--output", "p.csv")
+    assert "lacks the model's input column 'color' (1 missing in all)" in line
+    assert "color=" not in line

@@ -77,7 +77,10 @@ class TestNames:
             (3, 'constraints: is of type int. Pass a function, a text such as "nonnegative'),
             ([1], r"constraints\[0\]: is of type int. Pass a function such as lambda v"),
             ({"mine": 1}, "constraint 'mine': is of type int"),
-            ([ready.nonnegative], r"constraint 'nonnegative': is not called. Call it with its arguments \(matrix\)"),
+            (
+                [ready.nonnegative],
+                r"constraint 'nonnegative': is not called. Call it with its arguments \(matrix, inputs\)",
+            ),
             ([lambda v: v["A"] <= np.nan], "A <= nan contains NaN or infinity"),
             ([lambda v: v["A"] <= np.inf], "A <= inf contains NaN or infinity. Omit infinite bounds"),
         ],

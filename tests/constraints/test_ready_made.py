@@ -39,6 +39,9 @@ READY = [
     (ready.state_gain_bound(1.0, 0.5), (0.5 * np.eye(N), ones(N, P) * 1.5 / P), (np.eye(N), ones(N, P) * 2 / P), 0.5),
     (ready.output_gain_bound([1, 4]), (ones(Q, N) / 8, -ones(Q, P) / 2 / P), (-ones(Q, N), 0 * ones(Q, P)), 3.0),
     (ready.margin_gain_bound(1, 2.0), (ones(Q, N), ones(Q, P)), (np.eye(Q, N), ones(Q, P)), 3.0),
+    (ready.nonnegative("B", inputs=[0, 2]), ones(N, P, r0c1=-3), ones(N, P, r1c2=-0.5, r0c1=-3), 0.5),
+    (ready.box("D", -0.5, 0.5, inputs=[1]), ones(Q, P) - 0.5 * np.eye(P)[1], 2 * ones(Q, P), 1.5),
+    (ready.column_norm_bound("B", 0.2, "inf", inputs=[1]), ones(N, P) - 0.8 * np.eye(P)[1], ones(N, P), 0.8),
     (ready.convex_state(), 0.5 * np.eye(N), np.eye(N), 1.0),
     (ready.convex_state([4.0, 1.0, 1.0, 1.0]), 0.5 * np.eye(N, k=-1), np.outer(np.eye(N)[0], np.eye(N)[1]), 1.0),
 ]

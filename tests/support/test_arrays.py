@@ -11,7 +11,8 @@ from odd_tables import BROKEN, WHOLE
 from scipy import sparse
 
 from bcd_implicit import InvalidInputError
-from bcd_implicit.support.arrays import read_samples, row_numbers
+from bcd_implicit.support.arrays import read_samples
+from bcd_implicit.support.row_numbers import like_row_numbers, row_numbers
 
 VALUES = np.array([[1.0, 2.0], [3.0, 4.5], [-6.0, 0.0]])
 
@@ -159,3 +160,21 @@ def test_columns_that_only_number_the_rows_are_found():
     values = np.column_stack(list(columns.values()))
     assert row_numbers(values, list(columns)) == ["from 0", "from 1", "backwards", "from 501"]
     assert row_numbers(values[:19], list(columns)) == []
+    assert like_row_numbers(values, list(columns)) == ["shuffled"]
+    assert like_row_numbers(values[:19], list(columns)) == []
+
+
+def test_row_numbers_of_which_some_are_missing_are_found_and_counts_are_not():
+    rng = np.random.default_rng(0)
+    some = rng.permutation(200)[:140]
+    years = np.delete(np.arange(1900, 2050), 7)[:140]
+    columns = {
+        "some": some,
+        "in order": np.sort(some),
+        "years": years,
+        "ages": rng.integers(18, 90, 140),
+        "large counts": rng.integers(0, 1000, 140),
+        "halves": some / 2,
+        "once twice": np.append(some[:-1], some[0]),
+    }
+    assert like_row_numbers(np.column_stack(list(columns.values())), list(columns)) == ["some", "in order", "years"]

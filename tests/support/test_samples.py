@@ -60,6 +60,9 @@ def test_numbered_rows_are_warned_of_once_with_what_to_do():
         read_inputs("X", frame.to_numpy())
     with pytest.warns(DataWarning, match=r"^U: columns 'id', 'no' only number the rows"):
         read_inputs("U", frame.assign(no=frame["id"] - 1))
+    for rows in (frame.drop(index=[3]), frame.sample(frac=0.75, random_state=0)):
+        with pytest.warns(DataWarning, match=r"^X: column 'id' looks like row numbers.*X\.drop\(columns=\['id'\]\)"):
+            read_inputs("X", rows)
 
 
 @pytest.mark.parametrize(
