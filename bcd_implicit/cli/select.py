@@ -142,7 +142,7 @@ def select(
     # Before the folder is made and the path computed.
     check_jobs(n_jobs)
     if n_features is not None:
-        p, remedy = columns.inputs.shape[1], "Between 1 and all inputs"
+        p, remedy = columns.inputs.shape[1], "Give a number from 1 to the number of inputs"
         check_number("n_features", n_features, 1, p, integer=True, remedy=remedy)
     check_writable(output)
     check_apart(data=data, checkpoint=checkpoint)

@@ -71,7 +71,8 @@ class ReadyMade:
         """
         if self.inputs is None:
             return self
-        known = {**{j: j for j in range(len(input_names))}, **{name: j for j, name in enumerate(input_names)}}
+        known: dict[Any, int] = {j: j for j in range(len(input_names))}
+        known |= {name: j for j, name in enumerate(input_names)}
         for name in self.inputs:
             if name not in known:
                 raise InvalidInputError("inputs", f"no input {name!r}", f"The inputs are {listed(input_names)}")

@@ -225,7 +225,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
         inputs = read_inputs("X", X)
         targets, output_names, loss = _read_targets(y, inputs, self.loss)
         keep_names(self, inputs)
-        p, remedy = inputs.values.shape[1], "Between 1 and all inputs"
+        p, remedy = inputs.values.shape[1], "Give a number from 1 to the number of inputs"
         n_features, least = self.n_features_to_select, self.min_features_to_select
         if n_features is not None:
             check_number("n_features_to_select", n_features, 1, p, integer=True, remedy=remedy)

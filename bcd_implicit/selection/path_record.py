@@ -142,7 +142,7 @@ class PathRecord:
         UserWarning
             Fewer inputs than asked for were ever in: these are returned.
         """
-        problem, remedy = self.problem, "Between 1 and all inputs"
+        problem, remedy = self.problem, "Give a number from 1 to the number of inputs"
         n_features = check_number("n_features", n_features, 1, problem.n_inputs, integer=True, remedy=remedy)
         groups = problem.group_lasso.groups
         support, full = groups.spread(groups.weights == 0), False

@@ -54,7 +54,7 @@ class Wanted:
         InvalidInputError
             As said.
         """
-        p, remedy = problem.n_inputs, "Between 1 and all inputs"
+        p, remedy = problem.n_inputs, "Give a number from 1 to the number of inputs"
         if n_features is not None:
             n_features = check_number("n_features", n_features, 1, p, integer=True, remedy=remedy)
         if max_features is not None:

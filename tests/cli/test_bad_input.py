@@ -126,7 +126,7 @@ def test_output_that_cannot_be_made(folder, here):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--n-features", 7), "--n-features: got 7, must be <= 5. Between 1 and all inputs."),
+        (("--n-features", 7), "--n-features: got 7, must be <= 5. Give a number from 1 to the number of inputs."),
         (("--n-jobs", 0), "--n-jobs: got 0. Give a number of processes, or -1 for all cores."),
     ],
 )

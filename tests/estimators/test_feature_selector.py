@@ -17,8 +17,8 @@ X = np.random.default_rng(0).standard_normal((40, 3))
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"n_features_to_select": 0}, r"^n_features_to_select: .* Between 1 and all inputs\.$"),
-        ({"n_features_to_select": 4}, r"^n_features_to_select: .* Between 1 and all inputs\.$"),
+        ({"n_features_to_select": 0}, r"^n_features_to_select: .* Give a number from 1 to the number of inputs\.$"),
+        ({"n_features_to_select": 4}, r"^n_features_to_select: .* Give a number from 1 to the number of inputs\.$"),
         ({"n_features_to_select": 0.5}, r"^n_features_to_select: must be a whole number"),
         ({"min_features_to_select": 4}, r"^min_features_to_select: .* Between 0 and all inputs\.$"),
         ({"n_folds": "3"}, r"^n_folds: must be a whole number, got '3'"),

@@ -117,7 +117,7 @@ def test_kappas_with_too_many_inputs_are_passed_quickly(problem):
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        ({"n_features": 0}, r"^n_features: got 0, must be >= 1\. Between 1 and all inputs\.$"),
+        ({"n_features": 0}, r"^n_features: got 0, must be >= 1\. Give a number from 1 to the number of inputs\.$"),
         ({"n_features": 9}, r"^n_features: got 9, must be <= 8\."),
         ({"n_features": 2.0}, r"^n_features: must be a whole number, got 2\.0\."),
         ({"max_features": 0}, r"^max_features: got 0, must be >= 1\. Give 1 or more\.$"),
