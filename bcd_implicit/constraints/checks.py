@@ -19,7 +19,11 @@ from bcd_implicit.support.notices import ignored
 OWN_NAMES = ("norm_bound", "group_lasso", "pattern")
 # What a person may give: one, a list, or some by name; a text stands for a ready-made one.
 Constraints: TypeAlias = (
-    UserFunction | str | Sequence[UserFunction | str] | Mapping[str, UserFunction] | Mapping[str, UserFunction | str]
+    UserFunction
+    | str
+    | Sequence[UserFunction | str | Sequence[UserFunction]]
+    | Mapping[str, UserFunction]
+    | Mapping[str, UserFunction | str]
 )
 
 

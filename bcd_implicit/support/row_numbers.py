@@ -46,7 +46,7 @@ def like_row_numbers(values: np.ndarray, names: Sequence[Any]) -> list[Any]:
     counting = row_numbers(values, range(len(names)))
     with np.errstate(over="ignore", invalid="ignore"):
         near = np.ptp(values, axis=0) < FEW_GAPS * len(values)
-    return [names[j] for j in np.flatnonzero(near) if j not in counting and _all_different(values[:, j])]
+    return [name for j, name in enumerate(names) if near[j] and j not in counting and _all_different(values[:, j])]
 
 
 def _all_different(column: np.ndarray) -> bool:

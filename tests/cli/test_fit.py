@@ -65,7 +65,7 @@ def test_a_fit_that_converges_does_not_warn(folder, here):
 def test_parquet_in_and_out_and_several_targets(folder, here):
     table = make_table()
     table.to_parquet("data.parquet")
-    options = ["--target", "z", "--target", "y", "--target", "z", "--ignore", "id", "--ignore", "noise"]
+    options = ["--target", "z", "--target", "y", "--ignore", "id", "--ignore", "noise"]
     outcome = succeed("fit", "data.parquet", *options, "--model", "m.npz", *QUICK, "--method", "fenchel")
     assert outcome.stdout.startswith("data.parquet: 60 rows, 3 inputs, 2 targets\n")
     succeed("predict", "m.npz", "data.parquet", "--output", "p.parquet")
