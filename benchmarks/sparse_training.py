@@ -67,7 +67,7 @@ def digits(seed: int) -> Data:
     """Scikit-learn's digits, 20 states, cross-entropy; the share of wrong classes in a third that is set aside."""
     U, U_test, y, y_test = two_thirds(seed)
     options = {"loss": "cross-entropy", "kappa": 1e-4, "pass_through": False}
-    problem = bi.TrainingProblem(U, np.eye(10)[y], 20, **options, **SETTINGS)
+    problem = bi.TrainingProblem(U, np.eye(10)[y], 20, standardize=False, **options, **SETTINGS)
     return problem, lambda model: float((model.predict(U_test).argmax(axis=1) != y_test).mean())
 
 
