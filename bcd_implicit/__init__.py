@@ -7,7 +7,7 @@ import lazy_loader
 
 from bcd_implicit.old_paths import ROOMS, keep_old_paths
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # The public names are listed in __init__.pyi, with the modules that they are imported from when first used.
 _public, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
