@@ -26,7 +26,7 @@ WITH_PYTHON = [page for page in PAGES[1:] if PYTHON.search(page.read_text())]
 
 
 # Of these pages nothing is made shorter here, and they take longest: slow alone.
-LONG = {"compression", "estimators", "explanations", "extending", "robust_training", "sparse_training"}
+LONG = {"compression", "estimators", "explanations", "extending", "robust_training", "selection", "sparse_training"}
 
 
 @pytest.mark.parametrize("page", [page for page in WITH_PYTHON if page.stem not in LONG], ids=lambda page: page.stem)

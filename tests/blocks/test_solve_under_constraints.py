@@ -84,7 +84,7 @@ class TestBlocks:
         solution = solve_block(problem, it, "hidden")
         assert solution.solver in ("CLARABEL", "ECOS")
         assert solution.certificate.holds(1e-6)
-        with pytest.warns(bi.ConvergenceWarning, match=r"violation .* of 'nonnegative\(A\)'. Try.* taken"):
+        with pytest.warns(bi.ConvergenceWarning, match=r"violation .* of 'nonnegative\(A\)'. Try.* used"):
             assert solve_block(problem, it, "hidden", "SCS").solver == "CLARABEL"
         monkeypatch.setitem(SOLVERS, "CLARABEL", lambda tol: {"max_iter": 4})
         monkeypatch.setitem(SOLVERS, "ECOS", lambda tol: {"max_iters": 6})

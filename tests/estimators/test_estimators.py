@@ -308,6 +308,7 @@ def test_verbose_shows_the_folds_too(table, capsys, verbose):
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 @pytest.mark.processes
 def test_answer_does_not_depend_on_n_jobs(table):
     X, y = table

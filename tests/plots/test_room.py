@@ -20,7 +20,7 @@ from bcd_implicit import (
 from bcd_implicit.selection.uncertainty import Uncertainty
 from bcd_implicit.tradeoff import RobustnessCurve, RobustPoint
 
-pytestmark = pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")]
 
 INPUTS = [f"concentration of the blood serum marker no. {j}" for j in range(30)]
 OUTPUTS = ["progression of the disease after one year", "costs of the treatment in the first year"]
@@ -116,7 +116,7 @@ def test_each_plot_is_looked_at():
 
 
 @pytest.mark.filterwarnings("ignore:Animation was deleted")
-@pytest.mark.parametrize("size", [(4, 3), pytest.param((8, 5), marks=pytest.mark.slow)])
+@pytest.mark.parametrize("size", [(4, 3), (8, 5)])
 @pytest.mark.parametrize("name", DRAWN)
 def test_all_is_inside_the_figure_and_the_axes_are_large(things, name, size):
     figure = Figure(size, layout="constrained")

@@ -159,6 +159,7 @@ def test_persons_with_several_rows_are_halved_whole():
     assert found.effects["low"].isna().all()
 
 
+@pytest.mark.slow
 def test_a_standardised_problem_tells_effects_in_the_data_s_units():
     rng = np.random.default_rng(0)
     U = rng.normal(size=(60, 3)) * [1, 1000, 0.01] + [3, 100, 0]
