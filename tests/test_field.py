@@ -122,6 +122,7 @@ def test_methods_choose_as_many_inputs_as_asked_for_and_the_true_ones_first(fiel
     assert of_three["trees"] > row["choices"][0]["trees"] - 0.05
 
 
+@pytest.mark.slow
 def test_without_k_the_method_chooses_their_number_itself(field, tiny, plain_choice):
     row = field.run(field.Job("tiny", 0, "bcd_implicit, without k"), Path(), 120, "")
     assert [choice["k"] for choice in row["choices"]] == [None]

@@ -67,6 +67,7 @@ def judge(seed, activation, loss, n_points=4):
     return counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("activation", "loss"), [*zip(ACTIVATIONS, cycle(LOSSES), strict=False)])
 def test_no_wrong_states_are_certified_at_any_scale(activation, loss):
     counts = sum((judge(seed, activation, loss) for seed in range(3)), start=Counter())

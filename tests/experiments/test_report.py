@@ -6,12 +6,14 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 from rich.console import Console
 
 import bcd_implicit as bi
 from bcd_implicit.experiments import feature_selection, report
 
 
+@pytest.mark.slow
 def test_verdict_says_what_was_chosen_where_and_what_the_score_tests_changed():
     """Else an input that the table says stays on the path, and that is not selected, has no reason."""
     rng = np.random.default_rng(0)

@@ -40,6 +40,7 @@ def as_function(layer):
     return outputs, parameters
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", bi.ACTIVATIONS)
 def test_gradients_by_inputs_and_parameters_agree_with_differences_for_every_activation(name):
     layer = bi.torch.ImplicitLayer(drawn(activation=name))

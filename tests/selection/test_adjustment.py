@@ -12,6 +12,7 @@ from bcd_implicit.selection.adjustment import _ScoreTests, polish
 from bcd_implicit.selection.evidence import Evidence, Settings
 
 
+@pytest.mark.slow
 def test_the_refit_grows_where_more_hidden_features_explain_more(data):
     path = kappa_path(bi.TrainingProblem(data.U, data.Y, 1, pass_through=False), 3)
     small, grown = (path.select(grow_hidden=grow, ridges=[1e-4]) for grow in (False, True))
@@ -22,6 +23,7 @@ def test_the_refit_grows_where_more_hidden_features_explain_more(data):
     assert errors[1] < 0.7 * errors[0]
 
 
+@pytest.mark.slow
 def test_inputs_without_a_part_are_not_selected_even_if_all_candidates_hold_them(path, data, problem):
     crowded = path.supports.copy()
     extra = int(np.flatnonzero(~data.support)[0])

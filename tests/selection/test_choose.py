@@ -76,6 +76,7 @@ def test_where_all_supports_are_too_large_the_longest_inputs_are_the_candidate(d
     assert chosen.support.sum() == 3
 
 
+@pytest.mark.slow
 def test_an_input_that_a_constraint_asks_for_stays(small):
     false = int(np.flatnonzero(~small.support)[0])
     problem = bi.TrainingProblem(
@@ -99,6 +100,7 @@ def test_a_choice_under_constraints_can_be_pickled(small):
     assert again.result.violations == chosen.result.violations
 
 
+@pytest.mark.slow
 def test_user_constraints_stay_in_force_through_the_refit(small):
     free, bounded = (
         bi.TrainingProblem(small.U, small.Y, 2, pass_through=False, constraints=constraints)

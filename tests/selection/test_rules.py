@@ -19,6 +19,7 @@ def test_rules_with_a_standard_error_take_the_sparsest_support_within_it(by_rule
     assert table.loc[table["chosen"], "n_selected"].item() == allowed["n_selected"].min()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", RULES)
 def test_every_rule_finds_the_inputs_of_an_easy_problem(by_rule, data, rule):
     chosen = by_rule(rule)

@@ -93,6 +93,7 @@ def people():
     return U, U[:, 0] + own[:, 3] + 0.3 * rng.standard_normal(120), np.repeat(np.arange(20), 6)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
 def test_a_selection_with_groups_keeps_what_matters_and_says_how_it_was_tested(people):
     U, y, groups = people

@@ -66,6 +66,7 @@ def spoilt():
     return data, Y, bad, stranger
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bcd_implicit.ConvergenceWarning")
 def test_select_looks_at_the_weights(spoilt):
     data, Y, bad, stranger = spoilt

@@ -22,6 +22,7 @@ def found(chosen):
     return chosen.uncertainty(n_halves=2, n_refits=20, random_state=1)
 
 
+@pytest.mark.slow
 def test_strong_inputs_are_selected_on_every_half(chosen, found, data):
     assert found.n_halves == 2
     by_name = found.frequencies.set_index("input")

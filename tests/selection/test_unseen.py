@@ -27,6 +27,7 @@ def one(j: int) -> np.ndarray:
     return np.arange(6) == j
 
 
+@pytest.mark.slow
 def test_errors_are_those_of_models_that_have_not_seen_the_sample(evidence):
     """Against a fit on each fold's training samples by hand."""
     problem, errors = evidence.path.problem, UnseenSamples(evidence, TRUTH).errors

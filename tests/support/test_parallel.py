@@ -87,6 +87,7 @@ def _warns(number):
     return number
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_jobs", [1, pytest.param(2, marks=pytest.mark.processes)])
 def test_warnings_of_the_jobs_are_seen(n_jobs):
     with pytest.warns(bi.ConvergenceWarning) as caught:

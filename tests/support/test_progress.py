@@ -209,6 +209,7 @@ def test_a_terminal_gets_a_bar_that_goes_when_the_work_ends(monkeypatch):
     assert written.count("\x1b[?25l") == written.count("\x1b[?25h") == 1  # the cursor is back
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ZeroDivisionError])
 def test_an_error_or_an_interrupt_leaves_no_bar(path, monkeypatch, error):
     terminal = Terminal(monkeypatch)

@@ -124,6 +124,7 @@ def held_up(monkeypatch):
     over.set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("owner", "name"), [(ProxLinearBlock, "pose"), (cp.Problem, "get_problem_data"), (Compiled, "claim")]
 )

@@ -38,6 +38,7 @@ def train(problem, *args, **options):
         return bi.solve(problem, *args, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", [friedman, column_sparse, diabetes])
 def test_it_is_never_worse_than_in_the_ball(data):
     U, Y, settings = data()

@@ -47,6 +47,7 @@ def test_targets_that_are_all_one_are_met_and_certified(loss):
     np.testing.assert_allclose(result.model.response(U), 1.0, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:fenchel")
 @pytest.mark.parametrize(
     ("loss", "activation"),

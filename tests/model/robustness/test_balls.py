@@ -16,6 +16,7 @@ from bcd_implicit.model.robustness.box import Box
 QUICK = ["perron-frobenius", "interval", "backward"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "kind", slow_but(["relu", "measure", "sparse"], ["relu", "tanh", "abs", "measure", "layers", "sparse"])
 )

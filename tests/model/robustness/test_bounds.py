@@ -57,6 +57,7 @@ def test_bounds_are_sound_where_only_the_matrix_measure_proves_the_model(activat
     check_sound(model, rng.normal(size=(4, 3)), [0.5, 0.1, 0])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(8))
 def test_bounds_are_sound_for_models_put_together(seed):
     rng = np.random.default_rng(seed)

@@ -54,6 +54,7 @@ def test_what_states_miss_is_not_divided_by_what_holds_them_back():
         assert PROOFS[type(wrong)](found._system, found._box, wrong, ends) is proved
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activation", ["relu", "softplus", "elu", "sigmoid", "tanh"])
 def test_every_certificate_passes(activation):
     rng = np.random.default_rng(0)

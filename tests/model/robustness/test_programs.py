@@ -46,6 +46,7 @@ def test_exact_is_the_best_of_all_patterns():
     assert found.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "activation",
     slow_but(
@@ -120,6 +121,7 @@ def test_a_radius_of_a_few_last_digits_is_no_reason_to_refuse_what_attains_the_b
     assert not replace(found, certificate=replace(found.certificate, inputs=inputs + 1e-8)).check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unit", slow_but([1e-8, 1e20], [1e-20, 1e-8, 1e8, 1e20]))
 def test_units_of_inputs_states_and_outputs_are_all_the_same_to_the_solver(unit):
     rng = np.random.default_rng(4)
