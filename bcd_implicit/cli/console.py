@@ -21,7 +21,7 @@ from bcd_implicit.support.files import write_atomically
 from bcd_implicit.support.importing import INTERRUPTED
 
 if TYPE_CHECKING:
-    from bcd_implicit.experiments.feature_selection import FeatureSelection
+    from bcd_implicit.experiments.feature_selection_result import FeatureSelection
 
 # Where a command's context keeps the object that --json prints.
 JSON = f"{__name__}.json"

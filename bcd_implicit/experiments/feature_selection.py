@@ -11,19 +11,17 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.metrics import f1_score
 from sklearn.model_selection import GroupShuffleSplit, train_test_split
 
 from bcd_implicit.datasets import make_column_sparse, make_even
 from bcd_implicit.errors import InvalidInputError, check_choice
+from bcd_implicit.experiments.feature_selection_result import FeatureSelection
 from bcd_implicit.experiments.scores import Scores, accuracy, r2, ridge_on_all_columns
-from bcd_implicit.model.implicit_model import ImplicitModel
 from bcd_implicit.problem.training_problem import TrainingProblem
 from bcd_implicit.selection.choice import Selection, what_is_there
 from bcd_implicit.selection.dependence import warn_if_dependent
@@ -40,105 +38,10 @@ from bcd_implicit.support.samples import check_units
 from bcd_implicit.support.tables import class_column
 from bcd_implicit.terms.losses import Loss, get_loss
 from bcd_implicit.terms.penalties import column_norms
-from bcd_implicit.training.result import Status
 
 FAMILIES: dict[str, Callable[..., Any]] = {"column-sparse": make_column_sparse, "even": make_even}
 N_TEST = 1000
 MIN_TRAIN = 6  # three folds of two rows
-
-
-@dataclass(frozen=True)
-class FeatureSelection:
-    """One run of the experiment.
-
-    Attributes
-    ----------
-    title : str
-    path : PathResult
-    selection : Selection
-    model : ImplicitModel
-        The refit on the chosen inputs; takes raw inputs.
-    true_norms : ndarray of shape (p,) or None
-        Column norms of the generating B, where there is one.
-    test_r2, test_accuracy, test_d2, test_log_loss : float or None
-        On samples that took no part, as in :class:`~bcd_implicit.experiments.scores.Scores`.
-    ridge_r2, ridge_accuracy : float or None
-        The same of a ridge regression on all columns, for comparison; cross-validation chooses its weight.
-    seconds : float
-    """
-
-    title: str
-    path: PathResult
-    selection: Selection
-    model: ImplicitModel
-    true_norms: np.ndarray | None
-    test_r2: float
-    ridge_r2: float
-    seconds: float
-    test_accuracy: float | None = None
-    ridge_accuracy: float | None = None
-    test_d2: float | None = None
-    test_log_loss: float | None = None
-
-    @property
-    def status(self) -> Status:
-        """INTERRUPTED or TIME_LIMIT where that ended the path or the choice early; else that of the refit."""
-        return self.path.cut_short or self.selection.status
-
-    @property
-    def learned_norms(self) -> np.ndarray:
-        """Column norms of B at the point of the path that has the chosen inputs or is nearest, before the refit."""
-        return self.path.column_norms[self.selection.index]
-
-    @property
-    def refit_norms(self) -> np.ndarray:
-        """The same after the refit, in the same units: those of training."""
-        found = column_norms(self.path.problem.grouped(self.selection.result.iterate))
-        support, norms = self.selection.support, np.zeros(len(self.selection.support))
-        # The best constant has a column for every input.
-        norms[support] = found if support.any() else []
-        return norms
-
-    @property
-    def report(self) -> dict[str, Any]:
-        """What ``report.json`` holds.
-
-        ``selected`` and ``true`` are indices for generated data and names for tables (``true`` null there);
-        ``how`` says in words what was chosen where, and ``why`` for each input (or group) why it was kept or dropped;
-        ``changed_by_tests`` names what the score tests added to the choice and took from it; ``chosen_kappa`` is the
-        kappa at which the rule chose (null where it chose no support of the path), and ``kappa`` that of the path's
-        point with the selected inputs, or nearest to them where ``on_path`` is false; ``kappas`` and ``n_selected`` run
-        along the path.
-        """
-        chosen, synthetic = self.selection, self.true_norms is not None
-        true = self.true_norms > 0 if self.true_norms is not None else None
-        # JSON has no infinity, at which the empty support stands where the path does not reach it.
-        beyond = chosen.chosen_kappa == chosen.evidence.path.beyond
-        return {
-            "selected": np.flatnonzero(chosen.support).tolist() if synthetic else chosen.names,
-            "how": chosen.how,
-            "why": chosen.explain().why,
-            "changed_by_tests": chosen.changed_by_tests,
-            "chosen_kappa": None if beyond else chosen.chosen_kappa,
-            "on_path": chosen.on_path,
-            "true": None if true is None else np.flatnonzero(true).tolist(),
-            "exact": None if true is None else bool((chosen.support == true).all()),
-            "f1": None if true is None else float(f1_score(true, chosen.support)),
-            "kappa": chosen.kappa,
-            "kappas": self.path.kappas.tolist(),
-            "n_selected": self.path.supports.sum(axis=1).tolist(),
-            "test_r2": self.test_r2,
-            "ridge_test_r2": self.ridge_r2,
-            "test_accuracy": self.test_accuracy,
-            "ridge_test_accuracy": self.ridge_accuracy,
-            "loss": self.path.problem.loss.name,
-            "test_d2": self.test_d2,
-            "test_log_loss": self.test_log_loss,
-            "seconds": self.seconds,
-            "status": chosen.result.status.name,
-            "column_norms_learned": self.learned_norms.tolist(),
-            "column_norms_true": None if self.true_norms is None else self.true_norms.tolist(),
-        }
 
 
 def run_synthetic(

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from bcd_implicit import plots
 from bcd_implicit.errors import InvalidInputError
-from bcd_implicit.experiments.feature_selection import FeatureSelection
+from bcd_implicit.experiments.feature_selection_result import FeatureSelection
 from bcd_implicit.plots.arguments import norm_label
 from bcd_implicit.selection.path import PathResult
 from bcd_implicit.support.files import write_atomically
