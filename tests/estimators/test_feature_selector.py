@@ -74,7 +74,7 @@ def test_numbers_of_any_type_are_numbers_and_texts_are_classes():
     floats, objects = (ImplicitFeatureSelector(**settings).fit(X, y.astype(kind)) for kind in (float, object))
     np.testing.assert_array_equal(floats.leaves_at_, objects.leaves_at_)
     inputs, labels = load_iris(return_X_y=True)
-    with pytest.warns(UserWarning, match=r"y holds 3 different whole numbers .* pass pandas.Series\(y, dtype="):
+    with pytest.warns(UserWarning, match=r"y holds 3 different whole numbers, .* pass pandas.Series\(y, dtype="):
         assert ImplicitFeatureSelector(**settings).fit(inputs, labels).path_.problem.n_outputs == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
