@@ -73,14 +73,14 @@ class FitScores:
 
 def _of_numbers(model: bi.ImplicitModel, loss: bi.Loss, parts: _Parts) -> _Found:
     """R2 beside that of a ridge regression; or D2, which is measured from the best constant, and has means for none."""
-    ridge, found = ridge_on_all_columns(*parts["train"]), _Found()
+    scores = {rows: Scores.of(loss, model.outputs(U), Y, False) for rows, (U, Y) in parts.items()}
+    found: _Found = {("", rows, "d2"): score.d2 for rows, score in scores.items() if score.d2 is not None}
+    if found:
+        return found
+    ridge = ridge_on_all_columns(*parts["train"])
     for rows, (U, Y) in parts.items():
-        scores = Scores.of(loss, model.outputs(U), Y, False)
-        if scores.d2 is not None:
-            found["", rows, "d2"] = scores.d2
-        else:
-            found["", rows, "r2"] = scores.r2
-            found["ridge_", rows, "r2"] = r2(Y, ridge.predict(U).reshape(Y.shape))
+        found["", rows, "r2"] = scores[rows].r2
+        found["ridge_", rows, "r2"] = r2(Y, ridge.predict(U).reshape(Y.shape))
     return found
 
 
@@ -89,9 +89,9 @@ def _of_classes(model: bi.ImplicitModel, loss: bi.Loss, parts: _Parts) -> _Found
     logistic, found = logistic_on_all_columns(*parts["train"]), _Found()
     shares = parts["train"][1].mean(axis=0)
     for rows, (U, Y) in parts.items():
-        prediction = model.outputs(U)
-        scores = Scores.of(loss, prediction, Y, True)
-        found["", rows, "accuracy"] = accuracy(Y, prediction)
+        scores = Scores.of(loss, model.outputs(U), Y, True)
+        if scores.accuracy is not None:
+            found["", rows, "accuracy"] = scores.accuracy
         baselines = {"logistic_": logistic(U), "constant_": np.broadcast_to(shares, Y.shape)}
         for prefix, probabilities in baselines.items():
             found[prefix, rows, "accuracy"] = accuracy(Y, probabilities)

@@ -347,9 +347,7 @@ class ImplicitFeatureSelector(SelectorMixin, BaseEstimator):
             Print it to read the text; ``.table`` has the numbers. Kappas are those for standardised data.
         """
         check_is_fitted(self, "support_")
-        reasons = self.selection_.explain(
-            costs, n_jobs=self.n_jobs, progress=self.verbose if callable(self.verbose) else bool(self.verbose)
-        )
+        reasons = self.selection_.explain(costs, n_jobs=self.n_jobs, progress=self.verbose)
         if self.n_features_to_select is None and self.selection_.rule == "n_features":
             few = f"Fewer inputs stand out than min_features_to_select={self.min_features_to_select}."
             reasons = replace(reasons, sentences=[few, *reasons.sentences])

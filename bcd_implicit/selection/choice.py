@@ -58,7 +58,7 @@ class Selection(SelectionRecord):
         costs: bool | str = False,
         *,
         n_jobs: int | None = None,
-        progress: bool | Progress = False,
+        progress: bool | int | Progress = False,
         max_seconds: float | None = None,
     ) -> Reasons:
         """Why each input was kept or dropped, one line each.

@@ -38,7 +38,7 @@ def explain(
     costs: bool | str,
     *,
     n_jobs: int | None,
-    progress: bool | Progress,
+    progress: bool | int | Progress,
     max_seconds: float | None,
 ) -> Reasons:
     """The reasons for a selection; arguments as of :meth:`bcd_implicit.Selection.explain`."""

@@ -43,10 +43,11 @@ def like_row_numbers(values: np.ndarray, names: Sequence[Any]) -> list[Any]:
     """
     if len(values) < LEAST_ROWS:
         return []
-    counting = row_numbers(values, range(len(names)))
     with np.errstate(over="ignore", invalid="ignore"):
-        near = np.ptp(values, axis=0) < FEW_GAPS * len(values)
-    return [name for j, name in enumerate(names) if near[j] and j not in counting and _all_different(values[:, j])]
+        near = np.flatnonzero(np.ptp(values, axis=0) < FEW_GAPS * len(values)).tolist()
+    like = [j for j in near if _all_different(values[:, j])]
+    counting = row_numbers(values[:, like], like)
+    return [names[j] for j in like if j not in counting]
 
 
 def _all_different(column: np.ndarray) -> bool:
